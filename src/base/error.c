@@ -1,0 +1,45 @@
+/* The message of the last failure, one a thread, as errno is. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_BYTES 2048
+
+static _Thread_local char message[MESSAGE_BYTES];
+
+/* Formats beside the kept message first, because arguments may point into it. */
+mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    memcpy(message, text, strlen(text) + 1);
+    return status;
+}
+
+mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    size_t length = strlen(text);
+    snprintf(text + length, sizeof(text) - length, "%s", message);
+    memcpy(message, text, strlen(text) + 1);
+    return status;
+}
+
+const char *mb_error_get(void)
+{
+    return message;
+}
+
+mb_status_t mb_error_memory(const char *what, size_t bytes)
+{
+    return mb_error_set(MB_ERR_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
+}

@@ -1,0 +1,10 @@
+libmb_la_SOURCES += \
+	src/base/arena.c src/base/arena.h \
+	src/base/config.c src/base/config.h \
+	src/base/crc32c.c src/base/crc32c.h \
+	src/base/error.c src/base/error.h \
+	src/base/json.c \
+	src/base/log.c src/base/log.h \
+	src/base/philox.c src/base/philox.h \
+	src/base/str.c src/base/str.h \
+	src/base/types.c src/base/types.h

@@ -1,0 +1,1 @@
+mbinclude_HEADERS += include/mb/status.h

@@ -1,0 +1,243 @@
+dnl The dependency checks of configure.ac. Each one either sets its flags and a version to report, or
+dnl adds a line to the list of what is missing.
+
+dnl MB_MISSING(WHAT, DEBIAN, FEDORA, SPACK)
+AC_DEFUN([MB_MISSING], [
+  mb_missing="$mb_missing
+  - $1"
+  mb_missing_debian="$mb_missing_debian $2"
+  mb_missing_fedora="$mb_missing_fedora $3"
+  mb_missing_spack="$mb_missing_spack $4"])
+
+dnl MB_TRY_LINK(CFLAGS, LIBS, PROLOGUE, BODY, IF-OK, IF-NOT)
+AC_DEFUN([MB_TRY_LINK], [
+  mb_save_CPPFLAGS=$CPPFLAGS; mb_save_LIBS=$LIBS
+  CPPFLAGS="$CPPFLAGS $1"; LIBS="$2 $LIBS"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([$3], [$4])], [mb_linked=yes], [mb_linked=no])
+  CPPFLAGS=$mb_save_CPPFLAGS; LIBS=$mb_save_LIBS
+  AS_IF([test $mb_linked = yes], [$5], [$6])])
+
+dnl MB_MACRO_VALUE(VARIABLE, CFLAGS, HEADER, EXPRESSION): the number a header gives, by preprocessing,
+dnl so that it works when cross-compiling.
+AC_DEFUN([MB_MACRO_VALUE], [
+  mb_save_CPPFLAGS=$CPPFLAGS
+  CPPFLAGS="$CPPFLAGS $2"
+  AC_COMPUTE_INT([$1], [$4], [#include <$3>], [$1=0])
+  CPPFLAGS=$mb_save_CPPFLAGS])
+
+AC_DEFUN([MB_TRY_CFLAG], [
+  AC_CACHE_CHECK([whether $CC accepts $1], [AS_TR_SH([mb_cv_cflag_$1])], [
+    mb_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS -Werror $1"
+    AC_COMPILE_IFELSE([AC_LANG_PROGRAM()], [AS_TR_SH([mb_cv_cflag_$1])=yes],
+                      [AS_TR_SH([mb_cv_cflag_$1])=no])
+    CFLAGS=$mb_save_CFLAGS])
+  AS_IF([test "$AS_TR_SH([mb_cv_cflag_$1])" = yes], [WARN_CFLAGS="$WARN_CFLAGS $1"])])
+
+AC_DEFUN([MB_CHECK_COMPILER], [
+  mb_missing=
+  WARN_CFLAGS=
+  MB_TRY_CFLAG([-std=gnu11])
+  MB_TRY_CFLAG([-Wall])
+  MB_TRY_CFLAG([-Wextra])
+  MB_TRY_CFLAG([-Wshadow])
+  MB_TRY_CFLAG([-Wconversion])
+  MB_TRY_CFLAG([-fno-semantic-interposition])
+  AC_SUBST([WARN_CFLAGS])
+  mb_compiler=`$CC --version 2>/dev/null | $SED -n 1p | tr -d '"\\\\'`
+  AS_IF([test -z "$mb_compiler"], [mb_compiler=$CC])])
+
+AC_DEFUN([MB_CHECK_SANITIZERS], [
+  AC_ARG_ENABLE([sanitizers],
+    [AS_HELP_STRING([--enable-sanitizers], [build with AddressSanitizer and UBSan])],
+    [], [enable_sanitizers=no])
+  SANITIZE_CFLAGS=
+  AS_IF([test "$enable_sanitizers" != no], [
+    SANITIZE_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined dnl
+-fno-omit-frame-pointer"
+    mb_save_CFLAGS=$CFLAGS
+    CFLAGS="$CFLAGS $SANITIZE_CFLAGS"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM()], [],
+      [AC_MSG_ERROR([$CC cannot link with -fsanitize=address,undefined])])
+    CFLAGS=$mb_save_CFLAGS
+    AC_DEFINE([MB_SANITIZERS], [1], [Built with AddressSanitizer and UBSan])])
+  AC_SUBST([SANITIZE_CFLAGS])
+  AM_CONDITIONAL([SANITIZERS], [test "$enable_sanitizers" != no])])
+
+AC_DEFUN([MB_CHECK_OPENMP], [
+  AC_OPENMP
+  AS_IF([test -z "$OPENMP_CFLAGS" && test "$ac_cv_prog_c_openmp" != "none needed"],
+    [MB_MISSING([OpenMP for $CC (clang needs its runtime library)], [libomp-dev],
+                [libomp-devel], [llvm-openmp])])])
+
+dnl MPI comes from $CC itself when it is a wrapper, otherwise from the wrapper's own answer about its
+dnl flags: CC stays the compiler that the user chose.
+AC_DEFUN([MB_CHECK_MPI], [
+  AC_ARG_WITH([mpi], [AS_HELP_STRING([--with-mpi=PREFIX], [use PREFIX/bin/mpicc])], [], [with_mpi=])
+  AC_ARG_VAR([MPICC], [MPI compiler wrapper that is asked for MPI's flags])
+  AC_ARG_VAR([MPI_CFLAGS], [compiler flags for MPI, overriding the wrapper])
+  AC_ARG_VAR([MPI_LIBS], [linker flags for MPI, overriding the wrapper])
+  AS_CASE([$with_mpi], [yes|no|""], [],
+    [MPICC=$with_mpi/bin/mpicc; PATH=$with_mpi/bin:$PATH])
+  AS_IF([test -z "$MPICC"], [AC_PATH_PROG([MPICC], [mpicc])])
+  AC_MSG_CHECKING([for MPI])
+  mb_mpi=
+  MB_MPI_TRY([$MPI_CFLAGS], [$MPI_LIBS], [the compiler itself])
+  AS_IF([test -z "$mb_mpi" && test -n "$MPICC"], [
+    MB_MPI_TRY([`$MPICC --showme:compile 2>/dev/null`], [`$MPICC --showme:link 2>/dev/null`],
+               [$MPICC])])
+  AS_IF([test -z "$mb_mpi" && test -n "$MPICC"], [
+    mb_show=`$MPICC -show 2>/dev/null | $SED 's/^@<:@^ @:>@* //'`
+    MB_MPI_TRY([$mb_show], [$mb_show], [$MPICC])])
+  AS_IF([test -z "$mb_mpi" && test -n "$PKG_CONFIG"], [
+    for mb_pc in ompi-c ompi mpich; do
+      AS_IF([test -z "$mb_mpi" && $PKG_CONFIG --exists $mb_pc], [
+        MB_MPI_TRY([`$PKG_CONFIG --cflags $mb_pc`], [`$PKG_CONFIG --libs $mb_pc`],
+                   [pkg-config $mb_pc])])
+    done])
+  AS_IF([test -n "$mb_mpi"], [AC_MSG_RESULT([$mb_mpi])], [
+    AC_MSG_RESULT([no])
+    MB_MISSING([MPI 3.1 with its compiler wrapper mpicc (or give --with-mpi=PREFIX or MPICC=...)],
+               [libopenmpi-dev openmpi-bin], [openmpi-devel], [openmpi])])
+  AC_PATH_PROGS([MPIEXEC], [mpirun mpiexec], [mpirun])])
+
+AC_DEFUN([MB_MPI_TRY], [
+  AS_IF([test -z "$mb_mpi"], [
+    mb_mpi_cflags="$1"
+    mb_mpi_libs="$2"
+    MB_TRY_LINK([$mb_mpi_cflags], [$mb_mpi_libs], [@%:@include <mpi.h>
+@%:@if MPI_VERSION < 3 || (MPI_VERSION == 3 && MPI_SUBVERSION < 1)
+@%:@error "too old"
+@%:@endif], [MPI_Init(0, 0)], [
+      mb_mpi="through $3"
+      MPI_CFLAGS=$mb_mpi_cflags
+      MPI_LIBS=$mb_mpi_libs])])])
+
+AC_DEFUN([MB_CHECK_HDF5], [
+  AC_ARG_WITH([hdf5], [AS_HELP_STRING([--with-hdf5=PREFIX], [use the HDF5 under PREFIX])], [],
+              [with_hdf5=])
+  AC_MSG_CHECKING([for HDF5])
+  mb_hdf5=
+  AS_CASE([$with_hdf5], [yes|no|""], [
+    for mb_pc in hdf5-serial hdf5 hdf5-openmpi hdf5-mpich; do
+      AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists $mb_pc], [
+        MB_HDF5_TRY([`$PKG_CONFIG --cflags $mb_pc`], [`$PKG_CONFIG --libs $mb_pc`],
+                    [pkg-config $mb_pc])])
+    done
+    mb_show=`h5cc -show 2>/dev/null | $SED 's/^@<:@^ @:>@* //'`
+    MB_HDF5_TRY([$mb_show], [$mb_show], [h5cc])
+    MB_HDF5_TRY([], [-lhdf5], [the default paths])], [
+    MB_HDF5_TRY([-I$with_hdf5/include], [-L$with_hdf5/lib -lhdf5], [$with_hdf5])
+    MB_HDF5_TRY([-I$with_hdf5/include], [-L$with_hdf5/lib64 -lhdf5], [$with_hdf5])])
+  AS_IF([test -n "$mb_hdf5"], [AC_MSG_RESULT([$mb_hdf5])], [
+    AC_MSG_RESULT([no])
+    MB_MISSING([HDF5 1.10 or later (or give --with-hdf5=PREFIX)], [libhdf5-dev], [hdf5-devel],
+               [hdf5])])
+  AC_SUBST([HDF5_CFLAGS])
+  AC_SUBST([HDF5_LIBS])])
+
+AC_DEFUN([MB_HDF5_TRY], [
+  AS_IF([test -z "$mb_hdf5"], [
+    mb_hdf5_cflags="$1"
+    mb_hdf5_libs="$2"
+    MB_TRY_LINK([$mb_hdf5_cflags $MPI_CFLAGS], [$mb_hdf5_libs $MPI_LIBS], [@%:@include <hdf5.h>
+@%:@if !H5_VERSION_GE(1, 10, 0)
+@%:@error "too old"
+@%:@endif], [H5open()], [
+      mb_hdf5="through $3"
+      HDF5_CFLAGS=$mb_hdf5_cflags
+      HDF5_LIBS=$mb_hdf5_libs])])])
+
+AC_DEFUN([MB_CHECK_ONEDNN], [
+  AC_ARG_WITH([onednn], [AS_HELP_STRING([--with-onednn=PREFIX], [use the oneDNN under PREFIX])], [],
+              [with_onednn=])
+  AC_MSG_CHECKING([for oneDNN 2.x])
+  ONEDNN_CFLAGS=
+  ONEDNN_LIBS=-ldnnl
+  AS_CASE([$with_onednn], [yes|no|""], [], [
+    ONEDNN_CFLAGS=-I$with_onednn/include
+    ONEDNN_LIBS="-L$with_onednn/lib -ldnnl"])
+  MB_TRY_LINK([$ONEDNN_CFLAGS], [$ONEDNN_LIBS], [@%:@include <dnnl.h>
+@%:@if DNNL_VERSION_MAJOR != 2
+@%:@error "not version 2"
+@%:@endif], [dnnl_version()], [AC_MSG_RESULT([yes])], [
+    AC_MSG_RESULT([no])
+    MB_MISSING([oneDNN 2.x with its C header dnnl.h (version 3 has another C interface; or give dnl
+--with-onednn=PREFIX)], [libdnnl-dev], [onednn-devel], [onednn@2.7])])
+  AC_SUBST([ONEDNN_CFLAGS])
+  AC_SUBST([ONEDNN_LIBS])])
+
+dnl MB_CHECK_PKG(VARIABLE, MODULE, VERSION, HEADER, FUNCTION, DEBIAN, FEDORA, SPACK)
+AC_DEFUN([MB_CHECK_PKG], [
+  AC_MSG_CHECKING([for $2])
+  mb_found=no
+  AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists "$2 >= $3"], [
+    $1_CFLAGS=`$PKG_CONFIG --cflags $2`
+    $1_LIBS=`$PKG_CONFIG --libs $2`
+    $1_VERSION=`$PKG_CONFIG --modversion $2`], [
+    $1_CFLAGS=
+    $1_LIBS="-l`echo $2 | $SED 's/zlib/z/'`"
+    $1_VERSION="without pkg-config"])
+  MB_TRY_LINK([$[]$1_CFLAGS], [$[]$1_LIBS], [@%:@include <$4>],
+              [void *p = (void *)&$5; return p == 0], [mb_found=yes])
+  AS_IF([test $mb_found = yes], [AC_MSG_RESULT([$[]$1_VERSION])], [
+    AC_MSG_RESULT([no])
+    MB_MISSING([$2 $3 or later], [$6], [$7], [$8])])
+  AC_SUBST([$1_CFLAGS])
+  AC_SUBST([$1_LIBS])])
+
+AC_DEFUN([MB_CHECK_TEST_TOOLS], [
+  AC_MSG_CHECKING([for check (only for make check)])
+  mb_check=no
+  AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists "check >= 0.11"], [
+    CHECK_CFLAGS=`$PKG_CONFIG --cflags check`
+    CHECK_LIBS=`$PKG_CONFIG --libs check`
+    mb_check=`$PKG_CONFIG --modversion check`])
+  AC_MSG_RESULT([$mb_check])
+  AC_SUBST([CHECK_CFLAGS])
+  AC_SUBST([CHECK_LIBS])
+  AM_CONDITIONAL([HAVE_CHECK], [test "$mb_check" != no])
+  AC_PATH_PROG([BATS], [bats], [none])
+  AC_PATH_PROGS([CLANG_FORMAT], [clang-format-14 clang-format], [none])])
+
+dnl The toolkit is only looked for so that the summary can say what it would mean.
+AC_DEFUN([MB_CHECK_CUDA], [
+  AC_PATH_PROG([NVCC], [nvcc], [none], [$PATH:${CUDA_HOME:-/usr/local/cuda}/bin])
+  AS_IF([test "$NVCC" != none], [
+    mb_nvcc=`$NVCC --version | $SED -n 's/.*release \(@<:@0-9.@:>@*\).*/\1/p'`
+    mb_cuda_info="found $mb_nvcc, no kernels in this version: CPU only"],
+    [mb_cuda_info="not found: CPU only"])])
+
+AC_DEFUN([MB_REPORT_MISSING], [
+  AS_IF([test -n "$mb_missing"], [AC_MSG_ERROR([mbrun cannot be built yet. Missing:$mb_missing
+Install with
+  Debian, Ubuntu:  sudo apt-get install$mb_missing_debian
+  Fedora:          sudo dnf install$mb_missing_fedora
+  Spack:           spack install$mb_missing_spack
+and run configure again. config.log has the details.])])])
+
+AC_DEFUN([MB_REPORT_FOUND], [
+  MB_MACRO_VALUE([mb_mpi_major], [$MPI_CFLAGS], [mpi.h], [MPI_VERSION])
+  MB_MACRO_VALUE([mb_mpi_minor], [$MPI_CFLAGS], [mpi.h], [MPI_SUBVERSION])
+  MB_MACRO_VALUE([mb_h5_major], [$HDF5_CFLAGS $MPI_CFLAGS], [hdf5.h], [H5_VERS_MAJOR])
+  MB_MACRO_VALUE([mb_h5_minor], [$HDF5_CFLAGS $MPI_CFLAGS], [hdf5.h], [H5_VERS_MINOR])
+  MB_MACRO_VALUE([mb_h5_release], [$HDF5_CFLAGS $MPI_CFLAGS], [hdf5.h], [H5_VERS_RELEASE])
+  MB_MACRO_VALUE([mb_dnn_major], [$ONEDNN_CFLAGS], [dnnl.h], [DNNL_VERSION_MAJOR])
+  MB_MACRO_VALUE([mb_dnn_minor], [$ONEDNN_CFLAGS], [dnnl.h], [DNNL_VERSION_MINOR])
+  MB_MACRO_VALUE([mb_dnn_patch], [$ONEDNN_CFLAGS], [dnnl.h], [DNNL_VERSION_PATCH])
+  AS_ECHO(["
+mbrun $PACKAGE_VERSION is configured:
+  compiler    $mb_compiler
+  flags       $CFLAGS $SANITIZE_CFLAGS
+  MPI         standard $mb_mpi_major.$mb_mpi_minor, $mb_mpi
+  HDF5        $mb_h5_major.$mb_h5_minor.$mb_h5_release, $mb_hdf5
+  oneDNN      $mb_dnn_major.$mb_dnn_minor.$mb_dnn_patch
+  jansson     $JANSSON_VERSION
+  hwloc       $HWLOC_VERSION
+  zlib        $ZLIB_VERSION
+  OpenMP      ${OPENMP_CFLAGS:-no flag needed}
+  CUDA        $mb_cuda_info
+  tests       check $mb_check, bats $BATS, clang-format $CLANG_FORMAT
+  install to  $prefix
+
+Next: make, make check, make install"])])

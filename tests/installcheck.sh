@@ -1,0 +1,21 @@
+#!/bin/sh
+# Usage: installcheck.sh CC DESTDIR BINDIR LIBDIR SRCDIR PKG_CONFIG FLAGS
+# The installed tree serves a user: mbrun starts, and a program builds through pkg-config and runs.
+set -eu
+cc=$1 destdir=$2 bindir=$3 libdir=$4 srcdir=$5 pkg_config=$6 flags=$7
+work=$(mktemp -d "${TMPDIR:-/tmp}/mb-installcheck.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+"$destdir$bindir/mbrun" --version
+"$destdir$bindir/mbrun" info
+
+export PKG_CONFIG_PATH="$destdir$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
+if [ -n "$destdir" ]; then
+    export PKG_CONFIG_SYSROOT_DIR="$destdir"
+fi
+export LD_LIBRARY_PATH="$destdir$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+# shellcheck disable=SC2046,SC2086
+$cc $flags -o "$work/train_arrays" "$srcdir/examples/train_arrays.c" \
+    $("${pkg_config:-pkg-config}" --cflags --libs mb) -lm
+(cd "$work" && OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ./train_arrays)
+echo "installcheck: the installed mbrun and libmb work"

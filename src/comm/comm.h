@@ -1,0 +1,98 @@
+/* Ranks that work together: a duplicated communicator, one wait, one way to fail.
+ *
+ * Every wait goes through mb_comm_wait, which drives the transports' progress, watches for a failure
+ * notice from any rank, and for a deadline. A rank that fails sends the notice with its status and
+ * message; the others' waits return MB_ERR_PEER with that message. Small collective calls are built
+ * on the same wait, so none of them can hang in silence. Tags stay under 32767.
+ *
+ * MPI_THREAD_FUNNELED is enough: all calls come from one thread. */
+#ifndef MB_COMM_COMM_H
+#define MB_COMM_COMM_H
+
+#include <mpi.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "base/types.h"
+
+typedef struct mb_comm mb_comm_t;
+
+typedef struct {
+    double deadline_seconds; /* 0: the default of 300; a wait that lasts longer fails */
+    const mb_log_t *log;
+} mb_comm_options_t;
+
+/* Collective over COMM, which is duplicated (its error handler is set to return on the copies only). */
+mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_comm_t **out);
+/* Collective unless a failure was seen; then it only frees what is this rank's. */
+void mb_comm_destroy(mb_comm_t *comm);
+int mb_comm_rank(const mb_comm_t *comm);
+int mb_comm_size(const mb_comm_t *comm);
+/* Ranks of this machine: how many, and this one's place among them. */
+int mb_comm_local_rank(const mb_comm_t *comm);
+int mb_comm_local_size(const mb_comm_t *comm);
+const char *mb_comm_host(const mb_comm_t *comm);
+
+/* What a rank is doing, for the report when a wait fails. Strings live as long as the comm's use. */
+typedef struct {
+    const char *action; /* "waiting for the activation of 'dense_1'" */
+    int stage, micro;   /* -1: does not apply */
+    int peer, tag;
+} mb_comm_note_t;
+
+/* The one wait: until DONE says true. DONE may fail. Between polls PROGRESS of every registered
+ * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure. */
+typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
+mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                         const mb_comm_note_t *note);
+/* Registers something to drive in every wait and from inside kernels (mb_comm_progress). */
+mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user);
+void mb_comm_remove_progress(mb_comm_t *comm, void *user);
+/* Drives all of it once; cheap. For mb_device's progress callback. Errors are kept for the next wait. */
+void mb_comm_progress(void *comm);
+
+/* Tells all other ranks that this one failed, with the current message. Not collective; returns
+ * STATUS. Does nothing for MB_ERR_PEER (it is known) . */
+mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status);
+/* The notice seen, if any: rank and status of the first failure (lowest rank among those seen). */
+bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status);
+/* After a failure: waits up to SECONDS for the ranks to agree that all know; true if all do. */
+bool mb_comm_settle(mb_comm_t *comm, double seconds);
+
+/* Collective: everyone passes its status, everyone gets the same one back: MB_OK if all succeeded,
+ * else the lowest failing rank's, with its message recorded on all ranks. */
+mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status);
+
+/* Small collective calls on host memory. */
+mb_status_t mb_comm_barrier(mb_comm_t *comm);
+mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int root);
+/* Variable sizes; on root *all is malloc'ed (caller frees), with the pieces in rank order and
+ * *bytes_of[rank]; others get NULL. */
+mb_status_t mb_comm_gather(mb_comm_t *comm, const void *data, size_t bytes, int root, void **all,
+                           size_t **bytes_of);
+/* Each rank contributes BYTES bytes; all[rank * bytes] on every rank. */
+mb_status_t mb_comm_allgather(mb_comm_t *comm, const void *data, size_t bytes, void *all);
+
+/* Point to point on host memory; used by the transport and by small exchanges. */
+typedef struct mb_comm_request {
+    MPI_Request request;
+    bool active;
+} mb_comm_request_t;
+mb_status_t mb_comm_isend(mb_comm_t *comm, const void *data, size_t bytes, int peer, int tag,
+                          mb_comm_request_t *request);
+mb_status_t mb_comm_irecv(mb_comm_t *comm, void *data, size_t bytes, int peer, int tag,
+                          mb_comm_request_t *request);
+mb_status_t mb_comm_test(mb_comm_t *comm, mb_comm_request_t *request, bool *done);
+void mb_comm_cancel(mb_comm_t *comm, mb_comm_request_t *request);
+mb_status_t mb_comm_wait_requests(mb_comm_t *comm, mb_comm_request_t *requests, int count,
+                                  const mb_comm_note_t *note);
+
+/* Tags: the transport's messages use [0, MB_TAG_TRANSPORT_END), reductions and small exchanges what
+ * follows, up to 32767. */
+enum {
+    MB_TAG_TRANSPORT_END = 32000,
+    MB_TAG_REDUCE = 32000, /* .. +255 */
+    MB_TAG_EXCHANGE = 32300,
+    MB_TAG_SCALARS = 32400
+};
+
+#endif

@@ -1,0 +1,124 @@
+/* The device: memory, streams and events, and a table of operations.
+ *
+ * A device is a struct of function pointers that begins with its size. Everything is asynchronous in
+ * shape: an operation is put on a stream and has happened when an event recorded behind it is done.
+ * On the CPU that is at once; tests/support has a device that keeps its memory apart and runs
+ * operations later on a worker thread, so that code that leans on the CPU's habits fails.
+ *
+ * An operation is an entry of MB_OP_LIST (ops.h) and a struct of arguments that is copied when the
+ * operation is put on the stream. Its pointers are device memory, aligned to 64 bytes unless said
+ * otherwise, and given by the caller; an operation allocates nothing.
+ *
+ * Plan time: with exec->planning set, running an operation checks its arguments (pointers may be
+ * NULL), creates what it needs for these shapes (a oneDNN primitive), raises
+ * exec->workspace_needed, and computes nothing. The engine walks its whole step once that way, so an
+ * operation or shape that the device lacks is an error before the first step, and the step itself
+ * allocates nothing.
+ *
+ * The same bits for any number of threads: work is cut into tiles of a size fixed by shape alone,
+ * each computed by one thread, partial sums combined in tile order. */
+#ifndef MB_DEVICE_DEVICE_H
+#define MB_DEVICE_DEVICE_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "device/ops.h"
+
+typedef struct mb_device mb_device_t;
+typedef struct mb_stream mb_stream_t;
+typedef struct mb_event mb_event_t;
+
+typedef struct {
+    size_t size;
+    int threads; /* CPU: threads of this rank, 0 for the OpenMP default */
+    int index;   /* which device of this machine; the CPU ignores it */
+    /* Reached by kernels at tile boundaries on the thread that called run, so that messages move
+     * while kernels compute. NULL: none. Set later with mb_device_set_progress. */
+    void (*progress)(void *user);
+    void *progress_user;
+} mb_device_options_t;
+
+typedef enum { MB_COPY_TO_DEVICE, MB_COPY_TO_HOST, MB_COPY_ON_DEVICE } mb_copy_kind_t;
+
+/* Where and how an operation runs. One per stream. */
+typedef struct mb_exec {
+    mb_device_t *device;
+    mb_stream_t *stream;
+    bool planning;
+    void *workspace; /* device memory shared by all operations of the stream, one after the other */
+    size_t workspace_bytes;
+    size_t workspace_needed; /* raised while planning */
+} mb_exec_t;
+
+typedef struct mb_device_class {
+    size_t size;
+    const char *name; /* "cpu", "cuda" */
+
+    mb_status_t (*open)(const mb_device_options_t *options, mb_device_t **out);
+    void (*close)(mb_device_t *device);
+    /* One line for people: "CPU: 2 threads, AVX-512, oneDNN 2.6.3". */
+    void (*describe)(mb_device_t *device, char *text, size_t capacity);
+    /* What the bits depend on: instruction set and library versions; ranks compare it. */
+    void (*signature)(mb_device_t *device, char *text, size_t capacity);
+    void (*set_progress)(mb_device_t *device, void (*progress)(void *), void *user);
+
+    /* Memory. Contents are undefined after alloc. host_visible: the host may read and write it
+     * after synchronizing (MPI may then be given its pointers). */
+    bool (*host_visible)(mb_device_t *device);
+    mb_status_t (*alloc)(mb_device_t *device, size_t bytes, void **out);
+    void (*free)(mb_device_t *device, void *memory);
+
+    mb_status_t (*stream_create)(mb_device_t *device, mb_stream_t **out);
+    void (*stream_destroy)(mb_stream_t *stream);
+    /* Waits for all work on the stream; returns the first error of an operation since the last
+     * synchronization. */
+    mb_status_t (*stream_sync)(mb_stream_t *stream);
+    /* In stream order. Host memory must stay untouched until the copy is done. */
+    mb_status_t (*copy)(mb_stream_t *stream, void *to, const void *from, size_t bytes,
+                        mb_copy_kind_t kind);
+
+    mb_status_t (*event_create)(mb_device_t *device, mb_event_t **out);
+    void (*event_destroy)(mb_event_t *event);
+    mb_status_t (*event_record)(mb_event_t *event, mb_stream_t *stream);
+    mb_status_t (*event_query)(mb_event_t *event, bool *done);
+    mb_status_t (*stream_wait_event)(mb_stream_t *stream, mb_event_t *event);
+
+    bool (*has_op)(mb_device_t *device, mb_op_t op);
+    /* ARGS points to the operation's struct of ARGS_BYTES bytes; see mb_run_<op> in ops.h. */
+    mb_status_t (*run)(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes);
+} mb_device_class_t;
+
+/* Every device begins with this. */
+struct mb_device {
+    const mb_device_class_t *class_;
+};
+struct mb_stream {
+    mb_device_t *device;
+};
+struct mb_event {
+    mb_device_t *device;
+};
+
+extern const mb_device_class_t mb_device_cpu;
+
+/* Device classes by name: the built-in ones. NAME == NULL gives the default. MB_ERR_UNSUPPORTED names
+ * those there are. */
+mb_status_t mb_device_open(const char *name, const mb_device_options_t *options,
+                           mb_device_t **out);
+void mb_device_close(mb_device_t *device);
+/* Lets tests add a device class; not thread-safe, before any open. */
+mb_status_t mb_device_register(const mb_device_class_t *device_class);
+
+/* A stream with its exec; the workspace is allocated after planning by mb_exec_allocate. */
+mb_status_t mb_exec_create(mb_device_t *device, mb_exec_t *exec);
+mb_status_t mb_exec_allocate(mb_exec_t *exec); /* workspace_needed bytes; ends planning */
+void mb_exec_destroy(mb_exec_t *exec);
+
+/* Helpers that forward to the class. */
+mb_status_t mb_device_alloc(mb_device_t *device, size_t bytes, void **out);
+void mb_device_free(mb_device_t *device, void *memory);
+mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
+                         mb_copy_kind_t kind); /* nothing while planning */
+mb_status_t mb_exec_sync(mb_exec_t *exec);
+
+#endif

@@ -1,0 +1,423 @@
+/* The operations of a device and their arguments.
+ *
+ * float32, row-major, contiguous unless said otherwise. Sizes are element counts. "(+)=": adds to
+ * what is there when accumulate is set. Reductions run in an order fixed by shape. Rows that do not
+ * count (samples past the end of the data) come last: `valid` counts the leading ones that do. */
+#ifndef MB_DEVICE_OPS_H
+#define MB_DEVICE_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "base/philox.h"
+
+typedef enum {
+    MB_ACT_LINEAR = 0,
+    MB_ACT_RELU, /* max(x, 0) */
+    MB_ACT_RELU_GENERAL, /* Keras ReLU: x >= max_value: max_value; x > threshold: x; else
+                            negative_slope * (x - threshold) */
+    MB_ACT_TANH,
+    MB_ACT_SIGMOID,
+    MB_ACT_GELU,      /* x Phi(x), by erf: Keras' default approximate=False */
+    MB_ACT_GELU_TANH, /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    MB_ACT_SILU,
+    MB_ACT_ELU, /* alpha in p0 */
+    MB_ACT_SELU,
+    MB_ACT_SOFTPLUS,
+    MB_ACT_SOFTSIGN,
+    MB_ACT_EXPONENTIAL,
+    MB_ACT_COUNT
+} mb_act_t;
+
+/* C[m,n] = A[m,k] B[k,n] (+ bias[n]) (+ C if accumulate). A is stored [k,m] when transpose_a, B
+ * [n,k] when transpose_b. Leading dimensions in elements. */
+typedef struct {
+    int64_t m, n, k;
+    bool transpose_a, transpose_b, accumulate;
+    int64_t lda, ldb, ldc;
+    const float *a, *b, *bias; /* bias may be NULL; not together with accumulate */
+    float *c;
+} mb_gemm_args_t;
+
+/* Geometry of convolution and pooling: channels last, two spatial dimensions (one-dimensional ones
+ * have height 1). Explicit padding; Keras' "same" puts the odd one behind. */
+typedef struct {
+    int64_t samples, channels_in, channels_out, groups;
+    int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
+} mb_window_t;
+
+typedef struct { /* y[n,oh,ow,co] = conv(x[n,ih,iw,ci], w[kh,kw,ci/groups,co]) + bias[co] */
+    mb_window_t window;
+    const float *x, *w, *bias;
+    float *y;
+} mb_conv_forward_args_t;
+
+typedef struct { /* dx */
+    mb_window_t window;
+    const float *dy, *w;
+    float *dx;
+} mb_conv_backward_input_args_t;
+
+typedef struct { /* dw (+)=, dbias (+)= (NULL: none) */
+    mb_window_t window;
+    bool accumulate;
+    const float *x, *dy;
+    float *dw, *dbias;
+} mb_conv_backward_weights_args_t;
+
+typedef struct { /* max, or mean over the positions inside the input */
+    mb_window_t window; /* channels_out == channels_in */
+    bool average;
+    const float *x;
+    float *y;
+} mb_pool_forward_args_t;
+
+typedef struct { /* max: to the first largest of each window */
+    mb_window_t window;
+    bool average;
+    const float *x, *y, *dy;
+    float *dx;
+} mb_pool_backward_args_t;
+
+typedef struct { /* y[s,c] = max or mean over p of x[s,p,c] */
+    int64_t samples, positions, channels;
+    bool average;
+    const float *x;
+    float *y;
+} mb_global_pool_forward_args_t;
+
+typedef struct { /* max: shared equally by equal largest ones, as Keras' amax does */
+    int64_t samples, positions, channels;
+    bool average;
+    const float *x, *y, *dy;
+    float *dx;
+} mb_global_pool_backward_args_t;
+
+typedef struct { /* y = act(x), in place allowed */
+    int64_t count;
+    mb_act_t act;
+    float p0, p1, p2; /* ELU: alpha; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
+    const float *x;
+    float *y;
+} mb_act_forward_args_t;
+
+typedef struct { /* dx = dy act'(x), in place on dy allowed. x may be NULL where the derivative needs
+                    only y (LINEAR RELU TANH SIGMOID EXPONENTIAL), y where it needs only x. */
+    int64_t count;
+    mb_act_t act;
+    float p0, p1, p2;
+    const float *x, *y, *dy;
+    float *dx;
+} mb_act_backward_args_t;
+
+typedef struct { /* over the last axis */
+    int64_t rows, columns;
+    const float *x;
+    float *y;
+} mb_softmax_forward_args_t;
+
+typedef struct { /* dx = y (dy - sum(y dy)) */
+    int64_t rows, columns;
+    const float *y, *dy;
+    float *dx;
+} mb_softmax_backward_args_t;
+
+typedef struct { /* y = a + b, in place allowed */
+    int64_t count;
+    const float *a, *b;
+    float *y;
+} mb_add_args_t;
+
+typedef struct {
+    int64_t count;
+    const float *a, *b;
+    float *y;
+} mb_multiply_args_t;
+
+typedef struct { /* y = a + b in double */
+    int64_t count;
+    const double *a, *b;
+    double *y;
+} mb_add_f64_args_t;
+
+typedef struct { /* rows of `columns` 4-byte elements from one leading dimension to another */
+    int64_t rows, columns, ld_from, ld_to;
+    const void *from;
+    void *to;
+} mb_copy_rows_args_t;
+
+typedef struct { /* y[i] = value */
+    int64_t count;
+    float value;
+    float *y;
+} mb_fill_args_t;
+
+typedef struct { /* bytes of zero; any type */
+    int64_t bytes;
+    void *y;
+} mb_zero_args_t;
+
+typedef struct { /* sum[n] (+)= sum over m of a[m,n] */
+    int64_t rows, columns;
+    bool accumulate;
+    const float *a;
+    float *sum;
+} mb_column_sum_args_t;
+
+/* Batch normalization over the last axis. Training: mean and biased variance of the first
+ * `valid` rows normalise all rows; mean[c] and rstd[c] are saved for backward, and
+ * sums += { sum of x, sum of x^2 } of the valid rows in double ([2,channels]) so that moving
+ * statistics of the whole global batch can be merged by addition. Inference: mean and variance are
+ * given; mean and rstd are written when not NULL, for a frozen layer's backward. gamma and beta may
+ * be NULL (1, 0). */
+typedef struct {
+    int64_t rows, valid, channels;
+    bool training;
+    float epsilon;
+    const float *x, *gamma, *beta;
+    const float *moving_mean, *moving_variance; /* inference */
+    float *y, *mean, *rstd;                     /* mean, rstd: NULL allowed in inference */
+    double *sums;                               /* training; NULL: not wanted */
+} mb_batchnorm_forward_args_t;
+
+typedef struct { /* rows past valid get dx = 0. training: through the statistics; otherwise (a frozen
+                    layer) the statistics are constants. */
+    int64_t rows, valid, channels;
+    bool training;
+    const float *x, *dy, *gamma, *mean, *rstd;
+    float *dx;
+} mb_batchnorm_backward_input_args_t;
+
+typedef struct { /* dgamma (+)=, dbeta (+)=; either may be NULL */
+    int64_t rows, valid, channels;
+    bool accumulate;
+    const float *x, *dy, *mean, *rstd;
+    float *dgamma, *dbeta;
+} mb_batchnorm_backward_weights_args_t;
+
+typedef struct { /* moving = momentum moving + (1 - momentum) statistic, from sums over count rows;
+                    count 0: unchanged. momentum in double: Keras takes 1 - momentum before it
+                    rounds to float */
+    int64_t channels;
+    double count;
+    double momentum;
+    const double *sums;
+    float *moving_mean, *moving_variance;
+} mb_batchnorm_update_args_t;
+
+/* Layer normalization over the last axis; rms: no mean is taken off. Saved: mean[rows], rstd[rows].
+ * gamma and beta may be NULL. */
+typedef struct {
+    int64_t rows, columns;
+    bool rms;
+    float epsilon;
+    const float *x, *gamma, *beta;
+    float *y, *mean, *rstd;
+} mb_layernorm_forward_args_t;
+
+typedef struct {
+    int64_t rows, columns;
+    bool rms;
+    const float *x, *dy, *gamma, *mean, *rstd;
+    float *dx;
+} mb_layernorm_backward_input_args_t;
+
+typedef struct {
+    int64_t rows, columns;
+    bool rms, accumulate;
+    const float *x, *dy, *mean, *rstd;
+    float *dgamma, *dbeta; /* either may be NULL */
+} mb_layernorm_backward_weights_args_t;
+
+typedef struct { /* y[i,:] = table[ids[i],:]; ids are checked when the data is read */
+    int64_t count, vocabulary, width;
+    const int32_t *ids;
+    const float *table;
+    float *y;
+} mb_embedding_forward_args_t;
+
+typedef struct { /* dtable (+)=, contributions in the order of i */
+    int64_t count, vocabulary, width;
+    bool accumulate;
+    const int32_t *ids;
+    const float *dy;
+    float *dtable;
+} mb_embedding_backward_args_t;
+
+/* Scaled dot-product attention. q[s,tq,h,d], k[s,tk,h,d], v[s,tk,h,dv], out[s,tq,h,dv].
+ * causal: query i sees keys 0..i. log_sum[s,h,tq] is saved for backward. Dropout on the
+ * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j). */
+typedef struct {
+    int64_t samples, heads, tq, tk, d, dv;
+    float scale, dropout_rate;
+    bool causal;
+    mb_random_key_t random;
+    const float *q, *k, *v;
+    float *out, *log_sum;
+} mb_attention_forward_args_t;
+
+typedef struct {
+    int64_t samples, heads, tq, tk, d, dv;
+    float scale, dropout_rate;
+    bool causal;
+    mb_random_key_t random;
+    const float *q, *k, *v, *out, *log_sum, *dout;
+    float *dq, *dk, *dv_;
+} mb_attention_backward_args_t;
+
+typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
+    int64_t samples, elements; /* elements a sample */
+    float rate;
+    mb_random_key_t random;
+    const float *x;
+    float *y;
+} mb_dropout_args_t;
+
+/* Losses. Each adds the sum over the valid rows of the row's loss to *sum (double, on the device)
+ * and, when dx is given, writes dx = scale * d(loss of the row)/dx (zero past valid). A row is what
+ * Keras computes one loss value for: the last axis. */
+typedef enum {
+    MB_LOSS_SPARSE_SOFTMAX = 0, /* labels int32; x: logits */
+    MB_LOSS_SPARSE_PROBABILITY, /* labels int32; x: probabilities, clipped to [1e-7, 1 - 1e-7] after
+                                   division by their sum, as Keras does */
+    MB_LOSS_SOFTMAX,            /* labels float [rows, columns]; logits */
+    MB_LOSS_PROBABILITY,
+    MB_LOSS_BINARY_LOGITS, /* mean over columns */
+    MB_LOSS_BINARY_PROBABILITY,
+    MB_LOSS_SQUARED,  /* mean over columns of (y - x)^2 */
+    MB_LOSS_ABSOLUTE, /* mean over columns of |y - x| */
+    MB_LOSS_COUNT
+} mb_loss_kind_t;
+
+typedef struct {
+    mb_loss_kind_t kind;
+    int64_t rows, valid, columns;
+    float scale;
+    float label_smoothing;
+    bool has_ignore;      /* sparse: rows with this label have loss and gradient zero ... */
+    int32_t ignore_label; /* ... but count in the divisor, as in Keras */
+    const float *x;
+    const void *labels; /* int32 or float */
+    float *dx;          /* NULL: evaluation */
+    double *sum;
+} mb_loss_args_t;
+
+typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or the
+                    largest of float labels; binary: columns matched (x > threshold) / columns */
+    int64_t rows, valid, columns;
+    bool sparse, binary;
+    float threshold;
+    const float *x;
+    const void *labels;
+    double *count;
+} mb_accuracy_args_t;
+
+/* Sums for norms and regularizers: *out = (or +=) over tiles of 65536 elements in tile order, in
+ * double: sum x^2 or sum |x|. */
+typedef struct {
+    int64_t count;
+    bool absolute, accumulate;
+    const float *x;
+    double *out;
+} mb_sum_args_t;
+
+typedef struct { /* g += l1 sign(w) + 2 l2 w */
+    int64_t count;
+    float l1, l2;
+    const float *w;
+    float *g;
+} mb_regularize_args_t;
+
+/* One optimizer step over a parameter. First g' = clip(g * grad_scale, -clip_value, clip_value)
+ * (clip_value <= 0: none), then w -= weight_decay * lr * w, then the rule (Keras 3's arithmetic in
+ * float32; step counts from 1):
+ * SGD: momentum 0: w -= lr g. Otherwise s0 = momentum s0 - lr g; w += nesterov ? momentum s0 - lr g : s0
+ * RMSPROP: s0 = rho s0 + (1-rho) g^2; centered: s1 = rho s1 + (1-rho) g, d = s0 - s1^2;
+ *          step = lr g / sqrt(d + epsilon); momentum: s2 = momentum s2 + step, w -= s2
+ * ADAM: s0 += (g - s0)(1 - beta1); s1 += (g^2 - s1)(1 - beta2); amsgrad: s2 = max(s2, s1);
+ *       w -= s0 alpha / (sqrt(s1 or s2) + epsilon), alpha = lr sqrt(1 - beta2^step)/(1 - beta1^step) */
+typedef enum { MB_RULE_SGD = 0, MB_RULE_RMSPROP, MB_RULE_ADAM } mb_rule_t;
+
+typedef struct {
+    mb_rule_t rule;
+    bool nesterov, centered, amsgrad;
+    int64_t count;
+    float lr, momentum, epsilon;
+    /* Double, never cast to float: Keras takes 1 - beta in double and rounds the difference (float
+     * 1 - 0.999f is off by 1.3e-5). */
+    double rho, beta1, beta2;
+    float alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
+    float weight_decay, clip_value, grad_scale;
+    float *w;
+    const float *g;
+    float *s0, *s1, *s2;
+} mb_update_args_t;
+
+/* Constraints, over a weight seen as [outer, axis, inner]: the norm runs over axis.
+ * MAXNORM: w *= clip(n, 0, high) / (1e-7 + n). UNITNORM: w /= 1e-7 + n. NONNEG: w = max(w, 0).
+ * MINMAX: w *= (rate clip(n, low, high) + (1 - rate) n) / (1e-7 + n). */
+typedef enum { MB_LIMIT_MAXNORM = 0, MB_LIMIT_UNITNORM, MB_LIMIT_NONNEG, MB_LIMIT_MINMAX } mb_limit_t;
+
+typedef struct {
+    mb_limit_t limit;
+    int64_t outer, axis, inner;
+    float low, high, rate;
+    float *w;
+} mb_constrain_args_t;
+
+#define MB_OP_LIST(X)                                                                              \
+    X(GEMM, gemm)                                                                                  \
+    X(CONV_FORWARD, conv_forward)                                                                  \
+    X(CONV_BACKWARD_INPUT, conv_backward_input)                                                    \
+    X(CONV_BACKWARD_WEIGHTS, conv_backward_weights)                                                \
+    X(POOL_FORWARD, pool_forward)                                                                  \
+    X(POOL_BACKWARD, pool_backward)                                                                \
+    X(GLOBAL_POOL_FORWARD, global_pool_forward)                                                    \
+    X(GLOBAL_POOL_BACKWARD, global_pool_backward)                                                  \
+    X(ACT_FORWARD, act_forward)                                                                    \
+    X(ACT_BACKWARD, act_backward)                                                                  \
+    X(SOFTMAX_FORWARD, softmax_forward)                                                            \
+    X(SOFTMAX_BACKWARD, softmax_backward)                                                          \
+    X(ADD, add)                                                                                    \
+    X(MULTIPLY, multiply)                                                                          \
+    X(ADD_F64, add_f64)                                                                            \
+    X(COPY_ROWS, copy_rows)                                                                        \
+    X(FILL, fill)                                                                                  \
+    X(ZERO, zero)                                                                                  \
+    X(COLUMN_SUM, column_sum)                                                                      \
+    X(BATCHNORM_FORWARD, batchnorm_forward)                                                        \
+    X(BATCHNORM_BACKWARD_INPUT, batchnorm_backward_input)                                          \
+    X(BATCHNORM_BACKWARD_WEIGHTS, batchnorm_backward_weights)                                      \
+    X(BATCHNORM_UPDATE, batchnorm_update)                                                          \
+    X(LAYERNORM_FORWARD, layernorm_forward)                                                        \
+    X(LAYERNORM_BACKWARD_INPUT, layernorm_backward_input)                                          \
+    X(LAYERNORM_BACKWARD_WEIGHTS, layernorm_backward_weights)                                      \
+    X(EMBEDDING_FORWARD, embedding_forward)                                                        \
+    X(EMBEDDING_BACKWARD, embedding_backward)                                                      \
+    X(ATTENTION_FORWARD, attention_forward)                                                        \
+    X(ATTENTION_BACKWARD, attention_backward)                                                      \
+    X(DROPOUT, dropout)                                                                            \
+    X(LOSS, loss)                                                                                  \
+    X(ACCURACY, accuracy)                                                                          \
+    X(SUM, sum)                                                                                    \
+    X(REGULARIZE, regularize)                                                                      \
+    X(UPDATE, update)                                                                              \
+    X(CONSTRAIN, constrain)
+
+typedef enum {
+#define MB_OP_ENUM(NAME, name) MB_OP_##NAME,
+    MB_OP_LIST(MB_OP_ENUM)
+#undef MB_OP_ENUM
+        MB_OP_COUNT
+} mb_op_t;
+
+const char *mb_op_name(mb_op_t op);
+
+/* mb_run_gemm(exec, &args) and so on: typed ways to exec->device->class_->run. */
+#define MB_OP_DECLARE(NAME, name)                                                                  \
+    mb_status_t mb_run_##name(struct mb_exec *exec, const mb_##name##_args_t *args);
+struct mb_exec;
+MB_OP_LIST(MB_OP_DECLARE)
+#undef MB_OP_DECLARE
+
+#endif

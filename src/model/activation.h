@@ -1,0 +1,26 @@
+/* Activations as they stand in a config ("relu", {"class_name": "ReLU", ...}) and how to run them.
+ * Softmax works on rows, the others element by element; this hides the difference. */
+#ifndef MB_MODEL_ACTIVATION_H
+#define MB_MODEL_ACTIVATION_H
+
+#include "model/layer.h"
+
+typedef struct {
+    bool softmax;
+    mb_act_t act;
+    float p0, p1, p2;
+    bool needs_input, needs_output; /* what its derivative reads */
+} mb_activation_t;
+
+/* NULL or JSON null: linear. */
+mb_status_t mb_activation_parse(const json_t *value, const char *where, mb_activation_t *out);
+bool mb_activation_is_linear(const mb_activation_t *activation);
+/* y = act(x) over rows x columns; in place allowed except for softmax. */
+mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
+                                  int64_t columns, const float *x, float *y);
+/* dx from dy; x or y may be NULL where not needed; in place on dy allowed except for softmax. */
+mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
+                                   int64_t columns, const float *x, const float *y,
+                                   const float *dy, float *dx);
+
+#endif

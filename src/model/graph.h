@@ -1,0 +1,82 @@
+/* The model as a graph of calls.
+ *
+ * Layers (with their parameters) and nodes (calls of layers) are separate: a layer may be called
+ * more than once, and a model inside a model is opened into its nodes. Nodes are in one
+ * topological order that the model file alone decides: everything "in node order" means it.
+ *
+ *     tensor 0 --> node 0 (InputLayer) --> tensor 0 ... node k reads tensors, writes tensor k
+ *
+ * Node i writes tensor i. An InputLayer is a node without inputs whose tensor is given. */
+#ifndef MB_MODEL_GRAPH_H
+#define MB_MODEL_GRAPH_H
+
+#include "model/layer.h"
+
+typedef struct {
+    int node;  /* consumer */
+    int input; /* which of its inputs */
+} mb_use_t;
+
+typedef struct mb_node {
+    int layer;          /* index into graph->layers */
+    int call_index;     /* which call of that layer, from 0 */
+    int inputs[MB_MAX_INPUTS]; /* tensors = nodes that write them */
+    mb_call_t call;
+    bool is_input;
+    int n_uses;
+    mb_use_t *uses;     /* consumers in node order */
+    bool needs_gradient; /* a trainable parameter lies upstream or in the node itself: its output's
+                            gradient is wanted */
+    bool trains;         /* has trainable parameters itself */
+} mb_node_t;
+
+typedef struct {
+    const char *name; /* Keras' name of the output (its layer's name) */
+    int node;
+} mb_output_t;
+
+typedef struct mb_graph {
+    mb_arena_t *arena;
+    const char *name;       /* the model's */
+    bool sequential;
+    int n_layers;
+    mb_layer_t **layers;    /* in the order their first node has */
+    int n_nodes;
+    mb_node_t *nodes;
+    int n_params;
+    mb_param_t *params;     /* parameter order: Keras' model.weights order by layer; all of them */
+    int n_inputs;
+    int *inputs;            /* nodes, in the order of the model's inputs */
+    const char **input_names;
+    int n_outputs;
+    mb_output_t *outputs;
+    json_t *config;         /* model_config as read, kept for writing */
+    /* The file's layout: layer_names of the top-level model, and the parameters of each in Keras' order
+     * of weight_names (trainable ones first; nested models' weights flattened in their order). */
+    int n_file_layers;
+    const char **file_layers;
+    int *file_layer_n_params;
+    int **file_layer_params;
+    /* weight_names of each: params[i].path as Keras 3 writes it, e.g. "sequential/dense/kernel" in a
+     * Sequential model, "dense/kernel" in a functional one. When a file is read, its own weight_names win. */
+} mb_graph_t;
+
+/* Builds the graph from model_config's text (Sequential or Functional/Model, Keras 2 and 3
+ * dialects). WHERE names the file. Input shapes may stay open. Not collective. */
+mb_status_t mb_graph_create(const char *model_config, const char *where, mb_graph_t **out);
+void mb_graph_destroy(mb_graph_t *graph);
+
+/* Fixes open input dimensions (samples' shapes, one per model input) and infers every shape.
+ * A dimension that is given in the model must agree. Must be called before sizes are used, also
+ * when nothing is open (input_shapes NULL then). Declares all parameters. */
+mb_status_t mb_graph_bind(mb_graph_t *graph, const mb_shape_t *input_shapes);
+
+/* The parameter with this path; -1 if none. */
+int mb_graph_param(const mb_graph_t *graph, const char *path);
+int mb_graph_layer(const mb_graph_t *graph, const char *path);
+
+/* Initial values of a parameter for a seed: a function of (seed, path) only. Writes
+ * param->elements floats to host memory. */
+mb_status_t mb_param_initialize(const mb_param_t *param, uint64_t seed, float *values);
+
+#endif

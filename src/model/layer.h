@@ -1,0 +1,190 @@
+/* The layer class: everything the system knows about a kind of layer.
+ *
+ * A layer class is a struct of function pointers that begins with its size. A layer knows nothing of
+ * ranks, stages or micro-batch order: it is given one micro-batch's tensors and puts operations on a
+ * device stream. Forward, backward for the input and backward for the weights are separate calls, so
+ * that schedules may split them; what the second backward call needs of the first goes through
+ * `carry`.
+ *
+ * A layer is shared by its calls: each call is a node of the graph (graph.h) with shapes of its own.
+ *
+ * Samples of weight zero (past the end of the data) come last in a micro-batch: `valid` counts the
+ * leading ones that count. A layer that works sample by sample need not look at it; one that mixes
+ * samples (batch normalization) must.
+ *
+ * All functions put operations on run->exec and also run at plan time, when pointers may be NULL
+ * and nothing is computed (device/device.h). */
+#ifndef MB_MODEL_LAYER_H
+#define MB_MODEL_LAYER_H
+
+#include "base/arena.h"
+#include "base/config.h"
+#include "base/types.h"
+#include "device/device.h"
+
+typedef struct mb_layer mb_layer_t;
+typedef struct mb_layer_class mb_layer_class_t;
+
+#define MB_MAX_INPUTS 16      /* tensors one call may take */
+#define MB_MAX_LAYER_PARAMS 8 /* parameters one layer may have */
+
+/* Initial values (Keras' initializers). fan_in and fan_out are set by the layer. */
+typedef enum {
+    MB_INIT_ZEROS,
+    MB_INIT_ONES,
+    MB_INIT_CONSTANT,
+    MB_INIT_UNIFORM,          /* [a, b) */
+    MB_INIT_NORMAL,           /* mean a, deviation b */
+    MB_INIT_TRUNCATED_NORMAL, /* the same, drawn again outside two deviations */
+    MB_INIT_VARIANCE_SCALING  /* Glorot, He, LeCun: see initializer.h */
+} mb_init_kind_t;
+
+typedef struct {
+    mb_init_kind_t kind;
+    double a, b;
+    double scale;                                 /* variance scaling */
+    enum { MB_FAN_IN, MB_FAN_OUT, MB_FAN_AVG } mode;
+    enum { MB_DIST_UNIFORM, MB_DIST_NORMAL, MB_DIST_TRUNCATED } distribution;
+} mb_initializer_t;
+
+typedef struct { /* l1 sum|w| + l2 sum w^2; both zero: none */
+    float l1, l2;
+} mb_regularizer_t;
+
+typedef struct {
+    bool present;
+    mb_limit_t limit;
+    float low, high, rate;
+    int n_axes;
+    int64_t axes[MB_MAX_RANK]; /* the norm runs over these; consecutive after sorting */
+} mb_constraint_t;
+
+typedef struct mb_param {
+    const char *name; /* within its layer: "kernel", "query/bias" */
+    const char *path; /* Keras' weight name in files: "dense/kernel", "sequential/dense/kernel" */
+    mb_shape_t shape;
+    int64_t elements;
+    int64_t fan_in, fan_out;
+    mb_initializer_t initializer;
+    mb_regularizer_t regularizer;
+    mb_constraint_t constraint;
+    bool trainable; /* has a gradient and moments: false for moving statistics and frozen layers */
+    bool weight;    /* declared trainable by the class: false for moving statistics. Keras lists a
+                       layer's trainable weights before its others. */
+    int layer;      /* index in the graph */
+    int index;      /* index in the graph's params: the parameter order */
+} mb_param_t;
+
+struct mb_layer {
+    const mb_layer_class_t *class_;
+    const char *name;  /* Keras' layer name */
+    const char *path;  /* with the models it is nested in: "tower/dense_21" */
+    void *config;      /* the class's own, from parse */
+    bool trainable;    /* its own and all its parents' flag */
+    mb_regularizer_t activity; /* activity regularizer on every call's output */
+    int index;
+    bool built;
+    int n_params;
+    int params[MB_MAX_LAYER_PARAMS]; /* indices into graph->params, in the order of the class */
+};
+
+/* One call, as its layer sees it. Shapes are without the sample axis and never open once the
+ * graph is bound to data. */
+typedef struct {
+    const mb_layer_t *layer;
+    const void *call_config; /* from parse_call; NULL without one */
+    int n_inputs;
+    mb_shape_t inputs[MB_MAX_INPUTS];
+    mb_dtype_t input_types[MB_MAX_INPUTS];
+    mb_shape_t output;
+    mb_dtype_t output_type;
+} mb_call_t;
+
+/* What a call keeps from its forward to its backward, for `samples` samples. */
+typedef struct {
+    bool keeps_input[MB_MAX_INPUTS]; /* backward reads the input */
+    bool keeps_output;               /* backward reads the output */
+    size_t saved_bytes;              /* written by forward, read by backward */
+    size_t carry_bytes;              /* written by backward_input, read by backward_weights */
+    int64_t sums;                    /* doubles accumulated over the step (batch statistics) */
+} mb_memory_t;
+
+/* A micro-batch passing through a call. Everything is device memory. */
+typedef struct {
+    mb_exec_t *exec;
+    const mb_call_t *call;
+    int64_t samples, valid;
+    bool training;
+    mb_random_key_t random; /* seed, step, position of the first sample, node; the layer sets purpose */
+    float *const *params;   /* one per parameter of the layer */
+    const void *const *inputs;
+    void *output;
+    void *saved, *carry;
+    double *sums; /* [sums], += by forward in training; NULL: not wanted */
+
+    /* backward */
+    const float *grad_output;
+    float *const *grad_inputs; /* NULL entries are not wanted */
+    float *const *grad_params; /* backward_weights: NULL entries are not wanted */
+    bool accumulate;           /* backward_weights adds to grad_params instead of writing them */
+} mb_run_t;
+
+typedef struct { /* of one sample */
+    double forward_flops, backward_input_flops, backward_weights_flops;
+} mb_cost_t;
+
+/* What declare sees to add parameters; in graph.c. */
+typedef struct mb_param_list mb_param_list_t;
+
+struct mb_layer_class {
+    size_t size;
+    const char *name; /* Keras' class_name; also matches "Package>Name" registrations exactly */
+
+    /* Reads the layer's config. `name`, `trainable`, `dtype`, `activity_regularizer` and
+     * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
+     * refused. *out is allocated from the arena. */
+    mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
+    /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are null or
+     * equal to their harmless default ("training", "mask": null) are dropped before. */
+    mb_status_t (*parse_call)(mb_config_t *kwargs, mb_arena_t *arena, void **out);
+    /* Sets call->output and output_type from the inputs. Open dimensions may be there: an output dimension that
+     * follows from an open one is open. MB_ERR_SHAPE says what does not fit. */
+    mb_status_t (*infer)(mb_call_t *call);
+    /* Declares the parameters, in Keras' order of layer.weights, from the first call's input
+     * shapes: mb_param_add for each. Called once per layer; dimensions that a weight's shape
+     * needs must not be open. NULL: no parameters. */
+    mb_status_t (*declare)(const mb_call_t *call, mb_param_list_t *list);
+    /* MB_OK, or MB_ERR_SHAPE where a further call's inputs do not fit the parameters. */
+    mb_status_t (*check)(const mb_call_t *call); /* NULL: nothing to check */
+    void (*memory)(const mb_call_t *call, int64_t samples, mb_memory_t *out);
+    mb_status_t (*forward)(const mb_run_t *run);
+    /* Writes grad_inputs and carry. Reached also when no grad_input is wanted but weights are. */
+    mb_status_t (*backward_input)(const mb_run_t *run);
+    mb_status_t (*backward_weights)(const mb_run_t *run); /* NULL: no parameters */
+    /* After the step: new moving statistics from sums over count samples. NULL: none. */
+    mb_status_t (*update_statistics)(const mb_run_t *run, double count);
+    void (*cost)(const mb_call_t *call, mb_cost_t *out);
+    /* True when the output of this call must be float (all) and its gradient flows to input i;
+     * NULL: flows to every float input. Embedding: to none. */
+    bool (*differentiable)(const mb_call_t *call, int input);
+};
+
+/* From declare. Takes the initializer, regularizer and constraint objects (JSON, may be NULL: Zeros,
+ * none, none). weight: trainable by nature. */
+typedef struct {
+    const char *name;
+    mb_shape_t shape;
+    int64_t fan_in, fan_out;
+    mb_initializer_t initializer;
+    mb_regularizer_t regularizer;
+    mb_constraint_t constraint;
+    bool weight;
+} mb_param_spec_t;
+mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec);
+
+/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown.
+ * mb_layer_class_names: for messages; ends with NULL. */
+const mb_layer_class_t *mb_layer_class_find(const char *name);
+const char *const *mb_layer_class_names(void);
+
+#endif

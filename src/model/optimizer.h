@@ -1,0 +1,73 @@
+/* Optimizers: Keras 3's rules, state and schedules.
+ *
+ * One step over parameter i with gradient g, in Keras' order: regularizer gradients are part of g;
+ * clipping (clipvalue; or clipnorm per parameter; or global_clipnorm over all); weight decay
+ * w -= w * weight_decay * lr; the rule; then, after all, the constraint. lr is the schedule's value at
+ * `iterations`, the number of steps done before. */
+#ifndef MB_MODEL_OPTIMIZER_H
+#define MB_MODEL_OPTIMIZER_H
+
+#include "model/graph.h"
+
+#define MB_MAX_SLOTS 3
+
+typedef struct mb_schedule mb_schedule_t; /* NULL schedule: constant */
+typedef struct mb_optimizer_class mb_optimizer_class_t;
+
+typedef struct {
+    const mb_optimizer_class_t *class_;
+    const char *name;       /* Keras' instance name: "adam" */
+    const char *class_name; /* "Adam", "AdamW", "SGD", "RMSprop" */
+    mb_rule_t rule;
+    double learning_rate; /* when there is no schedule */
+    const mb_schedule_t *schedule;
+    bool nesterov, centered, amsgrad;
+    double momentum, rho, beta1, beta2, epsilon;
+    double weight_decay;                         /* 0: none */
+    double clipnorm, global_clipnorm, clipvalue; /* 0: none */
+    int n_slots;
+    const char *slot_names[MB_MAX_SLOTS]; /* Keras': "momentum", "velocity", "velocity_hat" */
+    int slot_index[MB_MAX_SLOTS];         /* which of s0, s1, s2 of mb_update_args_t */
+    json_t *config; /* {"class_name":..., "config":...} as Keras serializes, for writing: the file's
+                       own with what was set since */
+} mb_optimizer_t;
+
+/* From training_config's optimizer_config (Keras 2 and 3 dialects); NULL: Keras' default RMSprop is
+ * refused, `spec` is needed. spec: the command line's "adam", "adamw:weight_decay=0.01,beta_2=0.95"
+ * (keys are Keras' constructor arguments, and lr), or NULL; it replaces the file's. Options that
+ * override single keys: see mb_optimizer_set. mb_optimizer_destroy before the arena goes. */
+mb_status_t mb_optimizer_create(const json_t *optimizer_config, const char *spec, const char *where,
+                                mb_arena_t *arena, mb_optimizer_t **out);
+
+/* key: "lr" (a constant: takes the place of a schedule), "clip" (global norm, takes the place of any
+ * other clipping; 0: none), "weight_decay", "lr_schedule":
+ *     constant
+ *     cosine:steps=1000[,warmup=100][,alpha=0.1]     1000 steps in all, the warm-up's among them
+ *     restarts:steps=..[,t_mul=2][,m_mul=1][,alpha=0]
+ *     exponential:steps=..,rate=..[,staircase=true]
+ *     inverse:steps=..,rate=..[,staircase=true]
+ *     polynomial:steps=..[,end=0.0001][,power=1][,cycle=true]
+ *     piecewise:at=1000/2000,values=0.01/0.001/0.0001
+ * A schedule starts from (a warm-up leads to) the rate in force. On an error the optimizer stays as
+ * it was. */
+mb_status_t mb_optimizer_set(mb_optimizer_t *optimizer, const char *key, const char *value,
+                             mb_arena_t *arena);
+void mb_optimizer_destroy(mb_optimizer_t *optimizer); /* drops its JSON reference */
+
+/* Learning rate at `iterations` steps done, in float32 arithmetic as Keras computes it. */
+float mb_optimizer_lr(const mb_optimizer_t *optimizer, int64_t iterations);
+
+/* True when norms of the gradients are needed before the step. */
+bool mb_optimizer_needs_norms(const mb_optimizer_t *optimizer);
+/* The factor for parameter i's gradient from all parameters' squared norms in parameter order
+ * (trainable ones; others 0): clipnorm: clip / max(norm, clip) as Keras; global: the same over the
+ * sum. 1 when there is nothing to scale; NaN when a global norm is not finite, as Keras. */
+float mb_optimizer_grad_scale(const mb_optimizer_t *optimizer, const double *squares, int n, int i);
+/* Puts regularizer-free update, decay and rule for one parameter on the stream. iterations: steps done
+ * before this one. slots: in the order of slot_names. Followed by the constraint if the parameter has
+ * one. */
+mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
+                                const mb_param_t *param, int64_t iterations, float lr,
+                                float grad_scale, float *w, const float *g, float *const *slots);
+
+#endif

@@ -1,0 +1,60 @@
+/* Writing model files: layout by one rank, bytes by all, then the commit.
+ *
+ *     rank 0   create PATH.tmp-<nonce> with HDF5 (every object; early allocation, no fill, contiguous),
+ *              close it, reserve its space             -> offsets of all tensors to everyone
+ *     all      write own byte ranges, checksum, fsync
+ *     rank 0   the seal by one write, fsync, rename to PATH, fsync of the directory
+ *
+ * A file that has its final name is complete: its seal holds. On any failure the temporary file
+ * is removed and every rank returns the same error. */
+#ifndef MB_STORE_CHECKPOINT_H
+#define MB_STORE_CHECKPOINT_H
+
+#include "comm/comm.h"
+#include "store/model_file.h"
+
+typedef struct {
+    const char *name;  /* weight name: "dense/kernel" */
+    mb_shape_t shape;
+} mb_tensor_spec_t;
+
+typedef struct {
+    const char *name; /* layer name: a group of /model_weights with a weight_names attribute */
+    int n_weights;
+    const int *weights; /* indices into tensors */
+} mb_layer_spec_t;
+
+typedef struct {
+    const char *model_config, *training_config; /* text; training_config may be NULL */
+    const char *keras_version;                  /* NULL: a current one ("3.8.0") */
+    const char *backend;                        /* NULL: "torch" */
+    int n_layers;
+    const mb_layer_spec_t *layers;
+    int n_weights; /* tensors 0 .. n_weights - 1 are the model's weights, in parameter order */
+    int n_moments; /* the next n_moments are moments: name "<slot>/<weight path>" */
+    const mb_tensor_spec_t *tensors;
+    bool keras_optimizer; /* moments go to /optimizer_weights in Keras' names and order instead of
+                             /mbrun/optimizer */
+    const char *optimizer_name; /* "adam": for Keras' names */
+    double learning_rate;       /* Keras' optimizer_weights/<name>/learning_rate; NaN: a schedule, none */
+    int n_settings;
+    const mb_setting_t *settings; /* /mbrun/run; none when exporting */
+    mb_run_state_t state;         /* present: /mbrun/state is written */
+} mb_checkpoint_layout_t;
+
+/* A piece of a tensor's bytes that this rank writes: host memory, valid until the call returns. */
+typedef struct {
+    int tensor;
+    int64_t first; /* element */
+    int64_t count; /* elements */
+    const float *values;
+} mb_piece_t;
+
+/* Collective over COMM (NULL: one process alone). Every element of every tensor must be in exactly
+ * one rank's piece. LAYOUT is the same on all ranks (only rank 0's is used for texts). An existing
+ * file at PATH is replaced atomically. */
+mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
+                                const mb_checkpoint_layout_t *layout, const mb_piece_t *pieces,
+                                int n_pieces);
+
+#endif

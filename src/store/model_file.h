@@ -1,0 +1,90 @@
+/* Model files and checkpoints: Keras legacy HDF5 with mbrun's additions (DESIGN: Files).
+ *
+ * The store knows tensors by path and bytes, attributes and JSON text; nothing of graphs or training.
+ *
+ * Reading: mb_model_file_open reads everything but tensor data. Tensor data of contiguous
+ * little-endian float32 is read by pread at HDF5's offset, by any thread; other storage (compressed,
+ * chunked, big-endian, float64, float16, custom floats) through HDF5 by the caller's thread.
+ *
+ * Writing: HDF5 lays the file out on rank 0 and closes it; ranks write byte ranges at the offsets
+ * HDF5 gave; then the seal. See checkpoint.h. */
+#ifndef MB_STORE_MODEL_FILE_H
+#define MB_STORE_MODEL_FILE_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+typedef struct {
+    const char *name;  /* as in weight_names: "dense/kernel", "dense/kernel:0" (Keras 2) */
+    const char *group; /* HDF5 path of the dataset: "/model_weights/dense/dense/kernel:0" */
+    mb_shape_t shape;
+    int64_t elements;
+    int64_t offset; /* of the bytes in the file when they are plain float32; else -1 */
+} mb_stored_tensor_t;
+
+typedef struct {
+    const char *name;
+    int n_weights;
+    mb_stored_tensor_t *weights; /* in weight_names order */
+} mb_stored_layer_t;
+
+typedef struct {
+    const char *key, *value;
+} mb_setting_t;
+
+typedef enum { MB_SEAL_NONE, MB_SEAL_HOLDS, MB_SEAL_BROKEN } mb_seal_state_t;
+
+typedef struct mb_run_state {
+    bool present;
+    int64_t step;           /* steps done */
+    int64_t epoch;          /* epochs completed */
+    int64_t step_in_epoch;  /* steps done of the current one */
+    double best_metric;     /* NaN: none yet */
+    int64_t best_step;
+    int64_t iterations;     /* of the optimizer; Keras' `iteration` may start above 0 */
+} mb_run_state_t;
+
+typedef struct mb_model_file {
+    char *path;
+    char *model_config;    /* JSON text; NULL: the file has none (weights only) */
+    char *training_config; /* NULL: not compiled */
+    char *keras_version;   /* "3.15.1"; NULL when absent */
+    char *backend;
+    int n_layers;
+    mb_stored_layer_t *layers; /* layer_names order (chunked attributes joined) */
+    int n_optimizer;
+    mb_stored_tensor_t *optimizer; /* optimizer_weights in weight_names order; scalars have rank 0 */
+    int n_moments;
+    mb_stored_tensor_t *moments; /* /mbrun/optimizer: name = "<slot>/<weight path>" */
+    int n_settings;
+    mb_setting_t *settings; /* /mbrun/run attributes */
+    mb_run_state_t state;
+    bool from_mbrun;
+    mb_seal_state_t seal;
+    void *private_; /* the open file and what backs the pointers */
+} mb_model_file_t;
+
+/* Opens and reads all but tensor data. Not collective. Errors name the file and what is wrong:
+ * missing, not HDF5, truncated, no model_config (only refused when need_config), attributes of a
+ * wrong type, weight_names that name no dataset, sizes beyond the file. With verify_seal the whole file's checksums are
+ * checked and file->seal says the result; otherwise it says NONE or (unchecked) HOLDS. */
+mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_seal,
+                               mb_model_file_t **out);
+void mb_model_file_close(mb_model_file_t *file);
+/* Reads a tensor as float32 (int32/int64/float64 scalars too). values has tensor->elements floats. */
+mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                                  float *values);
+/* Reads one integer scalar (the optimizer's iteration). */
+mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file,
+                                      const mb_stored_tensor_t *tensor, int64_t *value);
+const char *mb_model_file_setting(const mb_model_file_t *file, const char *key); /* NULL: none */
+
+/* Digests: 64-bit, of weights (names, shapes, float32 bits, in file order), and of weights, moments
+ * and step. Equal digests mean equal bits. */
+typedef struct {
+    uint64_t weights;
+    uint64_t full; /* weights + moments + step */
+} mb_digest_t;
+mb_status_t mb_model_file_digest(const mb_model_file_t *file, mb_digest_t *out);
+
+#endif

@@ -1,0 +1,2 @@
+SHELL_TESTS += tests/slurm/requeue.sh
+EXTRA_DIST += tests/slurm/cluster.sh

@@ -14,13 +14,18 @@ typedef struct {
 
 /* NULL or JSON null: linear. */
 mb_status_t mb_activation_parse(const json_t *value, const char *where, mb_activation_t *out);
+/* The same from the config of a layer that is an activation: ReLU, LeakyReLU, ELU, Softmax. Takes
+ * the keys of that class; MB_ERR_UNSUPPORTED for another class. AXIS gets Softmax's axis, -1
+ * otherwise. */
+mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_activation_t *out,
+                               int64_t *axis);
 bool mb_activation_is_linear(const mb_activation_t *activation);
 /* y = act(x) over rows x columns; in place allowed except for softmax. */
 mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
                                   int64_t columns, const float *x, float *y);
 /* dx from dy; x or y may be NULL where not needed; in place on dy allowed except for softmax. */
 mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
-                                   int64_t columns, const float *x, const float *y,
-                                   const float *dy, float *dx);
+                                   int64_t columns, const float *x, const float *y, const float *dy,
+                                   float *dx);
 
 #endif

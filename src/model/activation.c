@@ -1,0 +1,207 @@
+/* Activations by Keras' names, and as the layer objects that Keras allows in their place. */
+#include "model/activation.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "model/layers/layers.h"
+
+typedef struct {
+    const char *name;
+    mb_act_t act;
+    double p0, p1, p2;
+} named_t;
+
+static const named_t named[] = {
+    {"linear", MB_ACT_LINEAR, 0, 0, 0},      {"relu", MB_ACT_RELU, 0, 0, 0},
+    {"relu6", MB_ACT_RELU_GENERAL, 0, 6, 0}, {"leaky_relu", MB_ACT_RELU_GENERAL, 0.2, INFINITY, 0},
+    {"tanh", MB_ACT_TANH, 0, 0, 0},          {"sigmoid", MB_ACT_SIGMOID, 0, 0, 0},
+    {"gelu", MB_ACT_GELU, 0, 0, 0},          {"silu", MB_ACT_SILU, 0, 0, 0},
+    {"swish", MB_ACT_SILU, 0, 0, 0},         {"elu", MB_ACT_ELU, 1, 0, 0},
+    {"selu", MB_ACT_SELU, 0, 0, 0},          {"softplus", MB_ACT_SOFTPLUS, 0, 0, 0},
+    {"softsign", MB_ACT_SOFTSIGN, 0, 0, 0},  {"exponential", MB_ACT_EXPONENTIAL, 0, 0, 0},
+};
+#define N_NAMED (sizeof(named) / sizeof(named[0]))
+
+/* What the derivative reads, by the contract of the device's operation (device/ops.h). */
+static void set_act(mb_activation_t *out, mb_act_t act, double p0, double p1, double p2)
+{
+    bool from_output = act == MB_ACT_RELU || act == MB_ACT_TANH || act == MB_ACT_SIGMOID ||
+                       act == MB_ACT_EXPONENTIAL;
+    *out = (mb_activation_t){.act = act, .p0 = (float)p0, .p1 = (float)p1, .p2 = (float)p2};
+    out->needs_output = from_output;
+    out->needs_input = !from_output && act != MB_ACT_LINEAR;
+}
+
+static void set_softmax(mb_activation_t *out)
+{
+    *out = (mb_activation_t){.softmax = true, .needs_output = true};
+}
+
+static mb_status_t unknown(const char *where, const char *name)
+{
+    const char *names[N_NAMED + 1];
+    for (size_t i = 0; i < N_NAMED; i++)
+        names[i] = named[i].name;
+    names[N_NAMED] = "softmax";
+    const char *nearest = mb_str_nearest(name, names, N_NAMED + 1);
+    if (nearest == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: activation '%s' is not known", where, name);
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "%s: activation '%s' is not known; the nearest one is '%s'", where, name,
+                        nearest);
+}
+
+static mb_status_t find(const char *where, const char *name, mb_activation_t *out)
+{
+    if (strcmp(name, "softmax") == 0) {
+        set_softmax(out);
+        return MB_OK;
+    }
+    for (size_t i = 0; i < N_NAMED; i++) {
+        if (strcmp(named[i].name, name) == 0) {
+            set_act(out, named[i].act, named[i].p0, named[i].p1, named[i].p2);
+            return MB_OK;
+        }
+    }
+    return unknown(where, name);
+}
+
+/* Keras itself refuses negative values. A max_value below the threshold would make the function
+ * that Keras computes differ from the one it documents. */
+static mb_status_t take_relu(mb_config_t *config, mb_activation_t *out)
+{
+    double slope, high, threshold;
+    MB_TRY(mb_config_scalar_or(config, "negative_slope", 0.0, &slope));
+    MB_TRY(mb_config_scalar_or(config, "max_value", INFINITY, &high));
+    MB_TRY(mb_config_scalar_or(config, "threshold", 0.0, &threshold));
+    if (slope < 0.0 || threshold < 0.0 || high < threshold)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: negative_slope %g, threshold %g and max_value %g do not make a "
+                            "ReLU: slope and threshold must not be negative, nor max_value below "
+                            "the threshold",
+                            config->where, slope, threshold, high);
+    bool plain = !(slope > 0.0) && !(threshold > 0.0) && isinf(high);
+    set_act(out, plain ? MB_ACT_RELU : MB_ACT_RELU_GENERAL, slope, high, threshold);
+    return MB_OK;
+}
+
+/* Keras 2 called the slope alpha. */
+static mb_status_t take_leaky_relu(mb_config_t *config, mb_activation_t *out)
+{
+    double alpha, slope;
+    MB_TRY(mb_config_scalar_or(config, "alpha", 0.3, &alpha));
+    MB_TRY(mb_config_scalar_or(config, "negative_slope", alpha, &slope));
+    if (slope < 0.0)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: negative_slope %g is negative", config->where,
+                            slope);
+    set_act(out, MB_ACT_RELU_GENERAL, slope, INFINITY, 0.0);
+    return MB_OK;
+}
+
+mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_activation_t *out,
+                               int64_t *axis)
+{
+    double alpha;
+    *axis = -1;
+    if (strcmp(class_name, "ReLU") == 0)
+        return take_relu(config, out);
+    if (strcmp(class_name, "LeakyReLU") == 0)
+        return take_leaky_relu(config, out);
+    if (strcmp(class_name, "ELU") == 0) {
+        MB_TRY(mb_config_scalar_or(config, "alpha", 1.0, &alpha));
+        set_act(out, MB_ACT_ELU, alpha, 0.0, 0.0);
+        return MB_OK;
+    }
+    if (strcmp(class_name, "Softmax") == 0) {
+        set_softmax(out);
+        return mb_layer_take_axis(config, axis);
+    }
+    return unknown(config->where, class_name);
+}
+
+/* Short strings and Keras 3's dtype policy objects alike. */
+static mb_status_t take_dtype(mb_config_t *config)
+{
+    const json_t *value = mb_config_take(config, "dtype");
+    if (json_is_object(value))
+        value = json_object_get(json_object_get(value, "config"), "name");
+    if (value == NULL || json_is_null(value))
+        return MB_OK;
+    if (json_is_string(value) && strcmp(json_string_value(value), "float32") == 0)
+        return MB_OK;
+    return mb_error_set(MB_ERR_UNSUPPORTED, "%s: the activation's dtype must be float32",
+                        config->where);
+}
+
+static mb_status_t parse_object(const char *where, const char *class_name, const json_t *object,
+                                mb_activation_t *out)
+{
+    mb_config_t config;
+    int64_t axis;
+    MB_TRY(mb_config_open(&config, object, "%s: activation %s", where, class_name));
+    MB_TRY(mb_activation_take(&config, class_name, out, &axis));
+    if (axis != -1)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: only axis -1 is obeyed", config.where);
+    mb_config_ignore(&config, "name");
+    mb_config_ignore(&config, "trainable");
+    MB_TRY(take_dtype(&config));
+    return mb_config_finish(&config);
+}
+
+mb_status_t mb_activation_parse(const json_t *value, const char *where, mb_activation_t *out)
+{
+    const char *name;
+    const json_t *object;
+    if (value == NULL || json_is_null(value)) {
+        set_act(out, MB_ACT_LINEAR, 0.0, 0.0, 0.0);
+        return MB_OK;
+    }
+    MB_TRY(mb_config_object(value, where, &name, &object));
+    if (object == NULL)
+        return find(where, name, out);
+    return parse_object(where, name, object, out);
+}
+
+bool mb_activation_is_linear(const mb_activation_t *activation)
+{
+    return !activation->softmax && activation->act == MB_ACT_LINEAR;
+}
+
+mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
+                                  int64_t columns, const float *x, float *y)
+{
+    if (activation->softmax) {
+        mb_softmax_forward_args_t args = {rows, columns, x, y};
+        return mb_run_softmax_forward(exec, &args);
+    }
+    mb_act_forward_args_t args = {.count = rows * columns,
+                                  .act = activation->act,
+                                  .p0 = activation->p0,
+                                  .p1 = activation->p1,
+                                  .p2 = activation->p2,
+                                  .x = x,
+                                  .y = y};
+    return mb_run_act_forward(exec, &args);
+}
+
+mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
+                                   int64_t columns, const float *x, const float *y, const float *dy,
+                                   float *dx)
+{
+    if (activation->softmax) {
+        mb_softmax_backward_args_t args = {rows, columns, y, dy, dx};
+        return mb_run_softmax_backward(exec, &args);
+    }
+    mb_act_backward_args_t args = {.count = rows * columns,
+                                   .act = activation->act,
+                                   .p0 = activation->p0,
+                                   .p1 = activation->p1,
+                                   .p2 = activation->p2,
+                                   .x = x,
+                                   .y = y,
+                                   .dy = dy,
+                                   .dx = dx};
+    return mb_run_act_backward(exec, &args);
+}

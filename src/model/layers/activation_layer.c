@@ -1,0 +1,119 @@
+/* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax. */
+#include "model/layers/layers.h"
+
+typedef struct {
+    mb_activation_t activation;
+    int64_t axis; /* Softmax: as the config says */
+} activation_layer_t;
+
+static mb_status_t create(mb_arena_t *arena, activation_layer_t **out)
+{
+    *out = MB_ARENA_NEW(arena, activation_layer_t);
+    if (*out == NULL)
+        return mb_error_memory("a layer", sizeof(**out));
+    (*out)->axis = -1;
+    return MB_OK;
+}
+
+static mb_status_t parse_activation(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    activation_layer_t *layer;
+    MB_TRY(create(arena, &layer));
+    *out = layer;
+    return mb_activation_parse(mb_config_take(config, "activation"), config->where,
+                               &layer->activation);
+}
+
+static mb_status_t parse_named(mb_config_t *config, mb_arena_t *arena, const char *name, void **out)
+{
+    activation_layer_t *layer;
+    MB_TRY(create(arena, &layer));
+    *out = layer;
+    return mb_activation_take(config, name, &layer->activation, &layer->axis);
+}
+
+static mb_status_t parse_relu(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_named(config, arena, "ReLU", out);
+}
+
+static mb_status_t parse_leaky_relu(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_named(config, arena, "LeakyReLU", out);
+}
+
+static mb_status_t parse_elu(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_named(config, arena, "ELU", out);
+}
+
+static mb_status_t parse_softmax(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_named(config, arena, "Softmax", out);
+}
+
+static const activation_layer_t *layer_of(const mb_call_t *call)
+{
+    return call->layer->config;
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    MB_TRY(mb_call_infer_same(call));
+    if (!layer_of(call)->activation.softmax)
+        return MB_OK;
+    return mb_call_expect_last_axis(call, layer_of(call)->axis);
+}
+
+static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    (void)samples;
+    *out = (mb_memory_t){0};
+    out->keeps_input[0] = layer_of(call)->activation.needs_input;
+    out->keeps_output = layer_of(call)->activation.needs_output;
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    const mb_shape_t *shape = &run->call->output;
+    return mb_activation_forward(&layer_of(run->call)->activation, run->exec,
+                                 run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
+                                 mb_run_input(run, 0), run->output);
+}
+
+static mb_status_t backward_input(const mb_run_t *run)
+{
+    const mb_activation_t *activation = &layer_of(run->call)->activation;
+    const mb_shape_t *shape = &run->call->output;
+    if (!mb_run_wants_input(run, 0))
+        return MB_OK;
+    return mb_activation_backward(
+        activation, run->exec, run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
+        activation->needs_input ? mb_run_input(run, 0) : NULL,
+        activation->needs_output ? run->output : NULL, run->grad_output, mb_run_grad_input(run, 0));
+}
+
+/* A transcendental costs about as much as a dozen multiplications. */
+static void cost(const mb_call_t *call, mb_cost_t *out)
+{
+    const mb_activation_t *activation = &layer_of(call)->activation;
+    bool plain = !activation->softmax && activation->act <= MB_ACT_RELU_GENERAL;
+    double flops = (plain ? 4.0 : 16.0) * (double)mb_shape_elements(&call->output);
+    *out = (mb_cost_t){flops, flops, 0.0};
+}
+
+#define ACTIVATION_CLASS(symbol, keras, parser)                                                    \
+    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
+                                                .name = keras,                                     \
+                                                .parse = parser,                                   \
+                                                .infer = infer,                                    \
+                                                .memory = memory,                                  \
+                                                .forward = forward,                                \
+                                                .backward_input = backward_input,                  \
+                                                .cost = cost}
+
+ACTIVATION_CLASS(activation, "Activation", parse_activation);
+ACTIVATION_CLASS(relu, "ReLU", parse_relu);
+ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu);
+ACTIVATION_CLASS(elu, "ELU", parse_elu);
+ACTIVATION_CLASS(softmax, "Softmax", parse_softmax);

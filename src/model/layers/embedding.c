@@ -1,0 +1,127 @@
+/* Embedding: a row of the table for each int32 id. No gradient flows to the ids. */
+#include "model/layers/layers.h"
+
+typedef struct {
+    int64_t vocabulary, width;
+    mb_param_spec_t table;
+} embedding_t;
+
+/* input_length (Keras 2) repeats the input's shape. */
+static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    embedding_t *embedding = MB_ARENA_NEW(arena, embedding_t);
+    if (embedding == NULL)
+        return mb_error_memory("a layer", sizeof(*embedding));
+    MB_TRY(mb_config_int(config, "input_dim", 1, MB_LAYER_MAX_SIZE, &embedding->vocabulary));
+    MB_TRY(mb_config_int(config, "output_dim", 1, MB_LAYER_MAX_SIZE, &embedding->width));
+    MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true,
+                               &embedding->table));
+    MB_TRY(mb_config_only(config, "mask_zero", "false"));
+    MB_TRY(mb_config_only(config, "sparse", "false"));
+    mb_config_ignore(config, "input_length");
+    MB_TRY(mb_config_only(config, "quantization_config", "null"));
+    MB_TRY(mb_config_only(config, "lora_rank", "null"));
+    MB_TRY(mb_config_only(config, "lora_alpha", "null"));
+    *out = embedding;
+    return MB_OK;
+}
+
+static const embedding_t *embedding_of(const mb_call_t *call)
+{
+    return call->layer->config;
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    if (call->n_inputs != 1)
+        return mb_call_error(call, MB_ERR_SHAPE, "takes 1 input, found %d", call->n_inputs);
+    if (call->input_types[0] != MB_I32)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "takes int32 ids, its input is %s (set dtype=\"int32\" on the Input)",
+                             mb_dtype_name(call->input_types[0]));
+    if (call->inputs[0].rank == MB_MAX_RANK)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED, "its input has too many dimensions");
+    call->output = call->inputs[0];
+    call->output.dim[call->output.rank++] = embedding_of(call)->width;
+    call->output_type = MB_F32;
+    return MB_OK;
+}
+
+static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
+{
+    const embedding_t *embedding = embedding_of(call);
+    return mb_layer_add_param(list, &embedding->table,
+                              &(mb_shape_t){2, {embedding->vocabulary, embedding->width}});
+}
+
+static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    (void)samples;
+    *out = (mb_memory_t){0};
+    out->keeps_input[0] = call->layer->trainable;
+}
+
+static const int32_t *ids_of(const mb_run_t *run)
+{
+    return run->inputs == NULL ? NULL : run->inputs[0];
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    const embedding_t *embedding = embedding_of(run->call);
+    mb_embedding_forward_args_t args = {.count =
+                                            run->samples * mb_shape_elements(&run->call->inputs[0]),
+                                        .vocabulary = embedding->vocabulary,
+                                        .width = embedding->width,
+                                        .ids = ids_of(run),
+                                        .table = mb_run_param(run, 0),
+                                        .y = run->output};
+    return mb_run_embedding_forward(run->exec, &args);
+}
+
+static mb_status_t backward_input(const mb_run_t *run)
+{
+    (void)run;
+    return MB_OK;
+}
+
+static mb_status_t backward_weights(const mb_run_t *run)
+{
+    const embedding_t *embedding = embedding_of(run->call);
+    if (!mb_run_wants_param(run, 0))
+        return MB_OK;
+    mb_embedding_backward_args_t args = {.count = run->samples *
+                                                  mb_shape_elements(&run->call->inputs[0]),
+                                         .vocabulary = embedding->vocabulary,
+                                         .width = embedding->width,
+                                         .accumulate = run->accumulate,
+                                         .ids = ids_of(run),
+                                         .dy = run->grad_output,
+                                         .dtable = mb_run_grad_param(run, 0)};
+    return mb_run_embedding_backward(run->exec, &args);
+}
+
+static void cost(const mb_call_t *call, mb_cost_t *out)
+{
+    double traffic = 2.0 * (double)mb_shape_elements(&call->output);
+    *out = (mb_cost_t){traffic, 0.0, 2.0 * traffic};
+}
+
+static bool differentiable(const mb_call_t *call, int input)
+{
+    (void)call;
+    (void)input;
+    return false;
+}
+
+const mb_layer_class_t mb_layer_embedding = {.size = sizeof(mb_layer_class_t),
+                                             .name = "Embedding",
+                                             .parse = parse,
+                                             .infer = infer,
+                                             .declare = declare,
+                                             .memory = memory,
+                                             .forward = forward,
+                                             .backward_input = backward_input,
+                                             .backward_weights = backward_weights,
+                                             .cost = cost,
+                                             .differentiable = differentiable};

@@ -1,0 +1,114 @@
+/* Max or mean over all spatial positions, one value a channel. */
+#include "model/layers/layers.h"
+
+typedef struct {
+    int spatial;
+    bool average, keepdims;
+} global_pool_t;
+
+static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, int spatial, bool average,
+                         void **out)
+{
+    global_pool_t *pool = MB_ARENA_NEW(arena, global_pool_t);
+    if (pool == NULL)
+        return mb_error_memory("a layer", sizeof(*pool));
+    pool->spatial = spatial;
+    pool->average = average;
+    MB_TRY(mb_config_bool_or(config, "keepdims", false, &pool->keepdims));
+    *out = pool;
+    return mb_config_only(config, "data_format", "\"channels_last\"");
+}
+
+static mb_status_t parse_max_1d(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse(config, arena, 1, false, out);
+}
+
+static mb_status_t parse_max_2d(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse(config, arena, 2, false, out);
+}
+
+static mb_status_t parse_average_1d(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse(config, arena, 1, true, out);
+}
+
+static mb_status_t parse_average_2d(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse(config, arena, 2, true, out);
+}
+
+static const global_pool_t *pool_of(const mb_call_t *call)
+{
+    return call->layer->config;
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    const global_pool_t *pool = pool_of(call);
+    int64_t channels = mb_shape_columns(&call->inputs[0]);
+    MB_TRY(mb_call_expect_rank(call, pool->spatial + 1));
+    call->output_type = MB_F32;
+    call->output = (mb_shape_t){1, {channels}};
+    if (!pool->keepdims)
+        return MB_OK;
+    call->output = (mb_shape_t){pool->spatial + 1, {1, 1}};
+    call->output.dim[pool->spatial] = channels;
+    return MB_OK;
+}
+
+static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    (void)samples;
+    *out = (mb_memory_t){0};
+    out->keeps_input[0] = out->keeps_output = !pool_of(call)->average;
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    mb_global_pool_forward_args_t args = {.samples = run->samples,
+                                          .positions = mb_shape_rows(&run->call->inputs[0]),
+                                          .channels = mb_shape_columns(&run->call->inputs[0]),
+                                          .average = pool_of(run->call)->average,
+                                          .x = mb_run_input(run, 0),
+                                          .y = run->output};
+    return mb_run_global_pool_forward(run->exec, &args);
+}
+
+static mb_status_t backward_input(const mb_run_t *run)
+{
+    bool average = pool_of(run->call)->average;
+    if (!mb_run_wants_input(run, 0))
+        return MB_OK;
+    mb_global_pool_backward_args_t args = {.samples = run->samples,
+                                           .positions = mb_shape_rows(&run->call->inputs[0]),
+                                           .channels = mb_shape_columns(&run->call->inputs[0]),
+                                           .average = average,
+                                           .x = average ? NULL : mb_run_input(run, 0),
+                                           .y = average ? NULL : run->output,
+                                           .dy = run->grad_output,
+                                           .dx = mb_run_grad_input(run, 0)};
+    return mb_run_global_pool_backward(run->exec, &args);
+}
+
+static void cost(const mb_call_t *call, mb_cost_t *out)
+{
+    double traffic = 4.0 * (double)mb_shape_elements(&call->inputs[0]);
+    *out = (mb_cost_t){traffic, traffic, 0.0};
+}
+
+#define GLOBAL_POOL_CLASS(symbol, keras, parser)                                                   \
+    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
+                                                .name = keras,                                     \
+                                                .parse = parser,                                   \
+                                                .infer = infer,                                    \
+                                                .memory = memory,                                  \
+                                                .forward = forward,                                \
+                                                .backward_input = backward_input,                  \
+                                                .cost = cost}
+
+GLOBAL_POOL_CLASS(global_max_pooling1d, "GlobalMaxPooling1D", parse_max_1d);
+GLOBAL_POOL_CLASS(global_max_pooling2d, "GlobalMaxPooling2D", parse_max_2d);
+GLOBAL_POOL_CLASS(global_average_pooling1d, "GlobalAveragePooling1D", parse_average_1d);
+GLOBAL_POOL_CLASS(global_average_pooling2d, "GlobalAveragePooling2D", parse_average_2d);

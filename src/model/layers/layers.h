@@ -1,0 +1,119 @@
+/* What the layer files share: the built-in classes, and short helpers over calls and runs. */
+#ifndef MB_MODEL_LAYERS_LAYERS_H
+#define MB_MODEL_LAYERS_LAYERS_H
+
+#include "model/activation.h"
+#include "model/initializer.h"
+#include "model/layer.h"
+
+#define MB_LAYER_LIST(X)                                                                           \
+    X(dense, "Dense")                                                                              \
+    X(conv1d, "Conv1D")                                                                            \
+    X(conv2d, "Conv2D")                                                                            \
+    X(max_pooling1d, "MaxPooling1D")                                                               \
+    X(max_pooling2d, "MaxPooling2D")                                                               \
+    X(average_pooling1d, "AveragePooling1D")                                                       \
+    X(average_pooling2d, "AveragePooling2D")                                                       \
+    X(global_max_pooling1d, "GlobalMaxPooling1D")                                                  \
+    X(global_max_pooling2d, "GlobalMaxPooling2D")                                                  \
+    X(global_average_pooling1d, "GlobalAveragePooling1D")                                          \
+    X(global_average_pooling2d, "GlobalAveragePooling2D")                                          \
+    X(flatten, "Flatten")                                                                          \
+    X(reshape, "Reshape")                                                                          \
+    X(identity, "Identity")                                                                        \
+    X(cropping1d, "Cropping1D")                                                                    \
+    X(activation, "Activation")                                                                    \
+    X(relu, "ReLU")                                                                                \
+    X(leaky_relu, "LeakyReLU")                                                                     \
+    X(elu, "ELU")                                                                                  \
+    X(softmax, "Softmax")                                                                          \
+    X(add, "Add")                                                                                  \
+    X(multiply, "Multiply")                                                                        \
+    X(concatenate, "Concatenate")                                                                  \
+    X(dropout, "Dropout")                                                                          \
+    X(batch_normalization, "BatchNormalization")                                                   \
+    X(layer_normalization, "LayerNormalization")                                                   \
+    X(embedding, "Embedding")                                                                      \
+    X(multi_head_attention, "MultiHeadAttention")
+
+#define MB_LAYER_DECLARE(name, keras) extern const mb_layer_class_t mb_layer_##name;
+MB_LAYER_LIST(MB_LAYER_DECLARE)
+#undef MB_LAYER_DECLARE
+
+/* Sizes given by a model stay below this, so that products of four of them fit. */
+#define MB_LAYER_MAX_SIZE 0x7FFFFFFF
+#define MB_LAYER_MAX_WINDOW 0x7FFF
+
+/* BASE + OFFSET bytes or floats. At plan time there is no base, and NULL stays NULL. */
+void *mb_bytes_at(void *base, size_t offset);
+const float *mb_floats_at(const void *base, int64_t offset);
+
+/* Lays arrays into one block, each at a multiple of 64 bytes: returns the offset of one of COUNT
+ * floats and moves *BYTES past it. */
+size_t mb_block_add(size_t *bytes, int64_t count);
+
+/* The last dimension, and the product of those before it; 1 without dimensions. */
+int64_t mb_shape_columns(const mb_shape_t *shape);
+int64_t mb_shape_rows(const mb_shape_t *shape);
+/* The product of dimensions FROM to TO - 1; open if one of them is. MB_ERR_SHAPE past 2^62. */
+mb_status_t mb_call_product(const mb_call_t *call, const mb_shape_t *shape, int from, int to,
+                            int64_t *out);
+
+/* An error that names the call's layer. */
+mb_status_t mb_call_error(const mb_call_t *call, mb_status_t status, const char *format, ...)
+    MB_PRINTF(3, 4);
+/* N_INPUTS inputs, all float32. */
+mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs);
+/* The same for one input of RANK dimensions. */
+mb_status_t mb_call_expect_rank(const mb_call_t *call, int rank);
+/* Refuses an axis that is not the last one of the input, as Keras counts (the samples are axis 0).
+ */
+mb_status_t mb_call_expect_last_axis(const mb_call_t *call, int64_t axis);
+/* The last dimension of an input, which parameters are declared for: it must be known, and later
+ * calls must have the same. */
+mb_status_t mb_call_take_width(const mb_call_t *call, int input, int64_t *out);
+mb_status_t mb_call_check_width(const mb_call_t *call, int input, int64_t width);
+/* The output is shaped and typed as the first input. */
+void mb_call_keep_shape(mb_call_t *call);
+/* infer of a layer of one float input that changes no shape. */
+mb_status_t mb_call_infer_same(mb_call_t *call);
+/* memory of a layer whose backward reads only the output's gradient. */
+void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *out);
+
+/* Arrays of a run may be missing at plan time. */
+const float *mb_run_input(const mb_run_t *run, int input);
+float *mb_run_param(const mb_run_t *run, int param);
+float *mb_run_grad_input(const mb_run_t *run, int input);
+float *mb_run_grad_param(const mb_run_t *run, int param);
+/* Whether a gradient is to be computed; at plan time all are. */
+bool mb_run_wants_input(const mb_run_t *run, int input);
+bool mb_run_wants_param(const mb_run_t *run, int param);
+/* Copies ELEMENTS 4-byte elements a sample. */
+mb_status_t mb_run_copy(const mb_run_t *run, int64_t elements, const void *from, void *to);
+/* backward_input where input 0 gets the output's gradient as it is. */
+mb_status_t mb_run_pass_gradient(const mb_run_t *run);
+
+/* y = act(z) behind a layer's own arithmetic. The layer writes z where mb_activated_target says and
+ * then calls mb_activated_forward; mb_activated_backward gives dz, through the carry unless the
+ * activation is linear, in both backward calls (only backward_input computes it). z is the only
+ * thing in the saved block, dz the only one in the carry. */
+void mb_activated_memory(const mb_activation_t *activation, const mb_call_t *call, int64_t samples,
+                         mb_memory_t *out);
+float *mb_activated_target(const mb_activation_t *activation, const mb_run_t *run);
+mb_status_t mb_activated_forward(const mb_activation_t *activation, const mb_run_t *run);
+mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_run_t *run);
+const float *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run);
+
+/* A number that Keras 2 may have written as an array of one, or Keras 3 as a numpy object. */
+mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double otherwise,
+                                double *out);
+/* Takes "axis": an integer or a list of one; absent: -1. */
+mb_status_t mb_layer_take_axis(mb_config_t *config, int64_t *out);
+/* Takes "<prefix>_initializer" and its kin into SPEC and names it. */
+mb_status_t mb_layer_take_param(mb_config_t *config, const char *prefix, const char *otherwise,
+                                const char *name, bool weight, mb_param_spec_t *spec);
+/* Declares SPEC with a shape and the fans that follow from it (Keras' compute_fans). */
+mb_status_t mb_layer_add_param(mb_param_list_t *list, const mb_param_spec_t *spec,
+                               const mb_shape_t *shape);
+
+#endif

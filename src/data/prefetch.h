@@ -15,15 +15,16 @@ typedef struct {
     int field;
     bool as_int;
     int64_t elements; /* of one sample */
-    int64_t classes;  /* as_int: values must lie in [0, classes) unless equal to ignore; 0: unchecked */
+    int64_t
+        classes; /* as_int: values must lie in [0, classes) unless equal to ignore; 0: unchecked */
     bool has_ignore;
     int64_t ignore;
     const char *what; /* for messages: "labels of output 'y'" */
 } mb_prefetch_item_t;
 
 /* NEXT tells the indices of batch number I into indices (capacity samples; -1: no sample, filled
- * with zeros) and returns their count, or a negative number when there are no more. Called from the worker
- * thread. */
+ * with zeros) and returns their count, or a negative number when there are no more. Called from the
+ * worker thread. */
 typedef int64_t (*mb_prefetch_next_t)(void *user, int64_t i, int64_t *indices);
 
 mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *items, int n_items,
@@ -31,8 +32,7 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
                                mb_prefetch_t **out);
 /* The buffers of the next batch (one per item, `samples` samples each), valid until the next call.
  * *count is what NEXT returned; negative at the end. */
-mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers,
-                             int64_t *count);
+mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers, int64_t *count);
 void mb_prefetch_destroy(mb_prefetch_t *prefetch);
 
 #endif

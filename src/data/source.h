@@ -1,8 +1,8 @@
 /* A source of samples: how many there are, and the samples by index into a buffer of the caller's.
  *
  * A source is a struct of function pointers that begins with its size. Data may be larger than
- * memory; a source reads what it is asked for. One source has several fields (a model input or output each),
- * all with the same number of samples along their first axis. */
+ * memory; a source reads what it is asked for. One source has several fields (a model input or
+ * output each), all with the same number of samples along their first axis. */
 #ifndef MB_DATA_SOURCE_H
 #define MB_DATA_SOURCE_H
 
@@ -24,9 +24,9 @@ typedef struct {
     const char *kind; /* "hdf5", "idx", "arrays" */
     void (*close)(mb_source_t *source);
     /* Reads COUNT samples whose indices are given into TO: float32, or int32 when as_int. Scale
-     * and offset are applied. Checks: NaN or infinity in the data, an integer out of int32's range, a
-     * fraction where integers are wanted: MB_ERR_DATA, naming file, dataset, sample.
-     * May be called from any threads at once when thread_ok, else from the opener's only. */
+     * and offset are applied. Checks: NaN or infinity in the data, an integer out of int32's range,
+     * a fraction where integers are wanted: MB_ERR_DATA, naming file, dataset, sample. May be
+     * called from any threads at once when thread_ok, else from the opener's only. */
     mb_status_t (*read)(mb_source_t *source, int field, const int64_t *indices, int64_t count,
                         bool as_int, void *to);
     bool thread_ok; /* read never enters HDF5 (Debian's is not thread-safe) */
@@ -79,9 +79,9 @@ mb_status_t mb_source_slice(mb_source_t *whole, int64_t first, int64_t count, mb
 void mb_source_close(mb_source_t *source);
 /* Index of a field by name, -1 if there is none. */
 int mb_source_field(const mb_source_t *source, const char *name);
-/* Finds the field of every model input and output: by name, else "x" (the only input) and "y" (the only
- * output); wants->n_outputs may be 0 (prediction). Shapes are compared; an error names
- * both shapes. Fields are -1 where an input is to be filled with positions. */
+/* Finds the field of every model input and output: by name, else "x" (the only input) and "y" (the
+ * only output); wants->n_outputs may be 0 (prediction). Shapes are compared; an error names both
+ * shapes. Fields are -1 where an input is to be filled with positions. */
 mb_status_t mb_source_match(const mb_source_t *source, const mb_source_wants_t *wants,
                             int *input_fields, int *output_fields);
 

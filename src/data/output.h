@@ -1,0 +1,34 @@
+/* A new HDF5 file of contiguous datasets under a temporary name: created by HDF5, filled with
+ * pwrite, made durable, then renamed. */
+#ifndef MB_DATA_OUTPUT_H
+#define MB_DATA_OUTPUT_H
+
+#include "base/error.h"
+#include "base/types.h"
+
+typedef struct {
+    const char *name;
+    mb_dtype_t dtype;
+    mb_shape_t shape;
+    bool scaled; /* gives it a scale_factor attribute */
+    double scale;
+    int64_t offset; /* set by mb_output_create: of its bytes in the file */
+} mb_output_dataset_t;
+
+typedef struct {
+    const char *path;
+    char *temporary;
+    int file;
+    int64_t bytes;
+} mb_output_t;
+
+mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, int n_datasets,
+                             mb_output_t *out);
+mb_status_t mb_output_write(const mb_output_t *output, int64_t offset, const void *from,
+                            size_t bytes);
+/* Makes the file durable and gives it its name. */
+mb_status_t mb_output_commit(mb_output_t *output);
+/* Removes the temporary file unless it was committed; releases the rest. */
+void mb_output_close(mb_output_t *output);
+
+#endif

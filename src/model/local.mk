@@ -20,3 +20,17 @@ libmb_la_SOURCES += \
 	src/model/layers/reshape.c \
 	src/model/layers/take.c \
 	src/model/layers/window.c src/model/layers/window.h
+libmb_la_SOURCES += \
+	src/model/loss.h src/model/optimizer.h src/model/preset.h \
+	src/model/losses/class.h src/model/losses/compile.c src/model/losses/compile.h \
+	src/model/losses/crossentropy.c src/model/losses/parse.c src/model/losses/regression.c \
+	src/model/losses/run.c src/model/metrics/accuracy.c \
+	src/model/optimizers/adam.c src/model/optimizers/class.h src/model/optimizers/clip.c \
+	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/optimizer.c \
+	src/model/optimizers/parse.c src/model/optimizers/piecewise.c \
+	src/model/optimizers/rmsprop.c src/model/optimizers/schedule.c \
+	src/model/optimizers/schedule.h src/model/optimizers/schedule_text.c \
+	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/preset.c \
+	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
+	src/model/preset_settings.h src/model/spec.c src/model/spec.h

@@ -2,8 +2,8 @@
  *
  * One step over parameter i with gradient g, in Keras' order: regularizer gradients are part of g;
  * clipping (clipvalue; or clipnorm per parameter; or global_clipnorm over all); weight decay
- * w -= w * weight_decay * lr; the rule; then, after all, the constraint. lr is the schedule's value at
- * `iterations`, the number of steps done before. */
+ * w -= w * weight_decay * lr; the rule; then, after all, the constraint. lr is the schedule's value
+ * at `iterations`, the number of steps done before. */
 #ifndef MB_MODEL_OPTIMIZER_H
 #define MB_MODEL_OPTIMIZER_H
 
@@ -39,9 +39,8 @@ typedef struct {
 mb_status_t mb_optimizer_create(const json_t *optimizer_config, const char *spec, const char *where,
                                 mb_arena_t *arena, mb_optimizer_t **out);
 
-/* key: "lr" (a constant: takes the place of a schedule), "clip" (global norm, takes the place of any
- * other clipping; 0: none), "weight_decay", "lr_schedule":
- *     constant
+/* key: "lr" (a constant: takes the place of a schedule), "clip" (global norm, takes the place of
+ * any other clipping; 0: none), "weight_decay", "lr_schedule": constant
  *     cosine:steps=1000[,warmup=100][,alpha=0.1]     1000 steps in all, the warm-up's among them
  *     restarts:steps=..[,t_mul=2][,m_mul=1][,alpha=0]
  *     exponential:steps=..,rate=..[,staircase=true]
@@ -63,9 +62,9 @@ bool mb_optimizer_needs_norms(const mb_optimizer_t *optimizer);
  * (trainable ones; others 0): clipnorm: clip / max(norm, clip) as Keras; global: the same over the
  * sum. 1 when there is nothing to scale; NaN when a global norm is not finite, as Keras. */
 float mb_optimizer_grad_scale(const mb_optimizer_t *optimizer, const double *squares, int n, int i);
-/* Puts regularizer-free update, decay and rule for one parameter on the stream. iterations: steps done
- * before this one. slots: in the order of slot_names. Followed by the constraint if the parameter has
- * one. */
+/* Puts regularizer-free update, decay and rule for one parameter on the stream. iterations: steps
+ * done before this one. slots: in the order of slot_names. Followed by the constraint if the
+ * parameter has one. */
 mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
                                 const mb_param_t *param, int64_t iterations, float lr,
                                 float grad_scale, float *w, const float *g, float *const *slots);

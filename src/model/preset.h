@@ -6,9 +6,9 @@
 #include "base/error.h"
 
 typedef struct {
-    const char *name;   /* "mlp", "cnn", "gpt" */
-    const char *title;  /* one line for --help */
-    const char *keys;   /* "input=28x28x1 hidden=512,512 classes=10 activation=relu dropout=0" */
+    const char *name;  /* "mlp", "cnn", "gpt" */
+    const char *title; /* one line for --help */
+    const char *keys;  /* "input=28x28x1 hidden=512,512 classes=10 activation=relu dropout=0" */
 } mb_preset_t;
 
 const mb_preset_t *mb_preset_list(int *count);

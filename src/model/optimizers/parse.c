@@ -1,0 +1,130 @@
+/* From Keras' serialized optimizer (Keras 2 and 3) to its settings. Keras' keys that have no effect
+ * here are named one by one; the others must be obeyed. */
+#include "model/optimizers/class.h"
+#include "model/optimizers/schedule.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+static const mb_optimizer_class_t *const classes[] = {&mb_optimizer_sgd, &mb_optimizer_rmsprop,
+                                                      &mb_optimizer_adam, &mb_optimizer_adamw};
+
+const mb_optimizer_class_t *mb_optimizer_class_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        if (strcmp(classes[i]->name, name) == 0 || strcmp(classes[i]->spec_name, name) == 0)
+            return classes[i];
+    }
+    return NULL;
+}
+
+void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index)
+{
+    optimizer->slot_names[optimizer->n_slots] = name;
+    optimizer->slot_index[optimizer->n_slots] = index;
+    optimizer->n_slots++;
+}
+
+mb_status_t mb_optimizer_take(mb_config_t *config, const char *key, double low, double high,
+                              double otherwise, double *out)
+{
+    double value;
+    MB_TRY(mb_config_real_or(config, key, otherwise, &value));
+    if (!(value >= low && value <= high))
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: key '%s' is %g, it must lie from %g to %g",
+                            config->where, key, value, low, high);
+    *out = value;
+    return MB_OK;
+}
+
+/* Earliest Keras calls it lr. */
+static mb_status_t take_rate(mb_config_t *config, mb_arena_t *arena, mb_optimizer_t *optimizer)
+{
+    const char *key = mb_config_has(config, "lr") && !mb_config_has(config, "learning_rate")
+                          ? "lr"
+                          : "learning_rate";
+    const json_t *value = mb_config_take(config, key);
+    if (json_is_object(value))
+        return mb_schedule_parse(value, config->where, arena, &optimizer->schedule);
+    return mb_optimizer_take(config, key, 0.0, FLT_MAX, optimizer->class_->learning_rate,
+                             &optimizer->learning_rate);
+}
+
+static mb_status_t take_clipping(mb_config_t *config, mb_optimizer_t *optimizer)
+{
+    static const char *const keys[] = {"clipnorm", "global_clipnorm", "clipvalue"};
+    double *const values[] = {&optimizer->clipnorm, &optimizer->global_clipnorm,
+                              &optimizer->clipvalue};
+    int given = 0;
+    for (int i = 0; i < 3; i++) {
+        given += mb_config_has(config, keys[i]) ? 1 : 0;
+        MB_TRY(mb_optimizer_take(config, keys[i], 0.0, FLT_MAX, 0.0, values[i]));
+    }
+    if (given > 1)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: only one of clipnorm, global_clipnorm and clipvalue can be set, "
+                            "as in Keras",
+                            config->where);
+    return MB_OK;
+}
+
+/* loss_scale_factor multiplies the loss and divides the gradients again: without effect in float32.
+ * The rest belongs to other programs' ways of computing the same. */
+static mb_status_t take_others(mb_config_t *config)
+{
+    static const char *const without_effect[] = {"ema_momentum", "ema_overwrite_frequency",
+                                                 "jit_compile", "is_legacy_optimizer",
+                                                 "loss_scale_factor"};
+    for (size_t i = 0; i < sizeof(without_effect) / sizeof(without_effect[0]); i++)
+        mb_config_ignore(config, without_effect[i]);
+    MB_TRY(mb_config_only(config, "use_ema", "false"));
+    MB_TRY(mb_config_only(config, "gradient_accumulation_steps", "null"));
+    return mb_config_only(config, "decay", "0.0");
+}
+
+static mb_status_t take_name(mb_config_t *config, mb_arena_t *arena, mb_optimizer_t *optimizer)
+{
+    const char *name;
+    MB_TRY(mb_config_string_or(config, "name", optimizer->class_->own_name, &name));
+    optimizer->name = mb_arena_strdup(arena, name);
+    return optimizer->name == NULL ? mb_error_memory("an optimizer's name", strlen(name)) : MB_OK;
+}
+
+static mb_status_t take_all(mb_config_t *config, mb_arena_t *arena, mb_optimizer_t *optimizer)
+{
+    MB_TRY(take_name(config, arena, optimizer));
+    MB_TRY(take_rate(config, arena, optimizer));
+    MB_TRY(mb_optimizer_take(config, "weight_decay", 0.0, FLT_MAX, optimizer->class_->weight_decay,
+                             &optimizer->weight_decay));
+    MB_TRY(take_clipping(config, optimizer));
+    MB_TRY(take_others(config));
+    MB_TRY(optimizer->class_->parse(config, optimizer));
+    return mb_config_finish(config);
+}
+
+/* TensorFlow 2.11 and 2.12 write "Custom>Adam" for their own optimizers. */
+static const char *without_package(const char *name)
+{
+    static const char package[] = "Custom>";
+    bool has = strncmp(name, package, sizeof(package) - 1) == 0;
+    return has ? name + sizeof(package) - 1 : name;
+}
+
+mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena_t *arena,
+                               mb_optimizer_t *optimizer)
+{
+    const char *name;
+    const json_t *inner;
+    mb_config_t config;
+    MB_TRY(mb_config_object(object, where, &name, &inner));
+    *optimizer = (mb_optimizer_t){.class_ = mb_optimizer_class_find(without_package(name))};
+    if (optimizer->class_ == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: optimizer '%s' is not one this build has (SGD, RMSprop, Adam, "
+                            "AdamW); name another with --optimizer",
+                            where, name);
+    optimizer->class_name = optimizer->class_->name;
+    MB_TRY(mb_config_open(&config, inner, "%s: optimizer %s", where, name));
+    return take_all(&config, arena, optimizer);
+}

@@ -1,8 +1,8 @@
 /* The device: memory, streams and events, and a table of operations.
  *
- * A device is a struct of function pointers that begins with its size. Everything is asynchronous in
- * shape: an operation is put on a stream and has happened when an event recorded behind it is done.
- * On the CPU that is at once; tests/support has a device that keeps its memory apart and runs
+ * A device is a struct of function pointers that begins with its size. Everything is asynchronous
+ * in shape: an operation is put on a stream and has happened when an event recorded behind it is
+ * done. On the CPU that is at once; tests/support has a device that keeps its memory apart and runs
  * operations later on a worker thread, so that code that leans on the CPU's habits fails.
  *
  * An operation is an entry of MB_OP_LIST (ops.h) and a struct of arguments that is copied when the
@@ -11,9 +11,9 @@
  *
  * Plan time: with exec->planning set, running an operation checks its arguments (pointers may be
  * NULL), creates what it needs for these shapes (a oneDNN primitive), raises
- * exec->workspace_needed, and computes nothing. The engine walks its whole step once that way, so an
- * operation or shape that the device lacks is an error before the first step, and the step itself
- * allocates nothing.
+ * exec->workspace_needed, and computes nothing. The engine walks its whole step once that way, so
+ * an operation or shape that the device lacks is an error before the first step, and the step
+ * itself allocates nothing.
  *
  * The same bits for any number of threads: work is cut into tiles of a size fixed by shape alone,
  * each computed by one thread, partial sums combined in tile order. */
@@ -101,10 +101,9 @@ struct mb_event {
 
 extern const mb_device_class_t mb_device_cpu;
 
-/* Device classes by name: the built-in ones. NAME == NULL gives the default. MB_ERR_UNSUPPORTED names
- * those there are. */
-mb_status_t mb_device_open(const char *name, const mb_device_options_t *options,
-                           mb_device_t **out);
+/* Device classes by name: the built-in ones. NAME == NULL gives the default. MB_ERR_UNSUPPORTED
+ * names those there are. */
+mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out);
 void mb_device_close(mb_device_t *device);
 /* Lets tests add a device class; not thread-safe, before any open. */
 mb_status_t mb_device_register(const mb_device_class_t *device_class);

@@ -1,0 +1,35 @@
+libmb_la_SOURCES += \
+	src/device/device.h \
+	src/device/ops.h \
+	src/device/exec.c \
+	src/device/registry.c \
+	src/device/cpu/accuracy.c \
+	src/device/cpu/activation.c \
+	src/device/cpu/attention.c src/device/cpu/attention.h \
+	src/device/cpu/attention_backward.c \
+	src/device/cpu/attention_forward.c \
+	src/device/cpu/batchnorm.c \
+	src/device/cpu/column_sum.c \
+	src/device/cpu/constrain.c \
+	src/device/cpu/conv.c \
+	src/device/cpu/cpu.c src/device/cpu/cpu.h \
+	src/device/cpu/dropout.c \
+	src/device/cpu/elementwise.c \
+	src/device/cpu/embedding.c \
+	src/device/cpu/gemm.c \
+	src/device/cpu/global_pool.c \
+	src/device/cpu/layernorm.c \
+	src/device/cpu/loss.c \
+	src/device/cpu/pool.c \
+	src/device/cpu/random.c src/device/cpu/random.h \
+	src/device/cpu/simd.h \
+	src/device/cpu/softmax.c \
+	src/device/cpu/sum.c \
+	src/device/cpu/tiles.c \
+	src/device/cpu/update.c \
+	src/device/cpu/vmath.h \
+	src/device/cpu/dnnl/context.c \
+	src/device/cpu/dnnl/conv.c \
+	src/device/cpu/dnnl/internal.h \
+	src/device/cpu/dnnl/matmul.c \
+	src/device/cpu/dnnl/onednn.h

@@ -13,7 +13,7 @@
 
 typedef enum {
     MB_ACT_LINEAR = 0,
-    MB_ACT_RELU, /* max(x, 0) */
+    MB_ACT_RELU,         /* max(x, 0) */
     MB_ACT_RELU_GENERAL, /* Keras ReLU: x >= max_value: max_value; x > threshold: x; else
                             negative_slope * (x - threshold) */
     MB_ACT_TANH,
@@ -65,7 +65,7 @@ typedef struct { /* dw (+)=, dbias (+)= (NULL: none) */
     float *dw, *dbias;
 } mb_conv_backward_weights_args_t;
 
-typedef struct { /* max, or mean over the positions inside the input */
+typedef struct {        /* max, or mean over the positions inside the input */
     mb_window_t window; /* channels_out == channels_in */
     bool average;
     const float *x;
@@ -96,13 +96,14 @@ typedef struct { /* max: shared equally by equal largest ones, as Keras' amax do
 typedef struct { /* y = act(x), in place allowed */
     int64_t count;
     mb_act_t act;
-    float p0, p1, p2; /* ELU: alpha; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
+    float p0, p1,
+        p2; /* ELU: alpha; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
     const float *x;
     float *y;
 } mb_act_forward_args_t;
 
-typedef struct { /* dx = dy act'(x), in place on dy allowed. x may be NULL where the derivative needs
-                    only y (LINEAR RELU TANH SIGMOID EXPONENTIAL), y where it needs only x. */
+typedef struct { /* dx = dy act'(x), in place on dy allowed. x may be NULL where the derivative
+                    needs only y (LINEAR RELU TANH SIGMOID EXPONENTIAL), y where it needs only x. */
     int64_t count;
     mb_act_t act;
     float p0, p1, p2;
@@ -180,8 +181,8 @@ typedef struct {
     double *sums;                               /* training; NULL: not wanted */
 } mb_batchnorm_forward_args_t;
 
-typedef struct { /* rows past valid get dx = 0. training: through the statistics; otherwise (a frozen
-                    layer) the statistics are constants. */
+typedef struct { /* rows past valid get dx = 0. training: through the statistics; otherwise (a
+                    frozen layer) the statistics are constants. */
     int64_t rows, valid, channels;
     bool training;
     const float *x, *dy, *gamma, *mean, *rstd;
@@ -265,7 +266,7 @@ typedef struct {
     float *dq, *dk, *dv_;
 } mb_attention_backward_args_t;
 
-typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
+typedef struct {               /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
     int64_t samples, elements; /* elements a sample */
     float rate;
     mb_random_key_t random;
@@ -302,8 +303,9 @@ typedef struct {
     double *sum;
 } mb_loss_args_t;
 
-typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or the
-                    largest of float labels; binary: columns matched (x > threshold) / columns */
+typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or
+                    the largest of float labels; binary: columns matched (x > threshold) / columns
+                  */
     int64_t rows, valid, columns;
     bool sparse, binary;
     float threshold;
@@ -331,11 +333,11 @@ typedef struct { /* g += l1 sign(w) + 2 l2 w */
 /* One optimizer step over a parameter. First g' = clip(g * grad_scale, -clip_value, clip_value)
  * (clip_value <= 0: none), then w -= weight_decay * lr * w, then the rule (Keras 3's arithmetic in
  * float32; step counts from 1):
- * SGD: momentum 0: w -= lr g. Otherwise s0 = momentum s0 - lr g; w += nesterov ? momentum s0 - lr g : s0
- * RMSPROP: s0 = rho s0 + (1-rho) g^2; centered: s1 = rho s1 + (1-rho) g, d = s0 - s1^2;
- *          step = lr g / sqrt(d + epsilon); momentum: s2 = momentum s2 + step, w -= s2
- * ADAM: s0 += (g - s0)(1 - beta1); s1 += (g^2 - s1)(1 - beta2); amsgrad: s2 = max(s2, s1);
- *       w -= s0 alpha / (sqrt(s1 or s2) + epsilon), alpha = lr sqrt(1 - beta2^step)/(1 - beta1^step) */
+ * SGD: momentum 0: w -= lr g. Otherwise s0 = momentum s0 - lr g; w += nesterov ? momentum s0 - lr g
+ * : s0 RMSPROP: s0 = rho s0 + (1-rho) g^2; centered: s1 = rho s1 + (1-rho) g, d = s0 - s1^2; step =
+ * lr g / sqrt(d + epsilon); momentum: s2 = momentum s2 + step, w -= s2 ADAM: s0 += (g - s0)(1 -
+ * beta1); s1 += (g^2 - s1)(1 - beta2); amsgrad: s2 = max(s2, s1); w -= s0 alpha / (sqrt(s1 or s2) +
+ * epsilon), alpha = lr sqrt(1 - beta2^step)/(1 - beta1^step) */
 typedef enum { MB_RULE_SGD = 0, MB_RULE_RMSPROP, MB_RULE_ADAM } mb_rule_t;
 
 typedef struct {
@@ -346,7 +348,8 @@ typedef struct {
     /* Double, never cast to float: Keras takes 1 - beta in double and rounds the difference (float
      * 1 - 0.999f is off by 1.3e-5). */
     double rho, beta1, beta2;
-    float alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
+    float
+        alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
     float weight_decay, clip_value, grad_scale;
     float *w;
     const float *g;
@@ -356,7 +359,12 @@ typedef struct {
 /* Constraints, over a weight seen as [outer, axis, inner]: the norm runs over axis.
  * MAXNORM: w *= clip(n, 0, high) / (1e-7 + n). UNITNORM: w /= 1e-7 + n. NONNEG: w = max(w, 0).
  * MINMAX: w *= (rate clip(n, low, high) + (1 - rate) n) / (1e-7 + n). */
-typedef enum { MB_LIMIT_MAXNORM = 0, MB_LIMIT_UNITNORM, MB_LIMIT_NONNEG, MB_LIMIT_MINMAX } mb_limit_t;
+typedef enum {
+    MB_LIMIT_MAXNORM = 0,
+    MB_LIMIT_UNITNORM,
+    MB_LIMIT_NONNEG,
+    MB_LIMIT_MINMAX
+} mb_limit_t;
 
 typedef struct {
     mb_limit_t limit;

@@ -1,0 +1,274 @@
+/* Activation functions and their derivatives, element by element. The functions are Keras'
+ * (keras/src/activations). */
+#include <math.h>
+#include "device/cpu/cpu.h"
+#include "device/cpu/simd.h"
+#include "device/cpu/vmath.h"
+
+#define SELU_ALPHA 1.6732632423543772f
+#define SELU_SCALE 1.0507009873554805f
+#define SQRT_HALF 0.70710678118654752f
+#define INV_SQRT_2PI 0.39894228040143268f
+#define SQRT_2_OVER_PI 0.79788456080286536f
+
+typedef struct {
+    float p0, p1, p2;
+} parameters_t;
+
+#define P const parameters_t *p
+#define UNUSED (void)p
+
+static inline float relu(float x, P)
+{
+    UNUSED;
+    return x > 0.0f || x != x ? x : 0.0f;
+}
+static inline float relu_general(float x, P)
+{
+    float low = x > p->p2 ? x : p->p0 * (x - p->p2);
+    return x >= p->p1 ? p->p1 : low;
+}
+static inline float act_tanh(float x, P)
+{
+    UNUSED;
+    return mb_v_tanh(x);
+}
+static inline float sigmoid(float x, P)
+{
+    UNUSED;
+    return mb_v_sigmoid(x);
+}
+static inline float gelu(float x, P)
+{
+    UNUSED;
+    return x * 0.5f * (1.0f + mb_v_erf(x * SQRT_HALF));
+}
+static inline float gelu_tanh(float x, P)
+{
+    UNUSED;
+    return 0.5f * x * (1.0f + mb_v_tanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x)));
+}
+static inline float silu(float x, P)
+{
+    UNUSED;
+    return x / (1.0f + mb_v_exp(-x));
+}
+static inline float elu(float x, P)
+{
+    float negative = p->p0 * mb_v_expm1(x > 0.0f ? 0.0f : x);
+    return x > 0.0f ? x : negative;
+}
+static inline float selu(float x, P)
+{
+    UNUSED;
+    float negative = SELU_ALPHA * mb_v_expm1(x > 0.0f ? 0.0f : x);
+    return SELU_SCALE * (x > 0.0f ? x : negative);
+}
+static inline float softplus(float x, P)
+{
+    UNUSED;
+    return (x > 0.0f ? x : 0.0f) + mb_v_log1p(mb_v_exp(-mb_v_abs(x)));
+}
+static inline float softsign(float x, P)
+{
+    UNUSED;
+    return x / (1.0f + mb_v_abs(x));
+}
+static inline float exponential(float x, P)
+{
+    UNUSED;
+    return mb_v_exp(x);
+}
+
+/* Derivatives from the input x or the result y, whichever the name says. */
+static inline float relu_from_y(float y, P)
+{
+    UNUSED;
+    return y > 0.0f ? 1.0f : 0.0f;
+}
+static inline float relu_general_from_x(float x, P)
+{
+    float low = x > p->p2 ? 1.0f : p->p0;
+    return x > p->p1 ? 0.0f : low;
+}
+static inline float tanh_from_y(float y, P)
+{
+    UNUSED;
+    return 1.0f - y * y;
+}
+static inline float sigmoid_from_y(float y, P)
+{
+    UNUSED;
+    return y * (1.0f - y);
+}
+static inline float gelu_from_x(float x, P)
+{
+    UNUSED;
+    float phi = INV_SQRT_2PI * mb_v_exp(-0.5f * x * x);
+    return 0.5f * (1.0f + mb_v_erf(x * SQRT_HALF)) + x * phi;
+}
+static inline float gelu_tanh_from_x(float x, P)
+{
+    UNUSED;
+    float t = mb_v_tanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x));
+    float inner = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
+    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner;
+}
+static inline float silu_from_x(float x, P)
+{
+    UNUSED;
+    float s = mb_v_sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+static inline float elu_from_x(float x, P)
+{
+    float negative = p->p0 * mb_v_exp(x > 0.0f ? 0.0f : x);
+    return x > 0.0f ? 1.0f : negative;
+}
+static inline float selu_from_x(float x, P)
+{
+    UNUSED;
+    float negative = SELU_ALPHA * mb_v_exp(x > 0.0f ? 0.0f : x);
+    return SELU_SCALE * (x > 0.0f ? 1.0f : negative);
+}
+static inline float softplus_from_x(float x, P)
+{
+    UNUSED;
+    return mb_v_sigmoid(x);
+}
+static inline float softsign_from_x(float x, P)
+{
+    UNUSED;
+    float d = 1.0f + mb_v_abs(x);
+    return 1.0f / (d * d);
+}
+static inline float exponential_from_y(float y, P)
+{
+    UNUSED;
+    return y;
+}
+
+typedef void (*forward_fn_t)(const float *x, float *y, int64_t count, P);
+typedef void (*backward_fn_t)(const float *value, const float *dy, float *dx, int64_t count, P);
+
+/* In place is allowed: an element is read before it is written. */
+#define FORWARD(name)                                                                              \
+    MB_MULTIVERSION                                                                                \
+    static void name##_forward(const float *x, float *y, int64_t count, P)                         \
+    {                                                                                              \
+        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) y[i] = name(x[i], p);              \
+    }
+#define BACKWARD(name)                                                                             \
+    MB_MULTIVERSION                                                                                \
+    static void name##_backward(const float *value, const float *dy, float *dx, int64_t count, P)  \
+    {                                                                                              \
+        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) dx[i] = dy[i] * name(value[i], p); \
+    }
+
+FORWARD(relu)
+FORWARD(relu_general)
+FORWARD(act_tanh)
+FORWARD(sigmoid)
+FORWARD(gelu)
+FORWARD(gelu_tanh)
+FORWARD(silu)
+FORWARD(elu)
+FORWARD(selu)
+FORWARD(softplus)
+FORWARD(softsign)
+FORWARD(exponential)
+BACKWARD(relu_from_y)
+BACKWARD(relu_general_from_x)
+BACKWARD(tanh_from_y)
+BACKWARD(sigmoid_from_y)
+BACKWARD(gelu_from_x)
+BACKWARD(gelu_tanh_from_x)
+BACKWARD(silu_from_x)
+BACKWARD(elu_from_x)
+BACKWARD(selu_from_x)
+BACKWARD(softplus_from_x)
+BACKWARD(softsign_from_x)
+BACKWARD(exponential_from_y)
+
+static const struct {
+    forward_fn_t forward;
+    backward_fn_t backward;
+    bool from_y;
+} functions[MB_ACT_COUNT] = {
+    [MB_ACT_RELU] = {relu_forward, relu_from_y_backward, true},
+    [MB_ACT_RELU_GENERAL] = {relu_general_forward, relu_general_from_x_backward, false},
+    [MB_ACT_TANH] = {act_tanh_forward, tanh_from_y_backward, true},
+    [MB_ACT_SIGMOID] = {sigmoid_forward, sigmoid_from_y_backward, true},
+    [MB_ACT_GELU] = {gelu_forward, gelu_from_x_backward, false},
+    [MB_ACT_GELU_TANH] = {gelu_tanh_forward, gelu_tanh_from_x_backward, false},
+    [MB_ACT_SILU] = {silu_forward, silu_from_x_backward, false},
+    [MB_ACT_ELU] = {elu_forward, elu_from_x_backward, false},
+    [MB_ACT_SELU] = {selu_forward, selu_from_x_backward, false},
+    [MB_ACT_SOFTPLUS] = {softplus_forward, softplus_from_x_backward, false},
+    [MB_ACT_SOFTSIGN] = {softsign_forward, softsign_from_x_backward, false},
+    [MB_ACT_EXPONENTIAL] = {exponential_forward, exponential_from_y_backward, true},
+};
+
+typedef struct {
+    const mb_act_forward_args_t *forward;
+    const mb_act_backward_args_t *backward;
+    parameters_t parameters;
+} act_t;
+
+static void forward_tile(void *context, int64_t tile, int thread)
+{
+    (void)thread;
+    const act_t *c = context;
+    const mb_act_forward_args_t *a = c->forward;
+    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    functions[a->act].forward(a->x + s.begin, a->y + s.begin, s.end - s.begin, &c->parameters);
+}
+
+static void backward_tile(void *context, int64_t tile, int thread)
+{
+    (void)thread;
+    const act_t *c = context;
+    const mb_act_backward_args_t *a = c->backward;
+    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    const float *value = functions[a->act].from_y ? a->y : a->x;
+    functions[a->act].backward(value + s.begin, a->dy + s.begin, a->dx + s.begin, s.end - s.begin,
+                               &c->parameters);
+}
+
+/* The identity is a copy, or nothing at all in place. */
+static mb_status_t copy(mb_exec_t *exec, int64_t count, const float *from, float *to)
+{
+    if (from == to)
+        return MB_OK;
+    mb_copy_rows_args_t rows = {1, count, count, count, from, to};
+    return mb_cpu_copy_rows(exec, &rows);
+}
+
+mb_status_t mb_cpu_act_forward(mb_exec_t *exec, const mb_act_forward_args_t *args)
+{
+    MB_CPU_CHECK(MB_OP_ACT_FORWARD, args->count >= 0, "negative count");
+    MB_CPU_CHECK(MB_OP_ACT_FORWARD, (unsigned)args->act < MB_ACT_COUNT, "unknown function");
+    if (exec->planning)
+        return MB_OK;
+    if (args->act == MB_ACT_LINEAR)
+        return copy(exec, args->count, args->x, args->y);
+    act_t act = {.forward = args, .parameters = {args->p0, args->p1, args->p2}};
+    mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), forward_tile, &act);
+    return MB_OK;
+}
+
+mb_status_t mb_cpu_act_backward(mb_exec_t *exec, const mb_act_backward_args_t *args)
+{
+    MB_CPU_CHECK(MB_OP_ACT_BACKWARD, args->count >= 0, "negative count");
+    MB_CPU_CHECK(MB_OP_ACT_BACKWARD, (unsigned)args->act < MB_ACT_COUNT, "unknown function");
+    if (exec->planning)
+        return MB_OK;
+    if (args->act == MB_ACT_LINEAR)
+        return copy(exec, args->count, args->dy, args->dx);
+    const float *value = functions[args->act].from_y ? args->y : args->x;
+    MB_CPU_CHECK(MB_OP_ACT_BACKWARD, value != NULL || args->count == 0,
+                 "the value that the derivative needs is missing");
+    act_t act = {.backward = args, .parameters = {args->p0, args->p1, args->p2}};
+    mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), backward_tile, &act);
+    return MB_OK;
+}

@@ -1,0 +1,251 @@
+/* Convolution in tiles of a few samples, each by a one-thread kernel of oneDNN. The gradient of the
+ * weights is a partial sum for each tile, and the partial sums are added in tile order. */
+#include <string.h>
+#include "device/cpu/cpu.h"
+
+/* Work of a tile in multiply-adds: large enough to hide what starting a kernel costs. */
+#define TILE_WORK 4000000
+/* Partial sums of a weight gradient: as many tiles as cores are likely to share one convolution. */
+#define MAX_PARTS 16
+
+typedef struct {
+    const mb_window_t *window;
+    const float *in, *other, *bias;
+    float *out;
+    int64_t tile_samples, tiles;
+    int64_t in_elements, out_elements; /* a sample's */
+    mb_dnnl_conv_kernels_t kernels[2]; /* of a tile, of the last one */
+    mb_workspace_t workspace;
+    size_t packed_bytes;
+} conv_t;
+
+static int64_t elements_in(const mb_window_t *w)
+{
+    return w->in[0] * w->in[1] * w->channels_in;
+}
+
+static int64_t elements_out(const mb_window_t *w)
+{
+    return w->out[0] * w->out[1] * w->channels_out;
+}
+
+static int64_t elements_weights(const mb_window_t *w)
+{
+    return w->kernel[0] * w->kernel[1] * (w->channels_in / w->groups) * w->channels_out;
+}
+
+static mb_status_t check(mb_op_t op, const mb_window_t *w)
+{
+    MB_CPU_CHECK(op, w->samples >= 0, "negative number of samples");
+    MB_CPU_CHECK(
+        op, w->groups >= 1 && w->channels_in % w->groups == 0 && w->channels_out % w->groups == 0,
+        "channels that the groups do not divide");
+    for (int i = 0; i < 2; i++) {
+        int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
+        int64_t room = w->in[i] + w->pad_before[i] + w->pad_after[i] - reach;
+        MB_CPU_CHECK(op, w->kernel[i] >= 1 && w->stride[i] >= 1 && w->dilation[i] >= 1,
+                     "a kernel, stride or dilation below one");
+        MB_CPU_CHECK(op, room >= 0 && w->out[i] == room / w->stride[i] + 1,
+                     "an output size that the geometry does not give");
+    }
+    return MB_OK;
+}
+
+static int64_t choose_samples(const mb_window_t *w, bool weights)
+{
+    int64_t work = w->out[0] * w->out[1] * elements_weights(w);
+    int64_t samples = mb_max_i64(1, TILE_WORK / mb_max_i64(work, 1));
+    if (weights)
+        samples = mb_max_i64(samples, mb_ceil_div(w->samples, MAX_PARTS));
+    return mb_min_i64(samples, w->samples);
+}
+
+static mb_status_t find_kernels(mb_exec_t *exec, conv_t *c, mb_dnnl_conv_kind_t kind)
+{
+    const mb_window_t *w = c->window;
+    mb_dnnl_conv_t shape = {
+        .kind = kind,
+        .bias = c->bias != NULL,
+        .channels_in = w->channels_in,
+        .channels_out = w->channels_out,
+        .groups = w->groups,
+    };
+    memcpy(shape.in, w->in, sizeof shape.in);
+    memcpy(shape.out, w->out, sizeof shape.out);
+    memcpy(shape.kernel, w->kernel, sizeof shape.kernel);
+    memcpy(shape.stride, w->stride, sizeof shape.stride);
+    memcpy(shape.dilation, w->dilation, sizeof shape.dilation);
+    memcpy(shape.pad_before, w->pad_before, sizeof shape.pad_before);
+    memcpy(shape.pad_after, w->pad_after, sizeof shape.pad_after);
+    shape.samples = c->tile_samples;
+    MB_TRY(mb_dnnl_conv(mb_cpu_of(exec)->dnnl, &shape, &c->kernels[0]));
+    shape.samples = w->samples - (c->tiles - 1) * c->tile_samples;
+    return mb_dnnl_conv(mb_cpu_of(exec)->dnnl, &shape, &c->kernels[1]);
+}
+
+static size_t scratch_bytes(const conv_t *c)
+{
+    size_t most = 0;
+    for (int i = 0; i < 2; i++) {
+        size_t run = mb_dnnl_scratch_bytes(c->kernels[i].kernel);
+        size_t repack = mb_dnnl_scratch_bytes(c->kernels[i].repack);
+        most = run > most ? run : most;
+        most = repack > most ? repack : most;
+    }
+    return most;
+}
+
+static mb_status_t prepare(mb_exec_t *exec, mb_op_t op, conv_t *c, mb_dnnl_conv_kind_t kind)
+{
+    bool weights = kind == MB_DNNL_CONV_BACKWARD_WEIGHTS;
+    c->tile_samples = choose_samples(c->window, weights);
+    c->tiles = mb_ceil_div(c->window->samples, c->tile_samples);
+    c->in_elements = elements_in(c->window);
+    c->out_elements = elements_out(c->window);
+    MB_TRY(find_kernels(exec, c, kind));
+    size_t a = c->kernels[0].packed_bytes, b = c->kernels[1].packed_bytes;
+    c->packed_bytes = mb_round_64(a > b ? a : b);
+    size_t plain = sizeof(float) * (size_t)elements_weights(c->window);
+    /* forward: packed weights for the tiles and for the last tile, which may want another order;
+     * weights: a plain partial sum for each tile, with room for a packed one behind the scratch */
+    size_t shared = weights ? mb_round_64(plain) * (size_t)c->tiles : 2 * c->packed_bytes;
+    size_t thread = mb_round_64(scratch_bytes(c)) + (weights ? c->packed_bytes : 0);
+    return mb_cpu_workspace(exec, op, shared, thread, &c->workspace);
+}
+
+static const mb_dnnl_conv_kernels_t *kernels_of(const conv_t *c, int64_t tile)
+{
+    return &c->kernels[tile == c->tiles - 1];
+}
+
+static void pack_tile(void *context, int64_t tile, int thread)
+{
+    conv_t *c = context;
+    const void *arguments[] = {c->other, c->workspace.shared + (size_t)tile * c->packed_bytes};
+    mb_dnnl_run(c->kernels[tile].repack, thread, arguments,
+                mb_workspace_thread(&c->workspace, thread));
+}
+
+static void forward_tile(void *context, int64_t tile, int thread)
+{
+    conv_t *c = context;
+    bool last = tile == c->tiles - 1;
+    int64_t sample = tile * c->tile_samples;
+    const void *arguments[] = {
+        c->in + sample * c->in_elements,
+        c->workspace.shared + (last ? c->packed_bytes : 0),
+        c->out + sample * c->out_elements,
+        c->bias,
+    };
+    mb_dnnl_run(kernels_of(c, tile)->kernel, thread, arguments,
+                mb_workspace_thread(&c->workspace, thread));
+}
+
+static mb_status_t run_forward(mb_exec_t *exec, conv_t *c)
+{
+    mb_cpu_tiles(exec, 2, pack_tile, c);
+    mb_cpu_tiles(exec, c->tiles, forward_tile, c);
+    return mb_dnnl_take_status(mb_cpu_of(exec)->dnnl);
+}
+
+mb_status_t mb_cpu_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *args)
+{
+    MB_TRY(check(MB_OP_CONV_FORWARD, &args->window));
+    if (args->window.samples == 0)
+        return MB_OK;
+    conv_t conv = {.window = &args->window,
+                   .in = args->x,
+                   .other = args->w,
+                   .bias = args->bias,
+                   .out = args->y};
+    MB_TRY(prepare(exec, MB_OP_CONV_FORWARD, &conv, MB_DNNL_CONV_FORWARD));
+    return exec->planning ? MB_OK : run_forward(exec, &conv);
+}
+
+mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_input_args_t *args)
+{
+    MB_TRY(check(MB_OP_CONV_BACKWARD_INPUT, &args->window));
+    if (args->window.samples == 0)
+        return MB_OK;
+    conv_t conv = {.window = &args->window, .in = args->dy, .other = args->w, .out = args->dx};
+    MB_TRY(prepare(exec, MB_OP_CONV_BACKWARD_INPUT, &conv, MB_DNNL_CONV_BACKWARD_INPUT));
+    if (exec->planning)
+        return MB_OK;
+    conv.in_elements = elements_out(&args->window);
+    conv.out_elements = elements_in(&args->window);
+    return run_forward(exec, &conv);
+}
+
+static char *partial_sum(const conv_t *c, int64_t tile)
+{
+    size_t bytes = mb_round_64(sizeof(float) * (size_t)elements_weights(c->window));
+    return c->workspace.shared + bytes * (size_t)tile;
+}
+
+static void weights_tile(void *context, int64_t tile, int thread)
+{
+    conv_t *c = context;
+    const mb_dnnl_conv_kernels_t *kernels = kernels_of(c, tile);
+    char *scratch = mb_workspace_thread(&c->workspace, thread);
+    char *packed = scratch + c->workspace.thread_bytes - c->packed_bytes;
+    int64_t sample = tile * c->tile_samples;
+    const void *arguments[] = {c->in + sample * c->in_elements, c->other + sample * c->out_elements,
+                               packed};
+    mb_dnnl_run(kernels->kernel, thread, arguments, scratch);
+    const void *order[] = {packed, partial_sum(c, tile)};
+    mb_dnnl_run(kernels->repack, thread, order, scratch);
+}
+
+typedef struct {
+    const conv_t *conv;
+    bool accumulate;
+    float *dw;
+} combine_t;
+
+static void combine_tile(void *context, int64_t tile, int thread)
+{
+    (void)thread;
+    combine_t *c = context;
+    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, elements_weights(c->conv->window));
+    size_t count = (size_t)(s.end - s.begin);
+    const float *first = (const float *)partial_sum(c->conv, 0);
+    if (!c->accumulate) {
+        memcpy(c->dw + s.begin, first + s.begin, count * sizeof(float));
+    }
+    for (int64_t part = c->accumulate ? 0 : 1; part < c->conv->tiles; part++) {
+        const float *sum = (const float *)partial_sum(c->conv, part);
+        for (int64_t i = s.begin; i < s.end; i++)
+            c->dw[i] += sum[i];
+    }
+}
+
+static mb_status_t bias_gradient(mb_exec_t *exec, const mb_conv_backward_weights_args_t *args)
+{
+    const mb_window_t *w = &args->window;
+    mb_column_sum_args_t sum = {
+        .rows = w->samples * w->out[0] * w->out[1],
+        .columns = w->channels_out,
+        .accumulate = args->accumulate,
+        .a = args->dy,
+        .sum = args->dbias,
+    };
+    return mb_cpu_column_sum(exec, &sum);
+}
+
+mb_status_t mb_cpu_conv_backward_weights(mb_exec_t *exec,
+                                         const mb_conv_backward_weights_args_t *args)
+{
+    MB_TRY(check(MB_OP_CONV_BACKWARD_WEIGHTS, &args->window));
+    MB_CPU_CHECK(MB_OP_CONV_BACKWARD_WEIGHTS, args->window.samples > 0, "no samples");
+    conv_t conv = {.window = &args->window, .in = args->x, .other = args->dy};
+    MB_TRY(prepare(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &conv, MB_DNNL_CONV_BACKWARD_WEIGHTS));
+    if (!exec->planning) {
+        mb_cpu_tiles(exec, conv.tiles, weights_tile, &conv);
+        MB_TRY(mb_dnnl_take_status(mb_cpu_of(exec)->dnnl));
+        combine_t combine = {&conv, args->accumulate, args->dw};
+        int64_t blocks = mb_ceil_div(elements_weights(&args->window), MB_CPU_BLOCK);
+        mb_cpu_tiles(exec, blocks, combine_tile, &combine);
+    }
+    /* While planning dbias may be NULL although it is wanted: its need is counted in any case. */
+    return args->dbias != NULL || exec->planning ? bias_gradient(exec, args) : MB_OK;
+}

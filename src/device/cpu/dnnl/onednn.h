@@ -1,0 +1,64 @@
+/* oneDNN behind a small wall: every call of it stands in this folder, so that another library can
+ * serve where it is slow.
+ *
+ * A kernel is one primitive that was created for one thread, with a set of argument objects for
+ * each thread of the device, so that tiles of different threads may run the same kernel at a time.
+ * Kernels are kept by shape: the first call for a shape (while planning) creates, later ones look
+ * up. */
+#ifndef MB_DEVICE_CPU_DNNL_ONEDNN_H
+#define MB_DEVICE_CPU_DNNL_ONEDNN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+typedef struct mb_dnnl mb_dnnl_t;
+typedef struct mb_dnnl_kernel mb_dnnl_kernel_t;
+
+mb_status_t mb_dnnl_create(int threads, mb_dnnl_t **out);
+void mb_dnnl_destroy(mb_dnnl_t *dnnl);
+
+/* "oneDNN 2.6.3"; the instruction set it has chosen, as its number. */
+void mb_dnnl_describe(char *text, size_t capacity);
+void mb_dnnl_isa(char *text, size_t capacity);
+
+/* Bytes of scratch memory that each thread running the kernel needs. */
+size_t mb_dnnl_scratch_bytes(const mb_dnnl_kernel_t *kernel);
+
+/* Runs on the calling thread, which is THREAD of the device. ARGUMENTS are in the order given where
+ * the kernel is made. A failure is kept until mb_dnnl_take_status. */
+void mb_dnnl_run(mb_dnnl_kernel_t *kernel, int thread, const void *const *arguments, void *scratch);
+mb_status_t mb_dnnl_take_status(mb_dnnl_t *dnnl);
+
+/* C[m,n] = A B (+ bias) (+ C). Arguments: a, b, c, bias. */
+typedef struct {
+    int64_t m, n, k, lda, ldb, ldc;
+    bool transpose_a, transpose_b, accumulate, bias;
+} mb_dnnl_matmul_t;
+mb_status_t mb_dnnl_matmul(mb_dnnl_t *dnnl, const mb_dnnl_matmul_t *shape, mb_dnnl_kernel_t **out);
+
+/* A convolution over channels-last images. Weights are in the primitive's own order; pack and
+ * unpack turn [kh,kw,ci/groups,co] into it and back. */
+typedef enum {
+    MB_DNNL_CONV_FORWARD,         /* x, packed w, y, bias */
+    MB_DNNL_CONV_BACKWARD_INPUT,  /* dy, packed w, dx */
+    MB_DNNL_CONV_BACKWARD_WEIGHTS /* x, dy, packed dw */
+} mb_dnnl_conv_kind_t;
+
+typedef struct {
+    mb_dnnl_conv_kind_t kind;
+    bool bias;
+    int64_t samples, channels_in, channels_out, groups;
+    int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
+} mb_dnnl_conv_t;
+
+typedef struct {
+    mb_dnnl_kernel_t *kernel;
+    mb_dnnl_kernel_t
+        *repack; /* arguments: from, to. Backward weights: from packed; else to packed */
+    size_t packed_bytes;
+} mb_dnnl_conv_kernels_t;
+mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_conv_kernels_t *out);
+
+#endif

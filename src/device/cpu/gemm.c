@@ -1,0 +1,105 @@
+/* Products of matrices: the result is cut into tiles over m and n, never over k, each computed by a
+ * one-thread kernel of oneDNN. */
+#include <string.h>
+#include "device/cpu/cpu.h"
+
+/* A tile should be large enough to hide what a kernel costs to start and to pack (about 5 us), and
+ * there should be enough of them for the cores. */
+#define TILE_M 128
+#define TILE_N 128
+
+typedef struct {
+    const mb_gemm_args_t *args;
+    int64_t tile_m, tile_n, tiles_n;
+    mb_dnnl_kernel_t *kernel[2][2]; /* [last row of tiles][last column of tiles] */
+    mb_workspace_t workspace;
+    int64_t tiles_m;
+} gemm_t;
+
+/* The tile size, and the size of the last tile: what is left, but no sliver. */
+static int64_t choose_tile(int64_t size, int64_t wanted)
+{
+    if (size <= wanted + wanted / 2)
+        return size;
+    int64_t tiles = mb_ceil_div(size, wanted);
+    return mb_min_i64(size, (mb_ceil_div(size, tiles) + 15) / 16 * 16);
+}
+
+static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
+{
+    const mb_gemm_args_t *a = g->args;
+    g->tile_m = choose_tile(a->m, TILE_M);
+    g->tile_n = choose_tile(a->n, TILE_N);
+    g->tiles_m = mb_ceil_div(a->m, g->tile_m);
+    g->tiles_n = mb_ceil_div(a->n, g->tile_n);
+    size_t scratch = 0;
+    for (int last_m = 0; last_m < 2; last_m++) {
+        for (int last_n = 0; last_n < 2; last_n++) {
+            mb_dnnl_matmul_t shape = {
+                .m = last_m ? a->m - (g->tiles_m - 1) * g->tile_m : g->tile_m,
+                .n = last_n ? a->n - (g->tiles_n - 1) * g->tile_n : g->tile_n,
+                .k = a->k,
+                .lda = a->lda,
+                .ldb = a->ldb,
+                .ldc = a->ldc,
+                .transpose_a = a->transpose_a,
+                .transpose_b = a->transpose_b,
+                .accumulate = a->accumulate,
+                .bias = a->bias != NULL,
+            };
+            MB_TRY(mb_dnnl_matmul(mb_cpu_of(exec)->dnnl, &shape, &g->kernel[last_m][last_n]));
+            size_t bytes = mb_dnnl_scratch_bytes(g->kernel[last_m][last_n]);
+            scratch = bytes > scratch ? bytes : scratch;
+        }
+    }
+    return mb_cpu_workspace(exec, MB_OP_GEMM, 0, scratch, &g->workspace);
+}
+
+static void compute_tile(void *context, int64_t tile, int thread)
+{
+    gemm_t *g = context;
+    const mb_gemm_args_t *a = g->args;
+    int64_t tile_i = tile / g->tiles_n, tile_j = tile % g->tiles_n;
+    int64_t i = tile_i * g->tile_m, j = tile_j * g->tile_n;
+    const void *arguments[] = {
+        a->a + (a->transpose_a ? i : i * a->lda),
+        a->b + (a->transpose_b ? j * a->ldb : j),
+        a->c + i * a->ldc + j,
+        a->bias == NULL ? NULL : a->bias + j,
+    };
+    mb_dnnl_run(g->kernel[tile_i == g->tiles_m - 1][tile_j == g->tiles_n - 1], thread, arguments,
+                mb_workspace_thread(&g->workspace, thread));
+}
+
+/* An empty sum: C is the bias, or zero. */
+static void compute_empty(const mb_gemm_args_t *a)
+{
+    for (int64_t i = 0; i < a->m && !a->accumulate; i++)
+        for (int64_t j = 0; j < a->n; j++)
+            a->c[i * a->ldc + j] = a->bias != NULL ? a->bias[j] : 0.0f;
+}
+
+mb_status_t mb_cpu_gemm(mb_exec_t *exec, const mb_gemm_args_t *args)
+{
+    MB_CPU_CHECK(MB_OP_GEMM, args->m >= 0 && args->n >= 0 && args->k >= 0, "negative size");
+    MB_CPU_CHECK(MB_OP_GEMM, args->lda >= (args->transpose_a ? args->m : args->k),
+                 "leading dimension of A below its row");
+    MB_CPU_CHECK(MB_OP_GEMM, args->ldb >= (args->transpose_b ? args->k : args->n),
+                 "leading dimension of B below its row");
+    MB_CPU_CHECK(MB_OP_GEMM, args->ldc >= args->n, "leading dimension of C below its row");
+    MB_CPU_CHECK(MB_OP_GEMM, args->bias == NULL || !args->accumulate,
+                 "a bias together with accumulation");
+    if (args->m == 0 || args->n == 0)
+        return MB_OK;
+    if (args->k == 0) {
+        if (!exec->planning)
+            compute_empty(args);
+        return MB_OK;
+    }
+    gemm_t gemm = {.args = args};
+    MB_TRY(prepare(exec, &gemm));
+    if (exec->planning)
+        return MB_OK;
+    mb_cpu_tiles(exec, gemm.tiles_m * gemm.tiles_n, compute_tile, &gemm);
+    return mb_dnnl_take_status(mb_cpu_of(exec)->dnnl);
+}

@@ -1,0 +1,13 @@
+/* Factors of dropout for a run of elements of one sample. */
+#ifndef MB_DEVICE_CPU_RANDOM_H
+#define MB_DEVICE_CPU_RANDOM_H
+
+#include <stdint.h>
+#include "base/philox.h"
+
+/* factor[i] = uniform number of element first + i >= rate ? scale : 0; the same numbers as
+ * mb_random_word's. */
+void mb_cpu_keep_factors(const mb_random_key_t *key, uint32_t sample, int64_t first, int64_t count,
+                         float rate, float scale, float *factor);
+
+#endif

@@ -1,0 +1,50 @@
+/* A stream with its workspace: planned first, then allocated once. */
+#include "device/device.h"
+#include <string.h>
+
+mb_status_t mb_exec_create(mb_device_t *device, mb_exec_t *exec)
+{
+    memset(exec, 0, sizeof *exec);
+    exec->device = device;
+    exec->planning = true;
+    return device->class_->stream_create(device, &exec->stream);
+}
+
+mb_status_t mb_exec_allocate(mb_exec_t *exec)
+{
+    if (exec->workspace_needed > exec->workspace_bytes) {
+        MB_TRY(mb_exec_sync(exec));
+        mb_device_free(exec->device, exec->workspace);
+        exec->workspace = NULL;
+        exec->workspace_bytes = 0;
+        MB_TRY(mb_device_alloc(exec->device, exec->workspace_needed, &exec->workspace));
+        exec->workspace_bytes = exec->workspace_needed;
+    }
+    exec->planning = false;
+    return MB_OK;
+}
+
+void mb_exec_destroy(mb_exec_t *exec)
+{
+    if (exec->device == NULL)
+        return;
+    if (exec->stream != NULL) {
+        exec->device->class_->stream_sync(exec->stream);
+        exec->device->class_->stream_destroy(exec->stream);
+    }
+    mb_device_free(exec->device, exec->workspace);
+    memset(exec, 0, sizeof *exec);
+}
+
+mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
+                         mb_copy_kind_t kind)
+{
+    if (exec->planning || bytes == 0)
+        return MB_OK;
+    return exec->device->class_->copy(exec->stream, to, from, bytes, kind);
+}
+
+mb_status_t mb_exec_sync(mb_exec_t *exec)
+{
+    return exec->device->class_->stream_sync(exec->stream);
+}

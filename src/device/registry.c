@@ -1,0 +1,84 @@
+/* Device classes by name, and the typed ways to a device's operations. */
+#include "device/device.h"
+#include <string.h>
+#include "base/str.h"
+
+#define MAX_CLASSES 8
+
+/* Written by mb_device_register only, before any device is open. */
+static const mb_device_class_t *classes[MAX_CLASSES] = {&mb_device_cpu};
+static size_t n_classes = 1;
+
+mb_status_t mb_device_register(const mb_device_class_t *device_class)
+{
+    if (device_class->size != sizeof *device_class)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "device class '%s' was built for another version of the device "
+                            "interface (%zu bytes, not %zu)",
+                            device_class->name, device_class->size, sizeof *device_class);
+    if (n_classes == MAX_CLASSES)
+        return mb_error_set(MB_ERR_ARGUMENT, "device class '%s': there is room for %d classes",
+                            device_class->name, MAX_CLASSES);
+    classes[n_classes++] = device_class;
+    return MB_OK;
+}
+
+static mb_status_t refuse_name(const char *name)
+{
+    mb_str_t known = {0};
+    for (size_t i = 0; i < n_classes; i++) {
+        if (i > 0)
+            mb_str_add(&known, ", ");
+        mb_str_add(&known, classes[i]->name);
+    }
+    mb_status_t status =
+        mb_error_set(MB_ERR_UNSUPPORTED, "there is no device '%s' in this build; it has: %s", name,
+                     known.text != NULL ? known.text : "");
+    mb_str_free(&known);
+    return status;
+}
+
+mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out)
+{
+    if (name == NULL)
+        return classes[0]->open(options, out);
+    for (size_t i = 0; i < n_classes; i++)
+        if (strcmp(classes[i]->name, name) == 0)
+            return classes[i]->open(options, out);
+    return refuse_name(name);
+}
+
+void mb_device_close(mb_device_t *device)
+{
+    if (device != NULL)
+        device->class_->close(device);
+}
+
+mb_status_t mb_device_alloc(mb_device_t *device, size_t bytes, void **out)
+{
+    return device->class_->alloc(device, bytes, out);
+}
+
+void mb_device_free(mb_device_t *device, void *memory)
+{
+    if (memory != NULL)
+        device->class_->free(device, memory);
+}
+
+const char *mb_op_name(mb_op_t op)
+{
+    static const char *const names[] = {
+#define OP_NAME(NAME, name) #name,
+        MB_OP_LIST(OP_NAME)
+#undef OP_NAME
+    };
+    return (size_t)op < MB_OP_COUNT ? names[op] : "unknown operation";
+}
+
+#define OP_RUN(NAME, name)                                                                         \
+    mb_status_t mb_run_##name(mb_exec_t *exec, const mb_##name##_args_t *args)                     \
+    {                                                                                              \
+        return exec->device->class_->run(exec, MB_OP_##NAME, args, sizeof *args);                  \
+    }
+MB_OP_LIST(OP_RUN)
+#undef OP_RUN

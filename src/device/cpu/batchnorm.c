@@ -170,8 +170,10 @@ static void inference_statistics(const mb_batchnorm_forward_args_t *a, float *rs
 
 mb_status_t mb_cpu_batchnorm_forward(mb_exec_t *exec, const mb_batchnorm_forward_args_t *args)
 {
-    sums_t sums = {
-        .rows = args->training ? args->valid : 0, .channels = args->channels, .x = args->x};
+    sums_t sums = {.rows = args->rows,
+                   .valid = args->training ? args->valid : 0,
+                   .channels = args->channels,
+                   .x = args->x};
     double *totals = NULL;
     float *scale = NULL;
     MB_TRY(plan_sums(exec, MB_OP_BATCHNORM_FORWARD, &sums, &totals, &scale));

@@ -1,4 +1,19 @@
 libmb_la_SOURCES += \
+	src/model/graph.c src/model/graph.h \
+	src/model/graph_bind.c \
+	src/model/graph_calls.c \
+	src/model/graph_initial.c \
+	src/model/graph_layer.c \
+	src/model/graph_names.c src/model/graph_names.h \
+	src/model/graph_open.c \
+	src/model/graph_order.c \
+	src/model/graph_params.c \
+	src/model/graph_private.h \
+	src/model/graph_read.c \
+	src/model/graph_references.c \
+	src/model/initializer.c src/model/initializer.h \
+	src/model/layer.h
+libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \
 	src/model/layers/activated.c \
 	src/model/layers/activation_layer.c \

@@ -1,0 +1,214 @@
+/* One layer from its config: the keys that all layers have are taken here, the rest is the class's.
+ */
+#include "model/graph_private.h"
+
+#include "base/str.h"
+#include "model/initializer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const mb_layer_class_t mb_input_class = {.size = sizeof(mb_layer_class_t), .name = "InputLayer"};
+
+/* Keras 2 and 3 write a policy as "float32" or as an object that holds the name. */
+mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where)
+{
+    if (dtype == NULL || json_is_null(dtype))
+        return MB_OK;
+    const char *name = NULL;
+    const json_t *config = NULL;
+    MB_TRY(mb_config_object(dtype, where, &name, &config));
+    if (config != NULL) {
+        const json_t *inner = json_object_get(config, "name");
+        name = json_is_string(inner) ? json_string_value(inner) : name;
+    }
+    if (strcmp(name, "float32") == 0)
+        return MB_OK;
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "%s: dtype policy '%s' is not obeyed, the arithmetic of this build is "
+                        "float32; save the model with the policy 'float32'",
+                        where, name);
+}
+
+static const struct {
+    const char *name;
+    bool integer;
+} input_types[] = {{"float32", false}, {"float64", false}, {"int32", true},
+                   {"int64", true},    {"uint8", true},    {"int8", true},
+                   {"int16", true},    {"uint16", true},   {"uint32", true}};
+
+static mb_status_t read_input_type(const json_t *dtype, const char *where, bool *integer)
+{
+    *integer = false;
+    if (dtype == NULL || json_is_null(dtype))
+        return MB_OK;
+    const char *name = NULL;
+    const json_t *config = NULL;
+    MB_TRY(mb_config_object(dtype, where, &name, &config));
+    if (config != NULL && json_is_string(json_object_get(config, "name")))
+        name = json_string_value(json_object_get(config, "name"));
+    for (size_t i = 0; i < sizeof(input_types) / sizeof(input_types[0]); i++) {
+        if (strcmp(name, input_types[i].name) == 0) {
+            *integer = input_types[i].integer;
+            return MB_OK;
+        }
+    }
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "%s: an input of type '%s' is not supported; it may be float32, float64 "
+                        "or an integer type",
+                        where, name);
+}
+
+/* Dimensions FIRST and on of a JSON list as a shape; null stays open. */
+static mb_status_t read_shape(const json_t *list, size_t first, const char *where, const char *key,
+                              mb_shape_t *out)
+{
+    size_t size = json_array_size(list);
+    if (!json_is_array(list) || size < first)
+        return mb_error_set(MB_ERR_FORMAT, "%s: key '%s' must be a list of dimensions", where, key);
+    if (size - first > MB_MAX_RANK)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: key '%s' has %zu dimensions a sample, this build has at most %d",
+                            where, key, size - first, MB_MAX_RANK);
+    *out = (mb_shape_t){.rank = (int)(size - first)};
+    for (int i = 0; i < out->rank; i++) {
+        const json_t *item = json_array_get(list, first + (size_t)i);
+        int64_t dim = json_is_null(item) ? MB_OPEN : json_integer_value(item);
+        if (!json_is_null(item) && (!json_is_integer(item) || dim < 1 || dim > MB_MAX_ELEMENTS))
+            return mb_error_set(MB_ERR_FORMAT,
+                                "%s: dimension %d of key '%s' must be null or a positive integer",
+                                where, i, key);
+        out->dim[i] = dim;
+    }
+    return MB_OK;
+}
+
+/* The shape of a sample from whichever key a Keras wrote; rank MB_RANK_UNKNOWN without one. */
+static mb_status_t take_shape(mb_config_t *c, mb_shape_t *out)
+{
+    static const struct {
+        const char *key;
+        size_t first; /* 1: the batch comes first */
+    } keys[] = {{"batch_shape", 1}, {"batch_input_shape", 1}, {"input_shape", 0}};
+    *out = (mb_shape_t){.rank = MB_RANK_UNKNOWN};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const json_t *list = mb_config_take(c, keys[i].key);
+        if (list == NULL || json_is_null(list) || out->rank != MB_RANK_UNKNOWN)
+            continue;
+        MB_TRY(read_shape(list, keys[i].first, c->where, keys[i].key, out));
+    }
+    return MB_OK;
+}
+
+static mb_layer_t *new_layer(mb_reader_t *reader, const mb_module_t *module,
+                             const mb_layer_class_t *class_)
+{
+    mb_layer_t *layer = MB_ARENA_NEW(reader->arena, mb_layer_t);
+    if (layer == NULL)
+        return NULL;
+    *layer = (mb_layer_t){.class_ = class_,
+                          .name = module->name,
+                          .path = module->path,
+                          .trainable = module->trainable,
+                          .index = -1};
+    return layer;
+}
+
+mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_module_t *module)
+{
+    mb_config_t c;
+    MB_TRY(mb_config_open(&c, config, "layer '%s' (InputLayer)", module->path));
+    mb_config_ignore(&c, "name");
+    mb_config_ignore(&c, "trainable");
+    MB_TRY(take_shape(&c, &module->shape));
+    MB_TRY(read_input_type(mb_config_take(&c, "dtype"), c.where, &module->integer));
+    MB_TRY(mb_config_only(&c, "sparse", "false"));
+    MB_TRY(mb_config_only(&c, "ragged", "false"));
+    MB_TRY(mb_config_only(&c, "optional", "false"));
+    MB_TRY(mb_config_finish(&c));
+    module->layer = new_layer(reader, module, &mb_input_class);
+    MB_ARENA_TRY(module->layer, "an input");
+    return MB_OK;
+}
+
+static mb_status_t refuse_class(const mb_module_t *module)
+{
+    const char *const *names = mb_layer_class_names();
+    size_t count = 0;
+    mb_str_t list = {0};
+    for (; names[count] != NULL; count++) {
+        mb_str_add(&list, count == 0 ? "" : ", ");
+        mb_str_add(&list, names[count]);
+    }
+    const char *nearest = mb_str_nearest(module->class_name, names, count);
+    mb_status_t status = mb_error_set(
+        MB_ERR_UNSUPPORTED,
+        "layer '%s' is of class '%s', which this build does not have%s%s%s; "
+        "it has %s",
+        module->path, module->class_name, nearest == NULL ? "" : " (the nearest name is ",
+        nearest == NULL ? "" : nearest, nearest == NULL ? "" : ")",
+        list.text == NULL ? "none" : list.text);
+    mb_str_free(&list);
+    return status;
+}
+
+static mb_status_t take_common(mb_config_t *c, mb_module_t *module)
+{
+    bool trainable;
+    mb_config_ignore(c, "name");
+    MB_TRY(mb_config_bool_or(c, "trainable", true, &trainable));
+    module->trainable = module->trainable && trainable;
+    MB_TRY(mb_dtype_policy_check(mb_config_take(c, "dtype"), c->where));
+    MB_TRY(mb_config_only(c, "autocast", "true"));
+    MB_TRY(mb_config_only(c, "quantization_config", "null"));
+    return take_shape(c, &module->shape);
+}
+
+mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_module_t *module)
+{
+    const mb_layer_class_t *class_ = mb_layer_class_find(module->class_name);
+    if (class_ == NULL)
+        return refuse_class(module);
+    mb_config_t c;
+    MB_TRY(mb_config_open(&c, config, "layer '%s' (%s)", module->path, module->class_name));
+    MB_TRY(take_common(&c, module));
+    mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
+    MB_ARENA_TRY(layer, "a layer");
+    MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,
+                                &layer->activity));
+    if (class_->parse != NULL)
+        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    return mb_config_finish(&c);
+}
+
+/* What Keras 2 makes of batch_input_shape on the first layer, else of the model's
+ * build_input_shape; without both the data decides. */
+mb_status_t mb_module_imply_input(mb_reader_t *reader, mb_module_t *model,
+                                  const json_t *build_shape, mb_module_t **out)
+{
+    mb_module_t *first = model->members[1];
+    mb_module_t *input = MB_ARENA_NEW(reader->arena, mb_module_t);
+    MB_ARENA_TRY(input, "an input");
+    input->kind = MB_MODULE_INPUT;
+    input->class_name = mb_input_class.name;
+    input->parent = model;
+    input->name = mb_arena_format(reader->arena, "%s_input", first->name);
+    input->path = mb_arena_format(reader->arena, "%s_input", first->path);
+    MB_ARENA_TRY(input->name, "a name");
+    MB_ARENA_TRY(input->path, "a name");
+    input->trainable = model->trainable;
+    input->shape = (mb_shape_t){.rank = MB_RANK_UNKNOWN};
+    if (first->kind == MB_MODULE_MODEL && first->n_inputs == 1) {
+        const mb_module_t *inner = first->members[first->calls[first->inputs[0]].member];
+        input->shape = inner->shape;
+        input->integer = inner->integer;
+    } else if (first->kind == MB_MODULE_LAYER) {
+        input->shape = first->shape;
+    }
+    if (input->shape.rank == MB_RANK_UNKNOWN && json_is_array(build_shape))
+        MB_TRY(read_shape(build_shape, 1, model->class_name, "build_input_shape", &input->shape));
+    input->layer = new_layer(reader, input, &mb_input_class);
+    MB_ARENA_TRY(input->layer, "an input");
+    *out = input;
+    return MB_OK;
+}

@@ -1,0 +1,209 @@
+/* Opens the models of a file into one list of nodes. Each call of a nested model opens it anew; its
+ * InputLayers vanish into the tensors it is called with. */
+#include "model/graph_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    mb_graph_t *graph;
+    int room_entries;
+} opening_t;
+
+static mb_status_t open_model(opening_t *opening, const mb_module_t *model, const int *inputs,
+                              int *outputs);
+
+static void place_layer(mb_graph_t *graph, mb_layer_t *layer)
+{
+    if (layer->index >= 0)
+        return;
+    layer->index = graph->n_layers;
+    graph->layers[graph->n_layers++] = layer;
+}
+
+/* Appends a node and returns its index. */
+static int add_node(mb_graph_t *graph, mb_module_t *module, const mb_module_call_t *call,
+                    const int *inputs)
+{
+    mb_layer_t *layer = module->layer;
+    place_layer(graph, layer);
+    mb_node_t *node = &graph->nodes[graph->n_nodes];
+    *node = (mb_node_t){.layer = layer->index,
+                        .is_input = module->kind == MB_MODULE_INPUT,
+                        .call_index = module->n_opened++};
+    node->call.layer = layer;
+    node->call.call_config = call->config;
+    node->call.n_inputs = call->n_inputs;
+    if (node->is_input)
+        node->call.output = module->shape;
+    for (int i = 0; i < call->n_inputs; i++)
+        node->inputs[i] = inputs[i];
+    return graph->n_nodes++;
+}
+
+static mb_status_t add_entry(opening_t *opening, const mb_module_t *input, int tensor)
+{
+    mb_graph_t *graph = opening->graph;
+    mb_graph_detail_t *detail = graph->detail;
+    if (input->shape.rank == MB_RANK_UNKNOWN)
+        return MB_OK;
+    if (detail->n_entries == opening->room_entries) {
+        int room = opening->room_entries * 2 + 16;
+        mb_entry_t *entries = MB_ARENA_ARRAY(graph->arena, mb_entry_t, room);
+        MB_ARENA_TRY(entries, "a graph's nested inputs");
+        if (detail->n_entries > 0)
+            memcpy(entries, detail->entries, sizeof(mb_entry_t) * (size_t)detail->n_entries);
+        detail->entries = entries;
+        opening->room_entries = room;
+    }
+    detail->entries[detail->n_entries++] =
+        (mb_entry_t){.node = graph->n_nodes, .tensor = tensor, .input = input};
+    return MB_OK;
+}
+
+static mb_status_t open_nested(opening_t *opening, const mb_module_t *model, const int *inputs,
+                               int **outputs)
+{
+    for (int i = 0; i < model->n_inputs; i++) {
+        const mb_module_t *input = model->members[model->calls[model->inputs[i]].member];
+        MB_TRY(add_entry(opening, input, inputs[i]));
+    }
+    *outputs = MB_ARENA_ARRAY(opening->graph->arena, int, model->n_outputs);
+    MB_ARENA_TRY(*outputs, "a nested model's outputs");
+    return open_model(opening, model, inputs, *outputs);
+}
+
+/* RESULTS[k]: the nodes that write the outputs of call k. */
+static mb_status_t open_call(opening_t *opening, const mb_module_t *model, int k, int **results)
+{
+    mb_graph_t *graph = opening->graph;
+    const mb_module_call_t *call = &model->calls[k];
+    mb_module_t *member = model->members[call->member];
+    int inputs[MB_MAX_INPUTS];
+    for (int i = 0; i < call->n_inputs; i++)
+        inputs[i] = results[call->inputs[i].call][call->inputs[i].output];
+    if (member->kind == MB_MODULE_MODEL)
+        return open_nested(opening, member, inputs, &results[k]);
+    if (results[k] != NULL)
+        return MB_OK;
+    results[k] = MB_ARENA_NEW(graph->arena, int);
+    MB_ARENA_TRY(results[k], "a node");
+    *results[k] = add_node(graph, member, call, inputs);
+    return MB_OK;
+}
+
+static mb_status_t keep_graph_inputs(mb_graph_t *graph, const mb_module_t *model, int **results)
+{
+    graph->inputs = MB_ARENA_ARRAY(graph->arena, int, model->n_inputs);
+    graph->input_names = MB_ARENA_ARRAY(graph->arena, const char *, model->n_inputs);
+    MB_ARENA_TRY(graph->inputs, "a graph's inputs");
+    MB_ARENA_TRY(graph->input_names, "a graph's inputs");
+    graph->n_inputs = model->n_inputs;
+    for (int i = 0; i < model->n_inputs; i++) {
+        graph->inputs[i] = *results[model->inputs[i]];
+        graph->input_names[i] = model->members[model->calls[model->inputs[i]].member]->name;
+    }
+    return MB_OK;
+}
+
+/* INPUTS: the nodes the model is called with; NULL for the outermost one. */
+static mb_status_t open_model(opening_t *opening, const mb_module_t *model, const int *inputs,
+                              int *outputs)
+{
+    mb_graph_t *graph = opening->graph;
+    int **results = MB_ARENA_ARRAY(graph->arena, int *, model->n_calls);
+    int *given = MB_ARENA_ARRAY(graph->arena, int, model->n_inputs);
+    MB_ARENA_TRY(results, "a model's calls");
+    MB_ARENA_TRY(given, "a model's inputs");
+    for (int i = 0; inputs != NULL && i < model->n_inputs; i++) {
+        given[i] = inputs[i];
+        results[model->inputs[i]] = &given[i];
+    }
+    for (int i = 0; i < model->n_calls; i++)
+        MB_TRY(open_call(opening, model, model->order[i], results));
+    for (int i = 0; i < model->n_outputs; i++)
+        outputs[i] = results[model->outputs[i].call][model->outputs[i].output];
+    return inputs != NULL ? MB_OK : keep_graph_inputs(graph, model, results);
+}
+
+/* A nested model's outputs all have its name; a number keeps them apart, as Keras 2 does. */
+static mb_status_t name_outputs(mb_graph_t *graph, const mb_module_t *model, const int *nodes)
+{
+    mb_names_t names;
+    MB_TRY(mb_names_create(graph->arena, (size_t)model->n_outputs, &names));
+    graph->outputs = MB_ARENA_ARRAY(graph->arena, mb_output_t, model->n_outputs);
+    MB_ARENA_TRY(graph->outputs, "a graph's outputs");
+    for (int i = 0; i < model->n_outputs; i++) {
+        const mb_module_t *member = model->members[model->calls[model->outputs[i].call].member];
+        if (graph->nodes[nodes[i]].is_input)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "model '%s': its output '%s' is one of its inputs, unchanged",
+                                model->name, member->name);
+        const char *name = member->name;
+        for (int n = 1; !mb_names_put(&names, name, i); n++) {
+            name = mb_arena_format(graph->arena, "%s_%d", member->name, n);
+            MB_ARENA_TRY(name, "an output's name");
+        }
+        graph->outputs[i] = (mb_output_t){.name = name, .node = nodes[i]};
+        graph->n_outputs++;
+    }
+    return MB_OK;
+}
+
+static mb_status_t link_uses(mb_graph_t *graph)
+{
+    size_t total = 0;
+    for (int k = 0; k < graph->n_nodes; k++) {
+        for (int i = 0; i < graph->nodes[k].call.n_inputs; i++, total++)
+            graph->nodes[graph->nodes[k].inputs[i]].n_uses++;
+    }
+    mb_use_t *uses = MB_ARENA_ARRAY(graph->arena, mb_use_t, total);
+    MB_ARENA_TRY(uses, "a graph's uses");
+    for (int k = 0; k < graph->n_nodes; k++) {
+        graph->nodes[k].uses = uses;
+        uses += graph->nodes[k].n_uses;
+        graph->nodes[k].n_uses = 0;
+    }
+    for (int k = 0; k < graph->n_nodes; k++) {
+        for (int i = 0; i < graph->nodes[k].call.n_inputs; i++) {
+            mb_node_t *from = &graph->nodes[graph->nodes[k].inputs[i]];
+            from->uses[from->n_uses++] = (mb_use_t){.node = k, .input = i};
+        }
+    }
+    return MB_OK;
+}
+
+/* Integers that only feed arithmetic become floats, as Keras promotes them; numbers that only
+ * choose rows of embeddings are integers, whatever the file declares (Keras 2 declares them
+ * float32). */
+static void choose_input_types(mb_graph_t *graph, const mb_module_t *model)
+{
+    for (int i = 0; i < graph->n_inputs; i++) {
+        mb_node_t *node = &graph->nodes[graph->inputs[i]];
+        int embeddings = 0;
+        for (int u = 0; u < node->n_uses; u++) {
+            const mb_node_t *user = &graph->nodes[node->uses[u].node];
+            embeddings += strcmp(user->call.layer->class_->name, "Embedding") == 0;
+        }
+        bool declared = model->members[model->calls[model->inputs[i]].member]->integer;
+        bool integer = declared ? embeddings > 0 : node->n_uses > 0 && embeddings == node->n_uses;
+        node->call.output_type = integer ? MB_I32 : MB_F32;
+    }
+}
+
+mb_status_t mb_graph_open(mb_graph_t *graph)
+{
+    const mb_module_t *root = graph->detail->root;
+    opening_t opening = {.graph = graph};
+    graph->nodes = MB_ARENA_ARRAY(graph->arena, mb_node_t, root->total_nodes);
+    graph->layers = MB_ARENA_ARRAY(graph->arena, mb_layer_t *, root->total_nodes);
+    int *outputs = MB_ARENA_ARRAY(graph->arena, int, root->n_outputs);
+    MB_ARENA_TRY(graph->nodes, "a graph's nodes");
+    MB_ARENA_TRY(graph->layers, "a graph's layers");
+    MB_ARENA_TRY(outputs, "a graph's outputs");
+    MB_TRY(open_model(&opening, root, NULL, outputs));
+    MB_TRY(name_outputs(graph, root, outputs));
+    MB_TRY(link_uses(graph));
+    choose_input_types(graph, root);
+    return MB_OK;
+}

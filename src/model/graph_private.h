@@ -1,0 +1,155 @@
+/* The model file as it nests: modules (layers, inputs and models) and the calls inside each model.
+ * graph_read.c makes them from JSON, graph_calls.c reads how they are connected, graph_open.c opens
+ * them into the nodes of graph.h, graph_bind.c and graph_params.c give sizes to those. */
+#ifndef MB_MODEL_GRAPH_PRIVATE_H
+#define MB_MODEL_GRAPH_PRIVATE_H
+
+#include "model/graph.h"
+#include "model/graph_names.h"
+
+/* The whole graph may come out of a model nested this deep. */
+#define MB_MAX_NESTING 32
+#define MB_RANK_UNKNOWN (-1)
+
+typedef struct mb_module mb_module_t;
+
+/* What a call takes: an output of another call in the same model. */
+typedef struct {
+    int call;
+    int output;
+} mb_source_t;
+
+/* The same as the file writes it: [layer name, call of that layer, output]. */
+typedef struct {
+    const char *layer;
+    int64_t call;
+    int64_t output;
+} mb_reference_t;
+
+/* One call of a member of a model. */
+typedef struct {
+    int member;
+    int n_inputs;
+    mb_reference_t *references; /* [n_inputs] */
+    mb_source_t *inputs;        /* [n_inputs], what the references mean */
+    const void *config;         /* from the class's parse_call */
+} mb_module_call_t;
+
+typedef enum { MB_MODULE_INPUT, MB_MODULE_LAYER, MB_MODULE_MODEL } mb_module_kind_t;
+
+struct mb_module {
+    mb_module_kind_t kind;
+    const char *class_name;
+    const char *name;
+    const char *path; /* names of the models it stands in, without the outermost, and its own */
+    const mb_module_t *parent; /* NULL: the outermost model */
+    bool trainable;            /* its own flag and those of all models around it */
+    const json_t *inbound;     /* its calls as the file has them; NULL in a Sequential model */
+
+    mb_layer_t *layer; /* inputs and layers */
+    int n_opened;      /* nodes made of it so far */
+
+    mb_shape_t shape; /* inputs: of a sample; rank MB_RANK_UNKNOWN: nothing is said */
+    bool integer;     /* inputs: declared with an integer type */
+
+    /* models */
+    bool sequential;
+    int n_members;
+    mb_module_t **members; /* in the file's order */
+    int *first_call;       /* [n_members + 1]: the calls of member i are first_call[i] and on */
+    int n_calls;
+    mb_module_call_t *calls;
+    int *order; /* [n_calls]: the calls, each behind those it depends on */
+    int n_inputs;
+    int *inputs; /* the calls of its InputLayers, in the order of the model's arguments */
+    int n_outputs;
+    mb_source_t *outputs;
+    int64_t total_nodes; /* nodes one call of it opens into */
+    int64_t total_calls; /* the same with calls of models counted */
+};
+
+/* A tensor that enters a nested model must have the shape its InputLayer declares. */
+typedef struct {
+    int node;   /* checked before this node */
+    int tensor; /* the node that writes it */
+    const mb_module_t *input;
+} mb_entry_t;
+
+typedef struct {
+    int n;
+    mb_param_spec_t specs[MB_MAX_LAYER_PARAMS];
+} mb_layer_specs_t;
+
+typedef struct mb_graph_detail {
+    const char *where;
+    json_t *kept; /* JSON made here that classes may point into */
+    mb_module_t *root;
+    int n_entries;
+    mb_entry_t *entries;
+    bool bound;
+    mb_layer_specs_t *specs; /* [n_layers] */
+    mb_names_t params;       /* path to index */
+} mb_graph_detail_t;
+
+/* What reading passes around. */
+typedef struct {
+    mb_arena_t *arena;
+    json_t *kept; /* a list */
+} mb_reader_t;
+
+struct mb_param_list {
+    mb_arena_t *arena;
+    const mb_layer_t *layer;
+    mb_layer_specs_t *specs;
+};
+
+#define MB_ARENA_TRY(pointer, what)                                                                \
+    do {                                                                                           \
+        if ((pointer) == NULL)                                                                     \
+            return mb_error_memory((what), 0);                                                     \
+    } while (0)
+
+extern const mb_layer_class_t mb_input_class;
+
+/* graph_read.c: the outermost model from its wrapper {"class_name", "config", ...}. */
+mb_status_t mb_module_read(mb_reader_t *reader, const json_t *wrapper, mb_module_t **out);
+
+/* graph_layer.c: fills MODULE (name, path and parent are set) from a layer's config. */
+mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_module_t *module);
+/* The same for an InputLayer. */
+mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_module_t *module);
+/* An InputLayer that a Sequential model leaves out. */
+mb_status_t mb_module_imply_input(mb_reader_t *reader, mb_module_t *model,
+                                  const json_t *build_shape, mb_module_t **out);
+/* Refuses every policy but float32. */
+mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where);
+
+/* graph_calls.c: the calls, inputs and outputs of a functional model; a chain for a Sequential one.
+ */
+mb_status_t mb_calls_read(mb_reader_t *reader, mb_module_t *model, const json_t *input_layers,
+                          const json_t *output_layers);
+mb_status_t mb_calls_chain(mb_reader_t *reader, mb_module_t *model);
+
+/* graph_references.c: the tensors of one call in the order of the layer's arguments; other
+ * arguments that say something are put into KWARGS. */
+#define MB_MAX_REFERENCES 64
+typedef struct {
+    int n;
+    mb_reference_t items[MB_MAX_REFERENCES];
+} mb_references_t;
+mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,
+                                  mb_references_t *out, json_t *kwargs);
+/* The leaves of input_layers or output_layers: [name, 0, 0], lists or objects of them. */
+mb_status_t mb_references_flatten(const json_t *value, const char *where, mb_references_t *out);
+
+/* graph_order.c: sets model->order and the totals; refuses cycles and calls that no output needs.
+ */
+mb_status_t mb_calls_order(mb_arena_t *arena, mb_module_t *model);
+
+/* graph_open.c: layers, nodes, inputs, outputs and uses of GRAPH from detail->root. */
+mb_status_t mb_graph_open(mb_graph_t *graph);
+
+/* graph_params.c: params, paths and the file's layout from detail->specs. */
+mb_status_t mb_graph_order_params(mb_graph_t *graph);
+
+#endif

@@ -155,6 +155,8 @@ AC_DEFUN([MB_CHECK_ONEDNN], [
   ONEDNN_CFLAGS=
   ONEDNN_LIBS=-ldnnl
   AS_CASE([$with_onednn], [yes|no|""], [], [
+    AS_IF([test ! -f "$with_onednn/include/dnnl.h"],
+      [AC_MSG_ERROR([--with-onednn=$with_onednn: no include/dnnl.h there])])
     ONEDNN_CFLAGS=-I$with_onednn/include
     ONEDNN_LIBS="-L$with_onednn/lib -ldnnl"])
   MB_TRY_LINK([$ONEDNN_CFLAGS], [$ONEDNN_LIBS], [@%:@include <dnnl.h>

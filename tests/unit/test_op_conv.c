@@ -1,0 +1,188 @@
+/* Convolution and its gradients against one plain loop nest in double. */
+#include <string.h>
+#include "support/op_check.h"
+
+static int64_t count_x(const mb_window_t *w)
+{
+    return w->samples * w->in[0] * w->in[1] * w->channels_in;
+}
+static int64_t count_y(const mb_window_t *w)
+{
+    return w->samples * w->out[0] * w->out[1] * w->channels_out;
+}
+static int64_t count_w(const mb_window_t *w)
+{
+    return w->kernel[0] * w->kernel[1] * w->channels_in / w->groups * w->channels_out;
+}
+
+/* Every product x[i] w[j] that y[k] sums. */
+typedef void (*visit_t)(void *context, int64_t i, int64_t j, int64_t k);
+
+static void visit_window(const mb_window_t *w, int64_t s, int64_t oh, int64_t ow, int64_t co,
+                         visit_t visit, void *context)
+{
+    int64_t ci_group = w->channels_in / w->groups, co_group = w->channels_out / w->groups;
+    for (int64_t kh = 0; kh < w->kernel[0]; kh++) {
+        for (int64_t kw = 0; kw < w->kernel[1]; kw++) {
+            int64_t ih = oh * w->stride[0] - w->pad_before[0] + kh * w->dilation[0];
+            int64_t iw = ow * w->stride[1] - w->pad_before[1] + kw * w->dilation[1];
+            if (ih < 0 || ih >= w->in[0] || iw < 0 || iw >= w->in[1])
+                continue;
+            for (int64_t c = 0; c < ci_group; c++) {
+                int64_t ci = co / co_group * ci_group + c;
+                visit(context, ((s * w->in[0] + ih) * w->in[1] + iw) * w->channels_in + ci,
+                      ((kh * w->kernel[1] + kw) * ci_group + c) * w->channels_out + co,
+                      ((s * w->out[0] + oh) * w->out[1] + ow) * w->channels_out + co);
+            }
+        }
+    }
+}
+
+static void visit_all(const mb_window_t *w, visit_t visit, void *context)
+{
+    for (int64_t s = 0; s < w->samples; s++)
+        for (int64_t oh = 0; oh < w->out[0]; oh++)
+            for (int64_t ow = 0; ow < w->out[1]; ow++)
+                for (int64_t co = 0; co < w->channels_out; co++)
+                    visit_window(w, s, oh, ow, co, visit, context);
+}
+
+typedef struct {
+    const float *x, *w, *dy;
+    double *y, *dx, *dw;
+} truth_t;
+
+static void add_products(void *context, int64_t i, int64_t j, int64_t k)
+{
+    truth_t *t = context;
+    t->y[k] += (double)t->x[i] * (double)t->w[j];
+    t->dx[i] += (double)t->dy[k] * (double)t->w[j];
+    t->dw[j] += (double)t->dy[k] * (double)t->x[i];
+}
+
+static int64_t size_out(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pads)
+{
+    return (in + pads - ((kernel - 1) * dilation + 1)) / stride + 1;
+}
+
+static mb_window_t random_window(op_t *op)
+{
+    static const int64_t channels[] = {1, 3, 7, 16, 17, 32};
+    mb_window_t w = {.samples = op_integer(op, 1, 19), .groups = 1};
+    w.channels_in = channels[op_integer(op, 0, 5)];
+    w.channels_out = channels[op_integer(op, 0, 5)];
+    if (op_integer(op, 0, 4) == 0) {
+        w.groups = op_integer(op, 2, 3);
+        w.channels_in *= w.groups;
+        w.channels_out *= w.groups;
+    }
+    bool flat = op_integer(op, 0, 3) == 0; /* one-dimensional */
+    for (int i = 0; i < 2; i++) {
+        bool unit = flat && i == 0;
+        w.kernel[i] = unit ? 1 : op_integer(op, 1, 4);
+        w.stride[i] = unit ? 1 : op_integer(op, 1, 3);
+        w.dilation[i] = unit ? 1 : op_integer(op, 1, 2);
+        w.pad_before[i] = unit ? 0 : op_integer(op, 0, w.kernel[i] - 1);
+        w.pad_after[i] = unit ? 0 : op_integer(op, 0, w.kernel[i] - 1);
+        w.in[i] = unit ? 1 : op_integer(op, 7, 13);
+        w.out[i] = size_out(w.in[i], w.kernel[i], w.stride[i], w.dilation[i],
+                            w.pad_before[i] + w.pad_after[i]);
+    }
+    return w;
+}
+
+static void run_forward(op_t *op, const mb_window_t *w, const truth_t *t)
+{
+    float *bias = op_random(op, w->channels_out, -1, 1), *y = op_floats(op, count_y(w));
+    int64_t sum = w->kernel[0] * w->kernel[1] * w->channels_in / w->groups;
+    mb_conv_forward_args_t args = {*w, t->x, t->w, NULL, y};
+    OP_RUN(op, CONV_FORWARD, &args);
+    op_near("y", y, t->y, count_y(w), 2 * OP_EPSILON, op_sum_bound(sum));
+    args.bias = bias;
+    OP_RUN(op, CONV_FORWARD, &args);
+    for (int64_t i = 0; i < count_y(w); i++)
+        t->y[i] += (double)bias[i % w->channels_out];
+    op_near("y with bias", y, t->y, count_y(w), 2 * OP_EPSILON, op_sum_bound(sum + 1));
+}
+
+static void run_backward(op_t *op, const mb_window_t *w, truth_t *t)
+{
+    float *dx = op_random(op, count_x(w), -1, 1), *dw = op_random(op, count_w(w), -1, 1);
+    float *dbias = op_random(op, w->channels_out, -1, 1);
+    int64_t positions = w->samples * w->out[0] * w->out[1];
+    mb_conv_backward_input_args_t input = {*w, t->dy, t->w, dx};
+    OP_RUN(op, CONV_BACKWARD_INPUT, &input);
+    op_near("dx", dx, t->dx, count_x(w), 2 * OP_EPSILON,
+            op_sum_bound(w->kernel[0] * w->kernel[1] * w->channels_out));
+    mb_conv_backward_weights_args_t weights = {*w, false, t->x, t->dy, dw, dbias};
+    OP_RUN(op, CONV_BACKWARD_WEIGHTS, &weights);
+    op_near("dw", dw, t->dw, count_w(w), 2 * OP_EPSILON, op_sum_bound(positions));
+    double *db = calloc((size_t)w->channels_out, sizeof(double));
+    for (int64_t i = 0; i < count_y(w); i++)
+        db[i % w->channels_out] += (double)t->dy[i];
+    op_near("dbias", dbias, db, w->channels_out, 2 * OP_EPSILON, 1e-12);
+    weights.accumulate = true;
+    OP_RUN(op, CONV_BACKWARD_WEIGHTS, &weights);
+    for (int64_t i = 0; i < count_w(w); i++)
+        t->dw[i] *= 2;
+    for (int64_t i = 0; i < w->channels_out; i++)
+        db[i] *= 2;
+    op_near("dw twice", dw, t->dw, count_w(w), 4 * OP_EPSILON, 3 * op_sum_bound(positions));
+    op_near("dbias twice", dbias, db, w->channels_out, 4 * OP_EPSILON, 1e-11);
+    free(db);
+}
+
+START_TEST(convolution_and_gradients_match_plain_loops)
+{
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    mb_window_t w = random_window(&op);
+    truth_t t = {.x = op_random(&op, count_x(&w), -1, 1),
+                 .w = op_random(&op, count_w(&w), -1, 1),
+                 .dy = op_random(&op, count_y(&w), -1, 1),
+                 .y = calloc((size_t)count_y(&w), sizeof(double)),
+                 .dx = calloc((size_t)count_x(&w), sizeof(double)),
+                 .dw = calloc((size_t)count_w(&w), sizeof(double))};
+    visit_all(&w, add_products, &t);
+    run_forward(&op, &w, &t);
+    run_backward(&op, &w, &t);
+    free(t.y);
+    free(t.dx);
+    free(t.dw);
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(convolution_with_wrong_output_size_is_refused)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    mb_conv_forward_args_t args = {.window = {.samples = 1,
+                                              .channels_in = 1,
+                                              .channels_out = 1,
+                                              .groups = 1,
+                                              .in = {5, 5},
+                                              .out = {4, 3},
+                                              .kernel = {3, 3},
+                                              .stride = {1, 1},
+                                              .dilation = {1, 1}}};
+    ck_assert_int_eq(op_try(&op, MB_OP_CONV_FORWARD, &args, sizeof args), MB_ERR_INTERNAL);
+    op_close(&op);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("op_conv");
+    TCase *t = tcase_create("conv");
+    tcase_set_timeout(t, 120);
+    tcase_add_loop_test(t, convolution_and_gradients_match_plain_loops, 0, 40);
+    tcase_add_test(t, convolution_with_wrong_output_size_is_refused);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return op_main(suite());
+}

@@ -1,0 +1,12 @@
+libmb_la_SOURCES += \
+	src/comm/comm.c src/comm/comm.h src/comm/state.h \
+	src/comm/failure.c \
+	src/comm/grid.c src/comm/grid.h \
+	src/comm/p2p.c \
+	src/comm/reduce.c src/comm/reduce.h \
+	src/comm/small.c \
+	src/comm/transport.c src/comm/transport.h \
+	src/comm/transport_mpi.c src/comm/transport_mpi.h \
+	src/comm/transport_staged.c \
+	src/comm/tree.c src/comm/tree.h \
+	src/comm/wait.c

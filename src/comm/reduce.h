@@ -23,6 +23,8 @@ mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *cons
 void mb_reduce_destroy(mb_reduce_t *reduce);
 /* Bytes this rank sends in one run: the formula of the plan. */
 int64_t mb_reduce_bytes(const mb_grid_t *grid, int64_t count, int64_t count64);
+/* What the transport must be ready for: requests outstanding, and the longest message in bytes. */
 int mb_reduce_max_requests(const mb_grid_t *grid);
+size_t mb_reduce_max_bytes(const mb_grid_t *grid, int64_t count, int64_t count64);
 
 #endif

@@ -1,0 +1,116 @@
+/* Making and ending a communicator: two private copies, one for data and one for control, so that
+ * neither meets the host program's messages nor the other's tags. */
+#define _POSIX_C_SOURCE 200809L /* sysconf under -std=c11 */
+#include "comm/state.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_DEADLINE_SECONDS 300.0
+
+static mb_status_t allocate(mb_comm_t **out)
+{
+    mb_comm_t *comm = calloc(1, sizeof(*comm));
+    if (comm == NULL)
+        return mb_error_memory("a communicator", sizeof(*comm));
+    comm->data = comm->control = MPI_COMM_NULL;
+    comm->arriving = calloc(1, sizeof(*comm->arriving));
+    comm->first = calloc(1, sizeof(*comm->first));
+    comm->kept_notice = calloc(1, sizeof(*comm->kept_notice));
+    *out = comm;
+    if (comm->arriving == NULL || comm->first == NULL || comm->kept_notice == NULL)
+        return mb_error_memory("a communicator's notices", 3 * sizeof(*comm->first));
+    comm->first->rank = INT_MAX;
+    return MB_OK;
+}
+
+static mb_status_t find_neighbours(mb_comm_t *comm)
+{
+    MPI_Comm local;
+    MB_TRY(mb_comm_check(
+        comm,
+        MPI_Comm_split_type(comm->control, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &local),
+        "splitting the ranks by machine"));
+    MPI_Comm_rank(local, &comm->local_rank);
+    MPI_Comm_size(local, &comm->local_size);
+    MPI_Comm_free(&local);
+    int length;
+    MPI_Get_processor_name(comm->host, &length);
+    comm->crowded = comm->local_size > sysconf(_SC_NPROCESSORS_ONLN);
+    return MB_OK;
+}
+
+static mb_status_t duplicate(mb_comm_t *comm, MPI_Comm original)
+{
+    MB_TRY(mb_comm_check(comm, MPI_Comm_dup(original, &comm->data), "copying a communicator"));
+    MPI_Comm_set_errhandler(comm->data, MPI_ERRORS_RETURN);
+    MB_TRY(mb_comm_check(comm, MPI_Comm_dup(original, &comm->control), "copying a communicator"));
+    MPI_Comm_set_errhandler(comm->control, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(comm->data, &comm->rank);
+    MPI_Comm_size(comm->data, &comm->size);
+    return MB_OK;
+}
+
+mb_status_t mb_comm_create(MPI_Comm original, const mb_comm_options_t *options, mb_comm_t **out)
+{
+    mb_comm_t *comm = NULL;
+    mb_status_t status;
+    MB_TRY_GOTO(allocate(&comm), status, err_destroy);
+    bool given = options != NULL && options->deadline_seconds > 0;
+    comm->deadline_seconds = given ? options->deadline_seconds : DEFAULT_DEADLINE_SECONDS;
+    comm->log = options == NULL ? NULL : options->log;
+    MB_TRY_GOTO(duplicate(comm, original), status, err_destroy);
+    MB_TRY_GOTO(find_neighbours(comm), status, err_destroy);
+    MB_TRY_GOTO(mb_comm_listen(comm), status, err_destroy);
+    *out = comm;
+    return MB_OK;
+
+err_destroy:
+    mb_comm_destroy(comm);
+    return status;
+}
+
+/* After a failure the ranks no longer do the same things, so the copies, whose freeing is
+ * collective, are left to MPI_Finalize. */
+void mb_comm_destroy(mb_comm_t *comm)
+{
+    if (comm == NULL)
+        return;
+    bool failed = comm->first != NULL && comm->first->rank != INT_MAX;
+    mb_comm_unlisten(comm);
+    if (!failed && comm->data != MPI_COMM_NULL)
+        MPI_Comm_free(&comm->data);
+    if (!failed && comm->control != MPI_COMM_NULL)
+        MPI_Comm_free(&comm->control);
+    free(comm->arriving);
+    free(comm->first);
+    free(comm->kept_notice);
+    free(comm);
+}
+
+int mb_comm_rank(const mb_comm_t *comm)
+{
+    return comm->rank;
+}
+
+int mb_comm_size(const mb_comm_t *comm)
+{
+    return comm->size;
+}
+
+int mb_comm_local_rank(const mb_comm_t *comm)
+{
+    return comm->local_rank;
+}
+
+int mb_comm_local_size(const mb_comm_t *comm)
+{
+    return comm->local_size;
+}
+
+const char *mb_comm_host(const mb_comm_t *comm)
+{
+    return comm->host;
+}

@@ -1,0 +1,146 @@
+/* How a failure on one rank reaches all: a receive for notices is always posted, every wait looks
+ * at it, and a failing rank sends its status and message to everyone. Of several failures the
+ * lowest rank's is the one that counts. */
+#include "comm/state.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GIVE_UP_SECONDS 0.2
+
+static size_t notice_bytes(const mb_comm_notice_t *notice)
+{
+    return offsetof(mb_comm_notice_t, text) + strlen(notice->text) + 1;
+}
+
+mb_status_t mb_comm_listen(mb_comm_t *comm)
+{
+    if (comm->size == 1)
+        return MB_OK;
+    MB_TRY(mb_comm_receive_on(comm, comm->control, comm->arriving, sizeof(*comm->arriving),
+                              MPI_ANY_SOURCE, MB_CONTROL_NOTICE, &comm->incoming));
+    comm->listening = true;
+    return MB_OK;
+}
+
+/* A send that its peer never took still owns its buffer, which is then left to the process's end.
+ */
+static void release_outgoing(mb_comm_t *comm)
+{
+    mb_comm_outgoing_t *outgoing = comm->outgoing;
+    int done = 0;
+    double end = mb_time_seconds() + GIVE_UP_SECONDS;
+    comm->outgoing = NULL;
+    if (outgoing == NULL)
+        return;
+    do {
+        if (MPI_Testall(outgoing->n, outgoing->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+            break;
+    } while (!done && mb_time_seconds() < end);
+    if (done)
+        free(outgoing);
+}
+
+void mb_comm_unlisten(mb_comm_t *comm)
+{
+    if (comm->listening)
+        mb_comm_drop(&comm->incoming);
+    comm->listening = false;
+    release_outgoing(comm);
+}
+
+static void keep_lower(void *into, const void *from)
+{
+    const mb_comm_notice_t *notice = from;
+    if (notice->rank < ((mb_comm_notice_t *)into)->rank)
+        memcpy(into, notice, notice_bytes(notice));
+}
+
+mb_status_t mb_comm_hear(mb_comm_t *comm)
+{
+    while (comm->listening) {
+        int arrived = 0;
+        MB_TRY(mb_comm_check(comm, MPI_Test(&comm->incoming, &arrived, MPI_STATUS_IGNORE),
+                             "listening for failures"));
+        if (!arrived)
+            return MB_OK;
+        comm->listening = false;
+        keep_lower(comm->first, comm->arriving);
+        MB_TRY(mb_comm_listen(comm));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_comm_peer_error(const mb_comm_t *comm)
+{
+    return mb_error_set(MB_ERR_PEER, "rank %d: %s", comm->first->rank, comm->first->text);
+}
+
+static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
+{
+    size_t bytes = sizeof(*comm->outgoing) + (size_t)comm->size * sizeof(MPI_Request);
+    mb_comm_outgoing_t *outgoing = calloc(1, bytes);
+    if (outgoing == NULL)
+        return mb_error_memory("the notice of a failure", bytes);
+    comm->outgoing = outgoing;
+    outgoing->notice = *notice;
+    for (int peer = 0; peer < comm->size; peer++) {
+        if (peer == comm->rank)
+            continue;
+        MPI_Request *request = &outgoing->requests[outgoing->n];
+        *request = MPI_REQUEST_NULL;
+        /* One peer out of reach must not keep the others from hearing. */
+        if (mb_comm_send_on(comm, comm->control, &outgoing->notice, notice_bytes(notice), peer,
+                            MB_CONTROL_NOTICE, request) == MB_OK)
+            outgoing->n++;
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
+{
+    if (status == MB_OK || status == MB_ERR_PEER || comm->outgoing != NULL)
+        return status;
+    mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
+    snprintf(notice.text, sizeof(notice.text), "%s", mb_error_get());
+    mb_comm_hear(comm);
+    send_notice(comm, &notice);
+    keep_lower(comm->first, &notice);
+    return mb_error_set(status, "%s", notice.text);
+}
+
+bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status)
+{
+    mb_comm_hear(comm);
+    if (comm->first->rank == INT_MAX)
+        return false;
+    if (rank != NULL)
+        *rank = comm->first->rank;
+    if (status != NULL)
+        *status = (mb_status_t)comm->first->status;
+    return true;
+}
+
+bool mb_comm_settle(mb_comm_t *comm, double seconds)
+{
+    char message[MB_COMM_NOTICE_TEXT];
+    mb_comm_notice_t token, arriving;
+    snprintf(message, sizeof(message), "%s", mb_error_get());
+    mb_comm_hear(comm);
+    token = *comm->first;
+    mb_comm_spread_t spread = {.token = &token,
+                               .arriving = &arriving,
+                               .bytes = sizeof(token),
+                               .merge = keep_lower,
+                               .tag = MB_CONTROL_SETTLE,
+                               .action = "settling a failure",
+                               .seconds = seconds,
+                               .heed = false};
+    bool settled = mb_comm_spread(comm, &spread) == MB_OK;
+    keep_lower(comm->first, &token);
+    mb_error_set(MB_OK, "%s", message);
+    return settled;
+}

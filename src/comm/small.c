@@ -1,0 +1,235 @@
+/* Small collective calls, made of point-to-point messages completed through the one wait, so that
+ * none of them can hang in silence and all of them can be given up. */
+#include "comm/state.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The dissemination pattern (Hensgen, Finkel, Manber: "Two algorithms for barrier
+ * synchronization", 1988): in round k a rank hears from the one 2^k below it. */
+mb_status_t mb_comm_spread(mb_comm_t *comm, const mb_comm_spread_t *spread)
+{
+    double end = mb_time_seconds() + spread->seconds;
+    for (int distance = 1; distance < comm->size; distance *= 2) {
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        int to = (comm->rank + distance) % comm->size;
+        int from = (comm->rank - distance + comm->size) % comm->size;
+        MB_TRY(mb_comm_receive_on(comm, comm->control, spread->arriving, spread->bytes, from,
+                                  spread->tag, &requests[0]));
+        mb_status_t status = mb_comm_send_on(comm, comm->control, spread->token, spread->bytes, to,
+                                             spread->tag, &requests[1]);
+        if (status != MB_OK) {
+            mb_comm_drop(&requests[0]);
+            return status;
+        }
+        MB_TRY(mb_comm_finish(comm, requests, 2, spread->action, end - mb_time_seconds(),
+                              spread->heed));
+        if (spread->merge != NULL)
+            spread->merge(spread->token, spread->arriving);
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_comm_barrier(mb_comm_t *comm)
+{
+    char token = 0, arriving = 0;
+    mb_comm_spread_t spread = {.token = &token,
+                               .arriving = &arriving,
+                               .bytes = 1,
+                               .tag = MB_CONTROL_BARRIER,
+                               .action = "waiting for all ranks to come to a barrier",
+                               .seconds = comm->deadline_seconds,
+                               .heed = true};
+    return mb_comm_spread(comm, &spread);
+}
+
+typedef struct {
+    int rank; /* INT_MAX: no rank failed */
+    int status;
+} verdict_t;
+
+static void keep_lower(void *into, const void *from)
+{
+    if (((const verdict_t *)from)->rank < ((verdict_t *)into)->rank)
+        memcpy(into, from, sizeof(verdict_t));
+}
+
+mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
+{
+    char text[MB_COMM_NOTICE_TEXT] = "";
+    verdict_t verdict = {status == MB_OK ? INT_MAX : comm->rank, (int)status}, arriving;
+    if (status != MB_OK)
+        strncpy(text, mb_error_get(), sizeof(text) - 1);
+    mb_comm_spread_t spread = {.token = &verdict,
+                               .arriving = &arriving,
+                               .bytes = sizeof(verdict),
+                               .merge = keep_lower,
+                               .tag = MB_CONTROL_AGREE,
+                               .action = "waiting for all ranks to agree",
+                               .seconds = comm->deadline_seconds,
+                               .heed = true};
+    MB_TRY(mb_comm_spread(comm, &spread));
+    if (verdict.rank == INT_MAX)
+        return MB_OK;
+    MB_TRY(mb_comm_broadcast(comm, text, sizeof(text), verdict.rank));
+    return mb_error_set((mb_status_t)verdict.status, "%s", text);
+}
+
+/* Down a binomial tree whose root is ROOT. */
+mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int root)
+{
+    const char *action = "waiting for what a rank tells all";
+    int place = (comm->rank - root + comm->size) % comm->size, bit = 1, n = 0;
+    MPI_Request requests[32];
+    while (bit < comm->size && (place & bit) == 0)
+        bit *= 2;
+    if (place != 0) {
+        int from = (place - bit + root) % comm->size;
+        MB_TRY(mb_comm_receive_on(comm, comm->control, data, bytes, from, MB_CONTROL_BROADCAST,
+                                  requests));
+        MB_TRY(mb_comm_finish(comm, requests, 1, action, comm->deadline_seconds, true));
+    }
+    mb_status_t status = MB_OK;
+    for (bit /= 2; bit > 0 && status == MB_OK; bit /= 2) {
+        if (place + bit >= comm->size)
+            continue;
+        status =
+            mb_comm_send_on(comm, comm->control, data, bytes, (place + bit + root) % comm->size,
+                            MB_CONTROL_BROADCAST, &requests[n]);
+        n += status == MB_OK;
+    }
+    if (status == MB_OK)
+        return mb_comm_finish(comm, requests, n, action, comm->deadline_seconds, true);
+    while (n > 0)
+        mb_comm_drop(&requests[--n]);
+    return status;
+}
+
+/* Receives a piece from every rank but this one: PIECES[rank] of SIZES[rank] bytes. */
+static mb_status_t receive_pieces(mb_comm_t *comm, char **pieces, const size_t *sizes, int tag)
+{
+    mb_status_t status = MB_OK;
+    int n = 0;
+    MPI_Request *requests = malloc((size_t)comm->size * sizeof(*requests));
+    if (requests == NULL)
+        return mb_error_memory("the requests of a gather", (size_t)comm->size * sizeof(*requests));
+    for (int rank = 0; rank < comm->size && status == MB_OK; rank++) {
+        if (rank == comm->rank)
+            continue;
+        status = mb_comm_receive_on(comm, comm->control, pieces[rank], sizes[rank], rank, tag,
+                                    &requests[n]);
+        n += status == MB_OK;
+    }
+    if (status == MB_OK)
+        status = mb_comm_finish(comm, requests, n, "gathering from all ranks",
+                                comm->deadline_seconds, true);
+    else
+        while (n > 0)
+            mb_comm_drop(&requests[--n]);
+    free(requests);
+    return status;
+}
+
+static mb_status_t gather_sizes(mb_comm_t *comm, size_t own, size_t *sizes, char **pieces,
+                                size_t *scratch)
+{
+    for (int rank = 0; rank < comm->size; rank++) {
+        pieces[rank] = (char *)&sizes[rank];
+        scratch[rank] = sizeof(size_t);
+    }
+    sizes[comm->rank] = own;
+    return receive_pieces(comm, pieces, scratch, MB_CONTROL_SIZES);
+}
+
+static mb_status_t gather_at_root(mb_comm_t *comm, const void *data, size_t bytes, void **all,
+                                  size_t **bytes_of)
+{
+    size_t n = (size_t)comm->size, total = 0;
+    size_t *sizes = calloc(n, sizeof(*sizes)), *scratch = calloc(n, sizeof(*scratch));
+    char **pieces = calloc(n, sizeof(*pieces)), *joined = NULL;
+    mb_status_t status = MB_OK;
+    if (sizes == NULL || scratch == NULL || pieces == NULL)
+        MB_TRY_GOTO(mb_error_memory("a gather", 3 * n * sizeof(*sizes)), status, out);
+    MB_TRY_GOTO(gather_sizes(comm, bytes, sizes, pieces, scratch), status, out);
+    for (size_t rank = 0; rank < n; rank++)
+        total += sizes[rank];
+    joined = malloc(total + 1);
+    if (joined == NULL)
+        MB_TRY_GOTO(mb_error_memory("a gather", total), status, out);
+    total = 0;
+    for (size_t rank = 0; rank < n; rank++) {
+        pieces[rank] = joined + total;
+        total += sizes[rank];
+    }
+    if (bytes > 0)
+        memcpy(pieces[comm->rank], data, bytes);
+    MB_TRY_GOTO(receive_pieces(comm, pieces, sizes, MB_CONTROL_GATHER), status, out);
+    *all = joined;
+    *bytes_of = sizes;
+    joined = NULL;
+    sizes = NULL;
+
+out:
+    free(joined);
+    free(pieces);
+    free(scratch);
+    free(sizes);
+    return status;
+}
+
+mb_status_t mb_comm_gather(mb_comm_t *comm, const void *data, size_t bytes, int root, void **all,
+                           size_t **bytes_of)
+{
+    if (comm->rank == root)
+        return gather_at_root(comm, data, bytes, all, bytes_of);
+    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    MB_TRY(mb_comm_send_on(comm, comm->control, &bytes, sizeof(bytes), root, MB_CONTROL_SIZES,
+                           &requests[0]));
+    mb_status_t status =
+        mb_comm_send_on(comm, comm->control, data, bytes, root, MB_CONTROL_GATHER, &requests[1]);
+    if (status != MB_OK) {
+        mb_comm_drop(&requests[0]);
+        return status;
+    }
+    MB_TRY(mb_comm_finish(comm, requests, 2, "handing data to the rank that gathers",
+                          comm->deadline_seconds, true));
+    *all = NULL;
+    *bytes_of = NULL;
+    return MB_OK;
+}
+
+static mb_status_t collect_equal(mb_comm_t *comm, size_t bytes, char *all)
+{
+    size_t n = (size_t)comm->size;
+    char **pieces = calloc(n, sizeof(*pieces));
+    size_t *sizes = calloc(n, sizeof(*sizes));
+    mb_status_t status = MB_OK;
+    if (pieces == NULL || sizes == NULL)
+        status = mb_error_memory("an exchange of all ranks", 2 * n * sizeof(*sizes));
+    for (size_t rank = 0; rank < n && status == MB_OK; rank++) {
+        pieces[rank] = all + rank * bytes;
+        sizes[rank] = bytes;
+    }
+    if (status == MB_OK)
+        status = receive_pieces(comm, pieces, sizes, MB_CONTROL_ALLGATHER);
+    free(pieces);
+    free(sizes);
+    return status;
+}
+
+mb_status_t mb_comm_allgather(mb_comm_t *comm, const void *data, size_t bytes, void *all)
+{
+    if (comm->rank == 0) {
+        if (bytes > 0)
+            memcpy(all, data, bytes);
+        MB_TRY(collect_equal(comm, bytes, all));
+    } else {
+        MPI_Request request;
+        MB_TRY(
+            mb_comm_send_on(comm, comm->control, data, bytes, 0, MB_CONTROL_ALLGATHER, &request));
+        MB_TRY(mb_comm_finish(comm, &request, 1, "handing data to rank 0", comm->deadline_seconds,
+                              true));
+    }
+    return mb_comm_broadcast(comm, all, (size_t)comm->size * bytes, 0);
+}

@@ -1,0 +1,99 @@
+/* What the files of this folder share: the inside of a communicator. Not for other folders. */
+#ifndef MB_COMM_STATE_H
+#define MB_COMM_STATE_H
+
+#include "comm/comm.h"
+
+#define MB_COMM_MAX_SOURCES 16
+#define MB_COMM_NOTICE_TEXT 4096
+
+/* What a failing rank tells the others. rank == INT_MAX: nothing failed. */
+typedef struct {
+    int rank;
+    int status;
+    char text[MB_COMM_NOTICE_TEXT];
+} mb_comm_notice_t;
+
+/* Sends that may outlive the communicator, when a peer never takes them. */
+typedef struct {
+    mb_comm_notice_t notice;
+    int n;
+    MPI_Request requests[];
+} mb_comm_outgoing_t;
+
+typedef struct {
+    mb_status_t (*progress)(void *);
+    void *user;
+} mb_comm_source_t;
+
+struct mb_comm {
+    MPI_Comm data, control;
+    int rank, size, local_rank, local_size;
+    char host[MPI_MAX_PROCESSOR_NAME + 1];
+    double deadline_seconds;
+    const mb_log_t *log;
+    bool crowded; /* more ranks than processors here: a wait gives its processor away at once */
+
+    int n_sources;
+    mb_comm_source_t sources[MB_COMM_MAX_SOURCES];
+    bool driving;     /* a progress function must not be reached from itself */
+    mb_status_t kept; /* an error of a progress function, for the next wait */
+    mb_comm_notice_t *kept_notice;
+
+    bool listening;
+    MPI_Request incoming;
+    mb_comm_notice_t *arriving, *first; /* first: the lowest failing rank known */
+    mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
+};
+
+/* Tags on the control communicator. */
+enum {
+    MB_CONTROL_NOTICE = 1,
+    MB_CONTROL_BARRIER,
+    MB_CONTROL_AGREE,
+    MB_CONTROL_SETTLE,
+    MB_CONTROL_BROADCAST,
+    MB_CONTROL_SIZES,
+    MB_CONTROL_GATHER,
+    MB_CONTROL_ALLGATHER
+};
+
+/* p2p.c: the one place where sizes become MPI counts, and MPI codes become messages. */
+mb_status_t mb_comm_check(const mb_comm_t *comm, int code, const char *what);
+/* A type of BYTES bytes built from blocks of at most LIMIT; free it when *owned. */
+mb_status_t mb_comm_type(const mb_comm_t *comm, size_t bytes, size_t limit, MPI_Datatype *type,
+                         int *count, bool *owned);
+mb_status_t mb_comm_send_on(mb_comm_t *comm, MPI_Comm on, const void *data, size_t bytes, int peer,
+                            int tag, MPI_Request *request);
+mb_status_t mb_comm_receive_on(mb_comm_t *comm, MPI_Comm on, void *data, size_t bytes, int peer,
+                               int tag, MPI_Request *request);
+/* Gives a request up; a message that is half way is given a moment to arrive. */
+void mb_comm_drop(MPI_Request *request);
+
+/* failure.c */
+mb_status_t mb_comm_listen(mb_comm_t *comm);
+void mb_comm_unlisten(mb_comm_t *comm);
+/* Takes in notices that have arrived. */
+mb_status_t mb_comm_hear(mb_comm_t *comm);
+mb_status_t mb_comm_peer_error(const mb_comm_t *comm);
+
+/* wait.c: mb_comm_wait with a deadline of its own; HEED false goes on through failures. */
+mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                                const mb_comm_note_t *note, double seconds, bool heed);
+mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
+                           double seconds, bool heed);
+
+/* small.c: every rank's TOKEN, merged over all ranks in ceil(log2 size) rounds. MERGE must not mind
+ * seeing a token twice. */
+typedef struct {
+    void *token, *arriving;
+    size_t bytes;
+    void (*merge)(void *into, const void *from);
+    int tag;
+    const char *action;
+    double seconds;
+    bool heed;
+} mb_comm_spread_t;
+mb_status_t mb_comm_spread(mb_comm_t *comm, const mb_comm_spread_t *spread);
+
+#endif

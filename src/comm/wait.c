@@ -1,0 +1,168 @@
+/* The one wait. It polls: first at full speed, because most messages are nearly there, then giving
+ * the processor to other ranks, which share it on small machines, then in short sleeps. */
+#define _POSIX_C_SOURCE 200809L /* nanosleep under -std=c11 */
+#include "comm/state.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SPIN_SECONDS 20e-6
+#define YIELD_SECONDS 2e-3
+#define SHORTEST_SLEEP_NANOSECONDS 5000L
+#define LONGEST_SLEEP_NANOSECONDS 50000L
+
+mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user)
+{
+    if (comm->n_sources == MB_COMM_MAX_SOURCES)
+        return mb_error_set(MB_ERR_INTERNAL, "more than %d sources of progress",
+                            MB_COMM_MAX_SOURCES);
+    comm->sources[comm->n_sources++] = (mb_comm_source_t){progress, user};
+    return MB_OK;
+}
+
+void mb_comm_remove_progress(mb_comm_t *comm, void *user)
+{
+    int kept = 0;
+    for (int i = 0; i < comm->n_sources; i++) {
+        if (comm->sources[i].user != user)
+            comm->sources[kept++] = comm->sources[i];
+    }
+    comm->n_sources = kept;
+}
+
+/* Testing the receive for notices also drives MPI's own progress. */
+static mb_status_t drive(mb_comm_t *comm)
+{
+    if (comm->driving)
+        return MB_OK;
+    comm->driving = true;
+    mb_status_t status = mb_comm_hear(comm);
+    for (int i = 0; i < comm->n_sources && status == MB_OK; i++)
+        status = comm->sources[i].progress(comm->sources[i].user);
+    comm->driving = false;
+    return status;
+}
+
+void mb_comm_progress(void *user)
+{
+    mb_comm_t *comm = user;
+    if (comm->kept != MB_OK || comm->driving)
+        return;
+    comm->kept = drive(comm);
+    if (comm->kept != MB_OK)
+        snprintf(comm->kept_notice->text, sizeof(comm->kept_notice->text), "%s", mb_error_get());
+}
+
+static mb_status_t take_kept(mb_comm_t *comm)
+{
+    mb_status_t status = comm->kept;
+    if (status == MB_OK)
+        return MB_OK;
+    comm->kept = MB_OK;
+    return mb_error_set(status, "%s", comm->kept_notice->text);
+}
+
+static mb_status_t poll(mb_comm_t *comm, mb_comm_done_t done, void *user, bool heed, bool *finished)
+{
+    *finished = false;
+    if (heed)
+        MB_TRY(take_kept(comm));
+    mb_status_t status = drive(comm);
+    if (heed && comm->first->rank != INT_MAX)
+        return mb_comm_peer_error(comm);
+    if (heed)
+        MB_TRY(status);
+    return done(user, finished);
+}
+
+static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
+{
+    if (!comm->crowded && waited < SPIN_SECONDS)
+        return;
+    if (waited < YIELD_SECONDS) {
+        sched_yield();
+        return;
+    }
+    struct timespec pause = {.tv_nsec = *sleep_nanoseconds};
+    nanosleep(&pause, NULL);
+    if (*sleep_nanoseconds < LONGEST_SLEEP_NANOSECONDS)
+        *sleep_nanoseconds *= 2;
+}
+
+static void add_number(char *text, size_t capacity, const char *what, int number)
+{
+    size_t length = strlen(text);
+    if (number >= 0)
+        snprintf(text + length, capacity - length, ", %s %d", what, number);
+}
+
+static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, double seconds)
+{
+    char where[128] = "";
+    if (note != NULL) {
+        add_number(where, sizeof(where), "stage", note->stage);
+        add_number(where, sizeof(where), "micro-batch", note->micro);
+        add_number(where, sizeof(where), "peer rank", note->peer);
+        add_number(where, sizeof(where), "tag", note->tag);
+    }
+    return mb_error_set(MB_ERR_TIMEOUT, "rank %d on %s: nothing came for %.3g s while %s%s",
+                        comm->rank, comm->host, seconds,
+                        note == NULL || note->action == NULL ? "waiting" : note->action, where);
+}
+
+mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                                const mb_comm_note_t *note, double seconds, bool heed)
+{
+    bool finished;
+    MB_TRY(poll(comm, done, user, heed, &finished));
+    double start = finished ? 0 : mb_time_seconds();
+    long sleep_nanoseconds = SHORTEST_SLEEP_NANOSECONDS;
+    while (!finished) {
+        double waited = mb_time_seconds() - start;
+        if (waited > seconds)
+            return late(comm, note, seconds);
+        rest(comm, waited, &sleep_nanoseconds);
+        MB_TRY(poll(comm, done, user, heed, &finished));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                         const mb_comm_note_t *note)
+{
+    mb_status_t status = mb_comm_wait_within(comm, done, user, note, comm->deadline_seconds, true);
+    if (status == MB_ERR_TIMEOUT)
+        mb_log(comm->log, MB_LOG_WARNING, "%s", mb_error_get());
+    return status;
+}
+
+typedef struct {
+    const mb_comm_t *comm;
+    MPI_Request *requests;
+    int count;
+} mpi_list_t;
+
+static mb_status_t all_arrived(void *user, bool *done)
+{
+    mpi_list_t *list = user;
+    int flag = 0;
+    int code = MPI_Testall(list->count, list->requests, &flag, MPI_STATUSES_IGNORE);
+    *done = flag != 0;
+    return mb_comm_check(list->comm, code, "completing a small exchange");
+}
+
+mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
+                           double seconds, bool heed)
+{
+    mpi_list_t list = {comm, requests, count};
+    mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
+    mb_status_t status = mb_comm_wait_within(comm, all_arrived, &list, &note, seconds, heed);
+    if (status == MB_ERR_TIMEOUT && heed)
+        mb_log(comm->log, MB_LOG_WARNING, "%s", mb_error_get());
+    for (int i = 0; i < count && status != MB_OK; i++)
+        mb_comm_drop(&requests[i]);
+    return status;
+}

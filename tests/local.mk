@@ -5,6 +5,7 @@ UNIT_LIBS = libmbcheck.la $(CHECK_LIBS)
 include tests/unit/base.mk
 include tests/unit/device.mk
 include tests/unit/model.mk
+include tests/unit/layers.mk
 include tests/unit/optim.mk
 include tests/unit/store.mk
 include tests/unit/data.mk

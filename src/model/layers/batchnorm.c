@@ -181,7 +181,7 @@ static mb_status_t backward_weights(const mb_run_t *run)
 {
     const batchnorm_t *norm = norm_of(run->call);
     int64_t positions = mb_shape_rows(&run->call->output);
-    if (!norm->scale && !norm->center)
+    if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_batchnorm_backward_weights_args_t args = {
         .rows = run->samples * positions,

@@ -112,7 +112,7 @@ static mb_status_t backward_input(const mb_run_t *run)
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     const layernorm_t *norm = norm_of(run->call);
-    if (!norm->scale && !norm->center)
+    if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_layernorm_backward_weights_args_t args = {
         .rows = rows_of(run),

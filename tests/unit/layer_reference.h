@@ -1,0 +1,60 @@
+/* What each layer computes, written plainly in double precision: the truth that tests compare with.
+ */
+#ifndef MB_TESTS_LAYER_REFERENCE_H
+#define MB_TESTS_LAYER_REFERENCE_H
+
+#include "unit/layer_fixture.h"
+
+typedef enum { TRUE_VALID, TRUE_SAME, TRUE_CAUSAL } true_padding_t;
+
+/* The settings of a layer as numbers; each reference reads those that concern it. */
+typedef struct {
+    const char *activation; /* NULL: linear */
+    double p0, p1, p2;      /* leaky slope; relu: slope, largest, threshold */
+    bool no_bias;
+    int spatial;
+    int64_t kernel[2], stride[2], dilation[2]; /* 0: 1 */
+    int64_t groups;                            /* 0: 1 */
+    true_padding_t padding;
+    bool average;
+    int axis; /* concatenation: among a sample's dimensions */
+    int64_t front, back;
+    double epsilon;
+    bool no_center, no_scale, frozen;
+    int64_t heads, key_dim, value_dim;
+    bool causal;
+    double dropout;
+} truth_t;
+
+typedef void (*reference_t)(const truth_t *truth, const layer_fixture_t *fixture,
+                            double *const *inputs, double *const *params, double *output);
+
+void true_dense(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                double *);
+void true_conv(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+               double *);
+void true_pool(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+               double *);
+void true_global_pool(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                      double *);
+void true_activation(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                     double *);
+void true_add(const truth_t *, const layer_fixture_t *, double *const *, double *const *, double *);
+void true_multiply(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                   double *);
+void true_concatenate(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                      double *);
+void true_cropping(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                   double *);
+void true_dropout(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                  double *);
+void true_batchnorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_layernorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_embedding(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_attention(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+
+#endif

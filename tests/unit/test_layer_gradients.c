@@ -1,0 +1,380 @@
+/* Every layer against its double-precision reference: outputs directly, gradients against central
+ * differences of the reference. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit/layer_reference.h"
+
+typedef struct {
+    const char *what, *class_name, *config, *kwargs;
+    int64_t samples, valid; /* valid 0: all */
+    int n_inputs;
+    mb_shape_t shapes[3];
+    int64_t vocabulary; /* above 0: int32 inputs below it */
+    reference_t reference;
+    truth_t truth;
+} case_t;
+
+#define SHAPE(rank, ...)                                                                           \
+    {                                                                                              \
+        rank,                                                                                      \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
+/* clang-format off */
+static const case_t cases[] = {
+    {"dense", "Dense", "\"units\": 5", "", 3, 0, 1, {SHAPE(1, 7)}, 0, true_dense, {0}},
+    {"dense without bias on positions", "Dense", "\"units\": 3, \"use_bias\": false, \"activation\": \"relu\"", "",
+     2, 0, 1, {SHAPE(3, 2, 3, 5)}, 0, true_dense, {.no_bias = true, .activation = "relu"}},
+    {"dense gelu", "Dense", "\"units\": 4, \"activation\": \"gelu\"", "", 3, 0, 1, {SHAPE(2, 2, 6)}, 0, true_dense,
+     {.activation = "gelu"}},
+    {"dense tanh", "Dense", "\"units\": 4, \"activation\": \"tanh\"", "", 3, 0, 1, {SHAPE(1, 6)}, 0, true_dense,
+     {.activation = "tanh"}},
+    {"dense softmax", "Dense", "\"units\": 6, \"activation\": \"softmax\"", "", 3, 0, 1, {SHAPE(1, 5)}, 0, true_dense,
+     {.activation = "softmax"}},
+    {"dense leaky object", "Dense",
+     "\"units\": 4, \"activation\": {\"module\": \"keras.layers\", \"class_name\": \"LeakyReLU\", \"config\": "
+     "{\"name\": \"l\", \"trainable\": true, \"dtype\": \"float32\", \"negative_slope\": 0.25}, \"registered_name\": null}", "",
+     3, 0, 1, {SHAPE(1, 5)}, 0, true_dense, {.activation = "relu_general", .p0 = 0.25, .p1 = INFINITY}},
+    {"conv1d valid", "Conv1D", "\"filters\": 4, \"kernel_size\": [3]", "", 2, 0, 1, {SHAPE(2, 9, 3)}, 0, true_conv,
+     {.spatial = 1, .kernel = {1, 3}}},
+    {"conv1d causal dilated", "Conv1D",
+     "\"filters\": 3, \"kernel_size\": 3, \"padding\": \"causal\", \"dilation_rate\": [2], \"activation\": \"relu\"", "",
+     2, 0, 1, {SHAPE(2, 8, 2)}, 0, true_conv,
+     {.spatial = 1, .kernel = {1, 3}, .dilation = {1, 2}, .padding = TRUE_CAUSAL, .activation = "relu"}},
+    {"conv1d same strided", "Conv1D", "\"filters\": 2, \"kernel_size\": 4, \"strides\": 3, \"padding\": \"same\"", "",
+     2, 0, 1, {SHAPE(2, 11, 3)}, 0, true_conv,
+     {.spatial = 1, .kernel = {1, 4}, .stride = {1, 3}, .padding = TRUE_SAME}},
+    {"conv1d causal strided in groups", "Conv1D",
+     "\"filters\": 4, \"kernel_size\": 3, \"strides\": 2, \"padding\": \"causal\", \"groups\": 2, \"use_bias\": false", "",
+     2, 0, 1, {SHAPE(2, 7, 4)}, 0, true_conv,
+     {.spatial = 1, .kernel = {1, 3}, .stride = {1, 2}, .padding = TRUE_CAUSAL, .groups = 2, .no_bias = true}},
+    {"conv2d valid strided", "Conv2D", "\"filters\": 3, \"kernel_size\": [3, 2], \"strides\": [2, 1]", "", 2, 0, 1,
+     {SHAPE(3, 7, 5, 2)}, 0, true_conv, {.spatial = 2, .kernel = {3, 2}, .stride = {2, 1}}},
+    {"conv2d same dilated gelu", "Conv2D",
+     "\"filters\": 3, \"kernel_size\": 3, \"padding\": \"same\", \"dilation_rate\": [1, 2], \"activation\": \"gelu\"", "",
+     1, 0, 1, {SHAPE(3, 5, 7, 3)}, 0, true_conv,
+     {.spatial = 2, .kernel = {3, 3}, .dilation = {1, 2}, .padding = TRUE_SAME, .activation = "gelu"}},
+    {"conv2d same strided in groups", "Conv2D",
+     "\"filters\": 6, \"kernel_size\": [2, 4], \"strides\": 2, \"padding\": \"same\", \"groups\": 3, \"activation\": \"softmax\"", "",
+     2, 0, 1, {SHAPE(3, 5, 6, 3)}, 0, true_conv,
+     {.spatial = 2, .kernel = {2, 4}, .stride = {2, 2}, .padding = TRUE_SAME, .groups = 3, .activation = "softmax"}},
+    {"conv2d depthwise by groups", "Conv2D", "\"filters\": 4, \"kernel_size\": 3, \"groups\": 4, \"use_bias\": false", "",
+     2, 0, 1, {SHAPE(3, 4, 5, 4)}, 0, true_conv, {.spatial = 2, .kernel = {3, 3}, .groups = 4, .no_bias = true}},
+    {"max pooling 1d", "MaxPooling1D", "\"pool_size\": [2]", "", 2, 0, 1, {SHAPE(2, 7, 3)}, 0, true_pool,
+     {.spatial = 1, .kernel = {1, 2}, .stride = {1, 2}}},
+    {"max pooling 1d same overlapping", "MaxPooling1D", "\"pool_size\": 3, \"strides\": 2, \"padding\": \"same\"", "", 2, 0, 1,
+     {SHAPE(2, 8, 3)}, 0, true_pool, {.spatial = 1, .kernel = {1, 3}, .stride = {1, 2}, .padding = TRUE_SAME}},
+    {"max pooling 2d", "MaxPooling2D", "\"pool_size\": [3, 2], \"strides\": [2, 2], \"padding\": \"same\"", "", 2, 0, 1,
+     {SHAPE(3, 5, 7, 2)}, 0, true_pool, {.spatial = 2, .kernel = {3, 2}, .stride = {2, 2}, .padding = TRUE_SAME}},
+    {"average pooling 1d same", "AveragePooling1D", "\"pool_size\": 4, \"strides\": 3, \"padding\": \"same\"", "", 2, 0, 1,
+     {SHAPE(2, 8, 3)}, 0, true_pool,
+     {.spatial = 1, .kernel = {1, 4}, .stride = {1, 3}, .padding = TRUE_SAME, .average = true}},
+    {"average pooling 2d", "AveragePooling2D", "\"pool_size\": [2, 3], \"strides\": null", "", 2, 0, 1,
+     {SHAPE(3, 5, 7, 3)}, 0, true_pool, {.spatial = 2, .kernel = {2, 3}, .stride = {2, 3}, .average = true}},
+    {"global max pooling 1d", "GlobalMaxPooling1D", "", "", 3, 0, 1, {SHAPE(2, 5, 3)}, 0, true_global_pool, {0}},
+    {"global max pooling 2d keepdims", "GlobalMaxPooling2D", "\"keepdims\": true", "", 2, 0, 1, {SHAPE(3, 3, 4, 5)}, 0,
+     true_global_pool, {0}},
+    {"global average pooling 1d keepdims", "GlobalAveragePooling1D", "\"keepdims\": true", "", 2, 0, 1, {SHAPE(2, 5, 3)}, 0,
+     true_global_pool, {.average = true}},
+    {"global average pooling 2d", "GlobalAveragePooling2D", "\"data_format\": \"channels_last\"", "", 3, 0, 1,
+     {SHAPE(3, 3, 4, 5)}, 0, true_global_pool, {.average = true}},
+    {"flatten", "Flatten", "", "", 3, 0, 1, {SHAPE(3, 2, 3, 4)}, 0, true_activation, {0}},
+    {"reshape", "Reshape", "\"target_shape\": [3, -1]", "", 3, 0, 1, {SHAPE(3, 2, 3, 4)}, 0, true_activation, {0}},
+    {"identity", "Identity", "", "", 3, 0, 1, {SHAPE(2, 2, 3)}, 0, true_activation, {0}},
+    {"cropping 1d", "Cropping1D", "\"cropping\": [2, 1]", "", 3, 0, 1, {SHAPE(2, 6, 3)}, 0, true_cropping,
+     {.front = 2, .back = 1}},
+    {"cropping 1d at the front only", "Cropping1D", "\"cropping\": [1, 0]", "", 3, 0, 1, {SHAPE(2, 4, 5)}, 0, true_cropping,
+     {.front = 1}},
+#define ACT(name) {"activation " name, "Activation", "\"activation\": \"" name "\"", "", 2, 0, 1, {SHAPE(2, 3, 5)}, 0, \
+                   true_activation, {.activation = name, .p0 = 1}}
+    ACT("linear"), ACT("relu"), ACT("tanh"), ACT("sigmoid"), ACT("gelu"), ACT("silu"), ACT("elu"), ACT("selu"),
+    ACT("softplus"), ACT("softsign"), ACT("exponential"), ACT("softmax"),
+    {"activation leaky_relu", "Activation", "\"activation\": \"leaky_relu\"", "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation,
+     {.activation = "relu_general", .p0 = 0.2, .p1 = INFINITY}},
+    {"activation relu6", "Activation", "\"activation\": \"relu6\"", "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation,
+     {.activation = "relu_general", .p1 = 6}},
+    {"relu", "ReLU", "\"max_value\": null, \"negative_slope\": 0.0, \"threshold\": 0.0", "", 2, 0, 1, {SHAPE(2, 3, 5)}, 0,
+     true_activation, {.activation = "relu"}},
+    {"relu with all its keys", "ReLU", "\"max_value\": 0.7, \"negative_slope\": [0.1], \"threshold\": 0.2", "", 4, 0, 1,
+     {SHAPE(2, 3, 5)}, 0, true_activation, {.activation = "relu_general", .p0 = 0.1, .p1 = 0.7, .p2 = 0.2}},
+    {"leaky relu by keras 2", "LeakyReLU", "\"alpha\": {\"class_name\": \"__numpy__\", \"config\": {\"value\": 0.3, \"dtype\": \"float32\"}}",
+     "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation, {.activation = "relu_general", .p0 = 0.3, .p1 = INFINITY}},
+    {"elu", "ELU", "\"alpha\": 0.5", "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation, {.activation = "elu", .p0 = 0.5}},
+    {"softmax layer", "Softmax", "\"axis\": -1", "", 2, 0, 1, {SHAPE(2, 3, 5)}, 0, true_activation, {.activation = "softmax"}},
+    {"add of one", "Add", "", "", 2, 0, 1, {SHAPE(1, 5)}, 0, true_add, {0}},
+    {"add of two", "Add", "", "", 2, 0, 2, {SHAPE(2, 3, 5), SHAPE(2, 3, 5)}, 0, true_add, {0}},
+    {"add of three", "Add", "", "", 2, 0, 3, {SHAPE(1, 5), SHAPE(1, 5), SHAPE(1, 5)}, 0, true_add, {0}},
+    {"multiply of one", "Multiply", "", "", 2, 0, 1, {SHAPE(1, 5)}, 0, true_multiply, {0}},
+    {"multiply of two", "Multiply", "", "", 2, 0, 2, {SHAPE(2, 3, 5), SHAPE(2, 3, 5)}, 0, true_multiply, {0}},
+    {"multiply of three", "Multiply", "", "", 2, 0, 3, {SHAPE(1, 5), SHAPE(1, 5), SHAPE(1, 5)}, 0, true_multiply, {0}},
+    {"concatenate last axis", "Concatenate", "\"axis\": -1", "", 2, 0, 3,
+     {SHAPE(2, 3, 2), SHAPE(2, 3, 1), SHAPE(2, 3, 4)}, 0, true_concatenate, {.axis = 1}},
+    {"concatenate first axis", "Concatenate", "\"axis\": 1", "", 3, 0, 2, {SHAPE(3, 2, 3, 2), SHAPE(3, 1, 3, 2)}, 0,
+     true_concatenate, {.axis = 0}},
+    {"concatenate middle axis", "Concatenate", "\"axis\": -2", "", 3, 0, 2, {SHAPE(3, 2, 3, 2), SHAPE(3, 2, 1, 2)}, 0,
+     true_concatenate, {.axis = 1}},
+    {"dropout", "Dropout", "\"rate\": 0.4, \"seed\": null, \"noise_shape\": null", "", 3, 0, 1, {SHAPE(2, 3, 5)}, 0, true_dropout,
+     {.dropout = 0.4}},
+    {"dropout of nothing", "Dropout", "\"rate\": 0, \"seed\": 4", "", 3, 0, 1, {SHAPE(2, 3, 5)}, 0, true_activation, {0}},
+    {"batch normalization", "BatchNormalization", "\"axis\": -1, \"momentum\": 0.9, \"epsilon\": 0.001", "", 5, 0, 1,
+     {SHAPE(1, 6)}, 0, true_batchnorm, {.epsilon = 1e-3}},
+    {"batch normalization of images by keras 2", "BatchNormalization", "\"axis\": [3], \"epsilon\": 0.01", "", 3, 0, 1,
+     {SHAPE(3, 2, 3, 4)}, 0, true_batchnorm, {.epsilon = 1e-2}},
+    {"batch normalization with samples that do not count", "BatchNormalization", "\"axis\": -1", "", 5, 3, 1,
+     {SHAPE(2, 2, 4)}, 0, true_batchnorm, {.epsilon = 1e-3}},
+    {"batch normalization without scale", "BatchNormalization", "\"scale\": false", "", 4, 0, 1, {SHAPE(2, 2, 4)}, 0,
+     true_batchnorm, {.epsilon = 1e-3, .no_scale = true}},
+    {"batch normalization without center", "BatchNormalization", "\"center\": false", "", 4, 0, 1, {SHAPE(2, 2, 4)}, 0,
+     true_batchnorm, {.epsilon = 1e-3, .no_center = true}},
+    {"batch normalization, frozen", "BatchNormalization", "\"trainable\": false", "", 4, 3, 1, {SHAPE(2, 2, 4)}, 0,
+     true_batchnorm, {.epsilon = 1e-3, .frozen = true}},
+    {"layer normalization", "LayerNormalization", "\"axis\": [-1], \"rms_scaling\": false", "", 3, 0, 1, {SHAPE(2, 2, 7)}, 0,
+     true_layernorm, {.epsilon = 1e-3}},
+    {"layer normalization bare", "LayerNormalization", "\"axis\": [2], \"center\": false, \"scale\": false, \"epsilon\": 1e-5", "",
+     3, 0, 1, {SHAPE(2, 2, 7)}, 0, true_layernorm, {.epsilon = 1e-5, .no_center = true, .no_scale = true}},
+    {"layer normalization without scale", "LayerNormalization", "\"axis\": 1, \"scale\": false", "", 3, 0, 1, {SHAPE(1, 5)}, 0,
+     true_layernorm, {.epsilon = 1e-3, .no_scale = true}},
+    {"embedding", "Embedding", "\"input_dim\": 7, \"output_dim\": 3", "", 3, 0, 1, {SHAPE(1, 6)}, 7, true_embedding, {0}},
+    {"attention of one tensor to itself", "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3", "", 2, 0, 2,
+     {SHAPE(2, 4, 5), SHAPE(2, 4, 5)}, 0, true_attention, {.heads = 2, .key_dim = 3, .value_dim = 3}},
+    {"causal attention", "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"value_dim\": 4, \"attention_axes\": [1]",
+     "\"use_causal_mask\": true", 2, 0, 2, {SHAPE(2, 5, 6), SHAPE(2, 5, 6)}, 0, true_attention,
+     {.heads = 2, .key_dim = 3, .value_dim = 4, .causal = true}},
+    {"attention of three tensors", "MultiHeadAttention",
+     "\"num_heads\": 3, \"key_dim\": 2, \"value_dim\": 5, \"output_shape\": 7, \"use_bias\": false", "", 2, 0, 3,
+     {SHAPE(2, 4, 5), SHAPE(2, 6, 3), SHAPE(2, 6, 4)}, 0, true_attention,
+     {.heads = 3, .key_dim = 2, .value_dim = 5, .no_bias = true}},
+    {"attention with dropout", "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"dropout\": 0.3", "", 2, 0, 2,
+     {SHAPE(2, 4, 5), SHAPE(2, 4, 5)}, 0, true_attention, {.heads = 2, .key_dim = 3, .value_dim = 3, .dropout = 0.3}},
+};
+/* clang-format on */
+#define N_CASES ((int)(sizeof(cases) / sizeof(cases[0])))
+
+typedef struct {
+    const case_t *test;
+    layer_fixture_t *f;
+    double *inputs[MB_MAX_INPUTS], *params[MB_MAX_LAYER_PARAMS], *output;
+} problem_t;
+
+static double *doubles(const float *values, const int32_t *ids, int64_t count)
+{
+    double *out = calloc((size_t)count + 1, sizeof(*out));
+    ck_assert_ptr_nonnull(out);
+    for (int64_t i = 0; i < count; i++)
+        out[i] = ids != NULL ? (double)ids[i] : (double)values[i];
+    return out;
+}
+
+/* Moving variances must not be negative. */
+static void make_variance_positive(layer_fixture_t *f)
+{
+    for (int i = 0; i < f->layer->n_params; i++) {
+        if (strcmp(f->graph->params[f->layer->params[i]].name, "moving_variance") != 0)
+            continue;
+        for (int64_t j = 0; j < layer_param_elements(f, i); j++)
+            f->host_params[i][j] = 1.0f + 0.5f * f->host_params[i][j];
+    }
+}
+
+static problem_t problem_open(const case_t *test, const char *device)
+{
+    char *model = layer_model_text(test->class_name, test->config, test->kwargs, test->n_inputs,
+                                   test->shapes, test->vocabulary > 0);
+    problem_t p = {.test = test, .f = layer_open(device, model, test->samples)};
+    free(model);
+    if (test->valid > 0)
+        p.f->valid = test->valid;
+    layer_fill(p.f, test->vocabulary);
+    make_variance_positive(p.f);
+    /* What does not count has no gradient. */
+    int64_t counted = layer_output_elements(p.f) / p.f->samples * p.f->valid;
+    for (int64_t i = counted; i < layer_output_elements(p.f); i++)
+        p.f->host_grad_output[i] = 0.0f;
+    for (int i = 0; i < test->n_inputs; i++)
+        p.inputs[i] =
+            doubles(p.f->host_inputs[i], test->vocabulary > 0 ? p.f->host_inputs[i] : NULL,
+                    layer_input_elements(p.f, i));
+    for (int i = 0; i < p.f->layer->n_params; i++)
+        p.params[i] = doubles(p.f->host_params[i], NULL, layer_param_elements(p.f, i));
+    p.output = calloc((size_t)layer_output_elements(p.f), sizeof(double));
+    return p;
+}
+
+static void problem_close(problem_t *p)
+{
+    for (int i = 0; i < MB_MAX_INPUTS; i++)
+        free(p->inputs[i]);
+    for (int i = 0; i < MB_MAX_LAYER_PARAMS; i++)
+        free(p->params[i]);
+    free(p->output);
+    layer_close(p->f);
+}
+
+static double objective(problem_t *p)
+{
+    double sum = 0;
+    p->test->reference(&p->test->truth, p->f, p->inputs, p->params, p->output);
+    for (int64_t i = 0; i < layer_output_elements(p->f); i++)
+        sum += p->output[i] * (double)p->f->host_grad_output[i];
+    return sum;
+}
+
+/* Central differences with step h are off by h^2/6 f''' + 1e-16 f/h: under 1e-9 here. */
+static double difference(problem_t *p, double *value)
+{
+    const double h = 1e-5;
+    double kept = *value;
+    *value = kept + h;
+    double above = objective(p);
+    *value = kept - h;
+    double below = objective(p);
+    *value = kept;
+    return (above - below) / (2 * h);
+}
+
+/* Each value comes out of at most 400 float operations in a row on numbers that stay below SCALE:
+ * an error of half a unit in the last place each, 2^-24. */
+static void expect_near(const case_t *test, const char *what, int64_t index, double found,
+                        double wanted, double scale)
+{
+    double tolerance = 400 * 0x1p-24 * fmax(1, scale);
+    ck_assert_msg(fabs(found - wanted) <= tolerance, "%s: %s[%d] is %.9g, not %.9g (tolerance %g)",
+                  test->what, what, (int)index, found, wanted, tolerance);
+}
+
+static void expect_gradients(problem_t *p, const char *what, const float *found, double *values,
+                             int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        double wanted = difference(p, &values[i]);
+        expect_near(p->test, what, i, (double)found[i], wanted, fabs(wanted));
+    }
+}
+
+static bool is_trained(const layer_fixture_t *f, int param)
+{
+    return f->graph->params[f->layer->params[param]].trainable;
+}
+
+static void check_case(const case_t *test, const char *device)
+{
+    problem_t p = problem_open(test, device);
+    layer_fixture_t *f = p.f;
+    layer_forward(f);
+    objective(&p);
+    for (int64_t i = 0; i < layer_output_elements(f); i++)
+        expect_near(test, "output", i, (double)f->host_output[i], p.output[i], fabs(p.output[i]));
+    layer_backward_input(f, true);
+    for (int i = 0; i < test->n_inputs && test->vocabulary == 0; i++)
+        expect_gradients(&p, "input gradient", f->host_grad_inputs[i], p.inputs[i],
+                         layer_input_elements(f, i));
+    layer_backward_weights(f, false);
+    for (int i = 0; i < f->layer->n_params; i++) {
+        if (is_trained(f, i))
+            expect_gradients(&p, "weight gradient", f->host_grad_params[i], p.params[i],
+                             layer_param_elements(f, i));
+    }
+    problem_close(&p);
+}
+
+START_TEST(layer_agrees_with_its_double_precision_reference)
+{
+    for (int d = 0; d < layer_n_devices(); d++)
+        check_case(&cases[_i], layer_device(d));
+}
+END_TEST
+
+/* What the second backward call makes must not depend on whether the first was asked for dx. */
+static void check_split(const case_t *test, const char *device)
+{
+    problem_t p = problem_open(test, device);
+    layer_fixture_t *f = p.f;
+    float *kept[MB_MAX_LAYER_PARAMS] = {NULL};
+    layer_forward(f);
+    layer_backward_input(f, true);
+    layer_backward_weights(f, false);
+    for (int i = 0; i < f->layer->n_params; i++) {
+        size_t bytes = (size_t)layer_param_elements(f, i) * sizeof(float);
+        kept[i] = malloc(bytes);
+        memcpy(kept[i], f->host_grad_params[i], bytes);
+    }
+    layer_forward(f);
+    layer_backward_input(f, false);
+    layer_backward_weights(f, false);
+    for (int i = 0; i < f->layer->n_params; i++) {
+        if (is_trained(f, i))
+            ck_assert_mem_eq(kept[i], f->host_grad_params[i],
+                             (size_t)layer_param_elements(f, i) * sizeof(float));
+        free(kept[i]);
+    }
+    problem_close(&p);
+}
+
+START_TEST(weight_gradients_have_the_same_bits_when_no_input_gradient_is_wanted)
+{
+    for (int d = 0; d < layer_n_devices(); d++)
+        check_split(&cases[_i], layer_device(d));
+}
+END_TEST
+
+static void check_accumulation(const case_t *test, const char *device)
+{
+    problem_t p = problem_open(test, device);
+    layer_fixture_t *f = p.f;
+    float *kept[MB_MAX_LAYER_PARAMS] = {NULL};
+    layer_forward(f);
+    layer_backward_input(f, true);
+    layer_backward_weights(f, false);
+    for (int i = 0; i < f->layer->n_params; i++) {
+        kept[i] = calloc((size_t)layer_param_elements(f, i), sizeof(float));
+        for (int64_t j = 0; j < layer_param_elements(f, i); j++) {
+            kept[i][j] = f->host_grad_params[i][j];
+            f->host_grad_params[i][j] = (float)layer_uniform(301, j);
+        }
+    }
+    layer_backward_weights(f, true);
+    for (int i = 0; i < f->layer->n_params; i++) {
+        for (int64_t j = 0; is_trained(f, i) && j < layer_param_elements(f, i); j++) {
+            double wanted = (double)kept[i][j] + (double)(float)layer_uniform(301, j);
+            expect_near(test, "accumulated gradient", j, (double)f->host_grad_params[i][j], wanted,
+                        fabs((double)kept[i][j]));
+        }
+        free(kept[i]);
+    }
+    problem_close(&p);
+}
+
+START_TEST(weight_gradients_add_to_what_is_there_when_accumulating)
+{
+    for (int d = 0; d < layer_n_devices(); d++)
+        check_accumulation(&cases[_i], layer_device(d));
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("layer gradients");
+    TCase *t = tcase_create("cases");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, layer_agrees_with_its_double_precision_reference, 0, N_CASES);
+    tcase_add_loop_test(t, weight_gradients_have_the_same_bits_when_no_input_gradient_is_wanted, 0,
+                        N_CASES);
+    tcase_add_loop_test(t, weight_gradients_add_to_what_is_there_when_accumulating, 0, N_CASES);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    layer_register_devices();
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,9 +1,9 @@
 /* Writing model files: layout by one rank, bytes by all, then the commit.
  *
- *     rank 0   create PATH.tmp-<nonce> with HDF5 (every object; early allocation, no fill, contiguous),
- *              close it, reserve its space             -> offsets of all tensors to everyone
- *     all      write own byte ranges, checksum, fsync
- *     rank 0   the seal by one write, fsync, rename to PATH, fsync of the directory
+ *     rank 0   create PATH.tmp-<nonce> with HDF5 (every object; early allocation, no fill,
+ * contiguous), close it, reserve its space             -> offsets of all tensors to everyone all
+ * write own byte ranges, checksum, fsync rank 0   the seal by one write, fsync, rename to PATH,
+ * fsync of the directory
  *
  * A file that has its final name is complete: its seal holds. On any failure the temporary file
  * is removed and every rank returns the same error. */
@@ -14,7 +14,7 @@
 #include "store/model_file.h"
 
 typedef struct {
-    const char *name;  /* weight name: "dense/kernel" */
+    const char *name; /* weight name: "dense/kernel" */
     mb_shape_t shape;
 } mb_tensor_spec_t;
 
@@ -36,10 +36,13 @@ typedef struct {
     bool keras_optimizer; /* moments go to /optimizer_weights in Keras' names and order instead of
                              /mbrun/optimizer */
     const char *optimizer_name; /* "adam": for Keras' names */
-    double learning_rate;       /* Keras' optimizer_weights/<name>/learning_rate; NaN: a schedule, none */
+    double learning_rate; /* Keras' optimizer_weights/<name>/learning_rate; NaN: a schedule, none */
     int n_settings;
-    const mb_setting_t *settings; /* /mbrun/run; none when exporting */
-    mb_run_state_t state;         /* present: /mbrun/state is written */
+    const mb_setting_t *settings;          /* /mbrun/run; none when exporting */
+    mb_run_state_t state;                  /* present: /mbrun/state is written */
+    mb_status_t (*may_commit)(void *user); /* asked on rank 0 when all is written, before the file
+                                              gets its name: mb_run_dir_check; may be NULL */
+    void *may_commit_user;
 } mb_checkpoint_layout_t;
 
 /* A piece of a tensor's bytes that this rank writes: host memory, valid until the call returns. */

@@ -1,0 +1,19 @@
+libmb_la_SOURCES += \
+	src/store/checkpoint.c src/store/checkpoint.h \
+	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
+	src/store/digest.c \
+	src/store/edit.c src/store/edit.h \
+	src/store/h5.c src/store/h5.h \
+	src/store/h5_attributes.c \
+	src/store/h5_write.c src/store/h5_write.h \
+	src/store/io.c src/store/io.h \
+	src/store/keras_optimizer.c src/store/keras_optimizer.h \
+	src/store/lease.c src/store/lease.h \
+	src/store/metrics_log.c \
+	src/store/model_file.c src/store/model_file.h \
+	src/store/predictions.c src/store/predictions.h \
+	src/store/ranks.h \
+	src/store/run_dir.c src/store/run_dir.h \
+	src/store/seal.c src/store/seal.h \
+	src/store/staged.c src/store/staged.h \
+	src/store/tensors.c src/store/tensors.h

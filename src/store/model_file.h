@@ -1,10 +1,12 @@
 /* Model files and checkpoints: Keras legacy HDF5 with mbrun's additions (DESIGN: Files).
  *
- * The store knows tensors by path and bytes, attributes and JSON text; nothing of graphs or training.
+ * The store knows tensors by path and bytes, attributes and JSON text; nothing of graphs or
+ * training.
  *
  * Reading: mb_model_file_open reads everything but tensor data. Tensor data of contiguous
- * little-endian float32 is read by pread at HDF5's offset, by any thread; other storage (compressed,
- * chunked, big-endian, float64, float16, custom floats) through HDF5 by the caller's thread.
+ * little-endian float32 is read by pread at HDF5's offset, by any thread; other storage
+ * (compressed, chunked, big-endian, float64, float16, custom floats) through HDF5 by the caller's
+ * thread.
  *
  * Writing: HDF5 lays the file out on rank 0 and closes it; ranks write byte ranges at the offsets
  * HDF5 gave; then the seal. See checkpoint.h. */
@@ -13,6 +15,9 @@
 
 #include "base/error.h"
 #include "base/types.h"
+
+/* The root attribute mbrun_format: raised when an older mbrun would misread a file. */
+#define MB_MODEL_FILE_FORMAT "1"
 
 typedef struct {
     const char *name;  /* as in weight_names: "dense/kernel", "dense/kernel:0" (Keras 2) */
@@ -36,12 +41,12 @@ typedef enum { MB_SEAL_NONE, MB_SEAL_HOLDS, MB_SEAL_BROKEN } mb_seal_state_t;
 
 typedef struct mb_run_state {
     bool present;
-    int64_t step;           /* steps done */
-    int64_t epoch;          /* epochs completed */
-    int64_t step_in_epoch;  /* steps done of the current one */
-    double best_metric;     /* NaN: none yet */
+    int64_t step;          /* steps done */
+    int64_t epoch;         /* epochs completed */
+    int64_t step_in_epoch; /* steps done of the current one */
+    double best_metric;    /* NaN: none yet */
     int64_t best_step;
-    int64_t iterations;     /* of the optimizer; Keras' `iteration` may start above 0 */
+    int64_t iterations; /* of the optimizer; Keras' `iteration` may start above 0 */
 } mb_run_state_t;
 
 typedef struct mb_model_file {
@@ -53,7 +58,8 @@ typedef struct mb_model_file {
     int n_layers;
     mb_stored_layer_t *layers; /* layer_names order (chunked attributes joined) */
     int n_optimizer;
-    mb_stored_tensor_t *optimizer; /* optimizer_weights in weight_names order; scalars have rank 0 */
+    mb_stored_tensor_t
+        *optimizer; /* optimizer_weights in weight_names order; scalars have rank 0 */
     int n_moments;
     mb_stored_tensor_t *moments; /* /mbrun/optimizer: name = "<slot>/<weight path>" */
     int n_settings;
@@ -66,17 +72,19 @@ typedef struct mb_model_file {
 
 /* Opens and reads all but tensor data. Not collective. Errors name the file and what is wrong:
  * missing, not HDF5, truncated, no model_config (only refused when need_config), attributes of a
- * wrong type, weight_names that name no dataset, sizes beyond the file. With verify_seal the whole file's checksums are
- * checked and file->seal says the result; otherwise it says NONE or (unchecked) HOLDS. */
+ * wrong type, weight_names that name no dataset, sizes beyond the file. With verify_seal the whole
+ * file's checksums are checked and file->seal says the result; otherwise it says NONE or
+ * (unchecked) HOLDS. */
 mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_seal,
                                mb_model_file_t **out);
 void mb_model_file_close(mb_model_file_t *file);
-/* Reads a tensor as float32 (int32/int64/float64 scalars too). values has tensor->elements floats. */
+/* Reads a tensor as float32 (int32/int64/float64 scalars too). values has tensor->elements floats.
+ */
 mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                   float *values);
 /* Reads one integer scalar (the optimizer's iteration). */
-mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file,
-                                      const mb_stored_tensor_t *tensor, int64_t *value);
+mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                                      int64_t *value);
 const char *mb_model_file_setting(const mb_model_file_t *file, const char *key); /* NULL: none */
 
 /* Digests: 64-bit, of weights (names, shapes, float32 bits, in file order), and of weights, moments

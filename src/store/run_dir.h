@@ -8,23 +8,29 @@
 typedef struct mb_run_dir mb_run_dir_t;
 
 /* Collective. Creates the directory when missing (parents must exist), checks that it can be
- * written, takes the lease (file `lease`: host, job, restart count, pid, nonce, time), and makes sure
- * that every rank sees rank 0's nonce (else: MB_ERR_IO, the directory is not shared). A lease that is
- * held by a living process is MB_ERR_BUSY naming the owner; one whose owner is gone (same host, pid
- * dead; or not renewed for 60 s; or the same batch job with a lower restart count) is taken over. */
+ * written, takes the lease (file `lease`: host, job, restart count, pid, nonce, time), and makes
+ * sure that every rank sees rank 0's nonce (else: MB_ERR_IO, the directory is not shared). A lease
+ * that is held by a living process is MB_ERR_BUSY naming the owner; one whose owner is gone (same
+ * host, pid dead; or not renewed for 60 s; or the same batch job with a lower restart count) is
+ * taken over. */
 mb_status_t mb_run_dir_open(mb_comm_t *comm, const char *path, mb_run_dir_t **out);
-/* Rank 0: still ours? Renews it when older than 10 s. MB_ERR_BUSY when another took it. To be
- * called each step (cheap) and before each commit. */
+/* Rank 0: still ours? Looks at most four times a second, renews it when older than 10 s.
+ * MB_ERR_BUSY when another took it. To be called each step (cheap). */
 mb_status_t mb_run_dir_renew(mb_run_dir_t *dir);
+/* The same, but always looks; of the form of mb_checkpoint_layout_t's may_commit. */
+mb_status_t mb_run_dir_check(void *dir);
+/* Where warnings go (NULL at first: nowhere); must outlive the directory's use. */
+void mb_run_dir_set_log(mb_run_dir_t *dir, const mb_log_t *log);
 /* Rank 0 gives the lease up; frees. Not collective. */
 void mb_run_dir_close(mb_run_dir_t *dir);
 const char *mb_run_dir_path(const mb_run_dir_t *dir);
 /* PATH/NAME; malloc'ed. */
 char *mb_run_dir_file(const mb_run_dir_t *dir, const char *name);
 
-/* Rank 0 looks, everyone gets the answer: newest step-*.h5 (or final.h5) whose seal holds, newest
- * first; *path malloc'ed or NULL when there is none. Broken ones are skipped with a warning through
- * the comm's log. *finished: final.h5 is there and holds. Collective. */
+/* Rank 0 looks, everyone gets the answer: the newest step-*.h5 whose seal holds, or final.h5 when
+ * that is newer than all of them; *path malloc'ed or NULL when there is none. Broken ones are
+ * skipped with a warning in the log. *finished: final.h5 holds and no step file that holds is
+ * newer. Collective. */
 mb_status_t mb_run_dir_newest(mb_run_dir_t *dir, char **path, bool *finished);
 /* Rank 0: removes step files but the newest KEEP and the one of step BEST (-1: none), and left-over
  * temporary files. Only after a newer one is durable. */

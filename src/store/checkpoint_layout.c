@@ -1,0 +1,262 @@
+/* The objects of a checkpoint, in the order in which they are made; the seal is first, so that it
+ * lies near the file's start. */
+#include "store/checkpoint_layout.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "store/h5_write.h"
+#include "store/keras_optimizer.h"
+#include "store/seal.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+typedef struct {
+    const mb_h5_writer_t *h5;
+    const mb_checkpoint_layout_t *layout;
+    mb_arena_t *arena;
+    int64_t *offsets;
+} maker_t;
+
+static mb_status_t no_memory(void)
+{
+    return mb_error_set(MB_ERR_MEMORY, "out of memory while laying a checkpoint out");
+}
+
+static const char *or_else(const char *text, const char *otherwise)
+{
+    return text == NULL ? otherwise : text;
+}
+
+static int n_tensors(const mb_checkpoint_layout_t *layout)
+{
+    return layout->n_weights + layout->n_moments;
+}
+
+int64_t mb_checkpoint_data_bytes(const mb_checkpoint_layout_t *layout)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < n_tensors(layout); i++)
+        bytes += mb_shape_elements(&layout->tensors[i].shape) * (int64_t)sizeof(float);
+    return bytes;
+}
+
+int64_t mb_checkpoint_file_bytes(const mb_checkpoint_layout_t *layout)
+{
+    const char *training = or_else(layout->training_config, "");
+    size_t texts = strlen(layout->model_config) + strlen(training);
+    int objects = n_tensors(layout) + layout->n_layers;
+    return mb_checkpoint_data_bytes(layout) + (int64_t)texts + 512 * (int64_t)objects + 16384;
+}
+
+static int n_extents(const mb_checkpoint_layout_t *layout)
+{
+    int count = 0;
+    for (int i = 0; i < n_tensors(layout); i++)
+        count += mb_shape_elements(&layout->tensors[i].shape) > 0;
+    return count;
+}
+
+static mb_status_t make_seal(const maker_t *m)
+{
+    int64_t bytes = mb_seal_bytes(n_extents(m->layout), mb_checkpoint_data_bytes(m->layout));
+    const mb_shape_t shape = {.rank = 1, .dim = {bytes}};
+    return mb_h5_make_dataset(m->h5, "/mbrun/seal", H5T_STD_U8LE, &shape,
+                              &m->offsets[n_tensors(m->layout)]);
+}
+
+static mb_status_t write_versions(const maker_t *m, hid_t group)
+{
+    MB_TRY(mb_h5_write_text(m->h5, group, "keras_version",
+                            or_else(m->layout->keras_version, "3.8.0")));
+    return mb_h5_write_text(m->h5, group, "backend", or_else(m->layout->backend, "torch"));
+}
+
+static mb_status_t write_root(const maker_t *m, hid_t root)
+{
+    MB_TRY(write_versions(m, root));
+    MB_TRY(mb_h5_write_text(m->h5, root, "model_config", m->layout->model_config));
+    if (m->layout->training_config != NULL)
+        MB_TRY(mb_h5_write_text(m->h5, root, "training_config", m->layout->training_config));
+    MB_TRY(mb_h5_write_text(m->h5, root, "mbrun_format", MB_MODEL_FILE_FORMAT));
+    return mb_h5_write_text(m->h5, root, "mbrun_version", PACKAGE_VERSION);
+}
+
+/* A dataset for each name, below GROUP_PATH, and the names as its weight_names. TENSORS says which
+ * tensor each name is (-1: none, it exists already). */
+static mb_status_t make_named(const maker_t *m, const char *group_path, const char *const *names,
+                              const int *tensors, int count)
+{
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_make_group(m->h5, group_path, &group));
+    mb_status_t status = mb_h5_write_names(m->h5, group, "weight_names", names, count);
+    H5Gclose(group);
+    for (int i = 0; i < count && status == MB_OK; i++) {
+        if (tensors[i] < 0)
+            continue;
+        const char *path = mb_arena_format(m->arena, "%s/%s", group_path, names[i]);
+        status = path == NULL ? no_memory()
+                              : mb_h5_make_dataset(m->h5, path, H5T_IEEE_F32LE,
+                                                   &m->layout->tensors[tensors[i]].shape,
+                                                   &m->offsets[tensors[i]]);
+    }
+    return status;
+}
+
+static mb_status_t make_layer(const maker_t *m, const mb_layer_spec_t *layer)
+{
+    const char *path = mb_arena_format(m->arena, "/model_weights/%s", layer->name);
+    const char **names = MB_ARENA_ARRAY(m->arena, const char *, layer->n_weights);
+    if (path == NULL || names == NULL)
+        return no_memory();
+    for (int i = 0; i < layer->n_weights; i++)
+        names[i] = m->layout->tensors[layer->weights[i]].name;
+    return make_named(m, path, names, layer->weights, layer->n_weights);
+}
+
+static mb_status_t make_weights(const maker_t *m)
+{
+    const mb_checkpoint_layout_t *layout = m->layout;
+    const char **names = MB_ARENA_ARRAY(m->arena, const char *, layout->n_layers);
+    if (names == NULL)
+        return no_memory();
+    for (int i = 0; i < layout->n_layers; i++)
+        names[i] = layout->layers[i].name;
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_make_group(m->h5, "/model_weights", &group));
+    mb_status_t status = mb_h5_write_names(m->h5, group, "layer_names", names, layout->n_layers);
+    if (status == MB_OK)
+        status = write_versions(m, group);
+    H5Gclose(group);
+    for (int i = 0; i < layout->n_layers && status == MB_OK; i++)
+        status = make_layer(m, &layout->layers[i]);
+    if (status == MB_OK)
+        status = make_named(m, "/model_weights/top_level_model_weights", NULL, NULL, 0);
+    return status;
+}
+
+static mb_status_t make_own_moments(const maker_t *m)
+{
+    const mb_checkpoint_layout_t *layout = m->layout;
+    const char **names = MB_ARENA_ARRAY(m->arena, const char *, layout->n_moments);
+    int *tensors = MB_ARENA_ARRAY(m->arena, int, layout->n_moments);
+    if (names == NULL || tensors == NULL)
+        return no_memory();
+    for (int i = 0; i < layout->n_moments; i++) {
+        tensors[i] = layout->n_weights + i;
+        names[i] = layout->tensors[tensors[i]].name;
+    }
+    return make_named(m, "/mbrun/optimizer", names, tensors, layout->n_moments);
+}
+
+/* Keras numbers steps in 32 bits. */
+static mb_status_t write_iteration(const maker_t *m, const char *path)
+{
+    int64_t iterations = m->layout->state.iterations;
+    hid_t type = iterations > INT32_MAX ? H5T_STD_I64LE : H5T_STD_I32LE;
+    return mb_h5_write_scalar(m->h5, path, type, H5T_NATIVE_INT64, &iterations);
+}
+
+static mb_status_t make_keras_moments(const maker_t *m)
+{
+    mb_keras_optimizer_t keras;
+    MB_TRY(mb_keras_optimizer_name(m->layout, m->arena, &keras));
+    MB_TRY(make_named(m, "/optimizer_weights", keras.names, keras.tensors, keras.count));
+    const char *path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[0]);
+    if (path == NULL)
+        return no_memory();
+    MB_TRY(write_iteration(m, path));
+    if (isnan(m->layout->learning_rate))
+        return MB_OK;
+    path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[1]);
+    if (path == NULL)
+        return no_memory();
+    return mb_h5_write_scalar(m->h5, path, H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE,
+                              &m->layout->learning_rate);
+}
+
+static mb_status_t make_run(const maker_t *m)
+{
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_make_group(m->h5, "/mbrun/run", &group));
+    mb_status_t status = MB_OK;
+    for (int i = 0; i < m->layout->n_settings && status == MB_OK; i++)
+        status = mb_h5_write_text(m->h5, group, m->layout->settings[i].key,
+                                  m->layout->settings[i].value);
+    H5Gclose(group);
+    return status;
+}
+
+static mb_status_t make_state(const maker_t *m)
+{
+    const mb_run_state_t *state = &m->layout->state;
+    const struct {
+        const char *name;
+        int64_t value;
+    } integers[] = {
+        {"step", state->step},
+        {"epoch", state->epoch},
+        {"step_in_epoch", state->step_in_epoch},
+        {"best_step", state->best_step},
+        {"iterations", state->iterations},
+    };
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_make_group(m->h5, "/mbrun/state", &group));
+    mb_status_t status = MB_OK;
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]) && status == MB_OK; i++)
+        status = mb_h5_write_int(m->h5, group, integers[i].name, integers[i].value);
+    if (status == MB_OK)
+        status = mb_h5_write_real(m->h5, group, "best_metric", state->best_metric);
+    H5Gclose(group);
+    return status;
+}
+
+static mb_status_t make_all(const maker_t *m)
+{
+    MB_TRY(make_seal(m));
+    hid_t root = H5Gopen2(m->h5->file, "/", H5P_DEFAULT);
+    if (root < 0)
+        return mb_h5_error(MB_ERR_IO, m->h5->path, "open", "the root group");
+    mb_status_t status = write_root(m, root);
+    H5Gclose(root);
+    MB_TRY(status);
+    MB_TRY(make_weights(m));
+    if (m->layout->keras_optimizer)
+        MB_TRY(make_keras_moments(m));
+    else if (m->layout->n_moments > 0)
+        MB_TRY(make_own_moments(m));
+    if (m->layout->n_settings > 0)
+        MB_TRY(make_run(m));
+    return m->layout->state.present ? make_state(m) : MB_OK;
+}
+
+mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
+                                 const mb_checkpoint_layout_t *layout, int64_t *numbers)
+{
+    mb_arena_t *arena = mb_arena_create();
+    if (arena == NULL)
+        return no_memory();
+    mb_h5_quiet_t quiet;
+    mb_h5_quiet_begin(&quiet);
+    mb_h5_writer_t h5;
+    mb_status_t status = mb_h5_writer_create(create_at, path, &h5);
+    if (status == MB_OK) {
+        for (int i = 0; i <= n_tensors(layout); i++)
+            numbers[i] = -1;
+        const maker_t maker = {&h5, layout, arena, numbers};
+        status = make_all(&maker);
+        mb_status_t closed = mb_h5_writer_finish(&h5);
+        if (status == MB_OK)
+            status = closed;
+    }
+    mb_h5_quiet_end(&quiet);
+    mb_arena_destroy(arena);
+    return status;
+}

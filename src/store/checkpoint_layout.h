@@ -1,0 +1,16 @@
+/* The HDF5 side of writing a checkpoint: which objects the file has. Rank 0 only. */
+#ifndef MB_STORE_CHECKPOINT_LAYOUT_H
+#define MB_STORE_CHECKPOINT_LAYOUT_H
+
+#include "store/checkpoint.h"
+
+/* Bytes of all tensors together, and about what the whole file takes. */
+int64_t mb_checkpoint_data_bytes(const mb_checkpoint_layout_t *layout);
+int64_t mb_checkpoint_file_bytes(const mb_checkpoint_layout_t *layout);
+
+/* Creates and closes the file CREATE_AT, called PATH in messages. numbers: the offset of each
+ * tensor (-1 when empty), then that of the seal. */
+mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
+                                 const mb_checkpoint_layout_t *layout, int64_t *numbers);
+
+#endif

@@ -1,0 +1,107 @@
+/* Digests of what a file means, whatever the storage: names, shapes and float32 bits, hashed 8
+ * bytes at a time with the mixing steps of splitmix64 (Steele, Lea, Flood: "Fast splittable
+ * pseudorandom number generators", OOPSLA 2014). */
+#include "store/model_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/philox.h"
+#include "store/io.h"
+#include "store/tensors.h"
+
+#define CHUNK_ELEMENTS ((int64_t)1 << 18) /* even: a word holds two elements */
+
+static uint64_t mix(uint64_t x)
+{
+    x ^= x >> 30;
+    x *= UINT64_C(0xBF58476D1CE4E5B9);
+    x ^= x >> 27;
+    x *= UINT64_C(0x94D049BB133111EB);
+    return x ^ x >> 31;
+}
+
+static uint64_t add_word(uint64_t hash, uint64_t word)
+{
+    return mix(hash ^ word) + UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static uint64_t add_floats(uint64_t hash, const float *values, int64_t count)
+{
+    uint64_t word;
+    for (int64_t i = 0; i + 1 < count; i += 2) {
+        memcpy(&word, values + i, sizeof(word));
+        hash = add_word(hash, word);
+    }
+    if (count % 2 != 0) {
+        word = 0;
+        memcpy(&word, values + count - 1, sizeof(float));
+        hash = add_word(hash, word);
+    }
+    return hash;
+}
+
+static mb_status_t add_plain(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                             uint64_t *hash)
+{
+    const mb_model_source_t *source = file->private_;
+    float *chunk = malloc((size_t)CHUNK_ELEMENTS * sizeof(float));
+    if (chunk == NULL)
+        return mb_error_memory("a digest", (size_t)CHUNK_ELEMENTS * sizeof(float));
+    mb_status_t status = MB_OK;
+    for (int64_t at = 0; at < tensor->elements && status == MB_OK; at += CHUNK_ELEMENTS) {
+        int64_t left = tensor->elements - at;
+        int64_t count = left < CHUNK_ELEMENTS ? left : CHUNK_ELEMENTS;
+        status = mb_io_read(source->fd, chunk, (size_t)count * sizeof(float),
+                            tensor->offset + at * (int64_t)sizeof(float), file->path);
+        if (status == MB_OK)
+            *hash = add_floats(*hash, chunk, count);
+    }
+    free(chunk);
+    return status;
+}
+
+static mb_status_t add_values(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                              uint64_t *hash)
+{
+    if (tensor->elements == 0)
+        return MB_OK;
+    if (tensor->offset >= 0)
+        return add_plain(file, tensor, hash);
+    float *values = malloc((size_t)tensor->elements * sizeof(float));
+    if (values == NULL)
+        return mb_error_memory(tensor->name, (size_t)tensor->elements * sizeof(float));
+    mb_status_t status = mb_stored_tensor_read(file, tensor, values);
+    if (status == MB_OK)
+        *hash = add_floats(*hash, values, tensor->elements);
+    free(values);
+    return status;
+}
+
+static mb_status_t add_tensors(const mb_model_file_t *file, const mb_stored_tensor_t *tensors,
+                               int count, uint64_t *hash)
+{
+    *hash = add_word(*hash, (uint64_t)count);
+    for (int i = 0; i < count; i++) {
+        const mb_stored_tensor_t *tensor = &tensors[i];
+        *hash = add_word(*hash, mb_hash_name(tensor->name));
+        *hash = add_word(*hash, (uint64_t)tensor->shape.rank);
+        for (int d = 0; d < tensor->shape.rank; d++)
+            *hash = add_word(*hash, (uint64_t)tensor->shape.dim[d]);
+        MB_TRY(add_values(file, tensor, hash));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_model_file_digest(const mb_model_file_t *file, mb_digest_t *out)
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < file->n_layers; i++)
+        MB_TRY(add_tensors(file, file->layers[i].weights, file->layers[i].n_weights, &hash));
+    uint64_t weights = hash;
+    MB_TRY(add_tensors(file, file->optimizer, file->n_optimizer, &hash));
+    MB_TRY(add_tensors(file, file->moments, file->n_moments, &hash));
+    hash = add_word(hash, (uint64_t)(file->state.present ? file->state.step : 0));
+    hash = add_word(hash, (uint64_t)(file->state.present ? file->state.iterations : 0));
+    *out = (mb_digest_t){.weights = weights, .full = hash};
+    return MB_OK;
+}

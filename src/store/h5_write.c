@@ -1,0 +1,292 @@
+/* Groups, datasets and attributes for h5_write.h. */
+#include "store/h5_write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Larger objects begin on a page, so that ranks' pieces meet on pages; smaller ones stay packed. */
+#define ALIGNED_BYTES 65536
+#define ALIGNMENT 4096
+/* Keras' limit on the bytes of one attribute, and what a name of variable length takes. */
+#define ATTRIBUTE_LIMIT 64512
+#define NAME_BYTES 16
+#define NAMES_PER_ATTRIBUTE (ATTRIBUTE_LIMIT / NAME_BYTES)
+
+static mb_status_t fail(const mb_h5_writer_t *writer, const char *doing, const char *object)
+{
+    return mb_h5_error(MB_ERR_IO, writer->path, doing, object);
+}
+
+static hid_t file_access(void)
+{
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+#if H5_VERSION_GE(1, 10, 2)
+    H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+#else
+    H5Pset_libver_bounds(list, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+#endif
+    H5Pset_alignment(list, ALIGNED_BYTES, ALIGNMENT);
+#if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
+    /* The file has a name nobody else knows, and some file systems have no locks. */
+    H5Pset_file_locking(list, false, true);
+#endif
+    return list;
+}
+
+static mb_status_t make_lists(mb_h5_writer_t *writer)
+{
+    writer->group_list = H5Pcreate(H5P_GROUP_CREATE);
+    writer->dataset_list = H5Pcreate(H5P_DATASET_CREATE);
+    if (writer->group_list < 0 || writer->dataset_list < 0 ||
+        H5Pset_obj_track_times(writer->group_list, false) < 0 ||
+        H5Pset_obj_track_times(writer->dataset_list, false) < 0 ||
+        H5Pset_alloc_time(writer->dataset_list, H5D_ALLOC_TIME_EARLY) < 0 ||
+        H5Pset_fill_time(writer->dataset_list, H5D_FILL_TIME_NEVER) < 0)
+        return fail(writer, "prepare", "the file");
+    return MB_OK;
+}
+
+static mb_status_t close_all(mb_h5_writer_t *writer)
+{
+    if (writer->group_list >= 0)
+        H5Pclose(writer->group_list);
+    if (writer->dataset_list >= 0)
+        H5Pclose(writer->dataset_list);
+    mb_status_t status = MB_OK;
+    if (writer->file >= 0 && H5Fclose(writer->file) < 0)
+        status = fail(writer, "write", "the file's layout");
+    writer->file = writer->group_list = writer->dataset_list = H5I_INVALID_HID;
+    return status;
+}
+
+static void empty(mb_h5_writer_t *writer, const char *path)
+{
+    writer->path = path;
+    writer->file = writer->group_list = writer->dataset_list = H5I_INVALID_HID;
+}
+
+mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer)
+{
+    empty(writer, path);
+    hid_t access = file_access(), creation = H5Pcreate(H5P_FILE_CREATE);
+    if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        writer->file = H5Fcreate(create_at, H5F_ACC_TRUNC, creation, access);
+    mb_status_t status = writer->file < 0 ? fail(writer, "create", "the file") : MB_OK;
+    H5Pclose(creation);
+    H5Pclose(access);
+    if (status == MB_OK)
+        status = make_lists(writer);
+    if (status != MB_OK)
+        close_all(writer);
+    return status;
+}
+
+mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer)
+{
+    empty(writer, path);
+    hid_t access = file_access();
+    writer->file = H5Fopen(open_at, H5F_ACC_RDWR, access);
+    mb_status_t status = writer->file < 0 ? fail(writer, "open", "the file as HDF5") : MB_OK;
+    H5Pclose(access);
+    if (status == MB_OK)
+        status = make_lists(writer);
+    if (status != MB_OK)
+        close_all(writer);
+    return status;
+}
+
+mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer)
+{
+    return close_all(writer);
+}
+
+static mb_status_t open_or_create(const mb_h5_writer_t *writer, hid_t parent, const char *component,
+                                  const char *path, hid_t *group)
+{
+    *group = H5I_INVALID_HID;
+    if (component[0] == '\0' || strcmp(component, ".") == 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "'%s': '%s' cannot be a path in an HDF5 file",
+                            writer->path, path);
+    htri_t exists = H5Lexists(parent, component, H5P_DEFAULT);
+    if (exists > 0)
+        *group = H5Gopen2(parent, component, H5P_DEFAULT);
+    else if (exists == 0)
+        *group = H5Gcreate2(parent, component, H5P_DEFAULT, writer->group_list, H5P_DEFAULT);
+    return *group < 0 ? fail(writer, "create the group", path) : MB_OK;
+}
+
+/* Cuts COMPONENTS at slashes. Not strtok, which would let an empty component pass. */
+static mb_status_t make_groups(const mb_h5_writer_t *writer, const char *path, char *components,
+                               hid_t *group)
+{
+    hid_t at = H5Gopen2(writer->file, "/", H5P_DEFAULT);
+    if (at < 0)
+        return fail(writer, "open", "the root group");
+    for (char *next = components; next != NULL;) {
+        char *component = next;
+        next = strchr(component, '/');
+        if (next != NULL)
+            *next++ = '\0';
+        hid_t child;
+        mb_status_t status = open_or_create(writer, at, component, path, &child);
+        H5Gclose(at);
+        MB_TRY(status);
+        at = child;
+    }
+    *group = at;
+    return MB_OK;
+}
+
+mb_status_t mb_h5_make_group(const mb_h5_writer_t *writer, const char *path, hid_t *group)
+{
+    char *components = strdup(path[0] == '/' ? path + 1 : path);
+    if (components == NULL)
+        return mb_error_memory("a path", strlen(path));
+    hid_t made = H5I_INVALID_HID;
+    mb_status_t status = make_groups(writer, path, components, &made);
+    free(components);
+    MB_TRY(status);
+    if (group != NULL)
+        *group = made;
+    else
+        H5Gclose(made);
+    return MB_OK;
+}
+
+static hid_t make_space(const mb_shape_t *shape)
+{
+    hsize_t dims[MB_MAX_RANK];
+    for (int i = 0; i < shape->rank; i++)
+        dims[i] = (hsize_t)shape->dim[i];
+    return shape->rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(shape->rank, dims, NULL);
+}
+
+/* Makes the groups above PATH and an empty dataset there. */
+static mb_status_t create_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                                  const mb_shape_t *shape, hid_t *dataset)
+{
+    const char *slash = strrchr(path, '/');
+    *dataset = H5I_INVALID_HID;
+    if (slash == NULL || slash[1] == '\0' || strcmp(slash, "/.") == 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "'%s': '%s' cannot be a path in an HDF5 file",
+                            writer->path, path);
+    if (slash != path) {
+        char *above = strndup(path, (size_t)(slash - path));
+        if (above == NULL)
+            return mb_error_memory("a path", strlen(path));
+        mb_status_t status = mb_h5_make_group(writer, above, NULL);
+        free(above);
+        MB_TRY(status);
+    }
+    hid_t space = make_space(shape);
+    if (space >= 0)
+        *dataset = H5Dcreate2(writer->file, path, type, space, H5P_DEFAULT, writer->dataset_list,
+                              H5P_DEFAULT);
+    if (space >= 0)
+        H5Sclose(space);
+    return *dataset < 0 ? fail(writer, "create the dataset", path) : MB_OK;
+}
+
+mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                               const mb_shape_t *shape, int64_t *offset)
+{
+    hid_t dataset;
+    *offset = -1;
+    MB_TRY(create_dataset(writer, path, type, shape, &dataset));
+    haddr_t at = H5Dget_offset(dataset);
+    if (at != HADDR_UNDEF)
+        *offset = (int64_t)at;
+    H5Dclose(dataset);
+    if (*offset < 0 && mb_shape_elements(shape) > 0)
+        return fail(writer, "find the place of", path);
+    return MB_OK;
+}
+
+mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                               hid_t memory_type, const void *value)
+{
+    hid_t dataset;
+    const mb_shape_t scalar = {0};
+    MB_TRY(create_dataset(writer, path, file_type, &scalar, &dataset));
+    herr_t result = H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value);
+    H5Dclose(dataset);
+    return result < 0 ? fail(writer, "write", path) : MB_OK;
+}
+
+mb_status_t mb_h5_remove_attribute(const mb_h5_writer_t *writer, hid_t object, const char *name)
+{
+    htri_t exists = H5Aexists(object, name);
+    if (exists < 0 || (exists > 0 && H5Adelete(object, name) < 0))
+        return fail(writer, "replace the attribute", name);
+    return MB_OK;
+}
+
+/* COUNT < 0 makes a single value instead of a list. */
+static mb_status_t write_attribute(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                                   hid_t file_type, hid_t memory_type, int count,
+                                   const void *values)
+{
+    MB_TRY(mb_h5_remove_attribute(writer, object, name));
+    hsize_t length = count < 0 ? 1 : (hsize_t)count;
+    hid_t space = count < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &length, NULL);
+    hid_t attribute = H5I_INVALID_HID;
+    if (space >= 0)
+        attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool written = attribute >= 0 && (count == 0 || H5Awrite(attribute, memory_type, values) >= 0);
+    mb_status_t status = written ? MB_OK : fail(writer, "write the attribute", name);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    if (space >= 0)
+        H5Sclose(space);
+    return status;
+}
+
+static mb_status_t write_strings(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                                 int count, const char *const *items)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    mb_status_t status = MB_OK;
+    if (type < 0 || H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)
+        status = fail(writer, "make the type of the attribute", name);
+    else
+        status = write_attribute(writer, object, name, type, type, count, items);
+    if (type >= 0)
+        H5Tclose(type);
+    return status;
+}
+
+mb_status_t mb_h5_write_text(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             const char *text)
+{
+    return write_strings(writer, object, name, -1, &text);
+}
+
+mb_status_t mb_h5_write_names(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                              const char *const *items, int count)
+{
+    if (count == 0)
+        return write_attribute(writer, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL);
+    if (count <= NAMES_PER_ATTRIBUTE)
+        return write_strings(writer, object, name, count, items);
+    for (int first = 0, i = 0; first < count; first += NAMES_PER_ATTRIBUTE, i++) {
+        char part[96];
+        snprintf(part, sizeof(part), "%s%d", name, i);
+        int left = count - first;
+        int here = left < NAMES_PER_ATTRIBUTE ? left : NAMES_PER_ATTRIBUTE;
+        MB_TRY(write_strings(writer, object, part, here, items + first));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_h5_write_int(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                            int64_t value)
+{
+    return write_attribute(writer, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, -1, &value);
+}
+
+mb_status_t mb_h5_write_real(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             double value)
+{
+    return write_attribute(writer, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, -1, &value);
+}

@@ -1,0 +1,43 @@
+/* Laying out an HDF5 file: groups, datasets whose bytes are written later by others, attributes in
+ * the flavours that h5py writes. The same input gives the same bytes: nothing carries a time. */
+#ifndef MB_STORE_H5_WRITE_H
+#define MB_STORE_H5_WRITE_H
+
+#include "store/h5.h"
+
+typedef struct {
+    const char *path; /* for messages: the name the file will have */
+    hid_t file;
+    hid_t group_list, dataset_list;
+} mb_h5_writer_t;
+
+/* Creates the file at CREATE_AT, or opens it for additions. */
+mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer);
+mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer);
+/* Closes the file; an error says that not all could be written. */
+mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer);
+
+/* The group at an absolute path, with those above it; an existing one is opened. GROUP may be NULL.
+ */
+mb_status_t mb_h5_make_group(const mb_h5_writer_t *writer, const char *path, hid_t *group);
+/* A contiguous dataset whose space is allocated but not written; its place in the file in *OFFSET
+ * (-1: it has no elements). Groups above it are made. */
+mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                               const mb_shape_t *shape, int64_t *offset);
+/* A scalar dataset with its value. */
+mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                               hid_t memory_type, const void *value);
+
+/* Attributes; one that is there is replaced. Names of 64512 bytes and more are split as Keras does.
+ */
+mb_status_t mb_h5_write_text(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             const char *text);
+mb_status_t mb_h5_write_names(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                              const char *const *items, int count);
+mb_status_t mb_h5_write_int(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                            int64_t value);
+mb_status_t mb_h5_write_real(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             double value);
+mb_status_t mb_h5_remove_attribute(const mb_h5_writer_t *writer, hid_t object, const char *name);
+
+#endif

@@ -1,0 +1,130 @@
+/* metrics.jsonl: lines are added as steps are done; when a run goes on from an earlier step, the
+ * lines past it are dropped by writing the others to a new file that takes the old one's name. */
+#include "store/run_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "store/io.h"
+
+struct mb_metrics_log {
+    char *path;
+    FILE *file;
+};
+
+/* Whether a line is whole and of no later step. */
+static bool keeps(const char *line, size_t length, int64_t step)
+{
+    if (length == 0 || line[length - 1] != '\n')
+        return false;
+    json_t *object = json_loadb(line, length, 0, NULL);
+    bool kept = json_is_object(object);
+    const json_t *value = json_object_get(object, "step");
+    if (kept && json_is_number(value))
+        kept = json_number_value(value) <= (double)step;
+    json_decref(object);
+    return kept;
+}
+
+static mb_status_t copy_kept(FILE *from, FILE *to, const char *path, int64_t step, bool *dropped)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    mb_status_t status = MB_OK;
+    for (ssize_t length = getline(&line, &capacity, from); length >= 0 && status == MB_OK;
+         length = getline(&line, &capacity, from)) {
+        if (!keeps(line, (size_t)length, step))
+            *dropped = true;
+        else if (fwrite(line, 1, (size_t)length, to) != (size_t)length)
+            status = mb_io_error("write", path);
+    }
+    if (status == MB_OK && ferror(from))
+        status = mb_io_error("read", path);
+    free(line);
+    return status;
+}
+
+static mb_status_t rewrite(FILE *from, const char *path, const char *temporary, int64_t step)
+{
+    bool dropped = false;
+    FILE *to = fopen(temporary, "wx");
+    if (to == NULL)
+        return mb_io_error("create", temporary);
+    mb_status_t status = copy_kept(from, to, path, step, &dropped);
+    if (status == MB_OK && fflush(to) != 0)
+        status = mb_io_error("write", temporary);
+    if (status == MB_OK && dropped)
+        status = mb_io_sync(fileno(to), temporary);
+    if (fclose(to) != 0 && status == MB_OK)
+        status = mb_io_error("write", temporary);
+    if (status == MB_OK && dropped && rename(temporary, path) != 0)
+        status = mb_io_error("replace", path);
+    if (status != MB_OK || !dropped)
+        unlink(temporary);
+    return status == MB_OK && dropped ? mb_io_sync_parent(path) : status;
+}
+
+static mb_status_t drop_later(const char *path, int64_t step)
+{
+    FILE *from = fopen(path, "r");
+    if (from == NULL)
+        return errno == ENOENT ? MB_OK : mb_io_error("read", path);
+    char *temporary = mb_io_temporary_name(path);
+    mb_status_t status = temporary == NULL ? mb_error_memory("a path", strlen(path))
+                                           : rewrite(from, path, temporary, step);
+    free(temporary);
+    fclose(from);
+    return status;
+}
+
+mb_status_t mb_metrics_log_open(mb_run_dir_t *dir, int64_t step, mb_metrics_log_t **out)
+{
+    mb_metrics_log_t *log = calloc(1, sizeof(*log));
+    if (log == NULL)
+        return mb_error_memory("the log of metrics", sizeof(*log));
+    log->path = mb_run_dir_file(dir, "metrics.jsonl");
+    mb_status_t status =
+        log->path == NULL ? mb_error_memory("a path", 16) : drop_later(log->path, step);
+    if (status == MB_OK) {
+        log->file = fopen(log->path, "a");
+        if (log->file == NULL)
+            status = mb_io_error("open", log->path);
+    }
+    if (status != MB_OK) {
+        mb_metrics_log_close(log);
+        return status;
+    }
+    *out = log;
+    return MB_OK;
+}
+
+mb_status_t mb_metrics_log_line(mb_metrics_log_t *log, const char *json_line)
+{
+    size_t length = strlen(json_line);
+    const char *end = length > 0 && json_line[length - 1] == '\n' ? "" : "\n";
+    if (fprintf(log->file, "%s%s", json_line, end) < 0)
+        return mb_io_error("write", log->path);
+    return MB_OK;
+}
+
+mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log)
+{
+    if (fflush(log->file) != 0)
+        return mb_io_error("write", log->path);
+    return mb_io_sync(fileno(log->file), log->path);
+}
+
+void mb_metrics_log_close(mb_metrics_log_t *log)
+{
+    if (log == NULL)
+        return;
+    if (log->file != NULL)
+        fclose(log->file);
+    free(log->path);
+    free(log);
+}

@@ -1,0 +1,422 @@
+/* Opening a model file: configuration texts, the tables of weights, moments, settings and state.
+ * Tensor data is left where it is; see tensors.c. */
+#include "store/model_file.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "store/io.h"
+#include "store/seal.h"
+#include "store/tensors.h"
+
+static mb_status_t no_memory(void)
+{
+    return mb_error_set(MB_ERR_MEMORY, "out of memory while opening a model file");
+}
+
+/* Names that weight_names gives, as tensors below GROUP. */
+static mb_status_t read_tensors(const mb_h5_reader_t *reader, hid_t group, const char *group_path,
+                                int *count, mb_stored_tensor_t **tensors)
+{
+    mb_h5_names_t names;
+    bool present = false;
+    MB_TRY(mb_h5_read_names(reader, group, group_path, "weight_names", &names, &present));
+    if (!present)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "'%s': '%s' has no attribute weight_names; this is not a model that "
+                            "Keras saved as HDF5",
+                            reader->path, group_path);
+    *tensors = MB_ARENA_ARRAY(reader->arena, mb_stored_tensor_t, names.count);
+    if (*tensors == NULL)
+        return no_memory();
+    for (int i = 0; i < names.count; i++) {
+        const char *path = mb_arena_format(reader->arena, "%s/%s", group_path, names.items[i]);
+        if (path == NULL)
+            return no_memory();
+        MB_TRY(mb_stored_tensor_locate(reader, names.items[i], path, &(*tensors)[i]));
+    }
+    *count = names.count;
+    return MB_OK;
+}
+
+/* The same for a group that may be missing. */
+static mb_status_t read_optional(const mb_h5_reader_t *reader, const char *group_path, int *count,
+                                 mb_stored_tensor_t **tensors)
+{
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, group_path, H5I_GROUP, true, &group));
+    if (group < 0)
+        return MB_OK;
+    mb_status_t status = read_tensors(reader, group, group_path, count, tensors);
+    mb_h5_close(&group);
+    return status;
+}
+
+static mb_status_t read_layer(const mb_h5_reader_t *reader, const char *base, const char *name,
+                              mb_stored_layer_t *layer)
+{
+    const char *path = mb_arena_format(reader->arena, "%s/%s", base, name);
+    if (path == NULL)
+        return no_memory();
+    layer->name = name;
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, path, H5I_GROUP, false, &group));
+    mb_status_t status = read_tensors(reader, group, path, &layer->n_weights, &layer->weights);
+    mb_h5_close(&group);
+    return status;
+}
+
+static mb_status_t read_layers(const mb_h5_reader_t *reader, const char *base,
+                               const mb_h5_names_t *names, mb_model_file_t *file)
+{
+    file->layers = MB_ARENA_ARRAY(reader->arena, mb_stored_layer_t, names->count);
+    if (file->layers == NULL)
+        return no_memory();
+    for (int i = 0; i < names->count; i++)
+        MB_TRY(read_layer(reader, base, names->items[i], &file->layers[i]));
+    file->n_layers = names->count;
+
+    int n_top = 0;
+    mb_stored_tensor_t *top = NULL;
+    const char *path = mb_arena_format(reader->arena, "%s/top_level_model_weights", base);
+    if (path == NULL)
+        return no_memory();
+    MB_TRY(read_optional(reader, path, &n_top, &top));
+    if (n_top > 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "'%s': the model itself owns %d weights ('%s' ...), which no layer "
+                            "does; put them into a layer",
+                            reader->path, n_top, top[0].name);
+    return MB_OK;
+}
+
+static mb_status_t refuse_not_a_model(const mb_h5_reader_t *reader)
+{
+    hid_t layers = H5I_INVALID_HID;
+    mb_status_t status = mb_h5_open_object(reader, "/layers", H5I_GROUP, true, &layers);
+    bool keras3_weights = status == MB_OK && layers >= 0;
+    mb_h5_close(&layers);
+    if (keras3_weights)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "'%s' holds weights in the .weights.h5 layout of Keras 3; save the "
+                            "whole model instead: model.save('model.h5')",
+                            reader->path);
+    return mb_error_set(MB_ERR_FORMAT,
+                        "'%s' is an HDF5 file but not a Keras model: it has neither model_weights "
+                        "nor layer_names; save one with model.save('model.h5')",
+                        reader->path);
+}
+
+/* A model has its weights in /model_weights, a weights file of Keras 2 in the root. */
+static mb_status_t read_weights(const mb_h5_reader_t *reader, mb_model_file_t *file)
+{
+    const char *path = "/model_weights", *base = path;
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, path, H5I_GROUP, true, &group));
+    if (group < 0) {
+        path = "/";
+        base = "";
+        MB_TRY(mb_h5_open_object(reader, path, H5I_GROUP, false, &group));
+    }
+    mb_h5_names_t names;
+    bool present = false;
+    mb_status_t status = mb_h5_read_names(reader, group, path, "layer_names", &names, &present);
+    const char *version = NULL, *backend = NULL;
+    if (status == MB_OK)
+        status = mb_h5_read_text(reader, group, path, "keras_version", &version);
+    if (status == MB_OK)
+        status = mb_h5_read_text(reader, group, path, "backend", &backend);
+    mb_h5_close(&group);
+    MB_TRY(status);
+    if (!present)
+        return refuse_not_a_model(reader);
+    if (file->keras_version == NULL && version != NULL)
+        file->keras_version = mb_arena_strdup(reader->arena, version);
+    if (file->backend == NULL && backend != NULL)
+        file->backend = mb_arena_strdup(reader->arena, backend);
+    return read_layers(reader, base, &names, file);
+}
+
+static mb_status_t read_root_text(const mb_h5_reader_t *reader, hid_t root, const char *name,
+                                  char **text)
+{
+    const char *read = NULL;
+    MB_TRY(mb_h5_read_text(reader, root, "/", name, &read));
+    if (read == NULL)
+        return MB_OK;
+    *text = mb_arena_strdup(reader->arena, read);
+    return *text == NULL ? no_memory() : MB_OK;
+}
+
+static mb_status_t read_root_attributes(const mb_h5_reader_t *reader, hid_t root,
+                                        mb_model_file_t *file)
+{
+    char *format = NULL;
+    MB_TRY(read_root_text(reader, root, "model_config", &file->model_config));
+    MB_TRY(read_root_text(reader, root, "training_config", &file->training_config));
+    MB_TRY(read_root_text(reader, root, "keras_version", &file->keras_version));
+    MB_TRY(read_root_text(reader, root, "backend", &file->backend));
+    MB_TRY(read_root_text(reader, root, "mbrun_format", &format));
+    file->from_mbrun = format != NULL;
+    if (format != NULL && strcmp(format, MB_MODEL_FILE_FORMAT) != 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "'%s' has mbrun's format '%s', this version reads '%s'; use a newer "
+                            "mbrun",
+                            reader->path, format, MB_MODEL_FILE_FORMAT);
+    return MB_OK;
+}
+
+static mb_status_t read_root(const mb_h5_reader_t *reader, bool need_config, mb_model_file_t *file)
+{
+    hid_t root = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, "/", H5I_GROUP, false, &root));
+    mb_status_t status = read_root_attributes(reader, root, file);
+    mb_h5_close(&root);
+    MB_TRY(status);
+    if (need_config && file->model_config == NULL)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "'%s' has no model_config: it holds at most weights; save the whole "
+                            "model with model.save('model.h5')",
+                            reader->path);
+    return MB_OK;
+}
+
+typedef struct {
+    const mb_h5_reader_t *reader;
+    mb_model_file_t *file;
+    mb_status_t status;
+} settings_walk_t;
+
+static mb_status_t read_setting(const mb_h5_reader_t *reader, hid_t group, const char *name,
+                                mb_setting_t *setting)
+{
+    const char *value = NULL;
+    setting->key = mb_arena_strdup(reader->arena, name);
+    if (setting->key == NULL)
+        return no_memory();
+    if (mb_h5_read_text(reader, group, "/mbrun/run", name, &value) != MB_OK) {
+        double number = NAN;
+        MB_TRY(mb_h5_read_real(reader, group, "/mbrun/run", name, &number));
+        value = mb_arena_format(reader->arena, "%.15g", number);
+    }
+    setting->value = value == NULL ? "" : value;
+    return MB_OK;
+}
+
+static herr_t visit_setting(hid_t group, const char *name, const H5A_info_t *info, void *user)
+{
+    (void)info;
+    settings_walk_t *walk = user;
+    mb_model_file_t *file = walk->file;
+    walk->status = read_setting(walk->reader, group, name, &file->settings[file->n_settings]);
+    if (walk->status != MB_OK)
+        return -1;
+    file->n_settings++;
+    return 0;
+}
+
+static mb_status_t read_settings(const mb_h5_reader_t *reader, mb_model_file_t *file)
+{
+    hid_t group = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, "/mbrun/run", H5I_GROUP, true, &group));
+    if (group < 0)
+        return MB_OK;
+    settings_walk_t walk = {.reader = reader, .file = file, .status = MB_OK};
+    int count = H5Aget_num_attrs(group);
+    hsize_t index = 0;
+    if (count > 0)
+        file->settings = MB_ARENA_ARRAY(reader->arena, mb_setting_t, count);
+    if (count < 0)
+        walk.status = mb_h5_error(MB_ERR_FORMAT, reader->path, "list", "/mbrun/run");
+    else if (count > 0 && file->settings == NULL)
+        walk.status = no_memory();
+    else if (count > 0 &&
+             H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_INC, &index, visit_setting, &walk) < 0 &&
+             walk.status == MB_OK)
+        walk.status = mb_h5_error(MB_ERR_FORMAT, reader->path, "list", "/mbrun/run");
+    mb_h5_close(&group);
+    return walk.status;
+}
+
+static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *state)
+{
+    const char *path = "/mbrun/state";
+    hid_t group = H5I_INVALID_HID;
+    *state = (mb_run_state_t){.best_metric = NAN, .best_step = -1};
+    MB_TRY(mb_h5_open_object(reader, path, H5I_GROUP, true, &group));
+    if (group < 0)
+        return MB_OK;
+    const struct {
+        const char *name;
+        int64_t *value;
+    } integers[] = {
+        {"step", &state->step},
+        {"epoch", &state->epoch},
+        {"step_in_epoch", &state->step_in_epoch},
+        {"best_step", &state->best_step},
+        {"iterations", &state->iterations},
+    };
+    mb_status_t status = MB_OK;
+    for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]) && status == MB_OK; i++)
+        status = mb_h5_read_int(reader, group, path, integers[i].name, integers[i].value);
+    if (status == MB_OK)
+        status = mb_h5_read_real(reader, group, path, "best_metric", &state->best_metric);
+    mb_h5_close(&group);
+    state->present = status == MB_OK;
+    return status;
+}
+
+/* A seal that cannot be found by its magic, in a file that should have one, is a broken one. */
+static mb_status_t read_seal(const mb_h5_reader_t *reader, bool verified, mb_model_file_t *file)
+{
+    if (file->seal != MB_SEAL_NONE)
+        return MB_OK;
+    hid_t seal = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, "/mbrun/seal", H5I_DATASET, true, &seal));
+    if (seal >= 0)
+        file->seal = verified ? MB_SEAL_BROKEN : MB_SEAL_HOLDS;
+    else if (file->from_mbrun)
+        file->seal = MB_SEAL_BROKEN;
+    mb_h5_close(&seal);
+    return MB_OK;
+}
+
+static mb_status_t read_all(const mb_h5_reader_t *reader, bool need_config, bool verified,
+                            mb_model_file_t *file)
+{
+    MB_TRY(read_root(reader, need_config, file));
+    MB_TRY(read_weights(reader, file));
+    MB_TRY(read_optional(reader, "/optimizer_weights", &file->n_optimizer, &file->optimizer));
+    MB_TRY(read_optional(reader, "/mbrun/optimizer", &file->n_moments, &file->moments));
+    MB_TRY(read_settings(reader, file));
+    MB_TRY(read_state(reader, &file->state));
+    return read_seal(reader, verified, file);
+}
+
+/* What the first bytes say about a file that HDF5 does not take. */
+static mb_status_t refuse_not_hdf5(int fd, int64_t bytes, const char *path)
+{
+    unsigned char start[8] = {0};
+    if (bytes == 0)
+        return mb_error_set(MB_ERR_FORMAT, "'%s' is empty; copy or save it again", path);
+    MB_TRY(mb_io_read(fd, start, bytes < 8 ? (size_t)bytes : 8, 0, path));
+    if (memcmp(start, "PK\003\004", 4) == 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "'%s' is a zip archive, as a .keras file is; save the model as HDF5: "
+                            "model.save('model.h5')",
+                            path);
+    return mb_error_set(MB_ERR_FORMAT,
+                        "'%s' is not an HDF5 file; give a model saved with model.save('model.h5')",
+                        path);
+}
+
+/* HDF5 says "truncated file: eof = 100, sblock->base_addr = 0, stored_eof = 2000". */
+static mb_status_t refuse_opening(const char *path)
+{
+    char reason[512];
+    mb_h5_reason(reason, sizeof(reason));
+    unsigned long long found = 0, base = 0, expected = 0;
+    if (sscanf(reason, "truncated file: eof = %llu, sblock->base_addr = %llu, stored_eof = %llu",
+               &found, &base, &expected) == 3)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "'%s' is truncated: %llu of %llu bytes are there; copy it again", path,
+                            found, expected);
+    return mb_error_set(MB_ERR_FORMAT,
+                        "'%s' cannot be opened as HDF5: it is damaged or cut off; copy it again "
+                        "(HDF5: %s)",
+                        path, reason);
+}
+
+/* Locks are not needed for files that are replaced as a whole, and fail on some file systems. */
+static hid_t open_quietly(const char *path)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (access < 0)
+        return H5I_INVALID_HID;
+#if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
+    H5Pset_file_locking(access, false, true);
+#endif
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    return file;
+}
+
+static mb_status_t open_source(mb_model_file_t *file, mb_model_source_t *source)
+{
+    htri_t is_hdf5 = H5Fis_hdf5(file->path);
+    if (is_hdf5 <= 0)
+        return refuse_not_hdf5(source->fd, source->bytes, file->path);
+    source->file = open_quietly(file->path);
+    return source->file < 0 ? refuse_opening(file->path) : MB_OK;
+}
+
+static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verify_seal)
+{
+    mb_model_source_t *source = file->private_;
+    MB_TRY(mb_io_open_read(file->path, &source->fd, &source->bytes));
+    if (verify_seal)
+        MB_TRY(mb_seal_check(source->fd, source->bytes, file->path, true, &file->seal, NULL));
+    mb_h5_quiet_t quiet;
+    mb_h5_quiet_begin(&quiet);
+    mb_status_t status = open_source(file, source);
+    if (status == MB_OK) {
+        const mb_h5_reader_t reader = {file->path, source->file, source->bytes, source->arena};
+        status = read_all(&reader, need_config, verify_seal, file);
+    }
+    mb_h5_quiet_end(&quiet);
+    return status;
+}
+
+mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_seal,
+                               mb_model_file_t **out)
+{
+    mb_model_file_t *file = calloc(1, sizeof(*file));
+    mb_model_source_t *source = calloc(1, sizeof(*source));
+    mb_arena_t *arena = mb_arena_create();
+    if (file == NULL || source == NULL || arena == NULL) {
+        free(file);
+        free(source);
+        mb_arena_destroy(arena);
+        return no_memory();
+    }
+    *source = (mb_model_source_t){.arena = arena, .file = H5I_INVALID_HID, .fd = -1};
+    file->private_ = source;
+    file->path = mb_arena_strdup(arena, path);
+    mb_status_t status =
+        file->path == NULL ? no_memory() : open_file(file, need_config, verify_seal);
+    if (status != MB_OK) {
+        mb_model_file_close(file);
+        return status;
+    }
+    *out = file;
+    return MB_OK;
+}
+
+void mb_model_file_close(mb_model_file_t *file)
+{
+    if (file == NULL)
+        return;
+    mb_model_source_t *source = file->private_;
+    mb_h5_quiet_t quiet;
+    mb_h5_quiet_begin(&quiet);
+    if (source->file >= 0)
+        H5Fclose(source->file);
+    mb_h5_quiet_end(&quiet);
+    if (source->fd >= 0)
+        close(source->fd);
+    mb_arena_destroy(source->arena);
+    free(source);
+    free(file);
+}
+
+const char *mb_model_file_setting(const mb_model_file_t *file, const char *key)
+{
+    for (int i = 0; i < file->n_settings; i++) {
+        if (strcmp(file->settings[i].key, key) == 0)
+            return file->settings[i].value;
+    }
+    return NULL;
+}

@@ -1,0 +1,140 @@
+/* The commit protocol of DESIGN section 6. */
+#include "store/staged.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "store/io.h"
+#include "store/ranks.h"
+
+void mb_staged_discard(mb_staged_t *staged)
+{
+    if (staged->fd >= 0)
+        close(staged->fd);
+    if (staged->created)
+        unlink(staged->temporary);
+    free(staged->temporary);
+    *staged = (mb_staged_t){.fd = -1};
+}
+
+/* A full disk shows here, before HDF5 writes anything: it copes badly with failing writes. */
+static mb_status_t try_space(const char *temporary, int64_t expected_bytes, bool *created)
+{
+    int fd = -1;
+    MB_TRY(mb_io_open_new(temporary, &fd));
+    *created = true;
+    mb_status_t status = mb_io_reserve(fd, expected_bytes, temporary);
+    mb_status_t closed = mb_io_close(&fd, temporary);
+    return status != MB_OK ? status : closed;
+}
+
+static mb_status_t reserve_final(const char *temporary)
+{
+    struct stat about;
+    int fd = -1;
+    if (stat(temporary, &about) != 0)
+        return mb_io_error("look at", temporary);
+    MB_TRY(mb_io_open_update(temporary, &fd));
+    mb_status_t status = mb_io_reserve(fd, (int64_t)about.st_size, temporary);
+    mb_status_t closed = mb_io_close(&fd, temporary);
+    return status != MB_OK ? status : closed;
+}
+
+static mb_status_t check_target(const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return mb_error_set(MB_ERR_IO, "cannot write '%s': there is a %s of that name", path,
+                            S_ISDIR(about.st_mode) ? "directory" : "special file");
+    return MB_OK;
+}
+
+static mb_status_t create_file(mb_staged_t *staged, int64_t expected_bytes,
+                               mb_staged_create_t create, void *user, int64_t *numbers)
+{
+    MB_TRY(check_target(staged->path));
+    staged->temporary = mb_io_temporary_name(staged->path);
+    if (staged->temporary == NULL)
+        return mb_error_memory("a path", strlen(staged->path));
+    MB_TRY(try_space(staged->temporary, expected_bytes, &staged->created));
+    MB_TRY(create(user, staged->temporary, numbers));
+    return reserve_final(staged->temporary);
+}
+
+/* Rank 0's temporary name, whose length the others do not know. */
+static mb_status_t share_name(mb_staged_t *staged, int rank)
+{
+    int64_t length = rank == 0 ? (int64_t)strlen(staged->temporary) : 0;
+    MB_TRY(mb_ranks_broadcast(staged->comm, &length, sizeof(length)));
+    if (rank != 0) {
+        staged->temporary = calloc(1, (size_t)length + 1);
+        if (staged->temporary == NULL)
+            return mb_error_memory("a path", (size_t)length);
+    }
+    return mb_ranks_broadcast(staged->comm, staged->temporary, (size_t)length);
+}
+
+static mb_status_t begin(mb_staged_t *staged, int64_t expected_bytes, mb_staged_create_t create,
+                         void *user, int64_t *numbers, size_t n_numbers)
+{
+    int rank = mb_ranks_rank(staged->comm);
+    mb_status_t status = MB_OK;
+    if (rank == 0)
+        status = create_file(staged, expected_bytes, create, user, numbers);
+    MB_TRY(mb_ranks_agree(staged->comm, status));
+    MB_TRY(share_name(staged, rank));
+    MB_TRY(mb_ranks_broadcast(staged->comm, numbers, n_numbers * sizeof(*numbers)));
+    status = mb_io_open_update(staged->temporary, &staged->fd);
+    if (status != MB_OK && rank != 0)
+        mb_error_prefix(status,
+                        "rank %d does not see the file that rank 0 made (is the directory "
+                        "shared?): ",
+                        rank);
+    return mb_ranks_agree(staged->comm, status);
+}
+
+mb_status_t mb_staged_begin(mb_comm_t *comm, const char *path, int64_t expected_bytes,
+                            mb_staged_create_t create, void *user, int64_t *numbers,
+                            size_t n_numbers, mb_staged_t *staged)
+{
+    *staged = (mb_staged_t){.comm = comm, .path = path, .fd = -1};
+    mb_status_t status = begin(staged, expected_bytes, create, user, numbers, n_numbers);
+    if (status != MB_OK)
+        mb_staged_discard(staged);
+    return status;
+}
+
+mb_status_t mb_staged_write(const mb_staged_t *staged, const void *data, size_t bytes,
+                            int64_t offset)
+{
+    return mb_io_write(staged->fd, data, bytes, offset, staged->temporary);
+}
+
+mb_status_t mb_staged_sync(mb_staged_t *staged, mb_status_t status)
+{
+    if (status == MB_OK)
+        status = mb_io_sync(staged->fd, staged->temporary);
+    return mb_ranks_agree(staged->comm, status);
+}
+
+static mb_status_t publish(mb_staged_t *staged)
+{
+    MB_TRY(mb_io_sync(staged->fd, staged->temporary));
+    MB_TRY(mb_io_close(&staged->fd, staged->temporary));
+    if (rename(staged->temporary, staged->path) != 0)
+        return mb_io_error("replace", staged->path);
+    staged->created = false;
+    return mb_io_sync_parent(staged->path);
+}
+
+mb_status_t mb_staged_commit(mb_staged_t *staged, mb_status_t status)
+{
+    mb_comm_t *comm = staged->comm;
+    if (status == MB_OK && mb_ranks_rank(comm) == 0)
+        status = publish(staged);
+    mb_staged_discard(staged);
+    return mb_ranks_agree(comm, status);
+}

@@ -1,0 +1,46 @@
+# The device floor: each operation against a slow truth, and the same bits for any number of threads.
+op_check_sources = tests/support/op_check.c tests/support/op_check.h
+
+check_PROGRAMS += tests/unit/test_op_activation
+tests_unit_test_op_activation_SOURCES = tests/unit/test_op_activation.c $(op_check_sources)
+tests_unit_test_op_activation_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_attention
+tests_unit_test_op_attention_SOURCES = tests/unit/test_op_attention.c $(op_check_sources)
+tests_unit_test_op_attention_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_conv
+tests_unit_test_op_conv_SOURCES = tests/unit/test_op_conv.c $(op_check_sources)
+tests_unit_test_op_conv_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_device
+tests_unit_test_op_device_SOURCES = tests/unit/test_op_device.c $(op_check_sources)
+tests_unit_test_op_device_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_elementwise
+tests_unit_test_op_elementwise_SOURCES = tests/unit/test_op_elementwise.c $(op_check_sources)
+tests_unit_test_op_elementwise_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_gemm
+tests_unit_test_op_gemm_SOURCES = tests/unit/test_op_gemm.c $(op_check_sources)
+tests_unit_test_op_gemm_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_loss
+tests_unit_test_op_loss_SOURCES = tests/unit/test_op_loss.c $(op_check_sources)
+tests_unit_test_op_loss_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_norm
+tests_unit_test_op_norm_SOURCES = tests/unit/test_op_norm.c $(op_check_sources)
+tests_unit_test_op_norm_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_pool
+tests_unit_test_op_pool_SOURCES = tests/unit/test_op_pool.c $(op_check_sources)
+tests_unit_test_op_pool_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_threads
+tests_unit_test_op_threads_SOURCES = tests/unit/test_op_threads.c $(op_check_sources)
+tests_unit_test_op_threads_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_update
+tests_unit_test_op_update_SOURCES = tests/unit/test_op_update.c $(op_check_sources)
+tests_unit_test_op_update_LDADD = $(UNIT_LIBS)

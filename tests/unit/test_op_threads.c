@@ -1,0 +1,302 @@
+/* The same bits for any number of threads: every operation over random shapes, compared by a hash
+ * over all memory it was given. */
+#include <string.h>
+#include "support/op_check.h"
+
+static void gemm(op_t *op)
+{
+    mb_gemm_args_t a = {.m = op_integer(op, 1, 400), .n = op_integer(op, 1, 600)};
+    a.k = op_integer(op, 1, 900);
+    a.transpose_a = op_integer(op, 0, 1);
+    a.transpose_b = op_integer(op, 0, 1);
+    a.accumulate = op_integer(op, 0, 1);
+    a.lda = a.transpose_a ? a.m : a.k;
+    a.ldb = a.transpose_b ? a.k : a.n;
+    a.ldc = a.n;
+    a.a = op_random(op, a.m * a.k, -1, 1);
+    a.b = op_random(op, a.n * a.k, -1, 1);
+    a.c = op_random(op, a.m * a.n, -1, 1);
+    a.bias = a.accumulate ? NULL : op_random(op, a.n, -1, 1);
+    OP_RUN(op, GEMM, &a);
+}
+
+static mb_window_t window(op_t *op, bool pool)
+{
+    static const int64_t channels[] = {1, 3, 16, 32};
+    mb_window_t w = {.samples = op_integer(op, 1, 70), .groups = 1};
+    w.channels_in = channels[op_integer(op, 0, 3)];
+    w.channels_out = pool ? w.channels_in : channels[op_integer(op, 0, 3)];
+    for (int i = 0; i < 2; i++) {
+        w.kernel[i] = op_integer(op, 1, 3);
+        w.stride[i] = op_integer(op, 1, 2);
+        w.dilation[i] = 1;
+        w.pad_before[i] = w.pad_after[i] = w.kernel[i] / 2;
+        w.in[i] = op_integer(op, 4, 15);
+        w.out[i] = (w.in[i] + 2 * w.pad_before[i] - w.kernel[i]) / w.stride[i] + 1;
+    }
+    return w;
+}
+
+static int64_t in_count(const mb_window_t *w)
+{
+    return w->samples * w->in[0] * w->in[1] * w->channels_in;
+}
+static int64_t out_count(const mb_window_t *w)
+{
+    return w->samples * w->out[0] * w->out[1] * w->channels_out;
+}
+
+static void conv(op_t *op)
+{
+    mb_window_t w = window(op, false);
+    int64_t weights = w.kernel[0] * w.kernel[1] * w.channels_in * w.channels_out;
+    float *x = op_random(op, in_count(&w), -1, 1), *dy = op_random(op, out_count(&w), -1, 1);
+    float *k = op_random(op, weights, -1, 1), *bias = op_random(op, w.channels_out, -1, 1);
+    mb_conv_forward_args_t forward = {w, x, k, bias, op_floats(op, out_count(&w))};
+    mb_conv_backward_input_args_t input = {w, dy, k, op_floats(op, in_count(&w))};
+    mb_conv_backward_weights_args_t gradient = {
+        w, op_integer(op, 0, 1), x, dy, op_floats(op, weights), op_floats(op, w.channels_out)};
+    OP_RUN(op, CONV_FORWARD, &forward);
+    OP_RUN(op, CONV_BACKWARD_INPUT, &input);
+    OP_RUN(op, CONV_BACKWARD_WEIGHTS, &gradient);
+}
+
+static void pool(op_t *op)
+{
+    mb_window_t w = window(op, true);
+    bool average = op_integer(op, 0, 1);
+    float *x = op_random(op, in_count(&w), -1, 1), *y = op_floats(op, out_count(&w));
+    float *dy = op_random(op, out_count(&w), -1, 1), *dx = op_floats(op, in_count(&w));
+    mb_pool_forward_args_t forward = {w, average, x, y};
+    mb_pool_backward_args_t backward = {w, average, x, y, dy, dx};
+    OP_RUN(op, POOL_FORWARD, &forward);
+    OP_RUN(op, POOL_BACKWARD, &backward);
+    int64_t positions = w.in[0] * w.in[1], all = w.samples * w.channels_in;
+    float *mean = op_floats(op, all);
+    mb_global_pool_forward_args_t global = {w.samples, positions, w.channels_in, average, x, mean};
+    mb_global_pool_backward_args_t back = {w.samples, positions, w.channels_in, average, x, mean,
+                                           dy,        dx};
+    OP_RUN(op, GLOBAL_POOL_FORWARD, &global);
+    if (out_count(&w) >= all)
+        OP_RUN(op, GLOBAL_POOL_BACKWARD, &back);
+}
+
+static void elementwise(op_t *op)
+{
+    int64_t n = op_integer(op, 1, 100000);
+    float *a = op_random(op, n, -3, 3), *b = op_random(op, n, -3, 3), *y = op_floats(op, n);
+    mb_add_args_t add = {n, a, b, y};
+    mb_multiply_args_t multiply = {n, y, b, y};
+    mb_fill_args_t fill = {n, 2.0f, b};
+    mb_zero_args_t zero = {4 * n, b};
+    double *d = op_doubles(op, n);
+    mb_add_f64_args_t add_f64 = {n, d, d, d};
+    mb_copy_rows_args_t copy = {1, n, n, n, y, a};
+    mb_dropout_args_t dropout = {1, n, 0.4f, {9, MB_RANDOM_DROPOUT, 1, 2, 3}, y, y};
+    OP_RUN(op, ADD, &add);
+    OP_RUN(op, MULTIPLY, &multiply);
+    OP_RUN(op, DROPOUT, &dropout);
+    OP_RUN(op, COPY_ROWS, &copy);
+    OP_RUN(op, ADD_F64, &add_f64);
+    OP_RUN(op, FILL, &fill);
+    for (int act = 0; act < MB_ACT_COUNT; act++) {
+        mb_act_forward_args_t forward = {n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y};
+        mb_act_backward_args_t backward = {n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y, b, a};
+        OP_RUN(op, ACT_FORWARD, &forward);
+        OP_RUN(op, ACT_BACKWARD, &backward);
+    }
+    OP_RUN(op, ZERO, &zero);
+}
+
+static void rows(op_t *op)
+{
+    int64_t m = op_integer(op, 1, 3000), n = op_integer(op, 1, 90);
+    float *x = op_random(op, m * n, -3, 3), *y = op_floats(op, m * n);
+    float *dy = op_random(op, m * n, -1, 1), *dx = op_floats(op, m * n);
+    float *gamma = op_random(op, n, -1, 1), *beta = op_random(op, n, -1, 1);
+    float *mean = op_floats(op, m + n), *rstd = op_floats(op, m + n);
+    mb_softmax_forward_args_t softmax = {m, n, x, y};
+    mb_softmax_backward_args_t back = {m, n, y, dy, dx};
+    mb_column_sum_args_t sum = {m, n, true, x, op_floats(op, n)};
+    OP_RUN(op, SOFTMAX_FORWARD, &softmax);
+    OP_RUN(op, SOFTMAX_BACKWARD, &back);
+    OP_RUN(op, COLUMN_SUM, &sum);
+    mb_layernorm_forward_args_t layer = {m, n, false, 1e-3f, x, gamma, beta, y, mean, rstd};
+    mb_layernorm_backward_input_args_t layer_input = {m, n, false, x, dy, gamma, mean, rstd, dx};
+    mb_layernorm_backward_weights_args_t layer_weights = {m,  n,    false, true,  x,
+                                                          dy, mean, rstd,  gamma, beta};
+    OP_RUN(op, LAYERNORM_FORWARD, &layer);
+    OP_RUN(op, LAYERNORM_BACKWARD_INPUT, &layer_input);
+    OP_RUN(op, LAYERNORM_BACKWARD_WEIGHTS, &layer_weights);
+    int64_t valid = m - op_integer(op, 0, 1);
+    mb_batchnorm_forward_args_t batch = {.rows = m,
+                                         .valid = valid,
+                                         .channels = n,
+                                         .training = true,
+                                         .epsilon = 1e-3f,
+                                         .x = x,
+                                         .gamma = gamma,
+                                         .beta = beta,
+                                         .y = y,
+                                         .mean = mean,
+                                         .rstd = rstd,
+                                         .sums = op_doubles(op, 2 * n)};
+    mb_batchnorm_backward_input_args_t batch_input = {m,  valid, n,    true, x,
+                                                      dy, gamma, mean, rstd, dx};
+    mb_batchnorm_backward_weights_args_t batch_weights = {m,  valid, n,    true,  x,
+                                                          dy, mean,  rstd, gamma, beta};
+    mb_batchnorm_update_args_t moving = {n, 7.0, 0.9, batch.sums, gamma, beta};
+    OP_RUN(op, BATCHNORM_FORWARD, &batch);
+    OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
+    OP_RUN(op, BATCHNORM_BACKWARD_WEIGHTS, &batch_weights);
+    OP_RUN(op, BATCHNORM_UPDATE, &moving);
+}
+
+static void attention(op_t *op)
+{
+    mb_attention_forward_args_t f = {.samples = op_integer(op, 1, 3),
+                                     .heads = op_integer(op, 1, 4)};
+    f.tq = op_integer(op, 1, 150);
+    f.tk = op_integer(op, 0, 1) ? f.tq : op_integer(op, 1, 150);
+    f.d = op_integer(op, 1, 40);
+    f.dv = op_integer(op, 1, 40);
+    f.scale = 0.3f;
+    f.causal = op_integer(op, 0, 1);
+    f.dropout_rate = op_integer(op, 0, 1) ? 0.2f : 0.0f;
+    f.random = (mb_random_key_t){5, MB_RANDOM_ATTENTION_DROPOUT, 6, 7, 8};
+    int64_t nq = f.samples * f.heads * f.tq, nk = f.samples * f.heads * f.tk;
+    f.q = op_random(op, nq * f.d, -1, 1);
+    f.k = op_random(op, nk * f.d, -1, 1);
+    f.v = op_random(op, nk * f.dv, -1, 1);
+    f.out = op_floats(op, nq * f.dv);
+    f.log_sum = op_floats(op, nq);
+    mb_attention_backward_args_t b = {.samples = f.samples,
+                                      .heads = f.heads,
+                                      .tq = f.tq,
+                                      .tk = f.tk,
+                                      .d = f.d,
+                                      .dv = f.dv,
+                                      .scale = f.scale,
+                                      .dropout_rate = f.dropout_rate,
+                                      .causal = f.causal,
+                                      .random = f.random,
+                                      .q = f.q,
+                                      .k = f.k,
+                                      .v = f.v,
+                                      .out = f.out,
+                                      .log_sum = f.log_sum};
+    b.dout = op_random(op, nq * f.dv, -1, 1);
+    b.dq = op_floats(op, nq * f.d);
+    b.dk = op_floats(op, nk * f.d);
+    b.dv_ = op_floats(op, nk * f.dv);
+    OP_RUN(op, ATTENTION_FORWARD, &f);
+    OP_RUN(op, ATTENTION_BACKWARD, &b);
+}
+
+static void embedding(op_t *op)
+{
+    int64_t count = op_integer(op, 1, 2000), width = op_integer(op, 1, 300);
+    int32_t *ids = op_labels(op, count, 50);
+    float *table = op_random(op, 50 * width, -1, 1), *y = op_floats(op, count * width);
+    mb_embedding_forward_args_t forward = {count, 50, width, ids, table, y};
+    mb_embedding_backward_args_t backward = {count, 50, width, true, ids, y, table};
+    OP_RUN(op, EMBEDDING_FORWARD, &forward);
+    OP_RUN(op, EMBEDDING_BACKWARD, &backward);
+}
+
+static void loss(op_t *op)
+{
+    for (int kind = 0; kind < MB_LOSS_COUNT; kind++) {
+        int64_t m = op_integer(op, 1, 900), n = op_integer(op, 2, 70);
+        bool sparse = kind == MB_LOSS_SPARSE_SOFTMAX || kind == MB_LOSS_SPARSE_PROBABILITY;
+        const void *labels =
+            sparse ? (const void *)op_labels(op, m, (int32_t)n) : op_random(op, m * n, 0, 1);
+        mb_loss_args_t a = {.kind = (mb_loss_kind_t)kind,
+                            .rows = m,
+                            .valid = m,
+                            .columns = n,
+                            .scale = 0.1f,
+                            .x = op_random(op, m * n, 0.01, 0.99),
+                            .labels = labels,
+                            .dx = op_floats(op, m * n),
+                            .sum = op_doubles(op, 1)};
+        mb_accuracy_args_t accuracy = {m, m, n, sparse, false, 0.5f, a.x, labels, a.sum};
+        OP_RUN(op, LOSS, &a);
+        OP_RUN(op, ACCURACY, &accuracy);
+    }
+}
+
+static void update(op_t *op)
+{
+    int64_t n = op_integer(op, 1, 200000);
+    float *w = op_random(op, n, -1, 1), *g = op_random(op, n, -1, 1);
+    float *s0 = op_floats(op, n), *s1 = op_floats(op, n), *s2 = op_floats(op, n);
+    for (int rule = 0; rule < 3; rule++) {
+        mb_update_args_t a = {.rule = (mb_rule_t)rule,
+                              .count = n,
+                              .lr = 0.1f,
+                              .momentum = 0.9f,
+                              .epsilon = 1e-7f,
+                              .rho = 0.9,
+                              .beta1 = 0.9,
+                              .beta2 = 0.99,
+                              .alpha = 0.1f,
+                              .grad_scale = 0.5f,
+                              .w = w,
+                              .g = g,
+                              .s0 = s0,
+                              .s1 = s1,
+                              .s2 = s2};
+        OP_RUN(op, UPDATE, &a);
+    }
+    mb_sum_args_t sum = {n, false, true, g, op_doubles(op, 1)};
+    mb_regularize_args_t regularize = {n, 0.1f, 0.2f, g, w};
+    OP_RUN(op, SUM, &sum);
+    OP_RUN(op, REGULARIZE, &regularize);
+    mb_constrain_args_t constrain = {MB_LIMIT_MINMAX, 1, n / 7, 7, 0.1f, 0.5f, 0.3f, g};
+    OP_RUN(op, CONSTRAIN, &constrain);
+    constrain.limit = MB_LIMIT_NONNEG;
+    OP_RUN(op, CONSTRAIN, &constrain);
+}
+
+static void (*const cases[])(op_t *) = {gemm,      conv,      pool, elementwise, rows,
+                                        attention, embedding, loss, update};
+#define N_CASES ((int)(sizeof cases / sizeof *cases))
+
+static uint64_t digest_with(int threads, int which, uint64_t seed)
+{
+    op_t op;
+    op_open(&op, threads, seed);
+    cases[which](&op);
+    uint64_t digest = op_digest(&op);
+    op_close(&op);
+    return digest;
+}
+
+START_TEST(any_number_of_threads_gives_the_same_bits)
+{
+    static const int threads[] = {2, 3, 5};
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        uint64_t one = digest_with(1, _i, seed);
+        for (int i = 0; i < 3; i++)
+            ck_assert_msg(digest_with(threads[i], _i, seed) == one,
+                          "case %d, seed %d: %d threads differ from one", _i, (int)seed,
+                          threads[i]);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("op_threads");
+    TCase *t = tcase_create("threads");
+    tcase_set_timeout(t, 300);
+    tcase_add_loop_test(t, any_number_of_threads_gives_the_same_bits, 0, N_CASES);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return op_main(suite());
+}

@@ -1,0 +1,157 @@
+/* The presets of `mbrun new`: what they write, and what they refuse. */
+#include "model/preset.h"
+#include "unit/optim_refs.h"
+
+#include <check.h>
+#include <string.h>
+
+typedef const char *const setting_t[2];
+
+static json_t *create(const char *name, setting_t *settings, int count)
+{
+    json_t *model = NULL;
+    json_t *training = NULL;
+    ck_assert_msg(mb_preset_create(name, settings, count, &model, &training) == MB_OK, "%s",
+                  mb_error_get());
+    ck_assert_str_eq(json_string_value(json_object_get(
+                         json_object_get(training, "optimizer_config"), "class_name")),
+                     "Adam");
+    json_decref(training);
+    return model;
+}
+
+/* "InputLayer Flatten Dense ..." */
+static void class_names(const json_t *model, char *out, size_t capacity)
+{
+    const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
+    out[0] = '\0';
+    for (size_t i = 0; i < json_array_size(layers); i++) {
+        const char *name =
+            json_string_value(json_object_get(json_array_get(layers, i), "class_name"));
+        ck_assert_ptr_nonnull(name);
+        ck_assert_uint_lt(strlen(out) + strlen(name) + 2, capacity);
+        strcat(out, i == 0 ? "" : " ");
+        strcat(out, name);
+    }
+}
+
+static void check_layers(const char *name, setting_t *settings, int count, const char *wanted)
+{
+    char found[2048];
+    json_t *model = create(name, settings, count);
+    class_names(model, found, sizeof(found));
+    ck_assert_str_eq(found, wanted);
+    json_decref(model);
+}
+
+START_TEST(presets_write_the_layers_they_promise)
+{
+    check_layers("mlp", NULL, 0, "InputLayer Flatten Dense Dense Dense");
+    setting_t flat[] = {{"input", "784"}, {"hidden", "none"}};
+    check_layers("mlp", flat, 2, "InputLayer Dense");
+    setting_t dropped[] = {{"dropout", "0.5"}, {"hidden", "16"}, {"activation", "tanh"}};
+    check_layers("mlp", dropped, 3, "InputLayer Flatten Dense Dropout Dense");
+    check_layers("cnn", NULL, 0,
+                 "InputLayer Conv2D MaxPooling2D Conv2D MaxPooling2D Flatten Dense Dense");
+    setting_t normalized[] = {{"batchnorm", "yes"}, {"filters", "8"}};
+    check_layers("cnn", normalized, 2,
+                 "InputLayer Conv2D BatchNormalization Activation MaxPooling2D Flatten Dense "
+                 "Dense");
+    setting_t one[] = {{"layers", "1"}};
+    check_layers("gpt", one, 1,
+                 "InputLayer InputLayer Embedding Embedding Add LayerNormalization "
+                 "MultiHeadAttention Add LayerNormalization Dense Dense Add LayerNormalization "
+                 "Dense");
+    setting_t wet[] = {{"layers", "1"}, {"dropout", "0.1"}};
+    check_layers("gpt", wet, 2,
+                 "InputLayer InputLayer Embedding Embedding Add Dropout LayerNormalization "
+                 "MultiHeadAttention Dropout Add LayerNormalization Dense Dense Dropout Add "
+                 "LayerNormalization Dense");
+}
+END_TEST
+
+START_TEST(layer_names_are_all_different)
+{
+    static const char *const presets[] = {"mlp", "cnn", "gpt"};
+    for (int p = 0; p < 3; p++) {
+        json_t *model = create(presets[p], NULL, 0);
+        const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
+        json_t *seen = json_object();
+        for (size_t i = 0; i < json_array_size(layers); i++) {
+            const json_t *config = json_object_get(json_array_get(layers, i), "config");
+            const char *name = json_string_value(json_object_get(config, "name"));
+            ck_assert_ptr_nonnull(name);
+            ck_assert_msg(json_object_get(seen, name) == NULL, "%s twice", name);
+            json_object_set_new(seen, name, json_true());
+        }
+        json_decref(seen);
+        json_decref(model);
+    }
+}
+END_TEST
+
+static void check_refused(const char *name, const char *key, const char *value, const char *words)
+{
+    setting_t settings[] = {{key, value}};
+    json_t *model = NULL;
+    json_t *training = NULL;
+    ck_assert_int_eq(mb_preset_create(name, settings, 1, &model, &training), MB_ERR_ARGUMENT);
+    ck_assert_msg(strstr(mb_error_get(), words) != NULL, "'%s' does not say '%s'", mb_error_get(),
+                  words);
+    ck_assert_ptr_null(model);
+}
+
+START_TEST(wrong_settings_are_refused_with_the_remedy)
+{
+    check_refused("mpl", "input", "1", "the nearest one is mlp");
+    check_refused("mlp", "hiden", "1", "the nearest one is 'hidden'");
+    check_refused("mlp", "kernel", "1", "it has input, hidden, classes");
+    check_refused("mlp", "hidden", "5,", "hidden=5,");
+    check_refused("mlp", "hidden", "0", "above 0");
+    check_refused("mlp", "hidden", "99999999999999999999", "above 0");
+    check_refused("mlp", "input", "28x28x", "28x28x1");
+    check_refused("mlp", "input", "1x1x1x1x1x1x1x1", "one to seven sizes");
+    check_refused("mlp", "classes", "1", "above 1");
+    check_refused("mlp", "activation", "rellu", "relu, tanh");
+    check_refused("mlp", "dropout", "1", "below 1");
+    check_refused("cnn", "input", "784", "height x width x channels");
+    check_refused("cnn", "filters", "1,1,1,1,1,1", "halves the image");
+    check_refused("cnn", "batchnorm", "maybe", "yes or no");
+    check_refused("gpt", "heads", "5", "multiple");
+}
+END_TEST
+
+START_TEST(every_preset_is_listed_with_the_keys_it_takes)
+{
+    int count;
+    const mb_preset_t *list = mb_preset_list(&count);
+    ck_assert_int_eq(count, 3);
+    for (int i = 0; i < count; i++) {
+        json_t *model = create(list[i].name, NULL, 0);
+        ck_assert_ptr_nonnull(list[i].title);
+        ck_assert_ptr_nonnull(strchr(list[i].keys, '='));
+        json_decref(model);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("preset");
+    TCase *t = tcase_create("preset");
+    tcase_add_test(t, presets_write_the_layers_they_promise);
+    tcase_add_test(t, layer_names_are_all_different);
+    tcase_add_test(t, wrong_settings_are_refused_with_the_remedy);
+    tcase_add_test(t, every_preset_is_listed_with_the_keys_it_takes);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}

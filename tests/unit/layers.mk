@@ -4,3 +4,7 @@ layer_test_sources = tests/unit/layer_fixture.c tests/unit/layer_fixture.h \
 check_PROGRAMS += tests/unit/test_layer_gradients
 tests_unit_test_layer_gradients_SOURCES = tests/unit/test_layer_gradients.c $(layer_test_sources)
 tests_unit_test_layer_gradients_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_layer_keras
+tests_unit_test_layer_keras_SOURCES = tests/unit/test_layer_keras.c $(layer_test_sources)
+tests_unit_test_layer_keras_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,12 @@
+libmb_la_SOURCES += \
+	src/pipeline/edges.c src/pipeline/edges.h \
+	src/pipeline/lower.c \
+	src/pipeline/partition.c \
+	src/pipeline/plan.c src/pipeline/plan.h \
+	src/pipeline/schedule.c src/pipeline/schedule.h \
+	src/pipeline/schedule_1f1b.c \
+	src/pipeline/schedule_gpipe.c \
+	src/pipeline/text.c \
+	src/pipeline/validate.c src/pipeline/validate.h \
+	src/pipeline/validate_form.c \
+	src/pipeline/validate_match.c

@@ -56,7 +56,9 @@ typedef struct {
 } mb_forward_edge_t;
 
 /* Its gradient comes back once for each use (a consumer's input), so that the producer can add
- * the gradients in one order wherever the consumers run. */
+ * the gradients in one order wherever the consumers run. from_stage is the consumer's. In order of
+ * tensor, consumer, input. There are none when not training, none to a tensor without
+ * needs_gradient, and none from an input that its layer is not differentiable in. */
 typedef struct {
     int tensor;
     int node, input; /* the use */
@@ -75,7 +77,8 @@ typedef struct mb_plan {
     const mb_graph_t *graph;
     int stages;
     int *stage_of_node;
-    int *first_node;    /* [stages + 1]: a stage's nodes are consecutive */
+    int *first_node;    /* [stages + 1]: a stage's nodes are consecutive; an InputLayer goes with the
+                           next node that computes */
     int n_forward_edges, n_backward_edges, n_ties;
     mb_forward_edge_t *forward_edges;
     mb_backward_edge_t *backward_edges;

@@ -1,0 +1,129 @@
+/* Adds sends and receives to programs of compute actions.
+ *
+ * Receives of a micro-batch are posted when its slot opens: at the program's start, or right behind
+ * the last action of the micro-batch that had the slot before. Sends follow the action that makes
+ * the data. A tag is (edge, micro-batch modulo as many as the tags allow). */
+#include "comm/comm.h"
+#include "pipeline/edges.h"
+
+typedef struct {
+    mb_plan_t *plan;
+    const mb_stage_edges_t *edges;
+    int stage, tags_per_edge;
+    mb_program_t program; /* the new one */
+} lowering_t;
+
+static void add_message(lowering_t *l, mb_action_kind_t kind, int edge, int micro)
+{
+    const mb_plan_t *plan = l->plan;
+    bool forward = kind == MB_ACTION_SEND_ACT || kind == MB_ACTION_RECV_ACT;
+    bool sends = kind == MB_ACTION_SEND_ACT || kind == MB_ACTION_SEND_GRAD;
+    int from =
+        forward ? plan->forward_edges[edge].from_stage : plan->backward_edges[edge].from_stage;
+    int to = forward ? plan->forward_edges[edge].to_stage : plan->backward_edges[edge].to_stage;
+    int line = forward ? edge : plan->n_forward_edges + edge;
+    l->program.actions[l->program.n++] =
+        (mb_action_t){.kind = kind,
+                      .micro = micro,
+                      .edge = edge,
+                      .peer = sends ? to : from,
+                      .tag = line * l->tags_per_edge + micro % l->tags_per_edge};
+}
+
+static void add_messages(lowering_t *l, mb_action_kind_t kind, const mb_edge_list_t *list,
+                         int micro)
+{
+    for (int i = 0; i < list->n; i++)
+        add_message(l, kind, list->edges[i], micro);
+}
+
+static void open_slot(lowering_t *l, int micro)
+{
+    if (micro >= l->plan->micros)
+        return;
+    add_messages(l, MB_ACTION_RECV_ACT, &l->edges->forward_in, micro);
+    add_messages(l, MB_ACTION_RECV_GRAD, &l->edges->backward_in, micro);
+}
+
+static bool frees_slot(const mb_plan_t *plan, mb_action_kind_t kind)
+{
+    if (!plan->training)
+        return kind == MB_ACTION_F;
+    return kind == MB_ACTION_BW || kind == MB_ACTION_W;
+}
+
+static void lower_actions(lowering_t *l, const mb_program_t *compute)
+{
+    for (int m = 0; m < compute->slots; m++)
+        open_slot(l, m);
+    for (int i = 0; i < compute->n; i++) {
+        const mb_action_t *action = &compute->actions[i];
+        l->program.actions[l->program.n++] = *action;
+        if (action->kind == MB_ACTION_F)
+            add_messages(l, MB_ACTION_SEND_ACT, &l->edges->forward_out, action->micro);
+        if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
+            add_messages(l, MB_ACTION_SEND_GRAD, &l->edges->backward_out, action->micro);
+        if (frees_slot(l->plan, action->kind))
+            open_slot(l, action->micro + compute->slots);
+    }
+}
+
+static void add_end(mb_program_t *program, mb_action_kind_t kind)
+{
+    program->actions[program->n++] =
+        (mb_action_t){.kind = kind, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
+}
+
+static mb_status_t lower_stage(lowering_t *l)
+{
+    mb_program_t *compute = &l->plan->programs[l->stage];
+    const mb_stage_edges_t *edges = l->edges;
+    size_t messages = (size_t)edges->forward_in.n + (size_t)edges->forward_out.n +
+                      (size_t)edges->backward_in.n + (size_t)edges->backward_out.n;
+    size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + 2;
+    l->program = *compute;
+    l->program.n = 0;
+    l->program.actions = MB_ARENA_ARRAY(l->plan->arena, mb_action_t, most);
+    if (l->program.actions == NULL)
+        return mb_error_memory("an action list", most * sizeof(mb_action_t));
+    lower_actions(l, compute);
+    if (l->plan->training) {
+        add_end(&l->program, MB_ACTION_REDUCE);
+        add_end(&l->program, MB_ACTION_STEP);
+    }
+    *compute = l->program;
+    return MB_OK;
+}
+
+/* Messages of one edge arrive in order, so that one tag an edge would do; more of them tell
+ * micro-batches apart in messages about a wait. */
+static mb_status_t share_tags(const mb_plan_t *plan, int *tags_per_edge)
+{
+    int edges = plan->n_forward_edges + plan->n_backward_edges;
+    if (edges > MB_TAG_TRANSPORT_END)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%d tensors and gradients cross between the %d stages, but at most %d "
+                            "can: use fewer stages",
+                            edges, plan->stages, MB_TAG_TRANSPORT_END);
+    if ((int64_t)edges * plan->micros > INT32_MAX)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%d micro-batches a step over %d tensors and gradients that cross "
+                            "between stages are too many messages: use larger micro-batches",
+                            plan->micros, edges);
+    *tags_per_edge = edges == 0 ? 1 : MB_TAG_TRANSPORT_END / edges;
+    return MB_OK;
+}
+
+mb_status_t mb_lower(mb_plan_t *plan)
+{
+    int tags_per_edge = 1;
+    MB_TRY(share_tags(plan, &tags_per_edge));
+    mb_stage_edges_t *edges;
+    MB_TRY(mb_edges_by_stage(plan, plan->arena, &edges));
+    for (int s = 0; s < plan->stages; s++) {
+        lowering_t l = {
+            .plan = plan, .edges = &edges[s], .stage = s, .tags_per_edge = tags_per_edge};
+        MB_TRY(lower_stage(&l));
+    }
+    return MB_OK;
+}

@@ -1,0 +1,107 @@
+/* From a graph to every stage's action list: the passes in order. */
+#include "pipeline/edges.h"
+
+static mb_status_t check_options(const mb_plan_options_t *options)
+{
+    if (options->micro_batch < 1 || options->micros_per_replica < 1 ||
+        options->replicas_of_group < 1)
+        return mb_error_set(
+            MB_ERR_ARGUMENT,
+            "a plan needs at least one sample, micro-batch and replica, found %lld, "
+            "%d and %d",
+            (long long)options->micro_batch, options->micros_per_replica,
+            options->replicas_of_group);
+    int64_t micros = (int64_t)options->micros_per_replica * options->replicas_of_group;
+    if (micros > INT32_MAX / 8)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%lld micro-batches in one step are too many: use larger ones",
+                            (long long)micros);
+    return MB_OK;
+}
+
+static mb_status_t place_nodes(mb_plan_t *plan, const int *cuts)
+{
+    int n = plan->graph->n_nodes;
+    plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
+    if (plan->stage_of_node == NULL)
+        return mb_error_memory("a plan", (size_t)n * sizeof(int));
+    MB_TRY(mb_partition(plan->graph, plan->stages, cuts, plan->stage_of_node));
+    plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->stages + 1);
+    if (plan->first_node == NULL)
+        return mb_error_memory("a plan", (size_t)plan->stages * sizeof(int));
+    for (int i = n - 1; i >= 0; i--)
+        plan->first_node[plan->stage_of_node[i]] = i;
+    plan->first_node[plan->stages] = n;
+    return MB_OK;
+}
+
+static mb_status_t make_programs(mb_plan_t *plan)
+{
+    plan->programs = MB_ARENA_ARRAY(plan->arena, mb_program_t, plan->stages);
+    if (plan->programs == NULL)
+        return mb_error_memory("a plan", (size_t)plan->stages * sizeof(mb_program_t));
+    for (int s = 0; s < plan->stages; s++)
+        MB_TRY(mb_schedule_generate(plan->schedule, plan->training, plan->stages, s, plan->micros,
+                                    plan->arena, &plan->programs[s]));
+    MB_TRY(mb_lower(plan));
+    return mb_validate(plan);
+}
+
+static mb_status_t fill(mb_plan_t *plan, const int *cuts)
+{
+    MB_TRY(place_nodes(plan, cuts));
+    MB_TRY(mb_edges_find(plan));
+    return make_programs(plan);
+}
+
+mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *options,
+                           mb_plan_t **out)
+{
+    MB_TRY(check_options(options));
+    mb_arena_t *arena = mb_arena_create();
+    mb_plan_t *plan = arena == NULL ? NULL : MB_ARENA_NEW(arena, mb_plan_t);
+    if (plan == NULL) {
+        mb_arena_destroy(arena);
+        return mb_error_memory("a plan", sizeof(*plan));
+    }
+    *plan = (mb_plan_t){.arena = arena,
+                        .graph = graph,
+                        .stages = options->stages,
+                        .micro_batch = options->micro_batch,
+                        .micros_per_replica = options->micros_per_replica,
+                        .micros = options->micros_per_replica * options->replicas_of_group,
+                        .schedule = options->schedule,
+                        .training = options->training};
+    mb_status_t status = fill(plan, options->cuts);
+    if (status != MB_OK) {
+        mb_plan_destroy(plan);
+        return status;
+    }
+    *out = plan;
+    return MB_OK;
+}
+
+void mb_plan_destroy(mb_plan_t *plan)
+{
+    if (plan != NULL)
+        mb_arena_destroy(plan->arena);
+}
+
+int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage)
+{
+    int64_t elements = 0;
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        if (plan->forward_edges[e].from_stage == stage)
+            elements += plan->forward_edges[e].elements;
+    }
+    for (int e = 0; e < plan->n_backward_edges; e++) {
+        if (plan->backward_edges[e].from_stage == stage)
+            elements += plan->backward_edges[e].elements;
+    }
+    return elements * plan->micros * plan->micro_batch * 4;
+}
+
+int mb_plan_slot(const mb_plan_t *plan, int stage, int micro)
+{
+    return micro % plan->programs[stage].slots;
+}

@@ -1,0 +1,18 @@
+/* GPipe (Huang et al.: "GPipe: Efficient training of giant neural networks using pipeline
+ * parallelism", 2019): all forwards, then all backwards. The backwards go in ascending order, not
+ * the paper's descending one, because micro-batches accumulate in index order. */
+#include "pipeline/schedule.h"
+
+/* Without a backward two slots keep messages and computation apart. */
+#define FORWARD_ONLY_SLOTS 2
+
+void mb_schedule_gpipe(const mb_schedule_place_t *place, mb_program_t *program)
+{
+    for (int m = 0; m < place->micros; m++)
+        mb_program_add(program, MB_ACTION_F, m);
+    program->slots = place->micros;
+    if (!place->training && program->slots > FORWARD_ONLY_SLOTS)
+        program->slots = FORWARD_ONLY_SLOTS;
+    for (int m = 0; m < place->micros && place->training; m++)
+        mb_program_add(program, MB_ACTION_BW, m);
+}

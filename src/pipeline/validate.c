@@ -1,0 +1,318 @@
+/* Proves a plan free of deadlock: walks all stages' programs against each other as an executor
+ * would, where a send is complete only when its receive is posted. A stage that cannot go on waits
+ * for one other stage; when none can go on, following that leads to a cycle, which is named.
+ *
+ * Waits stand where the strictest executor has them: in front of anything that opens a slot, for
+ * the sends of the micro-batch that had it. One that waits later, as ours does, deadlocks no more.
+ */
+#include "pipeline/validate.h"
+
+#include "base/str.h"
+
+#include <stdio.h>
+
+typedef struct {                      /* of one stage */
+    int at;                           /* next action */
+    int *owner;                       /* [slots] micro-batch in the slot; -1: none yet */
+    bool *forward, *inputs, *weights; /* [micros] done */
+    int last_weights;
+    int awaited; /* number of the message it waits for */
+    int awaited_stage;
+} walker_t;
+
+typedef struct {
+    const mb_plan_t *plan;
+    const mb_stage_edges_t *edges;
+    mb_match_t match;
+    walker_t *walkers;
+} walk_t;
+
+static const char *const action_names[MB_ACTION_COUNT] = {
+    [MB_ACTION_F] = "F",
+    [MB_ACTION_B] = "B",
+    [MB_ACTION_W] = "W",
+    [MB_ACTION_BW] = "BW",
+    [MB_ACTION_R] = "R",
+    [MB_ACTION_SEND_ACT] = "the send of an activation",
+    [MB_ACTION_RECV_ACT] = "the receive of an activation",
+    [MB_ACTION_SEND_GRAD] = "the send of a gradient",
+    [MB_ACTION_RECV_GRAD] = "the receive of a gradient",
+    [MB_ACTION_REDUCE] = "REDUCE",
+    [MB_ACTION_STEP] = "STEP",
+};
+
+static const mb_action_t *current(const walk_t *walk, int stage)
+{
+    return &walk->plan->programs[stage].actions[walk->walkers[stage].at];
+}
+
+static mb_status_t fault(const walk_t *walk, int stage, const char *what)
+{
+    const mb_action_t *action = current(walk, stage);
+    return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d, %s of micro-batch %d: %s", stage,
+                        walk->walkers[stage].at, action_names[action->kind], action->micro, what);
+}
+
+/* True when the message has gone through; otherwise the stage waits for PEER. */
+static bool has_moved(walk_t *walk, int stage, int peer, int number)
+{
+    if (walk->match.messages[number].matched)
+        return true;
+    walk->walkers[stage].awaited = number;
+    walk->walkers[stage].awaited_stage = peer;
+    return false;
+}
+
+static bool sends_complete(walk_t *walk, int stage, int micro)
+{
+    const mb_plan_t *plan = walk->plan;
+    const mb_edge_list_t *forward = &walk->edges[stage].forward_out;
+    const mb_edge_list_t *backward = &walk->edges[stage].backward_out;
+    for (int i = 0; i < forward->n; i++) {
+        int number = mb_match_number(plan, true, forward->edges[i], micro);
+        if (walk->match.messages[number].sent &&
+            !has_moved(walk, stage, plan->forward_edges[forward->edges[i]].to_stage, number))
+            return false;
+    }
+    for (int i = 0; i < backward->n; i++) {
+        int number = mb_match_number(plan, false, backward->edges[i], micro);
+        if (walk->match.messages[number].sent &&
+            !has_moved(walk, stage, plan->backward_edges[backward->edges[i]].to_stage, number))
+            return false;
+    }
+    return true;
+}
+
+/* Gives the action's micro-batch its slot. */
+static mb_status_t open_slot(walk_t *walk, int stage, bool *ready)
+{
+    walker_t *walker = &walk->walkers[stage];
+    int micro = current(walk, stage)->micro;
+    int *owner = &walker->owner[micro % walk->plan->programs[stage].slots];
+    *ready = true;
+    if (*owner == micro)
+        return MB_OK;
+    if (*owner >= 0) {
+        bool released = walk->plan->training ? walker->weights[*owner] : walker->forward[*owner];
+        if (!released)
+            return fault(walk, stage, "its slot is overwritten while another one is in use there");
+        *ready = sends_complete(walk, stage, *owner);
+    }
+    if (*ready)
+        *owner = micro;
+    return MB_OK;
+}
+
+static mb_status_t need_slot(walk_t *walk, int stage)
+{
+    int micro = current(walk, stage)->micro;
+    if (walk->walkers[stage].owner[micro % walk->plan->programs[stage].slots] == micro)
+        return MB_OK;
+    return fault(walk, stage, "its slot has been given to another micro-batch");
+}
+
+static mb_status_t arrived(walk_t *walk, int stage, bool forward, bool *ready)
+{
+    const mb_plan_t *plan = walk->plan;
+    const mb_stage_edges_t *edges = &walk->edges[stage];
+    const mb_edge_list_t *list = forward ? &edges->forward_in : &edges->backward_in;
+    for (int i = 0; i < list->n && *ready; i++) {
+        int edge = list->edges[i];
+        int number = mb_match_number(plan, forward, edge, current(walk, stage)->micro);
+        int from =
+            forward ? plan->forward_edges[edge].from_stage : plan->backward_edges[edge].from_stage;
+        if (!walk->match.messages[number].posted)
+            return fault(walk, stage, "it needs a message whose receive is not posted before it");
+        *ready = has_moved(walk, stage, from, number);
+    }
+    return MB_OK;
+}
+
+static mb_status_t step_forward(walk_t *walk, int stage, bool *ready)
+{
+    MB_TRY(open_slot(walk, stage, ready));
+    if (*ready)
+        MB_TRY(arrived(walk, stage, true, ready));
+    if (*ready)
+        walk->walkers[stage].forward[current(walk, stage)->micro] = true;
+    return MB_OK;
+}
+
+static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
+{
+    walker_t *walker = &walk->walkers[stage];
+    const mb_action_t *action = current(walk, stage);
+    MB_TRY(need_slot(walk, stage));
+    if (!walker->forward[action->micro])
+        return fault(walk, stage, "its forward has not been computed");
+    if (action->kind == MB_ACTION_W && !walker->inputs[action->micro])
+        return fault(walk, stage, "the gradient of its inputs has not been computed");
+    if (action->kind != MB_ACTION_W)
+        MB_TRY(arrived(walk, stage, false, ready));
+    if (!*ready)
+        return MB_OK;
+    if (action->kind != MB_ACTION_B && action->micro < walker->last_weights)
+        return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
+    if (action->kind != MB_ACTION_W)
+        walker->inputs[action->micro] = true;
+    if (action->kind != MB_ACTION_B) {
+        walker->weights[action->micro] = true;
+        walker->last_weights = action->micro;
+    }
+    return MB_OK;
+}
+
+static mb_status_t step_message(walk_t *walk, int stage, bool *ready)
+{
+    const walker_t *walker = &walk->walkers[stage];
+    const mb_action_t *action = current(walk, stage);
+    if (mb_action_receives(action)) {
+        MB_TRY(open_slot(walk, stage, ready));
+        return *ready ? mb_match_post(&walk->match, action) : MB_OK;
+    }
+    MB_TRY(need_slot(walk, stage));
+    bool made = action->kind == MB_ACTION_SEND_ACT ? walker->forward[action->micro]
+                                                   : walker->inputs[action->micro];
+    if (!made)
+        return fault(walk, stage, "what it sends has not been computed");
+    return mb_match_post(&walk->match, action);
+}
+
+static mb_status_t step_end(walk_t *walk, int stage)
+{
+    for (int m = 0; m < walk->plan->micros; m++) {
+        if (!walk->walkers[stage].weights[m])
+            return fault(walk, stage, "not all gradients of the weights have been computed");
+    }
+    return MB_OK;
+}
+
+/* The stage's next action; *ready: it was done. */
+static mb_status_t step(walk_t *walk, int stage, bool *ready)
+{
+    *ready = true;
+    switch (current(walk, stage)->kind) {
+    case MB_ACTION_F:
+        return step_forward(walk, stage, ready);
+    case MB_ACTION_B:
+    case MB_ACTION_W:
+    case MB_ACTION_BW:
+        return step_backward(walk, stage, ready);
+    case MB_ACTION_R:
+        return need_slot(walk, stage);
+    case MB_ACTION_REDUCE:
+    case MB_ACTION_STEP:
+        return step_end(walk, stage);
+    default:
+        return step_message(walk, stage, ready);
+    }
+}
+
+static bool has_ended(const walk_t *walk, int stage)
+{
+    return walk->walkers[stage].at == walk->plan->programs[stage].n;
+}
+
+static void describe_wait(const walk_t *walk, int stage, mb_str_t *text)
+{
+    char message[MB_MATCH_TEXT];
+    const walker_t *walker = &walk->walkers[stage];
+    const mb_action_t *action = current(walk, stage);
+    mb_str_addf(text, "stage %d at action %d (%s of micro-batch %d) waits for stage %d and %s",
+                stage, walker->at, action_names[action->kind], action->micro, walker->awaited_stage,
+                mb_match_text(walk->plan, walker->awaited, message));
+}
+
+/* From a stage that is stuck along its waits: after as many steps as there are stages one stands on
+ * the cycle, or at a stage that ended. */
+static mb_status_t name_deadlock(const walk_t *walk, int stage)
+{
+    mb_str_t text = {0};
+    for (int i = 0; i < walk->plan->stages; i++) {
+        if (has_ended(walk, walk->walkers[stage].awaited_stage))
+            break;
+        stage = walk->walkers[stage].awaited_stage;
+    }
+    int at = stage;
+    do {
+        describe_wait(walk, at, &text);
+        at = walk->walkers[at].awaited_stage;
+        if (has_ended(walk, at)) {
+            mb_str_addf(&text, ", but stage %d has ended", at);
+            break;
+        }
+        mb_str_add(&text, at == stage ? "" : "; ");
+    } while (at != stage);
+    mb_status_t status = mb_error_set(MB_ERR_INTERNAL, "deadlock: %s",
+                                      text.text == NULL ? "stages wait for each other" : text.text);
+    mb_str_free(&text);
+    return status;
+}
+
+static mb_status_t walk_all(walk_t *walk)
+{
+    bool moved = true;
+    int stuck = -1;
+    while (moved) {
+        moved = false;
+        stuck = -1;
+        for (int s = 0; s < walk->plan->stages; s++) {
+            bool ready = true;
+            while (!has_ended(walk, s)) {
+                MB_TRY(step(walk, s, &ready));
+                if (!ready)
+                    break;
+                walk->walkers[s].at++;
+                moved = true;
+            }
+            if (!has_ended(walk, s))
+                stuck = s;
+        }
+    }
+    return stuck < 0 ? MB_OK : name_deadlock(walk, stuck);
+}
+
+static mb_status_t make_walkers(walk_t *walk, mb_arena_t *arena)
+{
+    const mb_plan_t *plan = walk->plan;
+    walk->walkers = MB_ARENA_ARRAY(arena, walker_t, plan->stages);
+    if (walk->walkers == NULL)
+        return mb_error_memory("a plan's validation", sizeof(walker_t));
+    for (int s = 0; s < plan->stages; s++) {
+        int slots = plan->programs[s].slots;
+        walker_t *walker = &walk->walkers[s];
+        *walker = (walker_t){.owner = MB_ARENA_ARRAY(arena, int, slots),
+                             .forward = MB_ARENA_ARRAY(arena, bool, plan->micros),
+                             .inputs = MB_ARENA_ARRAY(arena, bool, plan->micros),
+                             .weights = MB_ARENA_ARRAY(arena, bool, plan->micros),
+                             .last_weights = -1};
+        if (walker->owner == NULL || walker->forward == NULL || walker->inputs == NULL ||
+            walker->weights == NULL)
+            return mb_error_memory("a plan's validation", (size_t)plan->micros);
+        for (int i = 0; i < slots; i++)
+            walker->owner[i] = -1;
+    }
+    return MB_OK;
+}
+
+static mb_status_t validate(const mb_plan_t *plan, mb_arena_t *arena)
+{
+    mb_stage_edges_t *edges;
+    walk_t walk = {.plan = plan};
+    MB_TRY(mb_validate_form(plan, arena));
+    MB_TRY(mb_edges_by_stage(plan, arena, &edges));
+    walk.edges = edges;
+    MB_TRY(mb_match_create(plan, arena, &walk.match));
+    MB_TRY(make_walkers(&walk, arena));
+    return walk_all(&walk);
+}
+
+mb_status_t mb_validate(const mb_plan_t *plan)
+{
+    mb_arena_t *arena = mb_arena_create();
+    if (arena == NULL)
+        return mb_error_memory("a plan's validation", sizeof(walk_t));
+    mb_status_t status = validate(plan, arena);
+    mb_arena_destroy(arena);
+    return status;
+}

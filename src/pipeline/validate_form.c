@@ -1,0 +1,136 @@
+/* The part of validation that needs no walk: actions are well formed, and each micro-batch is
+ * computed, each message sent and received, exactly once. */
+#include "pipeline/validate.h"
+
+#include "comm/comm.h"
+
+typedef struct {
+    unsigned char sends, receives;
+} tally_t;
+
+static mb_status_t check_range(const mb_plan_t *plan, int stage, int at, const mb_action_t *action)
+{
+    bool message = mb_action_sends(action) || mb_action_receives(action);
+    int edges = mb_action_is_forward(action) ? plan->n_forward_edges : plan->n_backward_edges;
+    bool ends = action->kind == MB_ACTION_REDUCE || action->kind == MB_ACTION_STEP;
+    bool known = (int)action->kind >= 0 && action->kind < MB_ACTION_COUNT;
+    if (known && ends)
+        return MB_OK;
+    if (!known || action->micro < 0 || action->micro >= plan->micros)
+        return mb_error_set(MB_ERR_INTERNAL,
+                            "stage %d, action %d: kind %d of micro-batch %d does not exist (there "
+                            "are %d micro-batches)",
+                            stage, at, (int)action->kind, action->micro, plan->micros);
+    if (message && (action->edge < 0 || action->edge >= edges))
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d: edge %d does not exist", stage,
+                            at, action->edge);
+    if (message && (action->tag < 0 || action->tag >= MB_TAG_TRANSPORT_END))
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d: tag %d is outside 0 to %d",
+                            stage, at, action->tag, MB_TAG_TRANSPORT_END - 1);
+    return MB_OK;
+}
+
+static mb_status_t check_ends(const mb_plan_t *plan, int stage, int at, const mb_action_t *action)
+{
+    bool forward = mb_action_is_forward(action);
+    int from = forward ? plan->forward_edges[action->edge].from_stage
+                       : plan->backward_edges[action->edge].from_stage;
+    int to = forward ? plan->forward_edges[action->edge].to_stage
+                     : plan->backward_edges[action->edge].to_stage;
+    bool sends = mb_action_sends(action);
+    if (stage == (sends ? from : to) && action->peer == (sends ? to : from))
+        return MB_OK;
+    char text[MB_MATCH_TEXT];
+    return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d %s stage %d what should be %s", stage,
+                        at, sends ? "sends to" : "receives from", action->peer,
+                        mb_match_text(plan, mb_match_number_of(plan, action), text));
+}
+
+static mb_status_t check_computed(const mb_plan_t *plan, int stage, const int *count,
+                                  const char *what)
+{
+    for (int m = 0; m < plan->micros; m++) {
+        if (count[m] != 1)
+            return mb_error_set(MB_ERR_INTERNAL,
+                                "stage %d computes the %s of micro-batch %d %d times", stage, what,
+                                m, count[m]);
+    }
+    return MB_OK;
+}
+
+typedef struct {
+    const mb_plan_t *plan;
+    tally_t *messages;
+    int *forward, *inputs, *weights; /* [micros] of the stage at hand */
+} form_t;
+
+static mb_status_t count_action(form_t *form, int stage, int at)
+{
+    const mb_plan_t *plan = form->plan;
+    const mb_action_t *action = &plan->programs[stage].actions[at];
+    MB_TRY(check_range(plan, stage, at, action));
+    if (mb_action_sends(action) || mb_action_receives(action)) {
+        MB_TRY(check_ends(plan, stage, at, action));
+        tally_t *tally = &form->messages[mb_match_number_of(plan, action)];
+        unsigned char *count = mb_action_sends(action) ? &tally->sends : &tally->receives;
+        *count = (unsigned char)(*count + (*count < 2));
+    }
+    if (action->kind == MB_ACTION_F)
+        form->forward[action->micro]++;
+    if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
+        form->inputs[action->micro]++;
+    if (action->kind == MB_ACTION_W || action->kind == MB_ACTION_BW)
+        form->weights[action->micro]++;
+    return MB_OK;
+}
+
+static mb_status_t check_stage(form_t *form, int stage)
+{
+    const mb_plan_t *plan = form->plan;
+    for (int m = 0; m < plan->micros; m++)
+        form->forward[m] = form->inputs[m] = form->weights[m] = 0;
+    if (plan->programs[stage].slots < 1)
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d has no slot for a micro-batch", stage);
+    for (int i = 0; i < plan->programs[stage].n; i++)
+        MB_TRY(count_action(form, stage, i));
+    MB_TRY(check_computed(plan, stage, form->forward, "forward"));
+    if (!plan->training)
+        return MB_OK;
+    MB_TRY(check_computed(plan, stage, form->inputs, "gradient of the inputs"));
+    return check_computed(plan, stage, form->weights, "gradient of the weights");
+}
+
+static mb_status_t check_messages(const mb_plan_t *plan, const tally_t *messages)
+{
+    int lines = plan->n_forward_edges + plan->n_backward_edges;
+    for (int i = 0; i < lines * plan->micros; i++) {
+        if (messages[i].sends == 1 && messages[i].receives == 1)
+            continue;
+        char text[MB_MATCH_TEXT];
+        const tally_t *tally = &messages[i];
+        const char *fault = tally->sends == 0      ? "is never sent"
+                            : tally->receives == 0 ? "is never received"
+                            : tally->sends > 1     ? "is sent more than once"
+                                                   : "is received more than once";
+        return mb_error_set(MB_ERR_INTERNAL, "unmatched message: %s %s",
+                            mb_match_text(plan, i, text), fault);
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_validate_form(const mb_plan_t *plan, mb_arena_t *arena)
+{
+    size_t lines = (size_t)plan->n_forward_edges + (size_t)plan->n_backward_edges;
+    size_t micros = (size_t)plan->micros;
+    form_t form = {.plan = plan,
+                   .messages = MB_ARENA_ARRAY(arena, tally_t, lines * micros),
+                   .forward = MB_ARENA_ARRAY(arena, int, micros),
+                   .inputs = MB_ARENA_ARRAY(arena, int, micros),
+                   .weights = MB_ARENA_ARRAY(arena, int, micros)};
+    if (form.messages == NULL || form.forward == NULL || form.inputs == NULL ||
+        form.weights == NULL)
+        return mb_error_memory("a plan's validation", lines * micros);
+    for (int s = 0; s < plan->stages; s++)
+        MB_TRY(check_stage(&form, s));
+    return check_messages(plan, form.messages);
+}

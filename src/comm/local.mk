@@ -9,4 +9,5 @@ libmb_la_SOURCES += \
 	src/comm/transport_mpi.c src/comm/transport_mpi.h \
 	src/comm/transport_staged.c \
 	src/comm/tree.c src/comm/tree.h \
+	src/comm/vote.c src/comm/vote.h \
 	src/comm/wait.c

@@ -1,5 +1,5 @@
-/* Flags that every rank raises and all ranks see at the same step boundary: a request to stop, or to
- * write a checkpoint. A vote is started at one boundary and read at the next, so that it costs
+/* Flags that every rank raises and all ranks see at the same step boundary: a request to stop, or
+ * to write a checkpoint. A vote is started at one boundary and read at the next, so that it costs
  * no wait. */
 #ifndef MB_COMM_VOTE_H
 #define MB_COMM_VOTE_H

@@ -1,0 +1,13 @@
+libmb_la_SOURCES += src/train/evaluate.c src/train/evaluate.h
+libmb_la_SOURCES += src/train/layout.c src/train/layout.h
+libmb_la_SOURCES += src/train/moments.c
+libmb_la_SOURCES += src/train/score.c src/train/score.h
+libmb_la_SOURCES += src/train/settings.c src/train/settings.h
+libmb_la_SOURCES += src/train/state.c src/train/state.h
+libmb_la_SOURCES += src/train/ties.c src/train/ties.h
+libmb_la_SOURCES += src/train/trainer.c src/train/trainer.h src/train/trainer_private.h
+libmb_la_SOURCES += src/train/trainer_report.c
+libmb_la_SOURCES += src/train/trainer_resume.c
+libmb_la_SOURCES += src/train/trainer_run.c
+libmb_la_SOURCES += src/train/trainer_save.c
+libmb_la_SOURCES += src/train/update.c src/train/update.h

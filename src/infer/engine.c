@@ -1,0 +1,130 @@
+/* Puts an engine together: plan, stage, transport, reduction, executor. See engine.h. */
+#include "infer/engine.h"
+
+#include <stdlib.h>
+
+enum { TIE_REQUESTS = 4 }; /* exchanges of shared layers: one at a time */
+
+static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    int first = 0, count = 1;
+    if (engine->grid.group >= 0)
+        mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    mb_plan_options_t plan = {.stages = options->stages,
+                              .micro_batch = options->micro_batch,
+                              .micros_per_replica = options->micros_per_replica,
+                              .replicas_of_group = count,
+                              .schedule = options->schedule,
+                              .training = options->training,
+                              .cuts = NULL};
+    return mb_plan_create(options->graph, &plan, &engine->plan);
+}
+
+static size_t longest_message(const mb_plan_t *plan, const mb_stage_t *stage)
+{
+    int64_t most = stage->gradient_count + 2 * stage->sum_count;
+    for (int i = 0; i < stage->n_params; i++) {
+        int64_t elements = plan->graph->params[stage->params[i]].elements;
+        most = elements > most ? elements : most;
+    }
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        int64_t elements = plan->forward_edges[e].elements * plan->micro_batch;
+        most = elements > most ? elements : most;
+    }
+    return (size_t)most * sizeof(float) + 64;
+}
+
+static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    int first, count;
+    mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    mb_stage_options_t stage = {
+        .plan = engine->plan,
+        .losses = options->losses,
+        .stage = engine->grid.stage,
+        .n_blocks = options->training ? mb_tree_slots(options->replicas, first, count) : 0,
+        .n_sum_blocks = options->losses != NULL ? count : 0,
+        .exec = &engine->exec,
+        .values_of = options->values_of == NULL ? NULL : options->values_of->stage};
+    return mb_stage_create(&stage, &engine->stage);
+}
+
+static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    mb_stage_t *stage = engine->stage;
+    int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
+                   mb_reduce_max_requests(&engine->grid) + TIE_REQUESTS;
+    MB_TRY(mb_transport_mpi_create(comm, &engine->exec, requests,
+                                   longest_message(engine->plan, stage), &engine->transport));
+    if (options->losses != NULL)
+        MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
+                                options->training ? stage->gradient_count : 0, stage->sum_count,
+                                &engine->reduce));
+    mb_executor_options_t executor = {.comm = comm,
+                                      .grid = &engine->grid,
+                                      .stage = stage,
+                                      .transport = engine->transport,
+                                      .reduce = engine->reduce,
+                                      .hooks = options->hooks};
+    return mb_executor_create(&executor, &engine->executor);
+}
+
+static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    MB_TRY(make_plan(engine, options));
+    if (mb_grid_idle(&engine->grid))
+        return MB_OK;
+    MB_TRY(mb_exec_create(engine->machine->device, &engine->exec));
+    engine->has_exec = true;
+    MB_TRY(make_stage(engine, options));
+    return make_executor(engine, options);
+}
+
+mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out)
+{
+    mb_comm_t *comm = options->machine->comm;
+    mb_engine_t *engine = calloc(1, sizeof *engine);
+    mb_status_t status = engine == NULL ? mb_error_memory("an engine", sizeof *engine) : MB_OK;
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_engine);
+    engine->machine = options->machine;
+    engine->losses = options->losses;
+    mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
+                options->replicas);
+    MB_TRY_GOTO(mb_comm_agree(comm, make_parts(engine, options)), status, err_engine);
+    *out = engine;
+    return MB_OK;
+
+err_engine:
+    mb_engine_destroy(engine);
+    return status;
+}
+
+static mb_status_t prepare(mb_engine_t *engine)
+{
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    engine->exec.planning = true;
+    MB_TRY(mb_executor_prepare(engine->executor));
+    return mb_exec_allocate(&engine->exec);
+}
+
+mb_status_t mb_engine_prepare(mb_engine_t *engine)
+{
+    return mb_comm_agree(engine->machine->comm, prepare(engine));
+}
+
+void mb_engine_destroy(mb_engine_t *engine)
+{
+    if (engine == NULL)
+        return;
+    mb_executor_destroy(engine->executor);
+    mb_reduce_destroy(engine->reduce);
+    if (engine->transport != NULL)
+        mb_transport_destroy(engine->transport);
+    mb_stage_destroy(engine->stage);
+    if (engine->has_exec)
+        mb_exec_destroy(&engine->exec);
+    mb_plan_destroy(engine->plan);
+    free(engine);
+}

@@ -1,0 +1,61 @@
+/* One rank's machinery for one purpose: device, stage, transport, reduction, executor, put
+ * together.
+ *
+ *     machine   the rank's device and threads; lives as long as the run
+ *     engine    plan + stage + executor for training, evaluation or prediction on that machine
+ */
+#ifndef MB_INFER_ENGINE_H
+#define MB_INFER_ENGINE_H
+
+#include "pipeline/executor.h"
+
+typedef struct {
+    mb_comm_t *comm;
+    mb_device_t *device;
+    int threads;
+    char description[192];
+} mb_machine_t;
+
+/* Collective. Ranks of a node share its allowed cores (hwloc) unless keep_binding; threads 0: the
+ * rank's share. Instruction sets, library versions and build are compared; a mix is refused. */
+mb_status_t mb_machine_open(mb_comm_t *comm, const char *device, int threads, bool keep_binding,
+                            mb_machine_t **out);
+void mb_machine_close(mb_machine_t *machine);
+
+typedef struct mb_engine {
+    mb_machine_t *machine;
+    mb_grid_t grid;
+    mb_plan_t *plan;
+    const mb_loss_t *losses;
+    mb_exec_t exec;
+    bool has_exec;
+    mb_stage_t *stage; /* NULL on an idle rank, and so are the rest */
+    mb_transport_t *transport;
+    mb_reduce_t *reduce;
+    mb_executor_t *executor;
+} mb_engine_t;
+
+typedef struct {
+    mb_machine_t *machine;
+    const mb_graph_t *graph;
+    const mb_loss_t *losses; /* NULL: prediction */
+    int stages, replicas;
+    int64_t micro_batch;
+    int micros_per_replica;
+    mb_schedule_kind_t schedule;
+    bool training;
+    const mb_engine_t *values_of; /* share this engine's parameters */
+    mb_hooks_t hooks;
+} mb_engine_options_t;
+
+/* Collective. Takes all memory; mb_engine_prepare ends planning. */
+mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out);
+/* Collective: one step in planning mode, then the workspace. Afterwards steps may run. */
+mb_status_t mb_engine_prepare(mb_engine_t *engine);
+void mb_engine_destroy(mb_engine_t *engine);
+static inline bool mb_engine_idle(const mb_engine_t *engine)
+{
+    return engine->stage == NULL;
+}
+
+#endif

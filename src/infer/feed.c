@@ -1,0 +1,179 @@
+/* See feed.h. Micro-batches are asked for in the order of the step's forwards, so that batch number
+ * i of the prefetcher is micro-batch i % micros of step first_step + i / micros. */
+#include "infer/feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH = 4, MAX_ITEMS = 2 * MB_MAX_INPUTS };
+
+struct mb_feed {
+    mb_engine_t *engine;
+    mb_feed_span_t span;
+    int64_t steps_per_epoch;
+    int first_replica;
+    mb_prefetch_t *prefetch;
+    int n_items;
+    mb_prefetch_item_t items[MAX_ITEMS];
+    int places[MAX_ITEMS]; /* an input's node, or an output place of the stage */
+    bool is_label[MAX_ITEMS];
+};
+
+/* Called from the worker: arithmetic only. */
+static int64_t next_samples(void *user, int64_t i, int64_t *indices)
+{
+    const mb_feed_t *feed = user;
+    const mb_plan_t *plan = feed->engine->plan;
+    int64_t step = feed->span.first_step + i / plan->micros, micro = i % plan->micros;
+    if (feed->span.end_step >= 0 && step >= feed->span.end_step)
+        return -1;
+    int64_t position =
+        ((int64_t)feed->first_replica * plan->micros_per_replica + micro) * plan->micro_batch;
+    mb_sampler_indices(&feed->span.sampler, step / feed->steps_per_epoch,
+                       step % feed->steps_per_epoch, position, plan->micro_batch, indices);
+    return plan->micro_batch;
+}
+
+/* Rows of the embedding table that an input's integers choose from; 0: it is not an embedding's. */
+static int64_t vocabulary_of(const mb_graph_t *graph, int node)
+{
+    int64_t least = 0;
+    for (int u = 0; u < graph->nodes[node].n_uses; u++) {
+        const mb_layer_t *layer =
+            graph->layers[graph->nodes[graph->nodes[node].uses[u].node].layer];
+        if (strcmp(layer->class_->name, "Embedding") != 0 || layer->n_params == 0)
+            continue;
+        int64_t rows = graph->params[layer->params[0]].shape.dim[0];
+        least = least == 0 || rows < least ? rows : least;
+    }
+    return least;
+}
+
+static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int field)
+{
+    const mb_graph_t *graph = model->graph;
+    int node = graph->inputs[input];
+    feed->places[feed->n_items] = node;
+    feed->is_label[feed->n_items] = false;
+    feed->items[feed->n_items++] =
+        (mb_prefetch_item_t){.field = field,
+                             .as_int = graph->nodes[node].call.output_type != MB_F32,
+                             .elements = mb_shape_elements(&graph->nodes[node].call.output),
+                             .classes = vocabulary_of(graph, node),
+                             .what = graph->input_names[input]};
+}
+
+static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb_source_t *source,
+                              int place, int field)
+{
+    int output = feed->engine->stage->outputs[place].output;
+    const mb_loss_t *loss = &model->losses[output];
+    char wanted[MB_SHAPE_TEXT], found[MB_SHAPE_TEXT];
+    int64_t elements = mb_shape_elements(&loss->label_shape);
+    if (mb_shape_elements(&source->fields[field].shape) != elements)
+        return mb_error_set(MB_ERR_SHAPE,
+                            "%s: labels '%s' have shape %s a sample where output '%s' with loss %s "
+                            "asks for %s",
+                            source->path, source->fields[field].name,
+                            mb_shape_text(&source->fields[field].shape, found, sizeof found),
+                            model->graph->outputs[output].name, loss->name,
+                            mb_shape_text(&loss->label_shape, wanted, sizeof wanted));
+    feed->places[feed->n_items] = place;
+    feed->is_label[feed->n_items] = true;
+    feed->items[feed->n_items++] =
+        (mb_prefetch_item_t){.field = field,
+                             .as_int = loss->sparse,
+                             .elements = elements,
+                             .classes = loss->sparse && !loss->binary ? loss->columns : 0,
+                             .has_ignore = loss->has_ignore,
+                             .ignore = loss->ignore_label,
+                             .what = model->graph->outputs[output].name};
+    return MB_OK;
+}
+
+static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, const mb_source_t *source)
+{
+    const mb_stage_t *stage = feed->engine->stage;
+    const mb_graph_t *graph = model->graph;
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    const char *names[MB_MAX_INPUTS];
+    int inputs[MB_MAX_INPUTS], outputs[MB_MAX_INPUTS];
+    mb_source_wants_t wants = mb_model_wants(model, shapes);
+    for (int o = 0; o < graph->n_outputs; o++)
+        names[o] = graph->outputs[o].name;
+    wants.output_names = names;
+    wants.n_outputs = model->losses != NULL && stage->losses != NULL ? graph->n_outputs : 0;
+    MB_TRY(mb_source_match(source, &wants, inputs, outputs));
+    for (int i = 0; i < graph->n_inputs; i++) {
+        if (graph->inputs[i] >= stage->first_node && graph->inputs[i] < stage->end_node)
+            add_input(feed, model, i, inputs[i]);
+    }
+    for (int p = 0; p < stage->n_outputs && stage->losses != NULL; p++)
+        MB_TRY(add_labels(feed, model, source, p, outputs[stage->outputs[p].output]));
+    return MB_OK;
+}
+
+mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_source_t *source,
+                           const mb_feed_span_t *span, mb_feed_t **out)
+{
+    int replicas;
+    mb_status_t status;
+    *out = NULL;
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    mb_feed_t *feed = calloc(1, sizeof *feed);
+    if (feed == NULL)
+        return mb_error_memory("a feed", sizeof *feed);
+    feed->engine = engine;
+    feed->span = *span;
+    feed->steps_per_epoch = mb_sampler_steps(&span->sampler);
+    mb_grid_replicas(&engine->grid, engine->grid.group, &feed->first_replica, &replicas);
+    MB_TRY_GOTO(list_items(feed, model, source), status, err_feed);
+    if (feed->n_items == 0) {
+        free(feed);
+        return MB_OK;
+    }
+    MB_TRY_GOTO(mb_prefetch_create(source, feed->items, feed->n_items, engine->plan->micro_batch,
+                                   DEPTH, next_samples, feed, &feed->prefetch),
+                status, err_feed);
+    *out = feed;
+    return MB_OK;
+
+err_feed:
+    mb_feed_destroy(feed);
+    return status;
+}
+
+void mb_feed_destroy(mb_feed_t *feed)
+{
+    if (feed == NULL)
+        return;
+    if (feed->prefetch != NULL)
+        mb_prefetch_destroy(feed->prefetch);
+    free(feed);
+}
+
+mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
+{
+    mb_feed_t *feed = user;
+    const void *const *buffers;
+    int64_t count;
+    (void)index;
+    if (feed == NULL)
+        return MB_OK;
+    mb_engine_t *engine = feed->engine;
+    MB_TRY(mb_prefetch_take(feed->prefetch, &buffers, &count));
+    if (count < 0)
+        return mb_error_set(MB_ERR_INTERNAL, "the data ended before its steps did");
+    for (int i = 0; i < feed->n_items; i++) {
+        void *to = feed->is_label[i] ? mb_stage_labels(engine->stage, micro->slot, feed->places[i])
+                                     : mb_stage_tensor(engine->stage, micro->slot, feed->places[i]);
+        size_t bytes =
+            (size_t)(feed->items[i].elements * engine->plan->micro_batch) * sizeof(float);
+        MB_TRY(mb_exec_copy(&engine->exec, to, buffers[i], bytes, MB_COPY_TO_DEVICE));
+    }
+    /* The host buffers are the prefetcher's again at the next take. */
+    if (!engine->exec.device->class_->host_visible(engine->exec.device))
+        return mb_exec_sync(&engine->exec);
+    return MB_OK;
+}

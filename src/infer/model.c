@@ -1,0 +1,207 @@
+/* A model from its file: see model.h. */
+#include "infer/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+mb_status_t mb_model_open(const char *path, mb_model_t **out)
+{
+    mb_status_t status;
+    mb_model_t *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return mb_error_memory("a model", sizeof *model);
+    MB_TRY_GOTO(mb_model_file_open(path, true, false, &model->file), status, err_model);
+    model->weights = model->file;
+    MB_TRY_GOTO(mb_graph_create(model->file->model_config, path, &model->graph), status, err_model);
+    const char *training = model->file->training_config;
+    if (training != NULL)
+        MB_TRY_GOTO(mb_json_parse(training, strlen(training), path, &model->training), status,
+                    err_model);
+    *out = model;
+    return MB_OK;
+
+err_model:
+    mb_model_close(model);
+    return status;
+}
+
+void mb_model_close(mb_model_t *model)
+{
+    if (model == NULL)
+        return;
+    json_decref(model->training);
+    mb_graph_destroy(model->graph);
+    mb_model_file_close(model->file);
+    free(model->stored);
+    free(model);
+}
+
+mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_MAX_INPUTS])
+{
+    const mb_graph_t *graph = model->graph;
+    static const char *const none[1] = {NULL};
+    for (int i = 0; i < graph->n_inputs && i < MB_MAX_INPUTS; i++)
+        shapes[i] = graph->nodes[graph->inputs[i]].call.output;
+    return (mb_source_wants_t){.n_inputs = graph->n_inputs,
+                               .n_outputs = 0,
+                               .input_names = graph->input_names,
+                               .output_names = none,
+                               .input_shapes = shapes};
+}
+
+/* The stored layer of a name; NULL if the file has none. */
+static const mb_stored_layer_t *stored_layer(const mb_model_file_t *file, const char *name)
+{
+    for (int i = 0; i < file->n_layers; i++) {
+        if (strcmp(file->layers[i].name, name) == 0)
+            return &file->layers[i];
+    }
+    return NULL;
+}
+
+static mb_status_t match_layer(mb_model_t *model, int index)
+{
+    const mb_graph_t *graph = model->graph;
+    const char *name = graph->file_layers[index];
+    int count = graph->file_layer_n_params[index];
+    const mb_stored_layer_t *layer = stored_layer(model->weights, name);
+    char wanted[MB_SHAPE_TEXT], found[MB_SHAPE_TEXT];
+    if (count == 0)
+        return MB_OK;
+    if (layer == NULL)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "%s: model_weights has no layer '%s' that model_config names; the file "
+                            "is incomplete",
+                            model->weights->path, name);
+    if (layer->n_weights != count)
+        return mb_error_set(
+            MB_ERR_SHAPE, "%s: layer '%s' has %d weights in the file where its config asks for %d",
+            model->weights->path, name, layer->n_weights, count);
+    for (int k = 0; k < count; k++) {
+        const mb_param_t *param = &graph->params[graph->file_layer_params[index][k]];
+        const mb_stored_tensor_t *tensor = &layer->weights[k];
+        if (!mb_shape_equal(&param->shape, &tensor->shape))
+            return mb_error_set(MB_ERR_SHAPE,
+                                "%s: weight '%s' of layer '%s' has shape %s where its config asks "
+                                "for %s",
+                                model->weights->path, tensor->name, name,
+                                mb_shape_text(&tensor->shape, found, sizeof found),
+                                mb_shape_text(&param->shape, wanted, sizeof wanted));
+        model->stored[param->index] = tensor;
+    }
+    return MB_OK;
+}
+
+static mb_status_t match_weights(mb_model_t *model)
+{
+    size_t n = (size_t)model->graph->n_params;
+    free(model->stored);
+    model->stored = calloc(n + 1, sizeof(const mb_stored_tensor_t *));
+    if (model->stored == NULL)
+        return mb_error_memory("the places of the weights", n * sizeof(void *));
+    for (int i = 0; i < model->graph->n_file_layers; i++)
+        MB_TRY(match_layer(model, i));
+    return MB_OK;
+}
+
+mb_status_t mb_model_use_weights(mb_model_t *model, mb_model_file_t *file)
+{
+    model->weights = file;
+    return match_weights(model);
+}
+
+mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source)
+{
+    const mb_graph_t *graph = model->graph;
+    mb_shape_t shapes[MB_MAX_INPUTS], given[MB_MAX_INPUTS];
+    int inputs[MB_MAX_INPUTS], outputs[1];
+    if (source == NULL) {
+        MB_TRY(mb_graph_bind(model->graph, NULL));
+        return match_weights(model);
+    }
+    if (graph->n_inputs > MB_MAX_INPUTS)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: the model has %d inputs; at most %d can be fed", model->file->path,
+                            graph->n_inputs, MB_MAX_INPUTS);
+    mb_source_wants_t wants = mb_model_wants(model, shapes);
+    MB_TRY(mb_source_match(source, &wants, inputs, outputs));
+    for (int i = 0; i < graph->n_inputs; i++) {
+        given[i] = inputs[i] >= 0 ? source->fields[inputs[i]].shape : shapes[i];
+        if (given[i].rank != shapes[i].rank || inputs[i] < 0)
+            given[i] = shapes[i];
+        for (int d = 0; inputs[i] < 0 && d < given[i].rank; d++) {
+            if (given[i].dim[d] == MB_OPEN && graph->n_inputs > 1)
+                given[i].dim[d] = given[0].dim[d];
+        }
+    }
+    MB_TRY(mb_graph_bind(model->graph, given));
+    return match_weights(model);
+}
+
+mb_status_t mb_model_compile(mb_model_t *model, const char *loss)
+{
+    return mb_losses_create(model->graph, model->training, loss, model->file->path, &model->losses);
+}
+
+mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine)
+{
+    mb_status_t status = MB_OK;
+    mb_stage_t *stage = engine->stage;
+    int64_t most = 1;
+    if (stage == NULL)
+        return MB_OK;
+    for (int i = 0; i < stage->n_params; i++) {
+        int64_t elements = model->graph->params[stage->params[i]].elements;
+        most = elements > most ? elements : most;
+    }
+    float *values = malloc((size_t)most * sizeof(float));
+    if (values == NULL)
+        return mb_error_memory("a parameter on its way from the file", (size_t)most * 4);
+    for (int i = 0; i < stage->n_params && status == MB_OK; i++) {
+        int p = stage->params[i];
+        size_t bytes = (size_t)model->graph->params[p].elements * sizeof(float);
+        status = mb_stored_tensor_read(model->weights, model->stored[p], values);
+        if (status == MB_OK)
+            status =
+                mb_exec_copy(&engine->exec, stage->values[p], values, bytes, MB_COPY_TO_DEVICE);
+        if (status == MB_OK)
+            status = mb_exec_sync(&engine->exec);
+    }
+    free(values);
+    return status;
+}
+
+static mb_status_t open_both(const char *path, const char *data, bool labels, mb_model_t **model,
+                             mb_source_t **source)
+{
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    const char *names[MB_MAX_INPUTS];
+    MB_TRY(mb_model_open(path, model));
+    const mb_graph_t *graph = (*model)->graph;
+    if (graph->n_inputs > MB_MAX_INPUTS || graph->n_outputs > MB_MAX_INPUTS)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d inputs or outputs", path,
+                            MB_MAX_INPUTS);
+    mb_source_wants_t wants = mb_model_wants(*model, shapes);
+    for (int o = 0; o < graph->n_outputs; o++)
+        names[o] = graph->outputs[o].name;
+    wants.output_names = names;
+    wants.n_outputs = labels ? graph->n_outputs : 0;
+    if (*source == NULL)
+        MB_TRY(mb_source_open(data, &wants, source));
+    return mb_model_bind(*model, *source);
+}
+
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
+                                    bool labels, mb_model_t **model, mb_source_t **source)
+{
+    mb_source_t *given = *source;
+    mb_status_t status = mb_comm_agree(comm, open_both(path, data, labels, model, source));
+    if (status != MB_OK) {
+        mb_model_close(*model);
+        if (given == NULL)
+            mb_source_close(*source);
+        *model = NULL;
+        *source = given;
+    }
+    return status;
+}

@@ -1,0 +1,43 @@
+/* A model as its file describes it: graph, losses, and the way from stored tensors to parameters.
+ */
+#ifndef MB_INFER_MODEL_H
+#define MB_INFER_MODEL_H
+
+#include "data/source.h"
+#include "infer/engine.h"
+#include "model/loss.h"
+#include "store/model_file.h"
+
+typedef struct mb_model {
+    mb_model_file_t *file;
+    mb_graph_t *graph;
+    json_t *training;         /* parsed training_config; NULL: not compiled */
+    mb_loss_t *losses;        /* after mb_model_compile */
+    mb_model_file_t *weights; /* where values are read: `file`, or a checkpoint of the same model */
+    const mb_stored_tensor_t **stored; /* [n_params] where each parameter's values are */
+} mb_model_t;
+
+/* Reads model and weights' places. Not collective. */
+mb_status_t mb_model_open(const char *path, mb_model_t **out);
+void mb_model_close(mb_model_t *model);
+
+/* What the model asks of its data; the arrays are the graph's. outputs: false for prediction. */
+mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_MAX_INPUTS]);
+/* Fixes open dimensions from the source's samples, then matches every parameter with its stored
+ * tensor: MB_ERR_SHAPE names file, tensor and both shapes. source NULL: nothing may be open. */
+mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source);
+/* Losses from training_config, or LOSS for an uncompiled model (may be NULL). */
+mb_status_t mb_model_compile(mb_model_t *model, const char *loss);
+
+/* Takes the weights from another file of the same model (a checkpoint), which must stay open. */
+mb_status_t mb_model_use_weights(mb_model_t *model, mb_model_file_t *file);
+
+/* Reads the values of the parameters that live on the engine's stage. Not collective. */
+mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine);
+
+/* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and
+ * its data on every rank. */
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
+                                    bool labels, mb_model_t **model, mb_source_t **source);
+
+#endif

@@ -1,0 +1,34 @@
+/* Prediction: batches flow through the stages one behind the other, replicas side by side, and
+ * outputs are written by the ranks that have them. Results do not depend on the layout. */
+#ifndef MB_INFER_PREDICTOR_H
+#define MB_INFER_PREDICTOR_H
+
+#include "infer/engine.h"
+
+typedef struct {
+    mb_comm_t *comm;
+    const char *model;  /* path */
+    const char *data;   /* path */
+    const char *output; /* HDF5: one dataset per model output, by name */
+    int64_t batch;      /* samples that flow together; 0: chosen */
+    int stages;         /* 0: chosen */
+    int threads;
+    const char *device; /* NULL: the default */
+    double deadline;
+    bool keep_binding;
+    const mb_log_t *log;
+    void *user;
+    void (*progress)(void *user, int64_t done, int64_t samples); /* rank 0; NULL: none */
+} mb_predict_options_t;
+
+typedef struct {
+    int64_t samples;
+    double seconds;       /* first sample in to last sample out */
+    double batch_seconds; /* latency of a batch, median */
+    int stages, groups;
+} mb_predict_report_t;
+
+/* Collective. Nothing is left at OUTPUT when it fails. */
+mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report);
+
+#endif

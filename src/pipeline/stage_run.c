@@ -1,0 +1,322 @@
+/* Runs a stage's nodes for one micro-batch: forward, gradient of the inputs, gradient of the
+ * weights. */
+#include "pipeline/stage_private.h"
+
+char *mb_stage_at(char *base, int64_t offset)
+{
+    return base == NULL || offset < 0 ? NULL : base + offset;
+}
+
+void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node)
+{
+    return mb_stage_at(stage->slots[slot], stage->places[node].output);
+}
+
+void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place)
+{
+    return mb_stage_at(stage->slots[slot], stage->outputs[output_place].labels);
+}
+
+static float *floats_at(char *base, int64_t offset)
+{
+    return (float *)(void *)mb_stage_at(base, offset);
+}
+
+float *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
+{
+    return floats_at(stage->slots[slot], stage->edge_gradients[edge]);
+}
+
+float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param)
+{
+    int64_t at = stage->places[node].entries[param];
+    return at < 0 ? NULL : stage->gradients[block] + at;
+}
+
+static double *sums_at(const mb_stage_t *stage, int replica, int64_t index)
+{
+    return index < 0 || stage->n_sum_blocks == 0 ? NULL : stage->sums[replica] + index;
+}
+
+static char *backward_area(const mb_stage_t *stage, int slot)
+{
+    size_t area = stage->n_areas > 1 ? (size_t)slot : 0;
+    return stage->backward == NULL ? NULL : stage->backward + area * stage->backward_bytes;
+}
+
+static float **gradients_now(const mb_stage_t *stage, int slot)
+{
+    int area = stage->n_areas > 1 ? slot : 0;
+    return stage->gradient_now + area * stage->graph->n_nodes;
+}
+
+void mb_stage_fill_run(const mb_stage_t *stage, const mb_micro_t *micro, int node, mb_run_t *run,
+                       float **params, const void **inputs)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    const mb_node_place_t *at = &stage->places[node];
+    for (int k = 0; k < layer->n_params; k++)
+        params[k] = stage->values[layer->params[k]];
+    for (int k = 0; k < n->call.n_inputs; k++)
+        inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
+    *run = (mb_run_t){
+        .exec = stage->exec,
+        .call = &n->call,
+        .samples = stage->plan->micro_batch,
+        .valid = micro->valid,
+        .training = stage->training,
+        .random = {.seed = micro->seed,
+                   .step = micro->step,
+                   .position = micro->position,
+                   .node = (uint32_t)node},
+        .params = params,
+        .inputs = inputs,
+        .output = mb_stage_tensor(stage, micro->slot, node),
+        .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
+        .carry = mb_stage_at(backward_area(stage, micro->slot), at->carry),
+        .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
+    };
+}
+
+/* A sum over the samples that count, for a regularizer on the layer's output. */
+static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_node_place_t *at = &stage->places[node];
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    double *sums = sums_at(stage, micro->replica, at->activity);
+    if (at->activity < 0)
+        return MB_OK;
+    for (int square = 0; square < 2; square++) {
+        mb_sum_args_t args = {.count = micro->valid * mb_shape_elements(&call->output),
+                              .absolute = square == 0,
+                              .accumulate = true,
+                              .x = mb_stage_tensor(stage, micro->slot, node),
+                              .out = sums == NULL ? NULL : sums + square};
+        MB_TRY(mb_run_sum(stage->exec, &args));
+    }
+    return MB_OK;
+}
+
+static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place, float *dx)
+{
+    const mb_output_place_t *at = &stage->outputs[place];
+    const mb_loss_t *loss = &stage->losses[at->output];
+    double rows = loss->sum ? 1.0 : (double)micro->batch * (double)loss->rows;
+    double *sums = sums_at(stage, micro->replica, at->sums);
+    return mb_loss_run(loss, stage->exec, stage->plan->micro_batch, micro->valid, rows,
+                       mb_stage_tensor(stage, micro->slot, stage->graph->outputs[at->output].node),
+                       mb_stage_labels(stage, micro->slot, place), dx, sums,
+                       sums == NULL ? NULL : sums + 1);
+}
+
+mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    float *params[MB_MAX_LAYER_PARAMS];
+    const void *inputs[MB_MAX_INPUTS];
+    mb_run_t run;
+    for (int i = stage->first_node; i < stage->end_node; i++) {
+        const mb_node_t *n = &stage->graph->nodes[i];
+        const mb_layer_t *layer = stage->graph->layers[n->layer];
+        if (n->is_input)
+            continue;
+        mb_stage_fill_run(stage, micro, i, &run, params, inputs);
+        mb_status_t status = layer->class_->forward(&run);
+        if (status != MB_OK)
+            return mb_error_prefix(status, "layer '%s' (%s)", layer->path, layer->class_->name);
+        MB_TRY(add_activity(stage, micro, i));
+    }
+    if (stage->losses == NULL || stage->training)
+        return MB_OK;
+    for (int o = 0; o < stage->n_outputs; o++)
+        MB_TRY(run_loss(stage, micro, o, NULL));
+    return MB_OK;
+}
+
+/* One more contribution to a tensor's gradient: the first is taken as it stands, later ones are
+ * added to it. */
+static mb_status_t contribute(const mb_stage_t *stage, float **now, int node, float *gradient)
+{
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    if (now[node] == NULL) {
+        now[node] = gradient;
+        return MB_OK;
+    }
+    mb_add_args_t args = {.count = mb_shape_elements(&call->output) * stage->plan->micro_batch,
+                          .a = now[node],
+                          .b = gradient,
+                          .y = now[node]};
+    return mb_run_add(stage->exec, &args);
+}
+
+/* What is known before the first node goes back: the loss, then uses on later stages. */
+static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, float **now)
+{
+    const mb_plan_t *plan = stage->plan;
+    char *area = backward_area(stage, micro->slot);
+    for (int i = 0; i < stage->graph->n_nodes; i++)
+        now[i] = NULL;
+    for (int o = 0; o < stage->n_outputs; o++) {
+        int node = stage->graph->outputs[stage->outputs[o].output].node;
+        float *gradient = floats_at(area, stage->places[node].gradient);
+        MB_TRY(run_loss(stage, micro, o, gradient));
+        if (stage->places[node].gradient >= 0)
+            now[node] = gradient;
+    }
+    for (int e = plan->n_backward_edges - 1; e >= 0; e--) {
+        const mb_backward_edge_t *edge = &plan->backward_edges[e];
+        if (edge->to_stage == stage->stage)
+            MB_TRY(contribute(stage, now, edge->tensor,
+                              mb_stage_edge_gradient(stage, micro->slot, e)));
+    }
+    return MB_OK;
+}
+
+/* The backward edge of a use whose producer is on an earlier stage; -1 for a local one. */
+static int edge_of_use(const mb_stage_t *stage, int node, int input)
+{
+    for (int e = 0; e < stage->plan->n_backward_edges; e++) {
+        const mb_backward_edge_t *edge = &stage->plan->backward_edges[e];
+        if (edge->node == node && edge->input == input)
+            return e;
+    }
+    return -1;
+}
+
+/* Where the call is to write the gradient of each input: straight into the tensor's own place when
+ * it is the first to come, else into a temporary; for a tensor of an earlier stage where it is sent
+ * from. */
+static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int node, float **now,
+                           float **targets)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    char *area = backward_area(stage, micro->slot);
+    for (int k = n->call.n_inputs - 1; k >= 0; k--) {
+        int tensor = n->inputs[k];
+        targets[k] = NULL;
+        if (!stage->graph->nodes[tensor].needs_gradient)
+            continue;
+        if (tensor < stage->first_node) {
+            int edge = edge_of_use(stage, node, k);
+            targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->slot, edge);
+            continue;
+        }
+        bool first = now[tensor] == NULL;
+        for (int later = k + 1; later < n->call.n_inputs; later++)
+            first = first && n->inputs[later] != tensor;
+        targets[k] = floats_at(area, first ? stage->places[tensor].gradient : stage->temporary[k]);
+    }
+}
+
+static mb_status_t add_targets(mb_stage_t *stage, int node, float **now, float **targets)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    for (int k = n->call.n_inputs - 1; k >= 0; k--) {
+        int tensor = n->inputs[k];
+        if (targets[k] != NULL && tensor >= stage->first_node)
+            MB_TRY(contribute(stage, now, tensor, targets[k]));
+    }
+    return MB_OK;
+}
+
+/* A tensor nobody uses, or that only a regularizer sees, has gradient zero so far. */
+static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, float **now, int node)
+{
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    if (now[node] != NULL)
+        return MB_OK;
+    now[node] = floats_at(backward_area(stage, micro->slot), stage->places[node].gradient);
+    int64_t count = mb_shape_elements(&call->output) * stage->plan->micro_batch;
+    mb_zero_args_t args = {.bytes = count * (int64_t)sizeof(float), .y = now[node]};
+    return mb_run_zero(stage->exec, &args);
+}
+
+/* Keras divides an activity regularizer's loss by the batch. */
+static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro, float **now,
+                                     int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_regularizer_t *activity = &stage->graph->layers[n->layer]->activity;
+    if (stage->places[node].activity < 0 || micro->batch == 0)
+        return MB_OK;
+    mb_regularize_args_t args = {.count = micro->valid * mb_shape_elements(&n->call.output),
+                                 .l1 = activity->l1 / (float)micro->batch,
+                                 .l2 = activity->l2 / (float)micro->batch,
+                                 .w = mb_stage_tensor(stage, micro->slot, node),
+                                 .g = now[node]};
+    return mb_run_regularize(stage->exec, &args);
+}
+
+static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                       float **now)
+{
+    float *params[MB_MAX_LAYER_PARAMS], *targets[MB_MAX_INPUTS];
+    const void *inputs[MB_MAX_INPUTS];
+    mb_run_t run;
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    MB_TRY(zero_if_none(stage, micro, now, node));
+    MB_TRY(activity_gradient(stage, micro, now, node));
+    mb_stage_fill_run(stage, micro, node, &run, params, inputs);
+    choose_targets(stage, micro, node, now, targets);
+    run.grad_output = now[node];
+    run.grad_inputs = targets;
+    mb_status_t status = layer->class_->backward_input(&run);
+    if (status != MB_OK)
+        return mb_error_prefix(status, "layer '%s' (%s), backward", layer->path,
+                               layer->class_->name);
+    return add_targets(stage, node, now, targets);
+}
+
+static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                         float **now)
+{
+    float *params[MB_MAX_LAYER_PARAMS], *gradients[MB_MAX_LAYER_PARAMS];
+    const void *inputs[MB_MAX_INPUTS];
+    mb_run_t run;
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    mb_stage_fill_run(stage, micro, node, &run, params, inputs);
+    for (int k = 0; k < layer->n_params; k++)
+        gradients[k] = mb_stage_entry(stage, micro->block, node, k);
+    run.grad_output = now[node];
+    run.grad_params = gradients;
+    run.accumulate = micro->accumulate;
+    mb_status_t status = layer->class_->backward_weights(&run);
+    if (status != MB_OK)
+        return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights", layer->path,
+                               layer->class_->name);
+    return MB_OK;
+}
+
+enum { INPUTS = 1, WEIGHTS = 2 };
+
+static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
+{
+    float **now = gradients_now(stage, micro->slot);
+    if (parts & INPUTS)
+        MB_TRY(start_gradients(stage, micro, now));
+    for (int i = stage->end_node - 1; i >= stage->first_node; i--) {
+        const mb_node_t *n = &stage->graph->nodes[i];
+        if ((parts & INPUTS) && !n->is_input && n->needs_gradient)
+            MB_TRY(node_backward_input(stage, micro, i, now));
+        if ((parts & WEIGHTS) && n->trains)
+            MB_TRY(node_backward_weights(stage, micro, i, now));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_stage_backward_input(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, INPUTS);
+}
+
+mb_status_t mb_stage_backward_weights(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, WEIGHTS);
+}
+
+mb_status_t mb_stage_backward(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, INPUTS | WEIGHTS);
+}

@@ -1,0 +1,169 @@
+/* See evaluate.h. */
+#include "train/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "infer/feed.h"
+#include "train/score.h"
+
+struct mb_evaluator {
+    const mb_model_t *model;
+    mb_source_t *source;
+    mb_sampler_t sampler;
+    mb_engine_t *engine;
+    mb_score_t *score;
+    mb_feed_t *feed;
+};
+
+static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
+{
+    mb_evaluator_t *evaluator = user;
+    return mb_feed_micro(evaluator->feed, micro, index);
+}
+
+mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
+                                const mb_layout_t *layout, const mb_engine_t *values_of,
+                                mb_source_t *source, mb_evaluator_t **out)
+{
+    mb_status_t status;
+    mb_evaluator_t *evaluator = calloc(1, sizeof *evaluator);
+    if (evaluator == NULL)
+        return mb_error_memory("an evaluator", sizeof *evaluator);
+    evaluator->model = model;
+    evaluator->source = source;
+    evaluator->sampler = (mb_sampler_t){
+        .shuffle = MB_SHUFFLE_NONE, .samples = source->samples, .batch = layout->batch};
+    mb_engine_options_t options = {.machine = machine,
+                                   .graph = model->graph,
+                                   .losses = model->losses,
+                                   .stages = layout->stages,
+                                   .replicas = layout->replicas,
+                                   .micro_batch = layout->micro_batch,
+                                   .micros_per_replica = layout->micros,
+                                   .schedule = MB_SCHEDULE_1F1B,
+                                   .training = false,
+                                   .values_of = values_of,
+                                   .hooks = {.user = evaluator, .feed = feed_hook}};
+    MB_TRY_GOTO(mb_engine_create(&options, &evaluator->engine), status, err_evaluator);
+    status = values_of == NULL ? mb_model_load_values(model, evaluator->engine) : MB_OK;
+    if (status == MB_OK)
+        status = mb_score_create(evaluator->engine, model, &evaluator->score);
+    MB_TRY_GOTO(mb_comm_agree(machine->comm, status), status, err_evaluator);
+    MB_TRY_GOTO(mb_engine_prepare(evaluator->engine), status, err_evaluator);
+    *out = evaluator;
+    return MB_OK;
+
+err_evaluator:
+    mb_evaluator_destroy(evaluator);
+    return status;
+}
+
+static mb_status_t run_steps(mb_evaluator_t *evaluator)
+{
+    mb_engine_t *engine = evaluator->engine;
+    int64_t steps = mb_sampler_steps(&evaluator->sampler);
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    MB_TRY(mb_score_regularizers(evaluator->score));
+    for (int64_t s = 0; s < steps; s++) {
+        mb_step_info_t info = {.step = s, .batch = mb_sampler_batch(&evaluator->sampler, s)};
+        MB_TRY(mb_executor_run(engine->executor, &info));
+        MB_TRY(mb_score_collect(evaluator->score, mb_executor_sums(engine->executor), info.batch));
+    }
+    MB_TRY(mb_executor_drain(engine->executor));
+    return mb_exec_sync(&engine->exec);
+}
+
+mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report, double *losses,
+                             double *accuracies)
+{
+    double start = mb_time_seconds();
+    mb_feed_span_t span = {.sampler = evaluator->sampler,
+                           .first_step = 0,
+                           .end_step = mb_sampler_steps(&evaluator->sampler)};
+    mb_score_reset(evaluator->score);
+    MB_TRY(mb_feed_create(evaluator->engine, evaluator->model, evaluator->source, &span,
+                          &evaluator->feed));
+    mb_status_t status = run_steps(evaluator);
+    mb_feed_destroy(evaluator->feed);
+    evaluator->feed = NULL;
+    MB_TRY(status);
+    report->loss = mb_score_loss(evaluator->score, losses);
+    report->accuracy = mb_score_accuracy(evaluator->score, accuracies);
+    report->losses = losses;
+    report->accuracies = accuracies;
+    report->samples = evaluator->source->samples;
+    report->seconds = mb_time_seconds() - start;
+    return MB_OK;
+}
+
+void mb_evaluator_destroy(mb_evaluator_t *evaluator)
+{
+    if (evaluator == NULL)
+        return;
+    mb_feed_destroy(evaluator->feed);
+    mb_score_destroy(evaluator->score);
+    mb_engine_destroy(evaluator->engine);
+    free(evaluator);
+}
+
+static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_t *source,
+                            const mb_settings_t *settings, mb_arena_t *arena, mb_eval_report_t *out)
+{
+    mb_layout_t layout;
+    mb_evaluator_t *evaluator = NULL;
+    mb_comm_t *comm = machine->comm;
+    int outputs = model->graph->n_outputs;
+    const char **names = MB_ARENA_ARRAY(arena, const char *, outputs);
+    double *losses = MB_ARENA_ARRAY(arena, double, outputs);
+    double *accuracies = MB_ARENA_ARRAY(arena, double, outputs);
+    mb_status_t status = names == NULL || losses == NULL || accuracies == NULL
+                             ? mb_error_memory("an evaluation's report", 0)
+                             : MB_OK;
+    if (status == MB_OK)
+        status = mb_model_compile(model, mb_settings_text(settings, MB_SET_LOSS));
+    if (status == MB_OK)
+        status = mb_layout_choose(model, settings, mb_comm_size(comm), mb_comm_local_size(comm),
+                                  &layout);
+    MB_TRY(mb_comm_agree(comm, status));
+    for (int o = 0; o < outputs; o++)
+        names[o] = mb_arena_strdup(arena, model->graph->outputs[o].name);
+    out->n_outputs = outputs;
+    out->names = names;
+    out->step = model->file->state.step;
+    out->epoch = model->file->state.epoch;
+    status = mb_evaluator_create(machine, model, &layout, NULL, source, &evaluator);
+    MB_TRY(status);
+    status = mb_evaluator_run(evaluator, out, losses, accuracies);
+    if (status != MB_OK)
+        mb_comm_fail(comm, status);
+    mb_evaluator_destroy(evaluator);
+    return status;
+}
+
+mb_status_t mb_evaluate(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
+                        const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out)
+{
+    mb_model_t *model = NULL;
+    mb_source_t *source = NULL;
+    mb_machine_t *machine = NULL;
+    mb_status_t status;
+    (void)log;
+    *out = (mb_eval_report_t){.accuracy = NAN};
+    if (!mb_settings_has(settings, MB_SET_DATA))
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: no data to evaluate on; use --data FILE", path);
+    MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA), true,
+                                   &model, &source));
+    status =
+        mb_machine_open(comm, mb_settings_text(settings, MB_SET_DEVICE),
+                        (int)mb_settings_int(settings, MB_SET_THREADS),
+                        strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0, &machine);
+    if (status == MB_OK)
+        status = evaluate(machine, model, source, settings, arena, out);
+    mb_machine_close(machine);
+    mb_source_close(source);
+    mb_model_close(model);
+    return status;
+}

@@ -1,0 +1,106 @@
+/* See layout.h. */
+#include "train/layout.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static double imbalance(const mb_graph_t *graph, int stages)
+{
+    double result = 1e30;
+    int *stage_of_node = malloc((size_t)graph->n_nodes * sizeof *stage_of_node);
+    if (stage_of_node != NULL && mb_partition(graph, stages, NULL, stage_of_node) == MB_OK)
+        result = mb_partition_imbalance(graph, stage_of_node, stages);
+    free(stage_of_node);
+    return result;
+}
+
+/* The most stages that divide the ranks and balance. */
+static int balanced_stages(const mb_graph_t *graph, int ranks)
+{
+    int most = mb_plan_max_stages(graph);
+    for (int stages = ranks < most ? ranks : most; stages > 1; stages--) {
+        if (ranks % stages == 0 && imbalance(graph, stages) <= 1.5)
+            return stages;
+    }
+    return 1;
+}
+
+static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                                 mb_layout_t *layout)
+{
+    int most = mb_plan_max_stages(model->graph);
+    int64_t stages = mb_settings_int(settings, MB_SET_STAGES);
+    int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
+    if (replicas > 1 << 20)
+        return mb_error_set(MB_ERR_ARGUMENT, "replicas=%lld: more than %d make no sense here",
+                            (long long)replicas, 1 << 20);
+    if (stages > ranks)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%lld stages need %lld ranks, and there are %d: use --stages %d, or "
+                            "mpirun -np %lld",
+                            (long long)stages, (long long)stages, ranks,
+                            ranks < most ? ranks : most, (long long)stages);
+    if (stages > most)
+        return mb_error_set(
+            MB_ERR_ARGUMENT,
+            "%s: the model has %d nodes that compute, so at most %d stages, not %lld; "
+            "use --stages %d",
+            model->file->path, most, most, (long long)stages, most);
+    if (stages == 0 && replicas > 0) {
+        stages = ranks / (replicas < ranks ? replicas : ranks);
+        stages = stages > most ? most : stages;
+    } else if (stages == 0) {
+        stages = balanced_stages(model->graph, ranks);
+    }
+    layout->stages = (int)stages;
+    layout->replicas = replicas > 0 ? (int)replicas : ranks / (int)stages;
+    layout->groups = ranks / layout->stages;
+    if (layout->groups > layout->replicas)
+        layout->groups = layout->replicas;
+    layout->idle = ranks - layout->stages * layout->groups;
+    return MB_OK;
+}
+
+/* Bytes of one sample's tensors and saved values. */
+static double sample_bytes(const mb_graph_t *graph)
+{
+    double bytes = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const mb_node_t *node = &graph->nodes[i];
+        mb_memory_t memory = {.saved_bytes = 0};
+        if (!node->is_input)
+            graph->layers[node->layer]->class_->memory(&node->call, 1, &memory);
+        bytes += 2.0 * 4.0 * (double)mb_shape_elements(&node->call.output) +
+                 (double)(memory.saved_bytes + memory.carry_bytes);
+    }
+    return bytes;
+}
+
+static int64_t fitting(const mb_graph_t *graph, int64_t samples, int local_ranks)
+{
+    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+    double each = sample_bytes(graph), room = memory / 2 / (local_ranks > 0 ? local_ranks : 1);
+    while (samples > 1 && each * (double)samples > room)
+        samples = (samples + 1) / 2;
+    return samples;
+}
+
+mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                             int local_ranks, mb_layout_t *layout)
+{
+    *layout = (mb_layout_t){.batch = mb_settings_int(settings, MB_SET_BATCH)};
+    MB_TRY(choose_stages(model, settings, ranks, layout));
+    int64_t samples = (layout->batch + layout->replicas - 1) / layout->replicas;
+    layout->micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH);
+    if (layout->micro_batch == 0) {
+        int64_t micros = layout->stages > 1 ? 2 * layout->stages : 1;
+        layout->micro_batch = fitting(model->graph, (samples + micros - 1) / micros, local_ranks);
+    }
+    int64_t micros = (samples + layout->micro_batch - 1) / layout->micro_batch;
+    if (micros * layout->replicas > 1 << 24)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "batch %lld in micro-batches of %lld: too many micro-batches",
+                            (long long)layout->batch, (long long)layout->micro_batch);
+    layout->micros = (int)micros;
+    return MB_OK;
+}

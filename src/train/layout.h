@@ -1,0 +1,22 @@
+/* How a run is laid out: R and b, which fix what is computed, and the stages, which do not. */
+#ifndef MB_TRAIN_LAYOUT_H
+#define MB_TRAIN_LAYOUT_H
+
+#include "infer/model.h"
+#include "train/settings.h"
+
+typedef struct {
+    int stages, replicas, groups, idle;
+    int64_t batch, micro_batch;
+    int micros; /* per replica */
+} mb_layout_t;
+
+/* From the settings where they say it, else chosen for the ranks at hand:
+ * one rank: R = 1 and b = G (Keras' arithmetic), b halved while the activations would take more
+ * than half of the node's memory; several: as many stages as balance well (costliest at most 1.5
+ * times the mean), the rest as replicas, two micro-batches per stage. Not collective: the same on
+ * all ranks of one kind. */
+mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                             int local_ranks, mb_layout_t *out);
+
+#endif

@@ -1,0 +1,129 @@
+/* Reads the optimizer's state back: /mbrun/optimizer by name, or Keras' optimizer_weights.
+ *
+ * Keras' names are ambiguous and changed over its versions ("adam/dense_kernel_velocity",
+ * "Adam/v/dense/kernel:0", "Adam/dense/kernel/v:0"), so a name only tells which kind of moment it
+ * is; within a kind the order is that of the trainable variables, and shapes must agree. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/state.h"
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), end = strlen(suffix);
+    return length >= end && strcmp(name + length - end, suffix) == 0;
+}
+
+/* Does a Keras name denote the kind of moment SLOT? */
+static bool is_kind(const char *name, const char *slot)
+{
+    static const char *const spellings[][6] = {
+        {"momentum", "_momentum", "/m/", "/m:0", "/momentum/", "/momentum:0"},
+        {"velocity", "_velocity", "/v/", "/v:0", "/velocity/", "/rms:0"},
+        {"velocity_hat", "_velocity_hat", "/vhat/", "/vhat:0", "/v_hat/", "/velocity_hat/"},
+        {"average_gradient", "_average_gradient", "/mg/", "/mg:0", "/average_gradient/",
+         "/average_gradient:0"},
+    };
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        if (strcmp(slot, spellings[i][0]) != 0)
+            continue;
+        for (int k = 1; k < 6; k++) {
+            const char *spelling = spellings[i][k];
+            bool inside = spelling[strlen(spelling) - 1] == '/';
+            if (inside ? strstr(name, spelling) != NULL : ends_with(name, spelling))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The stored tensor of (slot, the ordinal-th trainable variable); NULL if the file has none. */
+static const mb_stored_tensor_t *find_keras(const mb_model_file_t *file, const char *slot,
+                                            int ordinal)
+{
+    for (int i = 0; i < file->n_optimizer; i++) {
+        if (is_kind(file->optimizer[i].name, slot) && ordinal-- == 0)
+            return &file->optimizer[i];
+    }
+    return NULL;
+}
+
+static const mb_stored_tensor_t *find_own(const mb_model_file_t *file, const char *slot,
+                                          const char *path)
+{
+    size_t length = strlen(slot);
+    for (int i = 0; i < file->n_moments; i++) {
+        const char *name = file->moments[i].name;
+        if (strncmp(name, slot, length) == 0 && name[length] == '/' &&
+            strcmp(name + length + 1, path) == 0)
+            return &file->moments[i];
+    }
+    return NULL;
+}
+
+static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                            const mb_param_t *param, mb_exec_t *exec, float *slot)
+{
+    char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
+    size_t bytes = (size_t)param->elements * sizeof(float);
+    if (!mb_shape_equal(&tensor->shape, &param->shape))
+        return mb_error_set(
+            MB_ERR_SHAPE,
+            "%s: moment '%s' has shape %s where weight '%s' has %s; the optimizer's "
+            "state does not belong to this model",
+            file->path, tensor->name, mb_shape_text(&tensor->shape, found, sizeof found),
+            param->path, mb_shape_text(&param->shape, wanted, sizeof wanted));
+    float *values = malloc(bytes > 0 ? bytes : 1);
+    if (values == NULL)
+        return mb_error_memory("a moment on its way from the file", bytes);
+    mb_status_t status = mb_stored_tensor_read(file, tensor, values);
+    if (status == MB_OK)
+        status = mb_exec_copy(exec, slot, values, bytes, MB_COPY_TO_DEVICE);
+    if (status == MB_OK)
+        status = mb_exec_sync(exec);
+    free(values);
+    return status;
+}
+
+static mb_status_t read_param(const mb_model_file_t *file, mb_update_t *update, int p, int ordinal)
+{
+    const mb_param_t *param = &update->engine->plan->graph->params[p];
+    for (int s = 0; s < update->optimizer->n_slots; s++) {
+        const char *slot = update->optimizer->slot_names[s];
+        const mb_stored_tensor_t *tensor = find_own(file, slot, param->path);
+        if (tensor == NULL)
+            tensor = find_keras(file, slot, ordinal);
+        if (tensor != NULL && update->slots[p][s] != NULL)
+            MB_TRY(read_one(file, tensor, param, &update->engine->exec, update->slots[p][s]));
+    }
+    return MB_OK;
+}
+
+static mb_status_t read_iterations(const mb_model_file_t *file, mb_update_t *update)
+{
+    if (file->state.present) {
+        update->iterations = file->state.iterations;
+        return MB_OK;
+    }
+    for (int i = 0; i < file->n_optimizer; i++) {
+        const mb_stored_tensor_t *tensor = &file->optimizer[i];
+        if (tensor->shape.rank == 0 &&
+            (ends_with(tensor->name, "iteration") || ends_with(tensor->name, "iter:0") ||
+             ends_with(tensor->name, "iteration:0")))
+            return mb_stored_tensor_read_int(file, tensor, &update->iterations);
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *update)
+{
+    const mb_graph_t *graph = update->engine->plan->graph;
+    int ordinal = 0;
+    MB_TRY(read_iterations(file, update));
+    for (int p = 0; p < graph->n_params; p++) {
+        if (graph->params[p].trainable && !mb_engine_idle(update->engine))
+            MB_TRY(read_param(file, update, p, ordinal));
+        ordinal += graph->params[p].trainable;
+    }
+    return MB_OK;
+}

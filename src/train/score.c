@@ -1,0 +1,228 @@
+/* See score.h. A vector of doubles of one layout on every rank:
+ *
+ *     [2 n_outputs] loss and matches | [2 n_nodes] activity sums | [2 n_params] |w| and w^2 sums
+ *
+ * Each stage fills its own entries; rank 0 takes every entry from the stage that has it. */
+#include "train/score.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct mb_score {
+    mb_engine_t *engine;
+    const mb_model_t *model;
+    int n_outputs, n_nodes, n_params;
+    int64_t length;
+    double *values;              /* [length] host */
+    double *incoming;            /* [length] host */
+    double *host_sums;           /* [stage->sum_count] */
+    double *device_regularizers; /* [2 n_params] */
+    bool has_regularizers;
+    double *loss, *matches; /* [n_outputs] totals on rank 0 */
+    double activity;        /* sum over samples of the activity regularizers */
+    double regularizers;    /* of the parameters, at the last step */
+    double steps, samples;
+};
+
+static bool is_regularized(const mb_param_t *param)
+{
+    return param->regularizer.l1 != 0 || param->regularizer.l2 != 0;
+}
+
+mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_score_t **out)
+{
+    const mb_graph_t *graph = model->graph;
+    mb_score_t *score = calloc(1, sizeof *score);
+    if (score == NULL)
+        return mb_error_memory("a score", sizeof *score);
+    score->engine = engine;
+    score->model = model;
+    score->n_outputs = graph->n_outputs;
+    score->n_nodes = graph->n_nodes;
+    score->n_params = graph->n_params;
+    score->length = 2 * ((int64_t)graph->n_outputs + graph->n_nodes + graph->n_params);
+    size_t sums = engine->stage == NULL ? 1 : (size_t)engine->stage->sum_count + 1;
+    score->values = calloc((size_t)score->length, sizeof(double));
+    score->incoming = calloc((size_t)score->length, sizeof(double));
+    score->host_sums = calloc(sums, sizeof(double));
+    score->loss = calloc((size_t)graph->n_outputs, sizeof(double));
+    score->matches = calloc((size_t)graph->n_outputs, sizeof(double));
+    for (int p = 0; p < graph->n_params; p++)
+        score->has_regularizers = score->has_regularizers || is_regularized(&graph->params[p]);
+    mb_status_t status = MB_OK;
+    void *memory = NULL;
+    if (score->values == NULL || score->incoming == NULL || score->host_sums == NULL ||
+        score->loss == NULL || score->matches == NULL)
+        status = mb_error_memory("a score", (size_t)score->length * sizeof(double));
+    else if (score->has_regularizers && engine->stage != NULL)
+        status = mb_device_alloc(engine->exec.device, 2 * (size_t)graph->n_params * sizeof(double),
+                                 &memory);
+    score->device_regularizers = memory;
+    if (status != MB_OK) {
+        mb_score_destroy(score);
+        return status;
+    }
+    *out = score;
+    return MB_OK;
+}
+
+void mb_score_destroy(mb_score_t *score)
+{
+    if (score == NULL)
+        return;
+    if (score->device_regularizers != NULL)
+        mb_device_free(score->engine->exec.device, score->device_regularizers);
+    free(score->values);
+    free(score->incoming);
+    free(score->host_sums);
+    free(score->loss);
+    free(score->matches);
+    free(score);
+}
+
+mb_status_t mb_score_regularizers(mb_score_t *score)
+{
+    const mb_stage_t *stage = score->engine->stage;
+    mb_exec_t *exec = &score->engine->exec;
+    if (!score->has_regularizers)
+        return MB_OK;
+    mb_zero_args_t zero = {.bytes = 2 * score->n_params * (int64_t)sizeof(double),
+                           .y = score->device_regularizers};
+    MB_TRY(mb_run_zero(exec, &zero));
+    for (int i = 0; i < stage->n_params; i++) {
+        int p = stage->params[i];
+        const mb_param_t *param = &score->model->graph->params[p];
+        if (!stage->owned[p] || !is_regularized(param))
+            continue;
+        for (int square = 0; square < 2; square++) {
+            mb_sum_args_t args = {.count = param->elements,
+                                  .absolute = square == 0,
+                                  .x = stage->values[p],
+                                  .out = score->device_regularizers + 2 * p + square};
+            MB_TRY(mb_run_sum(exec, &args));
+        }
+    }
+    return MB_OK;
+}
+
+/* This stage's sums into the common vector. */
+static mb_status_t fill_own(mb_score_t *score, const double *sums)
+{
+    const mb_stage_t *stage = score->engine->stage;
+    mb_exec_t *exec = &score->engine->exec;
+    double *nodes = score->values + 2 * score->n_outputs, *params = nodes + 2 * score->n_nodes;
+    memset(score->values, 0, (size_t)score->length * sizeof(double));
+    if (stage->sum_count > 0)
+        MB_TRY(mb_exec_copy(exec, score->host_sums, sums, (size_t)stage->sum_count * sizeof(double),
+                            MB_COPY_TO_HOST));
+    if (score->has_regularizers)
+        MB_TRY(mb_exec_copy(exec, params, score->device_regularizers,
+                            2 * (size_t)score->n_params * sizeof(double), MB_COPY_TO_HOST));
+    MB_TRY(mb_exec_sync(exec));
+    for (int o = 0; o < stage->n_outputs; o++)
+        memcpy(score->values + 2 * stage->outputs[o].output,
+               score->host_sums + stage->outputs[o].sums, 2 * sizeof(double));
+    for (int n = stage->first_node; n < stage->end_node; n++) {
+        if (stage->places[n].activity >= 0)
+            memcpy(nodes + 2 * n, score->host_sums + stage->places[n].activity, 2 * sizeof(double));
+    }
+    return MB_OK;
+}
+
+static void add_totals(mb_score_t *score, int64_t batch)
+{
+    const mb_graph_t *graph = score->model->graph;
+    const double *nodes = score->values + 2 * score->n_outputs;
+    const double *params = nodes + 2 * score->n_nodes;
+    for (int o = 0; o < score->n_outputs; o++) {
+        score->loss[o] += score->values[2 * o];
+        score->matches[o] += score->values[2 * o + 1];
+    }
+    score->regularizers = 0;
+    for (int n = 0; n < score->n_nodes; n++) {
+        const mb_regularizer_t *activity = &graph->layers[graph->nodes[n].layer]->activity;
+        score->activity +=
+            (double)activity->l1 * nodes[2 * n] + (double)activity->l2 * nodes[2 * n + 1];
+    }
+    for (int p = 0; p < score->n_params; p++) {
+        const mb_regularizer_t *regularizer = &graph->params[p].regularizer;
+        score->regularizers +=
+            (double)regularizer->l1 * params[2 * p] + (double)regularizer->l2 * params[2 * p + 1];
+    }
+    score->steps += 1;
+    score->samples += (double)batch;
+}
+
+static mb_status_t receive_others(mb_score_t *score)
+{
+    mb_comm_t *comm = score->engine->machine->comm;
+    size_t bytes = (size_t)score->length * sizeof(double);
+    for (int stage = 1; stage < score->engine->grid.stages; stage++) {
+        int peer = mb_grid_rank(&score->engine->grid, stage, 0);
+        mb_comm_request_t request;
+        mb_comm_note_t note = {"receiving the losses", score->engine->grid.stage, -1, peer,
+                               MB_TAG_SCALARS};
+        MB_TRY(mb_comm_irecv(comm, score->incoming, bytes, peer, MB_TAG_SCALARS, &request));
+        MB_TRY(mb_comm_wait_requests(comm, &request, 1, &note));
+        for (int64_t i = 0; i < score->length; i++)
+            score->values[i] += score->incoming[i];
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_score_collect(mb_score_t *score, const double *sums, int64_t batch)
+{
+    mb_engine_t *engine = score->engine;
+    if (mb_engine_idle(engine) || engine->grid.group != 0)
+        return MB_OK;
+    MB_TRY(fill_own(score, sums));
+    if (engine->grid.stage == 0) {
+        MB_TRY(receive_others(score));
+        add_totals(score, batch);
+        return MB_OK;
+    }
+    mb_comm_request_t request;
+    mb_comm_note_t note = {"sending the losses", engine->grid.stage, -1, 0, MB_TAG_SCALARS};
+    MB_TRY(mb_comm_isend(engine->machine->comm, score->values,
+                         (size_t)score->length * sizeof(double), 0, MB_TAG_SCALARS, &request));
+    return mb_comm_wait_requests(engine->machine->comm, &request, 1, &note);
+}
+
+double mb_score_loss(const mb_score_t *score, double *per_output)
+{
+    double total = 0;
+    for (int o = 0; o < score->n_outputs; o++) {
+        const mb_loss_t *loss = &score->model->losses[o];
+        double divisor = loss->sum ? score->steps : score->samples * (double)loss->rows;
+        double value = divisor > 0 ? score->loss[o] / divisor : 0;
+        total += value;
+        if (per_output != NULL)
+            per_output[o] = loss->weight != 0 ? value / (double)loss->weight : 0;
+    }
+    if (score->samples > 0)
+        total += score->activity / score->samples;
+    return total + score->regularizers;
+}
+
+double mb_score_accuracy(const mb_score_t *score, double *per_output)
+{
+    double result = NAN;
+    for (int o = score->n_outputs - 1; o >= 0; o--) {
+        const mb_loss_t *loss = &score->model->losses[o];
+        double rows = score->samples * (double)loss->rows;
+        double value = loss->accuracy && rows > 0 ? score->matches[o] / rows : NAN;
+        if (per_output != NULL)
+            per_output[o] = value;
+        if (!isnan(value))
+            result = value;
+    }
+    return result;
+}
+
+void mb_score_reset(mb_score_t *score)
+{
+    for (int o = 0; o < score->n_outputs; o++)
+        score->loss[o] = score->matches[o] = 0;
+    score->activity = score->regularizers = score->steps = score->samples = 0;
+}

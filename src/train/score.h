@@ -1,0 +1,29 @@
+/* What a step's sums say: losses, metrics, regularizers, brought to rank 0 and added in a fixed
+ * order. */
+#ifndef MB_TRAIN_SCORE_H
+#define MB_TRAIN_SCORE_H
+
+#include "infer/engine.h"
+#include "infer/model.h"
+
+typedef struct mb_score mb_score_t;
+
+/* Not collective. with_regularizers: training's loss contains them. */
+mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_score_t **out);
+void mb_score_destroy(mb_score_t *score);
+
+/* Regularizer sums of the parameters this stage owns, of their values now; into the score's
+ * device memory. Part of a step: before the update. */
+mb_status_t mb_score_regularizers(mb_score_t *score);
+
+/* Collective over group 0's stages; others return at once. SUMS: the executor's, of a step with
+ * `batch` samples. Adds this step's results to the totals on rank 0. */
+mb_status_t mb_score_collect(mb_score_t *score, const double *sums, int64_t batch);
+
+/* Rank 0: the loss and the accuracy of all steps since the last reset; NaN where there is none. The
+ * last step's regularizers count. Per output when the arrays are given ([n_outputs]). */
+double mb_score_loss(const mb_score_t *score, double *per_output);
+double mb_score_accuracy(const mb_score_t *score, double *per_output);
+void mb_score_reset(mb_score_t *score);
+
+#endif

@@ -1,0 +1,118 @@
+/* The settings of a run: one table serves the command line, the model file's /mbrun/run, the
+ * library's keys and the help texts.
+ *
+ * A setting has a value and the place it came from; a value from a stronger place is kept:
+ * default < Keras' training_config < /mbrun/run < command line (or mb_trainer_set). */
+#ifndef MB_TRAIN_SETTINGS_H
+#define MB_TRAIN_SETTINGS_H
+
+#include "base/error.h"
+#include "base/types.h"
+#include "store/model_file.h"
+
+typedef enum {
+    MB_KIND_TEXT = 0,
+    MB_KIND_COUNT, /* integer >= 1 */
+    MB_KIND_SEED,  /* unsigned 64-bit */
+    MB_KIND_REAL,
+    MB_KIND_FRACTION, /* 0 <= x < 1, or "20%" */
+    MB_KIND_CADENCE,  /* 500 (steps), 10min, 90s, 2h, 1epoch, never */
+    MB_KIND_SECONDS,  /* 90s, 5min, 2h, or a plain number of seconds */
+    MB_KIND_SWITCH,   /* yes, no */
+    MB_KIND_SHUFFLE   /* full, none, block:K */
+} mb_setting_kind_t;
+
+/* X(ID, key, kind, default or NULL, fixed, argument, help): fixed: may not differ when a run goes
+ * on. */
+#define MB_SETTING_LIST(X)                                                                         \
+    X(DATA, "data", TEXT, NULL, true, "FILE",                                                      \
+      "training data: HDF5, IDX(.gz), or a folder of them")                                        \
+    X(VAL, "val", TEXT, NULL, false, "FILE", "validation data, evaluated after each epoch")        \
+    X(VAL_SPLIT, "val-split", FRACTION, NULL, true, "F",                                           \
+      "hold out the last fraction F of the data for validation")                                   \
+    X(RUN, "run", TEXT, NULL, false, "DIR", "run directory (default: MODEL.run beside the model)") \
+    X(EPOCHS, "epochs", COUNT, "1", false, "N", "train until N epochs are complete in total")      \
+    X(STEPS, "steps", COUNT, NULL, false, "N", "train until N steps are complete in total")        \
+    X(BATCH, "batch", COUNT, "32", true, "G", "samples in a global batch: one optimizer step")     \
+    X(MICRO_BATCH, "micro-batch", COUNT, NULL, true, "b", "samples in a micro-batch")              \
+    X(REPLICAS, "replicas", COUNT, NULL, true, "R",                                                \
+      "data-parallel replicas: fixes what is computed, on any number of ranks")                    \
+    X(STAGES, "stages", COUNT, NULL, false, "p", "pipeline stages (default: chosen)")              \
+    X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME", "pipeline schedule: gpipe or 1f1b")       \
+    X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
+    X(SEED, "seed", SEED, "0", true, "S", "seed of shuffling, dropout and initial values")         \
+    X(OPTIMIZER, "optimizer", TEXT, NULL, true, "SPEC",                                            \
+      "sgd, rmsprop, adam or adamw, with keys: adamw:weight_decay=0.01,beta_2=0.95")               \
+    X(LR, "lr", REAL, NULL, true, "X", "learning rate")                                            \
+    X(LR_SCHEDULE, "lr-schedule", TEXT, NULL, true, "SPEC",                                        \
+      "constant, cosine:steps=N,warmup=N, exponential:steps=N,rate=X")                             \
+    X(WEIGHT_DECAY, "weight-decay", REAL, NULL, true, "X", "decoupled weight decay")               \
+    X(CLIP, "clip", REAL, NULL, true, "X", "clip the global norm of the gradients")                \
+    X(LOSS, "loss", TEXT, NULL, true, "NAME", "loss of a model that was not compiled")             \
+    X(CHECKPOINT_EVERY, "checkpoint-every", CADENCE, "1epoch", false, "WHEN",                      \
+      "500, 10min, 1epoch or never")                                                               \
+    X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
+    X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
+      "write the moments where Keras reads them")                                                  \
+    X(DEVICE, "device", TEXT, "cpu", false, "NAME", "device of each rank")                         \
+    X(THREADS, "threads", COUNT, NULL, false, "T",                                                 \
+      "threads of each rank (default: its share of the cores)")                                    \
+    X(BIND, "bind", TEXT, "auto", false, "HOW",                                                    \
+      "auto: ranks of a node share its allowed cores; keep: obey the launcher's binding")          \
+    X(DEADLINE, "deadline", SECONDS, "300", false, "WHEN",                                         \
+      "longest wait for another rank before the run ends with a report")
+
+typedef enum {
+#define MB_SETTING_ENUM(ID, key, kind, otherwise, fixed, argument, help) MB_SET_##ID,
+    MB_SETTING_LIST(MB_SETTING_ENUM)
+#undef MB_SETTING_ENUM
+        MB_SET_COUNT
+} mb_setting_id_t;
+
+typedef enum { MB_FROM_DEFAULT = 0, MB_FROM_KERAS, MB_FROM_FILE, MB_FROM_USER } mb_setting_origin_t;
+
+typedef struct {
+    const char *key;
+    mb_setting_kind_t kind;
+    const char *otherwise;
+    bool fixed;
+    const char *argument, *help;
+} mb_setting_info_t;
+
+typedef struct mb_settings {
+    char *value[MB_SET_COUNT]; /* NULL: not set */
+    mb_setting_origin_t origin[MB_SET_COUNT];
+} mb_settings_t;
+
+const mb_setting_info_t *mb_setting_info(mb_setting_id_t id);
+/* -1 if there is none; *nearest (may be NULL) gets the nearest spelling or NULL. */
+int mb_setting_find(const char *key, const char **nearest);
+
+mb_status_t mb_settings_create(mb_settings_t **out);
+mb_status_t mb_settings_copy(const mb_settings_t *from, mb_settings_t **out);
+void mb_settings_destroy(mb_settings_t *settings);
+
+/* Checks VALUE against the kind; keeps what a stronger origin has set. MB_ERR_ARGUMENT names the
+ * key, the value and what is accepted. An unknown key gets the nearest right spelling. */
+mb_status_t mb_settings_set(mb_settings_t *settings, const char *key, const char *value,
+                            mb_setting_origin_t origin);
+/* Keys of /mbrun/run that are facts about a run, not settings ("record.data_digest"). */
+#define MB_RECORD_PREFIX "record."
+
+/* Takes /mbrun/run of a model file (unknown keys there are refused by name). */
+mb_status_t mb_settings_take_file(mb_settings_t *settings, const mb_model_file_t *file);
+
+bool mb_settings_has(const mb_settings_t *settings, mb_setting_id_t id);
+const char *mb_settings_text(const mb_settings_t *settings, mb_setting_id_t id);
+int64_t mb_settings_int(const mb_settings_t *settings, mb_setting_id_t id);
+uint64_t mb_settings_seed(const mb_settings_t *settings, mb_setting_id_t id);
+double mb_settings_real(const mb_settings_t *settings, mb_setting_id_t id);
+bool mb_settings_on(const mb_settings_t *settings, mb_setting_id_t id);
+
+typedef struct { /* at most one is positive; all zero: never */
+    int64_t steps, epochs;
+    double seconds;
+} mb_cadence_t;
+mb_cadence_t mb_settings_cadence(const mb_settings_t *settings, mb_setting_id_t id);
+
+#endif

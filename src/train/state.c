@@ -1,0 +1,154 @@
+/* See state.h. */
+#include "train/state.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+typedef struct {
+    const mb_state_t *state;
+    mb_arena_t *arena;
+    mb_checkpoint_layout_t layout;
+    mb_tensor_spec_t *tensors;
+    int n_pieces;
+    mb_piece_t *pieces;
+} writer_t;
+
+static int trainable_count(const mb_graph_t *graph)
+{
+    int count = 0;
+    for (int p = 0; p < graph->n_params; p++)
+        count += graph->params[p].trainable;
+    return count;
+}
+
+static mb_status_t list_layers(writer_t *writer)
+{
+    const mb_graph_t *graph = writer->state->model->graph;
+    mb_layer_spec_t *layers =
+        MB_ARENA_ARRAY(writer->arena, mb_layer_spec_t, graph->n_file_layers + 1);
+    if (layers == NULL)
+        return mb_error_memory("a checkpoint's layout", 0);
+    for (int i = 0; i < graph->n_file_layers; i++)
+        layers[i] = (mb_layer_spec_t){.name = graph->file_layers[i],
+                                      .n_weights = graph->file_layer_n_params[i],
+                                      .weights = graph->file_layer_params[i]};
+    writer->layout.n_layers = graph->n_file_layers;
+    writer->layout.layers = layers;
+    return MB_OK;
+}
+
+/* Weights in parameter order, then moments: of each trainable parameter, slot by slot. */
+static mb_status_t list_tensors(writer_t *writer)
+{
+    const mb_state_t *state = writer->state;
+    const mb_graph_t *graph = state->model->graph;
+    int slots = state->with_state ? state->optimizer->n_slots : 0;
+    int count = graph->n_params + slots * trainable_count(graph), n = graph->n_params;
+    writer->tensors = MB_ARENA_ARRAY(writer->arena, mb_tensor_spec_t, count + 1);
+    if (writer->tensors == NULL)
+        return mb_error_memory("a checkpoint's layout", 0);
+    for (int p = 0; p < graph->n_params; p++) {
+        const mb_param_t *param = &graph->params[p];
+        const mb_stored_tensor_t *stored = state->model->stored[p];
+        writer->tensors[p] =
+            (mb_tensor_spec_t){stored != NULL ? stored->name : param->path, param->shape};
+        for (int s = 0; s < slots && param->trainable; s++) {
+            char *name = mb_arena_format(writer->arena, "%s/%s", state->optimizer->slot_names[s],
+                                         param->path);
+            if (name == NULL)
+                return mb_error_memory("a checkpoint's layout", 0);
+            writer->tensors[n++] = (mb_tensor_spec_t){name, param->shape};
+        }
+    }
+    writer->layout.n_weights = graph->n_params;
+    writer->layout.n_moments = n - graph->n_params;
+    writer->layout.tensors = writer->tensors;
+    return MB_OK;
+}
+
+/* Parameters of a stage are the same on all groups: they take turns in writing. */
+static bool writes(const writer_t *writer, int param)
+{
+    const mb_engine_t *engine = writer->state->engine;
+    return !mb_engine_idle(engine) && engine->stage->owned[param] &&
+           param % engine->grid.groups == engine->grid.group;
+}
+
+static mb_status_t add_piece(writer_t *writer, int tensor, const float *device, int64_t elements)
+{
+    mb_exec_t *exec = &writer->state->engine->exec;
+    size_t bytes = (size_t)elements * sizeof(float);
+    float *values = malloc(bytes > 0 ? bytes : 1);
+    if (values == NULL)
+        return mb_error_memory("a tensor on its way to the file", bytes);
+    writer->pieces[writer->n_pieces++] =
+        (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = values};
+    return mb_exec_copy(exec, values, device, bytes, MB_COPY_TO_HOST);
+}
+
+static mb_status_t collect(writer_t *writer)
+{
+    const mb_state_t *state = writer->state;
+    const mb_graph_t *graph = state->model->graph;
+    int slots = state->with_state ? state->optimizer->n_slots : 0, n = graph->n_params;
+    writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t,
+                                    writer->layout.n_weights + writer->layout.n_moments + 1);
+    if (writer->pieces == NULL)
+        return mb_error_memory("a checkpoint's pieces", 0);
+    for (int p = 0; p < graph->n_params; p++) {
+        const mb_param_t *param = &graph->params[p];
+        bool mine = writes(writer, p);
+        if (mine)
+            MB_TRY(add_piece(writer, p, state->engine->stage->values[p], param->elements));
+        for (int s = 0; s < slots && param->trainable; s++, n++) {
+            if (mine)
+                MB_TRY(add_piece(writer, n, state->update->slots[p][s], param->elements));
+        }
+    }
+    return mb_engine_idle(state->engine) ? MB_OK : mb_exec_sync(&state->engine->exec);
+}
+
+static void fill_layout(writer_t *writer)
+{
+    const mb_state_t *state = writer->state;
+    mb_checkpoint_layout_t *layout = &writer->layout;
+    layout->model_config = state->model->file->model_config;
+    layout->training_config = state->training_config;
+    layout->keras_version = state->model->file->keras_version;
+    layout->backend = state->model->file->backend;
+    layout->keras_optimizer = state->with_state && state->keras_optimizer;
+    if (state->optimizer != NULL) {
+        layout->optimizer_name = state->optimizer->name;
+        layout->learning_rate =
+            state->optimizer->schedule == NULL ? state->optimizer->learning_rate : NAN;
+    }
+    layout->n_settings = state->n_settings;
+    layout->settings = state->settings;
+    layout->state = state->state;
+    layout->state.present = state->with_state;
+}
+
+mb_status_t mb_state_write(const mb_state_t *state, const char *path)
+{
+    mb_comm_t *comm = state->engine->machine->comm;
+    writer_t writer = {.state = state, .arena = mb_arena_create()};
+    mb_status_t status = writer.arena == NULL ? mb_error_memory("a checkpoint", 0) : MB_OK;
+    if (status == MB_OK)
+        status = list_layers(&writer);
+    if (status == MB_OK)
+        status = list_tensors(&writer);
+    if (status == MB_OK)
+        status = collect(&writer);
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, out);
+    fill_layout(&writer);
+    status = mb_checkpoint_write(comm, path, &writer.layout, writer.pieces, writer.n_pieces);
+
+out:
+    for (int i = 0; i < writer.n_pieces; i++)
+        free((void *)(uintptr_t)writer.pieces[i].values);
+    mb_arena_destroy(writer.arena);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* The state of a run in files: parameters, moments and counters, written by the ranks that have
+ * them and read back on any layout. */
+#ifndef MB_TRAIN_STATE_H
+#define MB_TRAIN_STATE_H
+
+#include "infer/model.h"
+#include "store/checkpoint.h"
+#include "train/update.h"
+
+typedef struct {
+    mb_engine_t *engine;
+    const mb_model_t *model;
+    const mb_optimizer_t *optimizer;
+    const mb_update_t *update;
+    const char *training_config; /* text as it is to be written; NULL: none */
+    const mb_setting_t *settings;
+    int n_settings;
+    mb_run_state_t state;
+    bool with_state;      /* moments and counters */
+    bool keras_optimizer; /* moments where Keras reads them */
+} mb_state_t;
+
+/* Collective: a complete file at PATH. */
+mb_status_t mb_state_write(const mb_state_t *state, const char *path);
+
+/* Moments and the optimizer's iterations: from /mbrun/optimizer, or from Keras' optimizer_weights
+ * matched by kind and order. Absent ones stay zero. Not collective. */
+mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *update);
+
+#endif

@@ -1,0 +1,97 @@
+/* A training run: model, data, layout, steps, validation, checkpoints, resume.
+ *
+ * All calls are collective over the comm unless said otherwise. Nothing here prints: what happens
+ * is told through events on rank 0. */
+#ifndef MB_TRAIN_TRAINER_H
+#define MB_TRAIN_TRAINER_H
+
+#include "data/source.h"
+#include "infer/engine.h"
+#include "train/settings.h"
+
+typedef struct mb_trainer mb_trainer_t;
+
+typedef struct { /* the layout and what it costs; strings live until the event returns */
+    const char *model, *data, *run;
+    const char *device; /* rank 0's, one line */
+    int ranks, idle, stages, groups, replicas, threads;
+    int64_t batch, micro_batch, micros; /* micros: per replica and step */
+    const char *schedule;
+    const char *optimizer;
+    uint64_t seed;
+    int64_t parameters, samples, steps_per_epoch, total_steps;
+    int64_t resumed_step; /* 0: a fresh start */
+    const char *resumed_from;
+    const char *const *notes; /* things the user should know ("batch normalization sees 32 ...") */
+    int n_notes;
+    /* per stage, [stages]: bytes */
+    const int64_t *parameter_bytes, *gradient_bytes, *moment_bytes, *activation_bytes;
+} mb_start_report_t;
+
+typedef struct {
+    int64_t step, total_steps; /* steps done, including this one */
+    int64_t epoch;             /* current one, from 1 */
+    int64_t step_in_epoch, steps_per_epoch;
+    double loss;     /* total: outputs by weight, regularizers */
+    double accuracy; /* NaN: none */
+    double lr;
+    double samples_per_second; /* over the last few seconds */
+    double seconds_left;       /* of the whole run */
+} mb_step_report_t;
+
+typedef struct {
+    int64_t step, epoch;   /* epoch from 1 */
+    double loss, accuracy; /* accuracy NaN: none */
+    int64_t samples;
+    double seconds;
+    int n_outputs;
+    const char *const *names;
+    const double *losses, *accuracies; /* per output */
+} mb_eval_report_t;
+
+typedef struct {
+    void *user;
+    void (*start)(void *user, const mb_start_report_t *report);
+    void (*step)(void *user, const mb_step_report_t *report);
+    void (*evaluated)(void *user, const mb_eval_report_t *report);
+    void (*saved)(void *user, const char *path);
+    /* Asked on every rank at every step boundary; true on any rank: checkpoint, then
+     * MB_ERR_STOPPED. */
+    bool (*stop)(void *user);
+} mb_events_t; /* NULL entries are not called */
+
+typedef struct {
+    mb_comm_t *comm;
+    const char *model;             /* path */
+    const mb_settings_t *settings; /* the user's; the file's are merged in */
+    mb_source_t *source; /* instead of the setting `data`; stays the caller's. NULL: by path */
+    bool restart;        /* forget the run directory's checkpoints and begin again */
+    bool no_directory;   /* library use: no run directory, no checkpoints unless saved */
+    const mb_log_t *log;
+    mb_events_t events;
+} mb_trainer_options_t;
+
+mb_status_t mb_trainer_create(const mb_trainer_options_t *options, mb_trainer_t **out);
+/* Until the totals are reached (MB_OK) or a stop was asked for (MB_ERR_STOPPED after a complete
+ * checkpoint). On MB_OK final.h5 is written. */
+mb_status_t mb_trainer_run(mb_trainer_t *trainer);
+/* One step; *done when the totals are reached. Rank 0's report; others get the same step numbers
+ * and NaN. */
+mb_status_t mb_trainer_step(mb_trainer_t *trainer, mb_step_report_t *report, bool *done);
+/* A complete model file that Keras loads, anywhere. state: with moments and counters. */
+mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, bool state);
+/* True when the run directory holds a finished run of this length: nothing to do. Not collective.
+ */
+bool mb_trainer_finished(const mb_trainer_t *trainer);
+const char *mb_trainer_directory(const mb_trainer_t *trainer);
+/* What the rank is doing now, for a report on a signal. Not collective. Returns BUFFER. */
+char *mb_trainer_where(const mb_trainer_t *trainer, char *buffer, size_t capacity);
+/* Not collective when a failure was seen. */
+void mb_trainer_destroy(mb_trainer_t *trainer);
+
+/* mbrun eval: loss and metrics of a model file on settings' data. The report's strings live in the
+ * arena given. Rank 0 gets the numbers. */
+mb_status_t mb_evaluate(mb_comm_t *comm, const char *model, const mb_settings_t *settings,
+                        const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out);
+
+#endif

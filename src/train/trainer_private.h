@@ -1,0 +1,81 @@
+/* The inside of a trainer, shared by its files. */
+#ifndef MB_TRAIN_TRAINER_PRIVATE_H
+#define MB_TRAIN_TRAINER_PRIVATE_H
+
+#include "comm/vote.h"
+#include "infer/feed.h"
+#include "store/run_dir.h"
+#include "train/evaluate.h"
+#include "train/layout.h"
+#include "train/state.h"
+#include "train/trainer.h"
+
+enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
+enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 256 };
+
+struct mb_trainer {
+    mb_trainer_options_t options;
+    mb_comm_t *comm;
+    mb_arena_t *arena;
+    mb_settings_t *settings;
+    mb_machine_t *machine;
+    mb_model_t *model;
+    mb_optimizer_t *optimizer;
+    char *training_config; /* as it is written */
+
+    mb_source_t *whole, *data, *val; /* data and val are slices of whole with --val-split */
+    bool owns_whole;
+
+    mb_run_dir_t *dir;
+    mb_metrics_log_t *metrics; /* rank 0 */
+    mb_model_file_t *resume;   /* the checkpoint gone on from; NULL: a fresh start */
+    bool finished;
+    int64_t final_step; /* of final.h5; -1: there is none */
+
+    mb_layout_t layout;
+    mb_sampler_t sampler;
+    int64_t steps_per_epoch, total_steps;
+    mb_engine_t *engine;
+    mb_score_t *score;
+    mb_update_t *update;
+    mb_feed_t *feed;
+    mb_evaluator_t *evaluator;
+
+    mb_run_state_t state;
+    mb_setting_t *record; /* what checkpoints keep of the settings */
+    int n_record;
+    mb_comm_vote_t vote;
+    mb_cadence_t cadence;
+    double last_save, begun, rate_since;
+    int64_t begun_step, rate_step, saved_step;
+    double rate;
+
+    int n_notes;
+    const char *notes[MB_MAX_NOTES];
+};
+
+/* trainer_resume.c */
+/* Opens the directory, finds the newest checkpoint, and holds the settings against it. Collective.
+ */
+mb_status_t mb_trainer_open_directory(mb_trainer_t *trainer);
+/* The recorded settings hold where the user says nothing; where he says something else it is
+ * refused. */
+mb_status_t mb_trainer_take_record(mb_trainer_t *trainer);
+/* The settings that checkpoints keep. */
+mb_status_t mb_trainer_make_record(mb_trainer_t *trainer);
+/* Compares what may not change with what the checkpoint keeps. */
+mb_status_t mb_trainer_check_record(const mb_trainer_t *trainer);
+
+/* trainer_save.c */
+/* A step checkpoint and what goes with it. Collective. */
+mb_status_t mb_trainer_checkpoint(mb_trainer_t *trainer);
+mb_status_t mb_trainer_write_final(mb_trainer_t *trainer);
+mb_status_t mb_trainer_write_plan(mb_trainer_t *trainer);
+
+/* trainer_report.c */
+void mb_trainer_note(mb_trainer_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
+mb_status_t mb_trainer_report_start(mb_trainer_t *trainer);
+mb_status_t mb_trainer_report_step(mb_trainer_t *trainer, mb_step_report_t *report);
+mb_status_t mb_trainer_report_eval(mb_trainer_t *trainer, const mb_eval_report_t *report);
+
+#endif

@@ -1,0 +1,181 @@
+/* What a run tells: events on rank 0 and lines of metrics.jsonl. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "train/trainer_private.h"
+
+void mb_trainer_note(mb_trainer_t *trainer, const char *format, ...)
+{
+    char text[MB_NOTE_TEXT];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    char *copy = mb_arena_strdup(trainer->arena, text);
+    if (copy != NULL && trainer->n_notes < MB_MAX_NOTES)
+        trainer->notes[trainer->n_notes++] = copy;
+}
+
+typedef struct {
+    int64_t parameters, gradients, moments, activations;
+} stage_bytes_t;
+
+static stage_bytes_t own_bytes(const mb_trainer_t *trainer)
+{
+    const mb_stage_t *stage = trainer->engine->stage;
+    if (stage == NULL)
+        return (stage_bytes_t){0, 0, 0, 0};
+    return (stage_bytes_t){.parameters = (int64_t)stage->parameter_bytes,
+                           .gradients =
+                               stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks,
+                           .moments = (int64_t)trainer->update->moment_bytes,
+                           .activations = (int64_t)(stage->slot_bytes * (size_t)stage->n_slots +
+                                                    stage->backward_bytes * (size_t)stage->n_areas +
+                                                    trainer->engine->exec.workspace_bytes)};
+}
+
+static void fill_start(const mb_trainer_t *trainer, mb_start_report_t *report)
+{
+    const mb_settings_t *settings = trainer->settings;
+    int64_t parameters = 0;
+    for (int p = 0; p < trainer->model->graph->n_params; p++)
+        parameters += trainer->model->graph->params[p].elements;
+    *report = (mb_start_report_t){
+        .model = trainer->options.model,
+        .data = trainer->data->path,
+        .run = trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir),
+        .device = trainer->machine->description,
+        .ranks = mb_comm_size(trainer->comm),
+        .idle = trainer->layout.idle,
+        .stages = trainer->layout.stages,
+        .groups = trainer->layout.groups,
+        .replicas = trainer->layout.replicas,
+        .threads = trainer->machine->threads,
+        .batch = trainer->layout.batch,
+        .micro_batch = trainer->layout.micro_batch,
+        .micros = trainer->layout.micros,
+        .schedule = mb_settings_text(settings, MB_SET_SCHEDULE),
+        .optimizer = trainer->optimizer->class_name,
+        .seed = mb_settings_seed(settings, MB_SET_SEED),
+        .parameters = parameters,
+        .samples = trainer->data->samples,
+        .steps_per_epoch = trainer->steps_per_epoch,
+        .total_steps = trainer->total_steps,
+        .resumed_step = trainer->resume == NULL ? 0 : trainer->resume->state.step,
+        .resumed_from = trainer->resume == NULL ? NULL : trainer->resume->path,
+        .notes = trainer->notes,
+        .n_notes = trainer->n_notes};
+}
+
+mb_status_t mb_trainer_report_start(mb_trainer_t *trainer)
+{
+    mb_start_report_t report;
+    int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
+    stage_bytes_t own = own_bytes(trainer);
+    stage_bytes_t *all = MB_ARENA_ARRAY(trainer->arena, stage_bytes_t, ranks);
+    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 4 * stages);
+    mb_status_t status = all == NULL || columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
+    MB_TRY(mb_comm_agree(trainer->comm, status));
+    MB_TRY(mb_comm_allgather(trainer->comm, &own, sizeof own, all));
+    for (int s = 0; s < stages; s++) {
+        columns[s] = all[s].parameters;
+        columns[stages + s] = all[s].gradients;
+        columns[2 * stages + s] = all[s].moments;
+        columns[3 * stages + s] = all[s].activations;
+    }
+    if (mb_comm_rank(trainer->comm) != 0 || trainer->options.events.start == NULL)
+        return MB_OK;
+    fill_start(trainer, &report);
+    report.parameter_bytes = columns;
+    report.gradient_bytes = columns + stages;
+    report.moment_bytes = columns + 2 * stages;
+    report.activation_bytes = columns + 3 * stages;
+    trainer->options.events.start(trainer->options.events.user, &report);
+    return MB_OK;
+}
+
+static void add_number(mb_str_t *line, const char *key, double value)
+{
+    if (isfinite(value))
+        mb_str_addf(line, ", \"%s\": %.9g", key, value);
+}
+
+static mb_status_t write_line(mb_trainer_t *trainer, mb_str_t *line)
+{
+    mb_status_t status = line->failed ? mb_error_memory("a line of metrics", 0) : MB_OK;
+    if (status == MB_OK && trainer->metrics != NULL)
+        status = mb_metrics_log_line(trainer->metrics, line->text);
+    mb_str_free(line);
+    return status;
+}
+
+/* Samples a second over the last seconds: a new reading every half second. */
+static void measure_rate(mb_trainer_t *trainer, double now)
+{
+    double since = now - trainer->rate_since;
+    if (trainer->rate > 0 && since < 0.5)
+        return;
+    double samples =
+        (double)(trainer->state.step - trainer->rate_step) * (double)trainer->layout.batch;
+    trainer->rate = since > 0 ? samples / since : 0;
+    trainer->rate_since = now;
+    trainer->rate_step = trainer->state.step;
+}
+
+mb_status_t mb_trainer_report_step(mb_trainer_t *trainer, mb_step_report_t *report)
+{
+    mb_str_t line = {0};
+    double now = mb_time_seconds();
+    if (mb_comm_rank(trainer->comm) != 0)
+        return MB_OK;
+    report->loss = mb_score_loss(trainer->score, NULL);
+    report->accuracy = mb_score_accuracy(trainer->score, NULL);
+    mb_score_reset(trainer->score);
+    measure_rate(trainer, now);
+    report->samples_per_second = trainer->rate;
+    double done = (double)(trainer->state.step - trainer->begun_step);
+    report->seconds_left = done > 0 ? (now - trainer->begun) / done *
+                                          (double)(trainer->total_steps - trainer->state.step)
+                                    : 0;
+    if (!isfinite(report->loss))
+        return mb_error_set(
+            MB_ERR_NUMERIC,
+            "step %lld (epoch %lld): the loss is %g. Lower the learning rate (it was "
+            "%.9g), clip the gradients (--clip), or look for extreme values in the "
+            "data; the last checkpoint is untouched",
+            (long long)report->step, (long long)report->epoch, report->loss, report->lr);
+    mb_str_addf(&line, "{\"step\": %lld, \"epoch\": %lld, \"split\": \"train\"",
+                (long long)report->step, (long long)report->epoch);
+    add_number(&line, "loss", report->loss);
+    add_number(&line, "accuracy", report->accuracy);
+    add_number(&line, "lr", report->lr);
+    add_number(&line, "samples_per_second", report->samples_per_second);
+    mb_str_add(&line, "}");
+    MB_TRY(write_line(trainer, &line));
+    if (trainer->options.events.step != NULL)
+        trainer->options.events.step(trainer->options.events.user, report);
+    return MB_OK;
+}
+
+mb_status_t mb_trainer_report_eval(mb_trainer_t *trainer, const mb_eval_report_t *report)
+{
+    mb_str_t line = {0};
+    if (mb_comm_rank(trainer->comm) != 0)
+        return MB_OK;
+    mb_str_addf(&line, "{\"step\": %lld, \"epoch\": %lld, \"split\": \"val\"",
+                (long long)report->step, (long long)report->epoch);
+    add_number(&line, "loss", report->loss);
+    add_number(&line, "accuracy", report->accuracy);
+    for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++) {
+        mb_str_addf(&line, ", \"loss/%s\": %.9g", report->names[o], report->losses[o]);
+        if (isfinite(report->accuracies[o]))
+            mb_str_addf(&line, ", \"accuracy/%s\": %.9g", report->names[o], report->accuracies[o]);
+    }
+    mb_str_add(&line, "}");
+    MB_TRY(write_line(trainer, &line));
+    if (trainer->options.events.evaluated != NULL)
+        trainer->options.events.evaluated(trainer->options.events.user, report);
+    return MB_OK;
+}

@@ -1,0 +1,186 @@
+/* Going on with a run: which checkpoint, and what may not have changed since it was written. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/trainer_private.h"
+
+#define FACT MB_RECORD_PREFIX
+
+static char *default_directory(const char *model)
+{
+    size_t length = strlen(model);
+    if (length > 3 && strcmp(model + length - 3, ".h5") == 0)
+        length -= 3;
+    char *path = malloc(length + sizeof ".run");
+    if (path != NULL)
+        snprintf(path, length + sizeof ".run", "%.*s.run", (int)length, model);
+    return path;
+}
+
+/* With --restart, rank 0 takes the old run's files away before anything new is written. */
+static mb_status_t forget(mb_trainer_t *trainer)
+{
+    static const char *const names[] = {"final.h5", "metrics.jsonl", "plan.json"};
+    if (mb_comm_rank(trainer->comm) != 0)
+        return MB_OK;
+    MB_TRY(mb_run_dir_prune(trainer->dir, 0, -1));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *path = mb_run_dir_file(trainer->dir, names[i]);
+        if (path == NULL)
+            return mb_error_memory("a path", 0);
+        unlink(path);
+        free(path);
+    }
+    return MB_OK;
+}
+
+/* The step of a finished run's file; -1 without one. */
+static int64_t final_step(mb_trainer_t *trainer, bool holds)
+{
+    mb_model_file_t *file = NULL;
+    int64_t step = -1;
+    char *path = holds ? mb_run_dir_file(trainer->dir, "final.h5") : NULL;
+    if (path != NULL && mb_model_file_open(path, false, false, &file) == MB_OK)
+        step = file->state.present ? file->state.step : -1;
+    mb_model_file_close(file);
+    free(path);
+    return step;
+}
+
+static mb_status_t open_checkpoint(mb_trainer_t *trainer, const char *path)
+{
+    MB_TRY(mb_model_file_open(path, true, false, &trainer->resume));
+    if (!trainer->resume->state.present)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "%s: has no /mbrun/state to go on from; move it away, or use --restart",
+                            path);
+    return MB_OK;
+}
+
+mb_status_t mb_trainer_open_directory(mb_trainer_t *trainer)
+{
+    char *path, *newest = NULL;
+    bool final_holds = false;
+    if (trainer->options.no_directory)
+        return MB_OK;
+    if (mb_settings_has(trainer->settings, MB_SET_RUN))
+        path = strdup(mb_settings_text(trainer->settings, MB_SET_RUN));
+    else
+        path = default_directory(trainer->options.model);
+    mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
+    if (status == MB_OK)
+        status = mb_run_dir_open(trainer->comm, path, &trainer->dir);
+    free(path);
+    MB_TRY(status);
+    if (trainer->options.restart)
+        MB_TRY(mb_comm_agree(trainer->comm, forget(trainer)));
+    MB_TRY(mb_run_dir_newest(trainer->dir, &newest, &final_holds));
+    trainer->final_step = final_step(trainer, final_holds);
+    if (newest != NULL)
+        status = mb_comm_agree(trainer->comm, open_checkpoint(trainer, newest));
+    free(newest);
+    return status;
+}
+
+static uint64_t model_hash(const mb_trainer_t *trainer)
+{
+    return mb_hash_name(trainer->model->file->model_config);
+}
+
+static mb_status_t record_fact(mb_trainer_t *trainer, const char *key, char *value)
+{
+    if (value == NULL)
+        return mb_error_memory("a run's record", 0);
+    trainer->record[trainer->n_record++] = (mb_setting_t){key, value};
+    return MB_OK;
+}
+
+/* The chosen layout is recorded like a setting that was given. */
+static mb_status_t record_choice(mb_trainer_t *trainer, mb_setting_id_t id, int64_t value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return mb_settings_set(trainer->settings, mb_setting_info(id)->key, text, MB_FROM_USER);
+}
+
+mb_status_t mb_trainer_make_record(mb_trainer_t *trainer)
+{
+    mb_arena_t *arena = trainer->arena;
+    MB_TRY(record_choice(trainer, MB_SET_MICRO_BATCH, trainer->layout.micro_batch));
+    MB_TRY(record_choice(trainer, MB_SET_REPLICAS, trainer->layout.replicas));
+    trainer->record = MB_ARENA_ARRAY(arena, mb_setting_t, MB_SET_COUNT + 8);
+    if (trainer->record == NULL)
+        return mb_error_memory("a run's record", 0);
+    for (int id = 0; id < MB_SET_COUNT; id++) {
+        const mb_setting_info_t *info = mb_setting_info((mb_setting_id_t)id);
+        const char *value = mb_settings_text(trainer->settings, (mb_setting_id_t)id);
+        if (info->fixed && value != NULL)
+            MB_TRY(record_fact(trainer, info->key, mb_arena_strdup(arena, value)));
+    }
+    MB_TRY(record_fact(trainer, FACT "data_digest",
+                       mb_arena_format(arena, "%016" PRIx64, trainer->data->digest)));
+    MB_TRY(record_fact(trainer, FACT "data_samples",
+                       mb_arena_format(arena, "%" PRId64, trainer->data->samples)));
+    MB_TRY(record_fact(trainer, FACT "model",
+                       mb_arena_format(arena, "%016" PRIx64, model_hash(trainer))));
+    return record_fact(trainer, FACT "device",
+                       mb_arena_strdup(arena, trainer->machine->description));
+}
+
+static mb_status_t refuse(const mb_trainer_t *trainer, const char *what, const char *was,
+                          const char *is)
+{
+    return mb_error_set(
+        MB_ERR_ARGUMENT,
+        "the run in %s was begun with %s %s, and this start says %s: go on with the "
+        "same, or use --run NEW for another run, or --restart to begin again",
+        mb_run_dir_path(trainer->dir), what, was, is);
+}
+
+static mb_status_t check_fact(const mb_trainer_t *trainer, const char *key, const char *what)
+{
+    const char *was = mb_model_file_setting(trainer->resume, key);
+    for (int i = 0; i < trainer->n_record && was != NULL; i++) {
+        if (strcmp(trainer->record[i].key, key) == 0 && strcmp(trainer->record[i].value, was) != 0)
+            return refuse(trainer, what, was, trainer->record[i].value);
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_trainer_check_record(const mb_trainer_t *trainer)
+{
+    if (trainer->resume == NULL)
+        return MB_OK;
+    MB_TRY(check_fact(trainer, FACT "model", "the model (config hash)"));
+    MB_TRY(check_fact(trainer, FACT "data_samples", "this number of samples:"));
+    return check_fact(trainer, FACT "data_digest", "the data (digest)");
+}
+
+/* Whether a user's text says the same as the recorded one: 0.10 and 0.1 do. */
+static bool same_value(const char *a, const char *b)
+{
+    char *end_a, *end_b;
+    double x = strtod(a, &end_a), y = strtod(b, &end_b);
+    bool numbers = end_a != a && end_b != b && *end_a == '\0' && *end_b == '\0';
+    return strcmp(a, b) == 0 || (numbers && x == y);
+}
+
+mb_status_t mb_trainer_take_record(mb_trainer_t *trainer)
+{
+    for (int i = 0; trainer->resume != NULL && i < trainer->resume->n_settings; i++) {
+        const mb_setting_t *was = &trainer->resume->settings[i];
+        int id = mb_setting_find(was->key, NULL);
+        if (id < 0 || !mb_setting_info((mb_setting_id_t)id)->fixed)
+            continue;
+        const char *value = mb_settings_text(trainer->settings, (mb_setting_id_t)id);
+        bool given = value != NULL && trainer->settings->origin[id] >= MB_FROM_FILE;
+        if (given && id != MB_SET_DATA && !same_value(value, was->value))
+            return refuse(trainer, was->key, was->value, value);
+        if (!given)
+            MB_TRY(mb_settings_set(trainer->settings, was->key, was->value, MB_FROM_USER));
+    }
+    return MB_OK;
+}

@@ -1,0 +1,171 @@
+/* The loop: step, report, validate, checkpoint, until the totals are reached or a stop is asked
+ * for. Whether to stop or to save is voted on, so that all ranks do it at the same step. */
+#include <math.h>
+
+#include "train/trainer_private.h"
+
+static uint32_t own_votes(mb_trainer_t *trainer)
+{
+    const mb_events_t *events = &trainer->options.events;
+    uint32_t flags = 0;
+    if (events->stop != NULL && events->stop(events->user))
+        flags |= MB_VOTE_STOP;
+    if (mb_comm_rank(trainer->comm) == 0 && trainer->cadence.seconds > 0 &&
+        mb_time_seconds() - trainer->last_save >= trainer->cadence.seconds)
+        flags |= MB_VOTE_CHECKPOINT;
+    return flags;
+}
+
+static mb_status_t compute(mb_trainer_t *trainer, const mb_step_info_t *info)
+{
+    mb_engine_t *engine = trainer->engine;
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    MB_TRY(mb_executor_run(engine->executor, info));
+    return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
+}
+
+static void count_step(mb_trainer_t *trainer)
+{
+    mb_run_state_t *state = &trainer->state;
+    state->step++;
+    state->step_in_epoch = state->step % trainer->steps_per_epoch;
+    state->epoch = state->step / trainer->steps_per_epoch;
+    trainer->finished = state->step >= trainer->total_steps;
+}
+
+static mb_status_t one_step(mb_trainer_t *trainer, mb_step_report_t *report)
+{
+    int64_t step = trainer->state.step;
+    mb_step_info_t info = {
+        .step = step,
+        .seed = mb_settings_seed(trainer->settings, MB_SET_SEED),
+        .batch = mb_sampler_batch(&trainer->sampler, step % trainer->steps_per_epoch)};
+    *report = (mb_step_report_t){.step = step + 1,
+                                 .total_steps = trainer->total_steps,
+                                 .epoch = step / trainer->steps_per_epoch + 1,
+                                 .step_in_epoch = step % trainer->steps_per_epoch + 1,
+                                 .steps_per_epoch = trainer->steps_per_epoch,
+                                 .loss = NAN,
+                                 .accuracy = NAN,
+                                 .lr = (double)mb_update_lr(trainer->update)};
+    MB_TRY(compute(trainer, &info));
+    /* An idle rank has no update to count its steps. */
+    if (mb_engine_idle(trainer->engine))
+        trainer->update->iterations++;
+    count_step(trainer);
+    return mb_trainer_report_step(trainer, report);
+}
+
+mb_status_t mb_trainer_step(mb_trainer_t *trainer, mb_step_report_t *report, bool *done)
+{
+    *done = trainer->finished;
+    if (trainer->finished)
+        return MB_OK;
+    mb_status_t status = one_step(trainer, report);
+    *done = trainer->finished;
+    return status == MB_OK ? MB_OK : mb_comm_fail(trainer->comm, status);
+}
+
+/* The stages' streams are apart: what one reads of the other's must be done. */
+static mb_status_t settle_stream(mb_trainer_t *trainer)
+{
+    return mb_engine_idle(trainer->engine) ? MB_OK : mb_exec_sync(&trainer->engine->exec);
+}
+
+static mb_status_t validate(mb_trainer_t *trainer)
+{
+    double losses[MB_MAX_INPUTS], accuracies[MB_MAX_INPUTS], best[2];
+    const char *names[MB_MAX_INPUTS];
+    mb_eval_report_t report = {.step = trainer->state.step,
+                               .epoch = trainer->state.epoch,
+                               .n_outputs = trainer->model->graph->n_outputs,
+                               .names = names};
+    if (trainer->evaluator == NULL)
+        return MB_OK;
+    for (int o = 0; o < report.n_outputs; o++)
+        names[o] = trainer->model->graph->outputs[o].name;
+    MB_TRY(settle_stream(trainer));
+    MB_TRY(mb_evaluator_run(trainer->evaluator, &report, losses, accuracies));
+    MB_TRY(mb_trainer_report_eval(trainer, &report));
+    best[0] = report.loss;
+    MB_TRY(mb_comm_broadcast(trainer->comm, best, sizeof best[0], 0));
+    if (isfinite(best[0]) &&
+        (isnan(trainer->state.best_metric) || best[0] < trainer->state.best_metric)) {
+        trainer->state.best_metric = best[0];
+        trainer->state.best_step = trainer->state.step;
+        return trainer->cadence.steps + trainer->cadence.epochs > 0 || trainer->cadence.seconds > 0
+                   ? mb_trainer_checkpoint(trainer)
+                   : MB_OK;
+    }
+    return MB_OK;
+}
+
+static bool is_due(const mb_trainer_t *trainer, uint32_t votes)
+{
+    const mb_cadence_t *cadence = &trainer->cadence;
+    const mb_run_state_t *state = &trainer->state;
+    if (votes & (MB_VOTE_CHECKPOINT | MB_VOTE_STOP))
+        return true;
+    if (cadence->steps > 0 && state->step % cadence->steps == 0)
+        return true;
+    return cadence->epochs > 0 && state->step_in_epoch == 0 && state->epoch % cadence->epochs == 0;
+}
+
+/* What stands between two steps. */
+static mb_status_t boundary(mb_trainer_t *trainer, bool *stop)
+{
+    uint32_t votes;
+    MB_TRY(mb_comm_vote_finish(trainer->comm, &trainer->vote, &votes));
+    if (trainer->state.step_in_epoch == 0)
+        MB_TRY(validate(trainer));
+    if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
+        MB_TRY(mb_run_dir_renew(trainer->dir));
+    if (is_due(trainer, votes))
+        MB_TRY(mb_trainer_checkpoint(trainer));
+    *stop = (votes & MB_VOTE_STOP) != 0;
+    if (trainer->finished || *stop)
+        return MB_OK;
+    return mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer));
+}
+
+static mb_status_t finish(mb_trainer_t *trainer)
+{
+    if (!mb_engine_idle(trainer->engine)) {
+        MB_TRY(mb_executor_drain(trainer->engine->executor));
+        MB_TRY(mb_exec_sync(&trainer->engine->exec));
+    }
+    MB_TRY(mb_trainer_checkpoint(trainer));
+    MB_TRY(mb_trainer_write_final(trainer));
+    return mb_trainer_write_plan(trainer);
+}
+
+static mb_status_t run(mb_trainer_t *trainer)
+{
+    mb_step_report_t report;
+    bool stop = false;
+    MB_TRY(mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer)));
+    while (!trainer->finished && !stop) {
+        MB_TRY(one_step(trainer, &report));
+        MB_TRY(boundary(trainer, &stop));
+    }
+    if (!trainer->finished)
+        return mb_error_set(
+            MB_ERR_STOPPED,
+            "stopped on request after step %lld of %lld, with a complete checkpoint; "
+            "the same command goes on",
+            (long long)trainer->state.step, (long long)trainer->total_steps);
+    return finish(trainer);
+}
+
+mb_status_t mb_trainer_run(mb_trainer_t *trainer)
+{
+    mb_status_t status = MB_OK;
+    if (!trainer->finished)
+        status = run(trainer);
+    else if (trainer->dir != NULL && trainer->final_step != trainer->state.step)
+        status = finish(trainer); /* it ended between its last checkpoint and final.h5 */
+    if (status != MB_OK && status != MB_ERR_STOPPED)
+        mb_comm_fail(trainer->comm, status);
+    return status;
+}

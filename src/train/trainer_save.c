@@ -1,0 +1,177 @@
+/* What a run writes: step checkpoints, final.h5, plan.json. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "train/trainer_private.h"
+
+static mb_state_t state_of(const mb_trainer_t *trainer, bool with_state)
+{
+    return (mb_state_t){.engine = trainer->engine,
+                        .model = trainer->model,
+                        .optimizer = trainer->optimizer,
+                        .update = trainer->update,
+                        .training_config = trainer->training_config,
+                        .settings = trainer->record,
+                        .n_settings = trainer->n_record,
+                        .state = trainer->state,
+                        .with_state = with_state,
+                        .keras_optimizer =
+                            mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
+}
+
+mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, bool with_state)
+{
+    mb_state_t state = state_of(trainer, with_state);
+    trainer->state.iterations = trainer->update->iterations;
+    state.state.iterations = trainer->update->iterations;
+    return mb_state_write(&state, path);
+}
+
+/* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
+static mb_status_t guard(mb_trainer_t *trainer)
+{
+    if (mb_comm_rank(trainer->comm) != 0)
+        return MB_OK;
+    MB_TRY(mb_run_dir_renew(trainer->dir));
+    return trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
+}
+
+static mb_status_t save_as(mb_trainer_t *trainer, const char *name)
+{
+    MB_TRY(mb_comm_agree(trainer->comm, guard(trainer)));
+    char *path = mb_run_dir_file(trainer->dir, name);
+    mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
+    status = mb_comm_agree(trainer->comm, status);
+    if (status == MB_OK)
+        status = mb_trainer_save(trainer, path, true);
+    if (status == MB_OK && mb_comm_rank(trainer->comm) == 0 &&
+        trainer->options.events.saved != NULL)
+        trainer->options.events.saved(trainer->options.events.user, path);
+    free(path);
+    return status;
+}
+
+mb_status_t mb_trainer_checkpoint(mb_trainer_t *trainer)
+{
+    char name[64];
+    if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
+        return MB_OK;
+    MB_TRY(save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name)));
+    trainer->saved_step = trainer->state.step;
+    trainer->last_save = mb_time_seconds();
+    mb_status_t status = MB_OK;
+    if (mb_comm_rank(trainer->comm) == 0)
+        status =
+            mb_run_dir_prune(trainer->dir, (int)mb_settings_int(trainer->settings, MB_SET_KEEP),
+                             trainer->state.best_step > 0 ? trainer->state.best_step : -1);
+    return mb_comm_agree(trainer->comm, status);
+}
+
+mb_status_t mb_trainer_write_final(mb_trainer_t *trainer)
+{
+    return trainer->dir == NULL ? MB_OK : save_as(trainer, "final.h5");
+}
+
+/* One rank's part of plan.json. */
+typedef struct {
+    int stage, group;
+    int64_t planned_bytes, reduce_bytes;
+    int64_t steps;
+    mb_action_cost_t costs[MB_ACTION_COUNT];
+} rank_costs_t;
+
+static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
+{
+    int64_t sent = costs->costs[MB_ACTION_SEND_ACT].bytes + costs->costs[MB_ACTION_SEND_GRAD].bytes;
+    mb_str_addf(
+        text,
+        "%s\n  {\"rank\": %d, \"stage\": %d, \"group\": %d, \"steps\": %lld,\n"
+        "   \"bytes_sent\": %lld, \"bytes_sent_planned\": %lld,\n"
+        "   \"reduce_bytes_sent\": %lld, \"reduce_bytes_planned\": %lld,\n   \"actions\": {",
+        rank == 0 ? "" : ",", rank, costs->stage, costs->group, (long long)costs->steps,
+        (long long)sent, (long long)(costs->planned_bytes * costs->steps),
+        (long long)costs->costs[MB_ACTION_REDUCE].bytes,
+        (long long)(costs->reduce_bytes * costs->steps));
+    const char *comma = "";
+    for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
+        const mb_action_cost_t *cost = &costs->costs[kind];
+        if (cost->count == 0)
+            continue;
+        mb_str_addf(text,
+                    "%s\n    \"%s\": {\"count\": %lld, \"seconds\": %.6f, \"wait_seconds\": %.6f, "
+                    "\"bytes\": %lld}",
+                    comma, mb_action_name((mb_action_kind_t)kind), (long long)cost->count,
+                    cost->seconds, cost->wait_seconds, (long long)cost->bytes);
+        comma = ",";
+    }
+    mb_str_add(text, "}}");
+}
+
+static mb_status_t write_text(mb_trainer_t *trainer, const mb_str_t *text)
+{
+    char *path = mb_run_dir_file(trainer->dir, "plan.json");
+    if (path == NULL || text->failed)
+        return mb_error_memory("plan.json", text->length);
+    FILE *file = fopen(path, "w");
+    bool good = file != NULL && fwrite(text->text, 1, text->length, file) == text->length;
+    good = file != NULL && fclose(file) == 0 && good;
+    mb_status_t status =
+        good ? MB_OK : mb_error_set(MB_ERR_IO, "%s: cannot be written; is the disk full?", path);
+    free(path);
+    return status;
+}
+
+static mb_status_t write_plan(mb_trainer_t *trainer, const rank_costs_t *all)
+{
+    const mb_layout_t *layout = &trainer->layout;
+    const mb_plan_t *plan = trainer->engine->plan;
+    mb_str_t text = {0};
+    mb_str_addf(&text,
+                "{\"ranks\": %d, \"stages\": %d, \"groups\": %d, \"replicas\": %d,\n"
+                " \"batch\": %lld, \"micro_batch\": %lld, \"micro_batches\": %d, "
+                "\"schedule\": \"%s\",\n \"first_nodes\": [",
+                mb_comm_size(trainer->comm), layout->stages, layout->groups, layout->replicas,
+                (long long)layout->batch, (long long)layout->micro_batch, layout->micros,
+                mb_schedule_name(plan->schedule));
+    for (int s = 0; s < layout->stages; s++) {
+        const mb_node_t *node = &plan->graph->nodes[plan->first_node[s]];
+        mb_str_addf(&text, "%s\"%s\"", s == 0 ? "" : ", ", plan->graph->layers[node->layer]->path);
+    }
+    mb_str_add(&text, "],\n \"measured\": [");
+    for (int r = 0; r < mb_comm_size(trainer->comm); r++)
+        add_rank(&text, r, &all[r]);
+    mb_str_add(&text, "]}\n");
+    mb_status_t status = write_text(trainer, &text);
+    mb_str_free(&text);
+    return status;
+}
+
+mb_status_t mb_trainer_write_plan(mb_trainer_t *trainer)
+{
+    const mb_engine_t *engine = trainer->engine;
+    rank_costs_t own = {.stage = engine->grid.stage, .group = engine->grid.group};
+    if (trainer->dir == NULL)
+        return MB_OK;
+    rank_costs_t *all = calloc((size_t)mb_comm_size(trainer->comm), sizeof *all);
+    mb_status_t status = all == NULL ? mb_error_memory("plan.json", sizeof *all) : MB_OK;
+    if (engine->executor != NULL) {
+        const mb_action_cost_t *costs = mb_executor_costs(engine->executor);
+        for (int kind = 0; kind < MB_ACTION_COUNT; kind++)
+            own.costs[kind] = costs[kind];
+        own.steps = costs[MB_ACTION_STEP].count;
+        own.planned_bytes = mb_plan_bytes_sent(engine->plan, engine->grid.stage);
+        own.reduce_bytes =
+            mb_reduce_bytes(&engine->grid, engine->stage->gradient_count, engine->stage->sum_count);
+    }
+    MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
+    MB_TRY_GOTO(mb_comm_allgather(trainer->comm, &own, sizeof own, all), status, out);
+    if (mb_comm_rank(trainer->comm) == 0)
+        status = write_plan(trainer, all);
+    status = mb_comm_agree(trainer->comm, status);
+
+out:
+    free(all);
+    return status;
+}

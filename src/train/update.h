@@ -1,0 +1,37 @@
+/* The end of a step: shared layers' sums, regularizers, norms over all stages, optimizer,
+ * constraints, moving statistics. Owns the moments. */
+#ifndef MB_TRAIN_UPDATE_H
+#define MB_TRAIN_UPDATE_H
+
+#include "infer/engine.h"
+#include "model/optimizer.h"
+#include "train/score.h"
+
+typedef struct mb_update {
+    mb_engine_t *engine;
+    const mb_optimizer_t *optimizer;
+    mb_score_t *score;
+    int64_t iterations;            /* steps the optimizer has done: what schedules see */
+    float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters */
+    int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
+    int *place_in_layer;           /* [n_params] */
+    size_t moment_bytes;
+    double *norms;    /* [n_params] squares; host */
+    double *gathered; /* [stages][n_params] host */
+    double *device_norms;
+    mb_comm_request_t *requests; /* [2 stages] */
+    void *incoming;              /* device memory: one tied gradient or statistic */
+} mb_update_t;
+
+/* Not collective. Moments are zero. Works on an idle rank (does nothing there). */
+mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
+                             mb_score_t *score, mb_update_t **out);
+void mb_update_destroy(mb_update_t *update);
+
+/* The executor's hook (user: the mb_update_t). Collective over a group's stages. */
+mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *gradients,
+                           double *sums);
+/* Learning rate of the next step. */
+float mb_update_lr(const mb_update_t *update);
+
+#endif

@@ -60,7 +60,8 @@ float mb_optimizer_lr(const mb_optimizer_t *optimizer, int64_t iterations);
 bool mb_optimizer_needs_norms(const mb_optimizer_t *optimizer);
 /* The factor for parameter i's gradient from all parameters' squared norms in parameter order
  * (trainable ones; others 0): clipnorm: clip / max(norm, clip) as Keras; global: the same over the
- * sum. 1 when there is nothing to scale; NaN when a global norm is not finite, as Keras. */
+ * sum, so one call serves all i. 1 when there is nothing to scale; NaN when a global norm is not
+ * finite, as Keras. */
 float mb_optimizer_grad_scale(const mb_optimizer_t *optimizer, const double *squares, int n, int i);
 /* Puts regularizer-free update, decay and rule for one parameter on the stream. iterations: steps
  * done before this one. slots: in the order of slot_names. Followed by the constraint if the

@@ -8,3 +8,11 @@ tests_unit_test_layer_gradients_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_layer_keras
 tests_unit_test_layer_keras_SOURCES = tests/unit/test_layer_keras.c $(layer_test_sources)
 tests_unit_test_layer_keras_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_layer_config
+tests_unit_test_layer_config_SOURCES = tests/unit/test_layer_config.c $(layer_test_sources)
+tests_unit_test_layer_config_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_layer_state
+tests_unit_test_layer_state_SOURCES = tests/unit/test_layer_state.c $(layer_test_sources)
+tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,320 @@
+/* What layers read from a model file: both dialects of Keras, every refusal by name, and the shapes
+ * and parameters that follow. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "unit/layer_fixture.h"
+
+#define SHAPE(rank, ...)                                                                           \
+    {                                                                                              \
+        rank,                                                                                      \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
+typedef struct {
+    const char *class_name, *config, *kwargs;
+    int n_inputs;
+    mb_shape_t shapes[3];
+    bool integer;
+    mb_status_t status;
+    const char *message; /* a part of it that names the cause */
+} refusal_t;
+
+/* clang-format off */
+static const refusal_t refusals[] = {
+    {"Dense", "\"units\": 0", "", 1, {SHAPE(1, 4)}, false, MB_ERR_ARGUMENT, "'units'"},
+    {"Dense", "", "", 1, {SHAPE(1, 4)}, false, MB_ERR_FORMAT, "'units'"},
+    {"Dense", "\"units\": 3, \"unit\": 3", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'unit'"},
+    {"Dense", "\"units\": 3, \"activation\": \"rleu\"", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'relu'"},
+    {"Dense", "\"units\": 3, \"activation\": {\"class_name\": \"PReLU\", \"config\": {}}", "", 1, {SHAPE(1, 4)}, false,
+     MB_ERR_UNSUPPORTED, "'PReLU'"},
+    {"Dense", "\"units\": 3, \"activation\": {\"class_name\": \"ReLU\", \"config\": {\"slope\": 1}}", "", 1, {SHAPE(1, 4)}, false,
+     MB_ERR_UNSUPPORTED, "'slope'"},
+    {"Dense", "\"units\": 3, \"activation\": {\"class_name\": \"Softmax\", \"config\": {\"axis\": 1}}", "", 1, {SHAPE(1, 4)}, false,
+     MB_ERR_UNSUPPORTED, "axis"},
+    {"Dense", "\"units\": 3, \"activation\": {\"class_name\": \"ReLU\", \"config\": {\"dtype\": \"float16\"}}", "", 1, {SHAPE(1, 4)},
+     false, MB_ERR_UNSUPPORTED, "float32"},
+    {"Dense", "\"units\": 3, \"lora_rank\": 4", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'lora_rank'"},
+    {"Dense", "\"units\": 3", "", 2, {SHAPE(1, 4), SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "takes 1"},
+    {"Conv2D", "\"filters\": 3, \"kernel_size\": [3]", "", 1, {SHAPE(3, 8, 8, 1)}, false, MB_ERR_FORMAT, "'kernel_size'"},
+    {"Conv2D", "\"filters\": 3", "", 1, {SHAPE(3, 8, 8, 1)}, false, MB_ERR_FORMAT, "'kernel_size'"},
+    {"Conv2D", "\"filters\": 3, \"kernel_size\": 3, \"data_format\": \"channels_first\"", "", 1, {SHAPE(3, 8, 8, 1)}, false,
+     MB_ERR_UNSUPPORTED, "'data_format'"},
+    {"Conv2D", "\"filters\": 3, \"kernel_size\": 3, \"padding\": \"causal\"", "", 1, {SHAPE(3, 8, 8, 1)}, false,
+     MB_ERR_UNSUPPORTED, "'padding'"},
+    {"Conv2D", "\"filters\": 3, \"kernel_size\": 3, \"groups\": 2", "", 1, {SHAPE(3, 8, 8, 2)}, false, MB_ERR_ARGUMENT, "groups"},
+    {"Conv2D", "\"filters\": 4, \"kernel_size\": 3, \"groups\": 2", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_SHAPE, "3 channels"},
+    {"Conv2D", "\"filters\": 4, \"kernel_size\": 9", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_SHAPE, "larger than its input"},
+    {"Conv2D", "\"filters\": 4, \"kernel_size\": 0", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_ARGUMENT, "'kernel_size'"},
+    {"Conv2D", "\"filters\": 4, \"kernel_size\": 100000", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_UNSUPPORTED, "'kernel_size'"},
+    {"Conv2D", "\"filters\": 4, \"kernel_size\": 3", "", 1, {SHAPE(2, 8, 3)}, false, MB_ERR_SHAPE, "(8, 3)"},
+    {"Conv1D", "\"filters\": 4, \"kernel_size\": 3", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_SHAPE, "(8, 8, 3)"},
+    {"MaxPooling2D", "\"pool_size\": 2, \"dilation_rate\": 2", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_UNSUPPORTED,
+     "'dilation_rate'"},
+    {"MaxPooling1D", "\"pool_size\": 2, \"padding\": \"causal\"", "", 1, {SHAPE(2, 8, 3)}, false, MB_ERR_UNSUPPORTED, "'padding'"},
+    {"GlobalAveragePooling2D", "\"data_format\": \"channels_first\"", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_UNSUPPORTED,
+     "'data_format'"},
+    {"GlobalMaxPooling1D", "", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_SHAPE, "2 dimensions"},
+    {"Flatten", "\"data_format\": \"channels_first\"", "", 1, {SHAPE(3, 8, 8, 3)}, false, MB_ERR_UNSUPPORTED, "'data_format'"},
+    {"Reshape", "\"target_shape\": [5, -1]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_SHAPE, "reshaped to (5, ?)"},
+    {"Reshape", "\"target_shape\": [2, 5]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_SHAPE, "reshaped to (2, 5)"},
+    {"Reshape", "\"target_shape\": [-1, -1]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_ARGUMENT, "'target_shape'"},
+    {"Reshape", "\"target_shape\": [0, -1]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_ARGUMENT, "'target_shape'"},
+    {"Reshape", "", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_FORMAT, "'target_shape'"},
+    {"Cropping1D", "\"cropping\": [2, 2]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_SHAPE, "none would be left"},
+    {"Cropping1D", "\"cropping\": [-1, 2]", "", 1, {SHAPE(2, 4, 3)}, false, MB_ERR_ARGUMENT, "'cropping'"},
+    {"ReLU", "\"negative_slope\": -0.5", "", 1, {SHAPE(1, 4)}, false, MB_ERR_ARGUMENT, "negative_slope"},
+    {"ReLU", "\"max_value\": 1.0, \"threshold\": 2.0", "", 1, {SHAPE(1, 4)}, false, MB_ERR_ARGUMENT, "max_value"},
+    {"ReLU", "\"negative_slope\": \"0.5\"", "", 1, {SHAPE(1, 4)}, false, MB_ERR_FORMAT, "'negative_slope'"},
+    {"LeakyReLU", "\"alpha\": -1", "", 1, {SHAPE(1, 4)}, false, MB_ERR_ARGUMENT, "negative"},
+    {"Softmax", "\"axis\": 1", "", 1, {SHAPE(2, 4, 5)}, false, MB_ERR_UNSUPPORTED, "'axis'"},
+    {"Softmax", "\"axis\": [1, 2]", "", 1, {SHAPE(2, 4, 5)}, false, MB_ERR_FORMAT, "'axis'"},
+    {"Add", "", "", 2, {SHAPE(1, 4), SHAPE(1, 5)}, false, MB_ERR_SHAPE, "(4,) and (5,)"},
+    {"Add", "", "", 2, {SHAPE(2, 4, 4), SHAPE(2, 1, 4)}, false, MB_ERR_SHAPE, "broadcast"},
+    {"Multiply", "\"axis\": 1", "", 2, {SHAPE(1, 4), SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'axis'"},
+    {"Multiply", "", "", 2, {SHAPE(1, 4), SHAPE(2, 4, 1)}, false, MB_ERR_SHAPE, "(4, 1)"},
+    {"Concatenate", "\"axis\": 0", "", 2, {SHAPE(1, 4), SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "axis 0"},
+    {"Concatenate", "\"axis\": -2", "", 2, {SHAPE(1, 4), SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "axis -2"},
+    {"Concatenate", "\"axis\": -1", "", 2, {SHAPE(2, 3, 4), SHAPE(2, 2, 4)}, false, MB_ERR_SHAPE, "cannot be joined"},
+    {"Dropout", "\"rate\": 1.5", "", 1, {SHAPE(1, 4)}, false, MB_ERR_ARGUMENT, "'rate'"},
+    {"Dropout", "\"rate\": 0.5, \"noise_shape\": [null, 1]", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'noise_shape'"},
+    {"BatchNormalization", "\"axis\": 1", "", 1, {SHAPE(3, 4, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'axis'"},
+    {"BatchNormalization", "\"synchronized\": true", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'synchronized'"},
+    {"BatchNormalization", "\"renorm\": true", "", 1, {SHAPE(1, 4)}, false, MB_ERR_UNSUPPORTED, "'renorm'"},
+    {"LayerNormalization", "\"axis\": [1]", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'axis'"},
+    {"LayerNormalization", "\"axis\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_FORMAT, "'axis'"},
+    {"LayerNormalization", "\"rms_scaling\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'rms_scaling'"},
+    {"Embedding", "\"input_dim\": 4, \"output_dim\": 2, \"mask_zero\": true", "", 1, {SHAPE(1, 4)}, true, MB_ERR_UNSUPPORTED,
+     "'mask_zero'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_SHAPE, "found 1 input"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 2, {SHAPE(3, 2, 4, 2), SHAPE(3, 2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "positions x width"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 3, {SHAPE(2, 4, 2), SHAPE(2, 5, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "same number of positions"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"dropout\": 1.0", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "'dropout'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [2]", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'attention_axes'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"use_gate\": true", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'use_gate'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"sliding_window\": 3", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'sliding_window'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"output_shape\": [2, 3]", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
+     MB_ERR_FORMAT, "'output_shape'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"activity_regularizer\": \"l2\"", "", 2,
+     {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'activity_regularizer'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "\"return_attention_scores\": true", 2,
+     {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'return_attention_scores'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "\"attention_mask\": [[1]]", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)},
+     false, MB_ERR_UNSUPPORTED, "attention_mask"},
+};
+
+typedef struct {
+    const char *class_name, *config;
+    int n_inputs;
+    mb_shape_t shapes[3];
+    bool integer;
+    const char *output;
+    const char *params; /* "name shape fan_in fan_out, ..." */
+} shape_case_t;
+
+/* Shapes by Keras; fans by its compute_fans, for attention by EinsumDense's input and output axes. */
+static const shape_case_t shape_cases[] = {
+    {"Dense", "\"units\": 3, \"kernel_initializer\": {\"class_name\": \"GlorotUniform\", \"config\": {\"seed\": null}}, "
+     "\"bias_initializer\": {\"class_name\": \"Zeros\", \"config\": {}}", 1, {SHAPE(2, 5, 4)}, false, "(5, 3)",
+     "kernel (4, 3) 4 3, bias (3,) 3 3"},
+    {"Conv1D", "\"filters\": 6, \"kernel_size\": [3], \"groups\": 2, \"data_format\": \"channels_last\"", 1, {SHAPE(2, 9, 4)}, false,
+     "(7, 6)", "kernel (3, 2, 6) 6 18, bias (6,) 6 6"},
+    {"Conv1D", "\"filters\": 6, \"kernel_size\": 4, \"padding\": \"same\", \"strides\": 2", 1, {SHAPE(2, 9, 4)}, false, "(5, 6)",
+     "kernel (4, 4, 6) 16 24, bias (6,) 6 6"},
+    {"Conv1D", "\"filters\": 6, \"kernel_size\": 4, \"padding\": \"causal\", \"strides\": 2", 1, {SHAPE(2, 8, 4)}, false, "(4, 6)",
+     "kernel (4, 4, 6) 16 24, bias (6,) 6 6"},
+    {"Conv2D", "\"filters\": 6, \"kernel_size\": [3, 2], \"dilation_rate\": [2, 1]", 1, {SHAPE(3, 9, 8, 4)}, false, "(5, 7, 6)",
+     "kernel (3, 2, 4, 6) 24 36, bias (6,) 6 6"},
+    {"MaxPooling2D", "\"pool_size\": [2, 2], \"padding\": \"valid\", \"strides\": [2, 2]", 1, {SHAPE(3, 9, 8, 4)}, false,
+     "(4, 4, 4)", ""},
+    {"AveragePooling1D", "\"pool_size\": 3, \"padding\": \"same\"", 1, {SHAPE(2, 10, 4)}, false, "(4, 4)", ""},
+    {"GlobalMaxPooling2D", "\"keepdims\": true", 1, {SHAPE(3, 9, 8, 4)}, false, "(1, 1, 4)", ""},
+    {"GlobalAveragePooling1D", "", 1, {SHAPE(2, 9, 4)}, false, "(4,)", ""},
+    {"Flatten", "", 1, {SHAPE(3, 2, 3, 4)}, false, "(24,)", ""},
+    {"Reshape", "\"target_shape\": [4, -1, 2]", 1, {SHAPE(3, 2, 3, 4)}, false, "(4, 3, 2)", ""},
+    {"Concatenate", "\"axis\": 2", 3, {SHAPE(2, 3, 4), SHAPE(2, 3, 1), SHAPE(2, 3, 2)}, false, "(3, 7)", ""},
+    {"Cropping1D", "\"cropping\": 1", 1, {SHAPE(2, 9, 4)}, false, "(7, 4)", ""},
+    {"BatchNormalization", "\"axis\": [2], \"momentum\": 0.9, \"epsilon\": 0.001, \"virtual_batch_size\": null", 1, {SHAPE(2, 9, 4)},
+     false, "(9, 4)", "gamma (4,) 4 4, beta (4,) 4 4, moving_mean (4,) 4 4, moving_variance (4,) 4 4"},
+    {"BatchNormalization", "\"scale\": false, \"center\": false", 1, {SHAPE(1, 4)}, false, "(4,)",
+     "moving_mean (4,) 4 4, moving_variance (4,) 4 4"},
+    {"LayerNormalization", "\"axis\": [-1]", 1, {SHAPE(2, 9, 4)}, false, "(9, 4)", "gamma (4,) 4 4, beta (4,) 4 4"},
+    {"Embedding", "\"input_dim\": 11, \"output_dim\": 4, \"input_length\": 9, \"mask_zero\": false", 1, {SHAPE(1, 9)}, true, "(9, 4)",
+     "embeddings (11, 4) 11 4"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"value_dim\": 4, \"output_shape\": [7], \"flash_attention\": null", 3,
+     {SHAPE(2, 5, 6), SHAPE(2, 8, 9), SHAPE(2, 8, 10)}, false, "(5, 7)",
+     "query/kernel (6, 2, 3) 6 6, query/bias (2, 3) 2 3, key/kernel (10, 2, 3) 10 6, key/bias (2, 3) 2 3, "
+     "value/kernel (9, 2, 4) 9 8, value/bias (2, 4) 2 4, attention_output/kernel (2, 4, 7) 8 7, attention_output/bias (7,) 7 7"},
+};
+/* clang-format on */
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+START_TEST(layer_refuses_what_it_cannot_obey_and_names_it)
+{
+    const refusal_t *c = &refusals[_i];
+    char *model =
+        layer_model_text(c->class_name, c->config, c->kwargs, c->n_inputs, c->shapes, c->integer);
+    mb_graph_t *graph = NULL;
+    mb_status_t status = mb_graph_create(model, "a test", &graph);
+    if (status == MB_OK)
+        status = mb_graph_bind(graph, NULL);
+    const char *message = mb_error_get();
+    ck_assert_msg(status == c->status, "%s {%s}: status %d, not %d: %s", c->class_name, c->config,
+                  (int)status, (int)c->status, message);
+    ck_assert_msg(strstr(message, c->message) != NULL, "'%s' does not say %s", message, c->message);
+    ck_assert_msg(strstr(message, "'it'") != NULL, "'%s' does not name the layer", message);
+    mb_graph_destroy(graph);
+    free(model);
+}
+END_TEST
+
+static void describe_params(const mb_graph_t *graph, const mb_layer_t *layer, mb_str_t *text)
+{
+    for (int i = 0; i < layer->n_params; i++) {
+        const mb_param_t *param = &graph->params[layer->params[i]];
+        char shape[MB_SHAPE_TEXT];
+        mb_str_addf(text, "%s%s %s %d %d", i == 0 ? "" : ", ", param->name,
+                    mb_shape_text(&param->shape, shape, sizeof(shape)), (int)param->fan_in,
+                    (int)param->fan_out);
+    }
+}
+
+START_TEST(layer_infers_the_shapes_and_parameters_that_keras_has)
+{
+    const shape_case_t *c = &shape_cases[_i];
+    char *model =
+        layer_model_text(c->class_name, c->config, "", c->n_inputs, c->shapes, c->integer);
+    mb_graph_t *graph = NULL;
+    char shape[MB_SHAPE_TEXT];
+    mb_str_t params = {0};
+    mb_str_add(&params, "");
+    ck_assert_msg(mb_graph_create(model, "a test", &graph) == MB_OK, "%s", mb_error_get());
+    ck_assert_msg(mb_graph_bind(graph, NULL) == MB_OK, "%s", mb_error_get());
+    const mb_call_t *call = &graph->nodes[graph->n_nodes - 1].call;
+    ck_assert_str_eq(mb_shape_text(&call->output, shape, sizeof(shape)), c->output);
+    describe_params(graph, call->layer, &params);
+    ck_assert_str_eq(params.text == NULL ? "" : params.text, c->params);
+    mb_str_free(&params);
+    mb_graph_destroy(graph);
+    free(model);
+}
+END_TEST
+
+START_TEST(registry_finds_each_class_by_the_name_it_lists)
+{
+    const char *const *names = mb_layer_class_names();
+    int count = 0;
+    for (; names[count] != NULL; count++) {
+        const mb_layer_class_t *class_ = mb_layer_class_find(names[count]);
+        ck_assert_msg(class_ != NULL, "%s is listed and not found", names[count]);
+        ck_assert_str_eq(class_->name, names[count]);
+        ck_assert_uint_eq(class_->size, sizeof(mb_layer_class_t));
+        ck_assert(class_->declare == NULL || class_->backward_weights != NULL);
+    }
+    ck_assert_int_gt(count, 20);
+    ck_assert_ptr_null(mb_layer_class_find("dense"));
+}
+END_TEST
+
+/* A call of a layer on samples of a shape and type, by its class alone. */
+static mb_status_t infer_alone(const char *class_name, const char *inside, mb_shape_t shape,
+                               mb_dtype_t type, mb_call_t *call)
+{
+    mb_layer_t layer = {.name = "it", .path = "it", .trainable = true};
+    mb_arena_t *arena = mb_arena_create();
+    char text[128];
+    mb_config_t config;
+    snprintf(text, sizeof(text), "{%s}", inside);
+    json_t *json = json_loads(text, 0, NULL);
+    layer.class_ = mb_layer_class_find(class_name);
+    *call = (mb_call_t){.layer = &layer, .n_inputs = 1};
+    call->inputs[0] = shape;
+    call->input_types[0] = type;
+    mb_status_t status = mb_config_open(&config, json, "layer 'it'");
+    if (status == MB_OK)
+        status = layer.class_->parse(&config, arena, &layer.config);
+    if (status == MB_OK)
+        status = layer.class_->infer(call);
+    call->layer = NULL;
+    json_decref(json);
+    mb_arena_destroy(arena);
+    return status;
+}
+
+START_TEST(layers_refuse_inputs_of_the_wrong_type)
+{
+    mb_shape_t shape = {1, {4}};
+    mb_call_t call;
+    ck_assert_int_eq(infer_alone("Dense", "\"units\": 3", shape, MB_I32, &call),
+                     MB_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "input 0 is int32"));
+    ck_assert_int_eq(
+        infer_alone("Embedding", "\"input_dim\": 3, \"output_dim\": 2", shape, MB_F32, &call),
+        MB_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "float32"));
+    ck_assert_int_eq(infer_alone("Flatten", "", shape, MB_I32, &call), MB_OK);
+    ck_assert_int_eq(call.output_type, MB_I32);
+}
+END_TEST
+
+/* A shape of all open positions stays open, and what does not depend on it is known. */
+START_TEST(open_dimensions_pass_through_inference)
+{
+    static const struct {
+        const char *class_name;
+        const char *config;
+        const char *output;
+    } open[] = {
+        {"Dense", "\"units\": 3", "(?, 3)"},
+        {"Conv1D", "\"filters\": 3, \"kernel_size\": 5", "(?, 3)"},
+        {"MaxPooling1D", "\"pool_size\": 2", "(?, 4)"},
+        {"GlobalMaxPooling1D", "", "(4,)"},
+        {"Flatten", "", "(?,)"},
+        {"Cropping1D", "\"cropping\": 2", "(?, 4)"},
+        {"LayerNormalization", "", "(?, 4)"},
+    };
+    for (int i = 0; i < COUNT(open); i++) {
+        mb_call_t call;
+        char shape[MB_SHAPE_TEXT];
+        mb_status_t status = infer_alone(open[i].class_name, open[i].config,
+                                         (mb_shape_t){2, {MB_OPEN, 4}}, MB_F32, &call);
+        ck_assert_msg(status == MB_OK, "%s", mb_error_get());
+        ck_assert_str_eq(mb_shape_text(&call.output, shape, sizeof(shape)), open[i].output);
+    }
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("layer configurations");
+    TCase *t = tcase_create("configurations");
+    tcase_add_loop_test(t, layer_refuses_what_it_cannot_obey_and_names_it, 0, COUNT(refusals));
+    tcase_add_loop_test(t, layer_infers_the_shapes_and_parameters_that_keras_has, 0,
+                        COUNT(shape_cases));
+    tcase_add_test(t, registry_finds_each_class_by_the_name_it_lists);
+    tcase_add_test(t, layers_refuse_inputs_of_the_wrong_type);
+    tcase_add_test(t, open_dimensions_pass_through_inference);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}

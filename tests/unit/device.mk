@@ -44,3 +44,24 @@ tests_unit_test_op_threads_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_op_update
 tests_unit_test_op_update_SOURCES = tests/unit/test_op_update.c $(op_check_sources)
 tests_unit_test_op_update_LDADD = $(UNIT_LIBS)
+
+# A device that defers its work and closes its memory: for tests of the floors above, linked by itself
+# and into a second mbrun that takes `--device deferred`.
+deferred_sources = \
+	tests/support/deferred_device.c tests/support/deferred_device.h \
+	tests/support/deferred_memory.c tests/support/deferred_memory.h \
+	tests/support/deferred_register.c
+
+check_PROGRAMS += tests/unit/test_op_deferred
+tests_unit_test_op_deferred_SOURCES = tests/unit/test_op_deferred.c $(op_check_sources) \
+	$(deferred_sources)
+tests_unit_test_op_deferred_LDADD = $(UNIT_LIBS)
+
+# check_DATA, since everything in check_PROGRAMS is run as a test.
+EXTRA_PROGRAMS = tests/mbrun-deferred
+tests_mbrun_deferred_SOURCES = $(mbrun_SOURCES) $(deferred_sources)
+tests_mbrun_deferred_LDADD = $(mbrun_LDADD)
+if HAVE_CLI
+check_DATA = tests/mbrun-deferred$(EXEEXT)
+endif
+CLEANFILES += tests/mbrun-deferred$(EXEEXT)

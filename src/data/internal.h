@@ -29,6 +29,10 @@ void mb_source_release(mb_source_t *source);
 /* Gives fields the trailing axis of 1 that the model wants and the data lacks. */
 void mb_source_add_channel(mb_source_t *source, const mb_source_wants_t *wants);
 
+/* The inputs' half of mb_source_match. Sources ask it before they read a first sample, so that a
+ * damaged header's absurd sizes are refused by the model's shapes. */
+mb_status_t mb_source_check_inputs(const mb_source_t *source, const mb_source_wants_t *wants);
+
 /* Mixes WORD into a digest. */
 uint64_t mb_digest_add(uint64_t digest, uint64_t word);
 /* A digest of what is known without contents: names, shapes, types, scales, sizes. */

@@ -17,6 +17,7 @@
 
 #define ALIGN_ABOVE 65536
 #define ALIGN_TO 4096
+#define METADATA_BYTES 16384
 
 static mb_status_t hdf5_failed(const mb_output_t *o, const char *what)
 {
@@ -99,19 +100,43 @@ static mb_status_t create_layout(const mb_output_t *o, mb_output_dataset_t *data
     return status;
 }
 
+static mb_status_t no_room(const mb_output_t *o, int64_t bytes, int code)
+{
+    char size[32];
+    return mb_error_set(MB_ERR_IO, "%s: no room for a file of %s: %s", o->path,
+                        mb_str_bytes((double)bytes, size, sizeof(size)), strerror(code));
+}
+
+static bool cannot_reserve(int code)
+{
+    return code != 0 && code != EOPNOTSUPP && code != EINVAL;
+}
+
+/* Tries the file and its size before HDF5 does: open and fallocate say exactly what is wrong, while
+ * HDF5 1.10 crashes at exit when it could not write a file to its end. */
+static mb_status_t try_space(const mb_output_t *o, const mb_output_dataset_t *datasets, int n)
+{
+    int64_t bytes = METADATA_BYTES;
+    for (int i = 0; i < n; i++)
+        bytes += mb_shape_elements(&datasets[i].shape) * (int64_t)mb_dtype_bytes(datasets[i].dtype);
+    int file = open(o->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0)
+        return mb_error_set(MB_ERR_IO, "%s: cannot be created: %s", o->path, strerror(errno));
+    int code = posix_fallocate(file, 0, bytes);
+    close(file);
+    unlink(o->temporary);
+    return cannot_reserve(code) ? no_room(o, bytes, code) : MB_OK;
+}
+
 static mb_status_t reserve_space(mb_output_t *o)
 {
     struct stat info;
-    char size[32];
     o->file = open(o->temporary, O_RDWR | O_CLOEXEC);
     if (o->file < 0 || fstat(o->file, &info) != 0)
         return mb_error_set(MB_ERR_IO, "%s: %s", o->temporary, strerror(errno));
     o->bytes = info.st_size;
     int code = posix_fallocate(o->file, 0, info.st_size);
-    if (code == 0 || code == EOPNOTSUPP || code == EINVAL)
-        return MB_OK;
-    return mb_error_set(MB_ERR_IO, "%s: no room for a file of %s: %s", o->path,
-                        mb_str_bytes((double)o->bytes, size, sizeof(size)), strerror(code));
+    return cannot_reserve(code) ? no_room(o, o->bytes, code) : MB_OK;
 }
 
 mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, int n_datasets,
@@ -123,12 +148,7 @@ mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, in
     if (name.text == NULL)
         return mb_error_memory("a file name", strlen(path));
     out->temporary = name.text;
-    /* H5Fcreate says little about why; open says it exactly. */
-    int probe = open(out->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (probe < 0)
-        return mb_error_set(MB_ERR_IO, "%s: cannot be created: %s", path, strerror(errno));
-    close(probe);
-    unlink(out->temporary);
+    MB_TRY(try_space(out, datasets, n_datasets));
     mb_status_t status;
     H5E_BEGIN_TRY
     {

@@ -192,6 +192,15 @@ static mb_status_t match_input(const mb_source_t *source, const mb_source_wants_
                         mb_shape_text(&wants->input_shapes[input], want, sizeof(want)));
 }
 
+mb_status_t mb_source_check_inputs(const mb_source_t *source, const mb_source_wants_t *wants)
+{
+    for (int i = 0; i < wants->n_inputs; i++) {
+        int field;
+        MB_TRY(match_input(source, wants, i, &field));
+    }
+    return MB_OK;
+}
+
 mb_status_t mb_source_match(const mb_source_t *source, const mb_source_wants_t *wants,
                             int *input_fields, int *output_fields)
 {

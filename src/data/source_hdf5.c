@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define SCRATCH_BYTES (INT64_C(1) << 20)
+#define LARGEST_SAMPLE (INT64_C(1) << 30)
 
 typedef struct {
     char *dataset;
@@ -283,6 +284,12 @@ static mb_status_t settle(hdf5_t *h)
         close_library(h);
         return MB_OK;
     }
+    if (largest > LARGEST_SAMPLE)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: a sample of %" PRId64
+                            " bytes is too large to be read from chunks; store the dataset "
+                            "contiguous",
+                            h->base.path, largest);
     h->base.class_ = &library_class;
     h->scratch_bytes = largest > SCRATCH_BYTES ? largest : SCRATCH_BYTES;
     h->scratch = malloc((size_t)h->scratch_bytes);
@@ -293,10 +300,10 @@ static mb_status_t fill(hdf5_t *h, const mb_hdf5_choice_t *choices, const mb_sou
 {
     for (int i = 0; i < h->base.n_fields; i++)
         MB_TRY(open_place(h, i, &choices[i]));
-    MB_TRY(settle(h));
-    MB_TRY(digest_places(h));
     mb_source_add_channel(&h->base, wants);
-    return MB_OK;
+    MB_TRY(mb_source_check_inputs(&h->base, wants));
+    MB_TRY(settle(h));
+    return digest_places(h);
 }
 
 static mb_status_t create(const char *path, int n_fields, hid_t file, hdf5_t **out)

@@ -172,7 +172,7 @@ static mb_status_t open_parts(idx_t *idx, const mb_source_wants_t *wants)
         MB_TRY(check_counts(idx));
     }
     mb_source_add_channel(&idx->base, wants);
-    return MB_OK;
+    return mb_source_check_inputs(&idx->base, wants);
 }
 
 mb_status_t mb_source_open_idx(const char *path, const mb_source_wants_t *wants, mb_source_t **out)

@@ -45,7 +45,7 @@ static mb_status_t recognise(int file, const char *path, int64_t size, kind_t *k
 static mb_status_t open_file(const char *path, const mb_source_wants_t *wants, mb_source_t **out)
 {
     struct stat info;
-    kind_t kind;
+    kind_t kind = KIND_OTHER;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: the data file cannot be opened: %s", path,

@@ -11,6 +11,7 @@ libmb_la_SOURCES += \
 	src/model/graph_private.h \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
+	src/model/graph_resolve.c \
 	src/model/initializer.c src/model/initializer.h \
 	src/model/layer.h
 libmb_la_SOURCES += \
@@ -43,8 +44,8 @@ libmb_la_SOURCES += \
 	src/model/optimizers/adam.c src/model/optimizers/class.h src/model/optimizers/clip.c \
 	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/optimizer.c \
 	src/model/optimizers/parse.c src/model/optimizers/piecewise.c \
-	src/model/optimizers/rmsprop.c src/model/optimizers/schedule.c \
-	src/model/optimizers/schedule.h src/model/optimizers/schedule_text.c \
+	src/model/optimizers/rmsprop.c src/model/optimizers/lr_schedule.c \
+	src/model/optimizers/lr_schedule.h src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/preset.c \
 	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \

@@ -11,7 +11,7 @@
 
 #define MB_MAX_SLOTS 3
 
-typedef struct mb_schedule mb_schedule_t; /* NULL schedule: constant */
+typedef struct mb_lr_schedule mb_lr_schedule_t; /* NULL schedule: constant */
 typedef struct mb_optimizer_class mb_optimizer_class_t;
 
 typedef struct {
@@ -20,7 +20,7 @@ typedef struct {
     const char *class_name; /* "Adam", "AdamW", "SGD", "RMSprop" */
     mb_rule_t rule;
     double learning_rate; /* when there is no schedule */
-    const mb_schedule_t *schedule;
+    const mb_lr_schedule_t *schedule;
     bool nesterov, centered, amsgrad;
     double momentum, rho, beta1, beta2, epsilon;
     double weight_decay;                         /* 0: none */

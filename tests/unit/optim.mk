@@ -1,13 +1,13 @@
-check_PROGRAMS += tests/unit/test_loss tests/unit/test_optimizer tests/unit/test_schedule \
+check_PROGRAMS += tests/unit/test_loss tests/unit/test_optimizer tests/unit/test_lr_schedule \
 	tests/unit/test_preset
 tests_unit_test_loss_SOURCES = tests/unit/test_loss.c tests/unit/optim_refs.c tests/unit/optim_refs.h
 tests_unit_test_loss_LDADD = $(UNIT_LIBS)
 tests_unit_test_optimizer_SOURCES = tests/unit/test_optimizer.c tests/unit/optim_refs.c \
 	tests/unit/optim_refs.h
 tests_unit_test_optimizer_LDADD = $(UNIT_LIBS)
-tests_unit_test_schedule_SOURCES = tests/unit/test_schedule.c tests/unit/optim_refs.c \
+tests_unit_test_lr_schedule_SOURCES = tests/unit/test_lr_schedule.c tests/unit/optim_refs.c \
 	tests/unit/optim_refs.h
-tests_unit_test_schedule_LDADD = $(UNIT_LIBS)
+tests_unit_test_lr_schedule_LDADD = $(UNIT_LIBS)
 tests_unit_test_preset_SOURCES = tests/unit/test_preset.c tests/unit/optim_refs.c \
 	tests/unit/optim_refs.h
 tests_unit_test_preset_LDADD = $(UNIT_LIBS)

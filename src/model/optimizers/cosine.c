@@ -1,17 +1,17 @@
 /* Cosine decay with an optional linear warm-up, and with warm restarts (Loshchilov, Hutter: SGDR,
  * arXiv 1608.03983). All in float32, operation by operation.
  * Source: keras/src/optimizers/schedules/learning_rate_schedule.py. */
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 
 #include <math.h>
 
 static const float pi = 3.14159265358979323846f;
 
-static mb_status_t parse_cosine(mb_config_t *config, mb_arena_t *arena, mb_schedule_t *schedule)
+static mb_status_t parse_cosine(mb_config_t *config, mb_arena_t *arena, mb_lr_schedule_t *schedule)
 {
     (void)arena;
-    MB_TRY(mb_schedule_take_rate(config, "initial_learning_rate", &schedule->initial));
-    MB_TRY(mb_schedule_take_steps(config, "decay_steps", &schedule->steps));
+    MB_TRY(mb_lr_schedule_take_rate(config, "initial_learning_rate", &schedule->initial));
+    MB_TRY(mb_lr_schedule_take_steps(config, "decay_steps", &schedule->steps));
     MB_TRY(mb_config_real_or(config, "alpha", 0.0, &schedule->alpha));
     schedule->warms_up = mb_config_has(config, "warmup_target");
     MB_TRY(mb_config_real_or(config, "warmup_target", 0.0, &schedule->warmup_target));
@@ -22,13 +22,13 @@ static mb_status_t parse_cosine(mb_config_t *config, mb_arena_t *arena, mb_sched
                         config->where);
 }
 
-static float decayed(const mb_schedule_t *schedule, float step, float from)
+static float decayed(const mb_lr_schedule_t *schedule, float step, float from)
 {
     float cosine = 0.5f * (1.0f + cosf(pi * (step / (float)schedule->steps)));
     return from * ((float)(1.0 - schedule->alpha) * cosine + (float)schedule->alpha);
 }
 
-static float cosine(const mb_schedule_t *schedule, float step, int64_t iterations)
+static float cosine(const mb_lr_schedule_t *schedule, float step, int64_t iterations)
 {
     (void)iterations;
     float steps = (float)schedule->steps;
@@ -43,11 +43,12 @@ static float cosine(const mb_schedule_t *schedule, float step, int64_t iteration
     return decayed(schedule, step - warmup, target);
 }
 
-static mb_status_t parse_restarts(mb_config_t *config, mb_arena_t *arena, mb_schedule_t *schedule)
+static mb_status_t parse_restarts(mb_config_t *config, mb_arena_t *arena,
+                                  mb_lr_schedule_t *schedule)
 {
     (void)arena;
-    MB_TRY(mb_schedule_take_rate(config, "initial_learning_rate", &schedule->initial));
-    MB_TRY(mb_schedule_take_steps(config, "first_decay_steps", &schedule->steps));
+    MB_TRY(mb_lr_schedule_take_rate(config, "initial_learning_rate", &schedule->initial));
+    MB_TRY(mb_lr_schedule_take_steps(config, "first_decay_steps", &schedule->steps));
     MB_TRY(mb_config_real_or(config, "t_mul", 2.0, &schedule->t_mul));
     MB_TRY(mb_config_real_or(config, "m_mul", 1.0, &schedule->m_mul));
     if (!(schedule->t_mul >= 1.0))
@@ -70,7 +71,7 @@ static float split(float t_mul, float *part)
     return restarts;
 }
 
-static float cosine_restarts(const mb_schedule_t *schedule, float step, int64_t iterations)
+static float cosine_restarts(const mb_lr_schedule_t *schedule, float step, int64_t iterations)
 {
     (void)iterations;
     float part = step / (float)schedule->steps;
@@ -81,15 +82,15 @@ static float cosine_restarts(const mb_schedule_t *schedule, float step, int64_t 
     return (float)schedule->initial * ((1.0f - alpha) * wave + alpha);
 }
 
-const mb_schedule_class_t mb_schedule_cosine = {
-    .size = sizeof(mb_schedule_class_t),
+const mb_lr_schedule_class_t mb_lr_schedule_cosine = {
+    .size = sizeof(mb_lr_schedule_class_t),
     .name = "CosineDecay",
     .parse = parse_cosine,
     .value = cosine,
 };
 
-const mb_schedule_class_t mb_schedule_cosine_restarts = {
-    .size = sizeof(mb_schedule_class_t),
+const mb_lr_schedule_class_t mb_lr_schedule_cosine_restarts = {
+    .size = sizeof(mb_lr_schedule_class_t),
     .name = "CosineDecayRestarts",
     .parse = parse_restarts,
     .value = cosine_restarts,

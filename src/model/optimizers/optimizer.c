@@ -1,7 +1,7 @@
 /* Making an optimizer, changing single settings of it, and taking a step with it. The JSON is the
  * one truth: a change edits a copy of it and reads that again. */
 #include "model/optimizers/class.h"
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 #include "base/str.h"
 #include "model/spec.h"
 
@@ -46,7 +46,7 @@ void mb_optimizer_destroy(mb_optimizer_t *optimizer)
 float mb_optimizer_lr(const mb_optimizer_t *optimizer, int64_t iterations)
 {
     if (optimizer->schedule != NULL)
-        return mb_schedule_value(optimizer->schedule, iterations);
+        return mb_lr_schedule_value(optimizer->schedule, iterations);
     return (float)optimizer->learning_rate;
 }
 
@@ -78,10 +78,10 @@ static mb_status_t set_number(const char *key, const char *value, json_t *config
 
 static mb_status_t set_schedule(const mb_optimizer_t *optimizer, const char *value, json_t *config)
 {
-    double peak = optimizer->schedule != NULL ? mb_schedule_peak(optimizer->schedule)
+    double peak = optimizer->schedule != NULL ? mb_lr_schedule_peak(optimizer->schedule)
                                               : optimizer->learning_rate;
     json_t *schedule;
-    MB_TRY(mb_schedule_from_text(value, peak, &schedule));
+    MB_TRY(mb_lr_schedule_from_text(value, peak, &schedule));
     set_rate(config, schedule);
     return MB_OK;
 }

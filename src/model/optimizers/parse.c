@@ -1,7 +1,7 @@
 /* From Keras' serialized optimizer (Keras 2 and 3) to its settings. Keras' keys that have no effect
  * here are named one by one; the others must be obeyed. */
 #include "model/optimizers/class.h"
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 
 #include <float.h>
 #include <math.h>
@@ -46,7 +46,7 @@ static mb_status_t take_rate(mb_config_t *config, mb_arena_t *arena, mb_optimize
                           : "learning_rate";
     const json_t *value = mb_config_take(config, key);
     if (json_is_object(value))
-        return mb_schedule_parse(value, config->where, arena, &optimizer->schedule);
+        return mb_lr_schedule_parse(value, config->where, arena, &optimizer->schedule);
     return mb_optimizer_take(config, key, 0.0, FLT_MAX, optimizer->class_->learning_rate,
                              &optimizer->learning_rate);
 }

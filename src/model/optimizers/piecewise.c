@@ -1,6 +1,6 @@
 /* A constant rate on each stretch of steps: values[0] up to and including boundaries[0], and so on.
  * Source: keras/src/optimizers/schedules/learning_rate_schedule.py. */
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 
 static mb_status_t take_lists(mb_config_t *config, const json_t **boundaries, const json_t **values)
 {
@@ -16,7 +16,7 @@ static mb_status_t take_lists(mb_config_t *config, const json_t **boundaries, co
 }
 
 static mb_status_t read_boundaries(const mb_config_t *config, const json_t *list,
-                                   mb_schedule_t *schedule)
+                                   mb_lr_schedule_t *schedule)
 {
     for (int i = 0; i < schedule->n_values - 1; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
@@ -30,7 +30,7 @@ static mb_status_t read_boundaries(const mb_config_t *config, const json_t *list
 }
 
 static mb_status_t read_values(const mb_config_t *config, const json_t *list,
-                               mb_schedule_t *schedule)
+                               mb_lr_schedule_t *schedule)
 {
     for (int i = 0; i < schedule->n_values; i++) {
         const json_t *item = json_array_get(list, (size_t)i);
@@ -44,7 +44,7 @@ static mb_status_t read_values(const mb_config_t *config, const json_t *list,
     return MB_OK;
 }
 
-static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, mb_schedule_t *schedule)
+static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, mb_lr_schedule_t *schedule)
 {
     const json_t *boundaries;
     const json_t *values;
@@ -58,7 +58,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, mb_schedule_t *
     return read_values(config, values, schedule);
 }
 
-static float value(const mb_schedule_t *schedule, float step, int64_t iterations)
+static float value(const mb_lr_schedule_t *schedule, float step, int64_t iterations)
 {
     (void)step;
     int stretch = 0;
@@ -67,8 +67,8 @@ static float value(const mb_schedule_t *schedule, float step, int64_t iterations
     return (float)schedule->values[stretch];
 }
 
-const mb_schedule_class_t mb_schedule_piecewise = {
-    .size = sizeof(mb_schedule_class_t),
+const mb_lr_schedule_class_t mb_lr_schedule_piecewise = {
+    .size = sizeof(mb_lr_schedule_class_t),
     .name = "PiecewiseConstantDecay",
     .parse = parse,
     .value = value,

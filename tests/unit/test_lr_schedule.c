@@ -1,5 +1,5 @@
 /* Learning rate schedules against Keras' own values, and the command line's way of naming them. */
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 #include "unit/optim_refs.h"
 
 #include <check.h>
@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const mb_schedule_t *parse(const json_t *json, mb_arena_t *arena)
+static const mb_lr_schedule_t *parse(const json_t *json, mb_arena_t *arena)
 {
-    const mb_schedule_t *schedule = NULL;
-    ck_assert_msg(mb_schedule_parse(json, "file.h5", arena, &schedule) == MB_OK, "%s",
+    const mb_lr_schedule_t *schedule = NULL;
+    ck_assert_msg(mb_lr_schedule_parse(json, "file.h5", arena, &schedule) == MB_OK, "%s",
                   mb_error_get());
     return schedule;
 }
@@ -29,11 +29,11 @@ static void check_values(hid_t file, const char *name)
     int32_t *steps = refs_ints(file, "steps", &n_steps);
     float *wanted = refs_floats(file, name, &count);
     json_t *json = refs_json(file, name, "config");
-    const mb_schedule_t *schedule = parse(json, arena);
-    double peak = mb_schedule_peak(schedule);
+    const mb_lr_schedule_t *schedule = parse(json, arena);
+    double peak = mb_lr_schedule_peak(schedule);
     ck_assert_uint_eq(count, n_steps);
     for (size_t i = 0; i < count; i++) {
-        double found = (double)mb_schedule_value(schedule, steps[i]);
+        double found = (double)mb_lr_schedule_value(schedule, steps[i]);
         double off = fabs(found - (double)wanted[i]);
         ck_assert_msg(off <= 16 * EPS * peak, "%s at step %d: %.9g, Keras %.9g", name, steps[i],
                       found, (double)wanted[i]);
@@ -63,10 +63,10 @@ static void check_shift(hid_t file, const char *name)
     int32_t *steps = refs_ints(file, "steps", &n_steps);
     float *wanted = refs_floats(file, name, &count);
     json_t *json = refs_json(file, name, "config");
-    const mb_schedule_t *schedule = parse(json, arena);
+    const mb_lr_schedule_t *schedule = parse(json, arena);
     for (size_t i = 0; i < count; i++) {
-        double off = fabs((double)mb_schedule_value(schedule, steps[i] + 1) - (double)wanted[i]);
-        largest = fmax(largest, off / mb_schedule_peak(schedule));
+        double off = fabs((double)mb_lr_schedule_value(schedule, steps[i] + 1) - (double)wanted[i]);
+        largest = fmax(largest, off / mb_lr_schedule_peak(schedule));
     }
     ck_assert_msg(largest > 100 * EPS, "%s: one step later is only %g off", name, largest);
     json_decref(json);
@@ -85,10 +85,10 @@ END_TEST
 
 static void check_refused(const char *text, mb_status_t status, const char *words)
 {
-    const mb_schedule_t *schedule = NULL;
+    const mb_lr_schedule_t *schedule = NULL;
     mb_arena_t *arena = mb_arena_create();
     json_t *json = json_of(text);
-    ck_assert_int_eq(mb_schedule_parse(json, "file.h5", arena, &schedule), status);
+    ck_assert_int_eq(mb_lr_schedule_parse(json, "file.h5", arena, &schedule), status);
     ck_assert_msg(strstr(mb_error_get(), words) != NULL, "'%s' does not say '%s'", mb_error_get(),
                   words);
     json_decref(json);
@@ -129,7 +129,7 @@ static void check_text(const char *text, double rate, const char *keras)
 {
     json_t *found = NULL;
     json_t *wanted = json_of(keras);
-    ck_assert_msg(mb_schedule_from_text(text, rate, &found) == MB_OK, "%s", mb_error_get());
+    ck_assert_msg(mb_lr_schedule_from_text(text, rate, &found) == MB_OK, "%s", mb_error_get());
     char *shown = json_dumps(json_object_get(found, "config"), JSON_COMPACT);
     ck_assert_msg(json_equal(json_object_get(found, "config"), json_object_get(wanted, "config")),
                   "%s: %s", text, shown);
@@ -178,7 +178,7 @@ END_TEST
 static void check_text_refused(const char *text, const char *words)
 {
     json_t *found = NULL;
-    ck_assert_int_eq(mb_schedule_from_text(text, 1.0, &found), MB_ERR_ARGUMENT);
+    ck_assert_int_eq(mb_lr_schedule_from_text(text, 1.0, &found), MB_ERR_ARGUMENT);
     ck_assert_msg(strstr(mb_error_get(), words) != NULL, "'%s' does not say '%s'", mb_error_get(),
                   words);
 }
@@ -195,8 +195,8 @@ END_TEST
 
 static Suite *suite(void)
 {
-    Suite *s = suite_create("schedule");
-    TCase *t = tcase_create("schedule");
+    Suite *s = suite_create("lr_schedule");
+    TCase *t = tcase_create("lr_schedule");
     tcase_add_test(t, every_schedule_gives_keras_values);
     tcase_add_test(t, a_step_counted_too_many_is_seen_in_every_schedule);
     tcase_add_test(t, what_cannot_be_obeyed_is_refused_by_name);

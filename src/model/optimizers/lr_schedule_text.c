@@ -1,6 +1,6 @@
 /* The command line's schedules ("cosine:steps=1000,warmup=100") to Keras' serialized ones, so that
  * one reader serves both and the file written holds what Keras holds. */
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 #include "base/str.h"
 #include "model/spec.h"
 
@@ -165,7 +165,7 @@ static mb_status_t build(json_t *parsed, double peak, json_t **out)
     return status;
 }
 
-mb_status_t mb_schedule_from_text(const char *text, double peak, json_t **out)
+mb_status_t mb_lr_schedule_from_text(const char *text, double peak, json_t **out)
 {
     json_t *parsed;
     MB_TRY(mb_spec_parse(text, "--lr-schedule", &parsed));

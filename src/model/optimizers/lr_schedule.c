@@ -1,16 +1,16 @@
 /* Reading schedules and asking them for a rate. */
-#include "model/optimizers/schedule.h"
+#include "model/optimizers/lr_schedule.h"
 
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
 
-static const mb_schedule_class_t *const classes[] = {
-    &mb_schedule_exponential, &mb_schedule_inverse_time, &mb_schedule_polynomial,
-    &mb_schedule_piecewise,   &mb_schedule_cosine,       &mb_schedule_cosine_restarts,
+static const mb_lr_schedule_class_t *const classes[] = {
+    &mb_lr_schedule_exponential, &mb_lr_schedule_inverse_time, &mb_lr_schedule_polynomial,
+    &mb_lr_schedule_piecewise,   &mb_lr_schedule_cosine,       &mb_lr_schedule_cosine_restarts,
 };
 
-mb_status_t mb_schedule_take_rate(mb_config_t *config, const char *key, double *out)
+mb_status_t mb_lr_schedule_take_rate(mb_config_t *config, const char *key, double *out)
 {
     const json_t *value = mb_config_take(config, key);
     if (json_is_integer(value))
@@ -25,7 +25,7 @@ mb_status_t mb_schedule_take_rate(mb_config_t *config, const char *key, double *
                         config->where, key, *out);
 }
 
-mb_status_t mb_schedule_take_steps(mb_config_t *config, const char *key, double *out)
+mb_status_t mb_lr_schedule_take_steps(mb_config_t *config, const char *key, double *out)
 {
     MB_TRY(mb_config_real(config, key, out));
     if (*out > 0.0 && *out <= (double)FLT_MAX)
@@ -34,7 +34,7 @@ mb_status_t mb_schedule_take_steps(mb_config_t *config, const char *key, double 
                         key, *out);
 }
 
-static const mb_schedule_class_t *find_class(const char *name)
+static const mb_lr_schedule_class_t *find_class(const char *name)
 {
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
         if (strcmp(classes[i]->name, name) == 0)
@@ -44,7 +44,7 @@ static const mb_schedule_class_t *find_class(const char *name)
 }
 
 static mb_status_t read_config(const json_t *object, const char *place, mb_arena_t *arena,
-                               mb_schedule_t *schedule)
+                               mb_lr_schedule_t *schedule)
 {
     mb_config_t config;
     MB_TRY(mb_config_open(&config, object, "%s", place));
@@ -53,15 +53,15 @@ static mb_status_t read_config(const json_t *object, const char *place, mb_arena
     return mb_config_finish(&config);
 }
 
-mb_status_t mb_schedule_parse(const json_t *value, const char *where, mb_arena_t *arena,
-                              const mb_schedule_t **out)
+mb_status_t mb_lr_schedule_parse(const json_t *value, const char *where, mb_arena_t *arena,
+                                 const mb_lr_schedule_t **out)
 {
     char place[192];
     const char *name;
     const json_t *object;
     snprintf(place, sizeof(place), "%s: learning_rate", where);
     MB_TRY(mb_config_object(value, place, &name, &object));
-    mb_schedule_t *schedule = MB_ARENA_NEW(arena, mb_schedule_t);
+    mb_lr_schedule_t *schedule = MB_ARENA_NEW(arena, mb_lr_schedule_t);
     if (schedule == NULL)
         return mb_error_memory("a schedule", sizeof(*schedule));
     schedule->class_ = find_class(name);
@@ -77,12 +77,12 @@ mb_status_t mb_schedule_parse(const json_t *value, const char *where, mb_arena_t
     return MB_OK;
 }
 
-float mb_schedule_value(const mb_schedule_t *schedule, int64_t iterations)
+float mb_lr_schedule_value(const mb_lr_schedule_t *schedule, int64_t iterations)
 {
     return schedule->class_->value(schedule, (float)iterations, iterations);
 }
 
-double mb_schedule_peak(const mb_schedule_t *schedule)
+double mb_lr_schedule_peak(const mb_lr_schedule_t *schedule)
 {
     double peak = schedule->warms_up ? schedule->warmup_target : schedule->initial;
     for (int i = 0; i < schedule->n_values; i++)

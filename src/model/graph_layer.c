@@ -152,10 +152,14 @@ static mb_status_t refuse_class(const mb_module_t *module)
     return status;
 }
 
+/* Keras 2 records the shapes that attention was built for; the graph has its own. */
 static mb_status_t take_common(mb_config_t *c, mb_module_t *module)
 {
     bool trainable;
     mb_config_ignore(c, "name");
+    mb_config_ignore(c, "query_shape");
+    mb_config_ignore(c, "key_shape");
+    mb_config_ignore(c, "value_shape");
     MB_TRY(mb_config_bool_or(c, "trainable", true, &trainable));
     module->trainable = module->trainable && trainable;
     MB_TRY(mb_dtype_policy_check(mb_config_take(c, "dtype"), c->where));

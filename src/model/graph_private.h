@@ -1,6 +1,7 @@
 /* The model file as it nests: modules (layers, inputs and models) and the calls inside each model.
- * graph_read.c makes them from JSON, graph_calls.c reads how they are connected, graph_open.c opens
- * them into the nodes of graph.h, graph_bind.c and graph_params.c give sizes to those. */
+ * graph_read.c makes them from JSON, graph_calls.c and graph_resolve.c read how they are connected,
+ * graph_open.c opens them into the nodes of graph.h, graph_bind.c and graph_params.c give sizes to
+ * those. */
 #ifndef MB_MODEL_GRAPH_PRIVATE_H
 #define MB_MODEL_GRAPH_PRIVATE_H
 
@@ -129,6 +130,11 @@ mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where);
 mb_status_t mb_calls_read(mb_reader_t *reader, mb_module_t *model, const json_t *input_layers,
                           const json_t *output_layers);
 mb_status_t mb_calls_chain(mb_reader_t *reader, mb_module_t *model);
+
+/* graph_resolve.c: turns the references of calls into inputs, and input_layers and output_layers
+ * into the model's. */
+mb_status_t mb_calls_resolve(mb_reader_t *reader, mb_module_t *model, bool keras2,
+                             const json_t *input_layers, const json_t *output_layers);
 
 /* graph_references.c: the tensors of one call in the order of the layer's arguments; other
  * arguments that say something are put into KWARGS. */

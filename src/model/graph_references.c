@@ -148,6 +148,21 @@ static int slot_named(const mb_slots_t *slots, const char *key)
     return -1;
 }
 
+/* null, or a list or object of it: the mask of a call with several tensors. */
+static bool says_nothing(const json_t *value)
+{
+    for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++) {
+        if (!says_nothing(json_array_get(value, i)))
+            return false;
+    }
+    json_t *items = (json_t *)(uintptr_t)value;
+    for (void *at = json_object_iter(items); at != NULL; at = json_object_iter_next(items, at)) {
+        if (!says_nothing(json_object_iter_value(at)))
+            return false;
+    }
+    return json_is_null(value) || json_array_size(value) > 0 || json_object_size(value) > 0;
+}
+
 /* Nulls say nothing; tensors find their place by name; the rest is the class's to read. */
 static mb_status_t sort_kwargs(mb_slots_t *slots, const json_t *from, json_t *kwargs)
 {
@@ -155,7 +170,7 @@ static mb_status_t sort_kwargs(mb_slots_t *slots, const json_t *from, json_t *kw
     for (void *at = json_object_iter(items); at != NULL; at = json_object_iter_next(items, at)) {
         const char *key = json_object_iter_key(at);
         json_t *value = json_object_iter_value(at);
-        if (json_is_null(value))
+        if (says_nothing(value))
             continue;
         int place = slot_named(slots, key);
         if (place >= 0)

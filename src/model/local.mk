@@ -18,7 +18,8 @@ libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \
 	src/model/layers/activated.c \
 	src/model/layers/activation_layer.c \
-	src/model/layers/attention.c \
+	src/model/layers/attention.c src/model/layers/attention.h \
+	src/model/layers/attention_run.c \
 	src/model/layers/batchnorm.c \
 	src/model/layers/common.c \
 	src/model/layers/concatenate.c \
@@ -30,6 +31,7 @@ libmb_la_SOURCES += \
 	src/model/layers/global_pool.c \
 	src/model/layers/layernorm.c \
 	src/model/layers/layers.h \
+	src/model/layers/linear.c \
 	src/model/layers/merge.c \
 	src/model/layers/pool.c \
 	src/model/layers/registry.c \

@@ -8,10 +8,8 @@
 /* Larger objects begin on a page, so that ranks' pieces meet on pages; smaller ones stay packed. */
 #define ALIGNED_BYTES 65536
 #define ALIGNMENT 4096
-/* Keras' limit on the bytes of one attribute, and what a name of variable length takes. */
+/* Keras' limit on the bytes of one attribute. */
 #define ATTRIBUTE_LIMIT 64512
-#define NAME_BYTES 16
-#define NAMES_PER_ATTRIBUTE (ATTRIBUTE_LIMIT / NAME_BYTES)
 
 static mb_status_t fail(const mb_h5_writer_t *writer, const char *doing, const char *object)
 {
@@ -242,24 +240,35 @@ static mb_status_t write_attribute(const mb_h5_writer_t *writer, hid_t object, c
     return status;
 }
 
+/* Fixed length, padded by nulls: strings of variable length lie in HDF5's global heap, which has no
+ * checksum, and HDF5 crashes on a damaged one. Everything else in a new-style file has one. */
 static mb_status_t write_strings(const mb_h5_writer_t *writer, hid_t object, const char *name,
-                                 int count, const char *const *items)
+                                 int count, const char *const *items, size_t bytes)
 {
+    size_t n = count < 0 ? 1 : (size_t)count;
+    char *packed = calloc(n, bytes);
+    if (packed == NULL)
+        return mb_error_memory("a list of strings", n * bytes);
+    for (size_t i = 0; i < n; i++)
+        memcpy(packed + i * bytes, items[i], strlen(items[i]));
     hid_t type = H5Tcopy(H5T_C_S1);
     mb_status_t status = MB_OK;
-    if (type < 0 || H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)
+    if (type < 0 || H5Tset_size(type, bytes) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
+        H5Tset_cset(type, H5T_CSET_UTF8) < 0)
         status = fail(writer, "make the type of the attribute", name);
     else
-        status = write_attribute(writer, object, name, type, type, count, items);
+        status = write_attribute(writer, object, name, type, type, count, packed);
     if (type >= 0)
         H5Tclose(type);
+    free(packed);
     return status;
 }
 
 mb_status_t mb_h5_write_text(const mb_h5_writer_t *writer, hid_t object, const char *name,
                              const char *text)
 {
-    return write_strings(writer, object, name, -1, &text);
+    size_t length = strlen(text);
+    return write_strings(writer, object, name, -1, &text, length == 0 ? 1 : length);
 }
 
 mb_status_t mb_h5_write_names(const mb_h5_writer_t *writer, hid_t object, const char *name,
@@ -267,14 +276,20 @@ mb_status_t mb_h5_write_names(const mb_h5_writer_t *writer, hid_t object, const 
 {
     if (count == 0)
         return write_attribute(writer, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL);
-    if (count <= NAMES_PER_ATTRIBUTE)
-        return write_strings(writer, object, name, count, items);
-    for (int first = 0, i = 0; first < count; first += NAMES_PER_ATTRIBUTE, i++) {
+    size_t bytes = 1;
+    for (int i = 0; i < count; i++)
+        bytes = strlen(items[i]) > bytes ? strlen(items[i]) : bytes;
+    if (bytes > ATTRIBUTE_LIMIT)
+        return mb_error_set(MB_ERR_ARGUMENT, "'%s': a name of %zu bytes, Keras takes at most %d",
+                            writer->path, bytes, ATTRIBUTE_LIMIT);
+    int most = (int)(ATTRIBUTE_LIMIT / bytes);
+    if (count <= most)
+        return write_strings(writer, object, name, count, items, bytes);
+    for (int first = 0, i = 0; first < count; first += most, i++) {
         char part[96];
         snprintf(part, sizeof(part), "%s%d", name, i);
-        int left = count - first;
-        int here = left < NAMES_PER_ATTRIBUTE ? left : NAMES_PER_ATTRIBUTE;
-        MB_TRY(write_strings(writer, object, part, here, items + first));
+        int here = count - first < most ? count - first : most;
+        MB_TRY(write_strings(writer, object, part, here, items + first, bytes));
     }
     return MB_OK;
 }

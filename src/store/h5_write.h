@@ -1,5 +1,5 @@
-/* Laying out an HDF5 file: groups, datasets whose bytes are written later by others, attributes in
- * the flavours that h5py writes. The same input gives the same bytes: nothing carries a time. */
+/* Laying out an HDF5 file: groups, datasets whose bytes are written later by others, attributes
+ * that h5py and Keras read. The same input gives the same bytes: nothing carries a time. */
 #ifndef MB_STORE_H5_WRITE_H
 #define MB_STORE_H5_WRITE_H
 
@@ -28,7 +28,7 @@ mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, h
 mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
                                hid_t memory_type, const void *value);
 
-/* Attributes; one that is there is replaced. Names of 64512 bytes and more are split as Keras does.
+/* Attributes; one that is there is replaced. A list of over 64512 bytes is split as Keras does.
  */
 mb_status_t mb_h5_write_text(const mb_h5_writer_t *writer, hid_t object, const char *name,
                              const char *text);

@@ -295,8 +295,8 @@ typedef struct {
     int64_t rows, valid, columns;
     float scale;
     float label_smoothing;
-    bool has_ignore;      /* sparse: rows with this label have loss and gradient zero ... */
-    int32_t ignore_label; /* ... but count in the divisor, as in Keras */
+    bool has_ignore; /* sparse: rows with this label have loss and gradient zero */
+    int32_t ignore_label;
     const float *x;
     const void *labels; /* int32 or float */
     float *dx;          /* NULL: evaluation */

@@ -35,8 +35,7 @@ typedef struct {
     double *host_sums;
 } layer_fixture_t;
 
-/* The devices that every test runs on; register first, before any is opened. */
-void layer_register_devices(void);
+/* The devices that every test runs on. */
 int layer_n_devices(void);
 const char *layer_device(int index);
 

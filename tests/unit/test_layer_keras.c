@@ -237,7 +237,6 @@ int main(void)
         H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, collect, &list);
         H5Fclose(file);
     }
-    layer_register_devices();
     SRunner *r = srunner_create(suite());
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);

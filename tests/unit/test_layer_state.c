@@ -286,7 +286,6 @@ static Suite *suite(void)
 
 int main(void)
 {
-    layer_register_devices();
     SRunner *r = srunner_create(suite());
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);

@@ -65,72 +65,45 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     out->keeps_input[0] = call->layer->trainable;
 }
 
-static int64_t rows_of(const mb_run_t *run)
+static mb_linear_t linear_of(const mb_run_t *run)
 {
-    return run->samples * mb_shape_rows(&run->call->output);
+    const dense_t *dense = dense_of(run->call);
+    return (mb_linear_t){run->samples * mb_shape_rows(&run->call->output), dense->width,
+                         dense->units};
+}
+
+static int bias_of(const dense_t *dense)
+{
+    return dense->use_bias ? BIAS : MB_NO_PARAM;
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
     const dense_t *dense = dense_of(run->call);
-    mb_gemm_args_t args = {.m = rows_of(run),
-                           .n = dense->units,
-                           .k = dense->width,
-                           .lda = dense->width,
-                           .ldb = dense->units,
-                           .ldc = dense->units,
-                           .a = mb_run_input(run, 0),
-                           .b = mb_run_param(run, KERNEL),
-                           .bias = dense->use_bias ? mb_run_param(run, BIAS) : NULL,
-                           .c = mb_activated_target(&dense->activation, run)};
-    MB_TRY(mb_run_gemm(run->exec, &args));
+    mb_linear_t linear = linear_of(run);
+    MB_TRY(mb_linear_forward(run, &linear, KERNEL, bias_of(dense), mb_run_input(run, 0),
+                             mb_activated_target(&dense->activation, run)));
     return mb_activated_forward(&dense->activation, run);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     const dense_t *dense = dense_of(run->call);
+    mb_linear_t linear = linear_of(run);
     MB_TRY(mb_activated_backward(&dense->activation, run));
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_gemm_args_t args = {.m = rows_of(run),
-                           .n = dense->width,
-                           .k = dense->units,
-                           .transpose_b = true,
-                           .lda = dense->units,
-                           .ldb = dense->units,
-                           .ldc = dense->width,
-                           .a = mb_activated_gradient(&dense->activation, run),
-                           .b = mb_run_param(run, KERNEL),
-                           .c = mb_run_grad_input(run, 0)};
-    return mb_run_gemm(run->exec, &args);
+    return mb_linear_backward_input(run, &linear, KERNEL, false,
+                                    mb_activated_gradient(&dense->activation, run),
+                                    mb_run_grad_input(run, 0));
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     const dense_t *dense = dense_of(run->call);
-    const float *gradient = mb_activated_gradient(&dense->activation, run);
-    mb_gemm_args_t gemm = {.m = dense->width,
-                           .n = dense->units,
-                           .k = rows_of(run),
-                           .transpose_a = true,
-                           .accumulate = run->accumulate,
-                           .lda = dense->width,
-                           .ldb = dense->units,
-                           .ldc = dense->units,
-                           .a = mb_run_input(run, 0),
-                           .b = gradient,
-                           .c = mb_run_grad_param(run, KERNEL)};
-    mb_column_sum_args_t sum = {.rows = rows_of(run),
-                                .columns = dense->units,
-                                .accumulate = run->accumulate,
-                                .a = gradient};
-    if (mb_run_wants_param(run, KERNEL))
-        MB_TRY(mb_run_gemm(run->exec, &gemm));
-    if (!dense->use_bias || !mb_run_wants_param(run, BIAS))
-        return MB_OK;
-    sum.sum = mb_run_grad_param(run, BIAS);
-    return mb_run_column_sum(run->exec, &sum);
+    mb_linear_t linear = linear_of(run);
+    return mb_linear_backward_weights(run, &linear, KERNEL, bias_of(dense), mb_run_input(run, 0),
+                                      mb_activated_gradient(&dense->activation, run));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

@@ -104,6 +104,22 @@ mb_status_t mb_activated_forward(const mb_activation_t *activation, const mb_run
 mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_run_t *run);
 const float *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run);
 
+/* y = x W + b with x [rows, in], W [in, out]. KERNEL and BIAS are indices of the layer's
+ * parameters. */
+#define MB_NO_PARAM (-1)
+typedef struct {
+    int64_t rows, in, out;
+} mb_linear_t;
+
+mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, int kernel, int bias,
+                              const float *x, float *y);
+/* dx (+)= dy W^T */
+mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *linear, int kernel,
+                                     bool accumulate, const float *dy, float *dx);
+/* dW (+)= x^T dy, db (+)= the column sums of dy, where they are wanted */
+mb_status_t mb_linear_backward_weights(const mb_run_t *run, const mb_linear_t *linear, int kernel,
+                                       int bias, const float *x, const float *dy);
+
 /* A number that Keras 2 may have written as an array of one, or Keras 3 as a numpy object. */
 mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double otherwise,
                                 double *out);

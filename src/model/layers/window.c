@@ -1,6 +1,7 @@
-/* Window geometry as Keras defines it. With e = (size - 1) dilation + 1, over n positions with
- * stride s: valid    out = (n - e) / s + 1, no padding same     out = ceil(n / s), padding max(0,
- * (out - 1) s + e - n), the odd one behind causal   out = ceil(n / s), padding e - 1 in front */
+/* Window geometry as Keras defines it, with e = (size - 1) dilation + 1 over n positions, stride s:
+ *     valid    out = (n - e) / s + 1, no padding
+ *     same     out = ceil(n / s), padding max(0, (out - 1) s + e - n), the odd one behind
+ *     causal   out = ceil(n / s), padding e - 1 in front */
 #include "model/layers/window.h"
 
 #include <inttypes.h>

@@ -77,6 +77,7 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
         return MB_OK;
     MB_TRY(mb_exec_create(engine->machine->device, &engine->exec));
     engine->has_exec = true;
+    engine->exec.planning = false; /* until prepare: parameters and moments are set before */
     MB_TRY(make_stage(engine, options));
     return make_executor(engine, options);
 }

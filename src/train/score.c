@@ -196,9 +196,9 @@ double mb_score_loss(const mb_score_t *score, double *per_output)
         const mb_loss_t *loss = &score->model->losses[o];
         double divisor = loss->sum ? score->steps : score->samples * (double)loss->rows;
         double value = divisor > 0 ? score->loss[o] / divisor : 0;
-        total += value;
+        total += (double)loss->weight * value;
         if (per_output != NULL)
-            per_output[o] = loss->weight != 0 ? value / (double)loss->weight : 0;
+            per_output[o] = value;
     }
     if (score->samples > 0)
         total += score->activity / score->samples;

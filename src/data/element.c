@@ -177,12 +177,34 @@ static int64_t copy_floats(const void *from, int64_t count, float *to, mb_elemen
     return at + bad;
 }
 
+void mb_element_tabulate(mb_element_t *element)
+{
+    uint8_t bytes[256];
+    mb_element_fault_t fault;
+    if (element->stored != MB_U8)
+        return;
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (uint8_t)i;
+    element->has_table =
+        mb_element_convert(element, bytes, 256, false, element->of_byte, &fault) < 0;
+}
+
+static void look_up(const float *of_byte, const uint8_t *from, int64_t count, float *to)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] = of_byte[from[i]];
+}
+
 int64_t mb_element_convert(const mb_element_t *element, const void *from, int64_t count,
                            bool as_int, void *to, mb_element_fault_t *fault)
 {
     *fault = MB_ELEMENT_FINE;
     if (element->stored == MB_F32 && !element->swap && !element->scaled && !as_int)
         return copy_floats(from, count, to, fault);
+    if (element->has_table && !as_int) {
+        look_up(element->of_byte, from, count, to);
+        return -1;
+    }
     size_t size = mb_dtype_bytes(element->stored);
     for (int64_t at = 0; at < count; at += BLOCK) {
         int64_t n = count - at < BLOCK ? count - at : BLOCK;

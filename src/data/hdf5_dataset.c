@@ -239,6 +239,7 @@ static mb_status_t describe_scale(mb_hdf5_dataset_t *d, const char *path, const 
     MB_TRY(number_attribute(d, path, name, "scale_factor", 1.0, &e->scale));
     MB_TRY(number_attribute(d, path, name, "add_offset", 0.0, &e->offset));
     e->scaled = fabs(e->scale - 1.0) > 0.0 || fabs(e->offset) > 0.0;
+    mb_element_tabulate(e);
     return MB_OK;
 }
 

@@ -67,6 +67,7 @@ static void fill_field(arrays_t *arrays, int i, const mb_array_t *array, char **
                                        .stride = bytes,
                                        .bytes = bytes,
                                        .element = {.stored = array->dtype}};
+    mb_element_tabulate(&arrays->extents[i].element);
 }
 
 static mb_status_t fill(arrays_t *arrays, const mb_array_t *inputs, int n)

@@ -1,0 +1,17 @@
+fake_graph_sources = tests/support/fake_graph.c tests/support/fake_graph.h
+
+check_PROGRAMS += tests/unit/test_partition
+tests_unit_test_partition_SOURCES = tests/unit/test_partition.c $(fake_graph_sources)
+tests_unit_test_partition_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_schedule_actions
+tests_unit_test_schedule_actions_SOURCES = tests/unit/test_schedule_actions.c
+tests_unit_test_schedule_actions_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_lowering
+tests_unit_test_lowering_SOURCES = tests/unit/test_lowering.c $(fake_graph_sources)
+tests_unit_test_lowering_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_validator
+tests_unit_test_validator_SOURCES = tests/unit/test_validator.c $(fake_graph_sources)
+tests_unit_test_validator_LDADD = $(UNIT_LIBS)

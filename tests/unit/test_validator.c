@@ -1,0 +1,352 @@
+/* The validator accepts what the generators make and finds what is broken in it. */
+#include "pipeline/plan.h"
+#include "support/fake_graph.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static fake_graph_t fake;
+
+static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, int micros)
+{
+    mb_plan_t *plan = NULL;
+    mb_plan_options_t options = {.stages = stages,
+                                 .micro_batch = 2,
+                                 .micros_per_replica = micros,
+                                 .replicas_of_group = 1,
+                                 .schedule = kind,
+                                 .training = training};
+    ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
+    return plan;
+}
+
+static mb_plan_t *make_chain_plan(int stages, int micros)
+{
+    fake_graph_chain(&fake, stages, 3);
+    return make_plan(MB_SCHEDULE_1F1B, true, stages, micros);
+}
+
+static int find(const mb_program_t *program, mb_action_kind_t kind, int micro)
+{
+    for (int i = 0; i < program->n; i++) {
+        if (program->actions[i].kind == kind && program->actions[i].micro == micro)
+            return i;
+    }
+    ck_abort_msg("no such action");
+    return -1;
+}
+
+static void drop(mb_program_t *program, int at)
+{
+    memmove(&program->actions[at], &program->actions[at + 1],
+            (size_t)(program->n - at - 1) * sizeof(mb_action_t));
+    program->n--;
+}
+
+/* Moves an action to another place; what is between shifts. */
+static void move(mb_program_t *program, int from, int to)
+{
+    mb_action_t action = program->actions[from];
+    drop(program, from);
+    memmove(&program->actions[to + 1], &program->actions[to],
+            (size_t)(program->n - to) * sizeof(mb_action_t));
+    program->actions[to] = action;
+    program->n++;
+}
+
+static void swap(mb_program_t *program, int a, int b)
+{
+    mb_action_t action = program->actions[a];
+    program->actions[a] = program->actions[b];
+    program->actions[b] = action;
+}
+
+static void refuse(mb_plan_t *plan, const char *part)
+{
+    ck_assert_int_eq(mb_validate(plan), MB_ERR_INTERNAL);
+    ck_assert_msg(strstr(mb_error_get(), part) != NULL, "'%s' lacks '%s'", mb_error_get(), part);
+    mb_plan_destroy(plan);
+}
+
+START_TEST(a_dropped_send_is_an_unmatched_message)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    drop(&plan->programs[0], find(&plan->programs[0], MB_ACTION_SEND_ACT, 1));
+    refuse(plan, "the activation of 'n1' (edge 0) of micro-batch 1 from stage 0 to stage 1 is "
+                 "never sent");
+}
+END_TEST
+
+START_TEST(a_dropped_receive_is_an_unmatched_message)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    drop(&plan->programs[0], find(&plan->programs[0], MB_ACTION_RECV_GRAD, 2));
+    refuse(plan, "the gradient of 'n1' (edge 0) of micro-batch 2 from stage 1 to stage 0 is never "
+                 "received");
+}
+END_TEST
+
+START_TEST(a_message_sent_twice_is_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    mb_program_t *program = &plan->programs[0];
+    program->actions[find(program, MB_ACTION_SEND_ACT, 1)].micro = 0;
+    refuse(plan, "of micro-batch 0 from stage 0 to stage 1 is sent more than once");
+}
+END_TEST
+
+START_TEST(a_missing_or_repeated_computation_is_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    mb_program_t *program = &plan->programs[1];
+    program->actions[find(program, MB_ACTION_F, 1)].micro = 0;
+    refuse(plan, "stage 1 computes the forward of micro-batch 0 2 times");
+    plan = make_chain_plan(2, 3);
+    drop(&plan->programs[1], find(&plan->programs[1], MB_ACTION_BW, 2));
+    refuse(plan, "stage 1 computes the gradient of the inputs of micro-batch 2 0 times");
+}
+END_TEST
+
+START_TEST(a_send_before_its_computation_is_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    mb_program_t *program = &plan->programs[0];
+    swap(program, find(program, MB_ACTION_F, 1), find(program, MB_ACTION_SEND_ACT, 1));
+    refuse(plan, "what it sends has not been computed");
+    plan = make_chain_plan(2, 1);
+    program = &plan->programs[1];
+    swap(program, find(program, MB_ACTION_BW, 0), find(program, MB_ACTION_SEND_GRAD, 0));
+    refuse(plan, "what it sends has not been computed");
+}
+END_TEST
+
+START_TEST(a_send_from_a_slot_that_was_given_away_is_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    mb_program_t *program = &plan->programs[1];
+    swap(program, find(program, MB_ACTION_SEND_GRAD, 0), find(program, MB_ACTION_RECV_ACT, 1));
+    refuse(plan, "micro-batch 0: its slot has been given to another micro-batch");
+}
+END_TEST
+
+START_TEST(a_receive_posted_behind_its_use_is_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 3);
+    mb_program_t *program = &plan->programs[1];
+    swap(program, find(program, MB_ACTION_RECV_ACT, 0), find(program, MB_ACTION_F, 0));
+    refuse(plan, "whose receive is not posted before it");
+}
+END_TEST
+
+START_TEST(receives_in_the_wrong_order_under_one_tag_are_found)
+{
+    fake_graph_chain(&fake, 2, 3);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_GPIPE, true, 2, 3);
+    for (int s = 0; s < 2; s++) {
+        for (int i = 0; i < plan->programs[s].n; i++) {
+            mb_action_t *action = &plan->programs[s].actions[i];
+            action->tag = action->edge < 0 ? -1 : action->kind <= MB_ACTION_RECV_ACT ? 5 : 6;
+        }
+    }
+    ck_assert_int_eq(mb_validate(plan), MB_OK);
+    mb_program_t *program = &plan->programs[1];
+    swap(program, find(program, MB_ACTION_RECV_ACT, 0), find(program, MB_ACTION_RECV_ACT, 1));
+    refuse(plan, "wrong order under tag 5");
+}
+END_TEST
+
+START_TEST(different_tags_on_both_ends_deadlock)
+{
+    mb_plan_t *plan = make_chain_plan(2, 1);
+    mb_program_t *program = &plan->programs[1];
+    program->actions[find(program, MB_ACTION_RECV_ACT, 0)].tag += 77;
+    refuse(plan, "deadlock: stage");
+}
+END_TEST
+
+START_TEST(too_few_slots_are_found)
+{
+    mb_plan_t *plan = make_chain_plan(3, 4);
+    plan->programs[0].slots = 2;
+    refuse(plan, "its slot is overwritten while another one is in use there");
+    plan = make_chain_plan(3, 4);
+    plan->programs[1].slots = 0;
+    refuse(plan, "stage 1 has no slot");
+}
+END_TEST
+
+START_TEST(a_cycle_of_waits_is_named_by_stage_action_and_micro_batch)
+{
+    /* Stage 0 wants the gradient of micro-batch 0 before it sends what stage 1 makes it from. */
+    fake_graph_chain(&fake, 2, 3);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_GPIPE, true, 2, 2);
+    mb_program_t *program = &plan->programs[1];
+    move(program, find(program, MB_ACTION_BW, 0), program->n - 3);
+    move(program, find(program, MB_ACTION_SEND_GRAD, 0), program->n - 3);
+    program = &plan->programs[0];
+    move(program, find(program, MB_ACTION_BW, 0), find(program, MB_ACTION_F, 1));
+    ck_assert_int_eq(mb_validate(plan), MB_ERR_INTERNAL);
+    ck_assert_str_eq(
+        mb_error_get(),
+        "deadlock: stage 1 at action 3 (F of micro-batch 1) waits for stage 0 and the "
+        "activation of 'n1' (edge 0) of micro-batch 1 from stage 0 to stage 1; stage 0 "
+        "at action 4 (BW of micro-batch 0) waits for stage 1 and the gradient of 'n1' "
+        "(edge 0) of micro-batch 0 from stage 1 to stage 0");
+    mb_plan_destroy(plan);
+}
+END_TEST
+
+START_TEST(weights_accumulated_out_of_order_are_found)
+{
+    fake_graph_chain(&fake, 1, 3);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_GPIPE, true, 1, 3);
+    mb_program_t *program = &plan->programs[0];
+    swap(program, find(program, MB_ACTION_BW, 1), find(program, MB_ACTION_BW, 2));
+    refuse(plan, "must accumulate in micro-batch order");
+}
+END_TEST
+
+START_TEST(actions_that_do_not_exist_are_found)
+{
+    mb_plan_t *plan = make_chain_plan(2, 2);
+    plan->programs[0].actions[find(&plan->programs[0], MB_ACTION_F, 1)].micro = 2;
+    refuse(plan, "does not exist");
+    plan = make_chain_plan(2, 2);
+    plan->programs[0].actions[find(&plan->programs[0], MB_ACTION_SEND_ACT, 1)].edge = 1;
+    refuse(plan, "edge 1 does not exist");
+    plan = make_chain_plan(2, 2);
+    plan->programs[0].actions[find(&plan->programs[0], MB_ACTION_SEND_ACT, 1)].peer = 0;
+    refuse(plan, "sends to stage 0 what should be");
+    plan = make_chain_plan(2, 2);
+    plan->programs[0].actions[find(&plan->programs[0], MB_ACTION_SEND_ACT, 1)].tag = 32000;
+    refuse(plan, "tag 32000");
+}
+END_TEST
+
+START_TEST(a_backward_split_in_two_is_accepted_and_its_order_checked)
+{
+    fake_graph_chain(&fake, 2, 3);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_GPIPE, true, 2, 1);
+    mb_program_t *program = &plan->programs[0];
+    int at = find(program, MB_ACTION_BW, 0);
+    mb_action_t split[16];
+    memcpy(split, program->actions, (size_t)program->n * sizeof(mb_action_t));
+    memmove(&split[at + 1], &split[at], (size_t)(program->n - at) * sizeof(mb_action_t));
+    split[at].kind = MB_ACTION_B;
+    split[at + 1].kind = MB_ACTION_W;
+    program->actions = split;
+    program->n++;
+    ck_assert_int_eq(mb_validate(plan), MB_OK);
+    swap(program, at, at + 1);
+    refuse(plan, "the gradient of its inputs has not been computed");
+}
+END_TEST
+
+static void make_random_graph(void)
+{
+    fake_graph_start(&fake);
+    int nodes = 2 + rand() % 14;
+    fake_graph_input(&fake, 1 + rand() % 5);
+    for (int i = 1; i < nodes; i++) {
+        if (rand() % 6 == 0 && i + 1 < nodes) {
+            fake.nodes[fake_graph_input(&fake, 1 + rand() % 5)].call.output_type = MB_I32;
+            continue;
+        }
+        int inputs[4], n = 1 + rand() % 4;
+        for (int k = 0; k < n; k++)
+            inputs[k] = rand() % i;
+        int node = fake_graph_add(&fake, 1 + rand() % 50, 1 + rand() % 5, n, inputs);
+        fake.nodes[node].needs_gradient = rand() % 5 != 0;
+    }
+}
+
+static int64_t count_bytes(const mb_plan_t *plan, int stage)
+{
+    int64_t elements = 0;
+    for (int i = 0; i < plan->programs[stage].n; i++) {
+        const mb_action_t *action = &plan->programs[stage].actions[i];
+        if (action->kind == MB_ACTION_SEND_ACT)
+            elements += plan->forward_edges[action->edge].elements;
+        if (action->kind == MB_ACTION_SEND_GRAD)
+            elements += plan->backward_edges[action->edge].elements;
+    }
+    return elements * plan->micro_batch * 4;
+}
+
+START_TEST(random_graphs_validate_and_send_the_bytes_of_the_formula)
+{
+    srand(11);
+    for (int trial = 0; trial < 400; trial++) {
+        make_random_graph();
+        int most = mb_plan_max_stages(&fake.graph);
+        if (most == 0)
+            continue;
+        int stages = 1 + rand() % most, micros = 1 + rand() % 9;
+        mb_plan_t *plan = make_plan(trial % 2 == 0 ? MB_SCHEDULE_GPIPE : MB_SCHEDULE_1F1B,
+                                    trial % 5 != 0, stages, micros);
+        ck_assert_int_eq(mb_validate(plan), MB_OK);
+        for (int s = 0; s < stages; s++)
+            ck_assert_int_eq(mb_plan_bytes_sent(plan, s), count_bytes(plan, s));
+        mb_plan_destroy(plan);
+    }
+}
+END_TEST
+
+/* Whatever is dropped, the plan is no longer whole. */
+START_TEST(any_dropped_action_but_the_ends_is_found)
+{
+    srand(13);
+    for (int trial = 0; trial < 400; trial++) {
+        make_random_graph();
+        int most = mb_plan_max_stages(&fake.graph);
+        if (most == 0)
+            continue;
+        mb_plan_t *plan = make_plan(trial % 2 == 0 ? MB_SCHEDULE_GPIPE : MB_SCHEDULE_1F1B, true,
+                                    1 + rand() % most, 1 + rand() % 5);
+        mb_program_t *program = &plan->programs[rand() % plan->stages];
+        drop(program, rand() % (program->n - 2));
+        ck_assert_int_eq(mb_validate(plan), MB_ERR_INTERNAL);
+        mb_plan_destroy(plan);
+    }
+}
+END_TEST
+
+static void add_mutations(TCase *c)
+{
+    tcase_add_test(c, a_dropped_send_is_an_unmatched_message);
+    tcase_add_test(c, a_dropped_receive_is_an_unmatched_message);
+    tcase_add_test(c, a_message_sent_twice_is_found);
+    tcase_add_test(c, a_missing_or_repeated_computation_is_found);
+    tcase_add_test(c, a_send_before_its_computation_is_found);
+    tcase_add_test(c, a_send_from_a_slot_that_was_given_away_is_found);
+    tcase_add_test(c, a_receive_posted_behind_its_use_is_found);
+    tcase_add_test(c, receives_in_the_wrong_order_under_one_tag_are_found);
+    tcase_add_test(c, different_tags_on_both_ends_deadlock);
+    tcase_add_test(c, too_few_slots_are_found);
+    tcase_add_test(c, a_cycle_of_waits_is_named_by_stage_action_and_micro_batch);
+    tcase_add_test(c, weights_accumulated_out_of_order_are_found);
+    tcase_add_test(c, actions_that_do_not_exist_are_found);
+    tcase_add_test(c, any_dropped_action_but_the_ends_is_found);
+}
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("validator");
+    TCase *c = tcase_create("validator");
+    tcase_set_timeout(c, 60);
+    add_mutations(c);
+    tcase_add_test(c, a_backward_split_in_two_is_accepted_and_its_order_checked);
+    tcase_add_test(c, random_graphs_validate_and_send_the_bytes_of_the_formula);
+    suite_add_tcase(s, c);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *r = srunner_create(suite());
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}

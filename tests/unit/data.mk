@@ -20,3 +20,5 @@ tests_unit_test_idx_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_prefetch
 tests_unit_test_prefetch_SOURCES = tests/unit/test_prefetch.c
 tests_unit_test_prefetch_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += tests/fuzz/fuzz_json.c tests/fuzz/fuzz_idx.c

@@ -196,6 +196,30 @@ static mb_status_t measure_norms(mb_update_t *update, float *gradients)
     return share_norms(update);
 }
 
+/* The constraint's norm runs over consecutive axes: the weight is [outer, axis, inner] to it. */
+static mb_status_t constrain(const mb_stage_t *stage, int p)
+{
+    const mb_param_t *param = &stage->graph->params[p];
+    const mb_constraint_t *constraint = &param->constraint;
+    if (!constraint->present)
+        return MB_OK;
+    mb_constrain_args_t args = {.limit = constraint->limit,
+                                .outer = 1,
+                                .axis = 1,
+                                .inner = 1,
+                                .low = constraint->low,
+                                .high = constraint->high,
+                                .rate = constraint->rate,
+                                .w = stage->values[p]};
+    int64_t first = constraint->n_axes > 0 ? constraint->axes[0] : 0;
+    int64_t end = first + constraint->n_axes;
+    for (int d = 0; d < param->shape.rank; d++) {
+        int64_t *extent = d < first ? &args.outer : d < end ? &args.axis : &args.inner;
+        *extent *= param->shape.dim[d];
+    }
+    return mb_run_constrain(stage->exec, &args);
+}
+
 float mb_update_lr(const mb_update_t *update)
 {
     return mb_optimizer_lr(update->optimizer, update->iterations);
@@ -221,6 +245,10 @@ mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradie
         MB_TRY(mb_optimizer_update(optimizer, stage->exec, &stage->graph->params[p],
                                    update->iterations, lr, scale, stage->values[p],
                                    gradient_of(update, p, gradients), update->slots[p]));
+    }
+    for (int p = 0; p < n; p++) {
+        if (updates(update, p))
+            MB_TRY(constrain(stage, p));
     }
     MB_TRY(mb_ties_statistics(update, info, sums));
     MB_TRY(mb_ties_scatter(update));

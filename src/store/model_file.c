@@ -367,6 +367,11 @@ static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verif
         status = read_all(&reader, need_config, verify_seal, file);
     }
     mb_h5_quiet_end(&quiet);
+    if (status != MB_OK && status != MB_ERR_MEMORY && file->seal == MB_SEAL_BROKEN)
+        return mb_error_set(status,
+                            "the checksums in '%s' do not hold; copy it again. It cannot be "
+                            "read: %s",
+                            file->path, mb_error_get());
     return status;
 }
 

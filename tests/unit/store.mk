@@ -1,0 +1,17 @@
+STORE_SUPPORT = tests/support/store_files.c tests/support/store_files.h
+REWRITE_SUPPORT = tests/support/rewrite_model.c tests/support/rewrite_model.h
+
+check_PROGRAMS += tests/unit/test_model_file
+tests_unit_test_model_file_SOURCES = tests/unit/test_model_file.c $(STORE_SUPPORT)
+tests_unit_test_model_file_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_checkpoint
+tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c $(STORE_SUPPORT) \
+	$(REWRITE_SUPPORT)
+tests_unit_test_checkpoint_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_seal
+tests_unit_test_seal_SOURCES = tests/unit/test_seal.c $(STORE_SUPPORT)
+tests_unit_test_seal_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += tests/fixtures

@@ -269,6 +269,30 @@ START_TEST(layers_refuse_inputs_of_the_wrong_type)
 }
 END_TEST
 
+/* Two inputs of widths 4 and 5 through one Dense layer. */
+START_TEST(further_call_of_a_layer_must_fit_its_weights)
+{
+#define INPUT(name, width)                                                                         \
+    "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, " width                 \
+    "], \"name\": \"" name "\"}, \"name\": \"" name "\", \"inbound_nodes\": []},"
+    static const char model[] =
+        "{\"class_name\": \"Functional\", \"config\": {\"name\": \"m\", \"layers\": [" INPUT("a",
+                                                                                             "4")
+            INPUT("b",
+                  "5") "{\"class_name\": \"Dense\", \"config\": {\"name\": \"it\", \"units\": 2}, "
+                       "\"name\": \"it\", \"inbound_nodes\": [[[\"a\", 0, 0, {}]], [[\"b\", 0, 0, "
+                       "{}]]]}], \"input_layers\": [[\"a\", 0, 0], [\"b\", 0, 0]], "
+                       "\"output_layers\": [[\"it\", 0, 0], [\"it\", 1, 0]]}}";
+#undef INPUT
+    mb_graph_t *graph = NULL;
+    ck_assert_msg(mb_graph_create(model, "a test", &graph) == MB_OK, "%s", mb_error_get());
+    ck_assert_int_eq(mb_graph_bind(graph, NULL), MB_ERR_SHAPE);
+    ck_assert_msg(strstr(mb_error_get(), "last dimension is 4, another call gives (5,)") != NULL,
+                  "%s", mb_error_get());
+    mb_graph_destroy(graph);
+}
+END_TEST
+
 /* A shape of all open positions stays open, and what does not depend on it is known. */
 START_TEST(open_dimensions_pass_through_inference)
 {
@@ -304,6 +328,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, layer_infers_the_shapes_and_parameters_that_keras_has, 0,
                         COUNT(shape_cases));
     tcase_add_test(t, registry_finds_each_class_by_the_name_it_lists);
+    tcase_add_test(t, further_call_of_a_layer_must_fit_its_weights);
     tcase_add_test(t, layers_refuse_inputs_of_the_wrong_type);
     tcase_add_test(t, open_dimensions_pass_through_inference);
     suite_add_tcase(s, t);

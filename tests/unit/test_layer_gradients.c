@@ -40,6 +40,12 @@ static const case_t cases[] = {
      "\"units\": 4, \"activation\": {\"module\": \"keras.layers\", \"class_name\": \"LeakyReLU\", \"config\": "
      "{\"name\": \"l\", \"trainable\": true, \"dtype\": \"float32\", \"negative_slope\": 0.25}, \"registered_name\": null}", "",
      3, 0, 1, {SHAPE(1, 5)}, 0, true_dense, {.activation = "relu_general", .p0 = 0.25, .p1 = INFINITY}},
+    {"dense frozen", "Dense", "\"units\": 4, \"activation\": \"gelu\", \"trainable\": false", "", 3, 0, 1, {SHAPE(1, 6)}, 0,
+     true_dense, {.activation = "gelu"}},
+    {"conv1d frozen", "Conv1D", "\"filters\": 4, \"kernel_size\": [3], \"trainable\": false", "", 2, 0, 1, {SHAPE(2, 9, 3)}, 0,
+     true_conv, {.spatial = 1, .kernel = {1, 3}}},
+    {"attention frozen", "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"trainable\": false", "", 2, 0, 2,
+     {SHAPE(2, 4, 5), SHAPE(2, 4, 5)}, 0, true_attention, {.heads = 2, .key_dim = 3, .value_dim = 3}},
     {"conv1d valid", "Conv1D", "\"filters\": 4, \"kernel_size\": [3]", "", 2, 0, 1, {SHAPE(2, 9, 3)}, 0, true_conv,
      {.spatial = 1, .kernel = {1, 3}}},
     {"conv1d causal dilated", "Conv1D",

@@ -17,7 +17,8 @@
 /* Records a message for this thread and returns STATUS. */
 mb_status_t mb_error_set(mb_status_t status, const char *format, ...) MB_PRINTF(2, 3);
 
-/* Puts a place in front of the message already recorded ("layer 'dense_1': ..."); returns STATUS. */
+/* Puts a place in front of the message already recorded ("layer 'dense_1': ..."); returns STATUS.
+ */
 mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...) MB_PRINTF(2, 3);
 
 /* The last message of this thread; "" when there was none. */

@@ -1,4 +1,5 @@
-/* Where the library says things: a callback of the host's. Nothing below the command line prints. */
+/* Where the library says things: a callback of the host's. Nothing below the command line prints.
+ */
 #ifndef MB_BASE_LOG_H
 #define MB_BASE_LOG_H
 

@@ -1,5 +1,6 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers:
- * as easy as 1, 2, 3", SC11). A number is a function of what it is for, never of who computes it. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random
+ * numbers: as easy as 1, 2, 3", SC11). A number is a function of what it is for, never of who
+ * computes it. */
 #ifndef MB_BASE_PHILOX_H
 #define MB_BASE_PHILOX_H
 

@@ -15,12 +15,13 @@ OMPI_MCA_ess_singleton_isolated=1
 OMPI_MCA_btl_vader_single_copy_mechanism=none
 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 
-# Leaks inside MPI, hwloc and the dynamic loader are not ours to mend.
-ASAN_OPTIONS=detect_leaks=${MB_DETECT_LEAKS-0}:abort_on_error=0:${ASAN_OPTIONS-}
+# Leaks inside MPI and hwloc are not ours to mend.
+ASAN_OPTIONS=detect_leaks=${MB_DETECT_LEAKS-1}:abort_on_error=0:${ASAN_OPTIONS-}
+LSAN_OPTIONS=suppressions=$MB_SRCDIR/tests/support/lsan.supp:print_suppressions=0
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS-}
 
 export CK_TAP_LOG_FILE_NAME CK_VERBOSITY CK_DEFAULT_TIMEOUT PATH LC_ALL TMPDIR
 export OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM OMPI_MCA_rmaps_base_oversubscribe
 export OMPI_MCA_mpi_yield_when_idle OMPI_MCA_ess_singleton_isolated
 export OMPI_MCA_btl_vader_single_copy_mechanism PRTE_MCA_rmaps_default_mapping_policy
-export ASAN_OPTIONS UBSAN_OPTIONS
+export ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS

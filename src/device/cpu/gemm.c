@@ -1,37 +1,55 @@
 /* Products of matrices: the result is cut into tiles over m and n, never over k, each computed by a
  * one-thread kernel of oneDNN. */
-#include <string.h>
 #include "device/cpu/cpu.h"
 
-/* A tile should be large enough to hide what a kernel costs to start and to pack (about 5 us), and
- * there should be enough of them for the cores. */
-#define TILE_M 128
-#define TILE_N 128
+/* Every tile packs its part of A and B again, so tiles are as large as leaves enough of them for
+ * the cores: MANY, or FEW where they would become slivers. */
+#define MANY 16
+#define FEW 4
+#define TILE_SIDE 128
+#define SLIVER_SIDE 64
+#define TILE_WORK 4e6 /* floating-point operations, about 20 us */
+#define LONG_WORK 3e8 /* more than this is cut even where there are many */
 
 typedef struct {
     const mb_gemm_args_t *args;
-    int64_t tile_m, tile_n, tiles_n;
+    int64_t tile_m, tile_n, tiles_m, tiles_n;
     mb_dnnl_kernel_t *kernel[2][2]; /* [last row of tiles][last column of tiles] */
     mb_workspace_t workspace;
-    int64_t tiles_m;
 } gemm_t;
 
-/* The tile size, and the size of the last tile: what is left, but no sliver. */
-static int64_t choose_tile(int64_t size, int64_t wanted)
+static bool wants_cut(int64_t tiles, double work, int64_t side)
 {
-    if (size <= wanted + wanted / 2)
-        return size;
-    int64_t tiles = mb_ceil_div(size, wanted);
-    return mb_min_i64(size, (mb_ceil_div(size, tiles) + 15) / 16 * 16);
+    if (work < 2.0 * TILE_WORK || side < 2 * SLIVER_SIDE)
+        return false;
+    if (side < 2 * TILE_SIDE)
+        return tiles < FEW;
+    return tiles < MANY || work > LONG_WORK;
+}
+
+/* Halves the longer side as long as that pays. Kernels compute 16 columns and 8 rows at a time. */
+static void choose_tiles(gemm_t *g)
+{
+    const mb_gemm_args_t *a = g->args;
+    int64_t cuts_m = 1, cuts_n = 1;
+    for (;;) {
+        int64_t side_m = a->m / cuts_m, side_n = a->n / cuts_n;
+        int64_t *cuts = side_m > side_n ? &cuts_m : &cuts_n;
+        double work = 2.0 * (double)side_m * (double)side_n * (double)a->k;
+        if (!wants_cut(cuts_m * cuts_n, work, side_m > side_n ? side_m : side_n))
+            break;
+        *cuts *= 2;
+    }
+    g->tile_m = mb_min_i64(a->m, (mb_ceil_div(a->m, cuts_m) + 7) / 8 * 8);
+    g->tile_n = mb_min_i64(a->n, (mb_ceil_div(a->n, cuts_n) + 15) / 16 * 16);
+    g->tiles_m = mb_ceil_div(a->m, g->tile_m);
+    g->tiles_n = mb_ceil_div(a->n, g->tile_n);
 }
 
 static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
 {
     const mb_gemm_args_t *a = g->args;
-    g->tile_m = choose_tile(a->m, TILE_M);
-    g->tile_n = choose_tile(a->n, TILE_N);
-    g->tiles_m = mb_ceil_div(a->m, g->tile_m);
-    g->tiles_n = mb_ceil_div(a->n, g->tile_n);
+    choose_tiles(g);
     size_t scratch = 0;
     for (int last_m = 0; last_m < 2; last_m++) {
         for (int last_n = 0; last_n < 2; last_n++) {

@@ -1,0 +1,303 @@
+/* Times the CPU's operations on the shapes of common models, beside oneDNN's own multi-threaded
+ * primitive for the same product, so that the cost of fixed tiles is seen. Usage: ops [THREADS]. */
+#include <dnnl.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "base/log.h"
+#include "device/device.h"
+
+#define SECONDS 0.15 /* for each measurement */
+
+/* With one thread the time that the process had the processor, so that a busy machine does not
+ * count. */
+static double now(int threads)
+{
+    struct timespec time;
+    if (threads > 1)
+        return mb_time_seconds();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static int n_threads; /* set once by main */
+
+static float *numbers(mb_device_t *device, int64_t count)
+{
+    void *memory = NULL;
+    if (mb_device_alloc(device, sizeof(float) * (size_t)count, &memory) != MB_OK)
+        exit(1);
+    float *values = memory;
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)(i % 17) * 0.05f - 0.4f;
+    return values;
+}
+
+/* Best seconds of an operation, which is run as often as fits. */
+static double seconds_of(mb_exec_t *exec, mb_op_t op, const void *args, size_t bytes)
+{
+    exec->planning = true;
+    mb_status_t status = exec->device->class_->run(exec, op, args, bytes);
+    if (status == MB_OK)
+        status = mb_exec_allocate(exec);
+    double best = 1e9, end = now(n_threads) + SECONDS;
+    while (status == MB_OK && now(n_threads) < end) {
+        double start = now(n_threads);
+        status = exec->device->class_->run(exec, op, args, bytes);
+        double taken = now(n_threads) - start;
+        best = taken < best ? taken : best;
+    }
+    if (status != MB_OK) {
+        fprintf(stderr, "%s: %s\n", mb_op_name(op), mb_error_get());
+        exit(1);
+    }
+    return best;
+}
+
+/* The same product by oneDNN with all threads. */
+static double seconds_of_onednn(const mb_gemm_args_t *a, int threads)
+{
+    omp_set_num_threads(threads);
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_memory_desc_t md[3];
+    dnnl_matmul_desc_t operation;
+    dnnl_primitive_desc_t descriptor;
+    dnnl_primitive_t primitive;
+    dnnl_memory_t memory[3];
+    const dnnl_dims_t sizes[] = {{a->m, a->k}, {a->k, a->n}, {a->m, a->n}};
+    const dnnl_dims_t strides[] = {{a->transpose_a ? 1 : a->lda, a->transpose_a ? a->lda : 1},
+                                   {a->transpose_b ? 1 : a->ldb, a->transpose_b ? a->ldb : 1},
+                                   {a->ldc, 1}};
+    void *data[] = {(void *)(uintptr_t)a->a, (void *)(uintptr_t)a->b, a->c};
+    dnnl_engine_create(&engine, dnnl_cpu, 0);
+    dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+    for (int i = 0; i < 3; i++) {
+        dnnl_memory_desc_init_by_strides(&md[i], 2, sizes[i], dnnl_f32, strides[i]);
+        dnnl_memory_create(&memory[i], &md[i], engine, data[i]);
+    }
+    dnnl_matmul_desc_init(&operation, &md[0], &md[1], NULL, &md[2]);
+    dnnl_primitive_desc_create(&descriptor, &operation, NULL, engine, NULL);
+    dnnl_primitive_create(&primitive, descriptor);
+    const dnnl_exec_arg_t args[] = {
+        {DNNL_ARG_SRC, memory[0]}, {DNNL_ARG_WEIGHTS, memory[1]}, {DNNL_ARG_DST, memory[2]}};
+    double best = 1e9, end = now(n_threads) + SECONDS;
+    while (now(n_threads) < end) {
+        double start = now(n_threads);
+        dnnl_primitive_execute(primitive, stream, 3, args);
+        double taken = now(n_threads) - start;
+        best = taken < best ? taken : best;
+    }
+    for (int i = 0; i < 3; i++)
+        dnnl_memory_destroy(memory[i]);
+    dnnl_primitive_destroy(primitive);
+    dnnl_primitive_desc_destroy(descriptor);
+    dnnl_stream_destroy(stream);
+    dnnl_engine_destroy(engine);
+    return best;
+}
+
+static void bench_product(mb_exec_t *exec, int threads, const char *what, int64_t m, int64_t n,
+                          int64_t k, bool ta, bool tb)
+{
+    mb_gemm_args_t a = {.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
+    a.lda = ta ? m : k;
+    a.ldb = tb ? k : n;
+    a.ldc = n;
+    a.a = numbers(exec->device, m * k);
+    a.b = numbers(exec->device, n * k);
+    a.c = numbers(exec->device, m * n);
+    double flops = 2.0 * (double)m * (double)n * (double)k;
+    double ours = seconds_of(exec, MB_OP_GEMM, &a, sizeof a);
+    double theirs = seconds_of_onednn(&a, threads);
+    printf("%-28s %5lld %5lld %5lld %c%c %9.1f us %7.1f GF/s   oneDNN %7.1f GF/s\n", what,
+           (long long)m, (long long)n, (long long)k, ta ? 't' : '-', tb ? 't' : '-', ours * 1e6,
+           flops / ours * 1e-9, flops / theirs * 1e-9);
+    mb_device_free(exec->device, (void *)(uintptr_t)a.a);
+    mb_device_free(exec->device, (void *)(uintptr_t)a.b);
+    mb_device_free(exec->device, a.c);
+}
+
+/* Forward, gradient of the input, gradient of the weights of a dense layer. */
+static void bench_dense(mb_exec_t *exec, int threads, int64_t rows, int64_t in, int64_t out)
+{
+    bench_product(exec, threads, "dense forward", rows, out, in, false, false);
+    bench_product(exec, threads, "dense backward input", rows, in, out, false, true);
+    bench_product(exec, threads, "dense backward weights", in, out, rows, true, false);
+}
+
+static void report(const char *what, double seconds, double flops, double bytes)
+{
+    printf("%-28s %9.1f us %7.1f GF/s %7.1f GB/s\n", what, seconds * 1e6, flops / seconds * 1e-9,
+           bytes / seconds * 1e-9);
+}
+
+static void bench_conv(mb_exec_t *exec, int64_t samples, int64_t size, int64_t in, int64_t out)
+{
+    mb_window_t w = {samples, in,     out,    1,      {size, size}, {size, size},
+                     {3, 3},  {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+    int64_t pixels = samples * size * size;
+    float *x = numbers(exec->device, pixels * in), *y = numbers(exec->device, pixels * out);
+    float *k = numbers(exec->device, 9 * in * out), *bias = numbers(exec->device, out);
+    double flops = 2.0 * 9.0 * (double)(pixels * in * out);
+    double bytes = 4.0 * (double)(pixels * (in + out));
+    mb_conv_forward_args_t forward = {w, x, k, bias, y};
+    mb_conv_backward_input_args_t input = {w, y, k, x};
+    mb_conv_backward_weights_args_t weights = {w, false, x, y, k, bias};
+    printf("convolution 3x3, %lld x %lld x %lld x %lld -> %lld\n", (long long)samples,
+           (long long)size, (long long)size, (long long)in, (long long)out);
+    report("  forward", seconds_of(exec, MB_OP_CONV_FORWARD, &forward, sizeof forward), flops,
+           bytes);
+    report("  backward input", seconds_of(exec, MB_OP_CONV_BACKWARD_INPUT, &input, sizeof input),
+           flops, bytes);
+    report("  backward weights",
+           seconds_of(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &weights, sizeof weights), flops, bytes);
+    mb_window_t p = {samples, out,    out,    1,      {size, size}, {size / 2, size / 2},
+                     {2, 2},  {2, 2}, {1, 1}, {0, 0}, {0, 0}};
+    float *half = numbers(exec->device, pixels * out / 4);
+    mb_pool_forward_args_t pool = {p, false, y, half};
+    mb_pool_backward_args_t back = {p, false, y, half, half, y};
+    report("  max pooling", seconds_of(exec, MB_OP_POOL_FORWARD, &pool, sizeof pool), 0, bytes);
+    report("  max pooling backward", seconds_of(exec, MB_OP_POOL_BACKWARD, &back, sizeof back), 0,
+           bytes);
+    mb_device_free(exec->device, half);
+    mb_device_free(exec->device, bias);
+    mb_device_free(exec->device, k);
+    mb_device_free(exec->device, y);
+    mb_device_free(exec->device, x);
+}
+
+static void bench_attention(mb_exec_t *exec, int64_t samples, int64_t heads, int64_t t, int64_t d)
+{
+    int64_t count = samples * heads * t * d;
+    float *x = numbers(exec->device, 8 * count), *log_sum = numbers(exec->device, count / d);
+    mb_attention_forward_args_t f = {.samples = samples,
+                                     .heads = heads,
+                                     .tq = t,
+                                     .tk = t,
+                                     .d = d,
+                                     .dv = d,
+                                     .scale = 0.125f,
+                                     .causal = true,
+                                     .q = x,
+                                     .k = x + count,
+                                     .v = x + 2 * count,
+                                     .out = x + 3 * count,
+                                     .log_sum = log_sum};
+    mb_attention_backward_args_t b = {.samples = samples,
+                                      .heads = heads,
+                                      .tq = t,
+                                      .tk = t,
+                                      .d = d,
+                                      .dv = d,
+                                      .scale = 0.125f,
+                                      .causal = true,
+                                      .q = f.q,
+                                      .k = f.k,
+                                      .v = f.v,
+                                      .out = f.out,
+                                      .log_sum = log_sum,
+                                      .dout = x + 4 * count,
+                                      .dq = x + 5 * count,
+                                      .dk = x + 6 * count,
+                                      .dv_ = x + 7 * count};
+    double flops = 2.0 * (double)(count * t); /* half of two products under the mask */
+    report("attention forward", seconds_of(exec, MB_OP_ATTENTION_FORWARD, &f, sizeof f), flops, 0);
+    report("attention backward", seconds_of(exec, MB_OP_ATTENTION_BACKWARD, &b, sizeof b),
+           2.5 * flops, 0);
+    mb_device_free(exec->device, x);
+    mb_device_free(exec->device, log_sum);
+}
+
+static void bench_rows(mb_exec_t *exec, int64_t rows, int64_t columns)
+{
+    int64_t count = rows * columns;
+    float *x = numbers(exec->device, 4 * count), *row = numbers(exec->device, 4 * columns);
+    float *statistics = numbers(exec->device, 2 * rows);
+    float *y = x + count, *dy = x + 2 * count, *dx = x + 3 * count;
+    float *mean = statistics, *rstd = statistics + rows;
+    double bytes = 4.0 * (double)count;
+    mb_layernorm_forward_args_t norm = {rows, columns, false, 1e-3f, x, row, row, y, mean, rstd};
+    mb_layernorm_backward_input_args_t input = {rows, columns, false, x, dy, row, mean, rstd, dx};
+    mb_layernorm_backward_weights_args_t weights = {rows, columns, false, false, x,
+                                                    dy,   mean,    rstd,  row,   row + columns};
+    mb_act_forward_args_t gelu = {count, MB_ACT_GELU, 0, 0, 0, x, y};
+    mb_act_backward_args_t gelu_back = {count, MB_ACT_GELU, 0, 0, 0, x, y, dy, dx};
+    mb_act_forward_args_t relu = {count, MB_ACT_RELU, 0, 0, 0, x, y};
+    mb_softmax_forward_args_t softmax = {rows, columns, x, y};
+    mb_column_sum_args_t sum = {rows, columns, false, x, row};
+    mb_dropout_args_t dropout = {1, count, 0.1f, {1, 1, 1, 1, 1}, x, y};
+    printf("rows %lld x %lld\n", (long long)rows, (long long)columns);
+    report("  layer norm", seconds_of(exec, MB_OP_LAYERNORM_FORWARD, &norm, sizeof norm), 0,
+           2 * bytes);
+    report("  layer norm input",
+           seconds_of(exec, MB_OP_LAYERNORM_BACKWARD_INPUT, &input, sizeof input), 0, 3 * bytes);
+    report("  layer norm weights",
+           seconds_of(exec, MB_OP_LAYERNORM_BACKWARD_WEIGHTS, &weights, sizeof weights), 0,
+           2 * bytes);
+    report("  gelu", seconds_of(exec, MB_OP_ACT_FORWARD, &gelu, sizeof gelu), 0, 2 * bytes);
+    report("  gelu backward", seconds_of(exec, MB_OP_ACT_BACKWARD, &gelu_back, sizeof gelu_back), 0,
+           3 * bytes);
+    report("  relu", seconds_of(exec, MB_OP_ACT_FORWARD, &relu, sizeof relu), 0, 2 * bytes);
+    report("  softmax", seconds_of(exec, MB_OP_SOFTMAX_FORWARD, &softmax, sizeof softmax), 0,
+           2 * bytes);
+    report("  dropout", seconds_of(exec, MB_OP_DROPOUT, &dropout, sizeof dropout), 0, 2 * bytes);
+    report("  column sum", seconds_of(exec, MB_OP_COLUMN_SUM, &sum, sizeof sum), 0, bytes);
+    mb_device_free(exec->device, x);
+    mb_device_free(exec->device, row);
+    mb_device_free(exec->device, statistics);
+}
+
+static void bench_update(mb_exec_t *exec, int64_t count)
+{
+    float *x = numbers(exec->device, 4 * count);
+    mb_update_args_t adam = {.rule = MB_RULE_ADAM,
+                             .count = count,
+                             .epsilon = 1e-7f,
+                             .beta1 = 0.9,
+                             .beta2 = 0.999,
+                             .alpha = 1e-5f,
+                             .grad_scale = 1.0f,
+                             .w = x,
+                             .g = x + count,
+                             .s0 = x + 2 * count,
+                             .s1 = x + 3 * count};
+    for (int64_t i = 3 * count; i < 4 * count; i++)
+        x[i] = 0.5f;
+    report("adam", seconds_of(exec, MB_OP_UPDATE, &adam, sizeof adam), 0, 28.0 * (double)count);
+    mb_device_free(exec->device, x);
+}
+
+int main(int argc, char **argv)
+{
+    mb_device_options_t options = {.size = sizeof options};
+    options.threads = argc > 1 ? atoi(argv[1]) : omp_get_max_threads();
+    n_threads = options.threads;
+    mb_device_t *device = NULL;
+    mb_exec_t exec;
+    char text[128];
+    if (mb_device_open("cpu", &options, &device) != MB_OK ||
+        mb_exec_create(device, &exec) != MB_OK) {
+        fprintf(stderr, "%s\n", mb_error_get());
+        return 1;
+    }
+    device->class_->describe(device, text, sizeof text);
+    printf("%s\n", text);
+    bench_dense(&exec, options.threads, 128, 784, 512);
+    bench_dense(&exec, options.threads, 128, 512, 512);
+    bench_dense(&exec, options.threads, 128, 512, 10);
+    bench_dense(&exec, options.threads, 128, 3136, 128);
+    bench_dense(&exec, options.threads, 2048, 384, 384);
+    bench_dense(&exec, options.threads, 2048, 384, 1536);
+    bench_dense(&exec, options.threads, 2048, 1536, 384);
+    bench_dense(&exec, options.threads, 2048, 384, 65);
+    bench_conv(&exec, 128, 28, 1, 32);
+    bench_conv(&exec, 128, 14, 32, 64);
+    bench_attention(&exec, 8, 6, 256, 64);
+    bench_rows(&exec, 2048, 384);
+    bench_update(&exec, 670000);
+    mb_exec_destroy(&exec);
+    mb_device_close(device);
+    return 0;
+}

@@ -64,12 +64,13 @@ mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec)
         return mb_error_set(MB_ERR_INTERNAL, "layer '%s' (%s) declares more than %d weights",
                             list->layer->path, list->layer->class_->name, MB_MAX_LAYER_PARAMS);
     MB_TRY(check_shape(list->layer, spec));
-    mb_param_spec_t *copy = &specs->specs[specs->n];
+    mb_param_spec_t *copy = MB_ARENA_NEW(list->arena, mb_param_spec_t);
+    MB_ARENA_TRY(copy, "a weight");
     *copy = *spec;
     copy->name = mb_arena_strdup(list->arena, spec->name);
     MB_ARENA_TRY(copy->name, "a weight's name");
     MB_TRY(fit_axes(list->layer, copy));
-    specs->n++;
+    specs->specs[specs->n++] = copy;
     return MB_OK;
 }
 
@@ -129,7 +130,7 @@ static mb_status_t walk(mb_graph_t *graph, const mb_module_t *module)
         return MB_OK;
     const mb_layer_specs_t *specs = &graph->detail->specs[module->layer->index];
     for (int i = 0; i < specs->n; i++)
-        MB_TRY(add_param(graph, module, &specs->specs[i]));
+        MB_TRY(add_param(graph, module, specs->specs[i]));
     return MB_OK;
 }
 

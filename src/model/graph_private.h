@@ -78,7 +78,7 @@ typedef struct {
 
 typedef struct {
     int n;
-    mb_param_spec_t specs[MB_MAX_LAYER_PARAMS];
+    mb_param_spec_t *specs[MB_MAX_LAYER_PARAMS];
 } mb_layer_specs_t;
 
 typedef struct mb_graph_detail {

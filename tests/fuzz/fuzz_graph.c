@@ -1,9 +1,9 @@
 /* libFuzzer: any text as model_config. Nothing may crash, leak or overflow; what builds must bind
- * or be refused with a message.
+ * or be refused with a message. Linked with mutate_json.c and a libmbcheck.a that was built by
+ * clang -fsanitize=fuzzer-no-link,address,undefined:
  *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Iinclude -Isrc tests/fuzz/fuzz_graph.c \
- *         src/base/?*.c src/model/?*.c src/model/?*?/?*.c src/device/?*.c ... -o fuzz_graph
- *     ./fuzz_graph -max_len=20000 corpus tests/data/configs */
+ *     ./fuzz_graph -max_len=40000 NEW-CORPUS tests/data/configs
+ */
 #include "model/graph.h"
 
 #include <stdlib.h>

@@ -12,3 +12,10 @@ check_PROGRAMS += tests/unit/test_initializer
 tests_unit_test_initializer_SOURCES = tests/unit/test_initializer.c tests/support/graph_text.c \
 	tests/support/graph_text.h
 tests_unit_test_initializer_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_graph_damaged
+tests_unit_test_graph_damaged_SOURCES = tests/unit/test_graph_damaged.c tests/fuzz/mutate_json.c \
+	tests/support/graph_text.c tests/support/graph_text.h
+tests_unit_test_graph_damaged_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += tests/fuzz/fuzz_graph.c

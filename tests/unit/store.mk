@@ -15,3 +15,11 @@ tests_unit_test_seal_SOURCES = tests/unit/test_seal.c $(STORE_SUPPORT)
 tests_unit_test_seal_LDADD = $(UNIT_LIBS)
 
 EXTRA_DIST += tests/fixtures
+
+check_PROGRAMS += tests/unit/test_run_dir
+tests_unit_test_run_dir_SOURCES = tests/unit/test_run_dir.c $(STORE_SUPPORT)
+tests_unit_test_run_dir_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_predictions
+tests_unit_test_predictions_SOURCES = tests/unit/test_predictions.c $(STORE_SUPPORT)
+tests_unit_test_predictions_LDADD = $(UNIT_LIBS)

@@ -100,7 +100,7 @@ START_TEST(flipped_bits_in_a_file_with_long_texts_are_refused)
     size_t bytes;
     unsigned char *data = file_read(path, &bytes);
     int fd = open(path, O_WRONLY);
-    for (size_t at = 0; at < bytes; at += bytes - at > 9000 && at > 9000 ? 211 : 3) {
+    for (size_t at = 0; at<bytes; at += bytes - at> 9000 && at > 9000 ? 211 : 3) {
         unsigned char flipped = data[at] ^ (unsigned char)(1u << (at * 5 + at / 8) % 8);
         ck_assert_int_eq(pwrite(fd, &flipped, 1, (off_t)at), 1);
         ck_assert_msg(verdict(path) == MB_SEAL_BROKEN, "bit flipped in byte %zu", at);

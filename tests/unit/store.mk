@@ -23,3 +23,15 @@ tests_unit_test_run_dir_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_predictions
 tests_unit_test_predictions_SOURCES = tests/unit/test_predictions.c $(STORE_SUPPORT)
 tests_unit_test_predictions_LDADD = $(UNIT_LIBS)
+
+# Run by their scripts, so they are not among check_PROGRAMS.
+EXTRA_PROGRAMS += tests/mpi/test_checkpoint tests/keras/rewrite
+CLEANFILES += tests/mpi/test_checkpoint$(EXEEXT) tests/keras/rewrite$(EXEEXT)
+tests_mpi_test_checkpoint_SOURCES = tests/mpi/test_checkpoint.c tests/mpi/cases.c \
+	tests/mpi/cases.h $(STORE_SUPPORT)
+tests_mpi_test_checkpoint_LDADD = $(UNIT_LIBS)
+tests_keras_rewrite_SOURCES = tests/keras/rewrite.c $(REWRITE_SUPPORT)
+tests_keras_rewrite_LDADD = $(UNIT_LIBS)
+
+SHELL_TESTS += tests/mpi/test_checkpoint.sh
+tests/mpi/test_checkpoint.log: tests/mpi/test_checkpoint$(EXEEXT)

@@ -9,11 +9,11 @@
  * operation is put on the stream. Its pointers are device memory, aligned to 64 bytes unless said
  * otherwise, and given by the caller; an operation allocates nothing.
  *
- * Plan time: with exec->planning set, running an operation checks its arguments (pointers may be
- * NULL), creates what it needs for these shapes (a oneDNN primitive), raises
- * exec->workspace_needed, and computes nothing. The engine walks its whole step once that way, so
- * an operation or shape that the device lacks is an error before the first step, and the step
- * itself allocates nothing.
+ * Plan time: with exec->planning set, running an operation checks its arguments (pointers are not
+ * followed and may be NULL, but an optional one that will be given should not be), creates what it
+ * needs for these shapes (a oneDNN primitive), raises exec->workspace_needed, and computes nothing.
+ * The engine walks its whole step once that way, so an operation or shape that the device lacks is
+ * an error before the first step, and the step itself allocates nothing.
  *
  * The same bits for any number of threads: work is cut into tiles of a size fixed by shape alone,
  * each computed by one thread, partial sums combined in tile order. */

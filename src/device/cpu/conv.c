@@ -3,10 +3,12 @@
 #include <string.h>
 #include "device/cpu/cpu.h"
 
-/* Work of a tile in multiply-adds: large enough to hide what starting a kernel costs. */
-#define TILE_WORK 4000000
-/* Partial sums of a weight gradient: as many tiles as cores are likely to share one convolution. */
-#define MAX_PARTS 16
+/* A sixteenth of the samples a tile, as many as cores are likely to share one convolution, but not
+ * so few that starting a kernel shows, nor so many that long ones hold up the rest (multiply-adds).
+ */
+#define MANY 16
+#define LEAST_WORK 4000000
+#define MOST_WORK 64000000
 
 typedef struct {
     const mb_window_t *window;
@@ -51,12 +53,13 @@ static mb_status_t check(mb_op_t op, const mb_window_t *w)
     return MB_OK;
 }
 
+/* The weights' gradient has a partial sum for each tile, so their number is held down. */
 static int64_t choose_samples(const mb_window_t *w, bool weights)
 {
-    int64_t work = w->out[0] * w->out[1] * elements_weights(w);
-    int64_t samples = mb_max_i64(1, TILE_WORK / mb_max_i64(work, 1));
-    if (weights)
-        samples = mb_max_i64(samples, mb_ceil_div(w->samples, MAX_PARTS));
+    int64_t work = mb_max_i64(1, w->out[0] * w->out[1] * elements_weights(w));
+    int64_t samples = mb_max_i64(mb_ceil_div(w->samples, MANY), LEAST_WORK / work);
+    if (!weights)
+        samples = mb_min_i64(samples, mb_max_i64(1, MOST_WORK / work));
     return mb_min_i64(samples, w->samples);
 }
 

@@ -43,9 +43,12 @@ void mb_cpu_keep_factors(const mb_random_key_t *key, uint32_t sample, int64_t fi
     for (int64_t at = first / 4 * 4; at < end; at += 4 * LANES) {
         float run[4 * LANES];
         philox_lanes(key, sample, (uint32_t)(at / 4), &lanes);
-        for (int i = 0; i < 4 * LANES; i++) {
-            float unit = (float)(int32_t)(lanes.word[i % 4][i / 4] >> 8) * 0x1p-24f;
-            run[i] = unit >= rate ? scale : 0.0f;
+        for (int word = 0; word < 4; word++) {
+#pragma omp simd
+            for (int i = 0; i < LANES; i++) {
+                float unit = (float)(int32_t)(lanes.word[word][i] >> 8) * 0x1p-24f;
+                run[4 * i + word] = unit >= rate ? scale : 0.0f;
+            }
         }
         int64_t low = at < first ? first - at : 0;
         int64_t high = end - at < 4 * LANES ? end - at : 4 * LANES;

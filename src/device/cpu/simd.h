@@ -2,7 +2,8 @@
  * of them, and the loader picks the best that the machine has. Loops in it carry `#pragma omp
  * simd`.
  *
- * Compilers without target_clones build the plain version. */
+ * Compilers without target_clones build the plain version. The Makefile's FLOAT_CFLAGS let square
+ * roots and comparisons vectorize, and keep products and sums apart. */
 #ifndef MB_DEVICE_CPU_SIMD_H
 #define MB_DEVICE_CPU_SIMD_H
 
@@ -14,12 +15,9 @@
 #define MB_MULTIVERSION
 #endif
 
-/* errno of sqrtf and traps of comparisons would keep loops from being vectorized. Products and sums
- * are not fused: an element must not depend on whether it falls into the vector part of a loop. */
+/* The plain version need not vectorize. */
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed"
-#elif defined(__GNUC__)
-#pragma GCC optimize("no-math-errno", "no-trapping-math", "fp-contract=off")
 #endif
 
 #endif

@@ -1,0 +1,27 @@
+# MPI programs: each runs all its cases on several numbers of ranks. They are no tests by themselves, so
+# they are built when the log of their script is wanted.
+mpi_cases_sources = tests/mpi/cases.c tests/mpi/cases.h
+mpi_devices_sources = tests/mpi/devices.c tests/mpi/devices.h $(deferred_sources)
+
+EXTRA_PROGRAMS += tests/mpi/test_comm
+tests_mpi_test_comm_SOURCES = tests/mpi/test_comm.c $(mpi_cases_sources)
+tests_mpi_test_comm_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/comm.sh
+tests/mpi/comm.log: tests/mpi/test_comm$(EXEEXT)
+
+EXTRA_PROGRAMS += tests/mpi/test_transport
+tests_mpi_test_transport_SOURCES = tests/mpi/test_transport.c $(mpi_cases_sources) \
+	$(mpi_devices_sources)
+tests_mpi_test_transport_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/transport.sh
+tests/mpi/transport.log: tests/mpi/test_transport$(EXEEXT)
+
+EXTRA_PROGRAMS += tests/mpi/test_reduce
+tests_mpi_test_reduce_SOURCES = tests/mpi/test_reduce.c $(mpi_cases_sources) $(mpi_devices_sources)
+tests_mpi_test_reduce_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/reduce.sh
+tests/mpi/reduce.log: tests/mpi/test_reduce$(EXEEXT)
+
+CLEANFILES += tests/mpi/test_comm$(EXEEXT) tests/mpi/test_transport$(EXEEXT) \
+	tests/mpi/test_reduce$(EXEEXT)
+EXTRA_DIST += tests/mpi/cases.sh

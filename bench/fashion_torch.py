@@ -1,0 +1,76 @@
+"""The opponent of bench/fashion.sh: the same two nets in PyTorch, on Fashion-MNIST, with Adam at 1e-3.
+
+Usage: fashion_torch.py mlp|cnn BATCH EPOCHS SEED THREADS
+Prints one JSON line: test accuracy, samples a second of the fastest epoch, seconds from the start of
+the process to the end of the first step, peak memory in MiB."""
+import time
+
+START = time.time()
+import gzip
+import json
+import os
+import resource
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+FOLDER = os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
+
+
+def read_idx(name):
+    data = gzip.open(os.path.join(FOLDER, name)).read()
+    rank = data[3]
+    shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(rank)]
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def load(part):
+    images = torch.from_numpy(read_idx(f"{part}-images-idx3-ubyte.gz").astype("f4") / 255)
+    labels = torch.from_numpy(read_idx(f"{part}-labels-idx1-ubyte.gz").astype("i8"))
+    return images[:, None].contiguous(), labels
+
+
+def build(net):
+    if net == "mlp":
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+        )
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+def main():
+    net, batch, epochs, seed, threads = sys.argv[1], *map(int, sys.argv[2:6])
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    images, labels = load("train")
+    model = build(net)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
+    first = None
+    fastest = 0
+    for _ in range(epochs):
+        order = torch.randperm(len(images))
+        begin = time.time()
+        for i in range(0, len(images), batch):
+            chosen = order[i : i + batch]
+            loss = F.cross_entropy(model(images[chosen]), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            first = first or time.time() - START
+        fastest = max(fastest, len(images) / (time.time() - begin))
+    images, labels = load("t10k")
+    with torch.no_grad():
+        right = [(model(images[i : i + 1000]).argmax(1) == labels[i : i + 1000]).float().mean() for i in range(0, 10000, 1000)]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps({"accuracy": round(float(sum(right)) / 10, 4), "samples_per_second": round(fastest),
+                      "first_step_seconds": round(first, 2), "peak_mib": memory}))  # fmt: skip
+
+
+main()

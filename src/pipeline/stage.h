@@ -108,6 +108,10 @@ mb_status_t mb_stage_backward_weights(mb_stage_t *stage, const mb_micro_t *micro
 /* Both, node by node: the same operations as the two calls. */
 mb_status_t mb_stage_backward(mb_stage_t *stage, const mb_micro_t *micro);
 
+/* Whether some call of the layer has weights to train and an output that needs it: only then Keras
+ * updates them. */
+bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
+
 /* Device addresses. */
 void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
 void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);

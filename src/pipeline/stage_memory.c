@@ -46,15 +46,27 @@ static void place_parameters(mb_stage_t *stage)
     }
 }
 
+bool mb_stage_trains_layer(const mb_graph_t *graph, int layer)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (graph->nodes[i].layer == layer && graph->nodes[i].trains)
+            return true;
+    }
+    return false;
+}
+
+/* Every call of a layer that is trained has entries: a call that no output needs (of a nested
+ * model's unused output) contributes zero. */
 static void place_gradients(mb_stage_t *stage, int node)
 {
     const mb_graph_t *graph = stage->graph;
     const mb_layer_t *layer = graph->layers[graph->nodes[node].layer];
     mb_node_place_t *at = &stage->places[node];
+    bool trained = stage->training && mb_stage_trains_layer(graph, layer->index);
     for (int k = 0; k < layer->n_params; k++) {
         const mb_param_t *param = &graph->params[layer->params[k]];
         at->entries[k] = -1;
-        if (!stage->training || !param->trainable)
+        if (!trained || !param->trainable)
             continue;
         at->entries[k] = stage->gradient_count;
         stage->gradient_count += (param->elements + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
@@ -212,6 +224,8 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     for (int i = 0; i < graph->n_nodes; i++) {
         mb_node_place_t *at = &stage->places[i];
         at->output = at->saved = at->carry = at->gradient = at->sums = at->activity = -1;
+        for (int k = 0; k < MB_MAX_LAYER_PARAMS; k++)
+            at->entries[k] = -1;
     }
     return MB_OK;
 }

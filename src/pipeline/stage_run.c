@@ -289,6 +289,20 @@ static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *mi
     return MB_OK;
 }
 
+/* The entries of a call that no output needs: zero, once a replica. */
+static mb_status_t zero_entries(mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[node].layer];
+    for (int k = 0; k < layer->n_params && !micro->accumulate; k++) {
+        int64_t count = stage->graph->params[layer->params[k]].elements;
+        mb_zero_args_t args = {.bytes = count * (int64_t)sizeof(float),
+                               .y = mb_stage_entry(stage, micro->block, node, k)};
+        if (args.y != NULL)
+            MB_TRY(mb_run_zero(stage->exec, &args));
+    }
+    return MB_OK;
+}
+
 enum { INPUTS = 1, WEIGHTS = 2 };
 
 static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
@@ -302,6 +316,8 @@ static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts
             MB_TRY(node_backward_input(stage, micro, i, now));
         if ((parts & WEIGHTS) && n->trains)
             MB_TRY(node_backward_weights(stage, micro, i, now));
+        if ((parts & WEIGHTS) && !n->trains && !n->is_input)
+            MB_TRY(zero_entries(stage, micro, i));
     }
     return MB_OK;
 }

@@ -25,8 +25,11 @@ struct mb_score {
     double steps, samples;
 };
 
+/* Keras regularizes trainable weights only. */
 static bool is_regularized(const mb_param_t *param)
 {
+    if (!param->trainable)
+        return false;
     return param->regularizer.l1 != 0 || param->regularizer.l2 != 0;
 }
 
@@ -147,6 +150,8 @@ static void add_totals(mb_score_t *score, int64_t batch)
     }
     for (int p = 0; p < score->n_params; p++) {
         const mb_regularizer_t *regularizer = &graph->params[p].regularizer;
+        if (!is_regularized(&graph->params[p]))
+            continue;
         score->regularizers +=
             (double)regularizer->l1 * params[2 * p] + (double)regularizer->l2 * params[2 * p + 1];
     }

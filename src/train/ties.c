@@ -60,7 +60,7 @@ static mb_status_t gather_tie(mb_update_t *update, const mb_tie_t *tie, float *g
     for (int k = 0; k < layer->n_params; k++) {
         const mb_param_t *param = &stage->graph->params[layer->params[k]];
         size_t bytes = (size_t)param->elements * sizeof(float);
-        if (!param->trainable)
+        if (!param->trainable || !mb_stage_trains_layer(stage->graph, tie->layer))
             continue;
         if (tie->stage == stage->stage) {
             MB_TRY(exchange(update, true, gradients + stage->places[tie->node].entries[k], bytes,

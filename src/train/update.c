@@ -20,17 +20,15 @@ static mb_status_t take_slots(mb_update_t *update, int param)
     return MB_OK;
 }
 
-static bool updates(const mb_update_t *update, int param)
+static void find_calls(mb_update_t *update)
 {
     const mb_stage_t *stage = update->engine->stage;
-    return stage->owned[param] && stage->graph->params[param].trainable;
-}
-
-static void find_first_calls(mb_update_t *update)
-{
-    const mb_stage_t *stage = update->engine->stage;
-    for (int p = 0; p < stage->graph->n_params; p++)
+    for (int p = 0; p < stage->graph->n_params; p++) {
+        const mb_param_t *param = &stage->graph->params[p];
         update->first_call[p] = -1;
+        update->updates[p] = stage->owned[p] && param->trainable &&
+                             mb_stage_trains_layer(stage->graph, param->layer);
+    }
     for (int n = stage->end_node - 1; n >= stage->first_node; n--) {
         const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
         for (int k = 0; k < layer->n_params; k++) {
@@ -63,23 +61,25 @@ static mb_status_t take_memory(mb_update_t *update)
     size_t n = (size_t)engine->plan->graph->n_params;
     void *memory;
     update->slots = calloc(n + 1, sizeof *update->slots);
+    update->updates = calloc(n + 1, sizeof *update->updates);
     update->first_call = calloc(n + 1, sizeof *update->first_call);
     update->place_in_layer = calloc(n + 1, sizeof *update->place_in_layer);
     update->norms = calloc(n + 1, sizeof *update->norms);
     update->gathered = calloc((n + 1) * (size_t)engine->grid.stages, sizeof *update->gathered);
     update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof *update->requests);
-    if (update->requests == NULL || update->slots == NULL || update->first_call == NULL ||
-        update->place_in_layer == NULL || update->norms == NULL || update->gathered == NULL)
+    if (update->requests == NULL || update->slots == NULL || update->updates == NULL ||
+        update->first_call == NULL || update->place_in_layer == NULL || update->norms == NULL ||
+        update->gathered == NULL)
         return mb_error_memory("the tables of the update", n);
     if (mb_engine_idle(engine))
         return MB_OK;
-    find_first_calls(update);
+    find_calls(update);
     MB_TRY(mb_device_alloc(engine->exec.device, (n + 1) * sizeof(double), &memory));
     update->device_norms = memory;
     if (engine->plan->n_ties > 0)
         MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
-        if (updates(update, p))
+        if (update->updates[p])
             MB_TRY(take_slots(update, p));
     }
     return MB_OK;
@@ -115,6 +115,7 @@ void mb_update_destroy(mb_update_t *update)
     mb_device_free(device, update->device_norms);
     mb_device_free(device, update->incoming);
     free(update->slots);
+    free(update->updates);
     free(update->first_call);
     free(update->place_in_layer);
     free(update->norms);
@@ -136,7 +137,7 @@ static mb_status_t regularize(mb_update_t *update, float *gradients)
     MB_TRY(mb_score_regularizers(update->score));
     for (int p = 0; p < stage->graph->n_params; p++) {
         const mb_param_t *param = &stage->graph->params[p];
-        if (!updates(update, p) || (param->regularizer.l1 == 0 && param->regularizer.l2 == 0))
+        if (!update->updates[p] || (param->regularizer.l1 == 0 && param->regularizer.l2 == 0))
             continue;
         mb_regularize_args_t args = {.count = param->elements,
                                      .l1 = param->regularizer.l1,
@@ -183,7 +184,7 @@ static mb_status_t measure_norms(mb_update_t *update, float *gradients)
     mb_zero_args_t zero = {.bytes = n * (int64_t)sizeof(double), .y = update->device_norms};
     MB_TRY(mb_run_zero(&engine->exec, &zero));
     for (int p = 0; p < n; p++) {
-        if (!updates(update, p))
+        if (!update->updates[p])
             continue;
         mb_sum_args_t args = {.count = engine->plan->graph->params[p].elements,
                               .x = gradient_of(update, p, gradients),
@@ -237,7 +238,7 @@ mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradie
     if (mb_optimizer_needs_norms(optimizer))
         MB_TRY(measure_norms(update, gradients));
     for (int p = 0; p < n; p++) {
-        if (!updates(update, p))
+        if (!update->updates[p])
             continue;
         float scale = mb_optimizer_needs_norms(optimizer)
                           ? mb_optimizer_grad_scale(optimizer, update->norms, n, p)
@@ -247,7 +248,7 @@ mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradie
                                    gradient_of(update, p, gradients), update->slots[p]));
     }
     for (int p = 0; p < n; p++) {
-        if (updates(update, p))
+        if (update->updates[p])
             MB_TRY(constrain(stage, p));
     }
     MB_TRY(mb_ties_statistics(update, info, sums));

@@ -13,6 +13,7 @@ typedef struct mb_update {
     mb_score_t *score;
     int64_t iterations;            /* steps the optimizer has done: what schedules see */
     float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters */
+    bool *updates;                 /* [n_params] this stage updates it */
     int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
     int *place_in_layer;           /* [n_params] */
     size_t moment_bytes;

@@ -36,8 +36,9 @@ struct mb_comm {
 
     int n_sources;
     mb_comm_source_t sources[MB_COMM_MAX_SOURCES];
-    bool driving;     /* a progress function must not be reached from itself */
-    mb_status_t kept; /* an error of a progress function, for the next wait */
+    double last_kernel; /* when a kernel last drove progress */
+    bool driving;       /* a progress function must not be reached from itself */
+    mb_status_t kept;   /* an error of a progress function, for the next wait */
     mb_comm_notice_t *kept_notice;
 
     bool listening;

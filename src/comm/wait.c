@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define SPIN_SECONDS 20e-6
+#define KERNEL_SECONDS 20e-6 /* between two looks from inside kernels, which come at every tile */
 #define YIELD_SECONDS 2e-3
 #define SHORTEST_SLEEP_NANOSECONDS 5000L
 #define LONGEST_SLEEP_NANOSECONDS 50000L
@@ -49,8 +50,10 @@ static mb_status_t drive(mb_comm_t *comm)
 void mb_comm_progress(void *user)
 {
     mb_comm_t *comm = user;
-    if (comm->kept != MB_OK || comm->driving)
+    double now = mb_time_seconds();
+    if (comm->kept != MB_OK || comm->driving || now - comm->last_kernel < KERNEL_SECONDS)
         return;
+    comm->last_kernel = now;
     comm->kept = drive(comm);
     if (comm->kept != MB_OK)
         snprintf(comm->kept_notice->text, sizeof(comm->kept_notice->text), "%s", mb_error_get());

@@ -14,8 +14,8 @@ void cases_expect(int holds, const char *text, const char *file, int line)
     if (holds)
         return;
     failures++;
-    fprintf(stderr, "# rank %d: %s:%d: %s does not hold (last error: %s)\n", cases_rank, file, line,
-            text, mb_error_get());
+    fprintf(stderr, "# rank %d: %s:%d: %s does not hold (last error: %.300s)\n", cases_rank, file,
+            line, text, mb_error_get());
 }
 
 mb_comm_t *cases_comm(double deadline_seconds)

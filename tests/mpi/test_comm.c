@@ -378,12 +378,14 @@ static void sources_of_progress_are_driven_by_waits_and_kernels(void)
     mb_comm_progress(comm);
     EXPECT(source.driven == 11);
     source.driven = -2; /* the next drive fails */
+    cases_sleep(0.001);
     mb_comm_progress(comm);
     mb_error_set(MB_OK, "something else");
     EXPECT(mb_comm_wait(comm, driven_enough, &source, NULL) == MB_ERR_DEVICE);
     EXPECT(strcmp(mb_error_get(), "the source broke") == 0);
     mb_comm_remove_progress(comm, &source);
     source.driven = 0;
+    cases_sleep(0.001);
     mb_comm_progress(comm);
     EXPECT(source.driven == 0);
     mb_comm_destroy(comm);

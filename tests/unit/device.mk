@@ -65,3 +65,18 @@ if HAVE_CLI
 check_DATA = tests/mbrun-deferred$(EXEEXT)
 endif
 CLEANFILES += tests/mbrun-deferred$(EXEEXT)
+
+# ONNX's node test vectors, where Debian's libonnx-testdata is installed.
+check_PROGRAMS += tests/onnx/test_onnx
+tests_onnx_test_onnx_SOURCES = tests/onnx/test_onnx.c tests/onnx/cases.inc tests/support/onnx.c \
+	tests/support/onnx.h $(op_check_sources)
+tests_onnx_test_onnx_LDADD = $(UNIT_LIBS)
+
+# make bench: times of the operations beside oneDNN's own threads.
+EXTRA_PROGRAMS += bench/ops
+bench_ops_SOURCES = bench/ops.c
+bench_ops_LDADD = libmbcheck.la
+CLEANFILES += bench/ops$(EXEEXT)
+bench: bench/ops$(EXEEXT)
+	bench/ops$(EXEEXT)
+.PHONY: bench

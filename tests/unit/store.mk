@@ -35,3 +35,6 @@ tests_keras_rewrite_LDADD = $(UNIT_LIBS)
 
 SHELL_TESTS += tests/mpi/test_checkpoint.sh
 tests/mpi/test_checkpoint.log: tests/mpi/test_checkpoint$(EXEEXT)
+SHELL_TESTS += tests/keras/roundtrip.sh
+tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT)
+EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py

@@ -1,0 +1,25 @@
+mbrun_SOURCES += \
+	src/cli/args.c \
+	src/cli/command.h \
+	src/cli/configure.c \
+	src/cli/data.c \
+	src/cli/eval.c \
+	src/cli/help.c \
+	src/cli/info.c \
+	src/cli/inspect.c \
+	src/cli/inspect.h \
+	src/cli/inspection.c \
+	src/cli/job.c \
+	src/cli/job.h \
+	src/cli/main.c \
+	src/cli/new.c \
+	src/cli/predict.c \
+	src/cli/progress.c \
+	src/cli/progress.h \
+	src/cli/report_json.c \
+	src/cli/report_json.h \
+	src/cli/say.c \
+	src/cli/say.h \
+	src/cli/signals.c \
+	src/cli/signals.h \
+	src/cli/train.c

@@ -1,0 +1,68 @@
+/* A subcommand as data: what it takes, what it says about itself, and the function that runs it.
+ * The parser, the help and main know subcommands only through this. */
+#ifndef MB_CLI_COMMAND_H
+#define MB_CLI_COMMAND_H
+
+#include "train/settings.h"
+
+#define MB_MAX_FLAGS 8
+
+/* An option that is no setting of a run. */
+typedef struct {
+    const char *name;     /* without its dashes; NULL ends a list */
+    char letter;          /* "-o"; '\0': none */
+    const char *argument; /* NULL: a switch */
+    const char *help;
+} mb_flag_t;
+
+typedef struct mb_command mb_command_t;
+
+/* A command line, read. */
+typedef struct {
+    const mb_command_t *command;
+    mb_settings_t *settings; /* defaults and what the user said */
+    int n_words;
+    const char **words;              /* what is no option, in order */
+    const char *flags[MB_MAX_FLAGS]; /* by place in command->flags; "" for a switch; NULL: absent */
+    bool help;
+} mb_args_t;
+
+struct mb_command {
+    const char *name;
+    const char *usage;  /* behind "mbrun NAME " */
+    const char *title;  /* one line */
+    const char *detail; /* more lines of the help; may be NULL */
+    void (*more)(void); /* prints what follows detail; may be NULL */
+    const mb_flag_t *flags;
+    const mb_setting_id_t *settings; /* those it takes */
+    int n_settings;
+    int least_words, most_words;
+    const char *words;                 /* what the words are: "MODEL.h5" */
+    bool parallel;                     /* starts MPI; otherwise rank 0 does it alone */
+    int (*run)(const mb_args_t *args); /* the exit code; has said what went wrong */
+};
+
+extern const mb_command_t mb_command_train, mb_command_eval, mb_command_predict, mb_command_inspect,
+    mb_command_configure, mb_command_data, mb_command_new, mb_command_info;
+
+/* All commands, the end marked by NULL. */
+const mb_command_t *const *mb_command_list(void);
+/* NULL if there is none. */
+const mb_command_t *mb_command_find(const char *name);
+
+/* Every setting of a run, for commands that take them all. */
+extern const mb_setting_id_t mb_command_all_settings[MB_SET_COUNT];
+
+/* Reads what follows the command's name. Options and words may be mixed; "--" ends the options.
+ * MB_ERR_ARGUMENT says what is wrong, with the nearest right spelling. */
+mb_status_t mb_args_read(const mb_command_t *command, int n, char *const *texts, mb_args_t *out);
+void mb_args_free(mb_args_t *args);
+/* The text given with a flag ("" for a switch), NULL when it was not given. */
+const char *mb_args_flag(const mb_args_t *args, const char *name);
+bool mb_args_has(const mb_args_t *args, const char *name);
+
+/* Help on stdout: of all commands, or of one. */
+void mb_help_all(void);
+void mb_help_command(const mb_command_t *command);
+
+#endif

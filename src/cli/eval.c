@@ -1,0 +1,79 @@
+/* mbrun eval: loss and metrics of a model on data. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/job.h"
+#include "cli/report_json.h"
+#include "cli/say.h"
+#include "train/trainer.h"
+
+static void print_line(const char *name, double loss, double accuracy)
+{
+    printf("%-16sloss %.9g", name, loss);
+    if (isfinite(accuracy))
+        printf("  accuracy %.6f", accuracy);
+    printf("\n");
+}
+
+static void print_report(const mb_eval_report_t *report)
+{
+    char samples[MB_COUNT_TEXT], seconds[32];
+    print_line(report->n_outputs > 1 ? "total" : "", report->loss, report->accuracy);
+    for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++)
+        print_line(report->names[o], report->losses[o], report->accuracies[o]);
+    printf("%-16s%s samples in %s\n", "", mb_say_count(report->samples, samples, sizeof samples),
+           mb_str_seconds(report->seconds, seconds, sizeof seconds));
+}
+
+static mb_status_t evaluate(const mb_job_t *job, const mb_args_t *args, mb_arena_t *arena)
+{
+    mb_eval_report_t report;
+    if (arena == NULL)
+        return mb_error_memory("a report", 0);
+    MB_TRY(mb_evaluate(job->comm, args->words[0], args->settings, &job->log, arena, &report));
+    if (job->rank != 0)
+        return MB_OK;
+    if (mb_args_has(args, "json"))
+        return mb_say_json(mb_json_eval(&report, "evaluation"));
+    print_report(&report);
+    fflush(stdout);
+    return MB_OK;
+}
+
+static int run_eval(const mb_args_t *args)
+{
+    mb_job_t job;
+    int code;
+    if (!mb_job_start(&job, args, &code))
+        return code;
+    mb_arena_t *arena = mb_arena_create();
+    mb_status_t status = evaluate(&job, args, arena);
+    mb_job_report(&job, status);
+    mb_arena_destroy(arena);
+    return mb_job_end(&job, status);
+}
+
+static const mb_setting_id_t settings[] = {
+    MB_SET_DATA, MB_SET_BATCH,  MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
+    MB_SET_LOSS, MB_SET_DEVICE, MB_SET_THREADS,     MB_SET_BIND,     MB_SET_DEADLINE};
+
+static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
+                                  {.name = NULL}};
+
+const mb_command_t mb_command_eval = {
+    .name = "eval",
+    .usage = "MODEL.h5 --data FILE [options]",
+    .title = "Show the loss and metrics of a model on data",
+    .detail =
+        "The model is any Keras HDF5 file, a checkpoint or final.h5 among them. The numbers do\n"
+        "not depend on the ranks and stages that compute them.\n",
+    .flags = flags,
+    .settings = settings,
+    .n_settings = sizeof settings / sizeof settings[0],
+    .least_words = 1,
+    .most_words = 1,
+    .words = "a model file",
+    .parallel = true,
+    .run = run_eval};

@@ -1,0 +1,154 @@
+/* mbrun inspect: what a model file or checkpoint holds. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/inspect.h"
+#include "cli/say.h"
+#include "store/seal.h"
+
+static const char *seal_text(mb_seal_state_t seal)
+{
+    switch (seal) {
+    case MB_SEAL_NONE:
+        return "none";
+    case MB_SEAL_HOLDS:
+        return "present (--verify checks every byte)";
+    default:
+        return "broken: the file was changed after it was sealed";
+    }
+}
+
+static void print_layers(const mb_inspection_t *seen)
+{
+    printf("\n%-34s%-24s%-24s%s\n", "layer", "class", "output", "parameters");
+    for (int i = 0; i < seen->n_layers; i++) {
+        const mb_layer_line_t *line = &seen->layers[i];
+        char count[MB_COUNT_TEXT];
+        printf("%-33s %-23s %-23s %s\n", line->name, line->class_name, line->output,
+               mb_say_count(line->parameters, count, sizeof count));
+    }
+}
+
+static void print_run(const mb_model_file_t *file)
+{
+    const mb_run_state_t *state = &file->state;
+    if (state->present)
+        printf("%-12s%" PRId64 " steps done, %" PRId64 " epochs, %" PRId64 " steps into the next\n",
+               "state", state->step, state->epoch, state->step_in_epoch);
+    if (state->present && isfinite(state->best_metric))
+        printf("%-12svalidation loss %.9g at step %" PRId64 "\n", "best", state->best_metric,
+               state->best_step);
+    for (int i = 0; i < file->n_settings; i++)
+        printf("%-12s%s = %s\n", i == 0 ? "settings" : "", file->settings[i].key,
+               file->settings[i].value);
+}
+
+static void print_summary(const mb_inspection_t *seen)
+{
+    const mb_model_file_t *file = seen->file;
+    char all[MB_COUNT_TEXT], trainable[MB_COUNT_TEXT];
+    printf("%-12s%s\n", "file", file->path);
+    printf("%-12s%s\n", "model", seen->name);
+    printf("%-12sKeras %s, %s%s\n", "written by",
+           file->keras_version == NULL ? "of unknown version" : file->keras_version,
+           file->backend == NULL ? "unknown backend" : file->backend,
+           file->from_mbrun ? "; mbrun" : "");
+    printf("%-12s%s", "parameters", mb_say_count(seen->parameters, all, sizeof all));
+    if (seen->bound)
+        printf(", %s of them trainable",
+               mb_say_count(seen->trainable, trainable, sizeof trainable));
+    printf("\n%-12s%s\n", "optimizer", seen->optimizer);
+    printf("%-12s%s\n", "moments",
+           file->n_moments > 0     ? "kept"
+           : file->n_optimizer > 0 ? "kept by Keras"
+                                   : "none");
+    print_run(file);
+    printf("%-12s%s\n", "seal", seal_text(file->seal));
+    print_layers(seen);
+    if (seen->problem[0] != '\0')
+        printf("\nnote: %s\n", seen->problem);
+}
+
+static mb_status_t verify(const char *path)
+{
+    mb_seal_state_t state = MB_SEAL_NONE;
+    int64_t step = 0;
+    MB_TRY(mb_seal_check_file(path, &state, &step));
+    if (state == MB_SEAL_NONE)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "%s: has no seal, so nothing says whether it is complete: a file of "
+                            "Keras', or one that was cut off",
+                            path);
+    if (state == MB_SEAL_BROKEN)
+        return mb_error_set(MB_ERR_FORMAT,
+                            "%s: the seal is broken: the file was damaged, or changed by another "
+                            "program",
+                            path);
+    printf("%s: the seal holds (step %" PRId64 ")\n", path, step);
+    return MB_OK;
+}
+
+static mb_status_t print_digest(const char *path, bool json)
+{
+    mb_model_file_t *file = NULL;
+    mb_digest_t digest;
+    MB_TRY(mb_model_file_open(path, false, false, &file));
+    mb_status_t status = mb_model_file_digest(file, &digest);
+    mb_model_file_close(file);
+    MB_TRY(status);
+    char weights[24], full[24];
+    snprintf(weights, sizeof weights, "%016" PRIx64, digest.weights);
+    snprintf(full, sizeof full, "%016" PRIx64, digest.full);
+    if (json)
+        return mb_say_json(
+            json_pack("{s:s, s:s, s:s}", "file", path, "weights", weights, "full", full));
+    printf("weights  %s\nfull     %s\n", weights, full);
+    return MB_OK;
+}
+
+static mb_status_t inspect(const mb_args_t *args)
+{
+    const char *path = args->words[0];
+    mb_inspection_t seen;
+    if (mb_args_has(args, "verify"))
+        return verify(path);
+    if (mb_args_has(args, "digest"))
+        return print_digest(path, mb_args_has(args, "json"));
+    mb_status_t status = mb_inspect(path, &seen);
+    if (status == MB_OK && mb_args_has(args, "json"))
+        status = mb_say_json(mb_inspection_json(&seen));
+    else if (status == MB_OK)
+        print_summary(&seen);
+    mb_inspection_free(&seen);
+    return status;
+}
+
+static int run_inspect(const mb_args_t *args)
+{
+    return mb_say_end(inspect(args));
+}
+
+static const mb_flag_t flags[] = {
+    {"json", '\0', NULL, "one JSON object instead of text"},
+    {"digest", '\0', NULL, "two digests: of the weights; of weights, moments and step"},
+    {"verify", '\0', NULL, "check every byte against the seal"},
+    {.name = NULL}};
+
+const mb_command_t mb_command_inspect = {
+    .name = "inspect",
+    .usage = "FILE.h5 [--json | --digest | --verify]",
+    .title = "Show what a model file or checkpoint holds",
+    .detail =
+        "--digest prints two lines, \"weights  HEX\" and \"full     HEX\", 16 hexadecimal digits\n"
+        "each. The first is of the weights' names, shapes and bits; the second also of the\n"
+        "moments and the step. Equal digests mean equal bits, on whatever layout they were made.\n"
+        "--verify ends with 0 when the seal holds and with 1 when it is broken or missing.\n",
+    .flags = flags,
+    .least_words = 1,
+    .most_words = 1,
+    .words = "a file",
+    .run = run_inspect};

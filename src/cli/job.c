@@ -1,0 +1,125 @@
+/* See job.h. A rank that fails has told the others; all of them come here, agree that they know,
+ * and only then end. Where that does not happen within the grace time, some rank hangs or is gone:
+ * who is left says what it saw and aborts the job. */
+#include "cli/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/say.h"
+
+#define GRACE_SECONDS 10.0
+/* Bounds the end of MPI itself after a failure. */
+#define LAST_SECONDS 60
+
+static void write_log(void *user, mb_log_level_t level, const char *message)
+{
+    const mb_job_t *job = user;
+    char line[4096];
+    (void)level;
+    if (job->rank == 0)
+        snprintf(line, sizeof line, "mbrun: warning: %s", message);
+    else
+        snprintf(line, sizeof line, "mbrun: warning (rank %d): %s", job->rank, message);
+    fprintf(stderr, "%s\n", line);
+    if (job->write != NULL)
+        job->write(job->user, line);
+}
+
+static int refuse_mpi(void)
+{
+    if (mb_launch_rank() == 0)
+        mb_say_error();
+    MPI_Abort(MPI_COMM_WORLD, MB_EXIT_FAILED);
+    return MB_EXIT_FAILED;
+}
+
+bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
+{
+    int provided = MPI_THREAD_SINGLE;
+    *job = (mb_job_t){.log = {write_log, job, MB_LOG_WARNING}};
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+        mb_error_set(MB_ERR_MPI, "MPI could not be started");
+        *code = mb_say_end(MB_ERR_MPI);
+        return false;
+    }
+    if (provided < MPI_THREAD_FUNNELED) {
+        mb_error_set(MB_ERR_MPI, "this MPI offers no MPI_THREAD_FUNNELED, which mbrun needs");
+        *code = refuse_mpi();
+        return false;
+    }
+    mb_comm_options_t options = {
+        .deadline_seconds = mb_settings_real(args->settings, MB_SET_DEADLINE), .log = &job->log};
+    if (mb_comm_create(MPI_COMM_WORLD, &options, &job->comm) != MB_OK) {
+        *code = refuse_mpi();
+        return false;
+    }
+    job->rank = mb_comm_rank(job->comm);
+    job->size = mb_comm_size(job->comm);
+    return true;
+}
+
+static void say(const mb_job_t *job)
+{
+    char line[4096];
+    if (job->rank == 0)
+        snprintf(line, sizeof line, "mbrun: error: %s", job->message);
+    else
+        snprintf(line, sizeof line, "mbrun: error (rank %d): %s", job->rank, job->message);
+    fprintf(stderr, "%s\n", line);
+    if (job->write != NULL)
+        job->write(job->user, line);
+}
+
+static bool is_failure(mb_status_t status)
+{
+    return status != MB_OK && status != MB_ERR_STOPPED;
+}
+
+void mb_job_report(mb_job_t *job, mb_status_t status)
+{
+    if (!is_failure(status))
+        return;
+    snprintf(job->message, sizeof job->message, "%s", mb_error_get());
+    if (job->rank == 0)
+        say(job);
+}
+
+/* Rank 0 has spoken, unless it is the one that hangs: the others give it, and each other, a moment,
+ * since the first one to abort ends them all. */
+static void abort_job(const mb_job_t *job, int code)
+{
+    double pause = 0.2 * (job->rank < 20 ? job->rank : 20);
+    struct timespec time = {.tv_sec = (time_t)pause,
+                            .tv_nsec = (long)((pause - (double)(time_t)pause) * 1e9)};
+    nanosleep(&time, NULL);
+    if (job->rank != 0)
+        say(job);
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
+
+/* The code of the failure that counts for all, not of what this rank saw of it. */
+static int agreed_code(const mb_job_t *job, mb_status_t status)
+{
+    int rank;
+    mb_status_t first = status;
+    if (status != MB_ERR_STOPPED)
+        mb_comm_failed(job->comm, &rank, &first);
+    return mb_exit_code(first);
+}
+
+int mb_job_end(mb_job_t *job, mb_status_t status)
+{
+    bool failed = is_failure(status);
+    bool together = !failed || job->size == 1 || mb_comm_settle(job->comm, GRACE_SECONDS);
+    int code = agreed_code(job, status);
+    if (!together)
+        abort_job(job, code);
+    if (failed)
+        alarm(LAST_SECONDS);
+    mb_comm_destroy(job->comm);
+    MPI_Finalize();
+    return code;
+}

@@ -1,0 +1,303 @@
+/* See progress.h. */
+#include "cli/progress.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "cli/report_json.h"
+#include "cli/say.h"
+
+#define LIVE_SECONDS 0.1
+#define LINE_SECONDS 5.0
+#define MAX_STAGE_LINES 8
+
+void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet)
+{
+    *progress = (mb_progress_t){.json = json,
+                                .quiet = quiet,
+                                .live = !json && !quiet && isatty(STDERR_FILENO),
+                                .begun = mb_time_seconds(),
+                                .val_loss = NAN,
+                                .val_accuracy = NAN};
+}
+
+void mb_progress_clear(mb_progress_t *progress)
+{
+    if (progress->live_shown)
+        fputs("\r\033[K", stderr);
+    progress->live_shown = false;
+}
+
+void mb_progress_write(void *user, const char *line)
+{
+    mb_progress_t *progress = user;
+    if (progress->log == NULL)
+        return;
+    fprintf(progress->log, "%s\n", line);
+    fflush(progress->log);
+}
+
+/* A line of text, to the log and, unless another form is wanted, to stderr. */
+static void say(mb_progress_t *progress, const char *format, ...) MB_PRINTF(2, 3);
+static void say(mb_progress_t *progress, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    mb_progress_write(progress, line);
+    if (progress->json || progress->quiet)
+        return;
+    mb_progress_clear(progress);
+    fprintf(stderr, "%s\n", line);
+}
+
+static void say_object(mb_progress_t *progress, json_t *object)
+{
+    if (progress->json)
+        mb_say_json(object);
+    else
+        json_decref(object);
+}
+
+static void open_log(mb_progress_t *progress, const char *directory)
+{
+    size_t bytes = directory == NULL ? 0 : strlen(directory) + sizeof "/log.txt";
+    char *path = bytes == 0 ? NULL : malloc(bytes);
+    if (path == NULL)
+        return;
+    snprintf(path, bytes, "%s/log.txt", directory);
+    progress->log = fopen(path, "ae");
+    free(path);
+}
+
+static void say_memory(mb_progress_t *progress, const mb_start_report_t *report)
+{
+    for (int s = 0; s < report->stages && s < MAX_STAGE_LINES; s++) {
+        char parameters[32], gradients[32], moments[32], activations[32];
+        say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s",
+            s == 0 ? "memory" : "", s,
+            mb_str_bytes((double)report->parameter_bytes[s], parameters, sizeof parameters),
+            mb_str_bytes((double)report->gradient_bytes[s], gradients, sizeof gradients),
+            mb_str_bytes((double)report->moment_bytes[s], moments, sizeof moments),
+            mb_str_bytes((double)report->activation_bytes[s], activations, sizeof activations));
+    }
+    if (report->stages > MAX_STAGE_LINES)
+        say(progress, "%-10sand %d more stages", "", report->stages - MAX_STAGE_LINES);
+}
+
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void say_layout(mb_progress_t *progress, const mb_start_report_t *report)
+{
+    int ranks = report->stages * report->groups;
+    say(progress,
+        "%-10s%d rank%s = %d stage%s x %d group%s; %d replica%s of %" PRId64
+        " micro-batch%s of %" PRId64 "%s",
+        "layout", ranks, plural(ranks), report->stages, plural(report->stages), report->groups,
+        plural(report->groups), report->replicas, plural(report->replicas), report->micros,
+        report->micros == 1 ? "" : "es", report->micro_batch,
+        report->stages > 1 ? report->schedule[0] == 'g' ? ", gpipe" : ", 1f1b" : "");
+}
+
+static void say_start(mb_progress_t *progress, const mb_start_report_t *report)
+{
+    char parameters[MB_COUNT_TEXT], samples[MB_COUNT_TEXT];
+    say(progress, "%-10s%s: %s parameters, %s", "model", report->model,
+        mb_say_count(report->parameters, parameters, sizeof parameters), report->optimizer);
+    say(progress, "%-10s%s: %s samples", "data", report->data,
+        mb_say_count(report->samples, samples, sizeof samples));
+    say_layout(progress, report);
+    say(progress,
+        "%-10s%" PRId64 " samples; %" PRId64 " step%s an epoch, %" PRId64 " in all; seed %" PRIu64,
+        "batch", report->batch, report->steps_per_epoch, plural(report->steps_per_epoch),
+        report->total_steps, report->seed);
+    say(progress, "%-10s%s", "device", report->device);
+    say_memory(progress, report);
+    for (int i = 0; i < report->n_notes; i++)
+        say(progress, "%-10s%s", "note", report->notes[i]);
+    if (report->run == NULL)
+        return;
+    if (report->resumed_from != NULL)
+        say(progress, "%-10s%s, going on from step %" PRId64 " of %s", "run", report->run,
+            report->resumed_step, report->resumed_from);
+    else
+        say(progress, "%-10s%s", "run", report->run);
+}
+
+void mb_progress_start(void *user, const mb_start_report_t *report)
+{
+    mb_progress_t *progress = user;
+    open_log(progress, report->run);
+    progress->first_step = report->resumed_step;
+    progress->finished = report->resumed_step >= report->total_steps;
+    progress->epochs =
+        (report->total_steps + report->steps_per_epoch - 1) / report->steps_per_epoch;
+    if (progress->json)
+        say_object(progress, mb_json_start(report));
+    if (!progress->finished)
+        say_start(progress, report);
+    progress->last.step = report->resumed_step;
+    progress->last.total_steps = report->total_steps;
+}
+
+static void add_number(char *text, size_t capacity, const char *format, double value)
+{
+    size_t length = strlen(text);
+    if (isfinite(value))
+        snprintf(text + length, capacity - length, format, value);
+}
+
+static int live_width(void)
+{
+    struct winsize window;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1;
+    return known ? window.ws_col - 1 : 79;
+}
+
+static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
+{
+    char line[512], left[32];
+    snprintf(line, sizeof line,
+             "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.6g",
+             report->epoch, progress->epochs, report->step_in_epoch, report->steps_per_epoch,
+             report->loss);
+    add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
+    size_t length = strlen(line);
+    snprintf(line + length, sizeof line - length, "  %s left",
+             mb_str_seconds(report->seconds_left, left, sizeof left));
+    fprintf(stderr, "\r%.*s\033[K", live_width(), line);
+    progress->live_shown = true;
+}
+
+static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
+{
+    char line[512], left[32];
+    snprintf(line, sizeof line,
+             "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.9g",
+             report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
+    add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
+    size_t length = strlen(line);
+    if (report->step < report->total_steps)
+        snprintf(line + length, sizeof line - length, "  %s left",
+                 mb_str_seconds(report->seconds_left, left, sizeof left));
+    say(progress, "%s", line);
+}
+
+/* The first step of a start, the last of an epoch, and one every few seconds. */
+static bool deserves_line(const mb_progress_t *progress, const mb_step_report_t *report, double now)
+{
+    bool first = report->step == progress->first_step + 1 && !progress->live;
+    bool last =
+        report->step_in_epoch == report->steps_per_epoch || report->step == report->total_steps;
+    return first || last || (!progress->live && now - progress->logged >= LINE_SECONDS);
+}
+
+void mb_progress_step(void *user, const mb_step_report_t *report)
+{
+    mb_progress_t *progress = user;
+    double now = mb_time_seconds();
+    progress->last = *report;
+    if (deserves_line(progress, report, now)) {
+        say_step(progress, report);
+        if (progress->json)
+            say_object(progress, mb_json_step(report));
+        progress->logged = now;
+        return;
+    }
+    if (progress->live && now - progress->shown >= LIVE_SECONDS) {
+        show_live(progress, report);
+        progress->shown = now;
+    }
+}
+
+void mb_progress_evaluated(void *user, const mb_eval_report_t *report)
+{
+    mb_progress_t *progress = user;
+    char line[256];
+    progress->val_loss = report->loss;
+    progress->val_accuracy = report->accuracy;
+    snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  validation loss %.9g",
+             report->epoch, progress->epochs, report->loss);
+    add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    say(progress, "%s", line);
+    if (progress->json)
+        say_object(progress, mb_json_eval(report, "validation"));
+}
+
+void mb_progress_saved(void *user, const char *path)
+{
+    mb_progress_t *progress = user;
+    say(progress, "saved %s", path);
+    if (progress->json)
+        say_object(progress, json_pack("{s:s, s:s}", "event", "saved", "path", path));
+}
+
+static void say_results(mb_progress_t *progress, const char *directory)
+{
+    char line[512], took[32];
+    const mb_step_report_t *last = &progress->last;
+    snprintf(line, sizeof line, "done: %" PRId64 " step%s in %s", last->step, plural(last->step),
+             mb_str_seconds(mb_time_seconds() - progress->begun, took, sizeof took));
+    add_number(line, sizeof line, ", loss %.9g", last->loss);
+    add_number(line, sizeof line, ", accuracy %.4f", last->accuracy);
+    add_number(line, sizeof line, ", validation loss %.9g", progress->val_loss);
+    add_number(line, sizeof line, ", validation accuracy %.4f", progress->val_accuracy);
+    mb_progress_write(progress, line);
+    if (progress->quiet)
+        return;
+    printf("%s\n", line);
+    printf("model:   %s/final.h5\nmetrics: %s/metrics.jsonl\n", directory, directory);
+}
+
+static void say_finished(mb_progress_t *progress, const char *directory)
+{
+    if (progress->quiet)
+        return;
+    printf("%s: this run is finished: %" PRId64 " of %" PRId64 " steps are done\n"
+           "model:   %s/final.h5\n"
+           "To train on, give a larger --epochs or --steps; to begin again, --restart.\n",
+           directory, progress->last.step, progress->last.total_steps, directory);
+}
+
+static json_t *end_object(const mb_progress_t *progress, mb_status_t status, const char *directory)
+{
+    const char *state = status == MB_OK ? "done" : status == MB_ERR_STOPPED ? "stopped" : "failed";
+    const mb_step_report_t *last = &progress->last;
+    return json_pack("{s:s, s:s, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "end", "state",
+                     state, "was_finished", progress->finished, "message",
+                     mb_json_text(status == MB_OK ? NULL : mb_error_get()), "step",
+                     (json_int_t)last->step, "loss", mb_json_number(last->loss), "accuracy",
+                     mb_json_number(last->accuracy), "validation_loss",
+                     mb_json_number(progress->val_loss), "validation_accuracy",
+                     mb_json_number(progress->val_accuracy), "run", mb_json_text(directory));
+}
+
+void mb_progress_end(mb_progress_t *progress, mb_status_t status, const char *directory)
+{
+    mb_progress_clear(progress);
+    if (progress->json)
+        say_object(progress, end_object(progress, status, directory));
+    if (status == MB_ERR_STOPPED)
+        say(progress, "%s", mb_error_get());
+    if (status == MB_OK && !progress->json && progress->finished)
+        say_finished(progress, directory);
+    else if (status == MB_OK && !progress->json)
+        say_results(progress, directory);
+    fflush(stdout);
+    if (progress->log != NULL)
+        fclose(progress->log);
+    progress->log = NULL;
+}

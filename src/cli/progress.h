@@ -1,0 +1,37 @@
+/* What a training run shows on rank 0: a start report, steps, validation, checkpoints, the end.
+ *
+ * Every line goes to the run's log.txt; to stderr as text, or to stdout as JSON objects, or nowhere
+ * else (quiet). On a terminal a live line stands in for the lines of steps. */
+#ifndef MB_CLI_PROGRESS_H
+#define MB_CLI_PROGRESS_H
+
+#include <stdio.h>
+#include "train/trainer.h"
+
+typedef struct {
+    bool json, quiet, live;
+    bool live_shown;
+    FILE *log;            /* RUN/log.txt; NULL when it cannot be written */
+    bool finished;        /* there was nothing left to do */
+    double shown, logged; /* when the live line and the last line of a step were written */
+    int64_t first_step, samples;
+    int64_t epochs;
+    double begun;
+    mb_step_report_t last; /* step == 0: none yet */
+    double val_loss, val_accuracy;
+} mb_progress_t;
+
+void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet);
+/* The events of mb_trainer_options_t, with a progress as their user. */
+void mb_progress_start(void *progress, const mb_start_report_t *report);
+void mb_progress_step(void *progress, const mb_step_report_t *report);
+void mb_progress_evaluated(void *progress, const mb_eval_report_t *report);
+void mb_progress_saved(void *progress, const char *path);
+/* A line made elsewhere (a warning, an error) that belongs into the log. */
+void mb_progress_write(void *progress, const char *line);
+/* Makes room for such a line on the terminal. */
+void mb_progress_clear(mb_progress_t *progress);
+/* The end of a run that STATUS ended: results, or how to go on. */
+void mb_progress_end(mb_progress_t *progress, mb_status_t status, const char *directory);
+
+#endif

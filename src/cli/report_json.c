@@ -1,0 +1,54 @@
+/* See report_json.h. */
+#include "cli/report_json.h"
+
+#include "cli/say.h"
+
+json_t *mb_json_start(const mb_start_report_t *report)
+{
+    json_t *notes = json_array();
+    for (int i = 0; i < report->n_notes; i++)
+        json_array_append_new(notes, json_string(report->notes[i]));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I, s:I}", "event", "start",
+        "model", report->model, "data", report->data, "run", mb_json_text(report->run), "device",
+        report->device, "ranks", report->ranks, "idle", report->idle, "stages", report->stages,
+        "groups", report->groups, "replicas", report->replicas, "threads", report->threads, "batch",
+        (json_int_t)report->batch, "micro_batch", (json_int_t)report->micro_batch, "micro_batches",
+        (json_int_t)report->micros);
+    json_t *more = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "schedule", report->schedule,
+        "optimizer", report->optimizer, "seed", (json_int_t)report->seed, "parameters",
+        (json_int_t)report->parameters, "samples", (json_int_t)report->samples, "steps_per_epoch",
+        (json_int_t)report->steps_per_epoch, "total_steps", (json_int_t)report->total_steps,
+        "resumed_step", (json_int_t)report->resumed_step, "resumed_from",
+        mb_json_text(report->resumed_from), "notes", notes);
+    json_object_update(object, more);
+    json_decref(more);
+    return object;
+}
+
+json_t *mb_json_step(const mb_step_report_t *report)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "step",
+                     "step", (json_int_t)report->step, "total_steps",
+                     (json_int_t)report->total_steps, "epoch", (json_int_t)report->epoch,
+                     "step_in_epoch", (json_int_t)report->step_in_epoch, "steps_per_epoch",
+                     (json_int_t)report->steps_per_epoch, "loss", mb_json_number(report->loss),
+                     "accuracy", mb_json_number(report->accuracy), "lr", mb_json_number(report->lr),
+                     "samples_per_second", mb_json_number(report->samples_per_second),
+                     "seconds_left", mb_json_number(report->seconds_left));
+}
+
+json_t *mb_json_eval(const mb_eval_report_t *report, const char *event)
+{
+    json_t *outputs = json_object();
+    for (int o = 0; o < report->n_outputs; o++)
+        json_object_set_new(outputs, report->names[o],
+                            json_pack("{s:o, s:o}", "loss", mb_json_number(report->losses[o]),
+                                      "accuracy", mb_json_number(report->accuracies[o])));
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "event", event, "step",
+                     (json_int_t)report->step, "epoch", (json_int_t)report->epoch, "loss",
+                     mb_json_number(report->loss), "accuracy", mb_json_number(report->accuracy),
+                     "samples", (json_int_t)report->samples, "seconds",
+                     mb_json_number(report->seconds), "outputs", outputs);
+}

@@ -31,15 +31,14 @@ LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-unit.sh
 SH_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-shell.sh
 BATS_LOG_COMPILER = $(SHELL) $(top_srcdir)/tests/support/run-bats.sh
 
-# A process for each case is what takes most of the time under the sanitizers, which report by themselves.
 if SANITIZERS
-CHECK_FORK = no
+MB_SANITIZERS = yes
 else
-CHECK_FORK = yes
+MB_SANITIZERS = no
 endif
 
 AM_TESTS_ENVIRONMENT = \
-	CK_FORK=$(CHECK_FORK); export CK_FORK; \
+	MB_SANITIZERS=$(MB_SANITIZERS); export MB_SANITIZERS; \
 	MB_TEST_DATA='$(abs_top_srcdir)/tests/data'; export MB_TEST_DATA; \
 	MB_SRCDIR='$(abs_top_srcdir)'; export MB_SRCDIR; \
 	MB_BUILDDIR='$(abs_top_builddir)'; export MB_BUILDDIR; \

@@ -2,7 +2,7 @@
  * library's keys and the help texts.
  *
  * A setting has a value and the place it came from; a value from a stronger place is kept:
- * default < Keras' training_config < /mbrun/run < command line (or mb_trainer_set). */
+ * default < Keras' training_config < /mbrun/run < command line (or mb_training_set). */
 #ifndef MB_TRAIN_SETTINGS_H
 #define MB_TRAIN_SETTINGS_H
 

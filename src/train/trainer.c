@@ -9,14 +9,14 @@
 
 #include "train/trainer_private.h"
 
-static mb_status_t open_model(mb_trainer_t *trainer)
+static mb_status_t open_model(mb_training_t *trainer)
 {
-    const mb_trainer_options_t *options = &trainer->options;
+    const mb_training_options_t *options = &trainer->options;
     MB_TRY(mb_model_open(options->model, &trainer->model));
     return mb_settings_take_file(trainer->settings, trainer->model->file);
 }
 
-static mb_status_t open_source(mb_trainer_t *trainer, const char *path, mb_source_t **out)
+static mb_status_t open_source(mb_training_t *trainer, const char *path, mb_source_t **out)
 {
     const mb_graph_t *graph = trainer->model->graph;
     mb_shape_t shapes[MB_MAX_INPUTS];
@@ -32,7 +32,7 @@ static mb_status_t open_source(mb_trainer_t *trainer, const char *path, mb_sourc
     return mb_source_open(path, &wants, out);
 }
 
-static mb_status_t split_data(mb_trainer_t *trainer)
+static mb_status_t split_data(mb_training_t *trainer)
 {
     const mb_settings_t *settings = trainer->settings;
     int64_t samples = trainer->whole->samples, held = 0;
@@ -51,7 +51,7 @@ static mb_status_t split_data(mb_trainer_t *trainer)
     return MB_OK;
 }
 
-static mb_status_t open_data(mb_trainer_t *trainer)
+static mb_status_t open_data(mb_training_t *trainer)
 {
     trainer->whole = trainer->options.source;
     if (trainer->whole == NULL && !mb_settings_has(trainer->settings, MB_SET_DATA))
@@ -68,7 +68,7 @@ static mb_status_t open_data(mb_trainer_t *trainer)
     return mb_model_bind(trainer->model, trainer->data);
 }
 
-static mb_status_t set_optimizer_key(mb_trainer_t *trainer, mb_setting_id_t id, const char *key)
+static mb_status_t set_optimizer_key(mb_training_t *trainer, mb_setting_id_t id, const char *key)
 {
     if (!mb_settings_has(trainer->settings, id))
         return MB_OK;
@@ -76,7 +76,7 @@ static mb_status_t set_optimizer_key(mb_trainer_t *trainer, mb_setting_id_t id, 
                             trainer->arena);
 }
 
-static mb_status_t make_optimizer(mb_trainer_t *trainer)
+static mb_status_t make_optimizer(mb_training_t *trainer)
 {
     const json_t *training = trainer->model->training;
     MB_TRY(mb_optimizer_create(json_object_get(training, "optimizer_config"),
@@ -89,7 +89,7 @@ static mb_status_t make_optimizer(mb_trainer_t *trainer)
 }
 
 /* training_config as checkpoints carry it: the model's own with this run's optimizer. */
-static mb_status_t make_training_config(mb_trainer_t *trainer)
+static mb_status_t make_training_config(mb_training_t *trainer)
 {
     json_t *config =
         trainer->model->training == NULL ? json_object() : json_deep_copy(trainer->model->training);
@@ -107,14 +107,14 @@ static mb_status_t make_training_config(mb_trainer_t *trainer)
     return trainer->training_config == NULL ? mb_error_memory("training_config", 0) : MB_OK;
 }
 
-static mb_status_t compile(mb_trainer_t *trainer)
+static mb_status_t compile(mb_training_t *trainer)
 {
     MB_TRY(mb_model_compile(trainer->model, mb_settings_text(trainer->settings, MB_SET_LOSS)));
     MB_TRY(make_optimizer(trainer));
     return make_training_config(trainer);
 }
 
-static mb_status_t make_sampler(mb_trainer_t *trainer)
+static mb_status_t make_sampler(mb_training_t *trainer)
 {
     const char *shuffle = mb_settings_text(trainer->settings, MB_SET_SHUFFLE);
     trainer->sampler = (mb_sampler_t){.shuffle = MB_SHUFFLE_FULL,
@@ -136,21 +136,21 @@ static mb_status_t make_sampler(mb_trainer_t *trainer)
     return MB_OK;
 }
 
-static mb_status_t make_layout(mb_trainer_t *trainer)
+static mb_status_t make_layout(mb_training_t *trainer)
 {
     MB_TRY(mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
                             mb_comm_local_size(trainer->comm), &trainer->layout));
     MB_TRY(make_sampler(trainer));
-    MB_TRY(mb_trainer_make_record(trainer));
-    return mb_trainer_check_record(trainer);
+    MB_TRY(mb_training_make_record(trainer));
+    return mb_training_check_record(trainer);
 }
 
-static void note_layout(mb_trainer_t *trainer)
+static void note_layout(mb_training_t *trainer)
 {
     const mb_layout_t *layout = &trainer->layout;
     const mb_graph_t *graph = trainer->model->graph;
     if (layout->idle > 0)
-        mb_trainer_note(
+        mb_training_note(
             trainer,
             "%d of %d ranks stay idle: %d stages and %d replicas use %d; --replicas %d in a "
             "new run, or other --stages, would use more",
@@ -161,7 +161,7 @@ static void note_layout(mb_trainer_t *trainer)
         if (graph->nodes[i].is_input || layer->class_->update_statistics == NULL ||
             layout->micro_batch >= layout->batch)
             continue;
-        mb_trainer_note(
+        mb_training_note(
             trainer,
             "batch normalization normalises over a micro-batch of %lld samples, not over "
             "the batch of %lld; moving statistics are those of the whole batch",
@@ -172,18 +172,18 @@ static void note_layout(mb_trainer_t *trainer)
 
 static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
 {
-    mb_trainer_t *trainer = user;
+    mb_training_t *trainer = user;
     return mb_feed_micro(trainer->feed, micro, index);
 }
 
 static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gradients,
                                double *sums)
 {
-    mb_trainer_t *trainer = user;
+    mb_training_t *trainer = user;
     return mb_update_step(trainer->update, info, gradients, sums);
 }
 
-static mb_status_t load_values(mb_trainer_t *trainer)
+static mb_status_t load_values(mb_training_t *trainer)
 {
     const mb_model_file_t *file = trainer->resume != NULL ? trainer->resume : trainer->model->file;
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
@@ -192,7 +192,7 @@ static mb_status_t load_values(mb_trainer_t *trainer)
     return mb_state_read_moments(file, trainer->update);
 }
 
-static mb_status_t make_engine(mb_trainer_t *trainer)
+static mb_status_t make_engine(mb_training_t *trainer)
 {
     mb_schedule_kind_t schedule = MB_SCHEDULE_1F1B;
     MB_TRY(mb_schedule_parse(mb_settings_text(trainer->settings, MB_SET_SCHEDULE), &schedule));
@@ -217,7 +217,7 @@ static mb_status_t make_engine(mb_trainer_t *trainer)
 }
 
 /* A checkpoint to go on from replaces the model's values; the graph is the same. */
-static mb_status_t take_checkpoint(mb_trainer_t *trainer)
+static mb_status_t take_checkpoint(mb_training_t *trainer)
 {
     mb_model_t *model = trainer->model;
     if (trainer->resume == NULL) {
@@ -235,7 +235,7 @@ static mb_status_t take_checkpoint(mb_trainer_t *trainer)
     return mb_model_use_weights(model, trainer->resume);
 }
 
-static mb_status_t open_feed(mb_trainer_t *trainer)
+static mb_status_t open_feed(mb_training_t *trainer)
 {
     mb_feed_span_t span = {.sampler = trainer->sampler,
                            .first_step = trainer->state.step,
@@ -251,13 +251,13 @@ static mb_status_t open_feed(mb_trainer_t *trainer)
     return MB_OK;
 }
 
-static mb_status_t set_up(mb_trainer_t *trainer)
+static mb_status_t set_up(mb_training_t *trainer)
 {
     mb_comm_t *comm = trainer->comm;
     const mb_settings_t *settings = trainer->settings;
     MB_TRY(mb_comm_agree(comm, open_model(trainer)));
-    MB_TRY(mb_trainer_open_directory(trainer));
-    MB_TRY(mb_comm_agree(comm, mb_trainer_take_record(trainer)));
+    MB_TRY(mb_training_open_directory(trainer));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_record(trainer)));
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));
     MB_TRY(mb_comm_agree(comm, compile(trainer)));
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
@@ -269,13 +269,13 @@ static mb_status_t set_up(mb_trainer_t *trainer)
     note_layout(trainer);
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
-    return mb_trainer_report_start(trainer);
+    return mb_training_report_start(trainer);
 }
 
-mb_status_t mb_trainer_create(const mb_trainer_options_t *options, mb_trainer_t **out)
+mb_status_t mb_training_create(const mb_training_options_t *options, mb_training_t **out)
 {
     mb_status_t status = MB_OK;
-    mb_trainer_t *trainer = calloc(1, sizeof *trainer);
+    mb_training_t *trainer = calloc(1, sizeof *trainer);
     if (trainer == NULL)
         status = mb_error_memory("a trainer", sizeof *trainer);
     if (status == MB_OK) {
@@ -289,7 +289,7 @@ mb_status_t mb_trainer_create(const mb_trainer_options_t *options, mb_trainer_t 
     if (status == MB_OK)
         status = set_up(trainer);
     if (status != MB_OK) {
-        mb_trainer_destroy(trainer);
+        mb_training_destroy(trainer);
         return status;
     }
     trainer->begun = trainer->rate_since = trainer->last_save = mb_time_seconds();
@@ -297,17 +297,17 @@ mb_status_t mb_trainer_create(const mb_trainer_options_t *options, mb_trainer_t 
     return MB_OK;
 }
 
-bool mb_trainer_finished(const mb_trainer_t *trainer)
+bool mb_training_finished(const mb_training_t *trainer)
 {
     return trainer->finished;
 }
 
-const char *mb_trainer_directory(const mb_trainer_t *trainer)
+const char *mb_training_directory(const mb_training_t *trainer)
 {
     return trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir);
 }
 
-char *mb_trainer_where(const mb_trainer_t *trainer, char *buffer, size_t capacity)
+char *mb_training_where(const mb_training_t *trainer, char *buffer, size_t capacity)
 {
     if (trainer->engine != NULL && trainer->engine->executor != NULL)
         return mb_executor_where(trainer->engine->executor, buffer, capacity);
@@ -315,7 +315,7 @@ char *mb_trainer_where(const mb_trainer_t *trainer, char *buffer, size_t capacit
     return buffer;
 }
 
-static void close_sources(mb_trainer_t *trainer)
+static void close_sources(mb_training_t *trainer)
 {
     if (trainer->val != NULL)
         mb_source_close(trainer->val);
@@ -325,7 +325,7 @@ static void close_sources(mb_trainer_t *trainer)
         mb_source_close(trainer->whole);
 }
 
-void mb_trainer_destroy(mb_trainer_t *trainer)
+void mb_training_destroy(mb_training_t *trainer)
 {
     if (trainer == NULL)
         return;

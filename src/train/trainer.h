@@ -9,7 +9,7 @@
 #include "infer/engine.h"
 #include "train/settings.h"
 
-typedef struct mb_trainer mb_trainer_t;
+typedef struct mb_training mb_training_t;
 
 typedef struct { /* the layout and what it costs; strings live until the event returns */
     const char *model, *data, *run;
@@ -69,25 +69,25 @@ typedef struct {
     bool no_directory;   /* library use: no run directory, no checkpoints unless saved */
     const mb_log_t *log;
     mb_events_t events;
-} mb_trainer_options_t;
+} mb_training_options_t;
 
-mb_status_t mb_trainer_create(const mb_trainer_options_t *options, mb_trainer_t **out);
+mb_status_t mb_training_create(const mb_training_options_t *options, mb_training_t **out);
 /* Until the totals are reached (MB_OK) or a stop was asked for (MB_ERR_STOPPED after a complete
  * checkpoint). On MB_OK final.h5 is written. */
-mb_status_t mb_trainer_run(mb_trainer_t *trainer);
+mb_status_t mb_training_run(mb_training_t *trainer);
 /* One step; *done when the totals are reached. Rank 0's report; others get the same step numbers
  * and NaN. */
-mb_status_t mb_trainer_step(mb_trainer_t *trainer, mb_step_report_t *report, bool *done);
+mb_status_t mb_training_step(mb_training_t *trainer, mb_step_report_t *report, bool *done);
 /* A complete model file that Keras loads, anywhere. state: with moments and counters. */
-mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, bool state);
+mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool state);
 /* True when the run directory holds a finished run of this length: nothing to do. Not collective.
  */
-bool mb_trainer_finished(const mb_trainer_t *trainer);
-const char *mb_trainer_directory(const mb_trainer_t *trainer);
+bool mb_training_finished(const mb_training_t *trainer);
+const char *mb_training_directory(const mb_training_t *trainer);
 /* What the rank is doing now, for a report on a signal. Not collective. Returns BUFFER. */
-char *mb_trainer_where(const mb_trainer_t *trainer, char *buffer, size_t capacity);
+char *mb_training_where(const mb_training_t *trainer, char *buffer, size_t capacity);
 /* Not collective when a failure was seen. */
-void mb_trainer_destroy(mb_trainer_t *trainer);
+void mb_training_destroy(mb_training_t *trainer);
 
 /* mbrun eval: loss and metrics of a model file on settings' data. The report's strings live in the
  * arena given. Rank 0 gets the numbers. */

@@ -13,8 +13,8 @@
 enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
 enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 256 };
 
-struct mb_trainer {
-    mb_trainer_options_t options;
+struct mb_training {
+    mb_training_options_t options;
     mb_comm_t *comm;
     mb_arena_t *arena;
     mb_settings_t *settings;
@@ -57,25 +57,25 @@ struct mb_trainer {
 /* trainer_resume.c */
 /* Opens the directory, finds the newest checkpoint, and holds the settings against it. Collective.
  */
-mb_status_t mb_trainer_open_directory(mb_trainer_t *trainer);
+mb_status_t mb_training_open_directory(mb_training_t *trainer);
 /* The recorded settings hold where the user says nothing; where he says something else it is
  * refused. */
-mb_status_t mb_trainer_take_record(mb_trainer_t *trainer);
+mb_status_t mb_training_take_record(mb_training_t *trainer);
 /* The settings that checkpoints keep. */
-mb_status_t mb_trainer_make_record(mb_trainer_t *trainer);
+mb_status_t mb_training_make_record(mb_training_t *trainer);
 /* Compares what may not change with what the checkpoint keeps. */
-mb_status_t mb_trainer_check_record(const mb_trainer_t *trainer);
+mb_status_t mb_training_check_record(const mb_training_t *trainer);
 
 /* trainer_save.c */
 /* A step checkpoint and what goes with it. Collective. */
-mb_status_t mb_trainer_checkpoint(mb_trainer_t *trainer);
-mb_status_t mb_trainer_write_final(mb_trainer_t *trainer);
-mb_status_t mb_trainer_write_plan(mb_trainer_t *trainer);
+mb_status_t mb_training_checkpoint(mb_training_t *trainer);
+mb_status_t mb_training_write_final(mb_training_t *trainer);
+mb_status_t mb_training_write_plan(mb_training_t *trainer);
 
 /* trainer_report.c */
-void mb_trainer_note(mb_trainer_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
-mb_status_t mb_trainer_report_start(mb_trainer_t *trainer);
-mb_status_t mb_trainer_report_step(mb_trainer_t *trainer, mb_step_report_t *report);
-mb_status_t mb_trainer_report_eval(mb_trainer_t *trainer, const mb_eval_report_t *report);
+void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
+mb_status_t mb_training_report_start(mb_training_t *trainer);
+mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);
+mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report_t *report);
 
 #endif

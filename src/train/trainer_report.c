@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "train/trainer_private.h"
 
-void mb_trainer_note(mb_trainer_t *trainer, const char *format, ...)
+void mb_training_note(mb_training_t *trainer, const char *format, ...)
 {
     char text[MB_NOTE_TEXT];
     va_list args;
@@ -22,7 +22,7 @@ typedef struct {
     int64_t parameters, gradients, moments, activations;
 } stage_bytes_t;
 
-static stage_bytes_t own_bytes(const mb_trainer_t *trainer)
+static stage_bytes_t own_bytes(const mb_training_t *trainer)
 {
     const mb_stage_t *stage = trainer->engine->stage;
     if (stage == NULL)
@@ -36,7 +36,7 @@ static stage_bytes_t own_bytes(const mb_trainer_t *trainer)
                                                     trainer->engine->exec.workspace_bytes)};
 }
 
-static void fill_start(const mb_trainer_t *trainer, mb_start_report_t *report)
+static void fill_start(const mb_training_t *trainer, mb_start_report_t *report)
 {
     const mb_settings_t *settings = trainer->settings;
     int64_t parameters = 0;
@@ -69,7 +69,7 @@ static void fill_start(const mb_trainer_t *trainer, mb_start_report_t *report)
         .n_notes = trainer->n_notes};
 }
 
-mb_status_t mb_trainer_report_start(mb_trainer_t *trainer)
+mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
     int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
@@ -102,7 +102,7 @@ static void add_number(mb_str_t *line, const char *key, double value)
         mb_str_addf(line, ", \"%s\": %.9g", key, value);
 }
 
-static mb_status_t write_line(mb_trainer_t *trainer, mb_str_t *line)
+static mb_status_t write_line(mb_training_t *trainer, mb_str_t *line)
 {
     mb_status_t status = line->failed ? mb_error_memory("a line of metrics", 0) : MB_OK;
     if (status == MB_OK && trainer->metrics != NULL)
@@ -112,7 +112,7 @@ static mb_status_t write_line(mb_trainer_t *trainer, mb_str_t *line)
 }
 
 /* Samples a second over the last seconds: a new reading every half second. */
-static void measure_rate(mb_trainer_t *trainer, double now)
+static void measure_rate(mb_training_t *trainer, double now)
 {
     double since = now - trainer->rate_since;
     if (trainer->rate > 0 && since < 0.5)
@@ -124,7 +124,7 @@ static void measure_rate(mb_trainer_t *trainer, double now)
     trainer->rate_step = trainer->state.step;
 }
 
-mb_status_t mb_trainer_report_step(mb_trainer_t *trainer, mb_step_report_t *report)
+mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report)
 {
     mb_str_t line = {0};
     double now = mb_time_seconds();
@@ -159,7 +159,7 @@ mb_status_t mb_trainer_report_step(mb_trainer_t *trainer, mb_step_report_t *repo
     return MB_OK;
 }
 
-mb_status_t mb_trainer_report_eval(mb_trainer_t *trainer, const mb_eval_report_t *report)
+mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report_t *report)
 {
     mb_str_t line = {0};
     if (mb_comm_rank(trainer->comm) != 0)

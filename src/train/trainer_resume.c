@@ -21,7 +21,7 @@ static char *default_directory(const char *model)
 }
 
 /* With --restart, rank 0 takes the old run's files away before anything new is written. */
-static mb_status_t forget(mb_trainer_t *trainer)
+static mb_status_t forget(mb_training_t *trainer)
 {
     static const char *const names[] = {"final.h5", "metrics.jsonl", "plan.json"};
     if (mb_comm_rank(trainer->comm) != 0)
@@ -38,7 +38,7 @@ static mb_status_t forget(mb_trainer_t *trainer)
 }
 
 /* The step of a finished run's file; -1 without one. */
-static int64_t final_step(mb_trainer_t *trainer, bool holds)
+static int64_t final_step(mb_training_t *trainer, bool holds)
 {
     mb_model_file_t *file = NULL;
     int64_t step = -1;
@@ -50,7 +50,7 @@ static int64_t final_step(mb_trainer_t *trainer, bool holds)
     return step;
 }
 
-static mb_status_t open_checkpoint(mb_trainer_t *trainer, const char *path)
+static mb_status_t open_checkpoint(mb_training_t *trainer, const char *path)
 {
     MB_TRY(mb_model_file_open(path, true, false, &trainer->resume));
     if (!trainer->resume->state.present)
@@ -60,7 +60,7 @@ static mb_status_t open_checkpoint(mb_trainer_t *trainer, const char *path)
     return MB_OK;
 }
 
-mb_status_t mb_trainer_open_directory(mb_trainer_t *trainer)
+mb_status_t mb_training_open_directory(mb_training_t *trainer)
 {
     char *path, *newest = NULL;
     bool final_holds = false;
@@ -85,12 +85,12 @@ mb_status_t mb_trainer_open_directory(mb_trainer_t *trainer)
     return status;
 }
 
-static uint64_t model_hash(const mb_trainer_t *trainer)
+static uint64_t model_hash(const mb_training_t *trainer)
 {
     return mb_hash_name(trainer->model->file->model_config);
 }
 
-static mb_status_t record_fact(mb_trainer_t *trainer, const char *key, char *value)
+static mb_status_t record_fact(mb_training_t *trainer, const char *key, char *value)
 {
     if (value == NULL)
         return mb_error_memory("a run's record", 0);
@@ -99,14 +99,14 @@ static mb_status_t record_fact(mb_trainer_t *trainer, const char *key, char *val
 }
 
 /* The chosen layout is recorded like a setting that was given. */
-static mb_status_t record_choice(mb_trainer_t *trainer, mb_setting_id_t id, int64_t value)
+static mb_status_t record_choice(mb_training_t *trainer, mb_setting_id_t id, int64_t value)
 {
     char text[32];
     snprintf(text, sizeof text, "%" PRId64, value);
     return mb_settings_set(trainer->settings, mb_setting_info(id)->key, text, MB_FROM_USER);
 }
 
-mb_status_t mb_trainer_make_record(mb_trainer_t *trainer)
+mb_status_t mb_training_make_record(mb_training_t *trainer)
 {
     mb_arena_t *arena = trainer->arena;
     MB_TRY(record_choice(trainer, MB_SET_MICRO_BATCH, trainer->layout.micro_batch));
@@ -130,7 +130,7 @@ mb_status_t mb_trainer_make_record(mb_trainer_t *trainer)
                        mb_arena_strdup(arena, trainer->machine->description));
 }
 
-static mb_status_t refuse(const mb_trainer_t *trainer, const char *what, const char *was,
+static mb_status_t refuse(const mb_training_t *trainer, const char *what, const char *was,
                           const char *is)
 {
     return mb_error_set(
@@ -140,7 +140,7 @@ static mb_status_t refuse(const mb_trainer_t *trainer, const char *what, const c
         mb_run_dir_path(trainer->dir), what, was, is);
 }
 
-static mb_status_t check_fact(const mb_trainer_t *trainer, const char *key, const char *what)
+static mb_status_t check_fact(const mb_training_t *trainer, const char *key, const char *what)
 {
     const char *was = mb_model_file_setting(trainer->resume, key);
     for (int i = 0; i < trainer->n_record && was != NULL; i++) {
@@ -150,7 +150,7 @@ static mb_status_t check_fact(const mb_trainer_t *trainer, const char *key, cons
     return MB_OK;
 }
 
-mb_status_t mb_trainer_check_record(const mb_trainer_t *trainer)
+mb_status_t mb_training_check_record(const mb_training_t *trainer)
 {
     if (trainer->resume == NULL)
         return MB_OK;
@@ -168,7 +168,7 @@ static bool same_value(const char *a, const char *b)
     return strcmp(a, b) == 0 || (numbers && x == y);
 }
 
-mb_status_t mb_trainer_take_record(mb_trainer_t *trainer)
+mb_status_t mb_training_take_record(mb_training_t *trainer)
 {
     for (int i = 0; trainer->resume != NULL && i < trainer->resume->n_settings; i++) {
         const mb_setting_t *was = &trainer->resume->settings[i];

@@ -4,7 +4,7 @@
 
 #include "train/trainer_private.h"
 
-static uint32_t own_votes(mb_trainer_t *trainer)
+static uint32_t own_votes(mb_training_t *trainer)
 {
     const mb_events_t *events = &trainer->options.events;
     uint32_t flags = 0;
@@ -16,7 +16,7 @@ static uint32_t own_votes(mb_trainer_t *trainer)
     return flags;
 }
 
-static mb_status_t compute(mb_trainer_t *trainer, const mb_step_info_t *info)
+static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
 {
     mb_engine_t *engine = trainer->engine;
     if (mb_engine_idle(engine))
@@ -25,7 +25,7 @@ static mb_status_t compute(mb_trainer_t *trainer, const mb_step_info_t *info)
     return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
 }
 
-static void count_step(mb_trainer_t *trainer)
+static void count_step(mb_training_t *trainer)
 {
     mb_run_state_t *state = &trainer->state;
     state->step++;
@@ -34,7 +34,7 @@ static void count_step(mb_trainer_t *trainer)
     trainer->finished = state->step >= trainer->total_steps;
 }
 
-static mb_status_t one_step(mb_trainer_t *trainer, mb_step_report_t *report)
+static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
 {
     int64_t step = trainer->state.step;
     mb_step_info_t info = {
@@ -54,10 +54,10 @@ static mb_status_t one_step(mb_trainer_t *trainer, mb_step_report_t *report)
     if (mb_engine_idle(trainer->engine))
         trainer->update->iterations++;
     count_step(trainer);
-    return mb_trainer_report_step(trainer, report);
+    return mb_training_report_step(trainer, report);
 }
 
-mb_status_t mb_trainer_step(mb_trainer_t *trainer, mb_step_report_t *report, bool *done)
+mb_status_t mb_training_step(mb_training_t *trainer, mb_step_report_t *report, bool *done)
 {
     *done = trainer->finished;
     if (trainer->finished)
@@ -68,12 +68,12 @@ mb_status_t mb_trainer_step(mb_trainer_t *trainer, mb_step_report_t *report, boo
 }
 
 /* The stages' streams are apart: what one reads of the other's must be done. */
-static mb_status_t settle_stream(mb_trainer_t *trainer)
+static mb_status_t settle_stream(mb_training_t *trainer)
 {
     return mb_engine_idle(trainer->engine) ? MB_OK : mb_exec_sync(&trainer->engine->exec);
 }
 
-static mb_status_t validate(mb_trainer_t *trainer)
+static mb_status_t validate(mb_training_t *trainer)
 {
     double losses[MB_MAX_INPUTS], accuracies[MB_MAX_INPUTS], best[2];
     const char *names[MB_MAX_INPUTS];
@@ -87,7 +87,7 @@ static mb_status_t validate(mb_trainer_t *trainer)
         names[o] = trainer->model->graph->outputs[o].name;
     MB_TRY(settle_stream(trainer));
     MB_TRY(mb_evaluator_run(trainer->evaluator, &report, losses, accuracies));
-    MB_TRY(mb_trainer_report_eval(trainer, &report));
+    MB_TRY(mb_training_report_eval(trainer, &report));
     best[0] = report.loss;
     MB_TRY(mb_comm_broadcast(trainer->comm, best, sizeof best[0], 0));
     if (isfinite(best[0]) &&
@@ -95,13 +95,13 @@ static mb_status_t validate(mb_trainer_t *trainer)
         trainer->state.best_metric = best[0];
         trainer->state.best_step = trainer->state.step;
         return trainer->cadence.steps + trainer->cadence.epochs > 0 || trainer->cadence.seconds > 0
-                   ? mb_trainer_checkpoint(trainer)
+                   ? mb_training_checkpoint(trainer)
                    : MB_OK;
     }
     return MB_OK;
 }
 
-static bool is_due(const mb_trainer_t *trainer, uint32_t votes)
+static bool is_due(const mb_training_t *trainer, uint32_t votes)
 {
     const mb_cadence_t *cadence = &trainer->cadence;
     const mb_run_state_t *state = &trainer->state;
@@ -113,7 +113,7 @@ static bool is_due(const mb_trainer_t *trainer, uint32_t votes)
 }
 
 /* What stands between two steps. */
-static mb_status_t boundary(mb_trainer_t *trainer, bool *stop)
+static mb_status_t boundary(mb_training_t *trainer, bool *stop)
 {
     uint32_t votes;
     MB_TRY(mb_comm_vote_finish(trainer->comm, &trainer->vote, &votes));
@@ -122,25 +122,25 @@ static mb_status_t boundary(mb_trainer_t *trainer, bool *stop)
     if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
         MB_TRY(mb_run_dir_renew(trainer->dir));
     if (is_due(trainer, votes))
-        MB_TRY(mb_trainer_checkpoint(trainer));
+        MB_TRY(mb_training_checkpoint(trainer));
     *stop = (votes & MB_VOTE_STOP) != 0;
     if (trainer->finished || *stop)
         return MB_OK;
     return mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer));
 }
 
-static mb_status_t finish(mb_trainer_t *trainer)
+static mb_status_t finish(mb_training_t *trainer)
 {
     if (!mb_engine_idle(trainer->engine)) {
         MB_TRY(mb_executor_drain(trainer->engine->executor));
         MB_TRY(mb_exec_sync(&trainer->engine->exec));
     }
-    MB_TRY(mb_trainer_checkpoint(trainer));
-    MB_TRY(mb_trainer_write_final(trainer));
-    return mb_trainer_write_plan(trainer);
+    MB_TRY(mb_training_checkpoint(trainer));
+    MB_TRY(mb_training_write_final(trainer));
+    return mb_training_write_plan(trainer);
 }
 
-static mb_status_t run(mb_trainer_t *trainer)
+static mb_status_t run(mb_training_t *trainer)
 {
     mb_step_report_t report;
     bool stop = false;
@@ -158,7 +158,7 @@ static mb_status_t run(mb_trainer_t *trainer)
     return finish(trainer);
 }
 
-mb_status_t mb_trainer_run(mb_trainer_t *trainer)
+mb_status_t mb_training_run(mb_training_t *trainer)
 {
     mb_status_t status = MB_OK;
     if (!trainer->finished)

@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "train/trainer_private.h"
 
-static mb_state_t state_of(const mb_trainer_t *trainer, bool with_state)
+static mb_state_t state_of(const mb_training_t *trainer, bool with_state)
 {
     return (mb_state_t){.engine = trainer->engine,
                         .model = trainer->model,
@@ -21,7 +21,7 @@ static mb_state_t state_of(const mb_trainer_t *trainer, bool with_state)
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
 
-mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, bool with_state)
+mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with_state)
 {
     mb_state_t state = state_of(trainer, with_state);
     trainer->state.iterations = trainer->update->iterations;
@@ -30,7 +30,7 @@ mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, bool with_s
 }
 
 /* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
-static mb_status_t guard(mb_trainer_t *trainer)
+static mb_status_t guard(mb_training_t *trainer)
 {
     if (mb_comm_rank(trainer->comm) != 0)
         return MB_OK;
@@ -38,14 +38,14 @@ static mb_status_t guard(mb_trainer_t *trainer)
     return trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
 }
 
-static mb_status_t save_as(mb_trainer_t *trainer, const char *name)
+static mb_status_t save_as(mb_training_t *trainer, const char *name)
 {
     MB_TRY(mb_comm_agree(trainer->comm, guard(trainer)));
     char *path = mb_run_dir_file(trainer->dir, name);
     mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
     status = mb_comm_agree(trainer->comm, status);
     if (status == MB_OK)
-        status = mb_trainer_save(trainer, path, true);
+        status = mb_training_save(trainer, path, true);
     if (status == MB_OK && mb_comm_rank(trainer->comm) == 0 &&
         trainer->options.events.saved != NULL)
         trainer->options.events.saved(trainer->options.events.user, path);
@@ -53,7 +53,7 @@ static mb_status_t save_as(mb_trainer_t *trainer, const char *name)
     return status;
 }
 
-mb_status_t mb_trainer_checkpoint(mb_trainer_t *trainer)
+mb_status_t mb_training_checkpoint(mb_training_t *trainer)
 {
     char name[64];
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
@@ -69,7 +69,7 @@ mb_status_t mb_trainer_checkpoint(mb_trainer_t *trainer)
     return mb_comm_agree(trainer->comm, status);
 }
 
-mb_status_t mb_trainer_write_final(mb_trainer_t *trainer)
+mb_status_t mb_training_write_final(mb_training_t *trainer)
 {
     return trainer->dir == NULL ? MB_OK : save_as(trainer, "final.h5");
 }
@@ -109,7 +109,7 @@ static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
     mb_str_add(text, "}}");
 }
 
-static mb_status_t write_text(mb_trainer_t *trainer, const mb_str_t *text)
+static mb_status_t write_text(mb_training_t *trainer, const mb_str_t *text)
 {
     char *path = mb_run_dir_file(trainer->dir, "plan.json");
     if (path == NULL || text->failed)
@@ -123,7 +123,7 @@ static mb_status_t write_text(mb_trainer_t *trainer, const mb_str_t *text)
     return status;
 }
 
-static mb_status_t write_plan(mb_trainer_t *trainer, const rank_costs_t *all)
+static mb_status_t write_plan(mb_training_t *trainer, const rank_costs_t *all)
 {
     const mb_layout_t *layout = &trainer->layout;
     const mb_plan_t *plan = trainer->engine->plan;
@@ -148,7 +148,7 @@ static mb_status_t write_plan(mb_trainer_t *trainer, const rank_costs_t *all)
     return status;
 }
 
-mb_status_t mb_trainer_write_plan(mb_trainer_t *trainer)
+mb_status_t mb_training_write_plan(mb_training_t *trainer)
 {
     const mb_engine_t *engine = trainer->engine;
     rank_costs_t own = {.stage = engine->grid.stage, .group = engine->grid.group};

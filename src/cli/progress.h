@@ -22,7 +22,7 @@ typedef struct {
 } mb_progress_t;
 
 void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet);
-/* The events of mb_trainer_options_t, with a progress as their user. */
+/* The events of mb_training_options_t, with a progress as their user. */
 void mb_progress_start(void *progress, const mb_start_report_t *report);
 void mb_progress_step(void *progress, const mb_step_report_t *report);
 void mb_progress_evaluated(void *progress, const mb_eval_report_t *report);

@@ -11,7 +11,7 @@
 typedef struct {
     mb_job_t job;
     mb_progress_t progress;
-    mb_trainer_t *trainer; /* NULL before it is set up */
+    mb_training_t *trainer; /* NULL before it is set up */
 } run_t;
 
 static mb_status_t say_where(void *user)
@@ -21,7 +21,7 @@ static mb_status_t say_where(void *user)
     if (!mb_signals_where())
         return MB_OK;
     if (run->trainer != NULL)
-        mb_trainer_where(run->trainer, where, sizeof where);
+        mb_training_where(run->trainer, where, sizeof where);
     mb_progress_clear(&run->progress);
     fprintf(stderr, "rank %d on %s: %s\n", run->job.rank, mb_comm_host(run->job.comm), where);
     return MB_OK;
@@ -60,19 +60,19 @@ static void write_line(void *user, const char *line)
 
 static mb_status_t train(run_t *run, const mb_args_t *args)
 {
-    mb_trainer_options_t options = {.comm = run->job.comm,
-                                    .model = args->words[0],
-                                    .settings = args->settings,
-                                    .restart = mb_args_has(args, "restart"),
-                                    .log = &run->job.log,
-                                    .events = {.user = run,
-                                               .start = on_start,
-                                               .step = on_step,
-                                               .evaluated = on_evaluated,
-                                               .saved = on_saved,
-                                               .stop = stop}};
-    MB_TRY(mb_trainer_create(&options, &run->trainer));
-    return mb_trainer_run(run->trainer);
+    mb_training_options_t options = {.comm = run->job.comm,
+                                     .model = args->words[0],
+                                     .settings = args->settings,
+                                     .restart = mb_args_has(args, "restart"),
+                                     .log = &run->job.log,
+                                     .events = {.user = run,
+                                                .start = on_start,
+                                                .step = on_step,
+                                                .evaluated = on_evaluated,
+                                                .saved = on_saved,
+                                                .stop = stop}};
+    MB_TRY(mb_training_create(&options, &run->trainer));
+    return mb_training_run(run->trainer);
 }
 
 static int run_train(const mb_args_t *args)
@@ -91,9 +91,9 @@ static int run_train(const mb_args_t *args)
     mb_job_report(&run.job, status);
     if (run.job.rank == 0)
         mb_progress_end(&run.progress, status,
-                        run.trainer == NULL ? NULL : mb_trainer_directory(run.trainer));
+                        run.trainer == NULL ? NULL : mb_training_directory(run.trainer));
     mb_comm_remove_progress(run.job.comm, &run);
-    mb_trainer_destroy(run.trainer);
+    mb_training_destroy(run.trainer);
     return mb_job_end(&run.job, status);
 }
 

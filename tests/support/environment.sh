@@ -15,7 +15,7 @@ OMPI_MCA_ess_singleton_isolated=1
 OMPI_MCA_btl_vader_single_copy_mechanism=none
 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
 
-# Leaks inside MPI and hwloc are not ours to mend.
+# Leaks inside MPI, hwloc and HDF5 (on broken files) are not ours to mend.
 ASAN_OPTIONS=detect_leaks=${MB_DETECT_LEAKS-1}:abort_on_error=0:${ASAN_OPTIONS-}
 LSAN_OPTIONS=suppressions=$MB_SRCDIR/tests/support/lsan.supp:print_suppressions=0
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS-}

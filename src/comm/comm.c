@@ -16,6 +16,7 @@ static mb_status_t allocate(mb_comm_t **out)
     if (comm == NULL)
         return mb_error_memory("a communicator", sizeof(*comm));
     comm->data = comm->control = MPI_COMM_NULL;
+    comm->place_request = MPI_REQUEST_NULL;
     comm->arriving = calloc(1, sizeof(*comm->arriving));
     comm->first = calloc(1, sizeof(*comm->first));
     comm->kept_notice = calloc(1, sizeof(*comm->kept_notice));

@@ -40,7 +40,9 @@ typedef struct {
 } mb_comm_note_t;
 
 /* The one wait: until DONE says true. DONE may fail. Between polls PROGRESS of every registered
- * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure. */
+ * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure.
+ * A deadline that passes is told to all ranks as mb_comm_fail does; then rank 0's message says where
+ * every rank stands. */
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);

@@ -49,6 +49,7 @@ void mb_comm_unlisten(mb_comm_t *comm)
     if (comm->listening)
         mb_comm_drop(&comm->incoming);
     comm->listening = false;
+    mb_comm_drop(&comm->place_request);
     release_outgoing(comm);
 }
 

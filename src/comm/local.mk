@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/comm/p2p.c \
 	src/comm/reduce.c src/comm/reduce.h \
 	src/comm/small.c \
+	src/comm/standing.c \
 	src/comm/transport.c src/comm/transport.h \
 	src/comm/transport_mpi.c src/comm/transport_mpi.h \
 	src/comm/transport_staged.c \

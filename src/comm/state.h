@@ -6,6 +6,7 @@
 
 #define MB_COMM_MAX_SOURCES 16
 #define MB_COMM_NOTICE_TEXT 4096
+#define MB_COMM_PLACE_TEXT 256
 
 /* What a failing rank tells the others. rank == INT_MAX: nothing failed. */
 typedef struct {
@@ -45,6 +46,11 @@ struct mb_comm {
     MPI_Request incoming;
     mb_comm_notice_t *arriving, *first; /* first: the lowest failing rank known */
     mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
+
+    bool stood;     /* has said where it stands after a deadline */
+    int n_standing; /* rank 0: answers of others */
+    char place[MB_COMM_PLACE_TEXT];
+    MPI_Request place_request;
 };
 
 /* Tags on the control communicator. */
@@ -53,6 +59,7 @@ enum {
     MB_CONTROL_BARRIER,
     MB_CONTROL_AGREE,
     MB_CONTROL_SETTLE,
+    MB_CONTROL_STANDING,
     MB_CONTROL_BROADCAST,
     MB_CONTROL_SIZES,
     MB_CONTROL_GATHER,
@@ -77,6 +84,12 @@ void mb_comm_unlisten(mb_comm_t *comm);
 /* Takes in notices that have arrived. */
 mb_status_t mb_comm_hear(mb_comm_t *comm);
 mb_status_t mb_comm_peer_error(const mb_comm_t *comm);
+
+/* standing.c: "receiving x, stage 1, micro-batch 3, peer rank 2, tag 4". */
+void mb_comm_place(const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT]);
+/* After a deadline has passed on this rank or another: rank 0 adds to its message where the ranks
+ * stand. Returns STATUS. */
+mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_note_t *note);
 
 /* wait.c: mb_comm_wait with a deadline of its own; HEED false goes on through failures. */
 mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,

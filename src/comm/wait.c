@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #define SPIN_SECONDS 20e-6
@@ -95,25 +94,12 @@ static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
         *sleep_nanoseconds *= 2;
 }
 
-static void add_number(char *text, size_t capacity, const char *what, int number)
-{
-    size_t length = strlen(text);
-    if (number >= 0)
-        snprintf(text + length, capacity - length, ", %s %d", what, number);
-}
-
 static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, double seconds)
 {
-    char where[128] = "";
-    if (note != NULL) {
-        add_number(where, sizeof(where), "stage", note->stage);
-        add_number(where, sizeof(where), "micro-batch", note->micro);
-        add_number(where, sizeof(where), "peer rank", note->peer);
-        add_number(where, sizeof(where), "tag", note->tag);
-    }
-    return mb_error_set(MB_ERR_TIMEOUT, "rank %d on %s: nothing came for %.3g s while %s%s",
-                        comm->rank, comm->host, seconds,
-                        note == NULL || note->action == NULL ? "waiting" : note->action, where);
+    char place[MB_COMM_PLACE_TEXT];
+    mb_comm_place(note, place);
+    return mb_error_set(MB_ERR_TIMEOUT, "nothing came for %.3g s to host %s while %s", seconds,
+                        comm->host, place);
 }
 
 mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
@@ -133,13 +119,25 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
     return MB_OK;
 }
 
+/* The deadline of one rank ends the waits of all; each says where it stood. */
+static mb_status_t wait_or_report(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                                  const mb_comm_note_t *note, double seconds)
+{
+    mb_status_t status = mb_comm_wait_within(comm, done, user, note, seconds, true);
+    if (status == MB_ERR_TIMEOUT) {
+        mb_log(comm->log, MB_LOG_WARNING, "rank %d: %s", comm->rank, mb_error_get());
+        mb_comm_fail(comm, status);
+        return mb_comm_stand(comm, status, note);
+    }
+    if (status == MB_ERR_PEER && comm->first->status == (int)MB_ERR_TIMEOUT)
+        return mb_comm_stand(comm, status, note);
+    return status;
+}
+
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note)
 {
-    mb_status_t status = mb_comm_wait_within(comm, done, user, note, comm->deadline_seconds, true);
-    if (status == MB_ERR_TIMEOUT)
-        mb_log(comm->log, MB_LOG_WARNING, "%s", mb_error_get());
-    return status;
+    return wait_or_report(comm, done, user, note, comm->deadline_seconds);
 }
 
 typedef struct {
@@ -162,9 +160,9 @@ mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, co
 {
     mpi_list_t list = {comm, requests, count};
     mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
-    mb_status_t status = mb_comm_wait_within(comm, all_arrived, &list, &note, seconds, heed);
-    if (status == MB_ERR_TIMEOUT && heed)
-        mb_log(comm->log, MB_LOG_WARNING, "%s", mb_error_get());
+    mb_status_t status = heed
+                             ? wait_or_report(comm, all_arrived, &list, &note, seconds)
+                             : mb_comm_wait_within(comm, all_arrived, &list, &note, seconds, false);
     for (int i = 0; i < count && status != MB_OK; i++)
         mb_comm_drop(&requests[i]);
     return status;

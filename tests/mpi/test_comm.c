@@ -201,21 +201,48 @@ static void a_message_of_many_blocks_arrives_whole(void)
     mb_comm_destroy(comm);
 }
 
+/* Only the last rank's deadline is short, so that it is the first to give up. */
 static void a_wait_past_its_deadline_says_what_it_waited_for(void)
 {
-    int value = 0;
+    int value = 0, last = cases_size - 1, who;
+    mb_status_t status;
     mb_comm_request_t request = {0};
     mb_comm_note_t note = {"waiting for the activation of 'dense_1'", 2, 3, 0, 55};
-    mb_comm_t *comm = cases_comm(0.2);
+    mb_comm_t *comm = cases_comm(cases_rank == last ? 0.2 : 20);
     EXPECT_OK(mb_comm_irecv(comm, &value, sizeof(value), 0, 55, &request));
     double start = mb_time_seconds();
-    EXPECT(mb_comm_wait_requests(comm, &request, 1, &note) == MB_ERR_TIMEOUT);
+    status = mb_comm_wait_requests(comm, &request, 1, &note);
+    EXPECT(status == (cases_rank == last ? MB_ERR_TIMEOUT : MB_ERR_PEER));
     double waited = mb_time_seconds() - start;
-    EXPECT(waited > 0.19 && waited < 1.5);
+    EXPECT(waited > 0.1 && waited < 1.5);
     EXPECT(strstr(mb_error_get(), "while waiting for the activation of 'dense_1', stage 2, "
                                   "micro-batch 3, peer rank 0, tag 55") != NULL);
     EXPECT(!request.active);
-    MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT(mb_comm_settle(comm, 5));
+    EXPECT(mb_comm_failed(comm, &who, &status) && who == last && status == MB_ERR_TIMEOUT);
+    mb_comm_destroy(comm);
+}
+
+/* Rank 0 hears from the ranks that wait where they stand, and names the one that does not. */
+static void after_a_deadline_rank_0_says_where_every_rank_stands(void)
+{
+    int last = cases_size - 1;
+    char expected[96];
+    if (cases_size < 3)
+        return;
+    mb_comm_t *comm = cases_comm(cases_rank == 0 ? 0.2 : 20);
+    if (cases_rank == last)
+        cases_sleep(1.6); /* it computes */
+    else
+        EXPECT(mb_comm_barrier(comm) == (cases_rank == 0 ? MB_ERR_TIMEOUT : MB_ERR_PEER));
+    for (int rank = 1; rank < last && cases_rank == 0; rank++) {
+        snprintf(expected, sizeof(expected), "; rank %d: waiting for all ranks to come", rank);
+        EXPECT(strstr(mb_error_get(), expected) != NULL);
+    }
+    snprintf(expected, sizeof(expected), "no answer (computing, hanging or gone) from rank %d",
+             last);
+    EXPECT(cases_rank != 0 || strstr(mb_error_get(), expected) != NULL);
+    EXPECT(mb_comm_settle(comm, 5));
     mb_comm_destroy(comm);
 }
 
@@ -417,6 +444,7 @@ int main(int argc, char **argv)
         CASE(messages_with_one_tag_arrive_in_order),
         CASE(a_message_of_many_blocks_arrives_whole),
         CASE(a_wait_past_its_deadline_says_what_it_waited_for),
+        CASE(after_a_deadline_rank_0_says_where_every_rank_stands),
         CASE(a_failure_ends_every_wait_at_once_and_is_named),
         CASE(of_several_failures_all_name_the_lowest_rank),
         CASE(settling_gives_up_on_a_rank_that_never_comes),

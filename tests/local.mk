@@ -15,6 +15,7 @@ include tests/unit/train.mk
 include tests/unit/cli.mk
 include tests/cli/local.mk
 include tests/mpi/local.mk
+include tests/mpi/trajectory.mk
 include tests/slurm/local.mk
 
 SHELL_TESTS += tests/format.sh

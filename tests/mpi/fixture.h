@@ -29,7 +29,9 @@ typedef struct {
 } fixture_distance_t;
 
 /* Trains MODEL on the fixture's samples in their order, with defaults but for the batch, and
- * compares with Keras. before_step (may be NULL) may reach into the trainer. SCRATCH: a folder. */
+ * compares with Keras, but for the weights in SKIP: ends of names, or "NAME[i]" for one element;
+ * NULL-terminated; may be NULL. before_step (may be NULL) may reach into the trainer. SCRATCH: a
+ * folder. */
 typedef void (*fixture_hook_t)(mb_training_t *trainer, int64_t step);
 mb_status_t fixture_train(mb_comm_t *comm, const fixture_t *fixture, const char *model,
                           const char *scratch, const char *const *skip, fixture_hook_t before_step,

@@ -91,6 +91,11 @@ void mb_comm_destroy(mb_comm_t *comm)
     free(comm);
 }
 
+void mb_comm_set_deadline(mb_comm_t *comm, double seconds)
+{
+    comm->deadline_seconds = seconds;
+}
+
 int mb_comm_rank(const mb_comm_t *comm)
 {
     return comm->rank;

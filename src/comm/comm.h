@@ -1,9 +1,9 @@
 /* Ranks that work together: a duplicated communicator, one wait, one way to fail.
  *
- * Every wait goes through mb_comm_wait, which drives the transports' progress, watches for a failure
- * notice from any rank, and for a deadline. A rank that fails sends the notice with its status and
- * message; the others' waits return MB_ERR_PEER with that message. Small collective calls are built
- * on the same wait, so none of them can hang in silence. Tags stay under 32767.
+ * Every wait goes through mb_comm_wait, which drives the transports' progress, watches for a
+ * failure notice from any rank, and for a deadline. A rank that fails sends the notice with its
+ * status and message; the others' waits return MB_ERR_PEER with that message. Small collective
+ * calls are built on the same wait, so none of them can hang in silence. Tags stay under 32767.
  *
  * MPI_THREAD_FUNNELED is enough: all calls come from one thread. */
 #ifndef MB_COMM_COMM_H
@@ -21,10 +21,13 @@ typedef struct {
     const mb_log_t *log;
 } mb_comm_options_t;
 
-/* Collective over COMM, which is duplicated (its error handler is set to return on the copies only). */
+/* Collective over COMM, which is duplicated (its error handler is set to return on the copies
+ * only). */
 mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_comm_t **out);
 /* Collective unless a failure was seen; then it only frees what is this rank's. */
 void mb_comm_destroy(mb_comm_t *comm);
+/* Not collective, between waits. */
+void mb_comm_set_deadline(mb_comm_t *comm, double seconds);
 int mb_comm_rank(const mb_comm_t *comm);
 int mb_comm_size(const mb_comm_t *comm);
 /* Ranks of this machine: how many, and this one's place among them. */
@@ -32,7 +35,8 @@ int mb_comm_local_rank(const mb_comm_t *comm);
 int mb_comm_local_size(const mb_comm_t *comm);
 const char *mb_comm_host(const mb_comm_t *comm);
 
-/* What a rank is doing, for the report when a wait fails. Strings live as long as the comm's use. */
+/* What a rank is doing, for the report when a wait fails. Strings live as long as the comm's use.
+ */
 typedef struct {
     const char *action; /* "waiting for the activation of 'dense_1'" */
     int stage, micro;   /* -1: does not apply */
@@ -41,15 +45,16 @@ typedef struct {
 
 /* The one wait: until DONE says true. DONE may fail. Between polls PROGRESS of every registered
  * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure.
- * A deadline that passes is told to all ranks as mb_comm_fail does; then rank 0's message says where
- * every rank stands. */
+ * A deadline that passes is told to all ranks as mb_comm_fail does; then rank 0's message says
+ * where every rank stands. */
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);
 /* Registers something to drive in every wait and from inside kernels (mb_comm_progress). */
 mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user);
 void mb_comm_remove_progress(mb_comm_t *comm, void *user);
-/* Drives all of it once; cheap. For mb_device's progress callback. Errors are kept for the next wait. */
+/* Drives all of it once; cheap. For mb_device's progress callback. Errors are kept for the next
+ * wait. */
 void mb_comm_progress(void *comm);
 
 /* Tells all other ranks that this one failed, with the current message. Not collective; returns

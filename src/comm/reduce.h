@@ -1,8 +1,9 @@
 /* Sums over replicas in the fixed tree, the same bits for any number of groups.
  *
  * The `count` floats (and `count64` doubles) are cut into one shard per group. Each rank sends
- * shard g of every root it holds to group g's rank of its stage, which combines all groups' roots of
- * its shard in tree order; then the finished shards go to everyone. Nothing depends on timing. */
+ * shard g of every root it holds to group g's rank of its stage, which combines all groups' roots
+ * of its shard in tree order; then the finished shards go to everyone. Nothing depends on timing.
+ */
 #ifndef MB_COMM_REDUCE_H
 #define MB_COMM_REDUCE_H
 
@@ -17,8 +18,8 @@ typedef struct mb_reduce mb_reduce_t;
 mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec_t *exec,
                              const mb_grid_t *grid, int64_t count, int64_t count64,
                              mb_reduce_t **out);
-/* roots[i], roots64[i]: this rank's root i (device memory). The whole sum ends in roots[0] and roots64[0]
- * on every rank of the stage; the other roots are overwritten. */
+/* roots[i], roots64[i]: this rank's root i (device memory). The whole sum ends in roots[0] and
+ * roots64[0] on every rank of the stage; the other roots are overwritten. */
 mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *const *roots64);
 void mb_reduce_destroy(mb_reduce_t *reduce);
 /* Bytes this rank sends in one run: the formula of the plan. */

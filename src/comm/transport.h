@@ -12,7 +12,8 @@
 #include "device/device.h"
 
 typedef struct mb_transport mb_transport_t;
-typedef struct mb_request mb_request_t; /* owned by the transport; from isend/irecv until done or cancel */
+typedef struct mb_request
+    mb_request_t; /* owned by the transport; from isend/irecv until done or cancel */
 
 typedef struct {
     size_t size;
@@ -33,9 +34,9 @@ struct mb_transport {
 };
 
 /* MPI, straight from device memory when the host sees it and work is synchronous, otherwise staged
- * through host buffers with events. max_requests requests may be outstanding, of at most max_bytes each (staging is
- * allocated here, nothing later). Registers its progress with the comm. Counts over INT_MAX are
- * handled. */
+ * through host buffers with events. max_requests requests may be outstanding, of at most max_bytes
+ * each (staging is allocated here, nothing later). Registers its progress with the comm. Counts
+ * over INT_MAX are handled. */
 mb_status_t mb_transport_mpi_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
                                     size_t max_bytes, mb_transport_t **out);
 

@@ -23,8 +23,8 @@ typedef struct {
 int mb_tree_roots(int replicas, int first, int count, mb_tree_node_t roots[MB_TREE_MAX_ROOTS]);
 
 /* A stack of finished subtrees, one buffer slot each: push replica after replica; the result is the
- * number of merges "slot[top-1] += slot[top]; top -= 1" to do after this push, in that order. At the
- * end the slots hold the roots. */
+ * number of merges "slot[top-1] += slot[top]; top -= 1" to do after this push, in that order. At
+ * the end the slots hold the roots. */
 typedef struct {
     int replicas, first, count; /* the run */
     int depth;

@@ -17,17 +17,17 @@ mb_status_t mb_schedule_parse(const char *name, mb_schedule_kind_t *out);
 const char *mb_schedule_name(mb_schedule_kind_t kind);
 
 typedef enum {
-    MB_ACTION_F = 0,      /* forward of micro-batch `micro` */
-    MB_ACTION_B,          /* gradient of the inputs */
-    MB_ACTION_W,          /* gradient of the weights */
-    MB_ACTION_BW,         /* both */
-    MB_ACTION_R,          /* recompute the forward */
-    MB_ACTION_SEND_ACT,   /* edge: forward edge */
-    MB_ACTION_RECV_ACT,   /* posts the receive; the wait is in front of the action that needs it */
-    MB_ACTION_SEND_GRAD,  /* edge: backward edge */
+    MB_ACTION_F = 0,     /* forward of micro-batch `micro` */
+    MB_ACTION_B,         /* gradient of the inputs */
+    MB_ACTION_W,         /* gradient of the weights */
+    MB_ACTION_BW,        /* both */
+    MB_ACTION_R,         /* recompute the forward */
+    MB_ACTION_SEND_ACT,  /* edge: forward edge */
+    MB_ACTION_RECV_ACT,  /* posts the receive; the wait is in front of the action that needs it */
+    MB_ACTION_SEND_GRAD, /* edge: backward edge */
     MB_ACTION_RECV_GRAD,
-    MB_ACTION_REDUCE,     /* gradients of a chunk over the replicas */
-    MB_ACTION_STEP,       /* tied sums, clipping, optimizer, statistics */
+    MB_ACTION_REDUCE, /* gradients of a chunk over the replicas */
+    MB_ACTION_STEP,   /* tied sums, clipping, optimizer, statistics */
     MB_ACTION_COUNT
 } mb_action_kind_t;
 
@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     int n;
     mb_action_t *actions;
-    int slots; /* micro-batches in flight at most: activation slots of this stage */
+    int slots;            /* micro-batches in flight at most: activation slots of this stage */
     bool splits_backward; /* B and W stand apart */
 } mb_program_t;
 
@@ -77,13 +77,13 @@ typedef struct mb_plan {
     const mb_graph_t *graph;
     int stages;
     int *stage_of_node;
-    int *first_node;    /* [stages + 1]: a stage's nodes are consecutive; an InputLayer goes with the
-                           next node that computes */
+    int *first_node; /* [stages + 1]: a stage's nodes are consecutive; an InputLayer goes with the
+                        next node that computes */
     int n_forward_edges, n_backward_edges, n_ties;
     mb_forward_edge_t *forward_edges;
     mb_backward_edge_t *backward_edges;
     mb_tie_t *ties;
-    int64_t micro_batch; /* b */
+    int64_t micro_batch;    /* b */
     int micros_per_replica; /* M */
     int micros;             /* of this group: its replicas x M */
     mb_schedule_kind_t schedule;

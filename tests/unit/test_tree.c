@@ -19,7 +19,8 @@ typedef struct { /* a sum as text and as a float */
 
 static float leaf_value(int replica)
 {
-    return (float)((unsigned)replica * 2654435761U % 1000003U) * 1.1e-3F + 1e4F * (float)(replica % 3);
+    return (float)((unsigned)replica * 2654435761U % 1000003U) * 1.1e-3F +
+           1e4F * (float)(replica % 3);
 }
 
 static void set_leaf(term_t *term, int replica)

@@ -17,9 +17,8 @@
 /* Parameters whose exact gradient is zero: optimizers turn their rounding noise into steps. */
 static const char *const gpt_skips[] = {
     "/key/bias", /* adds the same to all scores of a query, which softmax takes out */
-    /* Row 56, column 11: the first gradient it ever gets is near zero by chance. Keras in float32
-     * is 6.0e-5 of the tensor's magnitude away from Keras in float64 there, and 1.5e-5 elsewhere in it.
-     */
+    /* Row 56, column 11: the first gradient it ever gets is near zero by chance. There Keras in
+     * float32 is 6.0e-5 of the tensor's magnitude away from Keras in float64. */
     "wte/embeddings[2699]", NULL};
 static const char *const conv1d_skips[] = {
     "conv1d/bias",                       /* the batch's mean takes it out */

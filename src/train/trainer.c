@@ -325,10 +325,19 @@ static void close_sources(mb_training_t *trainer)
         mb_source_close(trainer->whole);
 }
 
+/* A message that is still on its way to a peer would be taken back with its buffer. */
+static void send_all(mb_training_t *trainer)
+{
+    if (trainer->engine != NULL && trainer->engine->executor != NULL &&
+        !mb_comm_failed(trainer->comm, NULL, NULL))
+        mb_executor_drain(trainer->engine->executor);
+}
+
 void mb_training_destroy(mb_training_t *trainer)
 {
     if (trainer == NULL)
         return;
+    send_all(trainer);
     mb_evaluator_destroy(trainer->evaluator);
     mb_feed_destroy(trainer->feed);
     mb_update_destroy(trainer->update);

@@ -12,8 +12,8 @@
 #include "device/device.h"
 
 typedef struct mb_transport mb_transport_t;
-typedef struct mb_request
-    mb_request_t; /* owned by the transport; from isend/irecv until done or cancel */
+/* Owned by the transport, from isend or irecv until done or cancelled. */
+typedef struct mb_request mb_request_t;
 
 typedef struct {
     size_t size;

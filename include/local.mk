@@ -1,1 +1,1 @@
-mbinclude_HEADERS += include/mb/status.h
+mbinclude_HEADERS += include/mb/mb.h include/mb/status.h

@@ -61,9 +61,7 @@ tests_unit_test_op_deferred_LDADD = $(UNIT_LIBS)
 EXTRA_PROGRAMS = tests/mbrun-deferred
 tests_mbrun_deferred_SOURCES = $(mbrun_SOURCES) $(deferred_sources)
 tests_mbrun_deferred_LDADD = $(mbrun_LDADD)
-if HAVE_CLI
 check_DATA = tests/mbrun-deferred$(EXEEXT)
-endif
 CLEANFILES += tests/mbrun-deferred$(EXEEXT)
 
 # ONNX's node test vectors, where Debian's libonnx-testdata is installed.

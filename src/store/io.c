@@ -287,8 +287,6 @@ mb_status_t mb_io_replace_text(const char *path, const char *text)
     bool created = status == MB_OK;
     if (status == MB_OK)
         status = mb_io_write(fd, text, strlen(text), 0, temporary);
-    if (status == MB_OK)
-        status = mb_io_sync(fd, temporary);
     mb_status_t closed = mb_io_close(&fd, temporary);
     if (status == MB_OK)
         status = closed;
@@ -296,8 +294,6 @@ mb_status_t mb_io_replace_text(const char *path, const char *text)
         status = mb_io_error("replace", path);
     if (status != MB_OK && created)
         unlink(temporary);
-    if (status == MB_OK)
-        status = mb_io_sync_parent(path);
     free(temporary);
     return status;
 }

@@ -31,7 +31,8 @@ mb_status_t mb_io_copy(const char *from, const char *to);
 /* The whole of a small file, zero-terminated; *text is malloc'ed, NULL when there is no such file.
  */
 mb_status_t mb_io_read_text(const char *path, size_t limit, char **text);
-/* PATH gets TEXT as a whole or stays as it was. */
+/* PATH gets TEXT as a whole or stays as it was. Not synced: for what is of no use once the machine
+ * went down. */
 mb_status_t mb_io_replace_text(const char *path, const char *text);
 
 /* "PATH.tmp-<16 hexadecimal digits>", malloc'ed: a name nobody else uses. */

@@ -20,18 +20,22 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
 
-static size_t longest_message(const mb_plan_t *plan, const mb_stage_t *stage)
+static size_t longest_message(const mb_engine_t *engine, bool training)
 {
-    int64_t most = stage->gradient_count + 2 * stage->sum_count;
-    for (int i = 0; i < stage->n_params; i++) {
-        int64_t elements = plan->graph->params[stage->params[i]].elements;
-        most = elements > most ? elements : most;
+    const mb_plan_t *plan = engine->plan;
+    const mb_stage_t *stage = engine->stage;
+    size_t most =
+        mb_reduce_max_bytes(&engine->grid, training ? stage->gradient_count : 0, stage->sum_count);
+    int64_t elements = 2 * stage->sum_count;
+    for (int i = 0; i < stage->n_params && plan->n_ties > 0; i++) {
+        int64_t count = plan->graph->params[stage->params[i]].elements;
+        elements = count > elements ? count : elements;
     }
     for (int e = 0; e < plan->n_forward_edges; e++) {
-        int64_t elements = plan->forward_edges[e].elements * plan->micro_batch;
-        most = elements > most ? elements : most;
+        int64_t count = plan->forward_edges[e].elements * plan->micro_batch;
+        elements = count > elements ? count : elements;
     }
-    return (size_t)most * sizeof(float) + 64;
+    return (size_t)elements * sizeof(float) > most ? (size_t)elements * sizeof(float) : most;
 }
 
 static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
@@ -56,7 +60,7 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
                    mb_reduce_max_requests(&engine->grid) + TIE_REQUESTS;
     MB_TRY(mb_transport_mpi_create(comm, &engine->exec, requests,
-                                   longest_message(engine->plan, stage), &engine->transport));
+                                   longest_message(engine, options->training), &engine->transport));
     if (options->losses != NULL)
         MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
                                 options->training ? stage->gradient_count : 0, stage->sum_count,

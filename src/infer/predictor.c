@@ -32,6 +32,13 @@ static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
     return mb_feed_micro(p->feed, micro, index);
 }
 
+static mb_status_t take_values(predictor_t *p, int output, int64_t first, int64_t count)
+{
+    if (p->options->write != NULL)
+        return p->options->write(p->options->user, output, first, count, p->host);
+    return mb_predictions_write(p->predictions, output, first, count, p->host);
+}
+
 static mb_status_t output_hook(void *user, const mb_micro_t *micro, int index)
 {
     predictor_t *p = user;
@@ -45,7 +52,7 @@ static mb_status_t output_hook(void *user, const mb_micro_t *micro, int index)
         MB_TRY(mb_exec_copy(&p->engine->exec, p->host, mb_stage_tensor(stage, micro->slot, node),
                             (size_t)(elements * micro->valid) * sizeof(float), MB_COPY_TO_HOST));
         MB_TRY(mb_exec_sync(&p->engine->exec));
-        MB_TRY(mb_predictions_write(p->predictions, output, first, micro->valid, p->host));
+        MB_TRY(take_values(p, output, first, micro->valid));
     }
     return MB_OK;
 }
@@ -96,10 +103,12 @@ static mb_status_t load(predictor_t *p)
     return mb_feed_create(p->engine, p->model, p->source, &span, &p->feed);
 }
 
-static mb_status_t create_file(predictor_t *p)
+static mb_status_t create_output(predictor_t *p)
 {
     const mb_graph_t *graph = p->model->graph;
     mb_tensor_spec_t outputs[MB_MAX_INPUTS];
+    if (p->options->write != NULL)
+        return mb_comm_agree(p->comm, p->options->ready(p->options->user, graph));
     for (int o = 0; o < graph->n_outputs; o++)
         outputs[o] = (mb_tensor_spec_t){graph->outputs[o].name,
                                         graph->nodes[graph->outputs[o].node].call.output};
@@ -152,27 +161,29 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
     MB_TRY(make_engine(p));
     MB_TRY(mb_comm_agree(p->comm, load(p)));
     MB_TRY(mb_engine_prepare(p->engine));
-    MB_TRY(create_file(p));
+    MB_TRY(create_output(p));
     mb_status_t status = flow(p);
     if (status != MB_OK) {
         mb_comm_fail(p->comm, status);
-        mb_predictions_discard(p->predictions);
+        if (p->predictions != NULL)
+            mb_predictions_discard(p->predictions);
         return status;
     }
     /* Everyone's samples are in when the commit is agreed on. */
-    MB_TRY(mb_predictions_commit(p->predictions, status));
+    if (p->predictions != NULL)
+        MB_TRY(mb_predictions_commit(p->predictions, status));
     fill_report(p, report);
     return MB_OK;
 }
 
 mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report)
 {
-    predictor_t p = {.options = options, .comm = options->comm};
+    predictor_t p = {.options = options, .comm = options->comm, .source = options->source};
     mb_status_t status = predict(&p, report);
     mb_feed_destroy(p.feed);
     mb_engine_destroy(p.engine);
     mb_machine_close(p.machine);
-    if (p.source != NULL)
+    if (p.source != NULL && p.source != options->source)
         mb_source_close(p.source);
     mb_model_close(p.model);
     free(p.host);

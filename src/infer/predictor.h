@@ -3,15 +3,21 @@
 #ifndef MB_INFER_PREDICTOR_H
 #define MB_INFER_PREDICTOR_H
 
+#include "data/source.h"
 #include "infer/engine.h"
 
 typedef struct {
     mb_comm_t *comm;
-    const char *model;  /* path */
-    const char *data;   /* path */
-    const char *output; /* HDF5: one dataset per model output, by name */
-    int64_t batch;      /* samples that flow together; 0: chosen */
-    int stages;         /* 0: chosen */
+    const char *model;   /* path */
+    const char *data;    /* path */
+    const char *output;  /* HDF5: one dataset per model output, by name */
+    mb_source_t *source; /* instead of `data`; stays the caller's */
+    /* Instead of `output`. READY is called on every rank once the outputs' shapes are known, WRITE
+     * on the ranks that have the samples FIRST .. FIRST + COUNT - 1 of an output, in any order. */
+    mb_status_t (*ready)(void *user, const mb_graph_t *graph);
+    mb_status_t (*write)(void *user, int output, int64_t first, int64_t count, const float *values);
+    int64_t batch; /* samples that flow together; 0: chosen */
+    int stages;    /* 0: chosen */
     int threads;
     const char *device; /* NULL: the default */
     double deadline;

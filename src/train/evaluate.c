@@ -143,17 +143,14 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     return status;
 }
 
-mb_status_t mb_evaluate(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
-                        const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out)
+static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
+                               mb_source_t *given, mb_arena_t *arena, mb_eval_report_t *out)
 {
     mb_model_t *model = NULL;
-    mb_source_t *source = NULL;
+    mb_source_t *source = given;
     mb_machine_t *machine = NULL;
     mb_status_t status;
-    (void)log;
     *out = (mb_eval_report_t){.accuracy = NAN};
-    if (!mb_settings_has(settings, MB_SET_DATA))
-        return mb_error_set(MB_ERR_ARGUMENT, "%s: no data to evaluate on; use --data FILE", path);
     MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA), true,
                                    &model, &source));
     status =
@@ -163,7 +160,23 @@ mb_status_t mb_evaluate(mb_comm_t *comm, const char *path, const mb_settings_t *
     if (status == MB_OK)
         status = evaluate(machine, model, source, settings, arena, out);
     mb_machine_close(machine);
-    mb_source_close(source);
+    if (given == NULL)
+        mb_source_close(source);
     mb_model_close(model);
     return status;
+}
+
+mb_status_t mb_evaluate(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
+                        const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out)
+{
+    (void)log;
+    if (!mb_settings_has(settings, MB_SET_DATA))
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: no data to evaluate on; use --data FILE", path);
+    return evaluate_on(comm, path, settings, NULL, arena, out);
+}
+
+mb_status_t mb_evaluate_source(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
+                               mb_source_t *source, mb_arena_t *arena, mb_eval_report_t *out)
+{
+    return evaluate_on(comm, path, settings, source, arena, out);
 }

@@ -93,5 +93,8 @@ void mb_training_destroy(mb_training_t *trainer);
  * arena given. Rank 0 gets the numbers. */
 mb_status_t mb_evaluate(mb_comm_t *comm, const char *model, const mb_settings_t *settings,
                         const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out);
+/* The same on a source, which stays the caller's. */
+mb_status_t mb_evaluate_source(mb_comm_t *comm, const char *model, const mb_settings_t *settings,
+                               mb_source_t *source, mb_arena_t *arena, mb_eval_report_t *out);
 
 #endif

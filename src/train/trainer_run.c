@@ -151,10 +151,9 @@ static mb_status_t run(mb_training_t *trainer)
     }
     if (!trainer->finished)
         return mb_error_set(
-            MB_ERR_STOPPED,
-            "stopped on request after step %lld of %lld, with a complete checkpoint; "
-            "the same command goes on",
-            (long long)trainer->state.step, (long long)trainer->total_steps);
+            MB_ERR_STOPPED, "stopped on request after step %lld of %lld%s",
+            (long long)trainer->state.step, (long long)trainer->total_steps,
+            trainer->dir == NULL ? "" : ", with a complete checkpoint; the same command goes on");
     return finish(trainer);
 }
 

@@ -1,4 +1,5 @@
 libmb_la_SOURCES += src/train/evaluate.c src/train/evaluate.h
+libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
 libmb_la_SOURCES += src/train/moments.c
 libmb_la_SOURCES += src/train/score.c src/train/score.h

@@ -1,0 +1,288 @@
+/* libmb: training of Keras HDF5 models over MPI, inside a program of your own.
+ *
+ *     mb_context_create(MPI_COMM_WORLD, &context);
+ *     mb_model_create_preset(context, "mlp", "input=2 hidden=32 classes=2", "model.h5");
+ *     mb_trainer_create(context, "model.h5", &trainer);
+ *     mb_trainer_set(trainer, "epochs", "10");
+ *     mb_trainer_set_array(trainer, "x", MB_FLOAT32, 2, x_shape, x);
+ *     mb_trainer_set_array(trainer, "y", MB_INT32, 1, y_shape, y);
+ *     mb_trainer_run(trainer);
+ *     mb_trainer_save(trainer, "trained.h5", 1);
+ *
+ * Conventions
+ *
+ * Every call that can fail returns an mb_status_t: MB_OK, or a negative status, and then
+ * mb_error_message() tells what was wrong and what to do about it. Outputs come last and are set
+ * only on success. A null pointer where something is wanted, and a call in the wrong order, are
+ * MB_ERR_ARGUMENT. MB_ERR_MEMORY may come from any call.
+ *
+ * "Collective" means: all ranks of the context's communicator make the call, with the same
+ * arguments unless the comment says otherwise. When one rank fails in it, all of them return an
+ * error: the rank itself its own, the others the same one or MB_ERR_PEER with that rank's message;
+ * or MB_ERR_TIMEOUT when nothing came from a rank within the deadline (300 seconds unless the
+ * setting `deadline` says otherwise). After MB_ERR_PEER, MB_ERR_TIMEOUT, MB_ERR_MPI, MB_ERR_NUMERIC
+ * and MB_ERR_DATA from a step the context is of no further use than to be destroyed, with what was
+ * made from it.
+ *
+ * The library never prints, exits, aborts, forks or installs signal handlers. It uses MPI on copies
+ * of the given communicator only, and leaves the program's OpenMP settings, MPI error handlers,
+ * HDF5 error reporting and processor binding as they are. MPI must have been started, with
+ * MPI_THREAD_FUNNELED or more since it computes in threads; all calls for one context are made by
+ * the thread that started MPI. Nothing is shared between contexts but the message of the last
+ * error, which each thread has of its own.
+ *
+ * Text is UTF-8. Arrays are C-ordered (the last index runs fastest). */
+#ifndef MB_MB_H
+#define MB_MB_H
+
+#include <mpi.h>
+#include <stdint.h>
+
+#include <mb/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mb_context mb_context_t;     /* the ranks that work together */
+typedef struct mb_model mb_model_t;         /* what a model file says of its model */
+typedef struct mb_trainer mb_trainer_t;     /* a training run */
+typedef struct mb_predictor mb_predictor_t; /* a model put to use */
+
+/* Types of an array's elements. */
+typedef enum { MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4 } mb_type_t;
+
+typedef enum { MB_LEVEL_DEBUG = 0, MB_LEVEL_INFO = 1, MB_LEVEL_WARNING = 2 } mb_level_t;
+
+/* No array has more dimensions than this, the one that counts samples not included. */
+#define MB_MAX_DIMS 8
+
+/* Errors and version */
+
+/* The message of this thread's last failure; "" when there was none. Not collective. Valid until
+ * the thread's next call of the library. */
+const char *mb_error_message(void);
+
+/* What a status means, in a few words; never NULL. Not collective. */
+const char *mb_status_name(mb_status_t status);
+
+/* The library's version, "MAJOR.MINOR.PATCH". Not collective. */
+const char *mb_version(void);
+
+/* Context */
+
+/* Makes a context of the ranks of COMM. Collective over COMM.
+ *   comm      an intra-communicator; it is copied, and may be freed after the call
+ *   context   the new context; mb_context_destroy ends it
+ * MB_ERR_ARGUMENT when MPI is not running or COMM is MPI_COMM_NULL; MB_ERR_MPI. */
+mb_status_t mb_context_create(MPI_Comm comm, mb_context_t **context);
+/* The same for a communicator of Fortran's. */
+mb_status_t mb_context_create_f(MPI_Fint comm, mb_context_t **context);
+
+/* Sets where the library's lines go: warnings, and notes on how a run is laid out. Not collective.
+ *   write     called with USER by the thread that is in a call of the library, on the rank that has
+ *             something to say, with a line without its end; NULL: nowhere, as at first
+ *   least     lines below this level are left out */
+typedef void (*mb_log_callback_t)(void *user, mb_level_t level, const char *line);
+mb_status_t mb_context_set_log(mb_context_t *context, mb_log_callback_t write, void *user,
+                               mb_level_t least);
+
+/* Ends a context. Collective, before MPI_Finalize. NULL does nothing. MB_ERR_ARGUMENT, and nothing
+ * is ended, while a trainer or predictor made from it lives. */
+mb_status_t mb_context_destroy(mb_context_t *context);
+
+/* Model */
+
+/* Writes a model file with initial values, compiled with Adam and a cross-entropy loss of integer
+ * labels. Collective: rank 0 writes.
+ *   context   NULL: this process alone writes, and nothing is collective
+ *   preset    "mlp", "cnn" or "gpt"
+ *   settings  "key=value key=value" with the preset's keys (doc/library.md) and `seed`; NULL: none
+ *   path      of the file, which is replaced if it exists
+ * MB_ERR_ARGUMENT for a preset or key that is not known, with the nearest one; MB_ERR_IO. */
+mb_status_t mb_model_create_preset(mb_context_t *context, const char *preset, const char *settings,
+                                   const char *path);
+
+/* Reads what a Keras HDF5 file says of its model; values stay in the file. Not collective.
+ *   model     the new model; mb_model_destroy ends it
+ * MB_ERR_IO, MB_ERR_FORMAT: no such file, or no model in it; MB_ERR_UNSUPPORTED: a layer or key
+ * that this build does not have; MB_ERR_SHAPE: weights that do not fit their layers. */
+mb_status_t mb_model_load(const char *path, mb_model_t **model);
+
+/* How many inputs, outputs and numbers in its weights a model has. Not collective. */
+mb_status_t mb_model_count_inputs(const mb_model_t *model, int *count);
+mb_status_t mb_model_count_outputs(const mb_model_t *model, int *count);
+mb_status_t mb_model_count_parameters(const mb_model_t *model, int64_t *count);
+
+/* Name and shape of one input or output. Not collective.
+ *   index     from 0, in the model's order
+ *   name      lives as long as the model
+ *   rank      dimensions of one sample, at most MB_MAX_DIMS
+ *   shape     [MB_MAX_DIMS], of which rank are set: of one sample, without the axis that counts
+ *             samples; -1 where the model leaves the size to the data
+ * MB_ERR_ARGUMENT: no such input or output; MB_ERR_SHAPE: the shape of an output that depends on an
+ * input's open dimension. */
+mb_status_t mb_model_describe_input(const mb_model_t *model, int index, const char **name,
+                                    int *rank, int64_t *shape);
+mb_status_t mb_model_describe_output(const mb_model_t *model, int index, const char **name,
+                                     int *rank, int64_t *shape);
+
+/* Ends a model. Not collective. NULL does nothing. */
+mb_status_t mb_model_destroy(mb_model_t *model);
+
+/* Trainer */
+
+/* Makes a trainer of a model file, which is read when training starts and never changed. Not
+ * collective, but every rank of the context needs one.
+ *   path      a Keras HDF5 file or a checkpoint; a checkpoint's moments are gone on with
+ *   trainer   the new trainer; mb_trainer_destroy ends it */
+mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_trainer_t **trainer);
+
+/* Sets one setting. Not collective, but all ranks must say the same, before the start; only
+ * `threads`, `bind` and `device` may differ.
+ *   key       as the options of `mbrun train`: data, val, val-split, epochs, steps, batch,
+ *             micro-batch, replicas, stages, schedule, shuffle, seed, optimizer, lr, ... (all in
+ *             doc/library.md). Not set: what the model file records, then what Keras recorded,
+ *             then the defaults. Two differ from the program's: `bind` is `keep`, so that the
+ *             program's threads stay where they are, and `threads` is OpenMP's number. With `run`
+ *             checkpoints are written to that directory, and a run that is there is gone on with;
+ *             without it nothing is written but what mb_trainer_save is asked for.
+ *   value     "32", "0.001", "10min", "yes"
+ * MB_ERR_ARGUMENT for a key that is not known, with the nearest one, for a value that is not of
+ * its kind, and after the start. */
+mb_status_t mb_trainer_set(mb_trainer_t *trainer, const char *key, const char *value);
+
+/* Gives an array to train from, instead of the setting `data`. Not collective, but every rank gives
+ * all samples, before the start. The array is not copied: it must stay as it is until the trainer
+ * is destroyed (threads read ahead in it).
+ *   name      of a model input or output; or "x" for the only input, "y" for the labels of the
+ *             only output. A name given before is given anew.
+ *   rank      number of dimensions, 1 to MB_MAX_DIMS + 1
+ *   shape     [rank]: shape[0] is the number of samples, the same for all arrays; the rest is the
+ *             shape of one sample
+ *   data      [product of shape] elements of TYPE, C-ordered. Labels of a sparse loss are integers.
+ * MB_ERR_ARGUMENT, MB_ERR_SHAPE. What does not fit the model is said at the start. */
+mb_status_t mb_trainer_set_array(mb_trainer_t *trainer, const char *name, mb_type_t type, int rank,
+                                 const int64_t *shape, const void *data);
+
+/* Called on rank 0 after each step; mb_trainer_get tells the step's numbers. Not collective, nor
+ * may the callback make a collective call. It may call mb_trainer_stop. NULL: none. */
+typedef void (*mb_step_callback_t)(void *user, const mb_trainer_t *trainer);
+mb_status_t mb_trainer_set_callback(mb_trainer_t *trainer, mb_step_callback_t callback, void *user);
+
+/* Reads model and data, chooses the layout, takes all memory. Collective. The first step does it
+ * where the program does not. Any status: this is where model, data and settings are checked
+ * against each other. It may be tried again. */
+mb_status_t mb_trainer_start(mb_trainer_t *trainer);
+
+/* One optimizer step over one global batch. Collective. No validation and no checkpoints are made.
+ *   loss      of the batch, regularizers included; the same on all ranks. May be NULL.
+ *   done      1 when the total of epochs or steps is reached, else 0; then, and when it was reached
+ *             before, nothing more is computed, and loss is that of the last step. May be NULL.
+ * Those of mb_trainer_start; MB_ERR_NUMERIC: the loss is not finite; MB_ERR_DATA: samples that the
+ * model cannot take. */
+mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done);
+
+/* Steps until the total of epochs or steps is reached, with validation after each epoch.
+ * Collective. With the setting `run` it writes checkpoints, and final.h5 at the end. As
+ * mb_trainer_step; MB_ERR_STOPPED: a stop was asked for, and with `run` there is a complete
+ * checkpoint; calling again goes on. MB_ERR_BUSY: the run directory is another process's. */
+mb_status_t mb_trainer_run(mb_trainer_t *trainer);
+
+/* Asks mb_trainer_run to stop at the next step. Not collective: any rank may ask, and all stop.
+ * May be called from a signal handler. */
+mb_status_t mb_trainer_stop(mb_trainer_t *trainer);
+
+/* A number of the last step, by name. Not collective; the same on all ranks, between calls.
+ *   name      step, total_steps, epoch (from 1), step_in_epoch, steps_per_epoch, loss, accuracy,
+ * lr, samples_per_second, seconds_left; val_loss, val_accuracy (of the last validation); and of the
+ * layout parameters, samples, stages, groups, replicas, idle, micro_batch value     NaN where there
+ * is none (no accuracy for this loss, no step yet) MB_ERR_ARGUMENT: no such name, or not started.
+ */
+mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double *value);
+
+/* Writes a complete model file, which Keras loads too. Collective.
+ *   path      replaced as a whole if it exists; the same file for all ranks
+ *   state     1: with moments and counters, so that a trainer made of it goes on exactly; 0:
+ * without MB_ERR_ARGUMENT before the start; MB_ERR_IO, and then an existing file is as it was. */
+mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state);
+
+/* Ends a trainer. Collective if it was started. NULL does nothing. */
+mb_status_t mb_trainer_destroy(mb_trainer_t *trainer);
+
+/* Predictor */
+
+/* Makes a predictor of a model file, which is read by each call that uses it. Not collective, but
+ * every rank of the context needs one. predictor the new predictor; mb_predictor_destroy ends it */
+mb_status_t mb_predictor_create(mb_context_t *context, const char *path,
+                                mb_predictor_t **predictor);
+
+/* Sets one of batch, micro-batch, replicas, stages, threads, bind, device, deadline, loss. As
+ * mb_trainer_set, but possible at any time. For predictions `batch` samples flow together
+ * (128 when not set); results do not depend on it. */
+mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value);
+
+/* Gives the array of an input, or the labels of an output for mb_predictor_evaluate. Arguments and
+ * errors as mb_trainer_set_array; possible at any time. It must stay as it is while a call uses it.
+ */
+mb_status_t mb_predictor_set_array(mb_predictor_t *predictor, const char *name, mb_type_t type,
+                                   int rank, const int64_t *shape, const void *data);
+
+/* Gives the memory that an output's values are written to. Not collective, but every rank gives its
+ * own; possible at any time.
+ *   name      of a model output; or "y" for the only one
+ *   count     numbers there is room for: samples times the numbers of one sample's output
+ *   values    [count]; mb_predictor_run fills [samples, shape of the output], C-ordered */
+mb_status_t mb_predictor_set_output(mb_predictor_t *predictor, const char *name, int64_t count,
+                                    float *values);
+
+/* Predicts the samples of the given arrays. Collective. Every output that memory was given for is
+ * filled, on every rank.
+ * MB_ERR_ARGUMENT: no arrays or no outputs; MB_ERR_SHAPE: an array that does not fit the model, or
+ * too little room for an output; those of mb_model_load; MB_ERR_DATA. */
+mb_status_t mb_predictor_run(mb_predictor_t *predictor);
+
+/* Predicts the samples of a file. Collective.
+ *   data      HDF5, IDX(.gz), or a folder of IDX files
+ *   output    HDF5 file to write: one float32 dataset [samples, shape] for each output, by name;
+ *             appears as a whole, replaces an existing file
+ * As mb_predictor_run; MB_ERR_IO. */
+mb_status_t mb_predictor_run_file(mb_predictor_t *predictor, const char *data, const char *output);
+
+/* Loss and metrics on the given arrays, or on the samples of a file. Collective. mb_predictor_get
+ * tells the results. Errors as for mb_predictor_run. */
+mb_status_t mb_predictor_evaluate(mb_predictor_t *predictor);
+mb_status_t mb_predictor_evaluate_file(mb_predictor_t *predictor, const char *data);
+
+/* A number of the last successful call, by name. Not collective; the same on all ranks.
+ *   name      samples, seconds; of an evaluation loss and accuracy
+ *   value     NaN where there is none
+ * MB_ERR_ARGUMENT: no such name, or nothing was computed yet. */
+mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, double *value);
+
+/* Ends a predictor. Not collective. NULL does nothing. */
+mb_status_t mb_predictor_destroy(mb_predictor_t *predictor);
+
+/* Checkpoint */
+
+/* Digests of a model file: equal digests mean equal bits. Not collective.
+ *   weights   of names, shapes and values of the weights
+ *   full      of weights, moments and step
+ * MB_ERR_IO, MB_ERR_FORMAT. */
+mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *full);
+
+/* Reads a whole file and compares it with its seal. Not collective.
+ *   sealed    1: the seal holds; 0: the file has none (Keras wrote it)
+ * MB_ERR_FORMAT when the seal is broken: the file was damaged or edited. */
+mb_status_t mb_checkpoint_verify(const char *path, int *sealed);
+
+/* A counter of a checkpoint's state. Not collective.
+ *   name      step, epoch, step_in_epoch, best_step, iterations
+ * MB_ERR_ARGUMENT: no such name; MB_ERR_FORMAT: the file has no state. */
+mb_status_t mb_checkpoint_get(const char *path, const char *name, int64_t *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

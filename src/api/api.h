@@ -1,0 +1,35 @@
+/* What the files of the public interface share: the context's inside, and the checks that every
+ * call begins with. */
+#ifndef MB_API_API_H
+#define MB_API_API_H
+
+#include <mb/mb.h>
+
+#include "comm/comm.h"
+#include "data/source.h"
+
+struct mb_context {
+    mb_comm_t *comm;
+    mb_log_t log;
+    mb_log_callback_t write;
+    void *user;
+    int users; /* trainers and predictors that need it */
+};
+
+/* MB_ERR_ARGUMENT unless POINTER, which the message calls WHAT, is there. */
+mb_status_t mb_api_need(const void *pointer, const char *function, const char *what);
+#define MB_NEED(pointer) MB_TRY(mb_api_need((pointer), __func__, #pointer))
+
+/* The value named NAME in a table of names, the nearest of which is told when there is none. */
+typedef struct {
+    const char *name;
+    double value;
+} mb_api_number_t;
+mb_status_t mb_api_number(const mb_api_number_t *numbers, int count, const char *name,
+                          double *value);
+
+/* MB_ERR_ARGUMENT on every rank unless WORD, a digest of what all ranks must give alike, is the
+ * same on all of them. Collective. */
+mb_status_t mb_api_same(mb_comm_t *comm, uint64_t word, const char *what);
+
+#endif

@@ -1,6 +1,7 @@
 /* The deferred device defers, keeps its memory closed, and computes the CPU's bits. */
-#include <signal.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include "support/deferred_device.h"
 #include "support/op_check.h"
 
@@ -29,14 +30,30 @@ static void *device_memory(deferred_t *d, size_t bytes)
     return memory;
 }
 
+/* The kernel refuses to read closed memory for the host, as the processor would, but by an error.
+ */
+static bool host_can_read(const void *memory)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    ssize_t written = write(ends[1], memory, 4);
+    ck_assert(written == 4 || errno == EFAULT);
+    close(ends[0]);
+    close(ends[1]);
+    return written == 4;
+}
+
 START_TEST(host_cannot_read_device_memory)
 {
     deferred_t d;
+    float host = 1.0f;
     open_deferred(&d);
     ck_assert(!d.device->class_->host_visible(d.device));
-    volatile float *memory = device_memory(&d, 64);
-    float value = memory[0];
-    ck_abort_msg("read %f", (double)value);
+    void *memory = device_memory(&d, 64);
+    ck_assert(host_can_read(&host));
+    ck_assert(!host_can_read(memory));
+    mb_device_free(d.device, memory);
+    close_deferred(&d);
 }
 END_TEST
 
@@ -154,7 +171,7 @@ static Suite *suite(void)
     Suite *s = suite_create("op_deferred");
     TCase *t = tcase_create("deferred");
     tcase_set_timeout(t, 60);
-    tcase_add_test_raise_signal(t, host_cannot_read_device_memory, SIGSEGV);
+    tcase_add_test(t, host_cannot_read_device_memory);
     tcase_add_test(t, new_memory_holds_not_a_number);
     tcase_add_test(t, operations_run_later_in_order_with_the_bits_of_the_cpu);
     tcase_add_test(t, copies_read_host_memory_late);

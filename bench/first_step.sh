@@ -24,7 +24,7 @@ for _ in $(seq "$runs"); do
     mpirun -np "$ranks" --oversubscribe "$mbrun" train "$folder/model.h5" --data "$folder/train.h5" \
         --batch 128 --steps 2 --run "$folder/run" --restart --json 2>/dev/null |
         while read -r line; do
-            case $line in *'"step": 1,'* | *'"step":1,'*)
+            case $line in *'"event":"step","step":1,'*)
                 echo "$(now) $begin" | awk '{ print $1 - $2 }' >>"$folder/mbrun.times"
                 ;;
             esac

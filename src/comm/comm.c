@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_DEADLINE_SECONDS 300.0
@@ -43,12 +44,39 @@ static mb_status_t find_neighbours(mb_comm_t *comm)
     return MB_OK;
 }
 
+/* The first time that the ranks talk: where the network between them does not work, MPI would wait
+ * for ever. */
+static mb_status_t copy(mb_comm_t *comm, MPI_Comm original, MPI_Comm *out)
+{
+    MPI_Request request;
+    MPI_Comm made;
+    int done = 0;
+    double begun = mb_time_seconds();
+    struct timespec pause = {.tv_nsec = 20000};
+    MB_TRY(mb_comm_check(comm, MPI_Comm_idup(original, &made, &request), "copying a communicator"));
+    while (done == 0) {
+        MB_TRY(mb_comm_check(comm, MPI_Test(&request, &done, MPI_STATUS_IGNORE),
+                             "copying a communicator"));
+        double waited = mb_time_seconds() - begun;
+        if (done == 0 && waited > comm->deadline_seconds)
+            return mb_error_set(
+                MB_ERR_TIMEOUT,
+                "after %.0f s the ranks of this job have not reached each other. Is "
+                "MPI using a network that joins the nodes? Open MPI is told by "
+                "OMPI_MCA_btl_tcp_if_include=INTERFACE",
+                waited);
+        if (done == 0 && waited > 0.002)
+            nanosleep(&pause, NULL);
+    }
+    *out = made;
+    MPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
+    return MB_OK;
+}
+
 static mb_status_t duplicate(mb_comm_t *comm, MPI_Comm original)
 {
-    MB_TRY(mb_comm_check(comm, MPI_Comm_dup(original, &comm->data), "copying a communicator"));
-    MPI_Comm_set_errhandler(comm->data, MPI_ERRORS_RETURN);
-    MB_TRY(mb_comm_check(comm, MPI_Comm_dup(original, &comm->control), "copying a communicator"));
-    MPI_Comm_set_errhandler(comm->control, MPI_ERRORS_RETURN);
+    MB_TRY(copy(comm, original, &comm->data));
+    MB_TRY(copy(comm, original, &comm->control));
     MPI_Comm_rank(comm->data, &comm->rank);
     MPI_Comm_size(comm->data, &comm->size);
     return MB_OK;

@@ -34,6 +34,7 @@ tests_keras_rewrite_SOURCES = tests/keras/rewrite.c $(REWRITE_SUPPORT)
 tests_keras_rewrite_LDADD = $(UNIT_LIBS)
 
 SHELL_TESTS += tests/mpi/test_checkpoint.sh
+SANITIZED_SHELL_TESTS += tests/mpi/test_checkpoint.sh
 tests/mpi/test_checkpoint.log: tests/mpi/test_checkpoint$(EXEEXT)
 SHELL_TESTS += tests/keras/roundtrip.sh
 tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT)

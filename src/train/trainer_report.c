@@ -142,7 +142,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
     if (!isfinite(report->loss))
         return mb_error_set(
             MB_ERR_NUMERIC,
-            "step %lld (epoch %lld): the loss is %g. Lower the learning rate (it was "
+            "step %lld (epoch %lld): the loss is %s. Lower the learning rate (it was "
             "%.9g), clip the gradients (--clip), or look for extreme values in the "
             "data; the last checkpoint is untouched",
             (long long)report->step, (long long)report->epoch, report->loss, report->lr);

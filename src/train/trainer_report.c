@@ -145,7 +145,8 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
             "step %lld (epoch %lld): the loss is %s. Lower the learning rate (it was "
             "%.9g), clip the gradients (--clip), or look for extreme values in the "
             "data; the last checkpoint is untouched",
-            (long long)report->step, (long long)report->epoch, report->loss, report->lr);
+            (long long)report->step, (long long)report->epoch,
+            isnan(report->loss) ? "NaN" : "infinite", report->lr);
     mb_str_addf(&line, "{\"step\": %lld, \"epoch\": %lld, \"split\": \"train\"",
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);

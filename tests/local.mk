@@ -12,6 +12,7 @@ include tests/unit/data.mk
 include tests/unit/comm.mk
 include tests/unit/pipeline.mk
 include tests/unit/train.mk
+include tests/unit/api.mk
 include tests/unit/cli.mk
 include tests/cli/local.mk
 include tests/mpi/local.mk

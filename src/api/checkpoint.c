@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "base/str.h"
 #include "store/model_file.h"
+#include "store/seal.h"
 
 mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *full)
 {
@@ -21,17 +21,30 @@ mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *
     return MB_OK;
 }
 
+static mb_status_t broken(const char *path)
+{
+    return mb_error_set(MB_ERR_FORMAT, "%s: the seal does not hold: the file was damaged or edited",
+                        path);
+}
+
+/* HDF5 is not made to read damaged files, so it sees only those that have no seal to break. */
 mb_status_t mb_checkpoint_verify(const char *path, int *sealed)
 {
+    mb_seal_state_t seal;
+    int64_t step;
     mb_model_file_t *file = NULL;
     MB_NEED(path);
     MB_NEED(sealed);
-    MB_TRY(mb_model_file_open(path, false, true, &file));
-    mb_seal_state_t seal = file->seal;
-    mb_model_file_close(file);
+    MB_TRY(mb_seal_check_file(path, &seal, &step));
     if (seal == MB_SEAL_BROKEN)
-        return mb_error_set(MB_ERR_FORMAT, "%s: the seal is broken: the file was damaged or edited",
-                            path);
+        return broken(path);
+    if (seal == MB_SEAL_NONE) {
+        MB_TRY(mb_model_file_open(path, false, false, &file));
+        bool lost = file->from_mbrun;
+        mb_model_file_close(file);
+        if (lost)
+            return broken(path);
+    }
     *sealed = seal == MB_SEAL_HOLDS;
     return MB_OK;
 }

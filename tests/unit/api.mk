@@ -1,0 +1,15 @@
+# Linked with the shared library itself, so that what it exports is what a program needs.
+API_SUPPORT = tests/unit/api_ring.c tests/unit/api_ring.h
+API_LIBS = libmb.la $(CHECK_LIBS) $(HDF5_LIBS) $(MPI_LIBS)
+
+check_PROGRAMS += tests/unit/test_api
+tests_unit_test_api_SOURCES = tests/unit/test_api.c $(API_SUPPORT)
+tests_unit_test_api_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_misuse
+tests_unit_test_api_misuse_SOURCES = tests/unit/test_api_misuse.c $(API_SUPPORT)
+tests_unit_test_api_misuse_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_host
+tests_unit_test_api_host_SOURCES = tests/unit/test_api_host.c $(API_SUPPORT)
+tests_unit_test_api_host_LDADD = $(API_LIBS)

@@ -1,0 +1,188 @@
+#!/usr/bin/env bats
+# Runs: what they say and keep, going on with them, which option counts.
+load helper
+
+stop_after_start() {
+    local pid=$1 directory=$2 code=0
+    wait_for 60 test -s "$directory/metrics.jsonl" || true
+    sleep 0.3
+    kill -USR1 "$pid"
+    wait "$pid" || code=$?
+    [ $code -eq 85 ]
+}
+
+@test "a run says where its results lie, and keeps what it said" {
+    fixture mlp
+    run -0 ranks 1 model.h5 --data data.h5 --epochs 2
+    grep -q '^model: *model.run/final.h5' <<<"$output"
+    grep -q '^epoch 1/2  step 1/40  loss [0-9.]* ' <<<"$output"
+    grep -q '^epoch 2/2  step 40/40 ' <<<"$output"
+    grep -q '^epoch 2/2  step 40/40 ' model.run/log.txt
+    [ "$(wc -l <model.run/metrics.jsonl)" -eq 40 ]
+    run -0 "$MBRUN" inspect --verify model.run/final.h5
+}
+
+@test "a finished run says so and ends with 0" {
+    fixture mlp
+    run -0 ranks 1 model.h5 --data data.h5 --steps 3
+    before=$(digest model.run/final.h5)
+    for n in 1 3; do
+        run -0 ranks $n model.h5 --data data.h5 --steps 3 --replicas 1
+        grep -q 'finished: 3 of 3 steps' <<<"$output"
+        grep -q -- '--epochs' <<<"$output"
+        grep -q -- '--restart' <<<"$output"
+    done
+    [ "$before" = "$(digest model.run/final.h5)" ]
+}
+
+@test "losses have nine significant digits" {
+    fixture mlp
+    run -0 ranks 1 model.h5 --data data.h5 --steps 1
+    [[ $output =~ loss\ [0-9]\.[0-9]{8}\  ]]
+}
+
+@test "quiet prints nothing" {
+    fixture mlp
+    run -0 ranks 1 model.h5 --data data.h5 --steps 2 --quiet
+    [ -z "$output" ]
+    grep -q 'step 2/2' model.run/log.txt
+}
+
+@test "json is one object a line on stdout, and nothing on stderr" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --epochs 2 --val-split 0.2 --json >out 2>err
+    [ ! -s err ]
+    python3 - out <<'END'
+import json, sys
+events = [json.loads(line) for line in open(sys.argv[1])]
+kinds = [event["event"] for event in events]
+assert kinds[0] == "start" and kinds[-1] == "end", kinds
+assert {"step", "validation", "saved"} <= set(kinds), kinds
+assert events[-1]["state"] == "done" and events[-1]["step"] == 32, events[-1]
+assert events[0]["batch"] == 32 and events[0]["samples"] == 512, events[0]
+END
+}
+
+@test "the metrics are valid JSON lines" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --epochs 2 --val data.h5 --quiet
+    python3 - model.run/metrics.jsonl <<'END'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert [line["step"] for line in lines if line["split"] == "train"] == list(range(1, 41))
+assert [line["step"] for line in lines if line["split"] == "val"] == [20, 40]
+END
+}
+
+@test "SIGUSR1 stops with 85, and another layout goes on to the same bits" {
+    fixture mlp
+    options="--data data.h5 --epochs 300 --replicas 2 --micro-batch 8 --checkpoint-every never"
+    ranks 1 model.h5 $options --run whole.run --quiet
+    "$MPIEXEC" -n 2 "$MBRUN" model.h5 $options --run parts.run --stages 2 >out 2>&1 3>&- &
+    stop_after_start $! parts.run
+    grep -q 'stopped on request after step' out
+    [ ! -e parts.run/final.h5 ]
+    run -0 ranks 3 model.h5 $options --run parts.run --stages 1
+    grep -q 'going on from step' <<<"$output"
+    [ "$(digest whole.run/final.h5)" = "$(digest parts.run/final.h5)" ]
+    cut -d, -f1-4 whole.run/metrics.jsonl >a
+    cut -d, -f1-4 parts.run/metrics.jsonl >b
+    cmp a b
+}
+
+@test "SIGINT and SIGTERM stop with 85 after a checkpoint" {
+    fixture mlp
+    for signal in INT TERM; do
+        rm -rf model.run
+        # A shell starts what runs in its background with SIGINT ignored; env puts that right.
+        env --default-signal=INT "$MBRUN" model.h5 --data data.h5 --epochs 100000 --quiet 3>&- &
+        first=$!
+        wait_for 30 test -s model.run/metrics.jsonl
+        kill -$signal $first
+        code=0
+        wait $first || code=$?
+        [ $code -eq 85 ]
+        "$MBRUN" inspect --verify "$(ls model.run/step-*.h5 | tail -n 1)"
+    done
+}
+
+@test "SIGUSR2 says where every rank stands, and the run goes on" {
+    fixture mlp
+    "$MPIEXEC" -n 2 "$MBRUN" model.h5 --data data.h5 --epochs 100000 --stages 2 >out 2>&1 3>&- &
+    first=$!
+    wait_for 60 test -s model.run/metrics.jsonl
+    kill -USR2 $first
+    wait_for 20 grep -q '^rank 1 on .*stage 1' out || true
+    stop_after_start $first model.run
+    grep -q '^rank 0 on .*: stage 0' out
+    grep -q '^rank 1 on .*: stage 1' out
+}
+
+@test "going on with another seed, batch or data is refused, with the ways out" {
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --steps 2 --quiet
+    for option in '--seed 7' '--batch 16' '--lr 0.5' '--replicas 2'; do
+        both 2 '--run NEW.*--restart' model.h5 --data data.h5 --steps 4 $option
+    done
+    images 320 28 28 >x-images-idx3-ubyte
+    labels 320 '\1' >x-labels-idx1-ubyte
+    both 2 '--run NEW.*--restart' model.h5 --data x-images-idx3-ubyte --steps 4
+    run -0 ranks 1 model.h5 --data data.h5 --steps 4
+    grep -q 'going on from step 2 ' <<<"$output"
+}
+
+@test "restart begins again" {
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --steps 2 --quiet
+    ranks 1 model.h5 --data data.h5 --steps 3 --seed 5 --restart --quiet
+    ranks 1 model.h5 --data data.h5 --steps 3 --seed 5 --run other.run --quiet
+    [ "$(digest model.run/final.h5)" = "$(digest other.run/final.h5)" ]
+    [ "$(wc -l <model.run/metrics.jsonl)" -eq 3 ]
+}
+
+@test "the command line wins over the file, and the file over Keras" {
+    fixture mlp
+    keras=$(ranks 1 model.h5 --data data.h5 --steps 2 --run a.run --quiet && field lr a.run/metrics.jsonl)
+    "$MBRUN" configure model.h5 --data data.h5 --steps 2 --lr 0.25 --batch 16
+    ranks 1 model.h5 --run b.run --quiet
+    ranks 1 model.h5 --run c.run --quiet --lr 0.125 --steps 3
+    [ "$keras" = 0.00100000005 ]
+    [ "$(field lr b.run/metrics.jsonl)" = 0.25 ]
+    [ "$(field lr c.run/metrics.jsonl)" = 0.125 ]
+    [ "$(field step c.run/metrics.jsonl)" = 3 ]
+    "$MBRUN" inspect b.run/final.h5 | grep -q 'batch = 16'
+}
+
+@test "a line to a reader that goes away does not end the run" {
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --epochs 3 2>&1 | head -n 1
+    [ "${PIPESTATUS[0]}" -eq 0 ]
+    [ -f model.run/final.h5 ]
+}
+
+@test "a log that cannot be written does not stop the run" {
+    fixture mlp
+    mkdir -p model.run/log.txt
+    run -0 ranks 1 model.h5 --data data.h5 --steps 2
+    [ -f model.run/final.h5 ]
+}
+
+@test "a rank that hangs ends the run within its deadline, and is named" {
+    fixture mlp
+    "$MPIEXEC" -n 3 "$MBRUN" model.h5 --data data.h5 --epochs 100000 --replicas 3 --deadline 2s \
+        >out 2>&1 3>&- &
+    first=$!
+    wait_for 60 test -s model.run/metrics.jsonl
+    victim=$(pgrep -P $first mbrun | sed -n 2p)
+    [ -n "$victim" ] || skip "the ranks are no children of the launcher"
+    kill -STOP "$victim"
+    code=0
+    timeout 60 tail --pid=$first -f /dev/null
+    wait $first || code=$?
+    kill -CONT "$victim" 2>/dev/null || true
+    cat out
+    [ $code -eq 1 ]
+    grep -q '^mbrun: error.*rank' out
+}

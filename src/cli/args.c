@@ -121,10 +121,6 @@ static mb_status_t read_long(reader_t *reader, const char *text)
     const char *key = shown + 2, *value = NULL;
     equals = equals == NULL ? NULL : equals + 1;
     int flag = flag_index(command, key, '\0'), id = mb_setting_find(key, NULL);
-    if (strcmp(key, "help") == 0) {
-        reader->args->help = true;
-        return MB_OK;
-    }
     if (flag >= 0)
         return read_flag(reader, flag, shown, equals);
     if (id >= 0 && takes_setting(command, id))
@@ -140,10 +136,6 @@ static mb_status_t read_short(reader_t *reader, const char *text)
 {
     const mb_command_t *command = reader->args->command;
     int flag = text[2] == '\0' ? flag_index(command, NULL, text[1]) : -1;
-    if (strcmp(text, "-h") == 0) {
-        reader->args->help = true;
-        return MB_OK;
-    }
     if (flag < 0)
         return mb_error_set(MB_ERR_ARGUMENT, "%s has no option '%.32s'; see mbrun %s --help",
                             command->name, text, command->name);
@@ -171,8 +163,6 @@ static mb_status_t read_all(reader_t *reader)
 static mb_status_t check_words(const mb_args_t *args)
 {
     const mb_command_t *command = args->command;
-    if (args->help)
-        return MB_OK;
     if (args->n_words < command->least_words)
         return mb_error_set(MB_ERR_ARGUMENT, "%s wants %s: mbrun %s %s", command->name,
                             command->words, command->name, command->usage);
@@ -183,9 +173,21 @@ static mb_status_t check_words(const mb_args_t *args)
     return MB_OK;
 }
 
+/* Whoever asks for help gets it, whatever else is wrong. */
+static bool asks_help(int n, char *const *texts)
+{
+    for (int i = 0; i < n && strcmp(texts[i], "--") != 0; i++) {
+        if (strcmp(texts[i], "--help") == 0 || strcmp(texts[i], "-h") == 0)
+            return true;
+    }
+    return false;
+}
+
 mb_status_t mb_args_read(const mb_command_t *command, int n, char *const *texts, mb_args_t *out)
 {
-    *out = (mb_args_t){.command = command};
+    *out = (mb_args_t){.command = command, .help = asks_help(n, texts)};
+    if (out->help)
+        return MB_OK;
     out->words = calloc((size_t)n + 1, sizeof *out->words);
     if (out->words == NULL)
         return mb_error_memory("the command line", (size_t)n);

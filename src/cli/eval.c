@@ -11,7 +11,7 @@
 
 static void print_line(const char *name, double loss, double accuracy)
 {
-    printf("%-16sloss %.9g", name, loss);
+    printf("%-16sloss %#.9g", name, loss);
     if (isfinite(accuracy))
         printf("  accuracy %.6f", accuracy);
     printf("\n");

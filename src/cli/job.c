@@ -3,6 +3,7 @@
  * who is left says what it saw and aborts the job. */
 #include "cli/job.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -50,8 +51,9 @@ bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
         *code = refuse_mpi();
         return false;
     }
-    mb_comm_options_t options = {
-        .deadline_seconds = mb_settings_real(args->settings, MB_SET_DEADLINE), .log = &job->log};
+    /* What a wait would warn of comes as the error that it ends with. */
+    mb_comm_options_t options = {.deadline_seconds =
+                                     mb_settings_real(args->settings, MB_SET_DEADLINE)};
     if (mb_comm_create(MPI_COMM_WORLD, &options, &job->comm) != MB_OK) {
         *code = refuse_mpi();
         return false;
@@ -91,12 +93,10 @@ void mb_job_report(mb_job_t *job, mb_status_t status)
  * since the first one to abort ends them all. */
 static void abort_job(const mb_job_t *job, int code)
 {
-    double pause = 0.2 * (job->rank < 20 ? job->rank : 20);
-    struct timespec time = {.tv_sec = (time_t)pause,
-                            .tv_nsec = (long)((pause - (double)(time_t)pause) * 1e9)};
-    nanosleep(&time, NULL);
-    if (job->rank != 0)
+    if (job->rank != 0) {
+        nanosleep(&(struct timespec){.tv_sec = 1 + (job->rank < 10 ? job->rank : 10)}, NULL);
         say(job);
+    }
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
@@ -113,6 +113,8 @@ static int agreed_code(const mb_job_t *job, mb_status_t status)
 int mb_job_end(mb_job_t *job, mb_status_t status)
 {
     bool failed = is_failure(status);
+    if (failed)
+        signal(SIGTERM, SIG_DFL);
     bool together = !failed || job->size == 1 || mb_comm_settle(job->comm, GRACE_SECONDS);
     int code = agreed_code(job, status);
     if (!together)

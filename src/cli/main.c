@@ -1,5 +1,6 @@
 /* Finds the command, reads its options and runs it. Usage errors and help need no MPI: every rank
  * sees the same command line, and the one the launcher calls 0 speaks. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,9 +132,21 @@ static int dispatch(int argc, char **argv)
     return refuse(rank);
 }
 
+/* A reader that went away has what it wanted; anything else that kept results from being written is
+ * a failure of a command that was to write them. */
+static int close_output(int code)
+{
+    bool failed = fflush(stdout) != 0 && errno != EPIPE;
+    if (!failed || code != MB_EXIT_DONE)
+        return code;
+    mb_error_set(MB_ERR_IO, "the output could not be written: %s", strerror(errno));
+    return mb_say_end(MB_ERR_IO);
+}
+
 int main(int argc, char **argv)
 {
-    /* A reader that goes away (| head) must not end a run. */
+    /* A pipe without reader (| head) and a limit of file sizes are errors of a write, not ends. */
     signal(SIGPIPE, SIG_IGN);
-    return dispatch(argc, argv);
+    signal(SIGXFSZ, SIG_IGN);
+    return close_output(dispatch(argc, argv));
 }

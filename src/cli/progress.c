@@ -172,7 +172,7 @@ static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.6g",
              report->epoch, progress->epochs, report->step_in_epoch, report->steps_per_epoch,
              report->loss);
-    add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    add_number(line, sizeof line, "  acc %.4f", report->accuracy);
     add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
     size_t length = strlen(line);
     snprintf(line + length, sizeof line - length, "  %s left",
@@ -185,7 +185,7 @@ static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
 {
     char line[512], left[32];
     snprintf(line, sizeof line,
-             "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.9g",
+             "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %#.9g",
              report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
     add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
@@ -229,7 +229,7 @@ void mb_progress_evaluated(void *user, const mb_eval_report_t *report)
     char line[256];
     progress->val_loss = report->loss;
     progress->val_accuracy = report->accuracy;
-    snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  validation loss %.9g",
+    snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  validation loss %#.9g",
              report->epoch, progress->epochs, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
     say(progress, "%s", line);
@@ -240,7 +240,14 @@ void mb_progress_evaluated(void *user, const mb_eval_report_t *report)
 void mb_progress_saved(void *user, const char *path)
 {
     mb_progress_t *progress = user;
-    say(progress, "saved %s", path);
+    char line[1024];
+    double now = mb_time_seconds();
+    snprintf(line, sizeof line, "saved %s", path);
+    if (now - progress->saved >= LINE_SECONDS)
+        say(progress, "%s", line);
+    else
+        mb_progress_write(progress, line);
+    progress->saved = now;
     if (progress->json)
         say_object(progress, json_pack("{s:s, s:s}", "event", "saved", "path", path));
 }
@@ -249,11 +256,12 @@ static void say_results(mb_progress_t *progress, const char *directory)
 {
     char line[512], took[32];
     const mb_step_report_t *last = &progress->last;
-    snprintf(line, sizeof line, "done: %" PRId64 " step%s in %s", last->step, plural(last->step),
+    snprintf(line, sizeof line, "done: %" PRId64 " step%s, %" PRId64 " of them now in %s",
+             last->step, plural(last->step), last->step - progress->first_step,
              mb_str_seconds(mb_time_seconds() - progress->begun, took, sizeof took));
-    add_number(line, sizeof line, ", loss %.9g", last->loss);
+    add_number(line, sizeof line, ", loss %#.9g", last->loss);
     add_number(line, sizeof line, ", accuracy %.4f", last->accuracy);
-    add_number(line, sizeof line, ", validation loss %.9g", progress->val_loss);
+    add_number(line, sizeof line, ", validation loss %#.9g", progress->val_loss);
     add_number(line, sizeof line, ", validation accuracy %.4f", progress->val_accuracy);
     mb_progress_write(progress, line);
     if (progress->quiet)

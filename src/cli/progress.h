@@ -11,9 +11,9 @@
 typedef struct {
     bool json, quiet, live;
     bool live_shown;
-    FILE *log;            /* RUN/log.txt; NULL when it cannot be written */
-    bool finished;        /* there was nothing left to do */
-    double shown, logged; /* when the live line and the last line of a step were written */
+    FILE *log;                   /* RUN/log.txt; NULL when it cannot be written */
+    bool finished;               /* there was nothing left to do */
+    double shown, logged, saved; /* when the live line, a step's line, a save was last told of */
     int64_t first_step, samples;
     int64_t epochs;
     double begun;

@@ -168,8 +168,23 @@ static bool same_value(const char *a, const char *b)
     return strcmp(a, b) == 0 || (numbers && x == y);
 }
 
+/* What the first start left to Keras' configuration must not be given later either. */
+static mb_status_t check_additions(const mb_training_t *trainer)
+{
+    for (int id = 0; trainer->resume != NULL && id < MB_SET_COUNT; id++) {
+        const mb_setting_info_t *info = mb_setting_info((mb_setting_id_t)id);
+        const char *value = mb_settings_text(trainer->settings, (mb_setting_id_t)id);
+        bool given = value != NULL && trainer->settings->origin[id] >= MB_FROM_FILE;
+        bool recorded = mb_model_file_setting(trainer->resume, info->key) != NULL;
+        if (info->fixed && given && !recorded && id != MB_SET_DATA)
+            return refuse(trainer, "no", info->key, value);
+    }
+    return MB_OK;
+}
+
 mb_status_t mb_training_take_record(mb_training_t *trainer)
 {
+    MB_TRY(check_additions(trainer));
     for (int i = 0; trainer->resume != NULL && i < trainer->resume->n_settings; i++) {
         const mb_setting_t *was = &trainer->resume->settings[i];
         int id = mb_setting_find(was->key, NULL);

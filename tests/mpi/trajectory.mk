@@ -7,4 +7,13 @@ SHELL_TESTS += tests/mpi/trajectory.sh
 SANITIZED_SHELL_TESTS += tests/mpi/trajectory.sh
 tests/mpi/trajectory.log: tests/mpi/test_trajectory$(EXEEXT)
 
-CLEANFILES += tests/mpi/test_trajectory$(EXEEXT)
+EXTRA_PROGRAMS += tests/mpi/test_layouts
+tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/layout.c tests/mpi/layout.h \
+	tests/mpi/layout_models.c $(deferred_sources)
+tests_mpi_test_layouts_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/layouts.sh
+SANITIZED_SHELL_TESTS += tests/mpi/layouts.sh
+tests/mpi/layouts.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT)
+
+CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT)
+EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh

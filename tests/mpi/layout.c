@@ -1,0 +1,217 @@
+/* See layout.h. */
+#include "mpi/layout.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "infer/predictor.h"
+#include "store/model_file.h"
+
+typedef struct {
+    const layout_run_t *run;
+    layout_outcome_t *outcome;
+    int64_t done;
+} progress_t;
+
+static void on_start(void *user, const mb_start_report_t *report)
+{
+    progress_t *progress = user;
+    progress->outcome->groups = report->groups;
+    progress->outcome->first_step = progress->done = report->resumed_step;
+}
+
+static void on_step(void *user, const mb_step_report_t *report)
+{
+    progress_t *progress = user;
+    progress->done = report->step;
+    progress->outcome->steps++;
+    if (report->step <= LAYOUT_MAX_STEPS)
+        progress->outcome->losses[report->step - 1] = report->loss;
+}
+
+static bool on_stop(void *user)
+{
+    const progress_t *progress = user;
+    return progress->run->stop > 0 && progress->done + 1 >= progress->run->stop;
+}
+
+static mb_status_t set_number(mb_settings_t *settings, const char *key, int64_t value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    return mb_settings_set(settings, key, text, MB_FROM_USER);
+}
+
+static mb_status_t fill_settings(const layout_run_t *run, mb_settings_t *settings)
+{
+    MB_TRY(set_number(settings, "batch", run->batch));
+    MB_TRY(set_number(settings, "micro-batch", run->model->micro_batch));
+    MB_TRY(set_number(settings, "replicas", LAYOUT_REPLICAS));
+    MB_TRY(set_number(settings, "stages", run->stages));
+    MB_TRY(set_number(settings, "steps", run->model->steps));
+    MB_TRY(mb_settings_set(settings, "seed", "17", MB_FROM_USER));
+    MB_TRY(mb_settings_set(settings, "threads", run->threads, MB_FROM_USER));
+    MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));
+    MB_TRY(mb_settings_set(settings, "device", run->device, MB_FROM_USER));
+    if (run->model->clip != NULL)
+        MB_TRY(mb_settings_set(settings, "clip", run->model->clip, MB_FROM_USER));
+    if (run->run != NULL)
+        MB_TRY(mb_settings_set(settings, "run", run->run, MB_FROM_USER));
+    return MB_OK;
+}
+
+static mb_status_t read_digests(const char *path, layout_outcome_t *out)
+{
+    mb_model_file_t *file;
+    mb_digest_t digest;
+    MB_TRY(mb_model_file_open(path, true, true, &file));
+    mb_status_t status = file->seal == MB_SEAL_HOLDS
+                             ? mb_model_file_digest(file, &digest)
+                             : mb_error_set(MB_ERR_FORMAT, "%s: the seal does not hold", path);
+    mb_model_file_close(file);
+    MB_TRY(status);
+    out->weights = digest.weights;
+    out->full = digest.full;
+    return MB_OK;
+}
+
+static mb_status_t run_to_end(const layout_run_t *run, mb_training_t *training)
+{
+    mb_status_t status = mb_training_run(training);
+    if (status == MB_ERR_STOPPED && run->stop > 0)
+        return MB_OK;
+    MB_TRY(status);
+    return run->run != NULL ? MB_OK : mb_training_save(training, run->save, true);
+}
+
+static mb_status_t train(mb_comm_t *comm, const layout_run_t *run, mb_settings_t *settings,
+                         layout_outcome_t *out)
+{
+    progress_t progress = {.run = run, .outcome = out};
+    mb_training_t *training = NULL;
+    mb_training_options_t options = {
+        .comm = comm,
+        .model = run->model->path,
+        .settings = settings,
+        .source = run->model->source,
+        .no_directory = run->run == NULL,
+        .events = {.user = &progress, .start = on_start, .step = on_step, .stop = on_stop}};
+    MB_TRY(fill_settings(run, settings));
+    mb_status_t status = mb_training_create(&options, &training);
+    if (status == MB_OK)
+        status = run_to_end(run, training);
+    mb_training_destroy(training);
+    return status;
+}
+
+mb_status_t layout_train(MPI_Comm mpi, const layout_run_t *run, layout_outcome_t *out)
+{
+    mb_comm_t *comm = NULL;
+    mb_settings_t *settings = NULL;
+    char path[LAYOUT_PATH];
+    mb_comm_options_t options = {.deadline_seconds = 60};
+    *out = (layout_outcome_t){.steps = 0};
+    for (int s = 0; s < LAYOUT_MAX_STEPS; s++)
+        out->losses[s] = NAN;
+    MB_TRY(mb_comm_create(mpi, &options, &comm));
+    mb_status_t status = mb_settings_create(&settings);
+    if (status == MB_OK)
+        status = train(comm, run, settings, out);
+    if (run->run != NULL)
+        snprintf(path, sizeof path, "%s/final.h5", run->run);
+    else
+        snprintf(path, sizeof path, "%s", run->save);
+    if (status == MB_OK && mb_comm_rank(comm) == 0 && run->stop == 0)
+        status = read_digests(path, out);
+    mb_settings_destroy(settings);
+    mb_comm_destroy(comm);
+    return status;
+}
+
+static mb_status_t evaluate(mb_comm_t *comm, const layout_run_t *run, mb_settings_t *settings,
+                            double numbers[2])
+{
+    mb_eval_report_t report;
+    mb_arena_t *arena = mb_arena_create();
+    if (arena == NULL)
+        return mb_error_memory("an arena", 0);
+    mb_status_t status = fill_settings(run, settings);
+    if (status == MB_OK)
+        status = mb_evaluate_source(comm, run->model->path, settings, run->model->source, arena,
+                                    &report);
+    if (status == MB_OK) {
+        numbers[0] = report.loss;
+        numbers[1] = report.accuracy;
+    }
+    mb_arena_destroy(arena);
+    return status;
+}
+
+mb_status_t layout_evaluate(MPI_Comm mpi, const layout_run_t *run, double numbers[2])
+{
+    mb_comm_t *comm = NULL;
+    mb_settings_t *settings = NULL;
+    mb_comm_options_t options = {.deadline_seconds = 60};
+    MB_TRY(mb_comm_create(mpi, &options, &comm));
+    mb_status_t status = mb_settings_create(&settings);
+    if (status == MB_OK)
+        status = evaluate(comm, run, settings, numbers);
+    mb_settings_destroy(settings);
+    mb_comm_destroy(comm);
+    return status;
+}
+
+typedef struct {
+    const mb_graph_t *graph;
+    uint64_t digest;
+} predictions_t;
+
+static mb_status_t take_graph(void *user, const mb_graph_t *graph)
+{
+    predictions_t *predictions = user;
+    predictions->graph = graph;
+    return MB_OK;
+}
+
+/* A sample's part knows its place, and sums do not mind who adds first. */
+static mb_status_t take_samples(void *user, int output, int64_t first, int64_t count,
+                                const float *values)
+{
+    predictions_t *predictions = user;
+    const mb_graph_t *graph = predictions->graph;
+    int64_t elements = mb_shape_elements(&graph->nodes[graph->outputs[output].node].call.output);
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t place = ((uint64_t)output << 40) + (uint64_t)(first + i);
+        uint32_t crc = mb_crc32c(0, &place, sizeof place);
+        crc = mb_crc32c(crc, values + i * elements, (size_t)elements * sizeof(float));
+        predictions->digest += crc;
+    }
+    return MB_OK;
+}
+
+mb_status_t layout_predict(MPI_Comm mpi, const layout_run_t *run, uint64_t *digest)
+{
+    mb_comm_t *comm = NULL;
+    mb_predict_report_t report;
+    predictions_t predictions = {.digest = 0};
+    mb_comm_options_t options = {.deadline_seconds = 60};
+    MB_TRY(mb_comm_create(mpi, &options, &comm));
+    mb_predict_options_t predict = {.comm = comm,
+                                    .model = run->model->path,
+                                    .source = run->model->source,
+                                    .ready = take_graph,
+                                    .write = take_samples,
+                                    .batch = run->model->micro_batch,
+                                    .stages = run->stages,
+                                    .threads = (int)strtol(run->threads, NULL, 10),
+                                    .device = run->device,
+                                    .user = &predictions};
+    mb_status_t status = mb_predict(&predict, &report);
+    mb_comm_destroy(comm);
+    MB_TRY(status);
+    MPI_Allreduce(&predictions.digest, digest, 1, MPI_UINT64_T, MPI_SUM, mpi);
+    return MB_OK;
+}

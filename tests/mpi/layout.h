@@ -1,0 +1,52 @@
+/* One run of one model on one layout, and what came out of it. */
+#ifndef TESTS_MPI_LAYOUT_H
+#define TESTS_MPI_LAYOUT_H
+
+#include <mpi.h>
+#include "train/trainer.h"
+
+enum { LAYOUT_MAX_STEPS = 16, LAYOUT_PATH = 512, LAYOUT_REPLICAS = 4 };
+
+typedef struct {
+    const char *name;
+    const char *clip; /* the setting; NULL: the file's own */
+    int64_t micro_batch;
+    int64_t even, uneven; /* batches: one that replicas times micro_batch divides, one that not */
+    int64_t samples;      /* two steps of an epoch are full, the third is not */
+    int steps;
+    char path[LAYOUT_PATH], data[LAYOUT_PATH];
+    mb_source_t *whole, *source;
+    int most_stages;
+} layout_model_t;
+
+typedef struct {
+    const layout_model_t *model;
+    const char *device, *schedule, *threads;
+    int stages;
+    int64_t batch;
+    const char *run; /* a run directory, which is gone on with; NULL: none, rank 0 writes `save` */
+    const char *save;
+    int64_t stop; /* asked to stop during this step; 0: never */
+} layout_run_t;
+
+typedef struct {
+    int steps; /* done by this start */
+    int64_t first_step;
+    double losses[LAYOUT_MAX_STEPS]; /* of the run's steps; NaN: done by another start */
+    uint64_t weights, full;
+    int groups;
+} layout_outcome_t;
+
+/* Collective over COMM. Rank 0 gets the outcome. Stopped is no error. */
+mb_status_t layout_train(MPI_Comm comm, const layout_run_t *run, layout_outcome_t *out);
+/* Loss and accuracy of the model's file on its data (rank 0). */
+mb_status_t layout_evaluate(MPI_Comm comm, const layout_run_t *run, double numbers[2]);
+/* A sum over all samples that tells predictions apart (all ranks). */
+mb_status_t layout_predict(MPI_Comm comm, const layout_run_t *run, uint64_t *digest);
+
+/* layout_models.c: opens the models that DIRECTORY holds, with their data. */
+mb_status_t layout_open(const char *directory, layout_model_t *model);
+void layout_close(layout_model_t *model);
+mb_status_t layout_write_data(const char *directory, const layout_model_t *model);
+
+#endif

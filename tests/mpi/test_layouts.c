@@ -1,0 +1,295 @@
+/* The same bits on any layout: every split of 1 to 8 ranks into stages and groups of R = 4
+ * replicas, both schedules, 1 and 2 threads, a batch that is even and one that is not, a stop in
+ * the middle.
+ *
+ * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep.
+ * Usage: test_layouts DIRECTORY DEVICE EFFORT [MODEL]; EFFORT: "all", or "some" of the
+ * combinations. */
+#define _POSIX_C_SOURCE 200809L /* nanosleep */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mpi/layout.h"
+
+static const int sizes[] = {1, 2, 3, 4, 5, 6, 8};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+static layout_model_t models[] = {
+    {.name = "mlp", .clip = "0.5", .micro_batch = 3, .even = 24, .uneven = 22, .samples = 53},
+    {.name = "cnn", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
+    {.name = "gpt", .micro_batch = 1, .even = 8, .uneven = 6, .samples = 15},
+    {.name = "shared", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "regularized", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
+};
+enum { N_MODELS = sizeof models / sizeof models[0] };
+
+typedef struct {
+    const char *schedule, *threads;
+    bool even;
+} variant_t;
+
+static const variant_t variants[] = {
+    {"1f1b", "1", false}, {"gpipe", "2", true}, {"1f1b", "2", true},   {"gpipe", "1", false},
+    {"1f1b", "2", false}, {"gpipe", "1", true}, {"gpipe", "2", false}, {"1f1b", "1", true},
+};
+enum { ALL_VARIANTS = sizeof variants / sizeof variants[0] };
+
+static int rank;
+static MPI_Comm comms[N_SIZES];
+static const char *directory, *device;
+static int n_variants, failures;
+
+static void report(bool good, const char *format, ...) MB_PRINTF(2, 3);
+static void report(bool good, const char *format, ...)
+{
+    va_list args;
+    if (rank != 0)
+        return;
+    va_start(args, format);
+    printf("%s ", good ? "ok" : "not ok");
+    vprintf(format, args);
+    printf(" (%s)\n", device);
+    fflush(stdout);
+    va_end(args);
+    failures += !good;
+}
+
+/* Ranks without work must not take the processors from those with. */
+static void meet(void)
+{
+    MPI_Request request;
+    int done = 0;
+    struct timespec pause = {0, 2000000};
+    MPI_Ibarrier(MPI_COMM_WORLD, &request);
+    for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done;
+         MPI_Test(&request, &done, MPI_STATUS_IGNORE))
+        nanosleep(&pause, NULL);
+}
+
+static bool takes_part(int size_index)
+{
+    return comms[size_index] != MPI_COMM_NULL;
+}
+
+static layout_run_t run_of(const layout_model_t *model, const variant_t *variant, int stages)
+{
+    static char save[LAYOUT_PATH];
+    snprintf(save, sizeof save, "%s/after.h5", directory);
+    return (layout_run_t){.model = model,
+                          .device = device,
+                          .schedule = variant->schedule,
+                          .threads = variant->threads,
+                          .stages = stages,
+                          .batch = variant->even ? model->even : model->uneven,
+                          .save = save};
+}
+
+static bool same_losses(const layout_outcome_t *a, const layout_outcome_t *b)
+{
+    bool same = true;
+    for (int s = 0; s < LAYOUT_MAX_STEPS; s++)
+        same = same && (isnan(a->losses[s]) || memcmp(&a->losses[s], &b->losses[s], 8) == 0);
+    return same;
+}
+
+/* Compares with one rank; says what differs. */
+static bool holds(const char *what, mb_status_t status, const layout_outcome_t *found,
+                  const layout_outcome_t *wanted)
+{
+    if (rank != 0)
+        return true;
+    bool losses = same_losses(found, wanted);
+    bool good = status == MB_OK && losses && found->weights == wanted->weights &&
+                found->full == wanted->full;
+    if (!good)
+        fprintf(stderr,
+                "# %s on %s: %s losses, weights %016" PRIx64 " for %016" PRIx64
+                ", with state %016" PRIx64 " for %016" PRIx64 "%s%s\n",
+                what, device, losses ? "the same" : "other", found->weights, wanted->weights,
+                found->full, wanted->full, status == MB_OK ? "" : ": ",
+                status == MB_OK ? "" : mb_error_get());
+    return good;
+}
+
+/* The bits that all layouts must give: one rank, one stage, on the plain CPU. */
+static layout_outcome_t reference(const layout_model_t *model, bool even)
+{
+    layout_outcome_t outcome = {.steps = 0};
+    variant_t variant = {"1f1b", "1", even};
+    layout_run_t run = run_of(model, &variant, 1);
+    run.device = "cpu";
+    if (takes_part(0) && layout_train(comms[0], &run, &outcome) != MB_OK)
+        report(false, "%s trains on one rank: %s", model->name, mb_error_get());
+    meet();
+    return outcome;
+}
+
+static int check_split(const layout_model_t *model, int size_index, int stages,
+                       const layout_outcome_t wanted[2])
+{
+    char what[128];
+    int bad = 0;
+    for (int v = 0; v < n_variants; v++) {
+        layout_outcome_t outcome;
+        layout_run_t run = run_of(model, &variants[v], stages);
+        snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch",
+                 model->name, sizes[size_index], stages, run.schedule, run.threads,
+                 variants[v].even ? "even" : "uneven");
+        mb_status_t status = layout_train(comms[size_index], &run, &outcome);
+        bad += !holds(what, status, &outcome, &wanted[variants[v].even]);
+    }
+    return bad;
+}
+
+static void check_model(const layout_model_t *model)
+{
+    layout_outcome_t wanted[2] = {reference(model, false), reference(model, true)};
+    for (int i = 0; i < N_SIZES; i++) {
+        int splits = 0, bad = 0;
+        for (int stages = 1; stages <= sizes[i] && stages <= model->most_stages; stages++) {
+            splits++;
+            if (takes_part(i))
+                bad += check_split(model, i, stages, wanted);
+            meet();
+        }
+        report(bad == 0, "%s has the bits of one rank on %d ranks, in %d splits", model->name,
+               sizes[i], splits);
+    }
+}
+
+/* From one layout to another: sizes' indices, stages. */
+typedef struct {
+    int size_before, stages_before, size_after, stages_after;
+} change_t;
+
+static const change_t changes[] = {{0, 1, 6, 4}, {6, 2, 3, 4}, {4, 5, 0, 1},
+                                   {5, 3, 1, 1}, {2, 1, 5, 2}, {3, 2, 6, 1}};
+enum { N_CHANGES = sizeof changes / sizeof changes[0] };
+
+static mb_status_t start(const layout_model_t *model, const char *path, int change, int part,
+                         layout_outcome_t *outcome)
+{
+    const change_t *c = &changes[change];
+    int size_index = part == 0 ? c->size_before : c->size_after;
+    mb_status_t status = MB_OK;
+    layout_run_t run =
+        run_of(model, &variants[change % 2 == 0], part == 0 ? c->stages_before : c->stages_after);
+    run.batch = model->uneven;
+    run.run = path;
+    run.stop = part == 0 ? 2 : 0;
+    if (takes_part(size_index))
+        status = layout_train(comms[size_index], &run, outcome);
+    meet();
+    return status;
+}
+
+static void check_resume(const layout_model_t *model)
+{
+    layout_outcome_t wanted = reference(model, false), outcome = {.steps = 0};
+    char path[LAYOUT_PATH], what[128];
+    for (int c = 0; c < N_CHANGES; c++) {
+        snprintf(path, sizeof path, "%s/%s.%d.run", directory, model->name, c);
+        snprintf(what, sizeof what, "%s, from %d ranks to %d", model->name,
+                 sizes[changes[c].size_before], sizes[changes[c].size_after]);
+        mb_status_t before = start(model, path, c, 0, &outcome);
+        mb_status_t after = start(model, path, c, 1, &outcome);
+        bool good = holds(what, before != MB_OK ? before : after, &outcome, &wanted);
+        bool gone_on = outcome.first_step > 0 && outcome.steps == model->steps - outcome.first_step;
+        report(good && gone_on, "%s stopped after step %d on %d ranks goes on with %d", model->name,
+               (int)outcome.first_step, sizes[changes[c].size_before],
+               sizes[changes[c].size_after]);
+    }
+}
+
+/* Evaluation and prediction on 1 to 4 ranks, 1 to 3 stages. */
+static void check_passes(const layout_model_t *model)
+{
+    double wanted[2] = {NAN, NAN};
+    uint64_t wanted_digest = 0;
+    int layouts = 0, bad_evaluations = 0, bad_predictions = 0;
+    for (int i = 0; i < 4; i++) {
+        for (int stages = 1; stages <= sizes[i] && stages <= 3; stages++) {
+            double found[2] = {NAN, NAN};
+            uint64_t digest = 0;
+            layout_run_t run = run_of(model, &variants[stages % 2], stages);
+            run.batch = model->uneven;
+            mb_status_t status = MB_OK;
+            if (takes_part(i))
+                status = layout_evaluate(comms[i], &run, found);
+            if (takes_part(i) && status == MB_OK)
+                status = layout_predict(comms[i], &run, &digest);
+            if (rank == 0 && status != MB_OK)
+                fprintf(stderr, "# %s, %d ranks, %d stages: %s\n", model->name, sizes[i], stages,
+                        mb_error_get());
+            if (layouts++ == 0) {
+                memcpy(wanted, found, sizeof wanted);
+                wanted_digest = digest;
+            }
+            bad_evaluations += status != MB_OK || memcmp(found, wanted, sizeof wanted) != 0 ||
+                               (rank == 0 && isnan(found[0]));
+            bad_predictions += status != MB_OK || digest != wanted_digest;
+            meet();
+        }
+    }
+    report(bad_evaluations == 0, "%s is evaluated to the same bits in %d layouts", model->name,
+           layouts);
+    report(bad_predictions == 0, "%s predicts the same bits in %d layouts", model->name, layouts);
+}
+
+static bool is_wanted(const char *model, int n, char **names)
+{
+    bool wanted = n == 0;
+    for (int i = 0; i < n; i++)
+        wanted = wanted || strcmp(model, names[i]) == 0;
+    return wanted;
+}
+
+static void check_all(layout_model_t *model)
+{
+    if (layout_open(directory, model) == MB_OK) {
+        check_model(model);
+        check_resume(model);
+        check_passes(model);
+    } else {
+        report(false, "%s opens: %s", model->name, mb_error_get());
+    }
+    layout_close(model);
+}
+
+static void set_up(void)
+{
+    for (int i = 0; i < N_SIZES; i++)
+        MPI_Comm_split(MPI_COMM_WORLD, rank < sizes[i] ? 0 : MPI_UNDEFINED, rank, &comms[i]);
+    for (int m = 0; m < N_MODELS; m++) {
+        models[m].steps = 4;
+        if (rank == 0 && layout_write_data(directory, &models[m]) != MB_OK)
+            report(false, "the data of %s: %s", models[m].name, mb_error_get());
+    }
+    meet();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 4)
+        return 2;
+    directory = argv[1];
+    device = argv[2];
+    n_variants = (int)strtol(argv[3], NULL, 10);
+    if (n_variants < 1 || n_variants > ALL_VARIANTS)
+        return 2;
+    MPI_Init(&argc, &argv);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    set_up();
+    for (int m = 0; m < N_MODELS; m++) {
+        if (is_wanted(models[m].name, argc - 4, argv + 4))
+            check_all(&models[m]);
+    }
+    MPI_Bcast(&failures, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    MPI_Finalize();
+    return failures == 0 ? 0 : 1;
+}

@@ -25,6 +25,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \
 	src/device/cpu/sum.c \
+	src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/tiles.c \
 	src/device/cpu/update.c \
 	src/device/cpu/vmath.h \

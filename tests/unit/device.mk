@@ -45,6 +45,10 @@ check_PROGRAMS += tests/unit/test_op_update
 tests_unit_test_op_update_SOURCES = tests/unit/test_op_update.c $(op_check_sources)
 tests_unit_test_op_update_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_team
+tests_unit_test_team_SOURCES = tests/unit/test_team.c $(op_check_sources)
+tests_unit_test_team_LDADD = $(UNIT_LIBS)
+
 # A device that defers its work and closes its memory: for tests of the floors above, linked by itself
 # and into a second mbrun that takes `--device deferred`.
 deferred_sources = \

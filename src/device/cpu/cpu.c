@@ -17,7 +17,10 @@ static mb_status_t cpu_open(const mb_device_options_t *options, mb_device_t **ou
     cpu->progress = options->progress;
     cpu->progress_user = options->progress_user;
     mb_status_t status = mb_dnnl_create(cpu->threads, &cpu->dnnl);
+    if (status == MB_OK)
+        status = mb_team_create(cpu->threads, &cpu->team);
     if (status != MB_OK) {
+        mb_dnnl_destroy(cpu->dnnl);
         free(cpu);
         return status;
     }
@@ -28,6 +31,7 @@ static mb_status_t cpu_open(const mb_device_options_t *options, mb_device_t **ou
 static void cpu_close(mb_device_t *device)
 {
     mb_cpu_t *cpu = (mb_cpu_t *)device;
+    mb_team_destroy(cpu->team);
     mb_dnnl_destroy(cpu->dnnl);
     free(cpu);
 }

@@ -3,6 +3,7 @@
 #define MB_DEVICE_CPU_CPU_H
 
 #include "device/cpu/dnnl/onednn.h"
+#include "device/cpu/team.h"
 #include "device/device.h"
 
 typedef struct {
@@ -11,6 +12,7 @@ typedef struct {
     void (*progress)(void *user);
     void *progress_user;
     mb_dnnl_t *dnnl;
+    mb_team_t *team;
 } mb_cpu_t;
 
 static inline mb_cpu_t *mb_cpu_of(const mb_exec_t *exec)

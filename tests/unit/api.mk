@@ -13,3 +13,14 @@ tests_unit_test_api_misuse_LDADD = $(API_LIBS)
 check_PROGRAMS += tests/unit/test_api_host
 tests_unit_test_api_host_SOURCES = tests/unit/test_api_host.c $(API_SUPPORT)
 tests_unit_test_api_host_LDADD = $(API_LIBS)
+
+EXTRA_PROGRAMS += tests/mpi/test_api
+CLEANFILES += tests/mpi/test_api$(EXEEXT)
+tests_mpi_test_api_SOURCES = tests/mpi/test_api.c $(mpi_cases_sources)
+tests_mpi_test_api_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/test_api.sh
+SANITIZED_SHELL_TESTS += tests/mpi/test_api.sh
+tests/mpi/test_api.log: tests/mpi/test_api$(EXEEXT)
+
+SHELL_TESTS += tests/unit/public_header.sh
+tests/unit/public_header.log: libmb.la

@@ -69,7 +69,9 @@ cluster_start() {
     mkdir -p "$cluster/state" "$cluster/spool/n1" "$cluster/spool/n2" "$cluster/tmp/n1" "$cluster/tmp/n2"
     chmod 755 "$cluster"
     cluster_conf >"$cluster/slurm.conf"
-    export SLURM_CONF="$cluster/slurm.conf" OMPI_MCA_btl_tcp_if_include=lo
+    export SLURM_CONF="$cluster/slurm.conf"
+    # Both nodes are this host: Open MPI's shared memory segments would take each other's names.
+    export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
     (umask 077 && head -c 1024 /dev/urandom >"$cluster/munge.key")
     cluster_daemon munged --foreground --force --key-file="$cluster/munge.key" \
         --socket="$cluster/munge.sock" --pid-file="$cluster/munge.pid" \

@@ -10,12 +10,14 @@ trap 'rm -rf "$work"' EXIT
 "$destdir$bindir/mbrun" info
 
 export PKG_CONFIG_PATH="$destdir$libdir/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
-if [ -n "$destdir" ]; then
-    export PKG_CONFIG_SYSROOT_DIR="$destdir"
-fi
+pkg_config=${pkg_config:-pkg-config}
+# A staged tree moves our folders, and not those of MPI that stand in the same flags.
+includedir=$("$pkg_config" --variable=includedir mb)
+mb_flags=$("$pkg_config" --define-variable=includedir="$destdir$includedir" \
+    --define-variable=libdir="$destdir$libdir" --cflags --libs mb)
 export LD_LIBRARY_PATH="$destdir$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-# shellcheck disable=SC2046,SC2086
+# shellcheck disable=SC2086
 $cc $flags -o "$work/train_arrays" "$srcdir/examples/train_arrays.c" \
-    $("${pkg_config:-pkg-config}" --cflags --libs mb) -lm
+    $mb_flags -lm
 (cd "$work" && OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ./train_arrays)
 echo "installcheck: the installed mbrun and libmb work"

@@ -1,1 +1,1 @@
-EXTRA_DIST += doc/architecture.md doc/build.md
+EXTRA_DIST += doc/architecture.md doc/build.md doc/library.md

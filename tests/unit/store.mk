@@ -37,5 +37,5 @@ SHELL_TESTS += tests/mpi/test_checkpoint.sh
 SANITIZED_SHELL_TESTS += tests/mpi/test_checkpoint.sh
 tests/mpi/test_checkpoint.log: tests/mpi/test_checkpoint$(EXEEXT)
 SHELL_TESTS += tests/keras/roundtrip.sh
-tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT)
-EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py
+tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT) mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py tests/keras/trained.py

@@ -10,7 +10,7 @@
 
 typedef struct {
     const mb_window_t *window;
-    bool average;
+    bool average, tiled;
     const float *x, *y, *dy;
     float *out; /* y or dx */
     int64_t tile_samples;
@@ -102,6 +102,30 @@ static void forward_tile(void *context, int64_t tile, int thread)
     }
 }
 
+/* Where windows tile the image, each position belongs to one of them and is written once; elsewhere
+ * the windows' shares add up in an image of zeros. */
+static bool windows_tile(const mb_window_t *w)
+{
+    for (int i = 0; i < 2; i++)
+        if (w->kernel[i] != w->stride[i] || w->dilation[i] != 1 || w->pad_before[i] != 0 ||
+            w->in[i] != w->out[i] * w->stride[i])
+            return false;
+    return true;
+}
+
+/* Takes what is left of dy to a position whose x is the largest. */
+static inline __attribute__((always_inline)) void
+take_largest(const float *restrict x, const float *restrict top, float *restrict left,
+             float *restrict dx, int64_t channels, bool add)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < channels; c++) {
+        float taken = x[c] == top[c] ? left[c] : 0.0f;
+        dx[c] = add ? dx[c] + taken : taken;
+        left[c] = x[c] == top[c] ? 0.0f : left[c];
+    }
+}
+
 /* Gives dy to the first position of the window whose x is the largest. */
 MB_MULTIVERSION
 static void scatter_largest(const pool_t *p, const reach_t *r, const float *image, const float *y,
@@ -114,15 +138,11 @@ static void scatter_largest(const pool_t *p, const reach_t *r, const float *imag
         memcpy(left, dy + first, sizeof(float) * (size_t)channels);
         for (int64_t kh = r->begin[0]; kh < r->end[0]; kh++) {
             for (int64_t kw = r->begin[1]; kw < r->end[1]; kw++) {
-                const float *restrict x = position(w, r, kh, kw, image) + first;
-                float *restrict dx = dimage + (x - image);
-                const float *restrict top = y + first;
-#pragma omp simd
-                for (int64_t c = 0; c < channels; c++) {
-                    float taken = x[c] == top[c] ? left[c] : 0.0f;
-                    dx[c] += taken;
-                    left[c] = x[c] == top[c] ? 0.0f : left[c];
-                }
+                const float *x = position(w, r, kh, kw, image) + first;
+                if (p->tiled)
+                    take_largest(x, y + first, left, dimage + (x - image), channels, false);
+                else
+                    take_largest(x, y + first, left, dimage + (x - image), channels, true);
             }
         }
     }
@@ -153,8 +173,9 @@ static void backward_sample(const pool_t *p, int64_t sample)
     const float *image = p->average ? dimage : p->x + sample * in;
     const float *y = p->average ? NULL : p->y + sample * out;
     const float *dy = p->dy + sample * out;
-    memset(dimage, 0, sizeof(float) * (size_t)in);
     reach_t r;
+    if (!p->tiled || p->average)
+        memset(dimage, 0, sizeof(float) * (size_t)in);
     for (int64_t oh = 0; oh < w->out[0]; oh++) {
         reach_of(w, 0, oh, &r);
         for (int64_t ow = 0; ow < w->out[1]; ow++) {
@@ -187,6 +208,7 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, pool_t *p, mb_tile_fn_t comp
                      "a kernel, stride or dilation below one");
     if (exec->planning)
         return MB_OK;
+    p->tiled = windows_tile(w);
     p->tile_samples = mb_rows_block(w->in[0] * w->in[1] * w->channels_in, TILE_ELEMENTS);
     mb_cpu_tiles(exec, mb_ceil_div(w->samples, p->tile_samples), compute, p);
     return MB_OK;

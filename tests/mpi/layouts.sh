@@ -2,6 +2,11 @@
 # The same bits on every layout, on the CPU and on a device that keeps its memory apart and runs later
 # what it is told.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
-run_layouts cpu 2
-run_layouts deferred 1
+if [ -n "${MB_TEST_REDUCED-}" ]; then
+    run_layouts cpu 1
+    run_layouts deferred 1 mlp shared
+else
+    run_layouts cpu 2
+    run_layouts deferred 1
+fi
 echo "1..$count"

@@ -38,6 +38,7 @@ tap_lines() { # FILE STATUS WHAT
 }
 
 run_layouts() {
+    export ASAN_OPTIONS=$ASAN_OPTIONS:leak_check_at_exit=0 # see leaks.h
     directory=$scratch/$1
     mkdir -p "$directory" && rm -rf "$directory"/*.run && cp "$scratch"/*.h5 "$directory"
     timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np 8 \

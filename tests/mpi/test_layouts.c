@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "mpi/layout.h"
+#include "mpi/leaks.h"
 
 static const int sizes[] = {1, 2, 3, 4, 5, 6, 8};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
@@ -282,14 +283,15 @@ int main(int argc, char **argv)
     n_variants = (int)strtol(argv[3], NULL, 10);
     if (n_variants < 1 || n_variants > ALL_VARIANTS)
         return 2;
-    MPI_Init(&argc, &argv);
+    leaks_mpi_init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     set_up();
     for (int m = 0; m < N_MODELS; m++) {
         if (is_wanted(models[m].name, argc - 4, argv + 4))
             check_all(&models[m]);
     }
-    MPI_Bcast(&failures, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    failures += leaks_found();
+    MPI_Allreduce(MPI_IN_PLACE, &failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     MPI_Finalize();
     return failures == 0 ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mpi/fixture.h"
+#include "mpi/leaks.h"
 #include "train/trainer_private.h"
 
 /* Parameters whose exact gradient is zero: optimizers turn their rounding noise into steps. */
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
 {
     const char *only = argc > 1 ? argv[1] : NULL;
     mb_comm_options_t options = {.deadline_seconds = 60};
-    MPI_Init(&argc, &argv);
+    leaks_mpi_init(&argc, &argv);
     if (mkdtemp(scratch) == NULL || mb_comm_create(MPI_COMM_WORLD, &options, &comm) != MB_OK)
         return 1;
     for (size_t i = 0; i < sizeof trajectories / sizeof trajectories[0]; i++) {
@@ -244,6 +245,7 @@ int main(int argc, char **argv)
     }
     mb_comm_destroy(comm);
     rmdir(scratch);
+    failures += leaks_found();
     MPI_Finalize();
     return failures == 0 ? 0 : 1;
 }

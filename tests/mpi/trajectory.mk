@@ -1,6 +1,6 @@
 # Keras' trajectories, and the same bits on any layout.
 EXTRA_PROGRAMS += tests/mpi/test_trajectory
-tests_mpi_test_trajectory_SOURCES = tests/mpi/test_trajectory.c tests/mpi/fixture.c \
+tests_mpi_test_trajectory_SOURCES = tests/mpi/test_trajectory.c tests/mpi/leaks.h tests/mpi/fixture.c \
 	tests/mpi/fixture.h tests/mpi/fixture_edit.c
 tests_mpi_test_trajectory_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/trajectory.sh
@@ -8,7 +8,7 @@ SANITIZED_SHELL_TESTS += tests/mpi/trajectory.sh
 tests/mpi/trajectory.log: tests/mpi/test_trajectory$(EXEEXT)
 
 EXTRA_PROGRAMS += tests/mpi/test_layouts
-tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/layout.c tests/mpi/layout.h \
+tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/leaks.h tests/mpi/layout.c tests/mpi/layout.h \
 	tests/mpi/layout_models.c $(deferred_sources)
 tests_mpi_test_layouts_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/layouts.sh

@@ -3,6 +3,7 @@
 #ifndef MB_API_API_H
 #define MB_API_API_H
 
+#include <locale.h>
 #include <mb/mb.h>
 
 #include "comm/comm.h"
@@ -27,6 +28,11 @@ typedef struct {
 } mb_api_number_t;
 mb_status_t mb_api_number(const mb_api_number_t *numbers, int count, const char *name,
                           double *value);
+
+/* Numbers in files and settings are written with a point, whatever the host program's locale says.
+ * Between the two calls this thread has the C locale. */
+locale_t mb_api_enter(void);
+void mb_api_leave(locale_t kept);
 
 /* MB_ERR_ARGUMENT on every rank unless WORD, a digest of what all ranks must give alike, is the
  * same on all of them. Collective. */

@@ -118,6 +118,18 @@ mb_status_t mb_context_destroy(mb_context_t *context)
     return MB_OK;
 }
 
+locale_t mb_api_enter(void)
+{
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+}
+
+void mb_api_leave(locale_t kept)
+{
+    locale_t ours = uselocale(kept);
+    if (ours != kept && ours != LC_GLOBAL_LOCALE)
+        freelocale(ours);
+}
+
 mb_status_t mb_api_need(const void *pointer, const char *function, const char *what)
 {
     if (pointer != NULL)

@@ -29,7 +29,10 @@ mb_status_t mb_api_settings_set(mb_settings_t *settings, const char *function, c
 {
     MB_TRY(mb_api_need(key, function, "key"));
     MB_TRY(mb_api_need(value, function, "value"));
-    return mb_settings_set(settings, key, value, MB_FROM_USER);
+    locale_t kept = mb_api_enter();
+    mb_status_t status = mb_settings_set(settings, key, value, MB_FROM_USER);
+    mb_api_leave(kept);
+    return status;
 }
 
 uint64_t mb_api_settings_digest(const mb_settings_t *settings)

@@ -267,7 +267,7 @@ START_TEST(files_and_arrays_predict_and_evaluate_alike)
 }
 END_TEST
 
-START_TEST(predictions_do_not_depend_on_how_many_flow_together)
+START_TEST(predictions_depend_on_how_many_flow_together_by_rounding_at_most)
 {
     static float one[RING_SAMPLES][2], other[RING_SAMPLES][2];
     mb_predictor_t *predictor = ring_predictor("ring.h5", one);
@@ -275,7 +275,9 @@ START_TEST(predictions_do_not_depend_on_how_many_flow_together)
     OK(mb_predictor_set(predictor, "batch", "7"));
     OK(mb_predictor_set_output(predictor, "y", 2 * (int64_t)RING_SAMPLES, &other[0][0]));
     OK(mb_predictor_run(predictor));
-    ck_assert_mem_eq(one, other, sizeof one);
+    /* Kernels may sum in another order for another shape: 8 products of size 1, 2^-24 each. */
+    for (int i = 0; i < 2 * RING_SAMPLES; i++)
+        ck_assert_float_eq_tol(one[i / 2][i % 2], other[i / 2][i % 2], 1e-6f);
     OK(mb_predictor_destroy(predictor));
 }
 END_TEST
@@ -378,7 +380,7 @@ static Suite *make_suite(void)
     tcase_add_test(cases, a_directory_appears_only_where_it_is_asked_for);
     tcase_add_test(cases, predictions_give_the_loss_of_the_evaluation);
     tcase_add_test(cases, files_and_arrays_predict_and_evaluate_alike);
-    tcase_add_test(cases, predictions_do_not_depend_on_how_many_flow_together);
+    tcase_add_test(cases, predictions_depend_on_how_many_flow_together_by_rounding_at_most);
     tcase_add_test(cases, a_model_tells_its_inputs_outputs_and_size);
     tcase_add_test(cases, an_open_size_is_told_as_such_and_is_taken_from_the_data);
     tcase_add_test(cases, a_seed_decides_the_initial_values);

@@ -3,10 +3,12 @@
 #include "unit/api_ring.h"
 
 #include <hdf5.h>
+#include <locale.h>
 #include <omp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -160,6 +162,33 @@ START_TEST(notes_reach_the_programs_own_log)
 }
 END_TEST
 
+/* A locale with a decimal comma, made here where the system has its sources; skipped in silence
+ * elsewhere. */
+START_TEST(a_decimal_comma_is_no_matter)
+{
+    int64_t step = 0;
+    if (system("localedef -i de_DE -f UTF-8 ./comma >/dev/null 2>&1") > 1 ||
+        setenv("LOCPATH", ".", 1) != 0 || setlocale(LC_ALL, "comma") == NULL)
+        return;
+    ck_assert_str_eq(localeconv()->decimal_point, ",");
+    mb_trainer_t *trainer = ring_trainer("1");
+    OK(mb_trainer_set(trainer, "optimizer", "adam:beta_1=0.8"));
+    OK(mb_trainer_run(trainer));
+    OK(mb_trainer_save(trainer, "comma.h5", 1));
+    OK(mb_trainer_destroy(trainer));
+    ck_assert_str_eq(localeconv()->decimal_point, ",");
+    setlocale(LC_ALL, "C");
+    trainer = ring_trainer("1");
+    OK(mb_trainer_set(trainer, "optimizer", "adam:beta_1=0.8"));
+    OK(mb_trainer_run(trainer));
+    OK(mb_trainer_save(trainer, "point.h5", 1));
+    OK(mb_trainer_destroy(trainer));
+    ck_assert_uint_eq(ring_digest("comma.h5"), ring_digest("point.h5"));
+    OK(mb_checkpoint_get("comma.h5", "step", &step));
+    ck_assert_int_eq(step, 6);
+}
+END_TEST
+
 START_TEST(the_arrays_are_not_written_to)
 {
     static float kept[RING_SAMPLES][2];
@@ -181,6 +210,7 @@ static Suite *make_suite(void)
     tcase_add_test(cases, communicators_keep_their_error_handlers);
     tcase_add_test(cases, nothing_is_printed);
     tcase_add_test(cases, notes_reach_the_programs_own_log);
+    tcase_add_test(cases, a_decimal_comma_is_no_matter);
     tcase_add_test(cases, the_arrays_are_not_written_to);
     suite_add_tcase(suite, cases);
     return suite;

@@ -31,7 +31,7 @@ finish() {
 }
 
 export MBRUN MB_MODEL=$work/model.h5 MB_DATA=$work/train.h5
-export MB_OPTIONS="--steps 400 --batch 64 --replicas 4 --seed 3 --checkpoint-every 100 --quiet"
+export MB_OPTIONS="--steps 1500 --batch 64 --replicas 4 --seed 3 --checkpoint-every 500 --quiet"
 
 make_inputs() {
     "$MBRUN" new mlp -o "$MB_MODEL" &&

@@ -1,5 +1,6 @@
 /* Finds the command, reads its options and runs it. Usage errors and help need no MPI: every rank
  * sees the same command line, and the one the launcher calls 0 speaks. */
+#include <hdf5.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,6 +99,8 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
 {
     mb_args_t args;
     int code = MB_EXIT_DONE;
+    /* What HDF5 would print of its own comes as one message of ours. */
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (mb_args_read(command, n, texts, &args) != MB_OK)
         code = refuse(rank);
     else if (args.help && rank == 0)

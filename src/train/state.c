@@ -129,6 +129,10 @@ static void fill_layout(writer_t *writer)
     layout->settings = state->settings;
     layout->state = state->state;
     layout->state.present = state->with_state;
+    if (state->lease != NULL) {
+        layout->may_commit = mb_run_dir_check;
+        layout->may_commit_user = state->lease;
+    }
 }
 
 mb_status_t mb_state_write(const mb_state_t *state, const char *path)

@@ -5,6 +5,7 @@
 
 #include "infer/model.h"
 #include "store/checkpoint.h"
+#include "store/run_dir.h"
 #include "train/update.h"
 
 typedef struct {
@@ -18,6 +19,8 @@ typedef struct {
     mb_run_state_t state;
     bool with_state;      /* moments and counters */
     bool keras_optimizer; /* moments where Keras reads them */
+    mb_run_dir_t
+        *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;
 
 /* Collective: a complete file at PATH. */

@@ -75,6 +75,7 @@ mb_status_t mb_training_open_directory(mb_training_t *trainer)
         status = mb_run_dir_open(trainer->comm, path, &trainer->dir);
     free(path);
     MB_TRY(status);
+    mb_run_dir_set_log(trainer->dir, trainer->options.log);
     if (trainer->options.restart)
         MB_TRY(mb_comm_agree(trainer->comm, forget(trainer)));
     MB_TRY(mb_run_dir_newest(trainer->dir, &newest, &final_holds));

@@ -21,12 +21,19 @@ static mb_state_t state_of(const mb_training_t *trainer, bool with_state)
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
 
-mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with_state)
+static mb_status_t save(mb_training_t *trainer, const char *path, bool with_state,
+                        mb_run_dir_t *lease)
 {
     mb_state_t state = state_of(trainer, with_state);
+    state.lease = lease;
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
     return mb_state_write(&state, path);
+}
+
+mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with_state)
+{
+    return save(trainer, path, with_state, NULL);
 }
 
 /* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
@@ -45,7 +52,7 @@ static mb_status_t save_as(mb_training_t *trainer, const char *name)
     mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
     status = mb_comm_agree(trainer->comm, status);
     if (status == MB_OK)
-        status = mb_training_save(trainer, path, true);
+        status = save(trainer, path, true, trainer->dir);
     if (status == MB_OK && mb_comm_rank(trainer->comm) == 0 &&
         trainer->options.events.saved != NULL)
         trainer->options.events.saved(trainer->options.events.user, path);

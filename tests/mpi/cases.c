@@ -1,6 +1,7 @@
 /* The frame of the MPI test programs; see cases.h. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include "mpi/cases.h"
+#include "mpi/leaks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static int run_case(const case_t *one)
 int cases_main(int argc, char **argv, const case_t *cases, int n)
 {
     int failed = 0;
-    MPI_Init(&argc, &argv);
+    leaks_mpi_init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &cases_rank);
     MPI_Comm_size(MPI_COMM_WORLD, &cases_size);
     for (int i = 0; i < n; i++) {

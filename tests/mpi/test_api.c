@@ -2,6 +2,7 @@
  */
 #define _GNU_SOURCE /* mkdtemp */
 #include "mpi/cases.h"
+#include "mpi/leaks.h"
 
 #include <mb/mb.h>
 
@@ -287,6 +288,11 @@ static void a_preset_is_written_once_for_all(void)
     EXPECT_OK(mb_context_destroy(context));
 }
 
+static void nothing_is_leaked(void)
+{
+    EXPECT(!leaks_found());
+}
+
 static const case_t all[] = {
     {"halves, all and one rank alone come to the same bits",
      halves_and_all_and_one_alone_come_to_the_same_bits},
@@ -307,7 +313,15 @@ static const case_t all[] = {
     {"bad data ends all ranks, and a new context works",
      bad_data_ends_all_ranks_and_a_new_context_works},
     {"a preset is written once for all", a_preset_is_written_once_for_all},
+    {"nothing is leaked", nothing_is_leaked},
 };
+
+/* Leaks are looked for before MPI ends. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "leak_check_at_exit=0";
+}
 
 /* The script gives all ranks one folder. */
 int main(int argc, char **argv)

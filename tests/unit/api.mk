@@ -1,5 +1,5 @@
 # Linked with the shared library itself, so that what it exports is what a program needs.
-API_SUPPORT = tests/unit/api_ring.c tests/unit/api_ring.h
+API_SUPPORT = tests/unit/api_ring.c tests/unit/api_ring.h tests/mpi/leaks.h
 API_LIBS = libmb.la $(CHECK_LIBS) $(HDF5_LIBS) $(MPI_LIBS)
 
 check_PROGRAMS += tests/unit/test_api
@@ -16,7 +16,7 @@ tests_unit_test_api_host_LDADD = $(API_LIBS)
 
 EXTRA_PROGRAMS += tests/mpi/test_api
 CLEANFILES += tests/mpi/test_api$(EXEEXT)
-tests_mpi_test_api_SOURCES = tests/mpi/test_api.c $(mpi_cases_sources)
+tests_mpi_test_api_SOURCES = tests/mpi/test_api.c tests/mpi/leaks.h $(mpi_cases_sources)
 tests_mpi_test_api_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/test_api.sh
 SANITIZED_SHELL_TESTS += tests/mpi/test_api.sh

@@ -1,5 +1,7 @@
 #include "unit/api_ring.h"
 
+#include "mpi/leaks.h"
+
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
@@ -106,16 +108,23 @@ void ring_write_data(const char *path)
     ck_assert_int_ge(H5Fclose(file), 0);
 }
 
+/* Leaks are looked for before MPI ends. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "leak_check_at_exit=0";
+}
+
 /* MPI runs through all cases, so they share one process. */
 int ring_main(int argc, char **argv, Suite *suite)
 {
-    int provided;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    leaks_mpi_init(&argc, &argv);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
+    failed += failed == 0 && leaks_found();
     MPI_Finalize();
     return failed == 0 ? 0 : 1;
 }

@@ -35,6 +35,16 @@
 #ifndef MB_MB_H
 #define MB_MB_H
 
+/* MPI's old C++ bindings would ask every C++ program for one more library. A program that uses them
+ * includes mpi.h first. */
+#ifdef __cplusplus
+#ifndef OMPI_SKIP_MPICXX
+#define OMPI_SKIP_MPICXX 1
+#endif
+#ifndef MPICH_SKIP_MPICXX
+#define MPICH_SKIP_MPICXX 1
+#endif
+#endif
 #include <mpi.h>
 #include <stdint.h>
 

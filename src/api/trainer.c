@@ -14,6 +14,11 @@ typedef struct {
     int64_t parameters, samples, micro_batch;
 } layout_numbers_t;
 
+typedef struct {
+    mb_step_report_t last;
+    double val_loss, val_accuracy;
+} numbers_t;
+
 struct mb_trainer {
     mb_context_t *context;
     char *path;
@@ -25,8 +30,7 @@ struct mb_trainer {
     void *user;
     volatile sig_atomic_t stop;
     layout_numbers_t layout;
-    mb_step_report_t last;
-    double val_loss, val_accuracy;
+    numbers_t numbers;
 };
 
 mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_trainer_t **out)
@@ -39,8 +43,8 @@ mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_traine
         return mb_error_memory("a trainer", sizeof *trainer);
     trainer->context = context;
     trainer->path = strdup(path);
-    trainer->last = (mb_step_report_t){.loss = NAN, .accuracy = NAN, .lr = NAN};
-    trainer->val_loss = trainer->val_accuracy = NAN;
+    trainer->numbers.last = (mb_step_report_t){.loss = NAN, .accuracy = NAN, .lr = NAN};
+    trainer->numbers.val_loss = trainer->numbers.val_accuracy = NAN;
     mb_status_t status = trainer->path == NULL ? mb_error_memory("a path", strlen(path)) : MB_OK;
     if (status == MB_OK)
         status = mb_api_settings_create(&trainer->settings);
@@ -103,7 +107,7 @@ static void on_start(void *user, const mb_start_report_t *report)
 static void on_step(void *user, const mb_step_report_t *report)
 {
     mb_trainer_t *trainer = user;
-    trainer->last = *report;
+    trainer->numbers.last = *report;
     if (trainer->callback != NULL)
         trainer->callback(trainer->user, trainer);
 }
@@ -111,8 +115,8 @@ static void on_step(void *user, const mb_step_report_t *report)
 static void on_evaluated(void *user, const mb_eval_report_t *report)
 {
     mb_trainer_t *trainer = user;
-    trainer->val_loss = report->loss;
-    trainer->val_accuracy = report->accuracy;
+    trainer->numbers.val_loss = report->loss;
+    trainer->numbers.val_accuracy = report->accuracy;
 }
 
 static bool on_stop(void *user)
@@ -189,13 +193,7 @@ static mb_status_t start_if_needed(mb_trainer_t *trainer)
 /* Rank 0's numbers everywhere, so that a program may branch on them. */
 static mb_status_t share_numbers(mb_trainer_t *trainer)
 {
-    mb_comm_t *comm = trainer->context->comm;
-    double validation[2] = {trainer->val_loss, trainer->val_accuracy};
-    MB_TRY(mb_comm_broadcast(comm, &trainer->last, sizeof trainer->last, 0));
-    MB_TRY(mb_comm_broadcast(comm, validation, sizeof validation, 0));
-    trainer->val_loss = validation[0];
-    trainer->val_accuracy = validation[1];
-    return MB_OK;
+    return mb_comm_broadcast(trainer->context->comm, &trainer->numbers, sizeof trainer->numbers, 0);
 }
 
 mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
@@ -210,7 +208,7 @@ mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
     MB_TRY(status);
     MB_TRY(share_numbers(trainer));
     if (loss != NULL)
-        *loss = trainer->last.loss;
+        *loss = trainer->numbers.last.loss;
     if (done != NULL)
         *done = finished;
     return MB_OK;
@@ -242,7 +240,7 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
     MB_NEED(trainer);
     MB_NEED(name);
     MB_NEED(value);
-    const mb_step_report_t *last = &trainer->last;
+    const mb_step_report_t *last = &trainer->numbers.last;
     const layout_numbers_t *layout = &trainer->layout;
     const mb_api_number_t numbers[] = {{"step", (double)last->step},
                                        {"total_steps", (double)last->total_steps},
@@ -254,8 +252,8 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
                                        {"lr", last->lr},
                                        {"samples_per_second", last->samples_per_second},
                                        {"seconds_left", last->seconds_left},
-                                       {"val_loss", trainer->val_loss},
-                                       {"val_accuracy", trainer->val_accuracy},
+                                       {"val_loss", trainer->numbers.val_loss},
+                                       {"val_accuracy", trainer->numbers.val_accuracy},
                                        {"parameters", (double)layout->parameters},
                                        {"samples", (double)layout->samples},
                                        {"stages", layout->stages},

@@ -53,6 +53,27 @@ compile "a C++11 program compiles with g++" g++ -std=c++11 "$work/user.cpp"
 compile "a strict C99 program compiles with clang" clang -std=c99 "$work/user.c"
 compile "a C++11 program compiles with clang++" clang++ -std=c++11 "$work/user.cpp"
 
+cat >"$work/main.cpp" <<'END'
+#include <mb/mb.h>
+int main() { return mb_version()[0] == 0; }
+END
+name="a C++ program links with the library's own flags and runs"
+if ! command -v g++ >/dev/null 2>&1 || [ ! -f "$MB_BUILDDIR/.libs/libmb.so" ]; then
+    count=$((count + 1))
+    echo "ok $count - $name # SKIP no g++, or no shared library in this build"
+else
+    sanitize=
+    [ "${MB_SANITIZERS-no}" = no ] || sanitize=-fsanitize=address,undefined
+    # shellcheck disable=SC2046,SC2086
+    if g++ $sanitize -I"$MB_SRCDIR/include" -o "$work/main" "$work/main.cpp" \
+        -L"$MB_BUILDDIR/.libs" $(pkg-config --cflags --libs "$MB_BUILDDIR/mb.pc") >"$work/log" 2>&1 &&
+        LD_LIBRARY_PATH=$MB_BUILDDIR/.libs "$work/main" >>"$work/log" 2>&1; then
+        report ok "$name"
+    else
+        report "not ok" "$name"
+    fi
+fi
+
 name="the shared library exports what the header declares, and nothing else"
 library=$MB_BUILDDIR/.libs/libmb.so
 if [ ! -f "$library" ]; then

@@ -17,14 +17,31 @@ static void print_line(const char *name, double loss, double accuracy)
     printf("\n");
 }
 
-static void print_report(const mb_eval_report_t *report)
+static void print_report(const mb_eval_report_t *report, const char *data)
 {
     char samples[MB_COUNT_TEXT], seconds[32];
     print_line(report->n_outputs > 1 ? "total" : "", report->loss, report->accuracy);
     for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++)
         print_line(report->names[o], report->losses[o], report->accuracies[o]);
-    printf("%-16s%s samples in %s\n", "", mb_say_count(report->samples, samples, sizeof samples),
+    printf("%-16s%s: %s samples in %s\n", "", data,
+           mb_say_count(report->samples, samples, sizeof samples),
            mb_str_seconds(report->seconds, seconds, sizeof seconds));
+}
+
+/* What the model file records holds here too, but for what belongs to the run's own ranks. */
+static mb_status_t take_recorded(const mb_args_t *args)
+{
+    static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_BATCH, MB_SET_LOSS};
+    mb_model_file_t *file = NULL;
+    mb_status_t status = mb_model_file_open(args->words[0], true, false, &file);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0] && status == MB_OK; i++) {
+        const char *key = mb_setting_info(ids[i])->key;
+        const char *value = mb_model_file_setting(file, key);
+        if (value != NULL)
+            status = mb_settings_set(args->settings, key, value, MB_FROM_FILE);
+    }
+    mb_model_file_close(file);
+    return status;
 }
 
 static mb_status_t evaluate(const mb_job_t *job, const mb_args_t *args, mb_arena_t *arena)
@@ -32,12 +49,13 @@ static mb_status_t evaluate(const mb_job_t *job, const mb_args_t *args, mb_arena
     mb_eval_report_t report;
     if (arena == NULL)
         return mb_error_memory("a report", 0);
+    MB_TRY(mb_comm_agree(job->comm, take_recorded(args)));
     MB_TRY(mb_evaluate(job->comm, args->words[0], args->settings, &job->log, arena, &report));
     if (job->rank != 0)
         return MB_OK;
     if (mb_args_has(args, "json"))
         return mb_say_json(mb_json_eval(&report, "evaluation"));
-    print_report(&report);
+    print_report(&report, mb_settings_text(args->settings, MB_SET_DATA));
     fflush(stdout);
     return MB_OK;
 }

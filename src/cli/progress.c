@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "cli/report_json.h"
 #include "cli/say.h"
+#include "config.h"
 
 #define LIVE_SECONDS 0.1
 #define LINE_SECONDS 5.0
@@ -76,6 +78,13 @@ static void open_log(mb_progress_t *progress, const char *directory)
     snprintf(path, bytes, "%s/log.txt", directory);
     progress->log = fopen(path, "ae");
     free(path);
+    time_t now = time(NULL);
+    struct tm local;
+    char line[64], date[32];
+    if (localtime_r(&now, &local) == NULL || strftime(date, sizeof date, "%F %T", &local) == 0)
+        return;
+    snprintf(line, sizeof line, "mbrun %s, started %s", VERSION, date);
+    mb_progress_write(progress, line);
 }
 
 static void say_memory(mb_progress_t *progress, const mb_start_report_t *report)

@@ -41,6 +41,16 @@ json() {
     cmp a.h5 b.h5
 }
 
+@test "eval takes what the model file records, and the command line wins" {
+    fixture mlp
+    cp data.h5 other.h5
+    "$MBRUN" configure model.h5 --data data.h5 --batch 64 --stages 9
+    run -0 ranks 1 eval model.h5
+    grep -q 'data.h5: 640 samples' <<<"$output"
+    run -0 ranks 1 eval model.h5 --data other.h5
+    grep -q 'other.h5: 640 samples' <<<"$output"
+}
+
 @test "eval shows every output of a model" {
     fixture regularized
     run -0 ranks 1 eval model.h5 --data data.h5

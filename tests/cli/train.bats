@@ -78,18 +78,31 @@ END
 
 @test "SIGUSR1 stops with 85, and another layout goes on to the same bits" {
     fixture mlp
-    options="--data data.h5 --epochs 300 --replicas 2 --micro-batch 8 --checkpoint-every never"
-    ranks 1 model.h5 $options --run whole.run --quiet
-    "$MPIEXEC" -n 2 "$MBRUN" model.h5 $options --run parts.run --stages 2 >out 2>&1 3>&- &
+    options="--data data.h5 --replicas 2 --micro-batch 8 --threads 1 --checkpoint-every never"
+    "$MPIEXEC" -n 2 "$MBRUN" model.h5 $options --epochs 100000 --run parts.run --stages 2 \
+        >out 2>&1 3>&- &
     stop_after_start $! parts.run
     grep -q 'stopped on request after step' out
     [ ! -e parts.run/final.h5 ]
-    run -0 ranks 3 model.h5 $options --run parts.run --stages 1
+    steps=$(($(field step parts.run/metrics.jsonl) + 5))
+    run -0 ranks 3 model.h5 $options --steps $steps --run parts.run --stages 1
     grep -q 'going on from step' <<<"$output"
+    ranks 1 model.h5 $options --steps $steps --run whole.run --quiet
     [ "$(digest whole.run/final.h5)" = "$(digest parts.run/final.h5)" ]
     cut -d, -f1-4 whole.run/metrics.jsonl >a
     cut -d, -f1-4 parts.run/metrics.jsonl >b
     cmp a b
+}
+
+@test "on a terminal one live line is rewritten and erased" {
+    script -qec true /dev/null >/dev/null 2>&1 || skip "script (bsdutils) is not installed"
+    fixture mlp
+    script -qec "$MBRUN model.h5 --data data.h5 --epochs 2" typescript >/dev/null
+    tr '\r' '\n' <typescript >lines
+    grep -q 'step 1/20 .*samples/s.*left' lines
+    grep -q 'epoch 2/2  step 40/40  loss' lines
+    grep -q "$(printf '\033')\[K" lines
+    ! grep -q "$(printf '\033')" model.run/log.txt
 }
 
 @test "SIGINT and SIGTERM stop with 85 after a checkpoint" {

@@ -1,18 +1,14 @@
 /* mbrun new: a model file from a preset, with initial values. */
-#include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/say.h"
-#include "model/graph.h"
 #include "model/optimizer.h"
 #include "model/preset.h"
-#include "store/checkpoint.h"
+#include "train/fresh.h"
 
 #define MAX_PAIRS 32
 
@@ -21,9 +17,8 @@ typedef struct {
     const char *output;
     uint64_t seed;
     json_t *model, *training;
-    char *model_text, *training_text;
     mb_optimizer_t *optimizer;
-    mb_graph_t *graph;
+    int64_t parameters;
 } maker_t;
 
 static mb_status_t take_pairs(const mb_args_t *args, mb_arena_t *arena,
@@ -76,78 +71,15 @@ static mb_status_t set_optimizer(maker_t *maker, const mb_settings_t *settings)
     return MB_OK;
 }
 
-static mb_status_t make_texts(maker_t *maker)
-{
-    maker->model_text = json_dumps(maker->model, JSON_REAL_PRECISION(17));
-    maker->training_text = json_dumps(maker->training, JSON_REAL_PRECISION(17));
-    if (maker->model_text == NULL || maker->training_text == NULL)
-        return mb_error_memory("a model's configuration", 0);
-    return MB_OK;
-}
-
-static mb_status_t list_layers(const maker_t *maker, mb_checkpoint_layout_t *layout)
-{
-    const mb_graph_t *graph = maker->graph;
-    mb_layer_spec_t *layers =
-        MB_ARENA_ARRAY(maker->arena, mb_layer_spec_t, graph->n_file_layers + 1);
-    if (layers == NULL)
-        return mb_error_memory("a model's layout", 0);
-    for (int i = 0; i < graph->n_file_layers; i++)
-        layers[i] = (mb_layer_spec_t){.name = graph->file_layers[i],
-                                      .n_weights = graph->file_layer_n_params[i],
-                                      .weights = graph->file_layer_params[i]};
-    layout->n_layers = graph->n_file_layers;
-    layout->layers = layers;
-    return MB_OK;
-}
-
-static mb_status_t list_tensors(const maker_t *maker, mb_checkpoint_layout_t *layout,
-                                mb_piece_t **out)
-{
-    const mb_graph_t *graph = maker->graph;
-    mb_tensor_spec_t *tensors = MB_ARENA_ARRAY(maker->arena, mb_tensor_spec_t, graph->n_params + 1);
-    mb_piece_t *pieces = MB_ARENA_ARRAY(maker->arena, mb_piece_t, graph->n_params + 1);
-    for (int p = 0; p < graph->n_params; p++) {
-        const mb_param_t *param = &graph->params[p];
-        float *values = MB_ARENA_ARRAY(maker->arena, float, param->elements);
-        if (tensors == NULL || pieces == NULL || values == NULL)
-            return mb_error_memory("initial values", (size_t)param->elements * sizeof(float));
-        MB_TRY(mb_param_initialize(param, maker->seed, values));
-        tensors[p] = (mb_tensor_spec_t){param->path, param->shape};
-        pieces[p] = (mb_piece_t){.tensor = p, .count = param->elements, .values = values};
-    }
-    layout->n_weights = graph->n_params;
-    layout->tensors = tensors;
-    *out = pieces;
-    return MB_OK;
-}
-
-static mb_status_t write_file(const maker_t *maker)
-{
-    const mb_optimizer_t *optimizer = maker->optimizer;
-    mb_checkpoint_layout_t layout = {
-        .model_config = maker->model_text,
-        .training_config = maker->training_text,
-        .optimizer_name = optimizer->name,
-        .learning_rate = optimizer->schedule == NULL ? optimizer->learning_rate : NAN};
-    mb_piece_t *pieces = NULL;
-    MB_TRY(list_layers(maker, &layout));
-    MB_TRY(list_tensors(maker, &layout, &pieces));
-    return mb_checkpoint_write(NULL, maker->output, &layout, pieces, layout.n_weights);
-}
-
 static mb_status_t print_result(const maker_t *maker, const mb_args_t *args)
 {
-    int64_t parameters = 0;
     char count[MB_COUNT_TEXT];
-    for (int p = 0; p < maker->graph->n_params; p++)
-        parameters += maker->graph->params[p].elements;
     if (mb_args_has(args, "json"))
         return mb_say_json(json_pack("{s:s, s:s, s:I, s:s}", "output", maker->output, "preset",
-                                     args->words[0], "parameters", (json_int_t)parameters,
+                                     args->words[0], "parameters", (json_int_t)maker->parameters,
                                      "optimizer", maker->optimizer->class_name));
     printf("%s: %s with %s parameters, to be trained with %s\n", maker->output, args->words[0],
-           mb_say_count(parameters, count, sizeof count), maker->optimizer->class_name);
+           mb_say_count(maker->parameters, count, sizeof count), maker->optimizer->class_name);
     return MB_OK;
 }
 
@@ -162,10 +94,8 @@ static mb_status_t make(maker_t *maker, const mb_args_t *args)
         return mb_error_memory("a model", 0);
     MB_TRY(create_preset(maker, args));
     MB_TRY(set_optimizer(maker, args->settings));
-    MB_TRY(make_texts(maker));
-    MB_TRY(mb_graph_create(maker->model_text, maker->output, &maker->graph));
-    MB_TRY(mb_graph_bind(maker->graph, NULL));
-    MB_TRY(write_file(maker));
+    MB_TRY(mb_fresh_write(maker->model, maker->training, maker->seed, maker->output,
+                          &maker->parameters));
     return print_result(maker, args);
 }
 
@@ -175,11 +105,8 @@ static int run_new(const mb_args_t *args)
                      .output = mb_args_flag(args, "output"),
                      .seed = mb_settings_seed(args->settings, MB_SET_SEED)};
     int code = mb_say_end(make(&maker, args));
-    mb_graph_destroy(maker.graph);
     if (maker.optimizer != NULL)
         mb_optimizer_destroy(maker.optimizer);
-    free(maker.model_text);
-    free(maker.training_text);
     json_decref(maker.model);
     json_decref(maker.training);
     if (maker.arena != NULL)

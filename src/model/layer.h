@@ -1,12 +1,13 @@
 /* The layer class: everything the system knows about a kind of layer.
  *
- * A layer class is a struct of function pointers that begins with its size. A layer knows nothing of
- * ranks, stages or micro-batch order: it is given one micro-batch's tensors and puts operations on a
- * device stream. Forward, backward for the input and backward for the weights are separate calls, so
- * that schedules may split them; what the second backward call needs of the first goes through
- * `carry`.
+ * A layer class is a struct of function pointers that begins with its size. A layer knows nothing
+ * of ranks, stages or micro-batch order: it is given one micro-batch's tensors and puts operations
+ * on a device stream. Forward, backward for the input and backward for the weights are separate
+ * calls, so that schedules may split them; what the second backward call needs of the first goes
+ * through `carry`.
  *
- * A layer is shared by its calls: each call is a node of the graph (graph.h) with shapes of its own.
+ * A layer is shared by its calls: each call is a node of the graph (graph.h) with shapes of its
+ * own.
  *
  * Samples of weight zero (past the end of the data) come last in a micro-batch: `valid` counts the
  * leading ones that count. A layer that works sample by sample need not look at it; one that mixes
@@ -42,7 +43,7 @@ typedef enum {
 typedef struct {
     mb_init_kind_t kind;
     double a, b;
-    double scale;                                 /* variance scaling */
+    double scale; /* variance scaling */
     enum { MB_FAN_IN, MB_FAN_OUT, MB_FAN_AVG } mode;
     enum { MB_DIST_UNIFORM, MB_DIST_NORMAL, MB_DIST_TRUNCATED } distribution;
 } mb_initializer_t;
@@ -77,10 +78,10 @@ typedef struct mb_param {
 
 struct mb_layer {
     const mb_layer_class_t *class_;
-    const char *name;  /* Keras' layer name */
-    const char *path;  /* with the models it is nested in: "tower/dense_21" */
-    void *config;      /* the class's own, from parse */
-    bool trainable;    /* its own and all its parents' flag */
+    const char *name;          /* Keras' layer name */
+    const char *path;          /* with the models it is nested in: "tower/dense_21" */
+    void *config;              /* the class's own, from parse */
+    bool trainable;            /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
     int index;
     bool built;
@@ -115,8 +116,9 @@ typedef struct {
     const mb_call_t *call;
     int64_t samples, valid;
     bool training;
-    mb_random_key_t random; /* seed, step, position of the first sample, node; the layer sets purpose */
-    float *const *params;   /* one per parameter of the layer */
+    mb_random_key_t
+        random; /* seed, step, position of the first sample, node; the layer sets purpose */
+    float *const *params; /* one per parameter of the layer */
     const void *const *inputs;
     void *output;
     void *saved, *carry;
@@ -144,11 +146,11 @@ struct mb_layer_class {
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
     mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
-    /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are null or
-     * equal to their harmless default ("training", "mask": null) are dropped before. */
+    /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are
+     * null or equal to their harmless default ("training", "mask": null) are dropped before. */
     mb_status_t (*parse_call)(mb_config_t *kwargs, mb_arena_t *arena, void **out);
-    /* Sets call->output and output_type from the inputs. Open dimensions may be there: an output dimension that
-     * follows from an open one is open. MB_ERR_SHAPE says what does not fit. */
+    /* Sets call->output and output_type from the inputs. Open dimensions may be there: an output
+     * dimension that follows from an open one is open. MB_ERR_SHAPE says what does not fit. */
     mb_status_t (*infer)(mb_call_t *call);
     /* Declares the parameters, in Keras' order of layer.weights, from the first call's input
      * shapes: mb_param_add for each. Called once per layer; dimensions that a weight's shape
@@ -169,8 +171,8 @@ struct mb_layer_class {
     bool (*differentiable)(const mb_call_t *call, int input);
 };
 
-/* From declare. Takes the initializer, regularizer and constraint objects (JSON, may be NULL: Zeros,
- * none, none). weight: trainable by nature. */
+/* From declare. Takes the initializer, regularizer and constraint objects (JSON, may be NULL:
+ * Zeros, none, none). weight: trainable by nature. */
 typedef struct {
     const char *name;
     mb_shape_t shape;

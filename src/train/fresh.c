@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "model/graph.h"
-#include "store/checkpoint.h"
+#include "train/state.h"
 
 typedef struct {
     mb_arena_t *arena;
@@ -14,22 +14,6 @@ typedef struct {
     mb_tensor_spec_t *tensors;
     mb_piece_t *pieces;
 } writer_t;
-
-static mb_status_t list_layers(writer_t *writer)
-{
-    const mb_graph_t *graph = writer->graph;
-    mb_layer_spec_t *layers =
-        MB_ARENA_ARRAY(writer->arena, mb_layer_spec_t, graph->n_file_layers + 1);
-    if (layers == NULL)
-        return mb_error_memory("a model's layout", 0);
-    for (int i = 0; i < graph->n_file_layers; i++)
-        layers[i] = (mb_layer_spec_t){.name = graph->file_layers[i],
-                                      .n_weights = graph->file_layer_n_params[i],
-                                      .weights = graph->file_layer_params[i]};
-    writer->layout.n_layers = graph->n_file_layers;
-    writer->layout.layers = layers;
-    return MB_OK;
-}
 
 static mb_status_t make_values(writer_t *writer, uint64_t seed, int64_t *parameters)
 {
@@ -62,7 +46,7 @@ static mb_status_t write_model(writer_t *writer, uint64_t seed, const char *path
         return mb_error_memory("a model's configuration", 0);
     MB_TRY(mb_graph_create(writer->layout.model_config, path, &writer->graph));
     MB_TRY(mb_graph_bind(writer->graph, NULL));
-    MB_TRY(list_layers(writer));
+    MB_TRY(mb_state_list_layers(writer->graph, writer->arena, &writer->layout));
     MB_TRY(make_values(writer, seed, parameters));
     return mb_checkpoint_write(NULL, path, &writer->layout, writer->pieces,
                                writer->layout.n_weights);

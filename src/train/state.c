@@ -24,19 +24,18 @@ static int trainable_count(const mb_graph_t *graph)
     return count;
 }
 
-static mb_status_t list_layers(writer_t *writer)
+mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
+                                 mb_checkpoint_layout_t *layout)
 {
-    const mb_graph_t *graph = writer->state->model->graph;
-    mb_layer_spec_t *layers =
-        MB_ARENA_ARRAY(writer->arena, mb_layer_spec_t, graph->n_file_layers + 1);
+    mb_layer_spec_t *layers = MB_ARENA_ARRAY(arena, mb_layer_spec_t, graph->n_file_layers + 1);
     if (layers == NULL)
-        return mb_error_memory("a checkpoint's layout", 0);
+        return mb_error_memory("a model file's layout", 0);
     for (int i = 0; i < graph->n_file_layers; i++)
         layers[i] = (mb_layer_spec_t){.name = graph->file_layers[i],
                                       .n_weights = graph->file_layer_n_params[i],
                                       .weights = graph->file_layer_params[i]};
-    writer->layout.n_layers = graph->n_file_layers;
-    writer->layout.layers = layers;
+    layout->n_layers = graph->n_file_layers;
+    layout->layers = layers;
     return MB_OK;
 }
 
@@ -141,7 +140,7 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path)
     writer_t writer = {.state = state, .arena = mb_arena_create()};
     mb_status_t status = writer.arena == NULL ? mb_error_memory("a checkpoint", 0) : MB_OK;
     if (status == MB_OK)
-        status = list_layers(&writer);
+        status = mb_state_list_layers(state->model->graph, writer.arena, &writer.layout);
     if (status == MB_OK)
         status = list_tensors(&writer);
     if (status == MB_OK)

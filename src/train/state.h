@@ -23,6 +23,10 @@ typedef struct {
         *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;
 
+/* The layout's layers as the graph's file layout has them, in the arena. */
+mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
+                                 mb_checkpoint_layout_t *layout);
+
 /* Collective: a complete file at PATH. */
 mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 

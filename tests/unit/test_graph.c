@@ -208,13 +208,41 @@ START_TEST(integers_stay_integers_only_where_they_choose_embeddings)
                                                                                   "'output_dim': 3",
                                                                                   "[[['c', 0, 0, "
                                                                                   "{}]]]") ","
-                                                                                           " " CALL("Flatten",
-                                                                                                    "flat2",
-                                                                                                    "",
-                                                                                                    "[[['e2', 0, 0, {}]]]") ", " CALL("Concatenate",
-                                                                                                                                      "cat",
-                                                                                                                                      ", 'axis': -1",
-                                                                                                                                      "[[['a', 0, 0, {}], ['flat', 0, 0, {}], ['flat2', 0, 0, {}]]]"),
+                                                                                           " " CALL("Flatten", "flat2", "", "[[['e2', 0, 0, {}]]]") ", " CALL(
+                                                                                               "Con"
+                                                                                               "cat"
+                                                                                               "ena"
+                                                                                               "te",
+                                                                                               "ca"
+                                                                                               "t",
+                                                                                               ", "
+                                                                                               "'ax"
+                                                                                               "is'"
+                                                                                               ": "
+                                                                                               "-1",
+                                                                                               "[[["
+                                                                                               "'a'"
+                                                                                               ", "
+                                                                                               "0, "
+                                                                                               "0, "
+                                                                                               "{}]"
+                                                                                               ", "
+                                                                                               "['"
+                                                                                               "fla"
+                                                                                               "t',"
+                                                                                               " 0,"
+                                                                                               " 0,"
+                                                                                               " {}"
+                                                                                               "], "
+                                                                                               "['"
+                                                                                               "fla"
+                                                                                               "t2'"
+                                                                                               ", "
+                                                                                               "0, "
+                                                                                               "0, "
+                                                                                               "{}]"
+                                                                                               "]"
+                                                                                               "]"),
         "[['a', 0, 0], ['b', 0, 0], ['c', 0, 0]]", "[['cat', 0, 0]]"));
     ck_assert_msg(mb_graph_bind(graph, NULL) == MB_OK, "%s", mb_error_get());
     ck_assert_int_eq(graph->nodes[graph->inputs[0]].call.output_type, MB_F32);

@@ -11,4 +11,5 @@ libmb_la_SOURCES += src/train/trainer_report.c
 libmb_la_SOURCES += src/train/trainer_resume.c
 libmb_la_SOURCES += src/train/trainer_run.c
 libmb_la_SOURCES += src/train/trainer_save.c
+libmb_la_SOURCES += src/train/trainer_setup.c
 libmb_la_SOURCES += src/train/update.c src/train/update.h

@@ -54,6 +54,10 @@ struct mb_training {
     const char *notes[MB_MAX_NOTES];
 };
 
+/* trainer_setup.c */
+/* From the options to a run that is ready for its first step. Collective. */
+mb_status_t mb_training_set_up(mb_training_t *trainer);
+
 /* trainer_resume.c */
 /* Opens the directory, finds the newest checkpoint, and holds the settings against it. Collective.
  */

@@ -1,0 +1,273 @@
+/* Sets a run up. The order matters: the model and its data first (they are what a user gets wrong),
+ * then the directory and what it holds, then the layout, then memory. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/trainer_private.h"
+
+static mb_status_t open_model(mb_training_t *trainer)
+{
+    const mb_training_options_t *options = &trainer->options;
+    MB_TRY(mb_model_open(options->model, &trainer->model));
+    return mb_settings_take_file(trainer->settings, trainer->model->file);
+}
+
+static mb_status_t open_source(mb_training_t *trainer, const char *path, mb_source_t **out)
+{
+    const mb_graph_t *graph = trainer->model->graph;
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    const char *names[MB_MAX_INPUTS];
+    if (graph->n_inputs > MB_MAX_INPUTS || graph->n_outputs > MB_MAX_INPUTS)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d inputs or outputs",
+                            trainer->options.model, MB_MAX_INPUTS);
+    mb_source_wants_t wants = mb_model_wants(trainer->model, shapes);
+    for (int o = 0; o < graph->n_outputs; o++)
+        names[o] = graph->outputs[o].name;
+    wants.output_names = names;
+    wants.n_outputs = graph->n_outputs;
+    return mb_source_open(path, &wants, out);
+}
+
+static mb_status_t split_data(mb_training_t *trainer)
+{
+    const mb_settings_t *settings = trainer->settings;
+    int64_t samples = trainer->whole->samples, held = 0;
+    if (mb_settings_has(settings, MB_SET_VAL_SPLIT))
+        held = (int64_t)ceil((double)samples * mb_settings_real(settings, MB_SET_VAL_SPLIT) - 1e-9);
+    if (held > 0 && mb_settings_has(settings, MB_SET_VAL))
+        return mb_error_set(MB_ERR_ARGUMENT, "val and val-split together: use one of them");
+    if (samples - held < 1)
+        return mb_error_set(MB_ERR_DATA, "%s: %lld samples leave none to train on",
+                            trainer->whole->path, (long long)samples);
+    MB_TRY(mb_source_slice(trainer->whole, 0, samples - held, &trainer->data));
+    if (held > 0)
+        return mb_source_slice(trainer->whole, samples - held, held, &trainer->val);
+    if (mb_settings_has(settings, MB_SET_VAL))
+        return open_source(trainer, mb_settings_text(settings, MB_SET_VAL), &trainer->val);
+    return MB_OK;
+}
+
+static mb_status_t open_data(mb_training_t *trainer)
+{
+    trainer->whole = trainer->options.source;
+    if (trainer->whole == NULL && !mb_settings_has(trainer->settings, MB_SET_DATA))
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: no data to train on; use --data FILE, or record it in the model "
+                            "with mbrun configure",
+                            trainer->options.model);
+    if (trainer->whole == NULL) {
+        MB_TRY(open_source(trainer, mb_settings_text(trainer->settings, MB_SET_DATA),
+                           &trainer->whole));
+        trainer->owns_whole = true;
+    }
+    MB_TRY(split_data(trainer));
+    return mb_model_bind(trainer->model, trainer->data);
+}
+
+static mb_status_t set_optimizer_key(mb_training_t *trainer, mb_setting_id_t id, const char *key)
+{
+    if (!mb_settings_has(trainer->settings, id))
+        return MB_OK;
+    return mb_optimizer_set(trainer->optimizer, key, mb_settings_text(trainer->settings, id),
+                            trainer->arena);
+}
+
+static mb_status_t make_optimizer(mb_training_t *trainer)
+{
+    const json_t *training = trainer->model->training;
+    MB_TRY(mb_optimizer_create(json_object_get(training, "optimizer_config"),
+                               mb_settings_text(trainer->settings, MB_SET_OPTIMIZER),
+                               trainer->options.model, trainer->arena, &trainer->optimizer));
+    MB_TRY(set_optimizer_key(trainer, MB_SET_LR, "lr"));
+    MB_TRY(set_optimizer_key(trainer, MB_SET_LR_SCHEDULE, "lr_schedule"));
+    MB_TRY(set_optimizer_key(trainer, MB_SET_WEIGHT_DECAY, "weight_decay"));
+    return set_optimizer_key(trainer, MB_SET_CLIP, "clip");
+}
+
+/* training_config as checkpoints carry it: the model's own with this run's optimizer. */
+static mb_status_t make_training_config(mb_training_t *trainer)
+{
+    json_t *config =
+        trainer->model->training == NULL ? json_object() : json_deep_copy(trainer->model->training);
+    bool good = config != NULL;
+    if (trainer->model->training == NULL) {
+        good = good && json_object_set_new(config, "loss",
+                                           json_string(trainer->model->losses[0].name)) == 0;
+        good = good && json_object_set_new(config, "metrics", json_null()) == 0;
+        good = good && json_object_set_new(config, "loss_weights", json_null()) == 0;
+        good = good && json_object_set_new(config, "weighted_metrics", json_null()) == 0;
+    }
+    good = good && json_object_set(config, "optimizer_config", trainer->optimizer->config) == 0;
+    trainer->training_config = good ? json_dumps(config, JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(config);
+    return trainer->training_config == NULL ? mb_error_memory("training_config", 0) : MB_OK;
+}
+
+static mb_status_t compile(mb_training_t *trainer)
+{
+    MB_TRY(mb_model_compile(trainer->model, mb_settings_text(trainer->settings, MB_SET_LOSS)));
+    MB_TRY(make_optimizer(trainer));
+    return make_training_config(trainer);
+}
+
+static mb_status_t make_sampler(mb_training_t *trainer)
+{
+    const char *shuffle = mb_settings_text(trainer->settings, MB_SET_SHUFFLE);
+    trainer->sampler = (mb_sampler_t){.shuffle = MB_SHUFFLE_FULL,
+                                      .samples = trainer->data->samples,
+                                      .batch = trainer->layout.batch,
+                                      .seed = mb_settings_seed(trainer->settings, MB_SET_SEED)};
+    if (strcmp(shuffle, "none") == 0)
+        trainer->sampler.shuffle = MB_SHUFFLE_NONE;
+    if (strncmp(shuffle, "block:", 6) == 0) {
+        trainer->sampler.shuffle = MB_SHUFFLE_BLOCK;
+        trainer->sampler.block = strtoll(shuffle + 6, NULL, 10);
+    }
+    trainer->steps_per_epoch = mb_sampler_steps(&trainer->sampler);
+    trainer->total_steps =
+        mb_settings_has(trainer->settings, MB_SET_STEPS)
+            ? mb_settings_int(trainer->settings, MB_SET_STEPS)
+            : trainer->steps_per_epoch * mb_settings_int(trainer->settings, MB_SET_EPOCHS);
+    trainer->cadence = mb_settings_cadence(trainer->settings, MB_SET_CHECKPOINT_EVERY);
+    return MB_OK;
+}
+
+static mb_status_t make_layout(mb_training_t *trainer)
+{
+    MB_TRY(mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
+                            mb_comm_local_size(trainer->comm), &trainer->layout));
+    MB_TRY(make_sampler(trainer));
+    MB_TRY(mb_training_make_record(trainer));
+    return mb_training_check_record(trainer);
+}
+
+static void note_layout(mb_training_t *trainer)
+{
+    const mb_layout_t *layout = &trainer->layout;
+    const mb_graph_t *graph = trainer->model->graph;
+    if (layout->idle > 0)
+        mb_training_note(
+            trainer,
+            "%d of %d ranks stay idle: %d stages and %d replicas use %d; --replicas %d in a "
+            "new run, or other --stages, would use more",
+            layout->idle, mb_comm_size(trainer->comm), layout->stages, layout->replicas,
+            layout->stages * layout->groups, mb_comm_size(trainer->comm) / layout->stages);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const mb_layer_t *layer = graph->layers[graph->nodes[i].layer];
+        if (graph->nodes[i].is_input || layer->class_->update_statistics == NULL ||
+            layout->micro_batch >= layout->batch)
+            continue;
+        mb_training_note(
+            trainer,
+            "batch normalization normalises over a micro-batch of %lld samples, not over "
+            "the batch of %lld; moving statistics are those of the whole batch",
+            (long long)layout->micro_batch, (long long)layout->batch);
+        break;
+    }
+}
+
+static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
+{
+    mb_training_t *trainer = user;
+    return mb_feed_micro(trainer->feed, micro, index);
+}
+
+static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gradients,
+                               double *sums)
+{
+    mb_training_t *trainer = user;
+    return mb_update_step(trainer->update, info, gradients, sums);
+}
+
+static mb_status_t load_values(mb_training_t *trainer)
+{
+    const mb_model_file_t *file = trainer->resume != NULL ? trainer->resume : trainer->model->file;
+    MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
+    MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
+    MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, &trainer->update));
+    return mb_state_read_moments(file, trainer->update);
+}
+
+static mb_status_t make_engine(mb_training_t *trainer)
+{
+    mb_schedule_kind_t schedule = MB_SCHEDULE_1F1B;
+    MB_TRY(mb_schedule_parse(mb_settings_text(trainer->settings, MB_SET_SCHEDULE), &schedule));
+    mb_engine_options_t options = {
+        .machine = trainer->machine,
+        .graph = trainer->model->graph,
+        .losses = trainer->model->losses,
+        .stages = trainer->layout.stages,
+        .replicas = trainer->layout.replicas,
+        .micro_batch = trainer->layout.micro_batch,
+        .micros_per_replica = trainer->layout.micros,
+        .schedule = schedule,
+        .training = true,
+        .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
+    MB_TRY(mb_engine_create(&options, &trainer->engine));
+    MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
+    MB_TRY(mb_engine_prepare(trainer->engine));
+    if (trainer->val == NULL)
+        return MB_OK;
+    return mb_evaluator_create(trainer->machine, trainer->model, &trainer->layout, trainer->engine,
+                               trainer->val, &trainer->evaluator);
+}
+
+/* A checkpoint to go on from replaces the model's values; the graph is the same. */
+static mb_status_t take_checkpoint(mb_training_t *trainer)
+{
+    mb_model_t *model = trainer->model;
+    if (trainer->resume == NULL) {
+        trainer->state = (mb_run_state_t){.present = true, .best_metric = NAN, .best_step = -1};
+        return MB_OK;
+    }
+    mb_model_file_t *given = model->file;
+    const char *path = trainer->resume->path;
+    if (strcmp(given->model_config, trainer->resume->model_config) != 0)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "the run in %s was begun with another model than %s (%s differs): use "
+                            "--run NEW for another run, or --restart to begin again",
+                            mb_run_dir_path(trainer->dir), trainer->options.model, path);
+    trainer->state = trainer->resume->state;
+    return mb_model_use_weights(model, trainer->resume);
+}
+
+static mb_status_t open_feed(mb_training_t *trainer)
+{
+    mb_feed_span_t span = {.sampler = trainer->sampler,
+                           .first_step = trainer->state.step,
+                           .end_step = trainer->total_steps};
+    trainer->finished = trainer->state.step >= trainer->total_steps;
+    trainer->begun_step = trainer->rate_step = trainer->state.step;
+    trainer->saved_step = trainer->resume != NULL ? trainer->state.step : -1;
+    if (trainer->finished)
+        return MB_OK;
+    MB_TRY(mb_feed_create(trainer->engine, trainer->model, trainer->data, &span, &trainer->feed));
+    if (mb_comm_rank(trainer->comm) == 0 && trainer->dir != NULL)
+        return mb_metrics_log_open(trainer->dir, trainer->state.step, &trainer->metrics);
+    return MB_OK;
+}
+
+mb_status_t mb_training_set_up(mb_training_t *trainer)
+{
+    mb_comm_t *comm = trainer->comm;
+    const mb_settings_t *settings = trainer->settings;
+    MB_TRY(mb_comm_agree(comm, open_model(trainer)));
+    MB_TRY(mb_training_open_directory(trainer));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_record(trainer)));
+    MB_TRY(mb_comm_agree(comm, open_data(trainer)));
+    MB_TRY(mb_comm_agree(comm, compile(trainer)));
+    MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
+    MB_TRY(mb_machine_open(comm, mb_settings_text(settings, MB_SET_DEVICE),
+                           (int)mb_settings_int(settings, MB_SET_THREADS),
+                           strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0,
+                           &trainer->machine));
+    MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
+    note_layout(trainer);
+    MB_TRY(make_engine(trainer));
+    MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
+    return mb_training_report_start(trainer);
+}

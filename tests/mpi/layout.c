@@ -45,7 +45,7 @@ static mb_status_t set_number(mb_settings_t *settings, const char *key, int64_t 
     return mb_settings_set(settings, key, text, MB_FROM_USER);
 }
 
-static mb_status_t fill_settings(const layout_run_t *run, mb_settings_t *settings)
+mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
 {
     MB_TRY(set_number(settings, "batch", run->batch));
     MB_TRY(set_number(settings, "micro-batch", run->model->micro_batch));
@@ -99,7 +99,7 @@ static mb_status_t train(mb_comm_t *comm, const layout_run_t *run, mb_settings_t
         .source = run->model->source,
         .no_directory = run->run == NULL,
         .events = {.user = &progress, .start = on_start, .step = on_step, .stop = on_stop}};
-    MB_TRY(fill_settings(run, settings));
+    MB_TRY(layout_settings(run, settings));
     mb_status_t status = mb_training_create(&options, &training);
     if (status == MB_OK)
         status = run_to_end(run, training);
@@ -138,7 +138,7 @@ static mb_status_t evaluate(mb_comm_t *comm, const layout_run_t *run, mb_setting
     mb_arena_t *arena = mb_arena_create();
     if (arena == NULL)
         return mb_error_memory("an arena", 0);
-    mb_status_t status = fill_settings(run, settings);
+    mb_status_t status = layout_settings(run, settings);
     if (status == MB_OK)
         status = mb_evaluate_source(comm, run->model->path, settings, run->model->source, arena,
                                     &report);

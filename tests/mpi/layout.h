@@ -37,6 +37,7 @@ typedef struct {
     int groups;
 } layout_outcome_t;
 
+mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings);
 /* Collective over COMM. Rank 0 gets the outcome. Stopped is no error. */
 mb_status_t layout_train(MPI_Comm comm, const layout_run_t *run, layout_outcome_t *out);
 /* Loss and accuracy of the model's file on its data (rank 0). */

@@ -37,6 +37,16 @@ tap_lines() { # FILE STATUS WHAT
     fi
 }
 
+run_bytes() {
+    export ASAN_OPTIONS=$ASAN_OPTIONS:leak_check_at_exit=0 # see leaks.h
+    mkdir "$scratch/bytes"
+    "$MBRUN" new mlp -o "$scratch/bytes/mlp_wide.h5" input=12 hidden=300,200,160,120 classes=5 \
+        >"$scratch/new" 2>&1
+    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np 8 \
+        "$MB_BUILDDIR/tests/mpi/test_bytes" "$scratch/bytes" >"$scratch/out"
+    tap_lines "$scratch/out" $? test_bytes
+}
+
 run_layouts() {
     export ASAN_OPTIONS=$ASAN_OPTIONS:leak_check_at_exit=0 # see leaks.h
     directory=$scratch/$1

@@ -15,5 +15,14 @@ SHELL_TESTS += tests/mpi/layouts.sh
 SANITIZED_SHELL_TESTS += tests/mpi/layouts.sh
 tests/mpi/layouts.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT)
 
-CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT)
+EXTRA_PROGRAMS += tests/mpi/test_bytes
+tests_mpi_test_bytes_SOURCES = tests/mpi/test_bytes.c tests/mpi/leaks.h tests/mpi/counted.c \
+	tests/mpi/counted.h tests/mpi/layout.c tests/mpi/layout.h tests/mpi/layout_models.c
+tests_mpi_test_bytes_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/bytes.sh
+SANITIZED_SHELL_TESTS += tests/mpi/bytes.sh
+tests/mpi/bytes.log: tests/mpi/test_bytes$(EXEEXT) mbrun$(EXEEXT)
+
+CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT) \
+	tests/mpi/test_bytes$(EXEEXT)
 EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh

@@ -184,6 +184,8 @@ static mb_status_t sort_kwargs(mb_slots_t *slots, const json_t *from, json_t *kw
     return MB_OK;
 }
 
+/* Keras 3 records a Dropout's default, training=False, and hands every call of a functional model
+ * the model's own `training` instead of what is recorded (operation_fn in models/functional.py). */
 static mb_status_t read_keras3(const json_t *node, mb_slots_t *slots, json_t *kwargs)
 {
     mb_config_t c;
@@ -198,7 +200,10 @@ static mb_status_t read_keras3(const json_t *node, mb_slots_t *slots, json_t *kw
         if (!json_is_null(value))
             MB_TRY(put_slot(slots, (int)i, value));
     }
-    return sort_kwargs(slots, named, kwargs);
+    MB_TRY(sort_kwargs(slots, named, kwargs));
+    if (json_is_boolean(json_object_get(kwargs, "training")))
+        json_object_del(kwargs, "training");
+    return MB_OK;
 }
 
 /* The keyword arguments stand behind every tensor of the first argument, all alike. */

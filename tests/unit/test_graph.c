@@ -28,6 +28,7 @@ static const char *const names[] = {"cnn",
                                     "keras2_global_index",
                                     "keras3_attention",
                                     "keras3_dict_call",
+                                    "keras3_dropout",
                                     "keras3_frozen_inside",
                                     "keras3_outputs",
                                     "keras3_same_name"};

@@ -193,3 +193,17 @@ json() {
     [ "$status" -eq 1 ]
     [[ $output =~ ^mbrun:\ error ]]
 }
+
+@test "file tools give back what they take" {
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1 # means something under the sanitizers only
+    fixture mlp
+    run -0 "$MBRUN" new gpt -o a.h5
+    run -0 "$MBRUN" inspect a.h5
+    run -0 "$MBRUN" inspect --json --digest model.h5
+    run -0 "$MBRUN" configure model.h5 --epochs 2 --unset data
+    run -0 "$MBRUN" info --json
+    echo text >text.txt
+    run -0 "$MBRUN" data text.txt -o data.h5
+    run -2 "$MBRUN" new mlp -o b.h5 hiden=3
+    run -2 "$MBRUN" model.h5 --epoch 3
+}

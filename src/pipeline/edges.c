@@ -10,7 +10,8 @@ static const mb_call_t *call_of(const mb_plan_t *plan, int node)
 static bool takes_gradient(const mb_plan_t *plan, int tensor, const mb_use_t *use)
 {
     const mb_node_t *consumer = &plan->graph->nodes[use->node];
-    if (!plan->training || !plan->graph->nodes[tensor].needs_gradient)
+    /* A use that no output of the model depends on gives none back. */
+    if (!plan->training || !plan->graph->nodes[tensor].needs_gradient || !consumer->needs_gradient)
         return false;
     const mb_layer_class_t *class_ = plan->graph->layers[consumer->layer]->class_;
     if (class_->differentiable != NULL)

@@ -78,8 +78,9 @@ static mb_status_t take_memory(mb_update_t *update)
     update->device_norms = memory;
     if (engine->plan->n_ties > 0)
         MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
+    /* Like Keras also for what no output needs: their zeros are written and read with the rest. */
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
-        if (update->updates[p])
+        if (engine->stage->owned[p] && engine->plan->graph->params[p].trainable)
             MB_TRY(take_slots(update, p));
     }
     return MB_OK;

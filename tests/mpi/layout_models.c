@@ -59,7 +59,7 @@ mb_status_t layout_write_data(const char *directory, const layout_model_t *model
 {
     char path[LAYOUT_PATH];
     mb_shape_t vector = {.rank = 1, .dim = {12}}, image = {.rank = 3, .dim = {8, 8, 2}};
-    bool flat = strncmp(model->name, "mlp", 3) == 0;
+    bool flat = strncmp(model->name, "mlp", 3) == 0 || strcmp(model->name, "branches") == 0;
     if (!flat && strncmp(model->name, "cnn", 3) != 0)
         return MB_OK; /* Keras' own data */
     snprintf(path, sizeof path, "%s/%s.data.h5", directory, model->name);

@@ -75,15 +75,19 @@ static int64_t elements_sent(const mb_plan_t *plan, int stage)
         const mb_node_t *node = &plan->graph->nodes[t];
         int64_t elements = mb_shape_elements(&node->call.output);
         for (int other = 0; other < plan->stages; other++) {
-            int uses = 0;
-            for (int u = 0; u < node->n_uses; u++)
-                uses += plan->stage_of_node[node->uses[u].node] == other;
+            int uses = 0, gradients = 0;
+            for (int u = 0; u < node->n_uses; u++) {
+                int consumer = node->uses[u].node;
+                uses += plan->stage_of_node[consumer] == other;
+                gradients += plan->stage_of_node[consumer] == other && node->needs_gradient &&
+                             plan->graph->nodes[consumer].needs_gradient;
+            }
             if (other == plan->stage_of_node[t] || uses == 0)
                 continue;
             if (plan->stage_of_node[t] == stage)
                 sent += elements;
-            if (other == stage && node->needs_gradient)
-                sent += uses * elements;
+            if (other == stage)
+                sent += gradients * elements;
         }
     }
     return sent;

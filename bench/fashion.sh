@@ -4,13 +4,13 @@
 #     bench/fashion.sh MBRUN PYTHON [NETS] [EPOCHS] [SEEDS]
 #
 # MBRUN is the program, PYTHON one that has torch. EPOCHS are those after which accuracies are compared. Runs
-# alternate, so that a machine that drifts drifts for both. One line a run, then medians. Both use all the cores
-# there are.
+# alternate, so that a machine that drifts drifts for both. One line a run, then medians. Both use THREADS threads, by
+# default one for each core.
 set -eu
 mbrun=$1 python=$2 nets=${3:-"mlp cnn"} epochs=${4:-"2 5"} seeds=${5:-"1 2 3 4 5"}
 here=$(cd "$(dirname "$0")" && pwd)
 images=${FASHION_MNIST:-/usr/share/datasets/fashion-mnist}
-threads=$(nproc)
+threads=${THREADS:-$(nproc)}
 most=$(echo "$epochs" | tr ' ' '\n' | sort -n | tail -n 1)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -36,7 +36,7 @@ for net in $nets; do
         "$mbrun" new "$net" -o "$folder/model.h5" --seed "$seed" --force >/dev/null
         /usr/bin/time -f %M -o "$folder/memory" mpirun -np 1 "$mbrun" train "$folder/model.h5" \
             --data "$folder/train.h5" --val "$folder/test.h5" --batch 128 --epochs "$most" --seed "$seed" \
-            --run "$folder/run" --restart --checkpoint-every never --quiet >/dev/null
+            --run "$folder/run" --threads "$threads" --restart --checkpoint-every never --quiet >/dev/null
         result "$folder/run" "$most" "$(cat "$folder/memory")" >>"$folder/ours"
         "$python" "$here/fashion_torch.py" "$net" 128 "$most" "$seed" "$threads" >>"$folder/theirs"
         echo "$net seed $seed mbrun $(tail -n 1 "$folder/ours")"

@@ -51,7 +51,7 @@ AM_TESTS_ENVIRONMENT = \
 	. '$(abs_top_srcdir)/tests/support/environment.sh';
 
 EXTRA_DIST += $(BATS_TESTS) $(SHELL_TESTS) tests/data \
-	tests/support/environment.sh tests/support/lsan.supp tests/support/run-bats.sh tests/support/run-shell.sh \
+	tests/support/environment.sh tests/support/lsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/summary.sh
 
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line

@@ -1,4 +1,5 @@
 # What the command-line tests share: ranks, fixtures, files with faults.
+. "$MB_SRCDIR/tests/support/processes.sh"
 
 bats_require_minimum_version 1.5.0
 

@@ -188,7 +188,7 @@ END
         >out 2>&1 3>&- &
     first=$!
     wait_for 60 test -s model.run/metrics.jsonl
-    victim=$(pgrep -P $first mbrun | sed -n 2p)
+    victim=$(children $first | sed -n 2p)
     [ -n "$victim" ] || skip "the ranks are no children of the launcher"
     kill -STOP "$victim"
     code=0

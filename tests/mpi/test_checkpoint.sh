@@ -1,5 +1,6 @@
 #!/bin/bash
 # Checkpoints by one to four ranks; a job killed at random instants; a file system that is full.
+. "$MB_SRCDIR/tests/support/processes.sh"
 program=$MB_BUILDDIR/tests/mpi/test_checkpoint
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -44,9 +45,9 @@ for trial in 1 2 3 4 5 6; do
         sleep 0.05
     done
     sleep "0.$((RANDOM % 900 + 100))"
-    ranks=$(pgrep -P "$launcher")
+    ranks=$(children "$launcher")
     set -- $ranks
-    if [ $((trial % 3)) -eq 0 ]; then kill -9 "$launcher"; fi
+    if [ $((trial % 3)) -eq 0 ] || [ $# -ne 2 ]; then kill -9 "$launcher"; fi
     if [ $((trial % 3)) -eq 1 ]; then kill -9 "$1"; else kill -9 $ranks; fi
     wait "$launcher" 2>/dev/null
     "$program" verify "$file" >>"$scratch/verify" 2>&1 || complete=no

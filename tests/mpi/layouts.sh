@@ -6,7 +6,7 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts cpu 1
     run_layouts deferred 1 mlp shared
 else
-    run_layouts cpu 2
+    run_layouts cpu 8
     run_layouts deferred 1
 fi
 echo "1..$count"

@@ -25,4 +25,5 @@ tests/mpi/bytes.log: tests/mpi/test_bytes$(EXEEXT) mbrun$(EXEEXT)
 
 CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT) \
 	tests/mpi/test_bytes$(EXEEXT)
-EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh tests/tools/make_branches.py
+EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh tests/campaign/random_models.py \
+	tests/tools/make_branches.py

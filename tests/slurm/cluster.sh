@@ -87,7 +87,7 @@ cluster_ready() {
     [ "$(timeout 10 sinfo -h -N -o %t 2>/dev/null | grep -c '^idle$')" -eq 2 ]
 }
 
-# Step daemons outlive slurmd; they are known by the configuration in their environment.
+# Step daemons and what they started may outlive slurmd; they are known by the configuration in their environment.
 cluster_stragglers() {
     for environ in /proc/[0-9]*/environ; do
         [ -r "$environ" ] || continue
@@ -95,7 +95,7 @@ cluster_stragglers() {
         pid=${environ#/proc/}
         pid=${pid%/environ}
         case $(cat "/proc/$pid/comm" 2>/dev/null) in
-        slurmstepd) echo "$pid" ;;
+        slurmstepd | slurm_script | srun | mbrun) echo "$pid" ;;
         esac
     done
 }

@@ -141,7 +141,7 @@ static const left_out_t left_out[] = {
 };
 
 static mb_comm_t *comm;
-static char scratch[] = "/tmp/mb-trajectory.XXXXXX";
+static char scratch[256];
 static int failures;
 
 static void report(bool good, const char *what, const char *name)
@@ -232,7 +232,9 @@ int main(int argc, char **argv)
 {
     const char *only = argc > 1 ? argv[1] : NULL;
     mb_comm_options_t options = {.deadline_seconds = 60};
+    const char *folder = getenv("TMPDIR");
     leaks_mpi_init(&argc, &argv);
+    snprintf(scratch, sizeof scratch, "%s/mb-trajectory.XXXXXX", folder == NULL ? "/tmp" : folder);
     if (mkdtemp(scratch) == NULL || mb_comm_create(MPI_COMM_WORLD, &options, &comm) != MB_OK)
         return 1;
     for (size_t i = 0; i < sizeof trajectories / sizeof trajectories[0]; i++) {

@@ -256,6 +256,8 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     mb_comm_t *comm = trainer->comm;
     const mb_settings_t *settings = trainer->settings;
     MB_TRY(mb_comm_agree(comm, open_model(trainer)));
+    if (settings->origin[MB_SET_DEADLINE] >= MB_FROM_FILE)
+        mb_comm_set_deadline(comm, mb_settings_real(settings, MB_SET_DEADLINE));
     MB_TRY(mb_training_open_directory(trainer));
     MB_TRY(mb_comm_agree(comm, mb_training_take_record(trainer)));
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));

@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/base/error.c src/base/error.h \
 	src/base/json.c \
 	src/base/log.c src/base/log.h \
+	src/base/number.c src/base/number.h \
 	src/base/philox.c src/base/philox.h \
 	src/base/str.c src/base/str.h \
 	src/base/types.c src/base/types.h

@@ -1,6 +1,7 @@
 libmb_la_SOURCES += \
 	src/device/device.h \
 	src/device/ops.h \
+	src/device/matrix.c src/device/matrix.h \
 	src/device/exec.c \
 	src/device/registry.c \
 	src/device/cpu/accuracy.c \
@@ -16,14 +17,19 @@ libmb_la_SOURCES += \
 	src/device/cpu/dropout.c \
 	src/device/cpu/elementwise.c \
 	src/device/cpu/embedding.c \
+	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/loss.c \
+	src/device/cpu/patches.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \
+	src/device/cpu/stored_conv.c \
+	src/device/cpu/stored_gemm.c \
+	src/device/cpu/stored_lookup.c \
 	src/device/cpu/sum.c \
 	src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/tiles.c \

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/philox.h"
+#include "device/matrix.h"
 
 typedef enum {
     MB_ACT_LINEAR = 0,
@@ -373,6 +374,53 @@ typedef struct {
     float *w;
 } mb_constrain_args_t;
 
+/* Operations on weights as they are stored (matrix.h).
+ *
+ * integer: where the matrix is I8 with one scale for each column or for all, and MB_INTEGER_ROWS
+ * rows or more flow, each row of a (each sample of a convolution's x) is quantized to 8 bits
+ * between its smallest and its largest value (zero among them), the products are summed in whole
+ * numbers, and scaled once. The same integers on any processor. Otherwise activations stay float32
+ * and the weights are decoded as they are read. */
+#define MB_INTEGER_ROWS 16
+
+typedef struct { /* c[m,n] = a[m,k] B (+ bias[n]), k = b.rows, n = b.columns */
+    int64_t m, lda, ldc;
+    bool integer;
+    const float *a, *bias;
+    mb_matrix_t b;
+    float *c;
+} mb_stored_gemm_args_t;
+
+typedef struct { /* as conv_forward; w: rows kh kw ci/groups, columns co */
+    mb_window_t window;
+    bool integer;
+    const float *x, *bias;
+    mb_matrix_t w;
+    float *y;
+} mb_stored_conv_args_t;
+
+typedef struct { /* y[i,:] = row ids[i] of the table */
+    int64_t count;
+    const int32_t *ids;
+    mb_matrix_t table;
+    float *y;
+} mb_stored_lookup_args_t;
+
+typedef struct { /* y = x rounded as `format` would store it (nearest, I8 or I4 with scales; the
+                    matrix's pointers are not used): symmetric, scale = largest magnitude of the
+                    block / 127 or 7, exactly as quant/encode.h does it. In place allowed. */
+    mb_matrix_t format;
+    const float *x;
+    float *y;
+} mb_fake_quantize_args_t;
+
+typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window sees, zero in the
+                    padding. window.samples == 1, window.groups == 1 */
+    mb_window_t window;
+    const float *x;
+    float *y;
+} mb_patches_args_t;
+
 #define MB_OP_LIST(X)                                                                              \
     X(GEMM, gemm)                                                                                  \
     X(CONV_FORWARD, conv_forward)                                                                  \
@@ -410,7 +458,12 @@ typedef struct {
     X(SUM, sum)                                                                                    \
     X(REGULARIZE, regularize)                                                                      \
     X(UPDATE, update)                                                                              \
-    X(CONSTRAIN, constrain)
+    X(CONSTRAIN, constrain)                                                                        \
+    X(STORED_GEMM, stored_gemm)                                                                    \
+    X(STORED_CONV, stored_conv)                                                                    \
+    X(STORED_LOOKUP, stored_lookup)                                                                \
+    X(FAKE_QUANTIZE, fake_quantize)                                                                \
+    X(PATCHES, patches)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

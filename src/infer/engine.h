@@ -45,6 +45,8 @@ typedef struct {
     mb_schedule_kind_t schedule;
     bool training;
     const mb_engine_t *values_of; /* share this engine's parameters */
+    bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
+    const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
     mb_hooks_t hooks;
 } mb_engine_options_t;
 

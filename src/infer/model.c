@@ -171,8 +171,8 @@ mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine)
     return status;
 }
 
-static mb_status_t open_both(const char *path, const char *data, bool labels, mb_model_t **model,
-                             mb_source_t **source)
+static mb_status_t open_both(const char *path, const char *data, mb_model_purpose_t purpose,
+                             mb_model_t **model, mb_source_t **source)
 {
     mb_shape_t shapes[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
@@ -185,17 +185,18 @@ static mb_status_t open_both(const char *path, const char *data, bool labels, mb
     for (int o = 0; o < graph->n_outputs; o++)
         names[o] = graph->outputs[o].name;
     wants.output_names = names;
-    wants.n_outputs = labels ? graph->n_outputs : 0;
+    wants.n_outputs = purpose != MB_MODEL_PREDICTS ? graph->n_outputs : 0;
     if (*source == NULL)
         MB_TRY(mb_source_open(data, &wants, source));
     return mb_model_bind(*model, *source);
 }
 
 mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
-                                    bool labels, mb_model_t **model, mb_source_t **source)
+                                    mb_model_purpose_t purpose, mb_model_t **model,
+                                    mb_source_t **source)
 {
     mb_source_t *given = *source;
-    mb_status_t status = mb_comm_agree(comm, open_both(path, data, labels, model, source));
+    mb_status_t status = mb_comm_agree(comm, open_both(path, data, purpose, model, source));
     if (status != MB_OK) {
         mb_model_close(*model);
         if (given == NULL)

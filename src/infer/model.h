@@ -15,7 +15,13 @@ typedef struct mb_model {
     mb_loss_t *losses;        /* after mb_model_compile */
     mb_model_file_t *weights; /* where values are read: `file`, or a checkpoint of the same model */
     const mb_stored_tensor_t **stored; /* [n_params] where each parameter's values are */
+    bool keep_stored; /* set before binding: encoded matrices stay encoded in memory. Otherwise
+                         every parameter is float32 there */
 } mb_model_t;
+
+/* What a model is opened for. Training refuses a quantized file, and says what to do; the others
+ * keep encoded matrices as they are. */
+typedef enum { MB_MODEL_TRAINS, MB_MODEL_EVALUATES, MB_MODEL_PREDICTS } mb_model_purpose_t;
 
 /* Reads model and weights' places. Not collective. */
 mb_status_t mb_model_open(const char *path, mb_model_t **out);
@@ -38,6 +44,7 @@ mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine);
 /* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and
  * its data on every rank. */
 mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
-                                    bool labels, mb_model_t **model, mb_source_t **source);
+                                    mb_model_purpose_t purpose, mb_model_t **model,
+                                    mb_source_t **source);
 
 #endif

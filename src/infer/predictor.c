@@ -110,8 +110,8 @@ static mb_status_t create_output(predictor_t *p)
     if (p->options->write != NULL)
         return mb_comm_agree(p->comm, p->options->ready(p->options->user, graph));
     for (int o = 0; o < graph->n_outputs; o++)
-        outputs[o] = (mb_tensor_spec_t){graph->outputs[o].name,
-                                        graph->nodes[graph->outputs[o].node].call.output};
+        outputs[o] = (mb_tensor_spec_t){.name = graph->outputs[o].name,
+                                        .shape = graph->nodes[graph->outputs[o].node].call.output};
     return mb_predictions_create(p->comm, p->options->output, graph->n_outputs, outputs,
                                  p->source->samples, &p->predictions);
 }
@@ -154,8 +154,8 @@ static void fill_report(predictor_t *p, mb_predict_report_t *report)
 
 static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 {
-    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, p->options->data, false, &p->model,
-                                   &p->source));
+    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, p->options->data, MB_MODEL_PREDICTS,
+                                   &p->model, &p->source));
     MB_TRY(mb_machine_open(p->comm, p->options->device, p->options->threads,
                            p->options->keep_binding, &p->machine));
     MB_TRY(make_engine(p));

@@ -185,3 +185,14 @@ mb_status_t mb_graph_order_params(mb_graph_t *graph)
     MB_TRY(walk(graph, graph->detail->root));
     return lay_out_file(graph);
 }
+
+void mb_param_matrix(const mb_param_t *param, int64_t *rows, int64_t *columns)
+{
+    int last = param->shape.rank - 1;
+    *rows = 1;
+    *columns = 1;
+    for (int i = 0; i <= last; i++) {
+        bool row = param->view == MB_VIEW_FIRST ? i == 0 : i < last;
+        *(row ? rows : columns) *= param->shape.dim[i];
+    }
+}

@@ -60,6 +60,15 @@ typedef struct {
     int64_t axes[MB_MAX_RANK]; /* the norm runs over these; consecutive after sorting */
 } mb_constraint_t;
 
+/* How a weight is used: where its matrix's columns begin. */
+typedef enum {
+    MB_VIEW_VECTOR = 0, /* not as a matrix */
+    MB_VIEW_FIRST, /* rows: the first axis; columns: the others (Dense, projections to heads) */
+    MB_VIEW_LAST,  /* columns: the last axis; rows: the others (convolution, projection from heads)
+                    */
+    MB_VIEW_LOOKUP /* a table [rows, columns] looked up by row */
+} mb_view_kind_t;
+
 typedef struct mb_param {
     const char *name; /* within its layer: "kernel", "query/bias" */
     const char *path; /* Keras' weight name in files: "dense/kernel", "sequential/dense/kernel" */
@@ -74,7 +83,14 @@ typedef struct mb_param {
                        layer's trainable weights before its others. */
     int layer;      /* index in the graph */
     int index;      /* index in the graph's params: the parameter order */
+    mb_view_kind_t view;
+    const mb_matrix_t *stored; /* how its values are kept in memory; NULL: as float32. Only a layer
+                                  class that reads the weight through a stored_ operation declares a
+                                  view, and only such weights are kept so */
 } mb_param_t;
+
+/* The rows and columns of a weight that is used as a matrix. */
+void mb_param_matrix(const mb_param_t *param, int64_t *rows, int64_t *columns);
 
 struct mb_layer {
     const mb_layer_class_t *class_;
@@ -110,8 +126,20 @@ typedef struct {
     int64_t sums;                    /* doubles accumulated over the step (batch statistics) */
 } mb_memory_t;
 
+/* Sees what the weights are multiplied by: calibration of quantization. Forward calls it in front
+ * of the operation; ROWS are those of samples that count. PARAM: index in the layer. Everything is
+ * device memory; not called while planning. */
+struct mb_run;
+typedef struct mb_observer {
+    void *user;
+    mb_status_t (*rows)(void *user, const struct mb_run *run, int param, const float *x,
+                        int64_t rows, int64_t columns);
+    mb_status_t (*window)(void *user, const struct mb_run *run, int param,
+                          const mb_window_t *window, const float *x);
+} mb_observer_t;
+
 /* A micro-batch passing through a call. Everything is device memory. */
-typedef struct {
+typedef struct mb_run {
     mb_exec_t *exec;
     const mb_call_t *call;
     int64_t samples, valid;
@@ -122,7 +150,11 @@ typedef struct {
     const void *const *inputs;
     void *output;
     void *saved, *carry;
-    double *sums; /* [sums], += by forward in training; NULL: not wanted */
+    double *sums;                     /* [sums], += by forward in training; NULL: not wanted */
+    const mb_matrix_t *const *stored; /* one per parameter: instead of params where not NULL; NULL:
+                                         none at all */
+    bool integer;                     /* activations may be quantized (ops.h) */
+    const mb_observer_t *observer;    /* NULL: nobody looks */
 
     /* backward */
     const float *grad_output;
@@ -181,6 +213,7 @@ typedef struct {
     mb_regularizer_t regularizer;
     mb_constraint_t constraint;
     bool weight;
+    mb_view_kind_t view;
 } mb_param_spec_t;
 mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec);
 

@@ -18,6 +18,7 @@
 
 #include "model/loss.h"
 #include "pipeline/plan.h"
+#include "quant/format.h"
 
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
     int64_t output;       /* in a slot: of local and of received tensors */
@@ -52,8 +53,14 @@ typedef struct mb_stage {
 
     int n_params;
     int *params;    /* graph indices of the parameters that live here, ascending */
-    float **values; /* [graph->n_params] device memory; NULL: elsewhere */
-    bool *owned;    /* [graph->n_params] this stage updates and stores it */
+    float **values; /* [graph->n_params] device memory; NULL: elsewhere, or kept as `stored` says */
+    mb_matrix_t *
+        *stored;     /* [graph->n_params] in use instead of values; device memory; NULL: none */
+    float **shadows; /* [graph->n_params] what forward and backward use instead of values (QAT:
+                        the values rounded), of trainable matrices; NULL: none */
+    bool integer;
+    const mb_observer_t *observer; /* may be set between steps */
+    bool *owned;                   /* [graph->n_params] this stage updates and stores it */
     bool shares_values;
 
     int64_t gradient_count; /* floats in a gradient block */
@@ -80,11 +87,20 @@ typedef struct {
     int n_sum_blocks; /* replicas of the group; 0 without losses */
     mb_exec_t *exec;
     const mb_stage_t *values_of; /* share the parameters of this stage (validation); NULL: own */
+    bool integer;                /* activations may be quantized */
+    const mb_format_t *round_to; /* QAT: shadows in this format; NULL: none */
 } mb_stage_options_t;
 
 /* Not collective. Plans and takes the memory; parameters are not set. */
 mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out);
 void mb_stage_destroy(mb_stage_t *stage);
+
+/* Lets PARAM, which has float values here, be used as MATRIX is (host memory, copied to the
+ * device); NULL: as its floats again. The engine must be prepared anew before it runs. Not
+ * collective. */
+mb_status_t mb_stage_use_matrix(mb_stage_t *stage, int param, const mb_matrix_t *matrix);
+/* Writes the shadows anew from the values; before a step's first forward. */
+mb_status_t mb_stage_round(mb_stage_t *stage);
 
 /* One micro-batch's place in the step. */
 typedef struct {

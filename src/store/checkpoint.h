@@ -5,17 +5,38 @@
  * write own byte ranges, checksum, fsync rank 0   the seal by one write, fsync, rename to PATH,
  * fsync of the directory
  *
+
+ * Where an encoded tensor's parts lie:
+ *
+ *     float formats       /model_weights/<layer>/<name> with a float type of HDF5 that decodes to
+ it
+ *     rounded             the same, float32, one chunk, shuffled and deflated
+ *     formats with scales /quantized/<name>/{q,scale,zero,row_scale}; weight_names of the layer
+ still
+ *                         lists the name, so that the order of weights is known and a plain loader
+ fails
+ *                         instead of reading unscaled codes
+ *     moments with scales /quantized/optimizer/<slot>/<path>/{q,scale}
+ *
+ * q has the matrix's shape [rows, columns] (4-bit: uint8 [rows, ceil(columns / 2)]), scale that of
+ ONNX
+ * QuantizeLinear. Attributes of the dataset (float formats) or of q: format, shape, method, rmse,
+ * max_abs_err, max_rel_err, sqnr_db, crc32c; of q also block_rows, block_columns, bits, signed.
+ *
  * A file that has its final name is complete: its seal holds. On any failure the temporary file
  * is removed and every rank returns the same error. */
 #ifndef MB_STORE_CHECKPOINT_H
 #define MB_STORE_CHECKPOINT_H
 
 #include "comm/comm.h"
+#include "quant/encode.h"
 #include "store/model_file.h"
+#include "store/report.h"
 
 typedef struct {
     const char *name; /* weight name: "dense/kernel" */
     mb_shape_t shape;
+    const mb_encoding_t *encoding; /* NULL: float32. The same on all ranks */
 } mb_tensor_spec_t;
 
 typedef struct {
@@ -38,19 +59,24 @@ typedef struct {
     const char *optimizer_name; /* "adam": for Keras' names */
     double learning_rate; /* Keras' optimizer_weights/<name>/learning_rate; NaN: a schedule, none */
     int n_settings;
-    const mb_setting_t *settings;          /* /mbrun/run; none when exporting */
-    mb_run_state_t state;                  /* present: /mbrun/state is written */
+    const mb_setting_t *settings; /* /mbrun/run; none when exporting */
+    mb_run_state_t state;         /* present: /mbrun/state is written */
+    const mb_report_t *report;    /* /mbrun/report; NULL: none */
+    const char *quantized; /* the root attribute mbrun_quantized: the format in words; NULL: none */
     mb_status_t (*may_commit)(void *user); /* asked on rank 0 when all is written, before the file
                                               gets its name: mb_run_dir_check; may be NULL */
     void *may_commit_user;
 } mb_checkpoint_layout_t;
 
-/* A piece of a tensor's bytes that this rank writes: host memory, valid until the call returns. */
+/* A piece of a tensor's bytes that this rank writes: host memory, valid until the call returns. Of
+ * an encoded tensor one rank writes every part whole, from `encoded`; first, count and values are
+ * not looked at. */
 typedef struct {
     int tensor;
     int64_t first; /* element */
     int64_t count; /* elements */
     const float *values;
+    const mb_encoded_t *encoded;
 } mb_piece_t;
 
 /* Collective over COMM (NULL: one process alone). Every element of every tensor must be in exactly

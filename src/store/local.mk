@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/store/report.h \
 	src/store/checkpoint.c src/store/checkpoint.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
 	src/store/digest.c \

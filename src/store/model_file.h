@@ -15,6 +15,8 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "quant/encode.h"
+#include "store/report.h"
 
 /* The root attribute mbrun_format: raised when an older mbrun would misread a file. */
 #define MB_MODEL_FILE_FORMAT "1"
@@ -25,6 +27,10 @@ typedef struct {
     mb_shape_t shape;
     int64_t elements;
     int64_t offset; /* of the bytes in the file when they are plain float32; else -1 */
+    /* NULL unless stored in a format of quant/format.h that kernels read (not: rounded). What says
+     * how, and where each part's bytes lie (-1: there is none). */
+    const mb_encoding_t *encoding;
+    int64_t part_offsets[MB_PART_COUNT];
 } mb_stored_tensor_t;
 
 typedef struct {
@@ -66,6 +72,8 @@ typedef struct mb_model_file {
     mb_setting_t *settings; /* /mbrun/run attributes */
     mb_run_state_t state;
     bool from_mbrun;
+    char *quantized;     /* the format in words, of a file that mbrun quantized; NULL: it was not */
+    mb_report_t *report; /* NULL: none */
     mb_seal_state_t seal;
     void *private_; /* the open file and what backs the pointers */
 } mb_model_file_t;
@@ -78,13 +86,19 @@ typedef struct mb_model_file {
 mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_seal,
                                mb_model_file_t **out);
 void mb_model_file_close(mb_model_file_t *file);
-/* Reads a tensor as float32 (int32/int64/float64 scalars too). values has tensor->elements floats.
- */
+/* Reads a tensor as float32 (int32/int64/float64 scalars too), decoding encoded ones. values has
+ * tensor->elements floats. */
 mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                   float *values);
 /* Reads one integer scalar (the optimizer's iteration). */
 mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                       int64_t *value);
+/* Reads COUNT bytes of a part of an encoded tensor. Any thread. */
+mb_status_t mb_stored_tensor_read_part(const mb_model_file_t *file,
+                                       const mb_stored_tensor_t *tensor, mb_part_t part,
+                                       int64_t first, int64_t count, void *bytes);
+/* Checks the CRC-32C that an encoded tensor carries: MB_ERR_FORMAT names the tensor. */
+mb_status_t mb_stored_tensor_check(const mb_model_file_t *file, const mb_stored_tensor_t *tensor);
 const char *mb_model_file_setting(const mb_model_file_t *file, const char *key); /* NULL: none */
 
 /* Digests: 64-bit, of weights (names, shapes, float32 bits, in file order), and of weights, moments

@@ -151,8 +151,8 @@ static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_setti
     mb_machine_t *machine = NULL;
     mb_status_t status;
     *out = (mb_eval_report_t){.accuracy = NAN};
-    MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA), true,
-                                   &model, &source));
+    MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA),
+                                   MB_MODEL_EVALUATES, &model, &source));
     status =
         mb_machine_open(comm, mb_settings_text(settings, MB_SET_DEVICE),
                         (int)mb_settings_int(settings, MB_SET_THREADS),

@@ -28,7 +28,7 @@ static mb_status_t make_values(writer_t *writer, uint64_t seed, int64_t *paramet
         if (values == NULL)
             return mb_error_memory("initial values", (size_t)param->elements * sizeof(float));
         MB_TRY(mb_param_initialize(param, seed, values));
-        writer->tensors[p] = (mb_tensor_spec_t){param->path, param->shape};
+        writer->tensors[p] = (mb_tensor_spec_t){.name = param->path, .shape = param->shape};
         writer->pieces[p] = (mb_piece_t){.tensor = p, .count = param->elements, .values = values};
         *parameters += param->elements;
     }

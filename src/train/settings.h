@@ -54,6 +54,14 @@ typedef enum {
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
     X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
       "write the moments where Keras reads them")                                                  \
+    X(CHECKPOINT_DTYPE, "checkpoint-dtype", TEXT, "fp32", false, "FORMAT",                         \
+      "what final.h5 stores its matrices as: fp16, bf16, e3m4, int8, int4 ... (see quantize)")     \
+    X(MOMENTS, "moments", TEXT, "fp32", true, "FORMAT",                                            \
+      "what checkpoints store the moments as: fp32, or int8, which does not resume to the same "   \
+      "bits")                                                                                      \
+    X(QAT, "qat", TEXT, NULL, true, "FORMAT", "train through weights rounded to int8 or int4")     \
+    X(ACTIVATIONS, "activations", TEXT, "auto", false, "HOW",                                      \
+      "eval, predict: auto: 8 bits where weights are int8 and rows are many; float: never")        \
     X(DEVICE, "device", TEXT, "cpu", false, "NAME", "device of each rank")                         \
     X(THREADS, "threads", COUNT, NULL, false, "T",                                                 \
       "threads of each rank (default: its share of the cores)")                                    \

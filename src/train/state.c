@@ -52,14 +52,14 @@ static mb_status_t list_tensors(writer_t *writer)
     for (int p = 0; p < graph->n_params; p++) {
         const mb_param_t *param = &graph->params[p];
         const mb_stored_tensor_t *stored = state->model->stored[p];
-        writer->tensors[p] =
-            (mb_tensor_spec_t){stored != NULL ? stored->name : param->path, param->shape};
+        writer->tensors[p] = (mb_tensor_spec_t){.name = stored != NULL ? stored->name : param->path,
+                                                .shape = param->shape};
         for (int s = 0; s < slots && param->trainable; s++) {
             char *name = mb_arena_format(writer->arena, "%s/%s", state->optimizer->slot_names[s],
                                          param->path);
             if (name == NULL)
                 return mb_error_memory("a checkpoint's layout", 0);
-            writer->tensors[n++] = (mb_tensor_spec_t){name, param->shape};
+            writer->tensors[n++] = (mb_tensor_spec_t){.name = name, .shape = param->shape};
         }
     }
     writer->layout.n_weights = graph->n_params;

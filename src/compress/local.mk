@@ -1,0 +1,1 @@
+libmb_la_SOURCES +=

@@ -29,10 +29,13 @@ float mb_draft_put(const mb_draft_t *draft, int64_t row, int64_t column, float v
 
 mb_status_t mb_encode_scaled(const mb_draft_t *draft, const float *values, bool mse);
 mb_status_t mb_encode_floats(const mb_draft_t *draft, const float *values, bool mse);
+/* I8, I4 and U4, no lookups, with calibration. USED becomes the method whose codes were taken: MSE
+ * where it is no worse, or where the covariance is of no use. AWQ is for a layout with row scales,
+ * and clears m->has_row_scales when they do not help; GPTQ is for one without. */
 mb_status_t mb_encode_gptq(const mb_draft_t *draft, const float *values,
-                           const mb_calibration_t *calibration);
+                           const mb_calibration_t *calibration, mb_method_t *used);
 mb_status_t mb_encode_awq(const mb_draft_t *draft, const float *values,
-                          const mb_calibration_t *calibration);
+                          const mb_calibration_t *calibration, mb_method_t *used);
 
 /* In place: the lower Cholesky factor of the symmetric positive definite A [n, n] (double,
  * row-major; the lower triangle is read and written). MB_ERR_NUMERIC when it is not. */

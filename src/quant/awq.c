@@ -1,0 +1,11 @@
+/* AWQ. */
+#include "quant/methods.h"
+
+mb_status_t mb_encode_awq(const mb_draft_t *draft, const float *values,
+                          const mb_calibration_t *calibration, mb_method_t *used)
+{
+    (void)calibration;
+    *used = MB_METHOD_MSE;
+    draft->m->has_row_scales = false;
+    return mb_encode_scaled(draft, values, true);
+}

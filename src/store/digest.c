@@ -1,12 +1,13 @@
 /* Digests of what a file means, whatever the storage: names, shapes and float32 bits, hashed 8
  * bytes at a time with the mixing steps of splitmix64 (Steele, Lea, Flood: "Fast splittable
  * pseudorandom number generators", OOPSLA 2014). */
-#include "store/model_file.h"
+#include "store/digest.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include "base/philox.h"
 #include "store/io.h"
+#include "store/model_file.h"
 #include "store/tensors.h"
 
 #define CHUNK_ELEMENTS ((int64_t)1 << 18) /* even: a word holds two elements */
@@ -77,17 +78,33 @@ static mb_status_t add_values(const mb_model_file_t *file, const mb_stored_tenso
     return status;
 }
 
+static uint64_t add_head(uint64_t hash, const char *name, const mb_shape_t *shape)
+{
+    hash = add_word(hash, mb_hash_name(name));
+    hash = add_word(hash, (uint64_t)shape->rank);
+    for (int d = 0; d < shape->rank; d++)
+        hash = add_word(hash, (uint64_t)shape->dim[d]);
+    return hash;
+}
+
+uint64_t mb_digest_add_count(uint64_t hash, int n_weights)
+{
+    return add_word(hash, (uint64_t)n_weights);
+}
+
+uint64_t mb_digest_add_tensor(uint64_t hash, const char *name, const mb_shape_t *shape,
+                              const float *values)
+{
+    return add_floats(add_head(hash, name, shape), values, mb_shape_elements(shape));
+}
+
 static mb_status_t add_tensors(const mb_model_file_t *file, const mb_stored_tensor_t *tensors,
                                int count, uint64_t *hash)
 {
-    *hash = add_word(*hash, (uint64_t)count);
+    *hash = mb_digest_add_count(*hash, count);
     for (int i = 0; i < count; i++) {
-        const mb_stored_tensor_t *tensor = &tensors[i];
-        *hash = add_word(*hash, mb_hash_name(tensor->name));
-        *hash = add_word(*hash, (uint64_t)tensor->shape.rank);
-        for (int d = 0; d < tensor->shape.rank; d++)
-            *hash = add_word(*hash, (uint64_t)tensor->shape.dim[d]);
-        MB_TRY(add_values(file, tensor, hash));
+        *hash = add_head(*hash, tensors[i].name, &tensors[i].shape);
+        MB_TRY(add_values(file, &tensors[i], hash));
     }
     return MB_OK;
 }

@@ -2,7 +2,7 @@ libmb_la_SOURCES += \
 	src/store/report.h \
 	src/store/checkpoint.c src/store/checkpoint.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
-	src/store/digest.c \
+	src/store/digest.c src/store/digest.h \
 	src/store/edit.c src/store/edit.h \
 	src/store/h5.c src/store/h5.h \
 	src/store/h5_attributes.c \

@@ -1,0 +1,12 @@
+/* The digest of weights that are in memory: what mb_model_file_digest says of the float32 file that
+ * they would make. Starts with 0; for each layer in file order its number of weights, then they. */
+#ifndef MB_STORE_DIGEST_H
+#define MB_STORE_DIGEST_H
+
+#include "base/types.h"
+
+uint64_t mb_digest_add_count(uint64_t hash, int n_weights);
+uint64_t mb_digest_add_tensor(uint64_t hash, const char *name, const mb_shape_t *shape,
+                              const float *values);
+
+#endif

@@ -16,7 +16,7 @@ typedef struct {
 } mb_draft_t;
 
 /* Sets a scale (rounded to the scale's number, upwards in magnitude for BF16) and returns the value
- * that will be read. */
+ * that will be read. ROW and COLUMN count scales, not weights. */
 float mb_draft_set_scale(const mb_draft_t *draft, int64_t row, int64_t column, float scale,
                          int zero);
 /* The scale and zero that suit COUNT values at STRIDE by the largest magnitude (U4: range), or,
@@ -36,6 +36,14 @@ mb_status_t mb_encode_gptq(const mb_draft_t *draft, const float *values,
                            const mb_calibration_t *calibration, mb_method_t *used);
 mb_status_t mb_encode_awq(const mb_draft_t *draft, const float *values,
                           const mb_calibration_t *calibration, mb_method_t *used);
+
+/* trace(D^T H D): what the outputs lose by the draft's errors D = decoded - VALUES. */
+mb_status_t mb_draft_loss(const mb_draft_t *draft, const float *values,
+                          const mb_calibration_t *calibration, double *loss);
+
+/* out[c] += sum of factors[j] * rows[j * stride + c] over j < COUNT, for c < COLUMNS. */
+void mb_rows_add(double *out, int64_t columns, const double *factors, int64_t count,
+                 const double *rows, int64_t stride);
 
 /* In place: the lower Cholesky factor of the symmetric positive definite A [n, n] (double,
  * row-major; the lower triangle is read and written). MB_ERR_NUMERIC when it is not. */

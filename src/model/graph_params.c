@@ -114,7 +114,8 @@ static mb_status_t add_param(mb_graph_t *graph, const mb_module_t *module,
                           .trainable = spec->weight && layer->trainable,
                           .weight = spec->weight,
                           .layer = layer->index,
-                          .index = index};
+                          .index = index,
+                          .view = spec->view};
     MB_TRY(claim_path(graph, module, spec->name, index, &param->path));
     layer->params[layer->n_params++] = index;
     graph->n_params++;

@@ -135,6 +135,7 @@ static mb_status_t declare_projection(const mb_call_t *call, mb_param_list_t *li
         kernel.shape = (mb_shape_t){3, {attention->heads, attention->value_dim, out}};
         kernel.fan_in = attention->heads * attention->value_dim;
         kernel.fan_out = out;
+        kernel.view = MB_VIEW_LAST;
         bias.shape = (mb_shape_t){1, {out}};
     } else {
         int64_t width = attention->widths[projection];
@@ -142,6 +143,7 @@ static mb_status_t declare_projection(const mb_call_t *call, mb_param_list_t *li
         kernel.shape = (mb_shape_t){3, {width, attention->heads, size}};
         kernel.fan_in = width;
         kernel.fan_out = attention->heads * size;
+        kernel.view = MB_VIEW_FIRST;
         bias.shape = (mb_shape_t){2, {attention->heads, size}};
     }
     MB_TRY(mb_param_add(list, &kernel));

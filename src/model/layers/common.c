@@ -150,6 +150,11 @@ float *mb_run_param(const mb_run_t *run, int param)
     return run->params == NULL ? NULL : run->params[param];
 }
 
+const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param)
+{
+    return run->stored == NULL ? NULL : run->stored[param];
+}
+
 float *mb_run_grad_input(const mb_run_t *run, int input)
 {
     return run->grad_inputs == NULL ? NULL : run->grad_inputs[input];

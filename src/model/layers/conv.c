@@ -36,6 +36,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, int spatial, vo
                                &conv->activation));
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", "kernel", true, &conv->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &conv->bias));
+    conv->kernel.view = MB_VIEW_LAST;
     MB_TRY(mb_config_only(config, "lora_rank", "null"));
     MB_TRY(mb_config_only(config, "lora_alpha", "null"));
     *out = conv;
@@ -100,16 +101,40 @@ static mb_window_t geometry_of(const mb_run_t *run)
     return geometry;
 }
 
-static mb_status_t forward(const mb_run_t *run)
+static mb_status_t observe(const mb_run_t *run, mb_window_t window)
+{
+    const mb_observer_t *observer = run->observer;
+    window.samples = run->valid;
+    if (observer == NULL || run->exec->planning || run->valid == 0)
+        return MB_OK;
+    return observer->window(observer->user, run, KERNEL, &window, mb_run_input(run, 0));
+}
+
+static mb_status_t convolve(const mb_run_t *run)
 {
     const conv_t *conv = conv_of(run->call);
+    const mb_matrix_t *stored = mb_run_stored(run, KERNEL);
     mb_conv_forward_args_t args = {.window = geometry_of(run),
                                    .x = mb_run_input(run, 0),
                                    .w = mb_run_param(run, KERNEL),
                                    .bias = conv->use_bias ? mb_run_param(run, BIAS) : NULL,
                                    .y = mb_activated_target(&conv->activation, run)};
-    MB_TRY(mb_run_conv_forward(run->exec, &args));
-    return mb_activated_forward(&conv->activation, run);
+    if (stored == NULL)
+        return mb_run_conv_forward(run->exec, &args);
+    mb_stored_conv_args_t stored_args = {.window = args.window,
+                                         .integer = run->integer,
+                                         .x = args.x,
+                                         .bias = args.bias,
+                                         .w = *stored,
+                                         .y = args.y};
+    return mb_run_stored_conv(run->exec, &stored_args);
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    MB_TRY(observe(run, geometry_of(run)));
+    MB_TRY(convolve(run));
+    return mb_activated_forward(&conv_of(run->call)->activation, run);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)

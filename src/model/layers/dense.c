@@ -22,6 +22,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
                                &dense->activation));
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", "kernel", true, &dense->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &dense->bias));
+    dense->kernel.view = MB_VIEW_FIRST;
     MB_TRY(mb_config_only(config, "quantization_config", "null"));
     MB_TRY(mb_config_only(config, "lora_rank", "null"));
     MB_TRY(mb_config_only(config, "lora_alpha", "null"));

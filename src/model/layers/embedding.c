@@ -16,6 +16,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_config_int(config, "output_dim", 1, MB_LAYER_MAX_SIZE, &embedding->width));
     MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true,
                                &embedding->table));
+    embedding->table.view = MB_VIEW_LOOKUP;
     MB_TRY(mb_config_only(config, "mask_zero", "false"));
     MB_TRY(mb_config_only(config, "sparse", "false"));
     mb_config_ignore(config, "input_length");
@@ -76,7 +77,12 @@ static mb_status_t forward(const mb_run_t *run)
                                         .ids = ids_of(run),
                                         .table = mb_run_param(run, 0),
                                         .y = run->output};
-    return mb_run_embedding_forward(run->exec, &args);
+    const mb_matrix_t *stored = mb_run_stored(run, 0);
+    if (stored == NULL)
+        return mb_run_embedding_forward(run->exec, &args);
+    mb_stored_lookup_args_t lookup = {
+        .count = args.count, .ids = args.ids, .table = *stored, .y = args.y};
+    return mb_run_stored_lookup(run->exec, &lookup);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)

@@ -83,6 +83,8 @@ void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *
 /* Arrays of a run may be missing at plan time. */
 const float *mb_run_input(const mb_run_t *run, int input);
 float *mb_run_param(const mb_run_t *run, int param);
+/* What the parameter is kept as; NULL: float32. */
+const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param);
 float *mb_run_grad_input(const mb_run_t *run, int input);
 float *mb_run_grad_param(const mb_run_t *run, int param);
 /* Whether a gradient is to be computed; at plan time all are. */

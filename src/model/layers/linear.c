@@ -1,6 +1,17 @@
 /* y = x W + b over rows, and its gradients: what Dense and the projections of attention share. */
 #include "model/layers/layers.h"
 
+/* Samples that do not count come last, and rows of a sample lie together. */
+static mb_status_t observe(const mb_run_t *run, const mb_linear_t *linear, int kernel,
+                           const float *x)
+{
+    const mb_observer_t *observer = run->observer;
+    if (observer == NULL || run->exec->planning || run->valid == 0)
+        return MB_OK;
+    int64_t rows = linear->rows / run->samples * run->valid;
+    return observer->rows(observer->user, run, kernel, x, rows, linear->in);
+}
+
 mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, int kernel, int bias,
                               const float *x, float *y)
 {
@@ -14,7 +25,19 @@ mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, in
                            .b = mb_run_param(run, kernel),
                            .bias = bias == MB_NO_PARAM ? NULL : mb_run_param(run, bias),
                            .c = y};
-    return mb_run_gemm(run->exec, &args);
+    const mb_matrix_t *stored = mb_run_stored(run, kernel);
+    MB_TRY(observe(run, linear, kernel, x));
+    if (stored == NULL)
+        return mb_run_gemm(run->exec, &args);
+    mb_stored_gemm_args_t stored_args = {.m = args.m,
+                                         .lda = args.lda,
+                                         .ldc = args.ldc,
+                                         .integer = run->integer,
+                                         .a = x,
+                                         .bias = args.bias,
+                                         .b = *stored,
+                                         .c = y};
+    return mb_run_stored_gemm(run->exec, &stored_args);
 }
 
 mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *linear, int kernel,

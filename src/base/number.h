@@ -1,4 +1,4 @@
-/* The number formats that weights are stored in, one number at a time.
+/* The number formats that weights are stored in.
  *
  *     F16    IEEE 754 binary16
  *     BF16   the upper half of binary32
@@ -43,5 +43,15 @@ uint16_t mb_bf16_encode(float value);
 #define MB_E3M4_MAX_BIAS 120
 float mb_e3m4_decode(uint8_t code, int bias);
 uint8_t mb_e3m4_encode(float value, int bias);
+
+/* COUNT numbers side by side, of any format (4-bit numbers: from the low half of the first byte).
+ * Whole numbers become the float of the same value. */
+void mb_number_decode(mb_number_t number, int bias, const void *codes, int64_t count,
+                      float *values);
+/* The float formats only. */
+void mb_number_encode(mb_number_t number, int bias, const float *values, int64_t count,
+                      void *codes);
+/* Rounds float32 to KEPT_BITS mantissa bits, 1 to 22, ties to even; in place allowed. */
+void mb_number_cut(int kept_bits, const float *values, int64_t count, float *rounded);
 
 #endif

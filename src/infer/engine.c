@@ -49,7 +49,9 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
         .n_blocks = options->training ? mb_tree_slots(options->replicas, first, count) : 0,
         .n_sum_blocks = options->losses != NULL ? count : 0,
         .exec = &engine->exec,
-        .values_of = options->values_of == NULL ? NULL : options->values_of->stage};
+        .values_of = options->values_of == NULL ? NULL : options->values_of->stage,
+        .integer = options->integer,
+        .round_to = options->round_to};
     return mb_stage_create(&stage, &engine->stage);
 }
 
@@ -109,6 +111,7 @@ static mb_status_t prepare(mb_engine_t *engine)
 {
     if (mb_engine_idle(engine))
         return MB_OK;
+    MB_TRY(mb_exec_sync(&engine->exec));
     engine->exec.planning = true;
     MB_TRY(mb_executor_prepare(engine->executor));
     return mb_exec_allocate(&engine->exec);

@@ -52,7 +52,9 @@ typedef struct {
 
 /* Collective. Takes all memory; mb_engine_prepare ends planning. */
 mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out);
-/* Collective: one step in planning mode, then the workspace. Afterwards steps may run. */
+/* Collective: one step in planning mode, then the workspace. Afterwards steps may run. Again after
+ * mb_stage_use_matrix, whose operations are others: what is prepared already costs nothing, and the
+ * workspace only grows. */
 mb_status_t mb_engine_prepare(mb_engine_t *engine);
 void mb_engine_destroy(mb_engine_t *engine);
 static inline bool mb_engine_idle(const mb_engine_t *engine)

@@ -344,7 +344,7 @@ static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *inf
                                .y = stage->sums[r]};
         MB_TRY(mb_run_zero(stage->exec, &args));
     }
-    return MB_OK;
+    return mb_stage_round(stage);
 }
 
 /* Evaluation has no backward: replicas join the tree, and are summed, after the last forward. */

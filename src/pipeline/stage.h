@@ -36,6 +36,13 @@ typedef struct { /* of a model output whose node is on this stage */
     int64_t sums;   /* index into a double block: { loss, correct } */
 } mb_output_place_t;
 
+typedef struct { /* what a stored matrix points to, to be written to */
+    void *values, *scales;
+    uint8_t *zeros;
+    float *row_scales;
+    int32_t *column_sums;
+} mb_matrix_memory_t;
+
 typedef struct mb_stage {
     const mb_graph_t *graph;
     const mb_plan_t *plan;
@@ -58,6 +65,9 @@ typedef struct mb_stage {
         *stored;     /* [graph->n_params] in use instead of values; device memory; NULL: none */
     float **shadows; /* [graph->n_params] what forward and backward use instead of values (QAT:
                         the values rounded), of trainable matrices; NULL: none */
+    mb_matrix_memory_t *memory; /* [graph->n_params] behind `stored` */
+    bool rounds;                /* shadows are in use */
+    mb_format_t round_to;
     bool integer;
     const mb_observer_t *observer; /* may be set between steps */
     bool *owned;                   /* [graph->n_params] this stage updates and stores it */
@@ -99,7 +109,7 @@ void mb_stage_destroy(mb_stage_t *stage);
  * device); NULL: as its floats again. The engine must be prepared anew before it runs. Not
  * collective. */
 mb_status_t mb_stage_use_matrix(mb_stage_t *stage, int param, const mb_matrix_t *matrix);
-/* Writes the shadows anew from the values; before a step's first forward. */
+/* Writes the shadows anew from the values; the executor does so before a step's first forward. */
 mb_status_t mb_stage_round(mb_stage_t *stage);
 
 /* One micro-batch's place in the step. */

@@ -165,25 +165,6 @@ static mb_status_t take_block(mb_stage_t *stage, size_t bytes, char **out)
     return MB_OK;
 }
 
-static mb_status_t take_parameters(mb_stage_t *stage, const mb_stage_t *values_of)
-{
-    const mb_graph_t *graph = stage->graph;
-    for (int i = 0; i < stage->n_params; i++) {
-        int p = stage->params[i];
-        size_t bytes = (size_t)graph->params[p].elements * sizeof(float);
-        char *memory = NULL;
-        stage->parameter_bytes += bytes;
-        if (values_of != NULL) {
-            stage->values[p] = values_of->values[p];
-            continue;
-        }
-        MB_TRY(take_block(stage, bytes > 0 ? bytes : 1, &memory));
-        stage->values[p] = (float *)(void *)memory;
-    }
-    stage->shares_values = values_of != NULL;
-    return MB_OK;
-}
-
 static mb_status_t take_blocks(mb_stage_t *stage)
 {
     char *memory;
@@ -210,16 +191,14 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     stage->outputs = MB_ARENA_ARRAY(arena, mb_output_place_t, graph->n_outputs);
     stage->edge_gradients = MB_ARENA_ARRAY(arena, int64_t, plan->n_backward_edges + 1);
     stage->params = MB_ARENA_ARRAY(arena, int, graph->n_params + 1);
-    stage->values = MB_ARENA_ARRAY(arena, float *, graph->n_params + 1);
     stage->owned = MB_ARENA_ARRAY(arena, bool, graph->n_params + 1);
     stage->gradients = MB_ARENA_ARRAY(arena, float *, stage->n_blocks + 1);
     stage->sums = MB_ARENA_ARRAY(arena, double *, stage->n_sum_blocks + 1);
     stage->slots = MB_ARENA_ARRAY(arena, char *, stage->n_slots + 1);
     stage->gradient_now = MB_ARENA_ARRAY(arena, float *, graph->n_nodes * stage->n_areas);
     if (stage->places == NULL || stage->outputs == NULL || stage->edge_gradients == NULL ||
-        stage->params == NULL || stage->values == NULL || stage->owned == NULL ||
-        stage->gradients == NULL || stage->sums == NULL || stage->slots == NULL ||
-        stage->gradient_now == NULL)
+        stage->params == NULL || stage->owned == NULL || stage->gradients == NULL ||
+        stage->sums == NULL || stage->slots == NULL || stage->gradient_now == NULL)
         return mb_error_memory("the tables of a stage", 0);
     for (int i = 0; i < graph->n_nodes; i++) {
         mb_node_place_t *at = &stage->places[i];
@@ -230,7 +209,7 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     return MB_OK;
 }
 
-mb_status_t mb_stage_plan_memory(mb_stage_t *stage)
+static mb_status_t plan_memory(mb_stage_t *stage)
 {
     MB_TRY(stage_arrays(stage));
     place_parameters(stage);
@@ -246,8 +225,7 @@ mb_status_t mb_stage_plan_memory(mb_stage_t *stage)
 static void stage_free(mb_stage_t *stage)
 {
     mb_device_t *device = stage->exec->device;
-    for (int i = 0; i < stage->n_params && !stage->shares_values; i++)
-        mb_device_free(device, stage->values[stage->params[i]]);
+    mb_stage_free_parameters(stage);
     for (int s = 0; s < stage->n_slots; s++)
         mb_device_free(device, stage->slots[s]);
     for (int b = 0; b < stage->n_blocks; b++)
@@ -280,8 +258,9 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     stage->n_areas = plan->programs[options->stage].splits_backward ? stage->n_slots : 1;
     stage->n_blocks = options->n_blocks;
     stage->n_sum_blocks = options->n_sum_blocks;
-    MB_TRY_GOTO(mb_stage_plan_memory(stage), status, err_stage);
-    MB_TRY_GOTO(take_parameters(stage, options->values_of), status, err_stage);
+    stage->integer = options->integer && !plan->training;
+    MB_TRY_GOTO(plan_memory(stage), status, err_stage);
+    MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
     *out = stage;
     return MB_OK;
@@ -295,7 +274,7 @@ void mb_stage_destroy(mb_stage_t *stage)
 {
     if (stage == NULL)
         return;
-    if (stage->values != NULL && stage->slots != NULL && stage->gradients != NULL)
+    if (stage->owned != NULL && stage->slots != NULL && stage->gradients != NULL)
         stage_free(stage);
     mb_arena_destroy(stage->arena);
 }

@@ -4,11 +4,9 @@
 
 #include "pipeline/stage.h"
 
-mb_status_t mb_stage_plan_memory(mb_stage_t *stage);
-/* Fills RUN for a node's call but the backward pointers. PARAMS and INPUTS are the caller's arrays.
- */
-void mb_stage_fill_run(const mb_stage_t *stage, const mb_micro_t *micro, int node, mb_run_t *run,
-                       float **params, const void **inputs);
+/* Takes the memory of the parameters that live here. */
+mb_status_t mb_stage_take_parameters(mb_stage_t *stage, const mb_stage_options_t *options);
+void mb_stage_free_parameters(mb_stage_t *stage);
 char *mb_stage_at(char *base, int64_t offset);
 
 #endif

@@ -50,17 +50,28 @@ static float **gradients_now(const mb_stage_t *stage, int slot)
     return stage->gradient_now + area * stage->graph->n_nodes;
 }
 
-void mb_stage_fill_run(const mb_stage_t *stage, const mb_micro_t *micro, int node, mb_run_t *run,
-                       float **params, const void **inputs)
+/* What a call is given, and the arrays behind it. */
+typedef struct {
+    mb_run_t run;
+    float *params[MB_MAX_LAYER_PARAMS];
+    const mb_matrix_t *stored[MB_MAX_LAYER_PARAMS];
+    const void *inputs[MB_MAX_INPUTS];
+} call_t;
+
+/* All but the backward pointers. */
+static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node, call_t *call)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     const mb_node_place_t *at = &stage->places[node];
-    for (int k = 0; k < layer->n_params; k++)
-        params[k] = stage->values[layer->params[k]];
+    for (int k = 0; k < layer->n_params; k++) {
+        int p = layer->params[k];
+        call->params[k] = stage->shadows[p] != NULL ? stage->shadows[p] : stage->values[p];
+        call->stored[k] = stage->stored[p];
+    }
     for (int k = 0; k < n->call.n_inputs; k++)
-        inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
-    *run = (mb_run_t){
+        call->inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
+    call->run = (mb_run_t){
         .exec = stage->exec,
         .call = &n->call,
         .samples = stage->plan->micro_batch,
@@ -70,12 +81,15 @@ void mb_stage_fill_run(const mb_stage_t *stage, const mb_micro_t *micro, int nod
                    .step = micro->step,
                    .position = micro->position,
                    .node = (uint32_t)node},
-        .params = params,
-        .inputs = inputs,
+        .params = call->params,
+        .inputs = call->inputs,
         .output = mb_stage_tensor(stage, micro->slot, node),
         .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
         .carry = mb_stage_at(backward_area(stage, micro->slot), at->carry),
         .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
+        .stored = call->stored,
+        .integer = stage->integer,
+        .observer = stage->observer,
     };
 }
 
@@ -112,16 +126,14 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
 
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
 {
-    float *params[MB_MAX_LAYER_PARAMS];
-    const void *inputs[MB_MAX_INPUTS];
-    mb_run_t run;
+    call_t call;
     for (int i = stage->first_node; i < stage->end_node; i++) {
         const mb_node_t *n = &stage->graph->nodes[i];
         const mb_layer_t *layer = stage->graph->layers[n->layer];
         if (n->is_input)
             continue;
-        mb_stage_fill_run(stage, micro, i, &run, params, inputs);
-        mb_status_t status = layer->class_->forward(&run);
+        fill_call(stage, micro, i, &call);
+        mb_status_t status = layer->class_->forward(&call.run);
         if (status != MB_OK)
             return mb_error_prefix(status, "layer '%s' (%s)", layer->path, layer->class_->name);
         MB_TRY(add_activity(stage, micro, i));
@@ -250,18 +262,17 @@ static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro,
 static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
                                        float **now)
 {
-    float *params[MB_MAX_LAYER_PARAMS], *targets[MB_MAX_INPUTS];
-    const void *inputs[MB_MAX_INPUTS];
-    mb_run_t run;
+    float *targets[MB_MAX_INPUTS];
+    call_t call;
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     MB_TRY(zero_if_none(stage, micro, now, node));
     MB_TRY(activity_gradient(stage, micro, now, node));
-    mb_stage_fill_run(stage, micro, node, &run, params, inputs);
+    fill_call(stage, micro, node, &call);
     choose_targets(stage, micro, node, now, targets);
-    run.grad_output = now[node];
-    run.grad_inputs = targets;
-    mb_status_t status = layer->class_->backward_input(&run);
+    call.run.grad_output = now[node];
+    call.run.grad_inputs = targets;
+    mb_status_t status = layer->class_->backward_input(&call.run);
     if (status != MB_OK)
         return mb_error_prefix(status, "layer '%s' (%s), backward", layer->path,
                                layer->class_->name);
@@ -271,18 +282,17 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
 static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
                                          float **now)
 {
-    float *params[MB_MAX_LAYER_PARAMS], *gradients[MB_MAX_LAYER_PARAMS];
-    const void *inputs[MB_MAX_INPUTS];
-    mb_run_t run;
+    float *gradients[MB_MAX_LAYER_PARAMS];
+    call_t call;
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
-    mb_stage_fill_run(stage, micro, node, &run, params, inputs);
+    fill_call(stage, micro, node, &call);
     for (int k = 0; k < layer->n_params; k++)
         gradients[k] = mb_stage_entry(stage, micro->block, node, k);
-    run.grad_output = now[node];
-    run.grad_params = gradients;
-    run.accumulate = micro->accumulate;
-    mb_status_t status = layer->class_->backward_weights(&run);
+    call.run.grad_output = now[node];
+    call.run.grad_params = gradients;
+    call.run.accumulate = micro->accumulate;
+    mb_status_t status = layer->class_->backward_weights(&call.run);
     if (status != MB_OK)
         return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights", layer->path,
                                layer->class_->name);

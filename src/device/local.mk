@@ -30,6 +30,10 @@ libmb_la_SOURCES += \
 	src/device/cpu/stored_conv.c \
 	src/device/cpu/stored_gemm.c \
 	src/device/cpu/stored_lookup.c \
+	src/device/cpu/stored_rows.c src/device/cpu/stored_rows.h \
+	src/device/cpu/stored_rows_avx2.c \
+	src/device/cpu/stored_rows_avx512.c \
+	src/device/cpu/stored_rows_plain.c \
 	src/device/cpu/sum.c \
 	src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/tiles.c \

@@ -1,6 +1,6 @@
 /* Collective writing of a checkpoint. The tensors' bytes, in the order they have in the file, form
- * one stream; each rank checksums what it writes in parts that end at the blocks of that stream,
- * and rank 0 joins the parts into the seal (the CRC of A followed by B follows from both). */
+ * one stream; each rank checksums what it writes in stretches that end at the blocks of that
+ * stream, and rank 0 joins them into the seal (the CRC of A followed by B follows from both). */
 #include "store/checkpoint.h"
 
 #include <inttypes.h>
@@ -8,32 +8,34 @@
 #include <string.h>
 #include "base/crc32c.h"
 #include "store/checkpoint_layout.h"
+#include "store/encoded_write.h"
 #include "store/io.h"
 #include "store/ranks.h"
 #include "store/seal.h"
 #include "store/staged.h"
 
-/* Small enough that a checksummed part is still in the cache when it is written. */
-#define PART_BYTES ((size_t)1 << 20)
+/* Small enough that what was checksummed is still in the cache when it is written. */
+#define STRETCH_BYTES ((size_t)1 << 20)
 
-/* A checksummed run of the stream. */
+/* A checksummed stretch of the stream. */
 typedef struct {
     int64_t first, bytes;
     uint32_t crc;
-    uint32_t unused; /* a part travels as bytes: no hole in it is left unset */
-} part_t;
+    uint32_t unused; /* it travels as bytes: no hole in it is left unset */
+} stretch_t;
 
 typedef struct {
     mb_comm_t *comm;
     const char *path;
     const mb_checkpoint_layout_t *layout;
     int n_tensors;
-    int64_t *numbers; /* offsets of the tensors, then the seal's */
-    int64_t *starts;  /* of the tensors in the stream */
+    size_t n_units;   /* parts of tensors: MB_PART_COUNT of each */
+    int64_t *numbers; /* offsets of the units, then the seal's */
+    int64_t *starts;  /* of the units in the stream */
     int n_extents;
     mb_extent_t *extents;
-    part_t *parts;
-    size_t n_parts, capacity;
+    stretch_t *stretches;
+    size_t n_stretches, capacity;
     mb_staged_t staged;
 } writer_t;
 
@@ -60,6 +62,33 @@ static int compare_claims(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
+/* What is given must be what all ranks were told of. */
+static mb_status_t check_encoded(const writer_t *w, const mb_piece_t *piece)
+{
+    const mb_tensor_spec_t *spec = &w->layout->tensors[piece->tensor];
+    bool same = (piece->encoded != NULL) == (spec->encoding != NULL);
+    if (same && piece->encoded != NULL) {
+        const mb_encoding_t *given = &piece->encoded->encoding;
+        same = given->crc == spec->encoding->crc &&
+               mb_format_equal(&given->format, &spec->encoding->format) &&
+               memcmp(given->bytes, spec->encoding->bytes, sizeof(given->bytes)) == 0;
+    }
+    return same ? MB_OK
+                : mb_error_set(MB_ERR_INTERNAL,
+                               "writing '%s': a piece of '%s' is not encoded as the tensor is",
+                               w->path, spec->name);
+}
+
+static mb_status_t check_range(const writer_t *w, const mb_piece_t *p)
+{
+    int64_t elements = elements_of(w, p->tensor);
+    if (p->first < 0 || p->count < 0 || p->first > elements || p->count > elements - p->first)
+        return mb_error_set(MB_ERR_INTERNAL,
+                            "writing '%s': a piece of '%s' reaches beyond its %" PRId64 " elements",
+                            w->path, w->layout->tensors[p->tensor].name, elements);
+    return MB_OK;
+}
+
 static mb_status_t check_own_pieces(const writer_t *w, const mb_piece_t *pieces, int n_pieces)
 {
     for (int i = 0; i < n_pieces; i++) {
@@ -67,12 +96,9 @@ static mb_status_t check_own_pieces(const writer_t *w, const mb_piece_t *pieces,
         if (p->tensor < 0 || p->tensor >= w->n_tensors)
             return mb_error_set(MB_ERR_INTERNAL, "writing '%s': a piece of tensor %d of %d",
                                 w->path, p->tensor, w->n_tensors);
-        int64_t elements = elements_of(w, p->tensor);
-        if (p->first < 0 || p->count < 0 || p->first > elements || p->count > elements - p->first)
-            return mb_error_set(MB_ERR_INTERNAL,
-                                "writing '%s': a piece of '%s' reaches beyond its %" PRId64
-                                " elements",
-                                w->path, w->layout->tensors[p->tensor].name, elements);
+        MB_TRY(check_encoded(w, p));
+        if (p->encoded == NULL)
+            MB_TRY(check_range(w, p));
     }
     return MB_OK;
 }
@@ -100,15 +126,35 @@ static mb_status_t check_claims(const writer_t *w, claim_t *claims, size_t count
     return MB_OK;
 }
 
+/* One rank gives an encoded tensor whole. */
+static claim_t claim_of(const writer_t *w, const mb_piece_t *piece)
+{
+    bool known = piece->tensor >= 0 && piece->tensor < w->n_tensors;
+    if (piece->encoded == NULL || !known)
+        return (claim_t){piece->tensor, piece->first, piece->count};
+    return (claim_t){piece->tensor, 0, elements_of(w, piece->tensor)};
+}
+
+static mb_status_t check_encodings(const writer_t *w)
+{
+    for (int i = 0; i < w->n_tensors; i++) {
+        if (w->layout->tensors[i].encoding != NULL)
+            MB_TRY(mb_encoded_check_spec(w->path, &w->layout->tensors[i]));
+    }
+    return MB_OK;
+}
+
 /* Every rank's pieces together must be all tensors, each element once. */
 static mb_status_t check_pieces(const writer_t *w, const mb_piece_t *pieces, int n_pieces)
 {
-    mb_status_t status = check_own_pieces(w, pieces, n_pieces);
+    mb_status_t status = check_encodings(w);
+    if (status == MB_OK)
+        status = check_own_pieces(w, pieces, n_pieces);
     claim_t *claims = calloc((size_t)n_pieces + 1, sizeof(*claims));
     if (claims == NULL)
         return no_memory();
     for (int i = 0; i < n_pieces; i++)
-        claims[i] = (claim_t){pieces[i].tensor, pieces[i].first, pieces[i].count};
+        claims[i] = claim_of(w, &pieces[i]);
     void *all = NULL;
     size_t bytes = 0;
     mb_status_t gathered =
@@ -128,8 +174,8 @@ static mb_status_t create(void *user, const char *temporary, int64_t *numbers)
 }
 
 typedef struct {
-    int64_t offset;
-    int tensor;
+    int64_t offset, bytes;
+    size_t unit;
 } placed_t;
 
 static int compare_places(const void *a, const void *b)
@@ -138,110 +184,121 @@ static int compare_places(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Extents, and the tensors' starts in the stream, follow from the offsets on every rank alike. */
+/* Extents, and the units' starts in the stream, follow from the offsets on every rank alike. */
 static mb_status_t lay_stream(writer_t *w)
 {
-    placed_t *placed = calloc((size_t)w->n_tensors + 1, sizeof(*placed));
-    w->starts = calloc((size_t)w->n_tensors + 1, sizeof(*w->starts));
-    w->extents = calloc((size_t)w->n_tensors + 1, sizeof(*w->extents));
+    placed_t *placed = calloc(w->n_units + 1, sizeof(*placed));
+    w->starts = calloc(w->n_units + 1, sizeof(*w->starts));
+    w->extents = calloc(w->n_units + 1, sizeof(*w->extents));
     if (placed == NULL || w->starts == NULL || w->extents == NULL) {
         free(placed);
         return no_memory();
     }
-    for (int i = 0; i < w->n_tensors; i++) {
-        if (elements_of(w, i) > 0)
-            placed[w->n_extents++] = (placed_t){w->numbers[i], i};
+    for (size_t unit = 0; unit < w->n_units; unit++) {
+        int64_t bytes = mb_checkpoint_part_bytes(&w->layout->tensors[unit / MB_PART_COUNT],
+                                                 (mb_part_t)(unit % MB_PART_COUNT));
+        if (bytes > 0)
+            placed[w->n_extents++] = (placed_t){w->numbers[unit], bytes, unit};
     }
     qsort(placed, (size_t)w->n_extents, sizeof(*placed), compare_places);
     int64_t start = 0;
     for (int i = 0; i < w->n_extents; i++) {
-        int64_t bytes = elements_of(w, placed[i].tensor) * (int64_t)sizeof(float);
-        w->extents[i] = (mb_extent_t){placed[i].offset, bytes};
-        w->starts[placed[i].tensor] = start;
-        start += bytes;
+        w->extents[i] = (mb_extent_t){placed[i].offset, placed[i].bytes};
+        w->starts[placed[i].unit] = start;
+        start += placed[i].bytes;
     }
     free(placed);
     return MB_OK;
 }
 
-static mb_status_t add_part(writer_t *w, int64_t first, int64_t bytes, uint32_t crc)
+static mb_status_t add_stretch(writer_t *w, int64_t first, int64_t bytes, uint32_t crc)
 {
-    if (w->n_parts == w->capacity) {
+    if (w->n_stretches == w->capacity) {
         size_t capacity = w->capacity * 2 + 16;
-        part_t *parts = realloc(w->parts, capacity * sizeof(*parts));
-        if (parts == NULL)
+        stretch_t *stretches = realloc(w->stretches, capacity * sizeof(*stretches));
+        if (stretches == NULL)
             return no_memory();
-        w->parts = parts;
+        w->stretches = stretches;
         w->capacity = capacity;
     }
-    w->parts[w->n_parts++] = (part_t){first, bytes, crc, 0};
+    w->stretches[w->n_stretches++] = (stretch_t){first, bytes, crc, 0};
     return MB_OK;
 }
 
 /* Writes and checksums bytes [first, first + bytes) of the stream, which lie at OFFSET. */
-static mb_status_t write_part(writer_t *w, const char *from, int64_t bytes, int64_t first,
-                              int64_t offset)
+static mb_status_t write_stretch(writer_t *w, const char *from, int64_t bytes, int64_t first,
+                                 int64_t offset)
 {
     uint32_t crc = 0;
     for (int64_t at = 0; at < bytes;) {
-        size_t now = bytes - at < (int64_t)PART_BYTES ? (size_t)(bytes - at) : PART_BYTES;
+        size_t now = bytes - at < (int64_t)STRETCH_BYTES ? (size_t)(bytes - at) : STRETCH_BYTES;
         crc = mb_crc32c(crc, from + at, now);
         MB_TRY(mb_staged_write(&w->staged, from + at, now, offset + at));
         at += (int64_t)now;
     }
-    return add_part(w, first, bytes, crc);
+    return add_stretch(w, first, bytes, crc);
 }
 
-static mb_status_t write_piece(writer_t *w, const mb_piece_t *piece)
+/* BYTES bytes of a unit, from its byte SKIPPED on. */
+static mb_status_t write_bytes(writer_t *w, size_t unit, int64_t skipped, const void *data,
+                               int64_t bytes)
 {
-    int64_t skipped = piece->first * (int64_t)sizeof(float);
-    int64_t bytes = piece->count * (int64_t)sizeof(float);
-    int64_t first = w->starts[piece->tensor] + skipped;
-    int64_t offset = w->numbers[piece->tensor] + skipped;
-    const char *from = (const char *)piece->values;
+    int64_t first = w->starts[unit] + skipped, offset = w->numbers[unit] + skipped;
+    const char *from = data;
     for (int64_t at = 0; at < bytes;) {
         int64_t left_in_block = MB_SEAL_BLOCK_BYTES - (first + at) % MB_SEAL_BLOCK_BYTES;
         int64_t now = bytes - at < left_in_block ? bytes - at : left_in_block;
-        MB_TRY(write_part(w, from + at, now, first + at, offset + at));
+        MB_TRY(write_stretch(w, from + at, now, first + at, offset + at));
         at += now;
     }
     return MB_OK;
 }
 
-static mb_status_t write_pieces(writer_t *w, const mb_piece_t *pieces, int n_pieces)
+static mb_status_t write_piece(writer_t *w, const mb_piece_t *piece)
 {
-    for (int i = 0; i < n_pieces; i++) {
-        if (pieces[i].count > 0)
-            MB_TRY(write_piece(w, &pieces[i]));
-    }
+    size_t unit = (size_t)piece->tensor * MB_PART_COUNT;
+    const int64_t element = (int64_t)sizeof(float);
+    if (piece->encoded == NULL)
+        return write_bytes(w, unit, piece->first * element, piece->values, piece->count * element);
+    for (size_t part = 0; part < MB_PART_COUNT; part++)
+        MB_TRY(write_bytes(w, unit + part, 0, piece->encoded->parts[part],
+                           piece->encoded->encoding.bytes[part]));
     return MB_OK;
 }
 
-static int compare_parts(const void *a, const void *b)
+static mb_status_t write_pieces(writer_t *w, const mb_piece_t *pieces, int n_pieces)
 {
-    const part_t *x = a, *y = b;
+    for (int i = 0; i < n_pieces; i++)
+        MB_TRY(write_piece(w, &pieces[i]));
+    return MB_OK;
+}
+
+static int compare_stretches(const void *a, const void *b)
+{
+    const stretch_t *x = a, *y = b;
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-static mb_status_t join_parts(part_t *parts, size_t count, mb_seal_t *seal)
+static mb_status_t join_stretches(stretch_t *stretches, size_t count, mb_seal_t *seal)
 {
-    qsort(parts, count, sizeof(*parts), compare_parts);
+    qsort(stretches, count, sizeof(*stretches), compare_stretches);
     int64_t end = 0;
     for (size_t i = 0; i < count; i++) {
-        if (parts[i].first != end)
+        if (stretches[i].first != end)
             return mb_error_set(MB_ERR_INTERNAL,
                                 "a checkpoint's checksums do not cover byte %" PRId64, end);
-        int64_t block = parts[i].first / MB_SEAL_BLOCK_BYTES;
+        int64_t block = stretches[i].first / MB_SEAL_BLOCK_BYTES;
         seal->blocks[block] =
-            mb_crc32c_combine(seal->blocks[block], parts[i].crc, (uint64_t)parts[i].bytes);
-        end += parts[i].bytes;
+            mb_crc32c_combine(seal->blocks[block], stretches[i].crc, (uint64_t)stretches[i].bytes);
+        end += stretches[i].bytes;
     }
     return MB_OK;
 }
 
-static mb_status_t fill_and_write(const writer_t *w, part_t *parts, size_t n_parts, mb_seal_t *seal)
+static mb_status_t fill_and_write(const writer_t *w, stretch_t *stretches, size_t count,
+                                  mb_seal_t *seal)
 {
-    MB_TRY(join_parts(parts, n_parts, seal));
+    MB_TRY(join_stretches(stretches, count, seal));
     MB_TRY(mb_seal_rest(w->staged.fd, seal, w->staged.temporary, &seal->rest));
     unsigned char *bytes = NULL;
     MB_TRY(mb_seal_encode(seal, &bytes));
@@ -251,10 +308,10 @@ static mb_status_t fill_and_write(const writer_t *w, part_t *parts, size_t n_par
     return status;
 }
 
-static mb_status_t write_seal(const writer_t *w, part_t *parts, size_t n_parts)
+static mb_status_t write_seal(const writer_t *w, stretch_t *stretches, size_t count)
 {
     mb_seal_t seal = {
-        .offset = w->numbers[w->n_tensors],
+        .offset = w->numbers[w->n_units],
         .step = w->layout->state.step,
         .n_extents = w->n_extents,
         .extents = w->extents,
@@ -264,7 +321,7 @@ static mb_status_t write_seal(const writer_t *w, part_t *parts, size_t n_parts)
     seal.blocks = calloc((size_t)seal.n_blocks + 1, sizeof(*seal.blocks));
     if (seal.blocks == NULL)
         return no_memory();
-    mb_status_t status = fill_and_write(w, parts, n_parts, &seal);
+    mb_status_t status = fill_and_write(w, stretches, count, &seal);
     free(seal.blocks);
     return status;
 }
@@ -272,15 +329,16 @@ static mb_status_t write_seal(const writer_t *w, part_t *parts, size_t n_parts)
 /* After every rank's bytes are on disk: the seal, and the name. */
 static mb_status_t seal_and_commit(writer_t *w)
 {
-    void *parts = NULL;
+    void *stretches = NULL;
     size_t bytes = 0;
-    MB_TRY(mb_ranks_gather(w->comm, w->parts, w->n_parts * sizeof(*w->parts), &parts, &bytes));
+    MB_TRY(mb_ranks_gather(w->comm, w->stretches, w->n_stretches * sizeof(*w->stretches),
+                           &stretches, &bytes));
     mb_status_t status = MB_OK;
     if (mb_ranks_rank(w->comm) == 0)
-        status = write_seal(w, parts, bytes / sizeof(part_t));
+        status = write_seal(w, stretches, bytes / sizeof(stretch_t));
     if (status == MB_OK && mb_ranks_rank(w->comm) == 0 && w->layout->may_commit != NULL)
         status = w->layout->may_commit(w->layout->may_commit_user);
-    free(parts);
+    free(stretches);
     return mb_staged_commit(&w->staged, status);
 }
 
@@ -288,7 +346,7 @@ static mb_status_t write_all(writer_t *w, const mb_piece_t *pieces, int n_pieces
 {
     MB_TRY(check_pieces(w, pieces, n_pieces));
     MB_TRY(mb_staged_begin(w->comm, w->path, mb_checkpoint_file_bytes(w->layout), create, w,
-                           w->numbers, (size_t)w->n_tensors + 1, &w->staged));
+                           w->numbers, w->n_units + 1, &w->staged));
     mb_status_t status = lay_stream(w);
     if (status == MB_OK)
         status = write_pieces(w, pieces, n_pieces);
@@ -307,7 +365,8 @@ mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
         .n_tensors = layout->n_weights + layout->n_moments,
         .staged = {.fd = -1},
     };
-    w.numbers = calloc((size_t)w.n_tensors + 1, sizeof(*w.numbers));
+    w.n_units = mb_checkpoint_numbers(layout) - 1;
+    w.numbers = calloc(w.n_units + 1, sizeof(*w.numbers));
     if (w.numbers == NULL)
         return no_memory();
     mb_status_t status = write_all(&w, pieces, n_pieces);
@@ -315,6 +374,6 @@ mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
     free(w.numbers);
     free(w.starts);
     free(w.extents);
-    free(w.parts);
+    free(w.stretches);
     return status;
 }

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "store/encoded_write.h"
 #include "store/h5_write.h"
 #include "store/keras_optimizer.h"
+#include "store/report_file.h"
 #include "store/seal.h"
 
 #ifndef PACKAGE_VERSION
@@ -40,27 +42,49 @@ static int n_tensors(const mb_checkpoint_layout_t *layout)
     return layout->n_weights + layout->n_moments;
 }
 
+size_t mb_checkpoint_numbers(const mb_checkpoint_layout_t *layout)
+{
+    return (size_t)n_tensors(layout) * MB_PART_COUNT + 1;
+}
+
+int64_t mb_checkpoint_part_bytes(const mb_tensor_spec_t *tensor, mb_part_t part)
+{
+    if (tensor->encoding != NULL)
+        return tensor->encoding->bytes[part];
+    return part == MB_PART_VALUES ? mb_shape_elements(&tensor->shape) * (int64_t)sizeof(float) : 0;
+}
+
 int64_t mb_checkpoint_data_bytes(const mb_checkpoint_layout_t *layout)
 {
     int64_t bytes = 0;
     for (int i = 0; i < n_tensors(layout); i++)
-        bytes += mb_shape_elements(&layout->tensors[i].shape) * (int64_t)sizeof(float);
+        for (int part = 0; part < MB_PART_COUNT; part++)
+            bytes += mb_checkpoint_part_bytes(&layout->tensors[i], part);
     return bytes;
+}
+
+/* What HDF5 needs for the objects, roughly. */
+static int64_t object_bytes(const mb_checkpoint_layout_t *layout)
+{
+    int64_t bytes = 512 * (int64_t)(n_tensors(layout) + layout->n_layers);
+    for (int i = 0; i < n_tensors(layout); i++)
+        bytes += layout->tensors[i].encoding != NULL ? 2048 : 0;
+    return bytes + (layout->report != NULL ? 256 * (int64_t)layout->report->n_lines + 4096 : 0);
 }
 
 int64_t mb_checkpoint_file_bytes(const mb_checkpoint_layout_t *layout)
 {
     const char *training = or_else(layout->training_config, "");
     size_t texts = strlen(layout->model_config) + strlen(training);
-    int objects = n_tensors(layout) + layout->n_layers;
-    return mb_checkpoint_data_bytes(layout) + (int64_t)texts + 512 * (int64_t)objects + 16384;
+    return mb_checkpoint_data_bytes(layout) + (int64_t)texts + object_bytes(layout) + 16384;
 }
 
 static int n_extents(const mb_checkpoint_layout_t *layout)
 {
     int count = 0;
     for (int i = 0; i < n_tensors(layout); i++)
-        count += mb_shape_elements(&layout->tensors[i].shape) > 0;
+        for (int part = 0; part < MB_PART_COUNT; part++)
+            count += mb_checkpoint_part_bytes(&layout->tensors[i], part) > 0;
     return count;
 }
 
@@ -69,7 +93,7 @@ static mb_status_t make_seal(const maker_t *m)
     int64_t bytes = mb_seal_bytes(n_extents(m->layout), mb_checkpoint_data_bytes(m->layout));
     const mb_shape_t shape = {.rank = 1, .dim = {bytes}};
     return mb_h5_make_dataset(m->h5, "/mbrun/seal", H5T_STD_U8LE, &shape,
-                              &m->offsets[n_tensors(m->layout)]);
+                              &m->offsets[mb_checkpoint_numbers(m->layout) - 1]);
 }
 
 static mb_status_t write_versions(const maker_t *m, hid_t group)
@@ -86,26 +110,38 @@ static mb_status_t write_root(const maker_t *m, hid_t root)
     if (m->layout->training_config != NULL)
         MB_TRY(mb_h5_write_text(m->h5, root, "training_config", m->layout->training_config));
     MB_TRY(mb_h5_write_text(m->h5, root, "mbrun_format", MB_MODEL_FILE_FORMAT));
+    if (m->layout->quantized != NULL)
+        MB_TRY(mb_h5_write_text(m->h5, root, "mbrun_quantized", m->layout->quantized));
     return mb_h5_write_text(m->h5, root, "mbrun_version", PACKAGE_VERSION);
+}
+
+/* QUANTIZED: the group below which tensors in formats with scales go. */
+static mb_status_t make_tensor(const maker_t *m, int tensor, const char *group_path,
+                               const char *quantized, const char *name)
+{
+    const mb_tensor_spec_t *spec = &m->layout->tensors[tensor];
+    int64_t *offsets = m->offsets + (size_t)tensor * MB_PART_COUNT;
+    const char *path = mb_arena_format(m->arena, "%s/%s", group_path, name);
+    const char *encoded = mb_arena_format(m->arena, "%s/%s", quantized, name);
+    if (path == NULL || encoded == NULL)
+        return no_memory();
+    if (spec->encoding != NULL)
+        return mb_encoded_make(m->h5, spec, path, encoded, offsets);
+    return mb_h5_make_dataset(m->h5, path, H5T_IEEE_F32LE, &spec->shape, offsets);
 }
 
 /* A dataset for each name, below GROUP_PATH, and the names as its weight_names. TENSORS says which
  * tensor each name is (-1: none, it exists already). */
-static mb_status_t make_named(const maker_t *m, const char *group_path, const char *const *names,
-                              const int *tensors, int count)
+static mb_status_t make_named(const maker_t *m, const char *group_path, const char *quantized,
+                              const char *const *names, const int *tensors, int count)
 {
     hid_t group = H5I_INVALID_HID;
     MB_TRY(mb_h5_make_group(m->h5, group_path, &group));
     mb_status_t status = mb_h5_write_names(m->h5, group, "weight_names", names, count);
     H5Gclose(group);
     for (int i = 0; i < count && status == MB_OK; i++) {
-        if (tensors[i] < 0)
-            continue;
-        const char *path = mb_arena_format(m->arena, "%s/%s", group_path, names[i]);
-        status = path == NULL ? no_memory()
-                              : mb_h5_make_dataset(m->h5, path, H5T_IEEE_F32LE,
-                                                   &m->layout->tensors[tensors[i]].shape,
-                                                   &m->offsets[tensors[i]]);
+        if (tensors[i] >= 0)
+            status = make_tensor(m, tensors[i], group_path, quantized, names[i]);
     }
     return status;
 }
@@ -118,7 +154,7 @@ static mb_status_t make_layer(const maker_t *m, const mb_layer_spec_t *layer)
         return no_memory();
     for (int i = 0; i < layer->n_weights; i++)
         names[i] = m->layout->tensors[layer->weights[i]].name;
-    return make_named(m, path, names, layer->weights, layer->n_weights);
+    return make_named(m, path, "/quantized", names, layer->weights, layer->n_weights);
 }
 
 static mb_status_t make_weights(const maker_t *m)
@@ -138,7 +174,8 @@ static mb_status_t make_weights(const maker_t *m)
     for (int i = 0; i < layout->n_layers && status == MB_OK; i++)
         status = make_layer(m, &layout->layers[i]);
     if (status == MB_OK)
-        status = make_named(m, "/model_weights/top_level_model_weights", NULL, NULL, 0);
+        status =
+            make_named(m, "/model_weights/top_level_model_weights", "/quantized", NULL, NULL, 0);
     return status;
 }
 
@@ -153,7 +190,8 @@ static mb_status_t make_own_moments(const maker_t *m)
         tensors[i] = layout->n_weights + i;
         names[i] = layout->tensors[tensors[i]].name;
     }
-    return make_named(m, "/mbrun/optimizer", names, tensors, layout->n_moments);
+    return make_named(m, "/mbrun/optimizer", "/quantized/optimizer", names, tensors,
+                      layout->n_moments);
 }
 
 /* Keras numbers steps in 32 bits. */
@@ -168,7 +206,16 @@ static mb_status_t make_keras_moments(const maker_t *m)
 {
     mb_keras_optimizer_t keras;
     MB_TRY(mb_keras_optimizer_name(m->layout, m->arena, &keras));
-    MB_TRY(make_named(m, "/optimizer_weights", keras.names, keras.tensors, keras.count));
+    for (int i = m->layout->n_weights; i < n_tensors(m->layout); i++) {
+        const mb_encoding_t *encoding = m->layout->tensors[i].encoding;
+        if (encoding != NULL && !mb_format_is_float(&encoding->format))
+            return mb_error_set(MB_ERR_ARGUMENT,
+                                "'%s': Keras' own place for moments takes no moments in 8 bits; "
+                                "leave one of the two options out",
+                                m->h5->path);
+    }
+    MB_TRY(make_named(m, "/optimizer_weights", "/quantized/optimizer", keras.names, keras.tensors,
+                      keras.count));
     const char *path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[0]);
     if (path == NULL)
         return no_memory();
@@ -234,6 +281,8 @@ static mb_status_t make_all(const maker_t *m)
         MB_TRY(make_own_moments(m));
     if (m->layout->n_settings > 0)
         MB_TRY(make_run(m));
+    if (m->layout->report != NULL)
+        MB_TRY(mb_report_write(m->h5, m->layout->report));
     return m->layout->state.present ? make_state(m) : MB_OK;
 }
 
@@ -248,7 +297,7 @@ mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
     mb_h5_writer_t h5;
     mb_status_t status = mb_h5_writer_create(create_at, path, &h5);
     if (status == MB_OK) {
-        for (int i = 0; i <= n_tensors(layout); i++)
+        for (size_t i = 0; i < mb_checkpoint_numbers(layout); i++)
             numbers[i] = -1;
         const maker_t maker = {&h5, layout, arena, numbers};
         status = make_all(&maker);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/philox.h"
+#include "store/encoded_read.h"
 #include "store/io.h"
 #include "store/model_file.h"
 #include "store/tensors.h"
@@ -61,6 +62,38 @@ static mb_status_t add_plain(const mb_model_file_t *file, const mb_stored_tensor
     return status;
 }
 
+/* Pieces may end between the two halves of a word: the last value waits for the next piece. */
+static mb_status_t add_pieces(const mb_decoder_t *decoder, int64_t elements, float *values,
+                              uint64_t *hash)
+{
+    int64_t waiting = 0, count = 0;
+    for (int64_t at = 0; at < elements; at += count) {
+        MB_TRY(mb_decoder_read(decoder, at, values + waiting, &count));
+        int64_t ready = waiting + count;
+        waiting = at + count < elements ? ready % 2 : 0;
+        *hash = add_floats(*hash, values, ready - waiting);
+        if (waiting > 0)
+            values[0] = values[ready - 1];
+    }
+    return MB_OK;
+}
+
+static mb_status_t add_encoded(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                               uint64_t *hash)
+{
+    mb_decoder_t decoder;
+    mb_status_t status = mb_decoder_open(file, tensor, &decoder);
+    size_t bytes = ((size_t)decoder.step + 1) * sizeof(float);
+    float *values = malloc(bytes);
+    if (status == MB_OK && values == NULL)
+        status = mb_error_memory("a digest", bytes);
+    if (status == MB_OK)
+        status = add_pieces(&decoder, tensor->elements, values, hash);
+    free(values);
+    mb_decoder_close(&decoder);
+    return status;
+}
+
 static mb_status_t add_values(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                               uint64_t *hash)
 {
@@ -68,6 +101,8 @@ static mb_status_t add_values(const mb_model_file_t *file, const mb_stored_tenso
         return MB_OK;
     if (tensor->offset >= 0)
         return add_plain(file, tensor, hash);
+    if (tensor->encoding != NULL)
+        return add_encoded(file, tensor, hash);
     float *values = malloc((size_t)tensor->elements * sizeof(float));
     if (values == NULL)
         return mb_error_memory(tensor->name, (size_t)tensor->elements * sizeof(float));

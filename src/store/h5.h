@@ -56,5 +56,8 @@ mb_status_t mb_h5_read_int(const mb_h5_reader_t *reader, hid_t object, const cha
                            const char *name, int64_t *value);
 mb_status_t mb_h5_read_real(const mb_h5_reader_t *reader, hid_t object, const char *object_path,
                             const char *name, double *value);
+/* A list of up to CAPACITY whole numbers; *count is -1 when absent. */
+mb_status_t mb_h5_read_ints(const mb_h5_reader_t *reader, hid_t object, const char *object_path,
+                            const char *name, int capacity, int64_t *values, int *count);
 
 #endif

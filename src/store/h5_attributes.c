@@ -230,3 +230,23 @@ mb_status_t mb_h5_read_real(const mb_h5_reader_t *reader, hid_t object, const ch
 {
     return read_number(reader, object, object_path, name, H5T_NATIVE_DOUBLE, value);
 }
+
+mb_status_t mb_h5_read_ints(const mb_h5_reader_t *reader, hid_t object, const char *object_path,
+                            const char *name, int capacity, int64_t *values, int *count)
+{
+    attribute_t a;
+    bool present = false;
+    *count = -1;
+    MB_TRY(open_attribute(reader, object, object_path, name, &a, &present));
+    if (!present)
+        return MB_OK;
+    mb_status_t status = MB_OK;
+    if (a.count > capacity || a.class != H5T_INTEGER)
+        status = refuse(&a, "is not a short list of whole numbers; the file is damaged");
+    else if (a.count > 0 && H5Aread(a.attribute, H5T_NATIVE_INT64, values) < 0)
+        status = fail(&a, "read");
+    else
+        *count = (int)a.count;
+    close_attribute(&a);
+    return status;
+}

@@ -10,6 +10,9 @@
 #define ALIGNMENT 4096
 /* Keras' limit on the bytes of one attribute. */
 #define ATTRIBUTE_LIMIT 64512
+/* Up to this many attributes stay in an object's header, which is smaller than HDF5's own index. */
+#define COMPACT_ATTRIBUTES 32
+#define DEFLATE_LEVEL 6 /* told to readers; the bytes come from elsewhere */
 
 static mb_status_t fail(const mb_h5_writer_t *writer, const char *doing, const char *object)
 {
@@ -39,6 +42,7 @@ static mb_status_t make_lists(mb_h5_writer_t *writer)
     if (writer->group_list < 0 || writer->dataset_list < 0 ||
         H5Pset_obj_track_times(writer->group_list, false) < 0 ||
         H5Pset_obj_track_times(writer->dataset_list, false) < 0 ||
+        H5Pset_attr_phase_change(writer->dataset_list, COMPACT_ATTRIBUTES, 0) < 0 ||
         H5Pset_alloc_time(writer->dataset_list, H5D_ALLOC_TIME_EARLY) < 0 ||
         H5Pset_fill_time(writer->dataset_list, H5D_FILL_TIME_NEVER) < 0)
         return fail(writer, "prepare", "the file");
@@ -161,8 +165,8 @@ static hid_t make_space(const mb_shape_t *shape)
 }
 
 /* Makes the groups above PATH and an empty dataset there. */
-static mb_status_t create_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
-                                  const mb_shape_t *shape, hid_t *dataset)
+static mb_status_t create_with(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                               const mb_shape_t *shape, hid_t list, hid_t *dataset)
 {
     const char *slash = strrchr(path, '/');
     *dataset = H5I_INVALID_HID;
@@ -179,11 +183,16 @@ static mb_status_t create_dataset(const mb_h5_writer_t *writer, const char *path
     }
     hid_t space = make_space(shape);
     if (space >= 0)
-        *dataset = H5Dcreate2(writer->file, path, type, space, H5P_DEFAULT, writer->dataset_list,
-                              H5P_DEFAULT);
+        *dataset = H5Dcreate2(writer->file, path, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     if (space >= 0)
         H5Sclose(space);
     return *dataset < 0 ? fail(writer, "create the dataset", path) : MB_OK;
+}
+
+static mb_status_t create_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                                  const mb_shape_t *shape, hid_t *dataset)
+{
+    return create_with(writer, path, type, shape, writer->dataset_list, dataset);
 }
 
 mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
@@ -199,6 +208,76 @@ mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, h
     if (*offset < 0 && mb_shape_elements(shape) > 0)
         return fail(writer, "find the place of", path);
     return MB_OK;
+}
+
+static hid_t packed_list(const mb_h5_writer_t *writer, const mb_shape_t *shape)
+{
+    hsize_t chunk[MB_MAX_RANK];
+    for (int i = 0; i < shape->rank; i++)
+        chunk[i] = (hsize_t)shape->dim[i];
+    hid_t list = H5Pcopy(writer->dataset_list);
+    if (list >= 0 && H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0 &&
+        H5Pset_chunk(list, shape->rank, chunk) >= 0 && H5Pset_shuffle(list) >= 0 &&
+        H5Pset_deflate(list, DEFLATE_LEVEL) >= 0)
+        return list;
+    if (list >= 0)
+        H5Pclose(list);
+    return H5I_INVALID_HID;
+}
+
+/* HDF5 gives a packed chunk its place only when it writes it: zeros, of the right length. */
+static bool place_chunk(hid_t dataset, int64_t bytes, int64_t *offset)
+{
+#if H5_VERSION_GE(1, 10, 5)
+    const hsize_t first[MB_MAX_RANK] = {0};
+    hsize_t found[MB_MAX_RANK], size = 0;
+    unsigned mask = 0;
+    haddr_t at = HADDR_UNDEF;
+    void *zeros = calloc(1, (size_t)bytes);
+    if (zeros == NULL)
+        return false;
+    hid_t space = H5Dget_space(dataset);
+    bool placed = space >= 0 &&
+                  H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, first, (size_t)bytes, zeros) >= 0 &&
+                  H5Dget_chunk_info(dataset, space, 0, found, &mask, &at, &size) >= 0 &&
+                  at != HADDR_UNDEF && size == (hsize_t)bytes;
+    if (space >= 0)
+        H5Sclose(space);
+    free(zeros);
+    *offset = placed ? (int64_t)at : -1;
+    return placed;
+#else
+    (void)dataset, (void)bytes, (void)offset;
+    return false; /* there is no telling where a chunk lies */
+#endif
+}
+
+mb_status_t mb_h5_make_packed(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                              const mb_shape_t *shape, int64_t packed_bytes, int64_t *offset)
+{
+    *offset = -1;
+    hid_t list = packed_list(writer, shape), dataset = H5I_INVALID_HID;
+    if (list < 0)
+        return fail(writer, "make one chunk of", path);
+    mb_status_t status = create_with(writer, path, type, shape, list, &dataset);
+    H5Pclose(list);
+    MB_TRY(status);
+    if (!place_chunk(dataset, packed_bytes, offset))
+        status = fail(writer, "find the place of", path);
+    H5Dclose(dataset);
+    return status;
+}
+
+mb_status_t mb_h5_write_list(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                             hid_t memory_type, int count, const void *values)
+{
+    hid_t dataset;
+    const mb_shape_t shape = {.rank = 1, .dim = {count}};
+    MB_TRY(create_dataset(writer, path, file_type, &shape, &dataset));
+    bool written =
+        count == 0 || H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    H5Dclose(dataset);
+    return written ? MB_OK : fail(writer, "write", path);
 }
 
 mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
@@ -240,24 +319,56 @@ static mb_status_t write_attribute(const mb_h5_writer_t *writer, hid_t object, c
     return status;
 }
 
+static hid_t text_type(size_t bytes)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && H5Tset_size(type, bytes) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+        H5Tset_cset(type, H5T_CSET_UTF8) >= 0)
+        return type;
+    if (type >= 0)
+        H5Tclose(type);
+    return H5I_INVALID_HID;
+}
+
+static char *pack_texts(const char *const *items, size_t count, size_t bytes)
+{
+    char *packed = calloc(count == 0 ? 1 : count, bytes);
+    for (size_t i = 0; packed != NULL && i < count; i++)
+        memcpy(packed + i * bytes, items[i], strlen(items[i]));
+    return packed;
+}
+
 /* Fixed length, padded by nulls: strings of variable length lie in HDF5's global heap, which has no
  * checksum, and HDF5 crashes on a damaged one. Everything else in a new-style file has one. */
 static mb_status_t write_strings(const mb_h5_writer_t *writer, hid_t object, const char *name,
                                  int count, const char *const *items, size_t bytes)
 {
     size_t n = count < 0 ? 1 : (size_t)count;
-    char *packed = calloc(n, bytes);
+    char *packed = pack_texts(items, n, bytes);
     if (packed == NULL)
         return mb_error_memory("a list of strings", n * bytes);
-    for (size_t i = 0; i < n; i++)
-        memcpy(packed + i * bytes, items[i], strlen(items[i]));
-    hid_t type = H5Tcopy(H5T_C_S1);
-    mb_status_t status = MB_OK;
-    if (type < 0 || H5Tset_size(type, bytes) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0 ||
-        H5Tset_cset(type, H5T_CSET_UTF8) < 0)
-        status = fail(writer, "make the type of the attribute", name);
-    else
-        status = write_attribute(writer, object, name, type, type, count, packed);
+    hid_t type = text_type(bytes);
+    mb_status_t status = type < 0
+                             ? fail(writer, "make the type of the attribute", name)
+                             : write_attribute(writer, object, name, type, type, count, packed);
+    if (type >= 0)
+        H5Tclose(type);
+    free(packed);
+    return status;
+}
+
+mb_status_t mb_h5_write_text_list(const mb_h5_writer_t *writer, const char *path, int count,
+                                  const char *const *items)
+{
+    size_t bytes = 1;
+    for (int i = 0; i < count; i++)
+        bytes = strlen(items[i]) > bytes ? strlen(items[i]) : bytes;
+    char *packed = pack_texts(items, (size_t)count, bytes);
+    if (packed == NULL)
+        return mb_error_memory("a list of strings", (size_t)count * bytes);
+    hid_t type = text_type(bytes);
+    mb_status_t status = type < 0 ? fail(writer, "make the type of", path)
+                                  : mb_h5_write_list(writer, path, type, type, count, packed);
     if (type >= 0)
         H5Tclose(type);
     free(packed);
@@ -298,6 +409,12 @@ mb_status_t mb_h5_write_int(const mb_h5_writer_t *writer, hid_t object, const ch
                             int64_t value)
 {
     return write_attribute(writer, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, -1, &value);
+}
+
+mb_status_t mb_h5_write_ints(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             const int64_t *values, int count)
+{
+    return write_attribute(writer, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, count, values);
 }
 
 mb_status_t mb_h5_write_real(const mb_h5_writer_t *writer, hid_t object, const char *name,

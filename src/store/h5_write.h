@@ -24,6 +24,15 @@ mb_status_t mb_h5_make_group(const mb_h5_writer_t *writer, const char *path, hid
  * (-1: it has no elements). Groups above it are made. */
 mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, hid_t type,
                                const mb_shape_t *shape, int64_t *offset);
+/* One chunk of the whole shape, shuffled and deflated: PACKED_BYTES bytes that somebody else writes
+ * at *OFFSET. The shape must not be a scalar's. */
+mb_status_t mb_h5_make_packed(const mb_h5_writer_t *writer, const char *path, hid_t type,
+                              const mb_shape_t *shape, int64_t packed_bytes, int64_t *offset);
+/* A list with its COUNT values; texts are of fixed length. */
+mb_status_t mb_h5_write_list(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                             hid_t memory_type, int count, const void *values);
+mb_status_t mb_h5_write_text_list(const mb_h5_writer_t *writer, const char *path, int count,
+                                  const char *const *items);
 /* A scalar dataset with its value. */
 mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
                                hid_t memory_type, const void *value);
@@ -36,6 +45,8 @@ mb_status_t mb_h5_write_names(const mb_h5_writer_t *writer, hid_t object, const 
                               const char *const *items, int count);
 mb_status_t mb_h5_write_int(const mb_h5_writer_t *writer, hid_t object, const char *name,
                             int64_t value);
+mb_status_t mb_h5_write_ints(const mb_h5_writer_t *writer, hid_t object, const char *name,
+                             const int64_t *values, int count);
 mb_status_t mb_h5_write_real(const mb_h5_writer_t *writer, hid_t object, const char *name,
                              double value);
 mb_status_t mb_h5_remove_attribute(const mb_h5_writer_t *writer, hid_t object, const char *name);

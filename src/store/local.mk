@@ -4,6 +4,10 @@ libmb_la_SOURCES += \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
 	src/store/digest.c src/store/digest.h \
 	src/store/edit.c src/store/edit.h \
+	src/store/encoded_layout.h \
+	src/store/encoded_open.c src/store/encoded_open.h \
+	src/store/encoded_read.c src/store/encoded_read.h \
+	src/store/encoded_write.c src/store/encoded_write.h \
 	src/store/h5.c src/store/h5.h \
 	src/store/h5_attributes.c \
 	src/store/h5_write.c src/store/h5_write.h \
@@ -12,8 +16,10 @@ libmb_la_SOURCES += \
 	src/store/lease.c src/store/lease.h \
 	src/store/metrics_log.c \
 	src/store/model_file.c src/store/model_file.h \
+	src/store/number_type.c src/store/number_type.h \
 	src/store/predictions.c src/store/predictions.h \
 	src/store/ranks.h \
+	src/store/report_file.c src/store/report_file.h \
 	src/store/run_dir.c src/store/run_dir.h \
 	src/store/seal.c src/store/seal.h \
 	src/store/staged.c src/store/staged.h \

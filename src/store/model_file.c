@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "store/io.h"
+#include "store/report_file.h"
 #include "store/seal.h"
 #include "store/tensors.h"
 
@@ -17,9 +18,9 @@ static mb_status_t no_memory(void)
     return mb_error_set(MB_ERR_MEMORY, "out of memory while opening a model file");
 }
 
-/* Names that weight_names gives, as tensors below GROUP. */
+/* Names that weight_names gives, as tensors below GROUP, or below QUANTIZED. */
 static mb_status_t read_tensors(const mb_h5_reader_t *reader, hid_t group, const char *group_path,
-                                int *count, mb_stored_tensor_t **tensors)
+                                const char *quantized, int *count, mb_stored_tensor_t **tensors)
 {
     mb_h5_names_t names;
     bool present = false;
@@ -34,23 +35,24 @@ static mb_status_t read_tensors(const mb_h5_reader_t *reader, hid_t group, const
         return no_memory();
     for (int i = 0; i < names.count; i++) {
         const char *path = mb_arena_format(reader->arena, "%s/%s", group_path, names.items[i]);
-        if (path == NULL)
+        const char *encoded = mb_arena_format(reader->arena, "%s/%s", quantized, names.items[i]);
+        if (path == NULL || encoded == NULL)
             return no_memory();
-        MB_TRY(mb_stored_tensor_locate(reader, names.items[i], path, &(*tensors)[i]));
+        MB_TRY(mb_stored_tensor_locate(reader, names.items[i], path, encoded, &(*tensors)[i]));
     }
     *count = names.count;
     return MB_OK;
 }
 
 /* The same for a group that may be missing. */
-static mb_status_t read_optional(const mb_h5_reader_t *reader, const char *group_path, int *count,
-                                 mb_stored_tensor_t **tensors)
+static mb_status_t read_optional(const mb_h5_reader_t *reader, const char *group_path,
+                                 const char *quantized, int *count, mb_stored_tensor_t **tensors)
 {
     hid_t group = H5I_INVALID_HID;
     MB_TRY(mb_h5_open_object(reader, group_path, H5I_GROUP, true, &group));
     if (group < 0)
         return MB_OK;
-    mb_status_t status = read_tensors(reader, group, group_path, count, tensors);
+    mb_status_t status = read_tensors(reader, group, group_path, quantized, count, tensors);
     mb_h5_close(&group);
     return status;
 }
@@ -64,7 +66,8 @@ static mb_status_t read_layer(const mb_h5_reader_t *reader, const char *base, co
     layer->name = name;
     hid_t group = H5I_INVALID_HID;
     MB_TRY(mb_h5_open_object(reader, path, H5I_GROUP, false, &group));
-    mb_status_t status = read_tensors(reader, group, path, &layer->n_weights, &layer->weights);
+    mb_status_t status =
+        read_tensors(reader, group, path, "/quantized", &layer->n_weights, &layer->weights);
     mb_h5_close(&group);
     return status;
 }
@@ -84,7 +87,7 @@ static mb_status_t read_layers(const mb_h5_reader_t *reader, const char *base,
     const char *path = mb_arena_format(reader->arena, "%s/top_level_model_weights", base);
     if (path == NULL)
         return no_memory();
-    MB_TRY(read_optional(reader, path, &n_top, &top));
+    MB_TRY(read_optional(reader, path, "/quantized", &n_top, &top));
     if (n_top > 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "'%s': the model itself owns %d weights ('%s' ...), which no layer "
@@ -159,6 +162,7 @@ static mb_status_t read_root_attributes(const mb_h5_reader_t *reader, hid_t root
     MB_TRY(read_root_text(reader, root, "training_config", &file->training_config));
     MB_TRY(read_root_text(reader, root, "keras_version", &file->keras_version));
     MB_TRY(read_root_text(reader, root, "backend", &file->backend));
+    MB_TRY(read_root_text(reader, root, "mbrun_quantized", &file->quantized));
     MB_TRY(read_root_text(reader, root, "mbrun_format", &format));
     file->from_mbrun = format != NULL;
     if (format != NULL && strcmp(format, MB_MODEL_FILE_FORMAT) != 0)
@@ -289,9 +293,12 @@ static mb_status_t read_all(const mb_h5_reader_t *reader, bool need_config, bool
 {
     MB_TRY(read_root(reader, need_config, file));
     MB_TRY(read_weights(reader, file));
-    MB_TRY(read_optional(reader, "/optimizer_weights", &file->n_optimizer, &file->optimizer));
-    MB_TRY(read_optional(reader, "/mbrun/optimizer", &file->n_moments, &file->moments));
+    MB_TRY(read_optional(reader, "/optimizer_weights", "/quantized/optimizer", &file->n_optimizer,
+                         &file->optimizer));
+    MB_TRY(read_optional(reader, "/mbrun/optimizer", "/quantized/optimizer", &file->n_moments,
+                         &file->moments));
     MB_TRY(read_settings(reader, file));
+    MB_TRY(mb_report_read(reader, &file->report));
     MB_TRY(read_state(reader, &file->state));
     return read_seal(reader, verified, file);
 }

@@ -4,8 +4,8 @@
  * training.
  *
  * Reading: mb_model_file_open reads everything but tensor data. Tensor data of contiguous
- * little-endian float32 is read by pread at HDF5's offset, by any thread; other storage
- * (compressed, chunked, big-endian, float64, float16, custom floats) through HDF5 by the caller's
+ * little-endian float32, and of formats of quant/format.h, is read by pread at HDF5's offset, by
+ * any thread; other storage (compressed, chunked, big-endian, float64) through HDF5 by the caller's
  * thread.
  *
  * Writing: HDF5 lays the file out on rank 0 and closes it; ranks write byte ranges at the offsets
@@ -30,7 +30,10 @@ typedef struct {
     /* NULL unless stored in a format of quant/format.h that kernels read (not: rounded). What says
      * how, and where each part's bytes lie (-1: there is none). */
     const mb_encoding_t *encoding;
+    /* The same of what is rounded and deflated, which only HDF5 reads: for checks and reports. */
+    const mb_encoding_t *packed;
     int64_t part_offsets[MB_PART_COUNT];
+    bool has_crc; /* the encoding's crc and loss are known: not in files that others wrote */
 } mb_stored_tensor_t;
 
 typedef struct {

@@ -1,11 +1,14 @@
-/* Finding a dataset's shape and place, and reading it: plain little-endian float32 by pread, all
- * other storage through HDF5. A dataset that claims more than its file can hold is refused before
- * anything is allocated for it. */
+/* Finding a dataset's shape and place, and reading it: plain little-endian float32 and what we
+ * decode ourselves by pread, all other storage through HDF5. A dataset that claims more than its
+ * file can hold is refused before anything is allocated for it. */
 #include "store/tensors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include "store/encoded_open.h"
+#include "store/encoded_read.h"
 #include "store/io.h"
+#include "store/number_type.h"
 
 /* No filter of HDF5 packs better than this (deflate: 1032). */
 #define MOST_PACKING 65536
@@ -32,7 +35,7 @@ static const char *class_name(H5T_class_t class)
 }
 
 static mb_status_t read_shape(const mb_h5_reader_t *reader, hid_t dataset, const char *path,
-                              mb_stored_tensor_t *tensor)
+                              mb_shape_t *shape)
 {
     hsize_t dims[H5S_MAX_RANK];
     hid_t space = H5Dget_space(dataset);
@@ -45,25 +48,24 @@ static mb_status_t read_shape(const mb_h5_reader_t *reader, hid_t dataset, const
         return refuse(reader, path, "has no values");
     if (rank > MB_MAX_RANK)
         return refuse(reader, path, "has more than 8 dimensions");
-    tensor->shape = (mb_shape_t){.rank = rank};
+    *shape = (mb_shape_t){.rank = rank};
     int64_t elements = 1;
     for (int i = 0; i < rank; i++) {
         if (dims[i] > INT64_MAX / 64 ||
             (dims[i] > 0 && elements > INT64_MAX / 64 / (int64_t)dims[i]))
             return refuse(reader, path, "claims an absurd size; the file is damaged");
-        tensor->shape.dim[i] = (int64_t)dims[i];
+        shape->dim[i] = (int64_t)dims[i];
         elements *= (int64_t)dims[i];
     }
-    tensor->elements = elements;
     return MB_OK;
 }
 
 static mb_status_t check_size(const mb_h5_reader_t *reader, hid_t dataset, const char *path,
-                              const mb_stored_tensor_t *tensor, size_t element_bytes, bool plain)
+                              int64_t elements, size_t element_bytes, bool plain)
 {
-    if (tensor->elements == 0)
+    if (elements == 0)
         return MB_OK;
-    int64_t claimed = tensor->elements;
+    int64_t claimed = elements;
     bool absurd = claimed > INT64_MAX / (int64_t)element_bytes;
     claimed = absurd ? INT64_MAX : claimed * (int64_t)element_bytes;
     hsize_t stored = H5Dget_storage_size(dataset);
@@ -77,7 +79,7 @@ static mb_status_t check_size(const mb_h5_reader_t *reader, hid_t dataset, const
                             "'%s': dataset '%s' claims %" PRId64
                             " elements, more than the file of %" PRId64
                             " bytes can hold; the file is damaged, copy it again",
-                            reader->path, path, tensor->elements, reader->bytes);
+                            reader->path, path, elements, reader->bytes);
     return MB_OK;
 }
 
@@ -104,42 +106,76 @@ static mb_status_t read_storage(const mb_h5_reader_t *reader, hid_t dataset, con
     return MB_OK;
 }
 
-static mb_status_t locate(const mb_h5_reader_t *reader, hid_t dataset, hid_t type, const char *path,
-                          mb_stored_tensor_t *tensor)
+mb_status_t mb_tensors_place(const mb_h5_reader_t *reader, hid_t dataset, hid_t type,
+                             const char *path, mb_shape_t *shape, int64_t *offset)
 {
     storage_t storage = {0};
-    MB_TRY(read_shape(reader, dataset, path, tensor));
+    MB_TRY(read_shape(reader, dataset, path, shape));
     MB_TRY(read_storage(reader, dataset, path, &storage));
     H5T_class_t class = H5Tget_class(type);
     if (class != H5T_FLOAT && class != H5T_INTEGER)
         return refuse(reader, path, class_name(class));
     bool contiguous = storage.layout == H5D_CONTIGUOUS && storage.n_filters == 0;
-    MB_TRY(check_size(reader, dataset, path, tensor, H5Tget_size(type),
+    int64_t elements = mb_shape_elements(shape);
+    MB_TRY(check_size(reader, dataset, path, elements, H5Tget_size(type),
                       contiguous || storage.layout == H5D_COMPACT));
-    tensor->offset = -1;
-    if (!contiguous || tensor->elements == 0)
+    *offset = -1;
+    if (!contiguous || elements == 0)
         return MB_OK;
-    haddr_t offset = H5Dget_offset(dataset);
-    int64_t bytes = tensor->elements * (int64_t)H5Tget_size(type);
-    if (offset == HADDR_UNDEF || offset > (haddr_t)(reader->bytes - bytes))
+    haddr_t at = H5Dget_offset(dataset);
+    int64_t bytes = elements * (int64_t)H5Tget_size(type);
+    if (at == HADDR_UNDEF || at > (haddr_t)(reader->bytes - bytes))
         return refuse(reader, path, "lies beyond the end of the file; copy the file again");
-    if (H5Tequal(type, H5T_IEEE_F32LE) > 0)
-        tensor->offset = (int64_t)offset;
+    *offset = (int64_t)at;
     return MB_OK;
 }
 
-mb_status_t mb_stored_tensor_locate(const mb_h5_reader_t *reader, const char *name,
-                                    const char *dataset_path, mb_stored_tensor_t *tensor)
+static mb_status_t locate(const mb_h5_reader_t *reader, hid_t dataset, hid_t type, const char *path,
+                          mb_stored_tensor_t *tensor)
 {
-    *tensor = (mb_stored_tensor_t){.name = name, .group = dataset_path, .offset = -1};
-    hid_t dataset = H5I_INVALID_HID;
-    MB_TRY(mb_h5_open_object(reader, dataset_path, H5I_DATASET, false, &dataset));
+    mb_number_t number = MB_NUMBER_F32;
+    int bias = 0;
+    int64_t offset = -1;
+    MB_TRY(mb_tensors_place(reader, dataset, type, path, &tensor->shape, &offset));
+    tensor->elements = mb_shape_elements(&tensor->shape);
+    if (tensor->elements == 0 || !mb_number_type_find(type, &number, &bias))
+        return MB_OK;
+    if (number == MB_NUMBER_F32 && offset >= 0)
+        tensor->offset = offset;
+    else if (number == MB_NUMBER_F32)
+        return mb_encoded_open_packed(reader, dataset, path, tensor);
+    else if (offset >= 0)
+        return mb_encoded_open_float(reader, dataset, path, number, bias, offset, tensor);
+    return MB_OK;
+}
+
+static mb_status_t locate_plain(const mb_h5_reader_t *reader, hid_t dataset, const char *path,
+                                mb_stored_tensor_t *tensor)
+{
     hid_t type = H5Dget_type(dataset);
-    mb_status_t status =
-        type < 0 ? mb_h5_error(MB_ERR_FORMAT, reader->path, "read the type of", dataset_path)
-                 : locate(reader, dataset, type, dataset_path, tensor);
-    if (type >= 0)
-        H5Tclose(type);
+    if (type < 0)
+        return mb_h5_error(MB_ERR_FORMAT, reader->path, "read the type of", path);
+    mb_status_t status = locate(reader, dataset, type, path, tensor);
+    H5Tclose(type);
+    return status;
+}
+
+mb_status_t mb_stored_tensor_locate(const mb_h5_reader_t *reader, const char *name,
+                                    const char *dataset_path, const char *quantized_path,
+                                    mb_stored_tensor_t *tensor)
+{
+    hid_t dataset = H5I_INVALID_HID;
+    bool found = false;
+    MB_TRY(mb_h5_open_object(reader, dataset_path, H5I_DATASET, true, &dataset));
+    if (dataset < 0)
+        MB_TRY(mb_encoded_open_scaled(reader, name, quantized_path, tensor, &found));
+    if (found)
+        return MB_OK;
+    *tensor = (mb_stored_tensor_t){
+        .name = name, .group = dataset_path, .offset = -1, .part_offsets = {-1, -1, -1, -1}};
+    if (dataset < 0)
+        return mb_h5_open_object(reader, dataset_path, H5I_DATASET, false, &dataset);
+    mb_status_t status = locate_plain(reader, dataset, dataset_path, tensor);
     mb_h5_close(&dataset);
     return status;
 }
@@ -160,12 +196,26 @@ static mb_status_t read_through_h5(const mb_model_file_t *file, const mb_stored_
     return status;
 }
 
+static mb_status_t read_encoded(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                                float *values)
+{
+    mb_decoder_t decoder;
+    mb_status_t status = mb_decoder_open(file, tensor, &decoder);
+    int64_t count = 0;
+    for (int64_t at = 0; at < tensor->elements && status == MB_OK; at += count)
+        status = mb_decoder_read(&decoder, at, values + at, &count);
+    mb_decoder_close(&decoder);
+    return status;
+}
+
 mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                   float *values)
 {
     const mb_model_source_t *source = file->private_;
     if (tensor->elements == 0)
         return MB_OK;
+    if (tensor->encoding != NULL)
+        return read_encoded(file, tensor, values);
     if (tensor->offset < 0)
         return read_through_h5(file, tensor, H5T_NATIVE_FLOAT, values);
     return mb_io_read(source->fd, values, (size_t)tensor->elements * sizeof(float), tensor->offset,
@@ -179,6 +229,9 @@ mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file, const mb_stor
         return mb_error_set(MB_ERR_FORMAT,
                             "'%s': dataset '%s' has %" PRId64 " elements, expected one number",
                             file->path, tensor->group, tensor->elements);
+    if (tensor->encoding != NULL && !mb_format_is_float(&tensor->encoding->format))
+        return mb_error_set(MB_ERR_FORMAT, "'%s': '%s' is quantized, expected a whole number",
+                            file->path, tensor->name);
     int64_t read = 0;
     MB_TRY(read_through_h5(file, tensor, H5T_NATIVE_INT64, &read));
     *value = read;

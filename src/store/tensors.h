@@ -13,9 +13,14 @@ typedef struct {
     int64_t bytes;
 } mb_model_source_t;
 
-/* Fills TENSOR from the dataset DATASET_PATH (in the arena already); NAME as weight_names has it.
- */
+/* Fills TENSOR from the dataset DATASET_PATH or, when there is none, from the group QUANTIZED_PATH
+ * of one in a format with scales (both in the arena already); NAME as weight_names has it. */
 mb_status_t mb_stored_tensor_locate(const mb_h5_reader_t *reader, const char *name,
-                                    const char *dataset_path, mb_stored_tensor_t *tensor);
+                                    const char *dataset_path, const char *quantized_path,
+                                    mb_stored_tensor_t *tensor);
+/* Shape and place of a dataset of TYPE, which the file must be able to hold; *offset is -1 when it
+ * is not contiguous or empty. */
+mb_status_t mb_tensors_place(const mb_h5_reader_t *reader, hid_t dataset, hid_t type,
+                             const char *path, mb_shape_t *shape, int64_t *offset);
 
 #endif

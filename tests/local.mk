@@ -4,6 +4,7 @@ UNIT_LIBS = libmbcheck.la $(CHECK_LIBS)
 
 include tests/unit/base.mk
 include tests/unit/device.mk
+include tests/unit/methods.mk
 include tests/unit/model.mk
 include tests/unit/layers.mk
 include tests/unit/optim.mk
@@ -12,6 +13,7 @@ include tests/unit/data.mk
 include tests/unit/comm.mk
 include tests/unit/pipeline.mk
 include tests/unit/train.mk
+include tests/unit/train4.mk
 include tests/unit/api.mk
 include tests/unit/cli.mk
 include tests/cli/local.mk

@@ -148,8 +148,8 @@ mb_status_t mb_encode_awq(const mb_draft_t *draft, const float *values,
                              : encode(&a, draft, values, &better);
     *used = better ? MB_METHOD_AWQ : MB_METHOD_MSE;
     if (!better && status == MB_OK) {
-        status = encode_scaled_rows(&a, draft, values, 0.0);
         draft->m->has_row_scales = false;
+        status = mb_encode_scaled(draft, values, true);
     }
     free(a.log_rms);
     free(a.scaled);

@@ -7,6 +7,7 @@
  *
  * which needs no inverse of H. Turned around both axes, I + F is a Cholesky factor. */
 #include "quant/methods.h"
+#include "quant/scale.h"
 
 #include <stdlib.h>
 
@@ -153,14 +154,13 @@ static void load_rows(const gptq_t *g, int64_t first, int64_t count)
 static void choose_scales(const gptq_t *g, const float *values, int64_t row, int64_t count)
 {
     const mb_matrix_t *m = g->draft->m;
-    int64_t width = m->block_columns;
+    int64_t width = m->block_columns, all = count * g->columns;
+    bool column = width == 1;
     for (int64_t c = 0; c < g->columns; c += width) {
         float scale = 0.0f;
         int zero = 0;
-        if (width == 1)
-            mb_scale_choose(m->number, true, values + c, count, g->columns, &scale, &zero);
-        else
-            mb_scale_choose(m->number, true, values, count * g->columns, 1, &scale, &zero);
+        mb_scale_choose_stored(m->number, m->scale_number, true, values + c, column ? count : all,
+                               column ? g->columns : 1, &scale, &zero);
         mb_draft_set_scale(g->draft, row / m->block_rows, c / width, scale, zero);
     }
 }

@@ -99,7 +99,7 @@ const mb_command_t mb_command_configure = {
         "relative ones are looked up where a run is started. Weights do not change.\n",
     .flags = flags,
     .settings = mb_command_all_settings,
-    .n_settings = MB_SET_COUNT,
+    .n_settings = MB_RUN_SETTINGS,
     .least_words = 1,
     .most_words = 1,
     .words = "a model file",

@@ -116,7 +116,7 @@ const mb_command_t mb_command_train = {
         "(mbrun configure), and that over Keras' own settings.\n",
     .flags = flags,
     .settings = mb_command_all_settings,
-    .n_settings = MB_SET_COUNT,
+    .n_settings = MB_RUN_SETTINGS,
     .least_words = 1,
     .most_words = 1,
     .words = "a model file",

@@ -11,5 +11,6 @@ libmb_la_SOURCES += \
 	src/quant/gptq.c \
 	src/quant/measure.c src/quant/measure.h \
 	src/quant/methods.h \
+	src/quant/moments.c src/quant/moments.h \
 	src/quant/scale.c src/quant/scale.h \
 	src/quant/scaled.c

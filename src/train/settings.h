@@ -23,7 +23,7 @@ typedef enum {
 } mb_setting_kind_t;
 
 /* X(ID, key, kind, default or NULL, fixed, argument, help): fixed: may not differ when a run goes
- * on. */
+ * on. What no run takes, but eval and predict do, comes last. */
 #define MB_SETTING_LIST(X)                                                                         \
     X(DATA, "data", TEXT, NULL, true, "FILE",                                                      \
       "training data: HDF5, IDX(.gz), or a folder of them")                                        \
@@ -60,15 +60,15 @@ typedef enum {
       "what checkpoints store the moments as: fp32, or int8, which does not resume to the same "   \
       "bits")                                                                                      \
     X(QAT, "qat", TEXT, NULL, true, "FORMAT", "train through weights rounded to int8 or int4")     \
-    X(ACTIVATIONS, "activations", TEXT, "auto", false, "HOW",                                      \
-      "eval, predict: auto: 8 bits where weights are int8 and rows are many; float: never")        \
     X(DEVICE, "device", TEXT, "cpu", false, "NAME", "device of each rank")                         \
     X(THREADS, "threads", COUNT, NULL, false, "T",                                                 \
       "threads of each rank (default: its share of the cores)")                                    \
     X(BIND, "bind", TEXT, "auto", false, "HOW",                                                    \
       "auto: ranks of a node share its allowed cores; keep: obey the launcher's binding")          \
     X(DEADLINE, "deadline", SECONDS, "300", false, "WHEN",                                         \
-      "longest wait for another rank before the run ends with a report")
+      "longest wait for another rank before the run ends with a report")                           \
+    X(ACTIVATIONS, "activations", TEXT, "auto", false, "HOW",                                      \
+      "eval, predict: auto: 8 bits where weights are int8 and rows are many; float: never")
 
 typedef enum {
 #define MB_SETTING_ENUM(ID, key, kind, otherwise, fixed, argument, help) MB_SET_##ID,
@@ -76,6 +76,7 @@ typedef enum {
 #undef MB_SETTING_ENUM
         MB_SET_COUNT
 } mb_setting_id_t;
+#define MB_RUN_SETTINGS MB_SET_ACTIVATIONS /* those before it are a run's */
 
 typedef enum { MB_FROM_DEFAULT = 0, MB_FROM_KERAS, MB_FROM_FILE, MB_FROM_USER } mb_setting_origin_t;
 

@@ -5,16 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
+#include "train/state_private.h"
 
-typedef struct {
-    const mb_state_t *state;
-    mb_arena_t *arena;
-    mb_checkpoint_layout_t layout;
-    mb_tensor_spec_t *tensors;
-    int n_pieces;
-    mb_piece_t *pieces;
-} writer_t;
+static int slot_count(const mb_state_t *state)
+{
+    return state->with_state && !state->without_moments ? state->optimizer->n_slots : 0;
+}
 
 static int trainable_count(const mb_graph_t *graph)
 {
@@ -40,25 +36,28 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
 }
 
 /* Weights in parameter order, then moments: of each trainable parameter, slot by slot. */
-static mb_status_t list_tensors(writer_t *writer)
+static mb_status_t list_tensors(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
     const mb_graph_t *graph = state->model->graph;
-    int slots = state->with_state ? state->optimizer->n_slots : 0;
+    int slots = slot_count(state);
     int count = graph->n_params + slots * trainable_count(graph), n = graph->n_params;
     writer->tensors = MB_ARENA_ARRAY(writer->arena, mb_tensor_spec_t, count + 1);
-    if (writer->tensors == NULL)
+    writer->places = MB_ARENA_ARRAY(writer->arena, mb_state_place_t, count + 1);
+    if (writer->tensors == NULL || writer->places == NULL)
         return mb_error_memory("a checkpoint's layout", 0);
     for (int p = 0; p < graph->n_params; p++) {
         const mb_param_t *param = &graph->params[p];
         const mb_stored_tensor_t *stored = state->model->stored[p];
         writer->tensors[p] = (mb_tensor_spec_t){.name = stored != NULL ? stored->name : param->path,
                                                 .shape = param->shape};
+        writer->places[p] = (mb_state_place_t){.param = p, .slot = -1};
         for (int s = 0; s < slots && param->trainable; s++) {
             char *name = mb_arena_format(writer->arena, "%s/%s", state->optimizer->slot_names[s],
                                          param->path);
             if (name == NULL)
                 return mb_error_memory("a checkpoint's layout", 0);
+            writer->places[n] = (mb_state_place_t){.param = p, .slot = s};
             writer->tensors[n++] = (mb_tensor_spec_t){.name = name, .shape = param->shape};
         }
     }
@@ -69,14 +68,15 @@ static mb_status_t list_tensors(writer_t *writer)
 }
 
 /* Parameters of a stage are the same on all groups: they take turns in writing. */
-static bool writes(const writer_t *writer, int param)
+static bool writes(const mb_state_writer_t *writer, int param)
 {
     const mb_engine_t *engine = writer->state->engine;
     return !mb_engine_idle(engine) && engine->stage->owned[param] &&
            param % engine->grid.groups == engine->grid.group;
 }
 
-static mb_status_t add_piece(writer_t *writer, int tensor, const float *device, int64_t elements)
+static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device,
+                             int64_t elements)
 {
     mb_exec_t *exec = &writer->state->engine->exec;
     size_t bytes = (size_t)elements * sizeof(float);
@@ -88,11 +88,11 @@ static mb_status_t add_piece(writer_t *writer, int tensor, const float *device, 
     return mb_exec_copy(exec, values, device, bytes, MB_COPY_TO_HOST);
 }
 
-static mb_status_t collect(writer_t *writer)
+static mb_status_t collect(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
     const mb_graph_t *graph = state->model->graph;
-    int slots = state->with_state ? state->optimizer->n_slots : 0, n = graph->n_params;
+    int slots = slot_count(state), n = graph->n_params;
     writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t,
                                     writer->layout.n_weights + writer->layout.n_moments + 1);
     if (writer->pieces == NULL)
@@ -110,7 +110,7 @@ static mb_status_t collect(writer_t *writer)
     return mb_engine_idle(state->engine) ? MB_OK : mb_exec_sync(&state->engine->exec);
 }
 
-static void fill_layout(writer_t *writer)
+static void fill_layout(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
     mb_checkpoint_layout_t *layout = &writer->layout;
@@ -134,24 +134,37 @@ static void fill_layout(writer_t *writer)
     }
 }
 
+static mb_status_t write_file(mb_state_writer_t *writer)
+{
+    mb_comm_t *comm = writer->state->engine->machine->comm;
+    mb_status_t status =
+        mb_state_list_layers(writer->state->model->graph, writer->arena, &writer->layout);
+    if (status == MB_OK)
+        status = list_tensors(writer);
+    if (status == MB_OK)
+        status = collect(writer);
+    MB_TRY(mb_comm_agree(comm, status));
+    fill_layout(writer);
+    if (mb_state_is_small(writer->state) || writer->state->moments_in_8_bits)
+        MB_TRY(mb_state_encode(writer));
+    if (mb_state_is_small(writer->state))
+        MB_TRY(mb_state_report(writer));
+    return mb_checkpoint_write(comm, writer->path, &writer->layout, writer->pieces,
+                               writer->n_pieces);
+}
+
 mb_status_t mb_state_write(const mb_state_t *state, const char *path)
 {
-    mb_comm_t *comm = state->engine->machine->comm;
-    writer_t writer = {.state = state, .arena = mb_arena_create()};
+    mb_state_writer_t writer = {.state = state, .path = path, .arena = mb_arena_create()};
     mb_status_t status = writer.arena == NULL ? mb_error_memory("a checkpoint", 0) : MB_OK;
+    status = mb_comm_agree(state->engine->machine->comm, status);
     if (status == MB_OK)
-        status = mb_state_list_layers(state->model->graph, writer.arena, &writer.layout);
-    if (status == MB_OK)
-        status = list_tensors(&writer);
-    if (status == MB_OK)
-        status = collect(&writer);
-    MB_TRY_GOTO(mb_comm_agree(comm, status), status, out);
-    fill_layout(&writer);
-    status = mb_checkpoint_write(comm, path, &writer.layout, writer.pieces, writer.n_pieces);
-
-out:
-    for (int i = 0; i < writer.n_pieces; i++)
+        status = write_file(&writer);
+    for (int i = 0; i < writer.n_pieces; i++) {
+        if (writer.encoded != NULL)
+            mb_encoded_free(&writer.encoded[i]);
         free((void *)(uintptr_t)writer.pieces[i].values);
+    }
     mb_arena_destroy(writer.arena);
     return status;
 }

@@ -17,8 +17,12 @@ typedef struct {
     const mb_setting_t *settings;
     int n_settings;
     mb_run_state_t state;
-    bool with_state;      /* moments and counters */
-    bool keras_optimizer; /* moments where Keras reads them */
+    bool with_state;           /* moments and counters */
+    bool without_moments;      /* counters alone */
+    const mb_format_t *format; /* what matrices are stored as; NULL: float32 */
+    mb_method_t method;        /* how they are encoded */
+    bool moments_in_8_bits;    /* quant/moments.h */
+    bool keras_optimizer;      /* moments where Keras reads them */
     mb_run_dir_t
         *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;

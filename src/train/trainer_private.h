@@ -22,6 +22,9 @@ struct mb_training {
     mb_model_t *model;
     mb_optimizer_t *optimizer;
     char *training_config; /* as it is written */
+    mb_format_t final_format, round_to;
+    bool trains_rounded; /* QAT: through weights in the format round_to */
+    bool moments_in_8_bits;
 
     mb_source_t *whole, *data, *val; /* data and val are slices of whole with --val-split */
     bool owns_whole;
@@ -57,6 +60,13 @@ struct mb_training {
 /* trainer_setup.c */
 /* From the options to a run that is ready for its first step. Collective. */
 mb_status_t mb_training_set_up(mb_training_t *trainer);
+
+/* trainer_formats.c */
+/* Reads the settings checkpoint-dtype, moments and qat, and writes them in one spelling. */
+mb_status_t mb_training_take_formats(mb_training_t *trainer);
+/* What final.h5 and exports store matrices as. NULL: float32. */
+const mb_format_t *mb_training_final_format(const mb_training_t *trainer, mb_method_t *method);
+void mb_training_note_formats(mb_training_t *trainer);
 
 /* trainer_resume.c */
 /* Opens the directory, finds the newest checkpoint, and holds the settings against it. Collective.

@@ -37,6 +37,17 @@ static mb_status_t forget(mb_training_t *trainer)
     return MB_OK;
 }
 
+/* A final.h5 that is stored as something else than is asked for now is written anew. */
+static bool is_wanted_final(const mb_training_t *trainer, const mb_model_file_t *file)
+{
+    mb_method_t method;
+    bool small = mb_training_final_format(trainer, &method) != NULL;
+    const char *wanted = mb_settings_text(trainer->settings, MB_SET_CHECKPOINT_DTYPE);
+    if (trainer->settings->origin[MB_SET_CHECKPOINT_DTYPE] < MB_FROM_FILE)
+        return true;
+    return file->quantized == NULL ? !small : strcmp(file->quantized, wanted) == 0;
+}
+
 /* The step of a finished run's file; -1 without one. */
 static int64_t final_step(mb_training_t *trainer, bool holds)
 {
@@ -44,7 +55,7 @@ static int64_t final_step(mb_training_t *trainer, bool holds)
     int64_t step = -1;
     char *path = holds ? mb_run_dir_file(trainer->dir, "final.h5") : NULL;
     if (path != NULL && mb_model_file_open(path, false, false, &file) == MB_OK)
-        step = file->state.present ? file->state.step : -1;
+        step = file->state.present && is_wanted_final(trainer, file) ? file->state.step : -1;
     mb_model_file_close(file);
     free(path);
     return step;

@@ -6,8 +6,17 @@
 #include "base/str.h"
 #include "train/trainer_private.h"
 
-static mb_state_t state_of(const mb_training_t *trainer, bool with_state)
+typedef enum {
+    SAVE_STEP = 0, /* exact, with moments and counters */
+    SAVE_FINAL,    /* the same, or, in a smaller format, with counters alone */
+    SAVE_EXPORT    /* weights alone */
+} save_kind_t;
+
+static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
 {
+    mb_method_t method;
+    const mb_format_t *format =
+        kind == SAVE_STEP ? NULL : mb_training_final_format(trainer, &method);
     return (mb_state_t){.engine = trainer->engine,
                         .model = trainer->model,
                         .optimizer = trainer->optimizer,
@@ -16,15 +25,19 @@ static mb_state_t state_of(const mb_training_t *trainer, bool with_state)
                         .settings = trainer->record,
                         .n_settings = trainer->n_record,
                         .state = trainer->state,
-                        .with_state = with_state,
+                        .with_state = kind != SAVE_EXPORT,
+                        .without_moments = format != NULL,
+                        .format = format,
+                        .method = format == NULL ? MB_METHOD_NEAREST : method,
+                        .moments_in_8_bits = trainer->moments_in_8_bits,
                         .keras_optimizer =
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
 
-static mb_status_t save(mb_training_t *trainer, const char *path, bool with_state,
+static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
                         mb_run_dir_t *lease)
 {
-    mb_state_t state = state_of(trainer, with_state);
+    mb_state_t state = state_of(trainer, kind);
     state.lease = lease;
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
@@ -33,7 +46,7 @@ static mb_status_t save(mb_training_t *trainer, const char *path, bool with_stat
 
 mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with_state)
 {
-    return save(trainer, path, with_state, NULL);
+    return save(trainer, path, with_state ? SAVE_STEP : SAVE_EXPORT, NULL);
 }
 
 /* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
@@ -45,14 +58,14 @@ static mb_status_t guard(mb_training_t *trainer)
     return trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
 }
 
-static mb_status_t save_as(mb_training_t *trainer, const char *name)
+static mb_status_t save_as(mb_training_t *trainer, const char *name, save_kind_t kind)
 {
     MB_TRY(mb_comm_agree(trainer->comm, guard(trainer)));
     char *path = mb_run_dir_file(trainer->dir, name);
     mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
     status = mb_comm_agree(trainer->comm, status);
     if (status == MB_OK)
-        status = save(trainer, path, true, trainer->dir);
+        status = save(trainer, path, kind, trainer->dir);
     if (status == MB_OK && mb_comm_rank(trainer->comm) == 0 &&
         trainer->options.events.saved != NULL)
         trainer->options.events.saved(trainer->options.events.user, path);
@@ -65,7 +78,8 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
     char name[64];
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
         return MB_OK;
-    MB_TRY(save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name)));
+    MB_TRY(
+        save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name), SAVE_STEP));
     trainer->saved_step = trainer->state.step;
     trainer->last_save = mb_time_seconds();
     mb_status_t status = MB_OK;
@@ -78,7 +92,7 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
 
 mb_status_t mb_training_write_final(mb_training_t *trainer)
 {
-    return trainer->dir == NULL ? MB_OK : save_as(trainer, "final.h5");
+    return trainer->dir == NULL ? MB_OK : save_as(trainer, "final.h5", SAVE_FINAL);
 }
 
 /* One rank's part of plan.json. */

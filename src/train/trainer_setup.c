@@ -9,11 +9,24 @@
 
 #include "train/trainer_private.h"
 
+static mb_status_t refuse_quantized(const mb_model_file_t *file)
+{
+    if (file->quantized == NULL)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: its weights are quantized (%s), and training needs exact ones: train "
+                        "the model it was made from, or go on from what is left of the weights "
+                        "with mbrun quantize %s -o NEW.h5 --format fp32",
+                        file->path, file->quantized, file->path);
+}
+
 static mb_status_t open_model(mb_training_t *trainer)
 {
     const mb_training_options_t *options = &trainer->options;
     MB_TRY(mb_model_open(options->model, &trainer->model));
-    return mb_settings_take_file(trainer->settings, trainer->model->file);
+    MB_TRY(refuse_quantized(trainer->model->file));
+    MB_TRY(mb_settings_take_file(trainer->settings, trainer->model->file));
+    return mb_training_take_formats(trainer);
 }
 
 static mb_status_t open_source(mb_training_t *trainer, const char *path, mb_source_t **out)
@@ -206,6 +219,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .micros_per_replica = trainer->layout.micros,
         .schedule = schedule,
         .training = true,
+        .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
     MB_TRY(mb_engine_create(&options, &trainer->engine));
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
@@ -235,6 +249,18 @@ static mb_status_t take_checkpoint(mb_training_t *trainer)
     return mb_model_use_weights(model, trainer->resume);
 }
 
+/* A run whose step checkpoints are gone has only a final.h5, and that may be quantized. */
+static mb_status_t check_exact(const mb_training_t *trainer)
+{
+    if (trainer->resume == NULL || trainer->resume->quantized == NULL)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: its weights are quantized (%s), and the exact step-*.h5 that the run "
+                        "would go on from is gone: use --run NEW for another run, or --restart to "
+                        "begin again",
+                        trainer->resume->path, trainer->resume->quantized);
+}
+
 static mb_status_t open_feed(mb_training_t *trainer)
 {
     mb_feed_span_t span = {.sampler = trainer->sampler,
@@ -243,12 +269,22 @@ static mb_status_t open_feed(mb_training_t *trainer)
     trainer->finished = trainer->state.step >= trainer->total_steps;
     trainer->begun_step = trainer->rate_step = trainer->state.step;
     trainer->saved_step = trainer->resume != NULL ? trainer->state.step : -1;
+    if (trainer->finished && (trainer->dir == NULL || trainer->final_step == trainer->state.step))
+        return MB_OK;
+    MB_TRY(check_exact(trainer));
     if (trainer->finished)
         return MB_OK;
     MB_TRY(mb_feed_create(trainer->engine, trainer->model, trainer->data, &span, &trainer->feed));
     if (mb_comm_rank(trainer->comm) == 0 && trainer->dir != NULL)
         return mb_metrics_log_open(trainer->dir, trainer->state.step, &trainer->metrics);
     return MB_OK;
+}
+
+/* What the run was begun with may say more on formats than the user does now. */
+static mb_status_t take_record(mb_training_t *trainer)
+{
+    MB_TRY(mb_training_take_record(trainer));
+    return mb_training_take_formats(trainer);
 }
 
 mb_status_t mb_training_set_up(mb_training_t *trainer)
@@ -259,7 +295,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     if (settings->origin[MB_SET_DEADLINE] >= MB_FROM_FILE)
         mb_comm_set_deadline(comm, mb_settings_real(settings, MB_SET_DEADLINE));
     MB_TRY(mb_training_open_directory(trainer));
-    MB_TRY(mb_comm_agree(comm, mb_training_take_record(trainer)));
+    MB_TRY(mb_comm_agree(comm, take_record(trainer)));
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));
     MB_TRY(mb_comm_agree(comm, compile(trainer)));
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
@@ -269,6 +305,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
                            &trainer->machine));
     MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
     note_layout(trainer);
+    mb_training_note_formats(trainer);
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
     return mb_training_report_start(trainer);

@@ -1,0 +1,39 @@
+/* A file that is being written, shared by the parts of state.h. */
+#ifndef MB_TRAIN_STATE_PRIVATE_H
+#define MB_TRAIN_STATE_PRIVATE_H
+
+#include "base/arena.h"
+#include "train/state.h"
+
+typedef struct { /* whose values a tensor of the file has */
+    int param;
+    int slot; /* of the optimizer; -1: the weight itself */
+} mb_state_place_t;
+
+typedef struct {
+    const mb_state_t *state;
+    const char *path;
+    mb_arena_t *arena;
+    mb_checkpoint_layout_t layout;
+    mb_tensor_spec_t *tensors;
+    mb_state_place_t *places; /* of the tensors */
+    int n_pieces;
+    mb_piece_t *pieces;
+    mb_encoded_t *encoded; /* of the pieces; zero where a piece stays float32 */
+    int *writers;          /* [n_weights + n_moments] rank that writes the tensor */
+} mb_state_writer_t;
+
+/* state_encode.c. Collective: every rank encodes those of its pieces that are not stored as
+ * float32; then all know what the file says of each tensor, and who writes it. */
+mb_status_t mb_state_encode(mb_state_writer_t *writer);
+/* state_report.c. Collective: what storing the weights in a smaller format cost, for the file. */
+mb_status_t mb_state_report(mb_state_writer_t *writer);
+
+/* Whether matrices are stored as something else than float32. */
+static inline bool mb_state_is_small(const mb_state_t *state)
+{
+    const mb_format_t *format = state->format;
+    return format != NULL && (format->number != MB_NUMBER_F32 || format->kept_bits > 0);
+}
+
+#endif

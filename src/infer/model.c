@@ -1,6 +1,7 @@
 /* A model from its file: see model.h. */
 #include "infer/model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,20 @@ void mb_model_close(mb_model_t *model)
     free(model);
 }
 
+mb_status_t mb_model_refuse_quantized(const mb_model_file_t *file)
+{
+    char parent[64] = "";
+    if (file->quantized == NULL)
+        return MB_OK;
+    if (file->report != NULL && file->report->parent_digest != NULL)
+        snprintf(parent, sizeof parent, " (digest %s)", file->report->parent_digest);
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: its weights are quantized (%s), and training needs exact ones: train "
+                        "the float32 model it was made from%s, or expand what is left of the "
+                        "weights with mbrun quantize %s --format fp32 -o NEW.h5",
+                        file->path, file->quantized, parent, file->path);
+}
+
 mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_MAX_INPUTS])
 {
     const mb_graph_t *graph = model->graph;
@@ -59,6 +74,31 @@ static const mb_stored_layer_t *stored_layer(const mb_model_file_t *file, const 
     return NULL;
 }
 
+/* How the tensor's values are used as they are stored: float formats whatever the shape of the
+ * matrix, formats with scales where these lie as the layer's operation reads them. */
+static mb_status_t keep_stored(mb_model_t *model, mb_param_t *param,
+                               const mb_stored_tensor_t *tensor)
+{
+    int64_t rows, columns;
+    const mb_encoding_t *encoding = tensor->encoding;
+    param->stored = NULL;
+    if (!model->keep_stored || encoding == NULL || param->view == MB_VIEW_VECTOR)
+        return MB_OK;
+    mb_param_matrix(param, &rows, &columns);
+    bool fits = encoding->layout.rows == rows && encoding->layout.columns == columns &&
+                encoding->view.lookup == (param->view == MB_VIEW_LOOKUP);
+    if (encoding->layout.block_rows > 0 && !fits)
+        return MB_OK;
+    mb_matrix_t *layout = MB_ARENA_NEW(model->graph->arena, mb_matrix_t);
+    if (layout == NULL)
+        return mb_error_memory("a stored matrix", sizeof *layout);
+    *layout = encoding->layout;
+    layout->rows = rows;
+    layout->columns = columns;
+    param->stored = layout;
+    return MB_OK;
+}
+
 static mb_status_t match_layer(mb_model_t *model, int index)
 {
     const mb_graph_t *graph = model->graph;
@@ -78,7 +118,7 @@ static mb_status_t match_layer(mb_model_t *model, int index)
             MB_ERR_SHAPE, "%s: layer '%s' has %d weights in the file where its config asks for %d",
             model->weights->path, name, layer->n_weights, count);
     for (int k = 0; k < count; k++) {
-        const mb_param_t *param = &graph->params[graph->file_layer_params[index][k]];
+        mb_param_t *param = &graph->params[graph->file_layer_params[index][k]];
         const mb_stored_tensor_t *tensor = &layer->weights[k];
         if (!mb_shape_equal(&param->shape, &tensor->shape))
             return mb_error_set(MB_ERR_SHAPE,
@@ -88,6 +128,7 @@ static mb_status_t match_layer(mb_model_t *model, int index)
                                 mb_shape_text(&tensor->shape, found, sizeof found),
                                 mb_shape_text(&param->shape, wanted, sizeof wanted));
         model->stored[param->index] = tensor;
+        MB_TRY(keep_stored(model, param, tensor));
     }
     return MB_OK;
 }
@@ -143,40 +184,15 @@ mb_status_t mb_model_compile(mb_model_t *model, const char *loss)
     return mb_losses_create(model->graph, model->training, loss, model->file->path, &model->losses);
 }
 
-mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine)
-{
-    mb_status_t status = MB_OK;
-    mb_stage_t *stage = engine->stage;
-    int64_t most = 1;
-    if (stage == NULL)
-        return MB_OK;
-    for (int i = 0; i < stage->n_params; i++) {
-        int64_t elements = model->graph->params[stage->params[i]].elements;
-        most = elements > most ? elements : most;
-    }
-    float *values = malloc((size_t)most * sizeof(float));
-    if (values == NULL)
-        return mb_error_memory("a parameter on its way from the file", (size_t)most * 4);
-    for (int i = 0; i < stage->n_params && status == MB_OK; i++) {
-        int p = stage->params[i];
-        size_t bytes = (size_t)model->graph->params[p].elements * sizeof(float);
-        status = mb_stored_tensor_read(model->weights, model->stored[p], values);
-        if (status == MB_OK)
-            status =
-                mb_exec_copy(&engine->exec, stage->values[p], values, bytes, MB_COPY_TO_DEVICE);
-        if (status == MB_OK)
-            status = mb_exec_sync(&engine->exec);
-    }
-    free(values);
-    return status;
-}
-
 static mb_status_t open_both(const char *path, const char *data, mb_model_purpose_t purpose,
                              mb_model_t **model, mb_source_t **source)
 {
     mb_shape_t shapes[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
     MB_TRY(mb_model_open(path, model));
+    if (purpose == MB_MODEL_TRAINS)
+        MB_TRY(mb_model_refuse_quantized((*model)->file));
+    (*model)->keep_stored = purpose != MB_MODEL_TRAINS;
     const mb_graph_t *graph = (*model)->graph;
     if (graph->n_inputs > MB_MAX_INPUTS || graph->n_outputs > MB_MAX_INPUTS)
         return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d inputs or outputs", path,

@@ -27,6 +27,9 @@ typedef enum { MB_MODEL_TRAINS, MB_MODEL_EVALUATES, MB_MODEL_PREDICTS } mb_model
 mb_status_t mb_model_open(const char *path, mb_model_t **out);
 void mb_model_close(mb_model_t *model);
 
+/* MB_ERR_ARGUMENT, with what to do, when the file's weights were quantized. */
+mb_status_t mb_model_refuse_quantized(const mb_model_file_t *file);
+
 /* What the model asks of its data; the arrays are the graph's. outputs: false for prediction. */
 mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_MAX_INPUTS]);
 /* Fixes open dimensions from the source's samples, then matches every parameter with its stored
@@ -38,7 +41,8 @@ mb_status_t mb_model_compile(mb_model_t *model, const char *loss);
 /* Takes the weights from another file of the same model (a checkpoint), which must stay open. */
 mb_status_t mb_model_use_weights(mb_model_t *model, mb_model_file_t *file);
 
-/* Reads the values of the parameters that live on the engine's stage. Not collective. */
+/* Reads the values of the parameters that live on the engine's stage, encoded ones as they are
+ * stored. Takes no more memory than a few MiB beside the device's. Not collective. */
 mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine);
 
 /* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and

@@ -240,13 +240,26 @@ typedef struct {
     bool finished;
 } newest_t;
 
+/* A final.h5 whose weights are quantized ends a run, but nothing goes on from it. */
+static bool is_exact(const mb_run_dir_t *dir)
+{
+    mb_model_file_t *file = NULL;
+    char *path = mb_run_dir_file(dir, "final.h5");
+    bool exact = path != NULL && mb_model_file_open(path, false, false, &file) == MB_OK &&
+                 file->quantized == NULL;
+    mb_model_file_close(file);
+    free(path);
+    return exact;
+}
+
 static mb_status_t find_newest(const mb_run_dir_t *dir, const steps_t *list, newest_t *newest)
 {
     bool holds = false, final_holds = false;
     int64_t step = -1, final_step = -1, newest_step = -1;
     MB_TRY(check(dir, "final.h5", &final_holds, &final_step));
+    bool final_exact = final_holds && is_exact(dir);
     for (size_t i = 0; i < list->count && newest->name[0] == '\0'; i++) {
-        if (final_holds && list->steps[i] < final_step)
+        if (final_exact && list->steps[i] < final_step)
             break;
         char name[64];
         mb_run_dir_step_name(list->steps[i], name, sizeof(name));

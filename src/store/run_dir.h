@@ -28,9 +28,9 @@ const char *mb_run_dir_path(const mb_run_dir_t *dir);
 char *mb_run_dir_file(const mb_run_dir_t *dir, const char *name);
 
 /* Rank 0 looks, everyone gets the answer: the newest step-*.h5 whose seal holds, or final.h5 when
- * that is newer than all of them; *path malloc'ed or NULL when there is none. Broken ones are
- * skipped with a warning in the log. *finished: final.h5 holds and no step file that holds is
- * newer. Collective. */
+ * that is newer than all of them and its weights are exact, or when there is no other; *path
+ * malloc'ed or NULL when there is none. Broken ones are skipped with a warning in the log.
+ * *finished: final.h5 holds and no step file that holds is newer. Collective. */
 mb_status_t mb_run_dir_newest(mb_run_dir_t *dir, char **path, bool *finished);
 /* Rank 0: removes step files but the newest KEEP and the one of step BEST (-1: none), and left-over
  * temporary files. Only after a newer one is durable. */

@@ -227,7 +227,7 @@ mb_status_t mb_settings_take_file(mb_settings_t *settings, const mb_model_file_t
         mb_status_t status =
             mb_settings_set(settings, file->settings[i].key, file->settings[i].value, MB_FROM_FILE);
         if (status != MB_OK)
-            return mb_error_prefix(status, "%s, /mbrun/run", file->path);
+            return mb_error_prefix(status, "%s, /mbrun/run: ", file->path);
     }
     return MB_OK;
 }

@@ -10,7 +10,7 @@ static mb_status_t parse(mb_training_t *trainer, mb_setting_id_t id, mb_format_t
     char text[MB_FORMAT_TEXT];
     mb_status_t status = mb_format_parse(mb_settings_text(settings, id), out);
     if (status != MB_OK)
-        return mb_error_prefix(status, "setting '%s'", key);
+        return mb_error_prefix(status, "setting '%s': ", key);
     mb_format_text(out, text, sizeof text);
     return mb_settings_set(settings, key, text, settings->origin[id]);
 }

@@ -22,7 +22,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/loss.c \
-	src/device/cpu/patches.c \
+	src/device/cpu/patches.c src/device/cpu/patches.h \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
 	src/device/cpu/simd.h \

@@ -10,9 +10,11 @@ include tests/unit/model.mk
 include tests/unit/layers.mk
 include tests/unit/optim.mk
 include tests/unit/store.mk
+include tests/unit/store4.mk
 include tests/unit/data.mk
 include tests/unit/comm.mk
 include tests/unit/pipeline.mk
+include tests/unit/quant.mk
 include tests/unit/train.mk
 include tests/unit/train4.mk
 include tests/unit/api.mk

@@ -130,7 +130,7 @@ out:
 mb_status_t mb_encode_scaled(const mb_draft_t *draft, const float *values, bool mse)
 {
     const mb_matrix_t *m = draft->m;
-    if (m->block_rows == 1 || m->block_columns == m->columns)
-        return encode_runs(draft, values, mse);
-    return encode_columns(draft, values, mse);
+    if (m->block_columns == 1 && m->columns > 1)
+        return encode_columns(draft, values, mse);
+    return encode_runs(draft, values, mse);
 }

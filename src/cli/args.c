@@ -76,12 +76,16 @@ static mb_status_t take_value(reader_t *reader, const char *shown, const char *a
 
 static mb_status_t read_flag(reader_t *reader, int index, const char *shown, const char *equals)
 {
-    const mb_flag_t *flag = &reader->args->command->flags[index];
-    if (flag->argument != NULL)
-        return take_value(reader, shown, flag->argument, equals, &reader->args->flags[index]);
-    if (equals != NULL)
+    mb_args_t *args = reader->args;
+    const mb_flag_t *flag = &args->command->flags[index];
+    if (flag->argument == NULL && equals != NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "option '%s' takes no value", shown);
-    reader->args->flags[index] = "";
+    args->flags[index] = "";
+    if (flag->argument == NULL)
+        return MB_OK;
+    MB_TRY(take_value(reader, shown, flag->argument, equals, &args->flags[index]));
+    if (args->command->repeats != NULL && strcmp(args->command->repeats, flag->name) == 0)
+        args->repeated[args->n_repeated++] = args->flags[index];
     return MB_OK;
 }
 
@@ -189,7 +193,8 @@ mb_status_t mb_args_read(const mb_command_t *command, int n, char *const *texts,
     if (out->help)
         return MB_OK;
     out->words = calloc((size_t)n + 1, sizeof *out->words);
-    if (out->words == NULL)
+    out->repeated = calloc((size_t)n + 1, sizeof *out->repeated);
+    if (out->words == NULL || out->repeated == NULL)
         return mb_error_memory("the command line", (size_t)n);
     MB_TRY(mb_settings_create(&out->settings));
     reader_t reader = {.args = out, .n = n, .texts = texts};
@@ -201,6 +206,7 @@ void mb_args_free(mb_args_t *args)
 {
     mb_settings_destroy(args->settings);
     free(args->words);
+    free(args->repeated);
 }
 
 const char *mb_args_flag(const mb_args_t *args, const char *name)

@@ -5,7 +5,7 @@
 
 #include "train/settings.h"
 
-#define MB_MAX_FLAGS 8
+#define MB_MAX_FLAGS 16
 
 /* An option that is no setting of a run. */
 typedef struct {
@@ -24,6 +24,8 @@ typedef struct {
     int n_words;
     const char **words;              /* what is no option, in order */
     const char *flags[MB_MAX_FLAGS]; /* by place in command->flags; "" for a switch; NULL: absent */
+    int n_repeated;
+    const char **repeated; /* every use of the flag that repeats, in order */
     bool help;
 } mb_args_t;
 
@@ -34,6 +36,7 @@ struct mb_command {
     const char *detail; /* more lines of the help; may be NULL */
     void (*more)(void); /* prints what follows detail; may be NULL */
     const mb_flag_t *flags;
+    const char *repeats; /* the flag of which every use counts, not only the last; NULL: none */
     const mb_setting_id_t *settings; /* those it takes */
     int n_settings;
     int least_words, most_words;
@@ -43,7 +46,7 @@ struct mb_command {
 };
 
 extern const mb_command_t mb_command_train, mb_command_eval, mb_command_predict, mb_command_inspect,
-    mb_command_configure, mb_command_data, mb_command_new, mb_command_info;
+    mb_command_configure, mb_command_data, mb_command_new, mb_command_info, mb_command_quantize;
 
 /* All commands, the end marked by NULL. */
 const mb_command_t *const *mb_command_list(void);

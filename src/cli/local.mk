@@ -14,6 +14,9 @@ mbrun_SOURCES += \
 	src/cli/main.c \
 	src/cli/new.c \
 	src/cli/predict.c \
+	src/cli/quantize.c \
+	src/cli/quantize_text.c \
+	src/cli/quantize_text.h \
 	src/cli/progress.c \
 	src/cli/progress.h \
 	src/cli/report_json.c \

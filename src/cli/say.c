@@ -22,16 +22,27 @@ int mb_exit_code(mb_status_t status)
 }
 
 /* The launcher nearest to the process first: mpirun inside a batch job's step sets its own. */
-int mb_launch_rank(void)
+static const char *launch_text(void)
 {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                         "SLURM_PROCID"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *text = getenv(names[i]);
         if (text != NULL && text[0] != '\0')
-            return atoi(text);
+            return text;
     }
-    return 0;
+    return NULL;
+}
+
+int mb_launch_rank(void)
+{
+    const char *text = launch_text();
+    return text == NULL ? 0 : atoi(text);
+}
+
+bool mb_launched(void)
+{
+    return launch_text() != NULL;
 }
 
 void mb_say_error(void)

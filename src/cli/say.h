@@ -3,6 +3,7 @@
 #define MB_CLI_SAY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include "base/error.h"
 
 enum { MB_EXIT_DONE = 0, MB_EXIT_FAILED = 1, MB_EXIT_USAGE = 2, MB_EXIT_STOPPED = 85 };
@@ -13,6 +14,8 @@ int mb_exit_code(mb_status_t status);
 /* This process's rank as the launcher's environment tells it, before MPI is started; 0 when there
  * is no launcher. */
 int mb_launch_rank(void);
+/* Whether a launcher of MPI programs started this process. */
+bool mb_launched(void);
 
 /* "mbrun: error: MESSAGE" with the message of the last failure. */
 void mb_say_error(void);

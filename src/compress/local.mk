@@ -1,1 +1,12 @@
-libmb_la_SOURCES +=
+libmb_la_SOURCES += src/compress/calibrate.c src/compress/calibrate.h
+libmb_la_SOURCES += src/compress/choose.c src/compress/choose.h
+libmb_la_SOURCES += src/compress/divergence.c src/compress/divergence.h
+libmb_la_SOURCES += src/compress/encode.c
+libmb_la_SOURCES += src/compress/ownership.c
+libmb_la_SOURCES += src/compress/passes.c src/compress/passes.h
+libmb_la_SOURCES += src/compress/probe.c src/compress/probe.h
+libmb_la_SOURCES += src/compress/quantize.c src/compress/quantize.h src/compress/quantizer.h
+libmb_la_SOURCES += src/compress/summary.c
+libmb_la_SOURCES += src/compress/target.c
+libmb_la_SOURCES += src/compress/targets.c
+libmb_la_SOURCES += src/compress/write.c

@@ -1,0 +1,12 @@
+/* What mbrun quantize says: the report as a table, and as JSON. */
+#ifndef MB_CLI_QUANTIZE_TEXT_H
+#define MB_CLI_QUANTIZE_TEXT_H
+
+#include <jansson.h>
+#include "compress/quantize.h"
+
+void mb_quantize_print(const mb_quantize_result_t *result, const char *output);
+/* New reference; NULL when memory is exhausted. */
+json_t *mb_quantize_json(const mb_quantize_result_t *result, const char *output);
+
+#endif

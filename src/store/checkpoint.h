@@ -37,6 +37,7 @@ typedef struct {
     const char *name; /* weight name: "dense/kernel" */
     mb_shape_t shape;
     const mb_encoding_t *encoding; /* NULL: float32. The same on all ranks */
+    bool codes_only; /* int8:channel without its scales: int8 at the weight's own place */
 } mb_tensor_spec_t;
 
 typedef struct {

@@ -29,6 +29,15 @@ static bool has_right_sizes(const mb_encoding_t *e)
     return true;
 }
 
+static bool has_codes_only(const mb_encoding_t *e)
+{
+    bool alone = e->layout.number == MB_NUMBER_I8 &&
+                 e->bytes[MB_PART_VALUES] == mb_matrix_value_bytes(&e->layout);
+    for (int part = MB_PART_VALUES + 1; part < MB_PART_COUNT; part++)
+        alone = alone && e->bytes[part] == 0;
+    return alone;
+}
+
 mb_status_t mb_encoded_check_spec(const char *path, const mb_tensor_spec_t *tensor)
 {
     const mb_encoding_t *e = tensor->encoding;
@@ -37,6 +46,8 @@ mb_status_t mb_encoded_check_spec(const char *path, const mb_tensor_spec_t *tens
         e->layout.rows != e->view.rows || e->layout.columns != e->view.columns ||
         e->view.rows != elements / e->view.columns || elements % e->view.columns != 0)
         return refuse(path, tensor, "is not of its shape");
+    if (tensor->codes_only)
+        return has_codes_only(e) ? MB_OK : refuse(path, tensor, "is not of 8-bit codes alone");
     if (e->format.kept_bits == 0)
         return has_right_sizes(e) ? MB_OK : refuse(path, tensor, "has parts of other sizes");
     if (e->bytes[MB_PART_VALUES] <= 0)
@@ -176,6 +187,8 @@ mb_status_t mb_encoded_make(const mb_h5_writer_t *h5, const mb_tensor_spec_t *te
 {
     for (int part = 0; part < MB_PART_COUNT; part++)
         offsets[part] = -1;
+    if (tensor->codes_only)
+        return mb_h5_make_dataset(h5, path, H5T_STD_I8LE, &tensor->shape, &offsets[MB_PART_VALUES]);
     if (!mb_format_is_float(&tensor->encoding->format))
         return make_scaled(h5, tensor, quantized, offsets);
     MB_TRY(make_float(h5, tensor, path, &offsets[MB_PART_VALUES]));

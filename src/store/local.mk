@@ -12,6 +12,7 @@ libmb_la_SOURCES += \
 	src/store/h5_attributes.c \
 	src/store/h5_write.c src/store/h5_write.h \
 	src/store/io.c src/store/io.h \
+	src/store/keras_int8.c src/store/keras_int8.h \
 	src/store/keras_optimizer.c src/store/keras_optimizer.h \
 	src/store/lease.c src/store/lease.h \
 	src/store/metrics_log.c \

@@ -9,6 +9,7 @@
 #include "api/settings.h"
 #include "base/philox.h"
 #include "infer/predictor.h"
+#include "train/layout.h"
 #include "train/trainer.h"
 
 struct mb_predictor {
@@ -83,6 +84,8 @@ mb_status_t mb_predictor_set_output(mb_predictor_t *predictor, const char *name,
 static mb_status_t check_ranks(const mb_predictor_t *predictor, const mb_source_t *source)
 {
     mb_comm_t *comm = predictor->context->comm;
+    bool integer;
+    MB_TRY(mb_layout_activations(predictor->settings, &integer));
     MB_TRY(mb_api_same(comm, mb_hash_name(predictor->path), "model path"));
     MB_TRY(mb_api_same(comm, mb_api_settings_digest(predictor->settings), "settings"));
     return mb_api_same(comm, source == NULL ? 0 : source->digest, "arrays");
@@ -92,16 +95,17 @@ static mb_predict_options_t make_options(mb_predictor_t *predictor)
 {
     const mb_settings_t *settings = predictor->settings;
     bool batch = settings->origin[MB_SET_BATCH] == MB_FROM_USER;
-    return (mb_predict_options_t){.comm = predictor->context->comm,
-                                  .model = predictor->path,
-                                  .batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0,
-                                  .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
-                                  .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
-                                  .device = mb_settings_text(settings, MB_SET_DEVICE),
-                                  .deadline = mb_settings_real(settings, MB_SET_DEADLINE),
-                                  .keep_binding =
-                                      strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0,
-                                  .log = &predictor->context->log};
+    return (mb_predict_options_t){
+        .comm = predictor->context->comm,
+        .model = predictor->path,
+        .batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0,
+        .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
+        .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
+        .float_activations = strcmp(mb_settings_text(settings, MB_SET_ACTIVATIONS), "float") == 0,
+        .device = mb_settings_text(settings, MB_SET_DEVICE),
+        .deadline = mb_settings_real(settings, MB_SET_DEADLINE),
+        .keep_binding = strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0,
+        .log = &predictor->context->log};
 }
 
 /* All ranks know the samples; the time is rank 0's. */

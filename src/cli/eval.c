@@ -23,9 +23,10 @@ static void print_report(const mb_eval_report_t *report, const char *data)
     print_line(report->n_outputs > 1 ? "total" : "", report->loss, report->accuracy);
     for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++)
         print_line(report->names[o], report->losses[o], report->accuracies[o]);
-    printf("%-16s%s: %s samples in %s\n", "", data,
+    printf("%-16s%s: %s samples in %s, %.0f samples/s\n", "", data,
            mb_say_count(report->samples, samples, sizeof samples),
-           mb_str_seconds(report->seconds, seconds, sizeof seconds));
+           mb_str_seconds(report->seconds, seconds, sizeof seconds),
+           report->seconds > 0 ? (double)report->samples / report->seconds : 0);
 }
 
 /* What the model file records holds here too, but for what belongs to the run's own ranks. */
@@ -73,9 +74,10 @@ static int run_eval(const mb_args_t *args)
     return mb_job_end(&job, status);
 }
 
-static const mb_setting_id_t settings[] = {
-    MB_SET_DATA, MB_SET_BATCH,  MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
-    MB_SET_LOSS, MB_SET_DEVICE, MB_SET_THREADS,     MB_SET_BIND,     MB_SET_DEADLINE};
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_BATCH,   MB_SET_MICRO_BATCH,
+                                           MB_SET_REPLICAS,    MB_SET_STAGES,  MB_SET_LOSS,
+                                           MB_SET_ACTIVATIONS, MB_SET_DEVICE,  MB_SET_THREADS,
+                                           MB_SET_BIND,        MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
                                   {.name = NULL}};
@@ -86,7 +88,8 @@ const mb_command_t mb_command_eval = {
     .title = "Show the loss and metrics of a model on data",
     .detail =
         "The model is any Keras HDF5 file, a checkpoint or final.h5 among them. The numbers do\n"
-        "not depend on the ranks and stages that compute them.\n",
+        "not depend on the ranks and stages that compute them. Quantized weights are used as they\n"
+        "are stored.\n",
     .flags = flags,
     .settings = settings,
     .n_settings = sizeof settings / sizeof settings[0],

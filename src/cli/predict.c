@@ -10,6 +10,7 @@
 #include "cli/job.h"
 #include "cli/say.h"
 #include "infer/predictor.h"
+#include "train/layout.h"
 
 typedef struct {
     bool live;
@@ -53,20 +54,25 @@ static mb_status_t check(const mb_args_t *args)
 
 static mb_status_t print_report(const mb_args_t *args, const mb_predict_report_t *report)
 {
-    char samples[MB_COUNT_TEXT], seconds[32], latency[32];
+    char samples[MB_COUNT_TEXT], seconds[32], median[32], rare[32];
     const char *output = mb_args_flag(args, "output");
     double rate = report->seconds > 0 ? (double)report->samples / report->seconds : 0;
     if (mb_args_has(args, "json"))
-        return mb_say_json(
-            json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:i, s:i}", "event", "prediction", "output",
-                      output, "samples", (json_int_t)report->samples, "seconds",
-                      mb_json_number(report->seconds), "samples_per_second", mb_json_number(rate),
-                      "batch_seconds", mb_json_number(report->batch_seconds), "stages",
-                      report->stages, "groups", report->groups));
-    printf("%s samples in %s, %.0f samples/s; a batch takes %s\noutputs: %s\n",
+        return mb_say_json(json_pack(
+            "{s:s, s:s, s:I, s:o, s:o, s:I, s:o, s:o, s:i, s:i}", "event", "prediction", "output",
+            output, "samples", (json_int_t)report->samples, "seconds",
+            mb_json_number(report->seconds), "samples_per_second", mb_json_number(rate), "batch",
+            (json_int_t)report->batch, "batch_seconds", mb_json_number(report->batch_seconds),
+            "batch_seconds_99", mb_json_number(report->batch_seconds_99), "stages", report->stages,
+            "groups", report->groups));
+    printf("%s samples in %s, %.0f samples/s\n",
            mb_say_count(report->samples, samples, sizeof samples),
-           mb_str_seconds(report->seconds, seconds, sizeof seconds), rate,
-           mb_str_seconds(report->batch_seconds, latency, sizeof latency), output);
+           mb_str_seconds(report->seconds, seconds, sizeof seconds), rate);
+    if (report->samples > 0)
+        printf("a batch of %" PRId64 " takes %s from first stage to last; 99 %% take at most %s\n",
+               report->batch, mb_str_seconds(report->batch_seconds, median, sizeof median),
+               mb_str_seconds(report->batch_seconds_99, rare, sizeof rare));
+    printf("outputs: %s\n", output);
     fflush(stdout);
     return MB_OK;
 }
@@ -91,7 +97,12 @@ static mb_status_t predict(const mb_job_t *job, const mb_args_t *args)
                                     .log = &job->log,
                                     .user = &live,
                                     .progress = show_progress};
-    MB_TRY(mb_comm_agree(job->comm, check(args)));
+    bool integer = true;
+    mb_status_t status = check(args);
+    if (status == MB_OK)
+        status = mb_layout_activations(s, &integer);
+    MB_TRY(mb_comm_agree(job->comm, status));
+    options.float_activations = !integer;
     MB_TRY(mb_predict(&options, &report));
     return job->rank == 0 ? print_report(args, &report) : MB_OK;
 }
@@ -107,9 +118,9 @@ static int run_predict(const mb_args_t *args)
     return mb_job_end(&job, status);
 }
 
-static const mb_setting_id_t settings[] = {MB_SET_DATA,    MB_SET_BATCH,   MB_SET_STAGES,
-                                           MB_SET_DEVICE,  MB_SET_THREADS, MB_SET_BIND,
-                                           MB_SET_DEADLINE};
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_BATCH,   MB_SET_STAGES,
+                                           MB_SET_ACTIVATIONS, MB_SET_DEVICE,  MB_SET_THREADS,
+                                           MB_SET_BIND,        MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},
@@ -122,7 +133,8 @@ const mb_command_t mb_command_predict = {
     .title = "Write the outputs of a model for data",
     .detail =
         "OUT.h5 appears when it is complete, and replaces an existing one. The outputs do not\n"
-        "depend on the ranks and stages that compute them.\n",
+        "depend on the ranks and stages that compute them. Quantized weights are used as they are\n"
+        "stored.\n",
     .flags = flags,
     .settings = settings,
     .n_settings = sizeof settings / sizeof settings[0],

@@ -46,9 +46,11 @@ json_t *mb_json_eval(const mb_eval_report_t *report, const char *event)
         json_object_set_new(outputs, report->names[o],
                             json_pack("{s:o, s:o}", "loss", mb_json_number(report->losses[o]),
                                       "accuracy", mb_json_number(report->accuracies[o])));
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o}", "event", event, "step",
+    double rate = report->seconds > 0 ? (double)report->samples / report->seconds : 0;
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:o}", "event", event, "step",
                      (json_int_t)report->step, "epoch", (json_int_t)report->epoch, "loss",
                      mb_json_number(report->loss), "accuracy", mb_json_number(report->accuracy),
                      "samples", (json_int_t)report->samples, "seconds",
-                     mb_json_number(report->seconds), "outputs", outputs);
+                     mb_json_number(report->seconds), "samples_per_second", mb_json_number(rate),
+                     "outputs", outputs);
 }

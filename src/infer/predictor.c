@@ -1,14 +1,14 @@
-/* See predictor.h. A step sends `MICROS` micro-batches through every replica; the next step's
+/* See predictor.h. A step sends at most `MICROS` micro-batches through every group; the next step's
  * follow at once, so the stages never run dry between steps. */
 #include "infer/predictor.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "infer/feed.h"
+#include "infer/latency.h"
 #include "store/predictions.h"
 
-enum { MICROS = 8, DEFAULT_BATCH = 128 };
+enum { MICROS = 16, DEFAULT_BATCH = 128 };
 
 typedef struct {
     const mb_predict_options_t *options;
@@ -21,40 +21,63 @@ typedef struct {
     mb_predictions_t *predictions;
     mb_sampler_t sampler;
     int64_t step, micro_batch;
-    float *host;       /* one output of one micro-batch */
-    double *latencies; /* seconds from a micro-batch's start to its end on this rank */
-    double started;
+    int micros;  /* of a group's step */
+    float *host; /* one output of one micro-batch; NULL: the host sees the device's memory */
+    mb_latency_t *latency;
+    double seconds;
 } predictor_t;
 
 static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
 {
     predictor_t *p = user;
+    mb_latency_enter(p->latency, p->step * p->micros + index);
     return mb_feed_micro(p->feed, micro, index);
 }
 
-static mb_status_t take_values(predictor_t *p, int output, int64_t first, int64_t count)
+static mb_status_t take_values(predictor_t *p, int output, int64_t first, int64_t count,
+                               const float *values)
 {
     if (p->options->write != NULL)
-        return p->options->write(p->options->user, output, first, count, p->host);
-    return mb_predictions_write(p->predictions, output, first, count, p->host);
+        return p->options->write(p->options->user, output, first, count, values);
+    return mb_predictions_write(p->predictions, output, first, count, values);
+}
+
+static mb_status_t take_output(predictor_t *p, const mb_micro_t *micro, int output)
+{
+    mb_exec_t *exec = &p->engine->exec;
+    int node = p->model->graph->outputs[output].node;
+    int64_t elements = mb_shape_elements(&p->model->graph->nodes[node].call.output);
+    const float *values = mb_stage_tensor(p->engine->stage, micro->slot, node);
+    if (p->host != NULL) {
+        MB_TRY(mb_exec_copy(exec, p->host, values,
+                            (size_t)(elements * micro->valid) * sizeof(float), MB_COPY_TO_HOST));
+        values = p->host;
+    }
+    MB_TRY(mb_exec_sync(exec));
+    return take_values(p, output, p->step * p->sampler.batch + micro->position, micro->valid,
+                       values);
 }
 
 static mb_status_t output_hook(void *user, const mb_micro_t *micro, int index)
 {
     predictor_t *p = user;
     const mb_stage_t *stage = p->engine->stage;
-    int64_t first = p->step * p->sampler.batch + micro->position;
-    (void)index;
-    for (int o = 0; o < stage->n_outputs && micro->valid > 0; o++) {
-        int output = stage->outputs[o].output;
-        int node = p->model->graph->outputs[output].node;
-        int64_t elements = mb_shape_elements(&p->model->graph->nodes[node].call.output);
-        MB_TRY(mb_exec_copy(&p->engine->exec, p->host, mb_stage_tensor(stage, micro->slot, node),
-                            (size_t)(elements * micro->valid) * sizeof(float), MB_COPY_TO_HOST));
-        MB_TRY(mb_exec_sync(&p->engine->exec));
-        MB_TRY(take_values(p, output, first, micro->valid));
-    }
+    for (int o = 0; o < stage->n_outputs; o++)
+        MB_TRY(take_output(p, micro, stage->outputs[o].output));
+    mb_latency_leave(p->latency, p->step * p->micros + index);
     return MB_OK;
+}
+
+/* Steps of equal length, so that the last one, too, occupies all groups. */
+static void choose_steps(predictor_t *p, int groups)
+{
+    int64_t samples = p->source->samples;
+    int64_t all = (samples + p->micro_batch - 1) / p->micro_batch;
+    int64_t each = (all + groups - 1) / groups, steps = (each + MICROS - 1) / MICROS;
+    p->micros = steps > 0 ? (int)((each + steps - 1) / steps) : 1;
+    p->sampler = (mb_sampler_t){.shuffle = MB_SHUFFLE_NONE,
+                                .samples = samples,
+                                .batch = p->micro_batch * p->micros * groups};
 }
 
 static mb_status_t make_engine(predictor_t *p)
@@ -67,17 +90,16 @@ static mb_status_t make_engine(predictor_t *p)
             "%d stages do not fit %d ranks and %d nodes that compute; use --stages %d", stages,
             ranks, most, ranks < most ? ranks : most);
     p->micro_batch = p->options->batch > 0 ? p->options->batch : DEFAULT_BATCH;
+    choose_steps(p, ranks / stages);
     mb_engine_options_t options = {.machine = p->machine,
                                    .graph = p->model->graph,
                                    .stages = stages,
                                    .replicas = ranks / stages,
                                    .micro_batch = p->micro_batch,
-                                   .micros_per_replica = MICROS,
+                                   .micros_per_replica = p->micros,
                                    .schedule = MB_SCHEDULE_1F1B,
+                                   .integer = !p->options->float_activations,
                                    .hooks = {.user = p, .feed = feed_hook, .output = output_hook}};
-    p->sampler = (mb_sampler_t){.shuffle = MB_SHUFFLE_NONE,
-                                .samples = p->source->samples,
-                                .batch = p->micro_batch * MICROS * options.replicas};
     return mb_engine_create(&options, &p->engine);
 }
 
@@ -94,12 +116,14 @@ static int64_t longest_output(const mb_graph_t *graph)
 static mb_status_t load(predictor_t *p)
 {
     mb_feed_span_t span = {.sampler = p->sampler, .end_step = mb_sampler_steps(&p->sampler)};
+    mb_device_t *device = p->machine->device;
     MB_TRY(mb_model_load_values(p->model, p->engine));
-    size_t bytes = (size_t)(longest_output(p->model->graph) * p->micro_batch) * sizeof(float);
-    p->host = malloc(bytes);
-    p->latencies = calloc((size_t)span.end_step + 1, sizeof *p->latencies);
-    if (p->host == NULL || p->latencies == NULL)
-        return mb_error_memory("predictions of a micro-batch", bytes);
+    if (!device->class_->host_visible(device)) {
+        size_t bytes = (size_t)(longest_output(p->model->graph) * p->micro_batch) * sizeof(float);
+        p->host = malloc(bytes);
+        if (p->host == NULL)
+            return mb_error_memory("predictions of a micro-batch", bytes);
+    }
     return mb_feed_create(p->engine, p->model, p->source, &span, &p->feed);
 }
 
@@ -119,12 +143,9 @@ static mb_status_t create_output(predictor_t *p)
 static mb_status_t flow(predictor_t *p)
 {
     int64_t steps = mb_sampler_steps(&p->sampler), done = 0;
-    p->started = mb_time_seconds();
     for (p->step = 0; p->step < steps && !mb_engine_idle(p->engine); p->step++) {
-        double start = mb_time_seconds();
         mb_step_info_t info = {.step = p->step, .batch = mb_sampler_batch(&p->sampler, p->step)};
         MB_TRY(mb_executor_run(p->engine->executor, &info));
-        p->latencies[p->step] = (mb_time_seconds() - start) / MICROS;
         done += info.batch;
         if (p->options->progress != NULL && mb_comm_rank(p->comm) == 0)
             p->options->progress(p->options->user, done, p->source->samples);
@@ -135,21 +156,25 @@ static mb_status_t flow(predictor_t *p)
     return mb_exec_sync(&p->engine->exec);
 }
 
-static int ascending(const void *a, const void *b)
+/* The time is that of all ranks: from one barrier to the next. */
+static mb_status_t flow_timed(predictor_t *p)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    MB_TRY(mb_comm_barrier(p->comm));
+    double start = mb_time_seconds();
+    MB_TRY(flow(p));
+    MB_TRY(mb_comm_barrier(p->comm));
+    p->seconds = mb_time_seconds() - start;
+    return MB_OK;
 }
 
-static void fill_report(predictor_t *p, mb_predict_report_t *report)
+static mb_status_t fill_report(predictor_t *p, mb_predict_report_t *report)
 {
-    int64_t steps = mb_sampler_steps(&p->sampler);
-    qsort(p->latencies, (size_t)steps, sizeof *p->latencies, ascending);
     *report = (mb_predict_report_t){.samples = p->source->samples,
-                                    .seconds = mb_time_seconds() - p->started,
-                                    .batch_seconds = p->latencies[steps / 2],
+                                    .seconds = p->seconds,
+                                    .batch = p->micro_batch,
                                     .stages = p->engine->grid.stages,
                                     .groups = p->engine->grid.groups};
+    return mb_latency_finish(p->latency, &report->batch_seconds, &report->batch_seconds_99);
 }
 
 static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
@@ -162,7 +187,8 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
     MB_TRY(mb_comm_agree(p->comm, load(p)));
     MB_TRY(mb_engine_prepare(p->engine));
     MB_TRY(create_output(p));
-    mb_status_t status = flow(p);
+    MB_TRY(mb_latency_create(p->engine, mb_sampler_steps(&p->sampler) * p->micros, &p->latency));
+    mb_status_t status = flow_timed(p);
     if (status != MB_OK) {
         mb_comm_fail(p->comm, status);
         if (p->predictions != NULL)
@@ -172,8 +198,7 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
     /* Everyone's samples are in when the commit is agreed on. */
     if (p->predictions != NULL)
         MB_TRY(mb_predictions_commit(p->predictions, status));
-    fill_report(p, report);
-    return MB_OK;
+    return fill_report(p, report);
 }
 
 mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report)
@@ -187,6 +212,6 @@ mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t 
         mb_source_close(p.source);
     mb_model_close(p.model);
     free(p.host);
-    free(p.latencies);
+    mb_latency_destroy(p.latency);
     return status;
 }

@@ -19,7 +19,8 @@ typedef struct {
     int64_t batch; /* samples that flow together; 0: chosen */
     int stages;    /* 0: chosen */
     int threads;
-    const char *device; /* NULL: the default */
+    bool float_activations; /* never quantize activations, also where weights are int8 */
+    const char *device;     /* NULL: the default */
     double deadline;
     bool keep_binding;
     const mb_log_t *log;
@@ -29,12 +30,16 @@ typedef struct {
 
 typedef struct {
     int64_t samples;
-    double seconds;       /* first sample in to last sample out */
-    double batch_seconds; /* latency of a batch, median */
+    double seconds; /* first sample in to last sample out */
+    /* latency of a batch: from its samples' entering the first stage to its outputs' leaving the
+     * last */
+    double batch_seconds;    /* median */
+    double batch_seconds_99; /* 99th percentile */
+    int64_t batch;           /* samples of one */
     int stages, groups;
 } mb_predict_report_t;
 
-/* Collective. Nothing is left at OUTPUT when it fails. */
+/* Collective; rank 0 gets the latencies. Nothing is left at OUTPUT when it fails. */
 mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report);
 
 #endif

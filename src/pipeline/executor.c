@@ -357,12 +357,24 @@ static mb_status_t finish_evaluation(mb_executor_t *executor)
     return run_reduce(executor);
 }
 
+/* Without learning a micro-batch past the data leaves nothing behind, on any stage. */
+static bool is_past_data(const mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    if (executor->stage->training || action->micro < 0)
+        return false;
+    fill_micro(executor, action->micro, &micro);
+    return micro.valid == 0;
+}
+
 mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 {
     mb_status_t status = start_step(executor, info);
     for (int i = 0; i < executor->program->n && status == MB_OK; i++) {
         const mb_action_t *action = &executor->program->actions[i];
         mb_action_cost_t *cost = &executor->costs[action->kind];
+        if (is_past_data(executor, action))
+            continue;
         double start = mb_time_seconds();
         executor->waited = 0;
         executor->current = action;

@@ -12,6 +12,7 @@ struct mb_evaluator {
     const mb_model_t *model;
     mb_source_t *source;
     mb_sampler_t sampler;
+    int64_t batch; /* that a summed loss is of */
     mb_engine_t *engine;
     mb_score_t *score;
     mb_feed_t *feed;
@@ -33,8 +34,10 @@ mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
         return mb_error_memory("an evaluator", sizeof *evaluator);
     evaluator->model = model;
     evaluator->source = source;
-    evaluator->sampler = (mb_sampler_t){
-        .shuffle = MB_SHUFFLE_NONE, .samples = source->samples, .batch = layout->batch};
+    evaluator->sampler = (mb_sampler_t){.shuffle = MB_SHUFFLE_NONE,
+                                        .samples = source->samples,
+                                        .batch = layout->step > 0 ? layout->step : layout->batch};
+    evaluator->batch = layout->batch;
     mb_engine_options_t options = {.machine = machine,
                                    .graph = model->graph,
                                    .losses = model->losses,
@@ -45,6 +48,7 @@ mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                    .schedule = MB_SCHEDULE_1F1B,
                                    .training = false,
                                    .values_of = values_of,
+                                   .integer = layout->integer,
                                    .hooks = {.user = evaluator, .feed = feed_hook}};
     MB_TRY_GOTO(mb_engine_create(&options, &evaluator->engine), status, err_evaluator);
     status = values_of == NULL ? mb_model_load_values(model, evaluator->engine) : MB_OK;
@@ -70,8 +74,9 @@ static mb_status_t run_steps(mb_evaluator_t *evaluator)
     for (int64_t s = 0; s < steps; s++) {
         mb_step_info_t info = {.step = s, .batch = mb_sampler_batch(&evaluator->sampler, s)};
         MB_TRY(mb_executor_run(engine->executor, &info));
-        MB_TRY(mb_score_collect(evaluator->score, mb_executor_sums(engine->executor), info.batch));
+        MB_TRY(mb_score_note(evaluator->score, mb_executor_sums(engine->executor), info.batch));
     }
+    MB_TRY(mb_score_flush(evaluator->score));
     MB_TRY(mb_executor_drain(engine->executor));
     return mb_exec_sync(&engine->exec);
 }
@@ -90,11 +95,13 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     mb_feed_destroy(evaluator->feed);
     evaluator->feed = NULL;
     MB_TRY(status);
+    int64_t samples = evaluator->source->samples, batch = evaluator->batch;
+    mb_score_count_steps(evaluator->score, (samples + batch - 1) / batch);
     report->loss = mb_score_loss(evaluator->score, losses);
     report->accuracy = mb_score_accuracy(evaluator->score, accuracies);
     report->losses = losses;
     report->accuracies = accuracies;
-    report->samples = evaluator->source->samples;
+    report->samples = samples;
     report->seconds = mb_time_seconds() - start;
     return MB_OK;
 }
@@ -125,8 +132,8 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     if (status == MB_OK)
         status = mb_model_compile(model, mb_settings_text(settings, MB_SET_LOSS));
     if (status == MB_OK)
-        status = mb_layout_choose(model, settings, mb_comm_size(comm), mb_comm_local_size(comm),
-                                  &layout);
+        status = mb_layout_choose_pass(model, settings, mb_comm_size(comm),
+                                       mb_comm_local_size(comm), source->samples, &layout);
     MB_TRY(mb_comm_agree(comm, status));
     for (int o = 0; o < outputs; o++)
         names[o] = mb_arena_strdup(arena, model->graph->outputs[o].name);

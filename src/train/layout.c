@@ -2,6 +2,7 @@
 #include "train/layout.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static double imbalance(const mb_graph_t *graph, int stages)
@@ -102,5 +103,48 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
                             "batch %lld in micro-batches of %lld: too many micro-batches",
                             (long long)layout->batch, (long long)layout->micro_batch);
     layout->micros = (int)micros;
+    return MB_OK;
+}
+
+mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer)
+{
+    const char *text = mb_settings_text(settings, MB_SET_ACTIVATIONS);
+    *integer = strcmp(text, "auto") == 0;
+    if (*integer || strcmp(text, "float") == 0)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "activations=%s: there are auto (8 bits where weights are int8 and rows "
+                        "are many) and float",
+                        text);
+}
+
+/* Micro-batches of a step: each is a replica, so that any number of groups up to this shares them
+ * out, and they are added in one order. */
+enum { MOST_MICROS = 64 };
+
+/* The steps are equally long, so that the last one, too, occupies all groups. */
+static void fit_pass(mb_layout_t *layout, int64_t samples, int ranks)
+{
+    int64_t micros = (samples + layout->micro_batch - 1) / layout->micro_batch;
+    int64_t steps = (micros + MOST_MICROS - 1) / MOST_MICROS;
+    layout->replicas = steps > 0 ? (int)((micros + steps - 1) / steps) : 1;
+    layout->micros = 1;
+    layout->step = layout->replicas * layout->micro_batch;
+    layout->groups = ranks / layout->stages;
+    if (layout->groups > layout->replicas)
+        layout->groups = layout->replicas;
+    layout->idle = ranks - layout->stages * layout->groups;
+}
+
+mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                                  int local_ranks, int64_t samples, mb_layout_t *layout)
+{
+    MB_TRY(mb_layout_choose(model, settings, ranks, local_ranks, layout));
+    MB_TRY(mb_layout_activations(settings, &layout->integer));
+    if (mb_settings_has(settings, MB_SET_REPLICAS) || mb_settings_has(settings, MB_SET_MICRO_BATCH))
+        return MB_OK;
+    int64_t most = layout->batch < samples ? layout->batch : samples;
+    layout->micro_batch = fitting(model->graph, most > 0 ? most : 1, 1);
+    fit_pass(layout, samples, ranks);
     return MB_OK;
 }

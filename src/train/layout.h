@@ -9,6 +9,9 @@ typedef struct {
     int stages, replicas, groups, idle;
     int64_t batch, micro_batch;
     int micros; /* per replica */
+    /* of evaluation: */
+    int64_t step; /* samples of a step, which need not be a batch; 0: batch */
+    bool integer; /* activations may be quantized */
 } mb_layout_t;
 
 /* From the settings where they say it, else chosen for the ranks at hand:
@@ -18,5 +21,12 @@ typedef struct {
  * all ranks of one kind. */
 mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                              int local_ranks, mb_layout_t *out);
+/* The same for a pass over SAMPLES samples without learning. Where neither replicas nor
+ * micro-batches are given, they follow from the batch and the samples alone, so that the numbers
+ * are the same on any number of ranks. */
+mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                                  int local_ranks, int64_t samples, mb_layout_t *out);
+/* The setting `activations`. MB_ERR_ARGUMENT unless it is auto or float. */
+mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer);
 
 #endif

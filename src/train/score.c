@@ -9,15 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/stored_sums.h"
+
+enum { PENDING = 32 };
+
 struct mb_score {
     mb_engine_t *engine;
     const mb_model_t *model;
     int n_outputs, n_nodes, n_params;
     int64_t length;
-    double *values;              /* [length] host */
-    double *incoming;            /* [length] host */
+    double *values;   /* [PENDING][length] host: of steps not yet brought together */
+    double *incoming; /* [PENDING][length] host */
+    int64_t batches[PENDING];
+    int pending;
     double *host_sums;           /* [stage->sum_count] */
     double *device_regularizers; /* [2 n_params] */
+    double *stored_regularizers; /* [2 n_params] host: of weights kept as they are stored */
     bool has_regularizers;
     double *loss, *matches; /* [n_outputs] totals on rank 0 */
     double activity;        /* sum over samples of the activity regularizers */
@@ -33,6 +40,19 @@ static bool is_regularized(const mb_param_t *param)
     return param->regularizer.l1 != 0 || param->regularizer.l2 != 0;
 }
 
+/* They do not change, so once is enough. */
+static mb_status_t sum_stored(mb_score_t *score)
+{
+    const mb_stage_t *stage = score->engine->stage;
+    for (int i = 0; i < stage->n_params; i++) {
+        int p = stage->params[i];
+        if (stage->owned[p] && stage->values[p] == NULL &&
+            is_regularized(&score->model->graph->params[p]))
+            MB_TRY(mb_stored_sums(stage, p, score->stored_regularizers + 2 * p));
+    }
+    return MB_OK;
+}
+
 mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_score_t **out)
 {
     const mb_graph_t *graph = model->graph;
@@ -46,8 +66,9 @@ mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_sco
     score->n_params = graph->n_params;
     score->length = 2 * ((int64_t)graph->n_outputs + graph->n_nodes + graph->n_params);
     size_t sums = engine->stage == NULL ? 1 : (size_t)engine->stage->sum_count + 1;
-    score->values = calloc((size_t)score->length, sizeof(double));
-    score->incoming = calloc((size_t)score->length, sizeof(double));
+    score->values = calloc(PENDING * (size_t)score->length, sizeof(double));
+    score->incoming = calloc(PENDING * (size_t)score->length, sizeof(double));
+    score->stored_regularizers = calloc(2 * (size_t)graph->n_params + 1, sizeof(double));
     score->host_sums = calloc(sums, sizeof(double));
     score->loss = calloc((size_t)graph->n_outputs, sizeof(double));
     score->matches = calloc((size_t)graph->n_outputs, sizeof(double));
@@ -55,13 +76,15 @@ mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_sco
         score->has_regularizers = score->has_regularizers || is_regularized(&graph->params[p]);
     mb_status_t status = MB_OK;
     void *memory = NULL;
-    if (score->values == NULL || score->incoming == NULL || score->host_sums == NULL ||
-        score->loss == NULL || score->matches == NULL)
+    if (score->values == NULL || score->incoming == NULL || score->stored_regularizers == NULL ||
+        score->host_sums == NULL || score->loss == NULL || score->matches == NULL)
         status = mb_error_memory("a score", (size_t)score->length * sizeof(double));
     else if (score->has_regularizers && engine->stage != NULL)
         status = mb_device_alloc(engine->exec.device, 2 * (size_t)graph->n_params * sizeof(double),
                                  &memory);
     score->device_regularizers = memory;
+    if (status == MB_OK && score->has_regularizers && engine->stage != NULL)
+        status = sum_stored(score);
     if (status != MB_OK) {
         mb_score_destroy(score);
         return status;
@@ -78,6 +101,7 @@ void mb_score_destroy(mb_score_t *score)
         mb_device_free(score->engine->exec.device, score->device_regularizers);
     free(score->values);
     free(score->incoming);
+    free(score->stored_regularizers);
     free(score->host_sums);
     free(score->loss);
     free(score->matches);
@@ -96,7 +120,7 @@ mb_status_t mb_score_regularizers(mb_score_t *score)
     for (int i = 0; i < stage->n_params; i++) {
         int p = stage->params[i];
         const mb_param_t *param = &score->model->graph->params[p];
-        if (!stage->owned[p] || !is_regularized(param))
+        if (!stage->owned[p] || stage->values[p] == NULL || !is_regularized(param))
             continue;
         for (int square = 0; square < 2; square++) {
             mb_sum_args_t args = {.count = param->elements,
@@ -109,13 +133,13 @@ mb_status_t mb_score_regularizers(mb_score_t *score)
     return MB_OK;
 }
 
-/* This stage's sums into the common vector. */
-static mb_status_t fill_own(mb_score_t *score, const double *sums)
+/* This stage's sums into VALUES, a step's common vector. */
+static mb_status_t fill_own(mb_score_t *score, const double *sums, double *values)
 {
     const mb_stage_t *stage = score->engine->stage;
     mb_exec_t *exec = &score->engine->exec;
-    double *nodes = score->values + 2 * score->n_outputs, *params = nodes + 2 * score->n_nodes;
-    memset(score->values, 0, (size_t)score->length * sizeof(double));
+    double *nodes = values + 2 * score->n_outputs, *params = nodes + 2 * score->n_nodes;
+    memset(values, 0, (size_t)score->length * sizeof(double));
     if (stage->sum_count > 0)
         MB_TRY(mb_exec_copy(exec, score->host_sums, sums, (size_t)stage->sum_count * sizeof(double),
                             MB_COPY_TO_HOST));
@@ -124,23 +148,25 @@ static mb_status_t fill_own(mb_score_t *score, const double *sums)
                             2 * (size_t)score->n_params * sizeof(double), MB_COPY_TO_HOST));
     MB_TRY(mb_exec_sync(exec));
     for (int o = 0; o < stage->n_outputs; o++)
-        memcpy(score->values + 2 * stage->outputs[o].output,
-               score->host_sums + stage->outputs[o].sums, 2 * sizeof(double));
+        memcpy(values + 2 * stage->outputs[o].output, score->host_sums + stage->outputs[o].sums,
+               2 * sizeof(double));
     for (int n = stage->first_node; n < stage->end_node; n++) {
         if (stage->places[n].activity >= 0)
             memcpy(nodes + 2 * n, score->host_sums + stage->places[n].activity, 2 * sizeof(double));
     }
+    for (int p = 0; p < 2 * score->n_params && score->has_regularizers; p++)
+        params[p] += score->stored_regularizers[p];
     return MB_OK;
 }
 
-static void add_totals(mb_score_t *score, int64_t batch)
+static void add_totals(mb_score_t *score, const double *values, int64_t batch)
 {
     const mb_graph_t *graph = score->model->graph;
-    const double *nodes = score->values + 2 * score->n_outputs;
+    const double *nodes = values + 2 * score->n_outputs;
     const double *params = nodes + 2 * score->n_nodes;
     for (int o = 0; o < score->n_outputs; o++) {
-        score->loss[o] += score->values[2 * o];
-        score->matches[o] += score->values[2 * o + 1];
+        score->loss[o] += values[2 * o];
+        score->matches[o] += values[2 * o + 1];
     }
     score->regularizers = 0;
     for (int n = 0; n < score->n_nodes; n++) {
@@ -162,36 +188,61 @@ static void add_totals(mb_score_t *score, int64_t batch)
 static mb_status_t receive_others(mb_score_t *score)
 {
     mb_comm_t *comm = score->engine->machine->comm;
-    size_t bytes = (size_t)score->length * sizeof(double);
+    int64_t count = score->pending * score->length;
     for (int stage = 1; stage < score->engine->grid.stages; stage++) {
         int peer = mb_grid_rank(&score->engine->grid, stage, 0);
         mb_comm_request_t request;
         mb_comm_note_t note = {"receiving the losses", score->engine->grid.stage, -1, peer,
                                MB_TAG_SCALARS};
-        MB_TRY(mb_comm_irecv(comm, score->incoming, bytes, peer, MB_TAG_SCALARS, &request));
+        MB_TRY(mb_comm_irecv(comm, score->incoming, (size_t)count * sizeof(double), peer,
+                             MB_TAG_SCALARS, &request));
         MB_TRY(mb_comm_wait_requests(comm, &request, 1, &note));
-        for (int64_t i = 0; i < score->length; i++)
+        for (int64_t i = 0; i < count; i++)
             score->values[i] += score->incoming[i];
     }
     return MB_OK;
 }
 
+static mb_status_t send_own(mb_score_t *score)
+{
+    mb_comm_t *comm = score->engine->machine->comm;
+    mb_comm_request_t request;
+    mb_comm_note_t note = {"sending the losses", score->engine->grid.stage, -1, 0, MB_TAG_SCALARS};
+    size_t bytes = (size_t)(score->pending * score->length) * sizeof(double);
+    MB_TRY(mb_comm_isend(comm, score->values, bytes, 0, MB_TAG_SCALARS, &request));
+    return mb_comm_wait_requests(comm, &request, 1, &note);
+}
+
+mb_status_t mb_score_flush(mb_score_t *score)
+{
+    bool first = score->engine->grid.stage == 0;
+    if (score->pending == 0)
+        return MB_OK;
+    MB_TRY(first ? receive_others(score) : send_own(score));
+    for (int i = 0; i < score->pending && first; i++)
+        add_totals(score, score->values + i * score->length, score->batches[i]);
+    score->pending = 0;
+    return MB_OK;
+}
+
+mb_status_t mb_score_note(mb_score_t *score, const double *sums, int64_t batch)
+{
+    if (mb_engine_idle(score->engine) || score->engine->grid.group != 0)
+        return MB_OK;
+    MB_TRY(fill_own(score, sums, score->values + score->pending * score->length));
+    score->batches[score->pending++] = batch;
+    return score->pending == PENDING ? mb_score_flush(score) : MB_OK;
+}
+
 mb_status_t mb_score_collect(mb_score_t *score, const double *sums, int64_t batch)
 {
-    mb_engine_t *engine = score->engine;
-    if (mb_engine_idle(engine) || engine->grid.group != 0)
-        return MB_OK;
-    MB_TRY(fill_own(score, sums));
-    if (engine->grid.stage == 0) {
-        MB_TRY(receive_others(score));
-        add_totals(score, batch);
-        return MB_OK;
-    }
-    mb_comm_request_t request;
-    mb_comm_note_t note = {"sending the losses", engine->grid.stage, -1, 0, MB_TAG_SCALARS};
-    MB_TRY(mb_comm_isend(engine->machine->comm, score->values,
-                         (size_t)score->length * sizeof(double), 0, MB_TAG_SCALARS, &request));
-    return mb_comm_wait_requests(engine->machine->comm, &request, 1, &note);
+    MB_TRY(mb_score_note(score, sums, batch));
+    return mb_score_flush(score);
+}
+
+void mb_score_count_steps(mb_score_t *score, int64_t steps)
+{
+    score->steps = (double)steps;
 }
 
 double mb_score_loss(const mb_score_t *score, double *per_output)
@@ -230,4 +281,5 @@ void mb_score_reset(mb_score_t *score)
     for (int o = 0; o < score->n_outputs; o++)
         score->loss[o] = score->matches[o] = 0;
     score->activity = score->regularizers = score->steps = score->samples = 0;
+    score->pending = 0;
 }

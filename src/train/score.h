@@ -19,6 +19,13 @@ mb_status_t mb_score_regularizers(mb_score_t *score);
 /* Collective over group 0's stages; others return at once. SUMS: the executor's, of a step with
  * `batch` samples. Adds this step's results to the totals on rank 0. */
 mb_status_t mb_score_collect(mb_score_t *score, const double *sums, int64_t batch);
+/* The same in two halves, so that steps may follow each other without one stage waiting for
+ * another: note keeps a step's results here, flush brings together what was kept. */
+mb_status_t mb_score_note(mb_score_t *score, const double *sums, int64_t batch);
+mb_status_t mb_score_flush(mb_score_t *score);
+/* How many batches the totals are of, where steps were not batches: losses that are summed over a
+ * batch are averaged over batches. */
+void mb_score_count_steps(mb_score_t *score, int64_t steps);
 
 /* Rank 0: the loss and the accuracy of all steps since the last reset; NaN where there is none. The
  * last step's regularizers count. Per output when the arrays are given ([n_outputs]). */

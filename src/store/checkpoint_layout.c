@@ -202,10 +202,8 @@ static mb_status_t write_iteration(const maker_t *m, const char *path)
     return mb_h5_write_scalar(m->h5, path, type, H5T_NATIVE_INT64, &iterations);
 }
 
-static mb_status_t make_keras_moments(const maker_t *m)
+static mb_status_t check_keras_moments(const maker_t *m)
 {
-    mb_keras_optimizer_t keras;
-    MB_TRY(mb_keras_optimizer_name(m->layout, m->arena, &keras));
     for (int i = m->layout->n_weights; i < n_tensors(m->layout); i++) {
         const mb_encoding_t *encoding = m->layout->tensors[i].encoding;
         if (encoding != NULL && !mb_format_is_float(&encoding->format))
@@ -214,6 +212,14 @@ static mb_status_t make_keras_moments(const maker_t *m)
                                 "leave one of the two options out",
                                 m->h5->path);
     }
+    return MB_OK;
+}
+
+static mb_status_t make_keras_moments(const maker_t *m)
+{
+    MB_TRY(check_keras_moments(m));
+    mb_keras_optimizer_t keras;
+    MB_TRY(mb_keras_optimizer_name(m->layout, m->arena, &keras));
     MB_TRY(make_named(m, "/optimizer_weights", "/quantized/optimizer", keras.names, keras.tensors,
                       keras.count));
     const char *path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[0]);

@@ -43,7 +43,10 @@ static int deal(const sample_t *sample, mb_piece_t *pieces)
             if (count > elements - first)
                 count = elements - first;
             if (turn % cases_size == cases_rank && n < MOST_PIECES)
-                pieces[n++] = (mb_piece_t){i, first, count, sample->values[i] + first};
+                pieces[n++] = (mb_piece_t){.tensor = i,
+                                           .first = first,
+                                           .count = count,
+                                           .values = sample->values[i] + first};
             first += count;
         }
     }

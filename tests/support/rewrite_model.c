@@ -17,7 +17,7 @@ static int count_weights(const mb_model_file_t *file)
 static mb_status_t add(rewrite_t *r, const char *name, const mb_stored_tensor_t *from)
 {
     float *values = calloc((size_t)from->elements + 1, sizeof(*values));
-    r->tensors[r->n_tensors] = (mb_tensor_spec_t){name, from->shape};
+    r->tensors[r->n_tensors] = (mb_tensor_spec_t){.name = name, .shape = from->shape};
     r->values[r->n_tensors++] = values;
     return mb_stored_tensor_read(r->file, from, values);
 }
@@ -100,7 +100,8 @@ mb_status_t rewrite_write(const rewrite_t *r, const char *path)
 {
     mb_piece_t *pieces = calloc((size_t)r->n_tensors + 1, sizeof(*pieces));
     for (int i = 0; i < r->n_tensors; i++)
-        pieces[i] = (mb_piece_t){i, 0, mb_shape_elements(&r->tensors[i].shape), r->values[i]};
+        pieces[i] = (mb_piece_t){
+            .tensor = i, .count = mb_shape_elements(&r->tensors[i].shape), .values = r->values[i]};
     mb_status_t status = mb_checkpoint_write(NULL, path, &r->layout, pieces, r->n_tensors);
     free(pieces);
     return status;

@@ -125,7 +125,7 @@ static void fill_values(sample_t *s, unsigned seed)
             seed = seed * 1664525u + 1013904223u;
             s->values[i][k] = (float)(seed >> 8) * 0x1p-24f - 0.5f;
         }
-        s->pieces[i] = (mb_piece_t){i, 0, elements, s->values[i]};
+        s->pieces[i] = (mb_piece_t){.tensor = i, .count = elements, .values = s->values[i]};
     }
 }
 
@@ -145,7 +145,7 @@ void sample_create(sample_t *s, int64_t rows, unsigned seed)
         .settings = {{"data", "train.h5"}, {"batch", "32"}},
     };
     for (int i = 0; i < SAMPLE_TENSORS; i++)
-        s->tensors[i] = (mb_tensor_spec_t){names[i], shapes[i]};
+        s->tensors[i] = (mb_tensor_spec_t){.name = names[i], .shape = shapes[i]};
     fill_values(s, seed);
     s->layout = (mb_checkpoint_layout_t){
         .model_config = "{\"class_name\": \"Sequential\"}",

@@ -96,9 +96,11 @@ START_TEST(pieces_in_any_order_and_cut_give_the_same_bytes)
     for (int i = SAMPLE_TENSORS - 1; i >= 0; i--) {
         int64_t count = sample.pieces[i].count, step = count / 3 + 1;
         for (int64_t first = 0; first < count; first += step)
-            pieces[n++] = (mb_piece_t){i, first, count - first < step ? count - first : step,
-                                       sample.values[i] + first};
-        pieces[n++] = (mb_piece_t){i, count, 0, NULL};
+            pieces[n++] = (mb_piece_t){.tensor = i,
+                                       .first = first,
+                                       .count = count - first < step ? count - first : step,
+                                       .values = sample.values[i] + first};
+        pieces[n++] = (mb_piece_t){.tensor = i, .first = count};
     }
     ck_assert_int_eq(mb_checkpoint_write(NULL, scratch("b.h5"), &sample.layout, pieces, n), MB_OK);
     ck_assert(files_equal(scratch("a.h5"), scratch("b.h5")));
@@ -118,13 +120,14 @@ START_TEST(pieces_that_do_not_cover_each_element_once_are_refused)
     mb_piece_t pieces[SAMPLE_TENSORS + 1];
     memcpy(pieces, sample.pieces, sizeof(sample.pieces));
     must_fail_without_a_trace(pieces + 1, SAMPLE_TENSORS - 1, "dense/kernel");
-    pieces[SAMPLE_TENSORS] = (mb_piece_t){1, 2, 1, sample.values[1]};
+    pieces[SAMPLE_TENSORS] =
+        (mb_piece_t){.tensor = 1, .first = 2, .count = 1, .values = sample.values[1]};
     must_fail_without_a_trace(pieces, SAMPLE_TENSORS + 1, "dense/bias");
     pieces[1].count--;
     must_fail_without_a_trace(pieces, SAMPLE_TENSORS, "element 6 of 'dense/bias'");
     pieces[1].count += 2;
     must_fail_without_a_trace(pieces, SAMPLE_TENSORS, "beyond");
-    pieces[1] = (mb_piece_t){SAMPLE_TENSORS, 0, 1, sample.values[1]};
+    pieces[1] = (mb_piece_t){.tensor = SAMPLE_TENSORS, .count = 1, .values = sample.values[1]};
     must_fail_without_a_trace(pieces, SAMPLE_TENSORS, "tensor 8 of 8");
 }
 END_TEST
@@ -381,8 +384,8 @@ START_TEST(thousands_of_layers_and_long_texts_are_written_and_read)
         snprintf(names[i], sizeof(names[i]), "a_layer_with_quite_a_long_name_%d", i);
         indices[i] = i;
         layers[i] = (mb_layer_spec_t){names[i], 1, &indices[i]};
-        tensors[i] = (mb_tensor_spec_t){names[i], {1, {1}}};
-        pieces[i] = (mb_piece_t){i, 0, 1, &value};
+        tensors[i] = (mb_tensor_spec_t){.name = names[i], .shape = {1, {1}}};
+        pieces[i] = (mb_piece_t){.tensor = i, .count = 1, .values = &value};
     }
     const mb_checkpoint_layout_t layout = {.model_config = config,
                                            .n_layers = COUNT,

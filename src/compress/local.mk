@@ -2,6 +2,7 @@ libmb_la_SOURCES += src/compress/calibrate.c src/compress/calibrate.h
 libmb_la_SOURCES += src/compress/choose.c src/compress/choose.h
 libmb_la_SOURCES += src/compress/divergence.c src/compress/divergence.h
 libmb_la_SOURCES += src/compress/encode.c
+libmb_la_SOURCES += src/compress/keras_form.c
 libmb_la_SOURCES += src/compress/ownership.c
 libmb_la_SOURCES += src/compress/passes.c src/compress/passes.h
 libmb_la_SOURCES += src/compress/probe.c src/compress/probe.h

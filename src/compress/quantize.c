@@ -24,6 +24,8 @@ void mb_quantizer_progress(const mb_quantizer_t *q, const char *what, int64_t do
         q->options->progress(q->options->user, what, done, all);
 }
 
+static const mb_format_t keras_format = {.number = MB_NUMBER_I8, .grain = MB_GRAIN_CHANNEL};
+
 static bool chooses(const mb_quantize_options_t *options)
 {
     return options->target_bytes > 0 || options->max_drop > 0;
@@ -44,8 +46,24 @@ static bool expands(const mb_quantize_options_t *options)
     return plain;
 }
 
+static mb_status_t check_keras(const mb_quantize_options_t *options)
+{
+    if (!options->keras_int8)
+        return MB_OK;
+    if (chooses(options) || !mb_format_equal(options->format, &keras_format))
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "--keras-int8 has one format, int8 with a scale for each output: leave "
+                            "--format, --target-size and --max-drop out");
+    if (options->method_given && options->method == MB_METHOD_AWQ)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "method awq scales rows, which Keras' own layout has no place for: "
+                            "use gptq or mse with --keras-int8");
+    return MB_OK;
+}
+
 static mb_status_t check(const mb_quantize_options_t *options)
 {
+    MB_TRY(check_keras(options));
     if (options->format == NULL && !chooses(options))
         return mb_error_set(MB_ERR_ARGUMENT,
                             "no format: use --format F, or --target-size S or --max-drop X to let "
@@ -358,8 +376,8 @@ mb_status_t mb_quantize(const mb_quantize_options_t *options, mb_arena_t *arena,
                         mb_quantize_result_t *result)
 {
     double start = mb_time_seconds();
-    mb_quantizer_t q = {
-        .options = options, .comm = options->comm, .arena = arena, .result = result};
+    mb_quantize_options_t given = *options;
+    mb_quantizer_t q = {.options = &given, .comm = options->comm, .arena = arena, .result = result};
     *result = (mb_quantize_result_t){.report = {.loss_before = NAN,
                                                 .loss_after = NAN,
                                                 .accuracy_before = NAN,
@@ -369,6 +387,8 @@ mb_status_t mb_quantize(const mb_quantize_options_t *options, mb_arena_t *arena,
                                                 .max_kl = NAN}};
     if (arena == NULL)
         return mb_error_memory("a report", 0);
+    if (given.keras_int8 && given.format == NULL && !chooses(&given))
+        given.format = &keras_format;
     mb_status_t status = quantize(&q);
     close_all(&q);
     result->seconds = mb_time_seconds() - start;

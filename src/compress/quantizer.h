@@ -5,6 +5,7 @@
 
 #include "compress/passes.h"
 #include "compress/quantize.h"
+#include "store/keras_int8.h"
 
 typedef struct {
     const mb_param_t *param;
@@ -30,6 +31,7 @@ typedef struct mb_quantizer {
     mb_source_t *whole, *source; /* of all the data; of the samples wanted */
     mb_passes_t *passes;         /* NULL without data */
     bool without_calibration;    /* mse in the place of gptq and awq, while searching */
+    mb_keras_int8_t *keras;      /* NULL: mbrun's own layout */
     int n_targets;
     mb_target_t *targets; /* in parameter order */
     mb_quantize_result_t *result;
@@ -43,6 +45,10 @@ static inline bool mb_format_is_plain(const mb_format_t *format)
 
 /* targets.c: lists the tensors with the formats that rules and --format give. Not collective. */
 mb_status_t mb_targets_list(mb_quantizer_t *q);
+/* keras_form.c: float32 for what Keras does not hold in 8 bits; afterwards, whether rules changed
+ * that. Not collective. */
+mb_status_t mb_keras_form_open(mb_quantizer_t *q);
+mb_status_t mb_keras_form_check(const mb_quantizer_t *q);
 /* ownership.c: who encodes what. Collective. */
 mb_status_t mb_targets_deal(mb_quantizer_t *q);
 

@@ -91,5 +91,8 @@ mb_status_t mb_targets_list(mb_quantizer_t *q)
         if (target->is_matrix && q->options->format != NULL)
             target->format = *q->options->format;
     }
-    return apply_rules(q);
+    if (q->options->keras_int8)
+        MB_TRY(mb_keras_form_open(q));
+    MB_TRY(apply_rules(q));
+    return q->keras != NULL ? mb_keras_form_check(q) : MB_OK;
 }

@@ -65,10 +65,16 @@ static mb_status_t collect(mb_quantizer_t *q, file_t *file)
 mb_status_t mb_quantizer_write(mb_quantizer_t *q)
 {
     file_t file = {0};
-    mb_status_t status = mb_ranks_agree(q->comm, collect(q, &file));
+    const mb_piece_t *pieces;
+    int n_pieces;
+    mb_status_t status = collect(q, &file);
+    pieces = file.pieces;
+    n_pieces = file.n_pieces;
+    if (status == MB_OK && q->keras != NULL)
+        status = mb_keras_int8_convert(q->keras, q->arena, &file.layout, &pieces, &n_pieces);
+    status = mb_ranks_agree(q->comm, status);
     if (status == MB_OK)
-        status = mb_checkpoint_write(q->comm, q->options->output, &file.layout, file.pieces,
-                                     file.n_pieces);
+        status = mb_checkpoint_write(q->comm, q->options->output, &file.layout, pieces, n_pieces);
     for (int i = 0; i < file.n_pieces; i++)
         free((void *)(uintptr_t)file.pieces[i].values);
     free(file.tensors);

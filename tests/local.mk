@@ -5,6 +5,7 @@ UNIT_LIBS = libmbcheck.la $(CHECK_LIBS)
 include tests/unit/base.mk
 include tests/unit/device.mk
 include tests/unit/rows.mk
+include tests/unit/stored.mk
 include tests/unit/methods.mk
 include tests/unit/model.mk
 include tests/unit/layers.mk

@@ -27,9 +27,17 @@ libmb_la_SOURCES += \
 	src/device/cpu/random.c src/device/cpu/random.h \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \
-	src/device/cpu/stored_conv.c \
-	src/device/cpu/stored_gemm.c \
+	src/device/cpu/stored.h \
+	src/device/cpu/stored_bf16.c \
+	src/device/cpu/stored_conv.c src/device/cpu/stored_conv.h \
+	src/device/cpu/stored_conv_float.c \
+	src/device/cpu/stored_decode.c \
+	src/device/cpu/stored_gemm.c src/device/cpu/stored_gemm.h \
+	src/device/cpu/stored_gemm_decoded.c \
+	src/device/cpu/stored_gemm_integer.c \
+	src/device/cpu/stored_integer.c \
 	src/device/cpu/stored_lookup.c \
+	src/device/cpu/stored_product.c \
 	src/device/cpu/stored_rows.c src/device/cpu/stored_rows.h \
 	src/device/cpu/stored_rows_avx2.c \
 	src/device/cpu/stored_rows_avx512.c \

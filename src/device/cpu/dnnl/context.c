@@ -130,6 +130,21 @@ void mb_dnnl_isa(char *text, size_t capacity)
     snprintf(text, capacity, "0x%x", (unsigned)dnnl_get_effective_cpu_isa());
 }
 
+static bool isa_includes(dnnl_cpu_isa_t wanted)
+{
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)wanted) == (unsigned)wanted;
+}
+
+bool mb_dnnl_has_exact_integers(void)
+{
+    return isa_includes(dnnl_cpu_isa_avx512_core_vnni);
+}
+
+bool mb_dnnl_has_bf16(void)
+{
+    return isa_includes(dnnl_cpu_isa_avx512_core_bf16);
+}
+
 static size_t hash_key(const mb_dnnl_key_t *key)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);

@@ -5,16 +5,24 @@
 static mb_dnnl_key_t key_of(const mb_dnnl_matmul_t *s)
 {
     return (mb_dnnl_key_t){{1, s->m, s->n, s->k, s->lda, s->ldb, s->ldc, s->transpose_a,
-                            s->transpose_b, s->accumulate, s->bias}};
+                            s->transpose_b, s->accumulate, s->bias, s->type}};
 }
+
+static const struct {
+    dnnl_data_type_t a, b, c;
+} types[] = {
+    [MB_DNNL_F32] = {dnnl_f32, dnnl_f32, dnnl_f32},
+    [MB_DNNL_BF16] = {dnnl_bf16, dnnl_bf16, dnnl_f32},
+    [MB_DNNL_U8S8] = {dnnl_u8, dnnl_s8, dnnl_s32},
+};
 
 /* A stored matrix of leading dimension LD seen as [rows, columns]. */
 static dnnl_status_t describe(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, int64_t ld,
-                              bool transposed)
+                              bool transposed, dnnl_data_type_t type)
 {
     const dnnl_dims_t sizes = {rows, columns};
     const dnnl_dims_t strides = {transposed ? 1 : ld, transposed ? ld : 1};
-    return dnnl_memory_desc_init_by_strides(out, 2, sizes, dnnl_f32, strides);
+    return dnnl_memory_desc_init_by_strides(out, 2, sizes, type, strides);
 }
 
 typedef struct {
@@ -23,13 +31,13 @@ typedef struct {
 
 static dnnl_status_t describe_operands(const mb_dnnl_matmul_t *s, operands_t *o)
 {
-    dnnl_status_t status = describe(&o->a, s->m, s->k, s->lda, s->transpose_a);
+    dnnl_status_t status = describe(&o->a, s->m, s->k, s->lda, s->transpose_a, types[s->type].a);
     if (status == dnnl_success)
-        status = describe(&o->b, s->k, s->n, s->ldb, s->transpose_b);
+        status = describe(&o->b, s->k, s->n, s->ldb, s->transpose_b, types[s->type].b);
     if (status == dnnl_success)
-        status = describe(&o->c, s->m, s->n, s->ldc, false);
+        status = describe(&o->c, s->m, s->n, s->ldc, false, types[s->type].c);
     if (status == dnnl_success)
-        status = describe(&o->bias, 1, s->n, s->n, false);
+        status = describe(&o->bias, 1, s->n, s->n, false, dnnl_f32);
     return status;
 }
 

@@ -22,6 +22,11 @@ void mb_dnnl_destroy(mb_dnnl_t *dnnl);
 /* "oneDNN 2.6.3"; the instruction set it has chosen, as its number. */
 void mb_dnnl_describe(char *text, size_t capacity);
 void mb_dnnl_isa(char *text, size_t capacity);
+/* Whether products of U8S8 are exact: without VNNI oneDNN adds pairs of products in 16 bits, which
+ * saturate silently. And whether the processor multiplies bf16 itself. Both follow
+ * ONEDNN_MAX_CPU_ISA. */
+bool mb_dnnl_has_exact_integers(void);
+bool mb_dnnl_has_bf16(void);
 
 /* Bytes of scratch memory that each thread running the kernel needs. */
 size_t mb_dnnl_scratch_bytes(const mb_dnnl_kernel_t *kernel);
@@ -32,7 +37,14 @@ void mb_dnnl_run(mb_dnnl_kernel_t *kernel, int thread, const void *const *argume
 mb_status_t mb_dnnl_take_status(mb_dnnl_t *dnnl);
 
 /* C[m,n] = A B (+ bias) (+ C). Arguments: a, b, c, bias. */
+typedef enum {
+    MB_DNNL_F32 = 0,
+    MB_DNNL_BF16, /* A and B bf16, C and bias float */
+    MB_DNNL_U8S8  /* A uint8, B int8, C int32, no bias */
+} mb_dnnl_type_t;
+
 typedef struct {
+    mb_dnnl_type_t type;
     int64_t m, n, k, lda, ldb, ldc;
     bool transpose_a, transpose_b, accumulate, bias;
 } mb_dnnl_matmul_t;

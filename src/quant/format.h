@@ -16,8 +16,8 @@ typedef struct {
 } mb_format_t;
 
 /* "fp32", "fp16", "bf16", "e3m4", "int8" (= "int8:channel"), "int8:tensor", "int8:block=64", "int4"
- * (= "int4:block=32"), "int4:block=64,offset", "rounded" (= "rounded:bits=9"). MB_ERR_ARGUMENT says
- * what there is. */
+ * (= "int4:block=32"), "int4:offset", "int4:block=64,offset", "rounded" (= "rounded:bits=9");
+ * "uint8:block=128,squared" is for moments. MB_ERR_ARGUMENT says what there is. */
 mb_status_t mb_format_parse(const char *text, mb_format_t *out);
 /* The same text back, as short as it can be: "int4:block=64,offset". Returns BUFFER. */
 #define MB_FORMAT_TEXT 48

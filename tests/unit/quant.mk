@@ -9,3 +9,5 @@ tests_unit_test_format_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_encode
 tests_unit_test_encode_SOURCES = tests/unit/test_encode.c
 tests_unit_test_encode_LDADD = $(UNIT_LIBS)
+
+EXTRA_DIST += tests/campaign/sqnr.sh

@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "quant/deflate.h"
+#include "quant/methods.h"
 
 #include <check.h>
 #include <hdf5.h>
@@ -172,6 +173,68 @@ START_TEST(mse_clips_what_is_rare)
         ck_assert_double_gt(mse.encoding.loss.sqnr_db, nearest.encoding.loss.sqnr_db);
         mb_encoded_free(&nearest);
         mb_encoded_free(&mse);
+    }
+}
+END_TEST
+
+/* Small numbers beside one that is just past the next bias: that bias halves the
+ * step of what is small. */
+START_TEST(e3m4_saturates_at_the_largest_number_where_that_is_better)
+{
+    const mb_view_t view = {4000, 1, false};
+    float *values = malloc(sizeof(float) * 4000);
+    for (int i = 0; i < 4000; i++)
+        values[i] = (float)(i + 1) / 4000 * 0.03f;
+    values[7] = 7.9f;
+    mb_encoded_t nearest = encoded("e3m4", MB_METHOD_NEAREST, view, values);
+    mb_encoded_t mse = encoded("e3m4", MB_METHOD_MSE, view, values);
+    ck_assert_int_eq(nearest.matrix.bias, 3);
+    ck_assert_int_eq(mse.matrix.bias, 4);
+    ck_assert(mb_matrix_value(&mse.matrix, 7, 0) == 7.75f);
+    ck_assert_int_eq(mse.encoding.method, MB_METHOD_MSE);
+    mb_encoded_free(&nearest);
+    mb_encoded_free(&mse);
+    free(values);
+}
+END_TEST
+
+/* Codes that are put one by one, in an order of their own, are those that mb_encode makes. */
+static void check_puts(const char *format, mb_view_t view)
+{
+    float *values = weights(view, 11);
+    mb_encoded_t e = encoded(format, MB_METHOD_NEAREST, view, values);
+    mb_matrix_t m = e.matrix;
+    float row_scales[64];
+    uint8_t *codes = calloc((size_t)mb_matrix_value_bytes(&m), 1);
+    const mb_draft_t draft = {&m, codes, e.parts[MB_PART_SCALES], e.own[0], row_scales, &view};
+    m.values = codes;
+    for (int64_t c = view.columns - 1; c >= 0; c--)
+        for (int64_t r = 0; r < view.rows; r++) {
+            float put = mb_draft_put(&draft, r, c, values[r * view.columns + c]);
+            ck_assert(put == mb_matrix_value(&e.matrix, r, c));
+        }
+    ck_assert_mem_eq(codes, e.matrix.values, (size_t)mb_matrix_value_bytes(&m));
+
+    m.has_row_scales = true;
+    m.row_scales = row_scales;
+    for (int64_t r = 0; r < view.rows; r++)
+        row_scales[r] = 1 + (float)r / 7;
+    for (int64_t i = 0; i < view.rows * view.columns; i++) {
+        float put = mb_draft_put(&draft, i / view.columns, i % view.columns, values[i]);
+        ck_assert(put == mb_matrix_value(&m, i / view.columns, i % view.columns));
+    }
+    free(codes);
+    free(values);
+    mb_encoded_free(&e);
+}
+
+START_TEST(codes_put_one_by_one_are_those_of_whole_tensors)
+{
+    const mb_view_t kernel = {40, 33, false}, table = {5, 300, true};
+    const char *const formats[] = {"int8", "int8:block=32", "int4", "int4:block=64,offset"};
+    for (int i = 0; i < 4; i++) {
+        check_puts(formats[i], kernel);
+        check_puts(formats[i], table);
     }
 }
 END_TEST
@@ -420,6 +483,8 @@ static Suite *suite(void)
     tcase_add_test(t, nearest_is_at_most_half_a_step_off);
     tcase_add_test(t, mse_never_has_a_larger_squared_error_than_nearest);
     tcase_add_test(t, mse_clips_what_is_rare);
+    tcase_add_test(t, e3m4_saturates_at_the_largest_number_where_that_is_better);
+    tcase_add_test(t, codes_put_one_by_one_are_those_of_whole_tensors);
     tcase_add_test(t, a_zero_block_has_scale_and_codes_of_zero);
     tcase_add_test(t, rows_decode_alone_as_in_the_whole);
     tcase_add_test(t, parts_give_back_the_same_matrix);

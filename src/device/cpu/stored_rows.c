@@ -5,8 +5,8 @@
 #include "device/cpu/stored_rows.h"
 #include <math.h>
 #include <string.h>
-#include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
+#include "device/cpu/stored.h"
 
 /* A page of each row, so that rows which lie apart cost no more than those that touch. */
 #define TILE_ROW_BYTES 4096

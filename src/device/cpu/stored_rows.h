@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 #include "base/number.h"
-#include "device/ops.h"
 
 #define MB_STEP_COLUMNS 64 /* columns are taken in groups of so many */
 #define MB_STEP_SAMPLES 4
@@ -29,8 +28,5 @@ typedef void (*mb_rows_step_fn_t)(const mb_rows_step_t *step);
 mb_rows_step_fn_t mb_rows_step_avx512(mb_number_t number);
 mb_rows_step_fn_t mb_rows_step_avx2(mb_number_t number);
 mb_rows_step_fn_t mb_rows_step_plain(mb_number_t number);
-
-struct mb_exec;
-mb_status_t mb_cpu_stored_rows(struct mb_exec *exec, const mb_stored_gemm_args_t *args);
 
 #endif

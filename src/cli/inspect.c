@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/quantize_text.h"
 #include "cli/say.h"
 #include "store/seal.h"
 
@@ -47,6 +48,26 @@ static void print_run(const mb_model_file_t *file)
                file->settings[i].value);
 }
 
+/* Of a file that holds anything but float32. */
+static void print_stored(const mb_inspection_t *seen)
+{
+    char bytes[32], plain[32];
+    const mb_storage_t *weights = &seen->weights, *moments = &seen->moments;
+    if (seen->file->quantized != NULL)
+        printf("%-12s%s\n", "quantized", seen->file->quantized);
+    if (weights->bytes != weights->plain_bytes && weights->elements > 0)
+        printf("%-12sweights %s, %.4f times their %s of float32; %.3f bits a weight\n", "stored",
+               mb_str_bytes((double)weights->bytes, bytes, sizeof bytes),
+               (double)weights->bytes / (double)weights->plain_bytes,
+               mb_str_bytes((double)weights->plain_bytes, plain, sizeof plain),
+               8 * (double)weights->bytes / (double)weights->elements);
+    if (moments->bytes != moments->plain_bytes && moments->elements > 0)
+        printf("%-12smoments %s, %.4f times their %s of float32\n", "",
+               mb_str_bytes((double)moments->bytes, bytes, sizeof bytes),
+               (double)moments->bytes / (double)moments->plain_bytes,
+               mb_str_bytes((double)moments->plain_bytes, plain, sizeof plain));
+}
+
 static void print_summary(const mb_inspection_t *seen)
 {
     const mb_model_file_t *file = seen->file;
@@ -68,15 +89,45 @@ static void print_summary(const mb_inspection_t *seen)
                                    : "none");
     print_run(file);
     printf("%-12s%s\n", "seal", seal_text(file->seal));
+    print_stored(seen);
     print_layers(seen);
+    if (file->report != NULL) {
+        printf("\n");
+        mb_report_print(file->report);
+    }
     if (seen->problem[0] != '\0')
         printf("\nnote: %s\n", seen->problem);
+}
+
+static mb_status_t check_tensors(const mb_model_file_t *file, const mb_stored_tensor_t *tensors,
+                                 int count, int *checked)
+{
+    for (int i = 0; i < count; i++) {
+        MB_TRY(mb_stored_tensor_check(file, &tensors[i]));
+        *checked += tensors[i].has_crc;
+    }
+    return MB_OK;
+}
+
+/* The checksums that encoded tensors carry themselves. */
+static mb_status_t check_all_tensors(const char *path, int *checked)
+{
+    mb_model_file_t *file = NULL;
+    MB_TRY(mb_model_file_open(path, false, false, &file));
+    mb_status_t status = MB_OK;
+    for (int i = 0; i < file->n_layers && status == MB_OK; i++)
+        status = check_tensors(file, file->layers[i].weights, file->layers[i].n_weights, checked);
+    if (status == MB_OK)
+        status = check_tensors(file, file->moments, file->n_moments, checked);
+    mb_model_file_close(file);
+    return status;
 }
 
 static mb_status_t verify(const char *path)
 {
     mb_seal_state_t state = MB_SEAL_NONE;
     int64_t step = 0;
+    int checked = 0;
     MB_TRY(mb_seal_check_file(path, &state, &step));
     if (state == MB_SEAL_NONE)
         return mb_error_set(MB_ERR_FORMAT,
@@ -88,26 +139,38 @@ static mb_status_t verify(const char *path)
                             "%s: the seal is broken: the file was damaged, or changed by another "
                             "program",
                             path);
+    MB_TRY(check_all_tensors(path, &checked));
     printf("%s: the seal holds (step %" PRId64 ")\n", path, step);
+    if (checked > 0)
+        printf("%s: the checksums of %d encoded tensors hold\n", path, checked);
+    return MB_OK;
+}
+
+static mb_status_t say_digest(const mb_model_file_t *file, bool json)
+{
+    mb_digest_t digest;
+    MB_TRY(mb_model_file_digest(file, &digest));
+    const char *parent = file->report != NULL ? file->report->parent_digest : "";
+    char weights[24], full[24];
+    snprintf(weights, sizeof weights, "%016" PRIx64, digest.weights);
+    snprintf(full, sizeof full, "%016" PRIx64, digest.full);
+    if (json)
+        return mb_say_json(json_pack("{s:s, s:s, s:s, s:o}", "file", file->path, "weights", weights,
+                                     "full", full, "parent",
+                                     mb_json_text(parent[0] == '\0' ? NULL : parent)));
+    printf("weights  %s\nfull     %s\n", weights, full);
+    if (parent[0] != '\0')
+        printf("parent   %s\n", parent);
     return MB_OK;
 }
 
 static mb_status_t print_digest(const char *path, bool json)
 {
     mb_model_file_t *file = NULL;
-    mb_digest_t digest;
     MB_TRY(mb_model_file_open(path, false, false, &file));
-    mb_status_t status = mb_model_file_digest(file, &digest);
+    mb_status_t status = say_digest(file, json);
     mb_model_file_close(file);
-    MB_TRY(status);
-    char weights[24], full[24];
-    snprintf(weights, sizeof weights, "%016" PRIx64, digest.weights);
-    snprintf(full, sizeof full, "%016" PRIx64, digest.full);
-    if (json)
-        return mb_say_json(
-            json_pack("{s:s, s:s, s:s}", "file", path, "weights", weights, "full", full));
-    printf("weights  %s\nfull     %s\n", weights, full);
-    return MB_OK;
+    return status;
 }
 
 static mb_status_t inspect(const mb_args_t *args)
@@ -146,7 +209,10 @@ const mb_command_t mb_command_inspect = {
         "--digest prints two lines, \"weights  HEX\" and \"full     HEX\", 16 hexadecimal digits\n"
         "each. The first is of the weights' names, shapes and bits; the second also of the\n"
         "moments and the step. Equal digests mean equal bits, on whatever layout they were made.\n"
-        "--verify ends with 0 when the seal holds and with 1 when it is broken or missing.\n",
+        "Of a quantized file they are of the values that it decodes to, and a third line,\n"
+        "\"parent   HEX\", is the digest of the weights it was made from.\n"
+        "--verify ends with 0 when the seal holds and with 1 when it is broken or missing; the\n"
+        "checksums of encoded tensors are checked too.\n",
     .flags = flags,
     .least_words = 1,
     .most_words = 1,

@@ -12,6 +12,12 @@ typedef struct {
     int64_t parameters;
 } mb_layer_line_t;
 
+/* Of weights or of moments together. */
+typedef struct {
+    int64_t elements, bytes;
+    int64_t plain_bytes; /* as float32 */
+} mb_storage_t;
+
 typedef struct {
     mb_arena_t *arena;
     mb_model_file_t *file;
@@ -19,6 +25,7 @@ typedef struct {
     bool bound;        /* shapes are known */
     const char *name, *optimizer;
     int64_t parameters, trainable;
+    mb_storage_t weights, moments;
     int n_layers;
     mb_layer_line_t *layers;
     char problem[512]; /* why shapes are unknown; "": they are known */

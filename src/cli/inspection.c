@@ -2,10 +2,12 @@
  * graph refuses becomes a note. */
 #include "cli/inspect.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/config.h"
+#include "cli/quantize_text.h"
 #include "cli/say.h"
 
 #define UNKNOWN "?"
@@ -16,6 +18,32 @@ static int64_t stored_parameters(const mb_stored_layer_t *layer)
     for (int i = 0; i < layer->n_weights; i++)
         sum += layer->weights[i].elements;
     return sum;
+}
+
+/* How a tensor is stored, NULL: as numbers that HDF5 alone describes. */
+static const mb_encoding_t *encoding_of(const mb_stored_tensor_t *tensor)
+{
+    return tensor->encoding != NULL ? tensor->encoding : tensor->packed;
+}
+
+static int64_t stored_bytes(const mb_stored_tensor_t *tensor)
+{
+    const mb_encoding_t *encoding = encoding_of(tensor);
+    int64_t bytes = 0;
+    if (encoding == NULL)
+        return tensor->elements * (int64_t)sizeof(float);
+    for (int part = 0; part < MB_PART_COUNT; part++)
+        bytes += encoding->bytes[part];
+    return bytes;
+}
+
+static void add_storage(const mb_stored_tensor_t *tensors, int count, mb_storage_t *sum)
+{
+    for (int i = 0; i < count; i++) {
+        sum->elements += tensors[i].elements;
+        sum->bytes += stored_bytes(&tensors[i]);
+        sum->plain_bytes += tensors[i].elements * (int64_t)sizeof(float);
+    }
 }
 
 static void note_problem(mb_inspection_t *seen)
@@ -137,6 +165,9 @@ mb_status_t mb_inspect(const char *path, mb_inspection_t *out)
     open_graph(out);
     find_optimizer(out);
     for (int i = 0; i < out->file->n_layers; i++)
+        add_storage(out->file->layers[i].weights, out->file->layers[i].n_weights, &out->weights);
+    add_storage(out->file->moments, out->file->n_moments, &out->moments);
+    for (int i = 0; i < out->file->n_layers; i++)
         out->parameters += stored_parameters(&out->file->layers[i]);
     if (out->graph == NULL)
         return list_file(out);
@@ -172,16 +203,39 @@ static json_t *shape_json(const mb_shape_t *shape)
     return list;
 }
 
+/* "fp32" of what is plain, and of what only HDF5 knows how to read. */
+static json_t *weight_json(const char *layer, const mb_stored_tensor_t *tensor)
+{
+    char format[MB_FORMAT_TEXT] = "fp32";
+    const mb_encoding_t *encoding = encoding_of(tensor);
+    if (encoding != NULL)
+        mb_format_text(&encoding->format, format, sizeof format);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:o, s:s, s:I}", "layer", layer, "name", tensor->name, "path",
+                  tensor->group, "shape", shape_json(&tensor->shape), "format", format, "bytes",
+                  (json_int_t)stored_bytes(tensor));
+    if (encoding == NULL || !tensor->has_crc)
+        return object;
+    char crc[16];
+    snprintf(crc, sizeof crc, "%08" PRIx32, encoding->crc);
+    json_t *more =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:s}", "method", mb_method_name(encoding->method),
+                  "sqnr_db", mb_json_number(encoding->loss.sqnr_db), "max_abs_err",
+                  mb_json_number(encoding->loss.max_abs), "max_rel_err",
+                  mb_json_number(encoding->loss.max_relative), "rmse",
+                  mb_json_number(encoding->loss.rmse), "crc32c", crc);
+    json_object_update(object, more);
+    json_decref(more);
+    return object;
+}
+
 static json_t *weights_json(const mb_model_file_t *file)
 {
     json_t *list = json_array();
     for (int i = 0; i < file->n_layers; i++) {
         for (int k = 0; k < file->layers[i].n_weights; k++) {
-            const mb_stored_tensor_t *tensor = &file->layers[i].weights[k];
             json_array_append_new(list,
-                                  json_pack("{s:s, s:s, s:s, s:o}", "layer", file->layers[i].name,
-                                            "name", tensor->name, "path", tensor->group, "shape",
-                                            shape_json(&tensor->shape)));
+                                  weight_json(file->layers[i].name, &file->layers[i].weights[k]));
         }
     }
     return list;
@@ -219,9 +273,13 @@ json_t *mb_inspection_json(const mb_inspection_t *seen)
         : file->seal == MB_SEAL_HOLDS ? "present"
                                       : "broken");
     json_t *more =
-        json_pack("{s:o, s:o, s:o, s:o, s:o}", "state", state_json(&file->state), "settings",
-                  settings_json(file), "layers", layers_json(seen), "weights", weights_json(file),
-                  "problem", mb_json_text(seen->problem[0] == '\0' ? NULL : seen->problem));
+        json_pack("{s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "quantized",
+                  mb_json_text(file->quantized), "weight_bytes", (json_int_t)seen->weights.bytes,
+                  "moment_bytes", (json_int_t)seen->moments.bytes, "report",
+                  file->report == NULL ? json_null() : mb_report_json(file->report), "state",
+                  state_json(&file->state), "settings", settings_json(file), "layers",
+                  layers_json(seen), "weights", weights_json(file), "problem",
+                  mb_json_text(seen->problem[0] == '\0' ? NULL : seen->problem));
     json_object_update(object, more);
     json_decref(more);
     return object;

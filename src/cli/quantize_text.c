@@ -76,13 +76,10 @@ static void print_data(const mb_report_t *report)
                report->mean_kl, report->max_kl);
 }
 
-void mb_quantize_print(const mb_quantize_result_t *result, const char *output)
+static void print_sums(const mb_report_t *report)
 {
-    const mb_report_t *report = &result->report;
     const mb_report_line_t *least = worst(report);
-    char before[32], after[32], file_before[32], file_after[32], seconds[32];
-    print_sensitivities(result);
-    print_lines(report);
+    char before[32], after[32];
     double ratio =
         report->bytes_before > 0 ? (double)report->bytes_after / (double)report->bytes_before : 1;
     printf("\n%-12s%s -> %s (%.4f times), %.3f bits a weight\n", "tensors",
@@ -91,8 +88,21 @@ void mb_quantize_print(const mb_quantize_result_t *result, const char *output)
            report->bits_per_weight);
     if (least != NULL)
         printf("%-12s%s: %.2f dB as %s\n", "worst", least->tensor, least->sqnr_db, least->format);
+}
+
+void mb_report_print(const mb_report_t *report)
+{
+    print_lines(report);
+    print_sums(report);
     print_data(report);
     printf("%-12s%s\n", "parent", report->parent_digest);
+}
+
+void mb_quantize_print(const mb_quantize_result_t *result, const char *output)
+{
+    char file_before[32], file_after[32], seconds[32];
+    print_sensitivities(result);
+    mb_report_print(&result->report);
     mb_str_seconds(result->seconds, seconds, sizeof seconds);
     if (output == NULL)
         printf("dry run: nothing was written; %s\n", seconds);
@@ -164,4 +174,14 @@ json_t *mb_quantize_json(const mb_quantize_result_t *result, const char *output)
         (json_int_t)result->file_bytes_before, "file_bytes_after",
         (json_int_t)result->file_bytes_after, "seconds", mb_json_number(result->seconds), "tensors",
         json_lines(report), "sensitivities", json_sensitivities(result), "data", json_data(report));
+}
+
+json_t *mb_report_json(const mb_report_t *report)
+{
+    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "format", report->format, "method",
+                     report->method, "parent_digest", report->parent_digest, "bytes_before",
+                     (json_int_t)report->bytes_before, "bytes_after",
+                     (json_int_t)report->bytes_after, "bits_per_weight",
+                     mb_json_number(report->bits_per_weight), "tensors", json_lines(report), "data",
+                     json_data(report));
 }

@@ -42,6 +42,7 @@ static mb_status_t make_lists(mb_h5_writer_t *writer)
     if (writer->group_list < 0 || writer->dataset_list < 0 ||
         H5Pset_obj_track_times(writer->group_list, false) < 0 ||
         H5Pset_obj_track_times(writer->dataset_list, false) < 0 ||
+        H5Pset_attr_phase_change(writer->group_list, COMPACT_ATTRIBUTES, 0) < 0 ||
         H5Pset_attr_phase_change(writer->dataset_list, COMPACT_ATTRIBUTES, 0) < 0 ||
         H5Pset_alloc_time(writer->dataset_list, H5D_ALLOC_TIME_EARLY) < 0 ||
         H5Pset_fill_time(writer->dataset_list, H5D_FILL_TIME_NEVER) < 0)

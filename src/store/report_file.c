@@ -255,7 +255,10 @@ mb_status_t mb_report_read(const mb_h5_reader_t *reader, mb_report_t **out)
     mb_h5_close(&group);
     for (size_t i = 0; i < COUNT_OF(line_fields) && status == MB_OK; i++)
         status = read_column(reader, &line_fields[i], report);
-    if (status == MB_OK)
-        *out = report;
-    return status;
+    MB_TRY(status);
+    report->format = report->format == NULL ? "" : report->format;
+    report->method = report->method == NULL ? "" : report->method;
+    report->parent_digest = report->parent_digest == NULL ? "" : report->parent_digest;
+    *out = report;
+    return MB_OK;
 }

@@ -24,6 +24,12 @@ mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where)
     }
     if (strcmp(name, "float32") == 0)
         return MB_OK;
+    if (strcmp(name, "QuantizedDTypePolicy") == 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: its weights are in Keras' own quantized form, which Keras alone "
+                            "reads; use the float32 model, or one that mbrun quantize made without "
+                            "--keras-int8",
+                            where);
     return mb_error_set(MB_ERR_UNSUPPORTED,
                         "%s: dtype policy '%s' is not obeyed, the arithmetic of this build is "
                         "float32; save the model with the policy 'float32'",

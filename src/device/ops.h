@@ -391,7 +391,8 @@ typedef struct { /* c[m,n] = a[m,k] B (+ bias[n]), k = b.rows, n = b.columns */
     float *c;
 } mb_stored_gemm_args_t;
 
-typedef struct { /* as conv_forward; w: rows kh kw ci/groups, columns co */
+typedef struct { /* as conv_forward; w: rows kh kw ci/groups, columns co. Kernels with few of either
+                    (for each group) run in floats always. */
     mb_window_t window;
     bool integer;
     const float *x, *bias;

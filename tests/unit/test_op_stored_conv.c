@@ -50,6 +50,16 @@ static mb_window_t random_window(op_t *op, bool point)
     return w;
 }
 
+/* Wide enough for whole numbers, or not: 32 rows, 16 columns for each group. */
+static mb_window_t random_width(op_t *op, bool point, bool wide)
+{
+    for (;;) {
+        mb_window_t w = random_window(op, point);
+        if ((depth_of(&w) >= 32 && w.channels_out / w.groups >= 16) == wide)
+            return w;
+    }
+}
+
 static conv_t random_conv(op_t *op, const mb_window_t *w, mb_matrix_t layout, bool integer)
 {
     conv_t c = {.args = {.window = *w, .integer = integer, .w = layout}};
@@ -138,10 +148,24 @@ START_TEST(whole_numbers_are_exact)
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 1);
     for (int round = 0; round < 4; round++) {
-        mb_window_t w = random_window(&op, round == 3);
+        mb_window_t w = random_width(&op, round == 3, true);
         conv_t c = random_conv(&op, &w, channels_of(&w), true);
         OP_RUN(&op, STORED_CONV, &c.args);
         check(&c, true, "int8");
+    }
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(narrow_kernels_run_in_floats)
+{
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    for (int round = 0; round < 4; round++) {
+        mb_window_t w = random_width(&op, false, false);
+        conv_t c = random_conv(&op, &w, channels_of(&w), true);
+        OP_RUN(&op, STORED_CONV, &c.args);
+        check(&c, false, "narrow int8");
     }
     op_close(&op);
 }
@@ -162,9 +186,8 @@ START_TEST(floats_match_the_values)
                                                   scaled ? block : 0, scaled ? 1 : 0);
         layout.has_row_scales = round == 0;
         conv_t c = random_conv(&op, &w, layout, true);
-        bool integer = round == 0 && block == depth && !layout.has_row_scales;
         OP_RUN(&op, STORED_CONV, &c.args);
-        check(&c, integer, mb_number_name(numbers[round]));
+        check(&c, false, mb_number_name(numbers[round]));
     }
     op_close(&op);
 }
@@ -207,7 +230,7 @@ END_TEST
 
 static conv_t numbered_conv(op_t *op, int which)
 {
-    mb_window_t w = which == 2 ? large_window() : random_window(op, false);
+    mb_window_t w = which == 2 ? large_window() : random_width(op, false, true);
     mb_matrix_t layout =
         which == 0 ? channels_of(&w)
                    : stored_matrix_layout(MB_NUMBER_F16, depth_of(&w), w.channels_out, 0, 0);
@@ -237,7 +260,7 @@ START_TEST(a_sample_does_not_depend_on_the_others)
 {
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 20);
-    mb_window_t w = random_window(&op, _i == 3);
+    mb_window_t w = random_width(&op, _i == 3, true);
     w.samples = 7;
     conv_t c = random_conv(&op, &w, channels_of(&w), true);
     OP_RUN(&op, STORED_CONV, &c.args);
@@ -277,7 +300,7 @@ START_TEST(a_sample_that_is_not_finite_spoils_only_itself)
 {
     op_t op;
     op_open(&op, 1, 3);
-    mb_window_t w = random_window(&op, false);
+    mb_window_t w = random_width(&op, false, true);
     w.samples = 3;
     conv_t c = random_conv(&op, &w, channels_of(&w), true);
     ((float *)(uintptr_t)c.args.x)[c.count_x / 3 + 4] = NAN;
@@ -317,6 +340,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("convolution");
     tcase_set_timeout(t, 300);
     tcase_add_loop_test(t, whole_numbers_are_exact, 0, 6);
+    tcase_add_loop_test(t, narrow_kernels_run_in_floats, 0, 3);
     tcase_add_loop_test(t, floats_match_the_values, 0, 3);
     tcase_add_test(t, large_kernels_are_decoded_in_blocks);
     tcase_add_loop_test(t, any_number_of_threads_gives_the_same_bits, 0, 3);

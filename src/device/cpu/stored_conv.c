@@ -1,16 +1,19 @@
 /* Convolution with int8 weights in whole numbers. Each sample is quantized by itself, into an image
  * with the padding around it, where the number that stands for zero is; rows of a matrix are cut
  * from such images for a tile of positions, which may belong to several samples, and multiplied by
- * a tile of columns of the weights. A window of one position needs no cutting. */
+ * a tile of columns of the weights. A window of one position needs no cutting, and narrow kernels
+ * (a grayscale image's first, depthwise ones) are left to floats. */
 #include "device/cpu/stored_conv.h"
 #include <string.h>
 #include "device/cpu/patches.h"
 
-#define TILE_BYTES (1 << 19) /* of the cut rows and their sums: they stay in the second cache */
+#define TILE_BYTES (1 << 20) /* of the cut rows and their sums: they stay in the second cache */
 #define LEAST_TILE 64
 #define MOST_TILE 1024
-#define FEW_TILES 8
+#define FEW_TILES 4
 #define TILE_COLUMNS 256
+#define LEAST_DEPTH 32 /* below these a product of floats is faster, and as good or better */
+#define LEAST_COLUMNS 16
 #define COPY 16 /* bytes copied at a time; images and cut rows have room for so many more */
 
 typedef struct {
@@ -205,6 +208,12 @@ static void compute_tile(void *context, int64_t tile, int thread)
     scale_rows(c, rows, column, columns.end - columns.begin, sums);
 }
 
+static bool runs_in_integers(const mb_stored_conv_args_t *a)
+{
+    return a->integer && mb_stored_is_integer(&a->w) && !a->w.has_row_scales &&
+           a->w.rows >= LEAST_DEPTH && a->window.channels_out / a->window.groups >= LEAST_COLUMNS;
+}
+
 mb_status_t mb_cpu_stored_conv(mb_exec_t *exec, const mb_stored_conv_args_t *args)
 {
     const mb_window_t *w = &args->window;
@@ -215,7 +224,7 @@ mb_status_t mb_cpu_stored_conv(mb_exec_t *exec, const mb_stored_conv_args_t *arg
                  "a matrix that is not the window's");
     if (w->samples == 0)
         return MB_OK;
-    if (!args->integer || !mb_stored_is_integer(&args->w) || args->w.has_row_scales)
+    if (!runs_in_integers(args))
         return mb_cpu_stored_conv_float(exec, args);
     conv_t conv = conv_of(args);
     MB_TRY(prepare(exec, &conv));

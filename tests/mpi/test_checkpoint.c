@@ -17,6 +17,7 @@
 #include "store/predictions.h"
 #include "store/run_dir.h"
 #include "store/seal.h"
+#include "support/encoded_files.h"
 #include "support/store_files.h"
 
 #define ROWS 30000 /* tensors of 820 KiB: several pages, several checksummed parts */
@@ -72,6 +73,50 @@ static void pieces_of_all_ranks_give_the_file_of_one_rank(void)
     EXPECT(sample_is_in(&sample, place("all.h5")));
     mb_comm_destroy(comm);
     sample_free(&sample);
+}
+
+/* Encoded tensors go round the ranks whole; the float32 one is dealt out by element. */
+static void encoded_tensors_of_all_ranks_give_the_file_of_one_rank(void)
+{
+    static encoded_sample_t sample;
+    static mb_piece_t pieces[2 * ENCODED_TENSORS];
+    encoded_sample_create(&sample);
+    mb_comm_t *comm = cases_comm(60);
+    if (cases_rank == 0)
+        EXPECT_OK(encoded_sample_write(&sample, place("encoded1.h5")));
+    int n = 0;
+    for (int i = 0; i < ENCODED_TENSORS; i++) {
+        const mb_piece_t *whole = &sample.pieces[i];
+        if (whole->encoded != NULL && i % cases_size == cases_rank)
+            pieces[n++] = *whole;
+        for (int64_t first = cases_rank; first < whole->count; first += cases_size)
+            pieces[n++] = (mb_piece_t){
+                .tensor = i, .first = first, .count = 1, .values = whole->values + first};
+    }
+    EXPECT_OK(mb_checkpoint_write(comm, place("encoded.h5"), &sample.layout, pieces, n));
+    if (cases_rank == 0)
+        EXPECT(files_equal(place("encoded1.h5"), place("encoded.h5")));
+    mb_seal_state_t state = MB_SEAL_NONE;
+    int64_t step = 0;
+    EXPECT_OK(mb_seal_check_file(place("encoded.h5"), &state, &step));
+    EXPECT(state == MB_SEAL_HOLDS);
+    mb_comm_destroy(comm);
+    encoded_sample_free(&sample);
+}
+
+static void an_encoded_tensor_given_by_two_ranks_fails_on_all(void)
+{
+    static encoded_sample_t sample;
+    encoded_sample_create(&sample);
+    mb_comm_t *comm = cases_comm(60);
+    const char *path = place("twice.h5");
+    int n = cases_rank == 0 ? ENCODED_TENSORS : cases_rank == 1 ? 1 : 0;
+    mb_status_t status = mb_checkpoint_write(comm, path, &sample.layout, sample.pieces, n);
+    EXPECT(status == (cases_size > 1 ? MB_ERR_INTERNAL : MB_OK));
+    EXPECT(mb_comm_barrier(comm) == MB_OK);
+    EXPECT(file_exists(path) == (cases_size == 1));
+    mb_comm_destroy(comm);
+    encoded_sample_free(&sample);
 }
 
 static bool leftovers(void)
@@ -146,7 +191,7 @@ static void a_veto_on_rank_0_reaches_all_ranks(void)
 static void predictions_of_all_ranks_stand_in_one_file(void)
 {
     enum { SAMPLES = 101 };
-    const mb_tensor_spec_t output = {"y", {1, {5}}};
+    const mb_tensor_spec_t output = {.name = "y", .shape = {1, {5}}};
     mb_comm_t *comm = cases_comm(60);
     mb_predictions_t *predictions = NULL;
     EXPECT_OK(mb_predictions_create(comm, place("p.h5"), 1, &output, SAMPLES, &predictions));
@@ -271,6 +316,8 @@ int main(int argc, char **argv)
     static const case_t cases[] = {
 #define CASE(name) {#name, name}
         CASE(pieces_of_all_ranks_give_the_file_of_one_rank),
+        CASE(encoded_tensors_of_all_ranks_give_the_file_of_one_rank),
+        CASE(an_encoded_tensor_given_by_two_ranks_fails_on_all),
         CASE(a_piece_missing_on_one_rank_fails_on_all),
         CASE(a_rank_that_cannot_write_fails_all_and_keeps_the_old_file),
         CASE(a_veto_on_rank_0_reaches_all_ranks),

@@ -28,7 +28,7 @@ tests_unit_test_predictions_LDADD = $(UNIT_LIBS)
 EXTRA_PROGRAMS += tests/mpi/test_checkpoint tests/keras/rewrite
 CLEANFILES += tests/mpi/test_checkpoint$(EXEEXT) tests/keras/rewrite$(EXEEXT)
 tests_mpi_test_checkpoint_SOURCES = tests/mpi/test_checkpoint.c tests/mpi/cases.c \
-	tests/mpi/cases.h $(STORE_SUPPORT)
+	tests/mpi/cases.h $(STORE_SUPPORT) $(ENCODED_SUPPORT)
 tests_mpi_test_checkpoint_LDADD = $(UNIT_LIBS)
 tests_keras_rewrite_SOURCES = tests/keras/rewrite.c $(REWRITE_SUPPORT)
 tests_keras_rewrite_LDADD = $(UNIT_LIBS)

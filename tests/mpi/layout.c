@@ -48,10 +48,12 @@ static mb_status_t set_number(mb_settings_t *settings, const char *key, int64_t 
 mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
 {
     MB_TRY(set_number(settings, "batch", run->batch));
-    MB_TRY(set_number(settings, "micro-batch", run->model->micro_batch));
-    MB_TRY(set_number(settings, "replicas", LAYOUT_REPLICAS));
+    if (!run->free) {
+        MB_TRY(set_number(settings, "micro-batch", run->model->micro_batch));
+        MB_TRY(set_number(settings, "replicas", LAYOUT_REPLICAS));
+        MB_TRY(set_number(settings, "steps", run->model->steps));
+    }
     MB_TRY(set_number(settings, "stages", run->stages));
-    MB_TRY(set_number(settings, "steps", run->model->steps));
     MB_TRY(mb_settings_set(settings, "seed", "17", MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "threads", run->threads, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));

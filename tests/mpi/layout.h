@@ -27,6 +27,7 @@ typedef struct {
     const char *run; /* a run directory, which is gone on with; NULL: none, rank 0 writes `save` */
     const char *save;
     int64_t stop; /* asked to stop during this step; 0: never */
+    bool free;    /* replicas and micro-batches are left to the program */
 } layout_run_t;
 
 typedef struct {
@@ -45,7 +46,8 @@ mb_status_t layout_evaluate(MPI_Comm comm, const layout_run_t *run, double numbe
 /* A sum over all samples that tells predictions apart (all ranks). */
 mb_status_t layout_predict(MPI_Comm comm, const layout_run_t *run, uint64_t *digest);
 
-/* layout_models.c: opens the models that DIRECTORY holds, with their data. */
+/* layout_models.c: opens the models that DIRECTORY holds, with their data; or those that path and
+ * data name already. */
 mb_status_t layout_open(const char *directory, layout_model_t *model);
 void layout_close(layout_model_t *model);
 mb_status_t layout_write_data(const char *directory, const layout_model_t *model);

@@ -73,6 +73,8 @@ mb_status_t layout_write_data(const char *directory, const layout_model_t *model
 static void find_files(const char *directory, layout_model_t *model)
 {
     const char *source = getenv("MB_SRCDIR");
+    if (model->path[0] != '\0')
+        return;
     snprintf(model->path, sizeof model->path, "%s/%s.h5", directory, model->name);
     snprintf(model->data, sizeof model->data, "%s/%s.data.h5", directory, model->name);
     FILE *own = fopen(model->data, "rb");

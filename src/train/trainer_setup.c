@@ -9,22 +9,11 @@
 
 #include "train/trainer_private.h"
 
-static mb_status_t refuse_quantized(const mb_model_file_t *file)
-{
-    if (file->quantized == NULL)
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "%s: its weights are quantized (%s), and training needs exact ones: train "
-                        "the model it was made from, or go on from what is left of the weights "
-                        "with mbrun quantize %s -o NEW.h5 --format fp32",
-                        file->path, file->quantized, file->path);
-}
-
 static mb_status_t open_model(mb_training_t *trainer)
 {
     const mb_training_options_t *options = &trainer->options;
     MB_TRY(mb_model_open(options->model, &trainer->model));
-    MB_TRY(refuse_quantized(trainer->model->file));
+    MB_TRY(mb_model_refuse_quantized(trainer->model->file));
     MB_TRY(mb_settings_take_file(trainer->settings, trainer->model->file));
     return mb_training_take_formats(trainer);
 }

@@ -3,16 +3,20 @@
  * the paper's descending one, because micro-batches accumulate in index order. */
 #include "pipeline/schedule.h"
 
-/* Without a backward two slots keep messages and computation apart. */
-#define FORWARD_ONLY_SLOTS 2
+/* Without a backward two slots keep messages and computation apart; a stage alone has no messages.
+ */
+static int forward_only_slots(const mb_schedule_place_t *place)
+{
+    return place->stages > 1 ? 2 : 1;
+}
 
 void mb_schedule_gpipe(const mb_schedule_place_t *place, mb_program_t *program)
 {
     for (int m = 0; m < place->micros; m++)
         mb_program_add(program, MB_ACTION_F, m);
     program->slots = place->micros;
-    if (!place->training && program->slots > FORWARD_ONLY_SLOTS)
-        program->slots = FORWARD_ONLY_SLOTS;
+    if (!place->training && program->slots > forward_only_slots(place))
+        program->slots = forward_only_slots(place);
     for (int m = 0; m < place->micros && place->training; m++)
         mb_program_add(program, MB_ACTION_BW, m);
 }

@@ -7,3 +7,13 @@ tests_mpi_test_stored_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/stored.sh
 SANITIZED_SHELL_TESTS += tests/mpi/stored.sh
 tests/mpi/stored.log: tests/mpi/test_stored$(EXEEXT) mbrun$(EXEEXT)
+
+check_PROGRAMS += tests/unit/test_stage_values
+tests_unit_test_stage_values_SOURCES = tests/unit/test_stage_values.c tests/support/graph_text.c \
+	tests/support/graph_text.h
+tests_unit_test_stage_values_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_layout_pass
+tests_unit_test_layout_pass_SOURCES = tests/unit/test_layout_pass.c tests/support/graph_text.c \
+	tests/support/graph_text.h
+tests_unit_test_layout_pass_LDADD = $(UNIT_LIBS)

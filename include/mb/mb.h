@@ -58,6 +58,7 @@ typedef struct mb_context mb_context_t;     /* the ranks that work together */
 typedef struct mb_model mb_model_t;         /* what a model file says of its model */
 typedef struct mb_trainer mb_trainer_t;     /* a training run */
 typedef struct mb_predictor mb_predictor_t; /* a model put to use */
+typedef struct mb_quantizer mb_quantizer_t; /* a model file stored smaller */
 
 /* Types of an array's elements. */
 typedef enum { MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4 } mb_type_t;
@@ -272,6 +273,38 @@ mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, 
 
 /* Ends a predictor. Not collective. NULL does nothing. */
 mb_status_t mb_predictor_destroy(mb_predictor_t *predictor);
+
+/* Quantizer */
+
+/* Makes a quantizer of a model file. Not collective, but every rank of the context needs one.
+ *   path        any Keras HDF5 file; read by mb_quantizer_run
+ *   quantizer   the new quantizer; mb_quantizer_destroy ends it */
+mb_status_t mb_quantizer_create(mb_context_t *context, const char *path,
+                                mb_quantizer_t **quantizer);
+
+/* Sets an option of mbrun quantize, by its name without dashes. Not collective, but every rank says
+ * the same.
+ *   key       format, method, rule (each time one more), data, samples, target-size, max-drop,
+ *             again, keras-int8 (yes or no), batch, loss, threads, bind, device, deadline
+ * MB_ERR_ARGUMENT names the key, the value and what is accepted. */
+mb_status_t mb_quantizer_set(mb_quantizer_t *quantizer, const char *key, const char *value);
+
+/* Quantizes. Collective. An existing file is replaced when the new one is complete.
+ *   output    the file to write, which is not the model; NULL: everything but the file
+ * MB_ERR_ARGUMENT: settings that do not go together, or a model that is quantized already;
+ * MB_ERR_NUMERIC: a weight that is NaN or infinite; those of mb_model_load; MB_ERR_DATA. */
+mb_status_t mb_quantizer_run(mb_quantizer_t *quantizer, const char *output);
+
+/* A number of the last successful run, by name. Not collective; the same on all ranks.
+ *   name      bytes_before, bytes_after (of all tensors), bits_per_weight, seconds; on data
+ *             loss_before, loss_after, accuracy_before, accuracy_after, agreement (a fraction),
+ *             mean_kl, max_kl (nats)
+ *   value     NaN where there is none
+ * MB_ERR_ARGUMENT: no such name, or nothing was quantized yet. */
+mb_status_t mb_quantizer_get(const mb_quantizer_t *quantizer, const char *name, double *value);
+
+/* Ends a quantizer. Not collective. NULL does nothing. */
+mb_status_t mb_quantizer_destroy(mb_quantizer_t *quantizer);
 
 /* Checkpoint */
 

@@ -14,7 +14,7 @@ struct mb_context {
     mb_log_t log;
     mb_log_callback_t write;
     void *user;
-    int users; /* trainers and predictors that need it */
+    int users; /* trainers, predictors and quantizers that need it */
 };
 
 /* MB_ERR_ARGUMENT unless POINTER, which the message calls WHAT, is there. */

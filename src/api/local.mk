@@ -1,3 +1,3 @@
 libmb_la_SOURCES += src/api/api.h src/api/arrays.c src/api/arrays.h src/api/checkpoint.c \
 	src/api/context.c src/api/model.c src/api/outputs.c src/api/outputs.h \
-	src/api/predictor.c src/api/settings.c src/api/settings.h src/api/trainer.c
+	src/api/predictor.c src/api/quantizer.c src/api/settings.c src/api/settings.h src/api/trainer.c

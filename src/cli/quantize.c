@@ -1,11 +1,6 @@
 /* mbrun quantize: a model file stored smaller, and what that costs. */
-#include <ctype.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -20,8 +15,6 @@ typedef struct {
 
 typedef struct {
     mb_arena_t *arena;
-    mb_format_t format;
-    mb_format_rule_t *rules;
     live_t live;
     mb_quantize_options_t options;
 } request_t;
@@ -36,77 +29,6 @@ static void show_progress(void *user, const char *what, int64_t done, int64_t al
     fprintf(stderr, "\r%s: %" PRId64 "/%" PRId64 "\033[K", what, done, all);
     if (done >= all)
         fputs("\r\033[K", stderr);
-}
-
-/* "30M" and "30MB" are 30,000,000 bytes, "30MiB" 31,457,280. */
-static mb_status_t read_size(const char *text, int64_t *bytes)
-{
-    static const char letters[] = "kmgt";
-    char *end;
-    double value = strtod(text, &end), factor = 1;
-    const char *found = *end == '\0' ? NULL : strchr(letters, tolower((unsigned char)*end));
-    if (found != NULL) {
-        bool binary = strcasecmp(end + 1, "ib") == 0;
-        for (const char *at = letters; at <= found; at++)
-            factor *= binary ? 1024 : 1000;
-        end += binary ? 3 : strcasecmp(end + 1, "b") == 0 ? 2 : 1;
-    }
-    if (end == text || *end != '\0' || !(value * factor >= 1) || !(value * factor < 1e18))
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "--target-size %s is no size: a number of bytes, 500k, 30M, 30MiB, 2G",
-                            text);
-    *bytes = (int64_t)(value * factor);
-    return MB_OK;
-}
-
-static mb_status_t read_drop(const char *text, double *drop)
-{
-    char *end;
-    double value = strtod(text, &end);
-    bool percent = end != text && *end == '%';
-    if (end == text || end[percent] != '\0' || !(value > 0) || !isfinite(value))
-        return mb_error_set(
-            MB_ERR_ARGUMENT,
-            "--max-drop %s is no bound: 1%%, or 0.01, which is the same rise of the loss", text);
-    *drop = percent ? value / 100 : value;
-    return MB_OK;
-}
-
-static mb_status_t read_samples(const char *text, int64_t *samples)
-{
-    char *end;
-    long long value = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || value < 1)
-        return mb_error_set(MB_ERR_ARGUMENT, "--samples %s is no number of samples", text);
-    *samples = value;
-    return MB_OK;
-}
-
-static mb_status_t read_rule(request_t *request, const char *text, mb_format_rule_t *rule)
-{
-    char *pattern = mb_arena_strdup(request->arena, text);
-    char *equals = pattern == NULL ? NULL : strchr(pattern, '=');
-    if (pattern == NULL)
-        return mb_error_memory("the command line", 0);
-    if (equals == NULL || equals == pattern || equals[1] == '\0')
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "--rule '%s' is not REGEX=FORMAT, like 'norm|bias|embed=fp32'", text);
-    *equals = '\0';
-    rule->pattern = pattern;
-    mb_status_t status = mb_format_parse(equals + 1, &rule->format);
-    return status == MB_OK ? MB_OK : mb_error_prefix(status, "--rule '%s': ", text);
-}
-
-static mb_status_t read_rules(request_t *request, const mb_args_t *args)
-{
-    request->rules = MB_ARENA_ARRAY(request->arena, mb_format_rule_t, args->n_repeated + 1);
-    if (request->rules == NULL)
-        return mb_error_memory("the command line", 0);
-    for (int r = 0; r < args->n_repeated; r++)
-        MB_TRY(read_rule(request, args->repeated[r], &request->rules[r]));
-    request->options.n_rules = args->n_repeated;
-    request->options.rules = request->rules;
-    return MB_OK;
 }
 
 static mb_status_t read_output(request_t *request, const mb_args_t *args)
@@ -124,48 +46,31 @@ static mb_status_t read_output(request_t *request, const mb_args_t *args)
 
 static mb_status_t read_flags(request_t *request, const mb_args_t *args)
 {
+    static const char *const texts[] = {"format", "method", "samples", "target-size", "max-drop"};
+    static const char *const switches[] = {"again", "keras-int8"};
     mb_quantize_options_t *options = &request->options;
-    const char *format = mb_args_flag(args, "format"), *method = mb_args_flag(args, "method");
-    const char *samples = mb_args_flag(args, "samples"), *drop = mb_args_flag(args, "max-drop");
-    const char *size = mb_args_flag(args, "target-size");
     if (request->arena == NULL)
         return mb_error_memory("the command line", 0);
-    if (format != NULL) {
-        MB_TRY(mb_format_parse(format, &request->format));
-        options->format = &request->format;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        const char *text = mb_args_flag(args, texts[i]);
+        if (text != NULL)
+            MB_TRY(mb_quantize_set(options, request->arena, texts[i], text));
     }
-    options->method_given = method != NULL;
-    if (method != NULL)
-        MB_TRY(mb_method_parse(method, &options->method));
-    if (samples != NULL)
-        MB_TRY(read_samples(samples, &options->samples));
-    if (drop != NULL)
-        MB_TRY(read_drop(drop, &options->max_drop));
-    if (size != NULL)
-        MB_TRY(read_size(size, &options->target_bytes));
-    MB_TRY(read_rules(request, args));
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
+        MB_TRY(mb_quantize_set(options, request->arena, switches[i],
+                               mb_args_has(args, switches[i]) ? "yes" : "no"));
+    for (int r = 0; r < args->n_repeated; r++)
+        MB_TRY(mb_quantize_set(options, request->arena, "rule", args->repeated[r]));
     return read_output(request, args);
 }
 
 static mb_status_t read_request(const mb_args_t *args, request_t *request)
 {
-    const mb_settings_t *s = args->settings;
-    bool batch_given = s->origin[MB_SET_BATCH] == MB_FROM_USER;
-    *request = (request_t){
-        .arena = mb_arena_create(),
-        .live = {.live = !mb_args_has(args, "json") && isatty(STDERR_FILENO)},
-        .options = {.model = args->words[0],
-                    .data = mb_settings_text(s, MB_SET_DATA),
-                    .again = mb_args_has(args, "again"),
-                    .keras_int8 = mb_args_has(args, "keras-int8"),
-                    .batch = batch_given ? mb_settings_int(s, MB_SET_BATCH) : 0,
-                    .loss = mb_settings_text(s, MB_SET_LOSS),
-                    .device = mb_settings_text(s, MB_SET_DEVICE),
-                    .threads = (int)mb_settings_int(s, MB_SET_THREADS),
-                    .deadline = mb_settings_real(s, MB_SET_DEADLINE),
-                    .keep_binding = strcmp(mb_settings_text(s, MB_SET_BIND), "keep") == 0,
-                    .progress = show_progress}};
+    *request = (request_t){.arena = mb_arena_create(),
+                           .live = {.live = !mb_args_has(args, "json") && isatty(STDERR_FILENO)},
+                           .options = {.model = args->words[0], .progress = show_progress}};
     request->options.user = &request->live;
+    mb_quantize_take_settings(&request->options, args->settings);
     return read_flags(request, args);
 }
 
@@ -189,7 +94,6 @@ static int quantize_on_ranks(request_t *request, const mb_args_t *args, mb_statu
     if (!mb_job_start(&job, args, &code))
         return code;
     request->options.comm = job.comm;
-    request->options.log = &job.log;
     status = mb_comm_agree(job.comm, status);
     if (status == MB_OK)
         status = quantize(request, args, job.rank);

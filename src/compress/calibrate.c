@@ -19,7 +19,7 @@ typedef struct {
 } covariance_t;
 
 typedef struct {
-    mb_quantizer_t *q;
+    mb_quantization_t *q;
     int n, n_lots;
     covariance_t *all; /* in node order */
     int lot;           /* the one that is being observed */
@@ -27,7 +27,7 @@ typedef struct {
     size_t patches_bytes;
 } calibration_t;
 
-bool mb_target_wants_calibration(const mb_quantizer_t *q, const mb_target_t *target)
+bool mb_target_wants_calibration(const mb_quantization_t *q, const mb_target_t *target)
 {
     bool method = q->options->method_given &&
                   (q->options->method == MB_METHOD_GPTQ || q->options->method == MB_METHOD_AWQ);
@@ -87,7 +87,7 @@ static void form_lots(calibration_t *c)
 
 static mb_status_t list(calibration_t *c)
 {
-    const mb_quantizer_t *q = c->q;
+    const mb_quantization_t *q = c->q;
     c->all = calloc((size_t)q->n_targets + 1, sizeof *c->all);
     if (c->all == NULL)
         return mb_error_memory("a calibration", 0);
@@ -277,14 +277,14 @@ static mb_status_t run_lots(calibration_t *c)
 {
     MB_TRY(mb_comm_agree(c->q->comm, list(c)));
     for (c->lot = 0; c->lot < c->n_lots; c->lot++) {
-        mb_quantizer_progress(c->q, "calibrating", c->lot, c->n_lots);
+        mb_quantization_progress(c->q, "calibrating", c->lot, c->n_lots);
         MB_TRY(run_lot(c));
     }
-    mb_quantizer_progress(c->q, "calibrating", c->n_lots, c->n_lots);
+    mb_quantization_progress(c->q, "calibrating", c->n_lots, c->n_lots);
     return MB_OK;
 }
 
-mb_status_t mb_calibrate_and_encode(mb_quantizer_t *q)
+mb_status_t mb_calibrate_and_encode(mb_quantization_t *q)
 {
     calibration_t c = {.q = q};
     mb_status_t status = run_lots(&c);

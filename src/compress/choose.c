@@ -8,7 +8,7 @@
 
 #include "base/str.h"
 
-enum { MOST_OPTIONS = 8, LEAST_SAMPLES = 64, MOST_SAMPLES = 512, ROWS = 32768 };
+enum { MOST_OPTIONS = 8, LEAST_SAMPLES = 32, MOST_SAMPLES = 512, ROWS = 16384 };
 
 /* From dear to cheap, behind float32. */
 static const char *const candidates[] = {"bf16", "int8:block=32", "int8:channel", "int4:block=32"};
@@ -33,7 +33,7 @@ typedef struct {
 } step_t;
 
 struct mb_mix {
-    mb_quantizer_t *q;
+    mb_quantization_t *q;
     int n, n_steps;
     tensor_t *tensors;
     step_t *steps;
@@ -47,7 +47,7 @@ static void add_option(tensor_t *tensor, const mb_format_t *format)
     tensor->options[tensor->n++] = (option_t){.format = *format, .bytes = bytes};
 }
 
-static mb_status_t list_options(const mb_quantizer_t *q, tensor_t *tensor)
+static mb_status_t list_options(const mb_quantization_t *q, tensor_t *tensor)
 {
     const mb_format_t *cheapest = q->options->format, plain = {.number = MB_NUMBER_F32};
     int64_t least = cheapest == NULL ? 0 : mb_target_bytes(tensor->target, cheapest);
@@ -65,7 +65,7 @@ static mb_status_t list_options(const mb_quantizer_t *q, tensor_t *tensor)
 
 static mb_status_t list_tensors(mb_mix_t *mix)
 {
-    mb_quantizer_t *q = mix->q;
+    mb_quantization_t *q = mix->q;
     mix->tensors = calloc((size_t)q->n_targets + 1, sizeof *mix->tensors);
     mix->steps = calloc((size_t)q->n_targets * MOST_OPTIONS + 1, sizeof *mix->steps);
     if (mix->tensors == NULL || mix->steps == NULL)
@@ -82,7 +82,7 @@ static mb_status_t list_tensors(mb_mix_t *mix)
 
 static mb_status_t measure(mb_mix_t *mix, mb_probe_t *probe, tensor_t *tensor, option_t *option)
 {
-    mb_quantizer_t *q = mix->q;
+    mb_quantization_t *q = mix->q;
     mb_probe_result_t result;
     tensor->target->format = option->format;
     mb_status_t status = mb_target_encode(q, tensor->target, NULL);
@@ -112,13 +112,13 @@ static mb_status_t measure_all(mb_mix_t *mix, mb_probe_t *probe)
     for (int t = 0; t < mix->n; t++) {
         tensor_t *tensor = &mix->tensors[t];
         for (int o = 1; o < tensor->n; o++) {
-            mb_quantizer_progress(mix->q, "measuring tensors", done++, all);
+            mb_quantization_progress(mix->q, "measuring tensors", done++, all);
             MB_TRY(measure(mix, probe, tensor, &tensor->options[o]));
             double dearer = tensor->options[o - 1].damage, now = damage_of(&tensor->options[o]);
             tensor->options[o].damage = now > dearer ? now : dearer;
         }
     }
-    mb_quantizer_progress(mix->q, "measuring tensors", all, all);
+    mb_quantization_progress(mix->q, "measuring tensors", all, all);
     return mb_engine_prepare(mix->q->passes->engine);
 }
 
@@ -163,7 +163,7 @@ static int64_t samples_to_measure(const mb_model_t *model)
 
 static mb_status_t make(mb_mix_t *mix)
 {
-    mb_quantizer_t *q = mix->q;
+    mb_quantization_t *q = mix->q;
     mb_probe_t *probe;
     MB_TRY(mb_comm_agree(q->comm, list_tensors(mix)));
     MB_TRY(mb_probe_open(q->passes, samples_to_measure(q->model), &probe));
@@ -176,7 +176,7 @@ static mb_status_t make(mb_mix_t *mix)
     return MB_OK;
 }
 
-mb_status_t mb_mix_open(mb_quantizer_t *q, mb_mix_t **out)
+mb_status_t mb_mix_open(mb_quantization_t *q, mb_mix_t **out)
 {
     mb_mix_t *mix = calloc(1, sizeof *mix);
     mb_status_t status = mix == NULL ? mb_error_memory("a choice of formats", 0) : MB_OK;

@@ -7,13 +7,13 @@
 #define MB_COMPRESS_CHOOSE_H
 
 #include "compress/probe.h"
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 
 typedef struct mb_mix mb_mix_t;
 
 /* Collective. Tensors that are no matrices or that a rule names are not chosen for; --format is the
  * cheapest format that a matrix gets. */
-mb_status_t mb_mix_open(mb_quantizer_t *q, mb_mix_t **out);
+mb_status_t mb_mix_open(mb_quantization_t *q, mb_mix_t **out);
 void mb_mix_close(mb_mix_t *mix);
 
 /* Steps from all float32 to the cheapest mix. */

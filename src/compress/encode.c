@@ -4,7 +4,7 @@
 #include "compress/calibrate.h"
 #include "store/ranks.h"
 
-static mb_status_t encode_plainly(mb_quantizer_t *q)
+static mb_status_t encode_plainly(mb_quantization_t *q)
 {
     for (int i = 0; i < q->n_targets; i++) {
         mb_target_t *target = &q->targets[i];
@@ -12,13 +12,13 @@ static mb_status_t encode_plainly(mb_quantizer_t *q)
             continue;
         MB_TRY(mb_target_encode(q, target, NULL));
         MB_TRY(mb_target_use(q, target));
-        mb_quantizer_progress(q, "encoding", i + 1, q->n_targets);
+        mb_quantization_progress(q, "encoding", i + 1, q->n_targets);
     }
     return MB_OK;
 }
 
 /* A part of the tensor from its owner to all ranks; those that do not compute with it drop it. */
-static mb_status_t share_parts(mb_quantizer_t *q, mb_target_t *target,
+static mb_status_t share_parts(mb_quantization_t *q, mb_target_t *target,
                                const mb_encoding_t *encoding, void *parts[MB_PART_COUNT])
 {
     bool owner = target->owner == mb_comm_rank(q->comm);
@@ -39,7 +39,7 @@ static mb_status_t share_parts(mb_quantizer_t *q, mb_target_t *target,
     return MB_OK;
 }
 
-mb_status_t mb_target_share(mb_quantizer_t *q, mb_target_t *target)
+mb_status_t mb_target_share(mb_quantization_t *q, mb_target_t *target)
 {
     void *parts[MB_PART_COUNT] = {NULL};
     bool owner = target->owner == mb_comm_rank(q->comm);
@@ -59,7 +59,7 @@ mb_status_t mb_target_share(mb_quantizer_t *q, mb_target_t *target)
 }
 
 /* Each rank tells of the tensors that it owns. */
-static mb_status_t exchange(mb_quantizer_t *q)
+static mb_status_t exchange(mb_quantization_t *q)
 {
     int rank = mb_ranks_rank(q->comm), ranks = mb_ranks_size(q->comm);
     mb_encoding_t *all = calloc((size_t)q->n_targets + 1, sizeof *all);
@@ -88,7 +88,7 @@ out:
     return status;
 }
 
-mb_status_t mb_targets_encode(mb_quantizer_t *q)
+mb_status_t mb_targets_encode(mb_quantization_t *q)
 {
     MB_TRY(mb_ranks_agree(q->comm, encode_plainly(q)));
     if (q->passes != NULL) {
@@ -98,7 +98,7 @@ mb_status_t mb_targets_encode(mb_quantizer_t *q)
     return exchange(q);
 }
 
-mb_status_t mb_targets_restore(mb_quantizer_t *q)
+mb_status_t mb_targets_restore(mb_quantization_t *q)
 {
     for (int i = 0; i < q->n_targets; i++) {
         MB_TRY(mb_target_restore(q, &q->targets[i]));

@@ -1,5 +1,5 @@
 /* --keras-int8: the weights that Keras itself holds in 8 bits, and the file in its layout. */
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 
 static const char *layer_of(const mb_model_file_t *file, const mb_stored_tensor_t *weight)
 {
@@ -13,13 +13,13 @@ static const char *layer_of(const mb_model_file_t *file, const mb_stored_tensor_
     return "";
 }
 
-static bool takes(const mb_quantizer_t *q, const mb_target_t *target)
+static bool takes(const mb_quantization_t *q, const mb_target_t *target)
 {
     const char *layer = layer_of(q->model->weights, target->stored);
     return mb_keras_int8_takes(q->keras, layer, target->stored->name);
 }
 
-mb_status_t mb_keras_form_open(mb_quantizer_t *q)
+mb_status_t mb_keras_form_open(mb_quantization_t *q)
 {
     const mb_model_file_t *file = q->model->file;
     MB_TRY(mb_keras_int8_open(file->model_config, file->path, q->arena, &q->keras));
@@ -31,7 +31,7 @@ mb_status_t mb_keras_form_open(mb_quantizer_t *q)
     return MB_OK;
 }
 
-mb_status_t mb_keras_form_check(const mb_quantizer_t *q)
+mb_status_t mb_keras_form_check(const mb_quantization_t *q)
 {
     static const mb_format_t int8 = {.number = MB_NUMBER_I8, .grain = MB_GRAIN_CHANNEL};
     for (int i = 0; i < q->n_targets; i++) {

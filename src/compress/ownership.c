@@ -3,7 +3,7 @@
  * than its share. */
 #include <stdlib.h>
 
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 #include "store/ranks.h"
 
 static int by_size(const void *a, const void *b)
@@ -22,7 +22,7 @@ static int least_loaded(const int64_t *load, int ranks)
     return least;
 }
 
-static mb_status_t deal_by_size(mb_quantizer_t *q)
+static mb_status_t deal_by_size(mb_quantization_t *q)
 {
     int ranks = mb_ranks_size(q->comm);
     mb_target_t **sorted = calloc((size_t)q->n_targets + 1, sizeof(mb_target_t *));
@@ -46,7 +46,7 @@ static mb_status_t deal_by_size(mb_quantizer_t *q)
 /* What each rank has and owns, as bits, from everyone. */
 enum { HAS = 1, OWNS = 2 };
 
-static mb_status_t gather_bits(const mb_quantizer_t *q, unsigned char **all)
+static mb_status_t gather_bits(const mb_quantization_t *q, unsigned char **all)
 {
     const mb_stage_t *stage = q->passes->engine->stage;
     size_t n = (size_t)q->n_targets, ranks = (size_t)mb_comm_size(q->comm);
@@ -64,7 +64,7 @@ static mb_status_t gather_bits(const mb_quantizer_t *q, unsigned char **all)
     return status;
 }
 
-static mb_status_t deal_by_stage(mb_quantizer_t *q)
+static mb_status_t deal_by_stage(mb_quantization_t *q)
 {
     unsigned char *all;
     int ranks = mb_comm_size(q->comm), rank = mb_comm_rank(q->comm);
@@ -84,7 +84,7 @@ static mb_status_t deal_by_stage(mb_quantizer_t *q)
     return status;
 }
 
-mb_status_t mb_targets_deal(mb_quantizer_t *q)
+mb_status_t mb_targets_deal(mb_quantization_t *q)
 {
     return q->passes == NULL ? deal_by_size(q) : deal_by_stage(q);
 }

@@ -53,6 +53,7 @@ mb_status_t mb_passes_open(const mb_passes_options_t *options, mb_passes_t **out
     passes->model = options->model;
     passes->source = options->source;
     passes->batch = options->batch;
+    passes->summed_batch = options->summed_batch;
     MB_TRY_GOTO(mb_machine_open(options->comm, options->device, options->threads,
                                 options->keep_binding, &passes->machine),
                 status, err_passes);
@@ -112,8 +113,10 @@ static mb_status_t run_steps(mb_passes_t *passes, const mb_feed_span_t *span)
                                .batch = mb_sampler_batch(&span->sampler, passes->step)};
         MB_TRY(mb_executor_run(engine->executor, &info));
         if (passes->score != NULL)
-            MB_TRY(mb_score_collect(passes->score, mb_executor_sums(engine->executor), info.batch));
+            MB_TRY(mb_score_note(passes->score, mb_executor_sums(engine->executor), info.batch));
     }
+    if (passes->score != NULL)
+        MB_TRY(mb_score_flush(passes->score));
     MB_TRY(mb_executor_drain(engine->executor));
     return mb_exec_sync(&engine->exec);
 }
@@ -132,7 +135,10 @@ mb_status_t mb_passes_run(mb_passes_t *passes, const mb_pass_t *pass, mb_pass_sc
     passes->feed = NULL;
     if (status != MB_OK)
         return mb_comm_fail(passes->comm, status);
+    int64_t samples = mb_passes_samples(passes, pass->samples), batch = passes->summed_batch;
     *score = (mb_pass_score_t){NAN, NAN};
+    if (passes->score != NULL)
+        mb_score_count_steps(passes->score, (samples + batch - 1) / batch);
     if (passes->score != NULL)
         *score = (mb_pass_score_t){mb_score_loss(passes->score, NULL),
                                    mb_score_accuracy(passes->score, NULL)};

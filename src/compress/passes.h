@@ -22,7 +22,8 @@ typedef struct mb_passes {
     mb_engine_t *engine;
     mb_score_t *score; /* NULL without losses */
     mb_feed_t *feed;
-    int64_t batch; /* samples of a micro-batch */
+    int64_t batch;        /* samples of a micro-batch */
+    int64_t summed_batch; /* that a summed loss is of */
     int64_t step;
     const mb_pass_t *pass; /* the one that runs */
 } mb_passes_t;
@@ -34,7 +35,7 @@ typedef struct {
     const char *device;
     int threads;
     bool keep_binding;
-    int64_t batch;
+    int64_t batch, summed_batch;
 } mb_passes_options_t;
 
 typedef struct {

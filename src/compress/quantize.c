@@ -11,14 +11,16 @@
 #include "compress/choose.h"
 #include "store/ranks.h"
 
-enum { DEFAULT_BATCH = 32, LEAST_BATCHES = 8, OPEN_DIMENSION = 64 };
+enum { DEFAULT_BATCH = 32, LEAST_BATCH = 4, BATCH_ROWS = 2048, LEAST_BATCHES = 8 };
+enum { OPEN_DIMENSION = 64 };
 
 /* The bound holds on the data given and, with probability 0.975, on as much data of the same kind
  * that was not seen: the difference of two such means has sqrt(2) times the standard error of one,
  * and 1.96 of those cover it. */
 #define MARGIN 2.8
 
-void mb_quantizer_progress(const mb_quantizer_t *q, const char *what, int64_t done, int64_t all)
+void mb_quantization_progress(const mb_quantization_t *q, const char *what, int64_t done,
+                              int64_t all)
 {
     if (q->options->progress != NULL && mb_ranks_rank(q->comm) == 0)
         q->options->progress(q->options->user, what, done, all);
@@ -133,7 +135,7 @@ static mb_status_t bind_without_data(mb_model_t *model)
     return mb_model_use_weights(model, model->file);
 }
 
-static mb_status_t open_data(mb_quantizer_t *q)
+static mb_status_t open_data(mb_quantization_t *q)
 {
     const mb_graph_t *graph = q->model->graph;
     mb_shape_t shapes[MB_MAX_INPUTS];
@@ -160,7 +162,7 @@ static mb_status_t open_data(mb_quantizer_t *q)
     return judged ? mb_model_compile(q->model, q->options->loss) : MB_OK;
 }
 
-static mb_status_t open_model(mb_quantizer_t *q)
+static mb_status_t open_model(mb_quantization_t *q)
 {
     const mb_quantize_options_t *options = q->options;
     MB_TRY(check(options));
@@ -172,18 +174,23 @@ static mb_status_t open_model(mb_quantizer_t *q)
     return mb_targets_list(q);
 }
 
-/* The margin needs batches enough to see how they differ. */
-static int64_t choose_batch(const mb_quantizer_t *q)
+/* The margin needs batches enough to see how they differ, and long samples fill kernels in smaller
+ * ones. */
+static int64_t choose_batch(const mb_quantization_t *q)
 {
-    int64_t most = q->source->samples / LEAST_BATCHES;
+    int64_t batch = DEFAULT_BATCH, most = q->source->samples / LEAST_BATCHES;
     if (q->options->batch > 0)
         return q->options->batch;
-    if (most >= DEFAULT_BATCH)
-        return DEFAULT_BATCH;
-    return most > 0 ? most : 1;
+    for (int o = 0; o < q->model->graph->n_outputs && q->model->losses != NULL; o++) {
+        int64_t fill = BATCH_ROWS / q->model->losses[o].rows;
+        batch = fill < batch ? fill : batch;
+    }
+    batch = batch < LEAST_BATCH ? LEAST_BATCH : batch;
+    batch = batch < most ? batch : most;
+    return batch > 0 ? batch : 1;
 }
 
-static mb_status_t open_passes(mb_quantizer_t *q)
+static mb_status_t open_passes(mb_quantization_t *q)
 {
     mb_passes_options_t options = {.comm = q->comm,
                                    .model = q->model,
@@ -191,16 +198,18 @@ static mb_status_t open_passes(mb_quantizer_t *q)
                                    .device = q->options->device,
                                    .threads = q->options->threads,
                                    .keep_binding = q->options->keep_binding,
-                                   .batch = choose_batch(q)};
+                                   .batch = choose_batch(q),
+                                   .summed_batch =
+                                       q->options->batch > 0 ? q->options->batch : DEFAULT_BATCH};
     return mb_passes_open(&options, &q->passes);
 }
 
-static bool holds(const mb_quantizer_t *q, const mb_probe_result_t *result)
+static bool holds(const mb_quantization_t *q, const mb_probe_result_t *result)
 {
     return result->rise + MARGIN * result->rise_error <= q->options->max_drop;
 }
 
-static mb_status_t encode_mix(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix, int steps,
+static mb_status_t encode_mix(mb_quantization_t *q, mb_probe_t *probe, mb_mix_t *mix, int steps,
                               mb_probe_result_t *result)
 {
     mb_mix_take(mix, steps);
@@ -209,13 +218,13 @@ static mb_status_t encode_mix(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mi
     return mb_probe_run(probe, result);
 }
 
-static mb_status_t take_back(mb_quantizer_t *q)
+static mb_status_t take_back(mb_quantization_t *q)
 {
     MB_TRY(mb_comm_agree(q->comm, mb_targets_restore(q)));
     return mb_engine_prepare(q->passes->engine);
 }
 
-static mb_status_t refuse_drop(const mb_quantizer_t *q, const mb_probe_result_t *result)
+static mb_status_t refuse_drop(const mb_quantization_t *q, const mb_probe_result_t *result)
 {
     return mb_error_set(MB_ERR_ARGUMENT,
                         "%s: no mix of formats keeps the loss within --max-drop %g%%: the dearest "
@@ -226,7 +235,7 @@ static mb_status_t refuse_drop(const mb_quantizer_t *q, const mb_probe_result_t 
 }
 
 /* The longest walk whose mix holds the bound, by halving; the loss is taken to rise along it. */
-static mb_status_t find_mix(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix, int *steps)
+static mb_status_t find_mix(mb_quantization_t *q, mb_probe_t *probe, mb_mix_t *mix, int *steps)
 {
     mb_probe_result_t result = {0};
     int good = 0, bad = mb_mix_steps(mix) + 1;
@@ -246,7 +255,7 @@ static mb_status_t find_mix(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix,
 }
 
 /* What a method with calibration makes of the mix may lose more than what was searched with. */
-static mb_status_t settle(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix, int *steps,
+static mb_status_t settle(mb_quantization_t *q, mb_probe_t *probe, mb_mix_t *mix, int *steps,
                           mb_probe_result_t *result)
 {
     MB_TRY(encode_mix(q, probe, mix, *steps, result));
@@ -260,7 +269,7 @@ static mb_status_t settle(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix, i
     return MB_OK;
 }
 
-static mb_status_t search(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix,
+static mb_status_t search(mb_quantization_t *q, mb_probe_t *probe, mb_mix_t *mix,
                           mb_probe_result_t *result)
 {
     int steps = 0, least = 0;
@@ -281,7 +290,8 @@ static mb_status_t search(mb_quantizer_t *q, mb_probe_t *probe, mb_mix_t *mix,
     return mb_mix_tell(mix, steps);
 }
 
-static mb_status_t choose_formats(mb_quantizer_t *q, mb_probe_t *probe, mb_probe_result_t *result)
+static mb_status_t choose_formats(mb_quantization_t *q, mb_probe_t *probe,
+                                  mb_probe_result_t *result)
 {
     mb_mix_t *mix;
     double loss = mb_probe_reference(probe)->loss;
@@ -295,7 +305,7 @@ static mb_status_t choose_formats(mb_quantizer_t *q, mb_probe_t *probe, mb_probe
     return status;
 }
 
-static void report_probe(mb_quantizer_t *q, const mb_probe_result_t *before,
+static void report_probe(mb_quantization_t *q, const mb_probe_result_t *before,
                          const mb_probe_result_t *after)
 {
     mb_report_t *report = &q->result->report;
@@ -311,15 +321,15 @@ static void report_probe(mb_quantizer_t *q, const mb_probe_result_t *before,
     report->compared = after->compared;
 }
 
-static mb_status_t quantize_on_data(mb_quantizer_t *q)
+static mb_status_t quantize_on_data(mb_quantization_t *q)
 {
     mb_probe_t *probe;
     mb_probe_result_t result;
     MB_TRY(open_passes(q));
     MB_TRY(mb_targets_deal(q));
-    mb_quantizer_progress(q, "measuring the float32 model", 0, 1);
+    mb_quantization_progress(q, "measuring the float32 model", 0, 1);
     MB_TRY(mb_probe_open(q->passes, 0, &probe));
-    mb_quantizer_progress(q, "measuring the float32 model", 1, 1);
+    mb_quantization_progress(q, "measuring the float32 model", 1, 1);
     mb_status_t status = MB_OK;
     if (chooses(q->options))
         MB_TRY_GOTO(choose_formats(q, probe, &result), status, out);
@@ -335,7 +345,7 @@ out:
     return status;
 }
 
-static mb_status_t quantize_alone(mb_quantizer_t *q)
+static mb_status_t quantize_alone(mb_quantization_t *q)
 {
     MB_TRY(mb_targets_deal(q));
     return mb_targets_encode(q);
@@ -347,19 +357,19 @@ static int64_t file_bytes(const char *path)
     return path != NULL && stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
 }
 
-static mb_status_t quantize(mb_quantizer_t *q)
+static mb_status_t quantize(mb_quantization_t *q)
 {
     MB_TRY(mb_ranks_agree(q->comm, open_model(q)));
     MB_TRY(q->options->data == NULL ? quantize_alone(q) : quantize_on_data(q));
-    MB_TRY(mb_ranks_agree(q->comm, mb_quantizer_summarize(q)));
+    MB_TRY(mb_ranks_agree(q->comm, mb_quantization_summarize(q)));
     if (q->options->output != NULL)
-        MB_TRY(mb_quantizer_write(q));
+        MB_TRY(mb_quantization_write(q));
     q->result->file_bytes_before = file_bytes(q->options->model);
     q->result->file_bytes_after = file_bytes(q->options->output);
     return MB_OK;
 }
 
-static void close_all(mb_quantizer_t *q)
+static void close_all(mb_quantization_t *q)
 {
     for (int i = 0; i < q->n_targets; i++)
         mb_target_forget(&q->targets[i]);
@@ -377,7 +387,8 @@ mb_status_t mb_quantize(const mb_quantize_options_t *options, mb_arena_t *arena,
 {
     double start = mb_time_seconds();
     mb_quantize_options_t given = *options;
-    mb_quantizer_t q = {.options = &given, .comm = options->comm, .arena = arena, .result = result};
+    mb_quantization_t q = {
+        .options = &given, .comm = options->comm, .arena = arena, .result = result};
     *result = (mb_quantize_result_t){.report = {.loss_before = NAN,
                                                 .loss_after = NAN,
                                                 .accuracy_before = NAN,

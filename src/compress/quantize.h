@@ -16,6 +16,7 @@
 #include "infer/model.h"
 #include "quant/encode.h"
 #include "store/report.h"
+#include "train/settings.h"
 
 typedef struct { /* tensors whose path the extended regular expression finds get the format */
     const char *pattern;
@@ -50,9 +51,7 @@ typedef struct {
     int64_t batch;                 /* samples at a time; 0: chosen */
     const char *loss, *device;
     int threads;
-    double deadline;
     bool keep_binding;
-    const mb_log_t *log;
     void *user;
     void (*progress)(void *user, const char *what, int64_t done, int64_t all); /* rank 0 */
 } mb_quantize_options_t;
@@ -65,8 +64,16 @@ typedef struct {
     double seconds;
 } mb_quantize_result_t;
 
-/* Collective. Rank 0 gets the result; its texts live in the arena. Nothing is left at OUTPUT when
- * it fails. format fp32 expands a quantized file, which loses nothing and is never refused. */
+/* One option by its name, as text: format, method, rule (REGEX=FORMAT, one more each time),
+ * samples, target-size, max-drop, again, keras-int8. What it makes lives in the arena. */
+mb_status_t mb_quantize_set(mb_quantize_options_t *options, mb_arena_t *arena, const char *key,
+                            const char *value);
+/* data, batch, loss, device, threads and bind; the texts stay the settings'. */
+void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings_t *settings);
+
+/* Collective. The result is the same on all ranks; its texts live in the arena. Nothing is left at
+ * OUTPUT when it fails. format fp32 expands a quantized file, which loses nothing and is never
+ * refused. */
 mb_status_t mb_quantize(const mb_quantize_options_t *options, mb_arena_t *arena,
                         mb_quantize_result_t *result);
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 #include "store/ranks.h"
 
 static double bits(int64_t bytes, int64_t elements)
@@ -56,7 +56,7 @@ static mb_status_t add_line(mb_arena_t *arena, const mb_target_t *target, mb_rep
 }
 
 /* "int8", "int8, with rules", "mixed: max-drop 1%, target-size 30000000". */
-static const char *format_in_words(const mb_quantizer_t *q)
+static const char *format_in_words(const mb_quantization_t *q)
 {
     const mb_quantize_options_t *o = q->options;
     char text[MB_FORMAT_TEXT] = "fp32";
@@ -75,7 +75,7 @@ static const char *format_in_words(const mb_quantizer_t *q)
 }
 
 /* Of the float32 weights that all this began with. */
-static mb_status_t find_parent(mb_quantizer_t *q, const char **digest)
+static mb_status_t find_parent(mb_quantization_t *q, const char **digest)
 {
     const mb_model_file_t *file = q->model->weights;
     uint64_t weights = 0;
@@ -95,7 +95,7 @@ static mb_status_t find_parent(mb_quantizer_t *q, const char **digest)
     return *digest == NULL ? mb_error_memory("a report", 0) : MB_OK;
 }
 
-mb_status_t mb_quantizer_summarize(mb_quantizer_t *q)
+mb_status_t mb_quantization_summarize(mb_quantization_t *q)
 {
     mb_report_t *report = &q->result->report;
     int64_t elements = 0;

@@ -2,11 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 
 enum { WHERE_TEXT = 1024 };
 
-mb_status_t mb_target_read(const mb_quantizer_t *q, const mb_target_t *target, float **values)
+mb_status_t mb_target_read(const mb_quantization_t *q, const mb_target_t *target, float **values)
 {
     size_t bytes = (size_t)target->param->elements * sizeof(float);
     *values = malloc(bytes > 0 ? bytes : 1);
@@ -35,7 +35,7 @@ static mb_method_t default_method(const mb_format_t *format)
     return chosen ? MB_METHOD_MSE : MB_METHOD_NEAREST;
 }
 
-mb_status_t mb_target_encode(const mb_quantizer_t *q, mb_target_t *target,
+mb_status_t mb_target_encode(const mb_quantization_t *q, mb_target_t *target,
                              const mb_calibration_t *calibration)
 {
     char where[WHERE_TEXT];
@@ -64,13 +64,13 @@ void mb_target_forget(mb_target_t *target)
     target->encoded_here = false;
 }
 
-static bool has_stage(const mb_quantizer_t *q, const mb_target_t *target)
+static bool has_stage(const mb_quantization_t *q, const mb_target_t *target)
 {
     return q->passes != NULL && !mb_engine_idle(q->passes->engine) &&
            q->passes->engine->stage->values[target->param->index] != NULL;
 }
 
-static mb_status_t set_values(const mb_quantizer_t *q, const mb_target_t *target,
+static mb_status_t set_values(const mb_quantization_t *q, const mb_target_t *target,
                               const float *values)
 {
     mb_engine_t *engine = q->passes->engine;
@@ -86,7 +86,7 @@ static bool is_read_stored(const mb_target_t *target)
     return target->is_matrix && target->format.kept_bits == 0;
 }
 
-mb_status_t mb_target_use(const mb_quantizer_t *q, mb_target_t *target)
+mb_status_t mb_target_use(const mb_quantization_t *q, mb_target_t *target)
 {
     if (!target->encoded_here || !has_stage(q, target))
         return MB_OK;
@@ -104,7 +104,7 @@ mb_status_t mb_target_use(const mb_quantizer_t *q, mb_target_t *target)
     return status;
 }
 
-mb_status_t mb_target_restore(const mb_quantizer_t *q, mb_target_t *target)
+mb_status_t mb_target_restore(const mb_quantization_t *q, mb_target_t *target)
 {
     float *values;
     if (!target->in_use)

@@ -3,7 +3,7 @@
 #include <regex.h>
 #include <stdlib.h>
 
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 
 /* Columns and rows as a product sees them; what is no matrix is one row. */
 static mb_view_t view_of(const mb_param_t *param)
@@ -27,7 +27,7 @@ static mb_status_t compile(const mb_format_rule_t *rule, regex_t *regex)
                         message);
 }
 
-static mb_status_t no_matrix(const mb_quantizer_t *q, const mb_format_rule_t *rule, bool found)
+static mb_status_t no_matrix(const mb_quantization_t *q, const mb_format_rule_t *rule, bool found)
 {
     char text[MB_FORMAT_TEXT];
     mb_format_text(&rule->format, text, sizeof text);
@@ -43,7 +43,7 @@ static mb_status_t no_matrix(const mb_quantizer_t *q, const mb_format_rule_t *ru
 
 /* An earlier rule's tensors are its own. Formats with scales are for matrices: what else the
  * pattern finds is left to the rules behind it. */
-static mb_status_t apply(mb_quantizer_t *q, const mb_format_rule_t *rule, const regex_t *regex)
+static mb_status_t apply(mb_quantization_t *q, const mb_format_rule_t *rule, const regex_t *regex)
 {
     bool found = false, used = false;
     for (int i = 0; i < q->n_targets; i++) {
@@ -62,7 +62,7 @@ static mb_status_t apply(mb_quantizer_t *q, const mb_format_rule_t *rule, const 
     return used ? MB_OK : no_matrix(q, rule, found);
 }
 
-static mb_status_t apply_rules(mb_quantizer_t *q)
+static mb_status_t apply_rules(mb_quantization_t *q)
 {
     for (int r = 0; r < q->options->n_rules; r++) {
         regex_t regex;
@@ -74,7 +74,7 @@ static mb_status_t apply_rules(mb_quantizer_t *q)
     return MB_OK;
 }
 
-mb_status_t mb_targets_list(mb_quantizer_t *q)
+mb_status_t mb_targets_list(mb_quantization_t *q)
 {
     const mb_graph_t *graph = q->model->graph;
     q->targets = calloc((size_t)graph->n_params + 1, sizeof *q->targets);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "compress/quantizer.h"
+#include "compress/quantization.h"
 #include "store/checkpoint.h"
 #include "store/ranks.h"
 #include "train/state.h"
@@ -14,7 +14,7 @@ typedef struct {
     mb_piece_t *pieces;
 } file_t;
 
-static mb_status_t add_piece(const mb_quantizer_t *q, file_t *file, int index)
+static mb_status_t add_piece(const mb_quantization_t *q, file_t *file, int index)
 {
     const mb_target_t *target = &q->targets[index];
     mb_piece_t *piece = &file->pieces[file->n_pieces];
@@ -29,7 +29,7 @@ static mb_status_t add_piece(const mb_quantizer_t *q, file_t *file, int index)
     return MB_OK;
 }
 
-static mb_status_t collect(mb_quantizer_t *q, file_t *file)
+static mb_status_t collect(mb_quantization_t *q, file_t *file)
 {
     const mb_model_file_t *parent = q->model->file;
     bool quantized = false;
@@ -62,7 +62,7 @@ static mb_status_t collect(mb_quantizer_t *q, file_t *file)
     return mb_state_list_layers(q->model->graph, q->arena, &file->layout);
 }
 
-mb_status_t mb_quantizer_write(mb_quantizer_t *q)
+mb_status_t mb_quantization_write(mb_quantization_t *q)
 {
     file_t file = {0};
     const mb_piece_t *pieces;

@@ -20,6 +20,7 @@ include tests/unit/train.mk
 include tests/unit/train4.mk
 include tests/unit/api.mk
 include tests/unit/cli.mk
+include tests/unit/compress.mk
 include tests/unit/engine4.mk
 include tests/cli/local.mk
 include tests/mpi/local.mk

@@ -109,9 +109,17 @@ static mb_status_t load_whole(const loader_t *l, const mb_stored_tensor_t *tenso
 
 static mb_status_t load_floats(const loader_t *l, const mb_stored_tensor_t *tensor, float *to)
 {
+    int64_t piece = l->chunk / (int64_t)sizeof(float);
     if (l->direct)
         return mb_stored_tensor_read(l->file, tensor, to);
-    return load_whole(l, tensor, to);
+    if (tensor->offset < 0)
+        return load_whole(l, tensor, to);
+    for (int64_t at = 0; at < tensor->elements; at += piece) {
+        int64_t count = tensor->elements - at < piece ? tensor->elements - at : piece;
+        MB_TRY(mb_stored_tensor_read_some(l->file, tensor, at, count, l->buffer));
+        MB_TRY(send(l, to + at, l->buffer, count * (int64_t)sizeof(float)));
+    }
+    return MB_OK;
 }
 
 static mb_status_t load_all(const loader_t *l, const mb_model_t *model)

@@ -93,6 +93,11 @@ void mb_model_file_close(mb_model_file_t *file);
  * tensor->elements floats. */
 mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                   float *values);
+/* Reads COUNT elements from FIRST on of a tensor that lies in the file as plain float32 (offset is
+ * not -1). Any thread. */
+mb_status_t mb_stored_tensor_read_some(const mb_model_file_t *file,
+                                       const mb_stored_tensor_t *tensor, int64_t first,
+                                       int64_t count, float *values);
 /* Reads one integer scalar (the optimizer's iteration). */
 mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                       int64_t *value);

@@ -32,7 +32,7 @@ static int64_t stored_bytes(const mb_stored_tensor_t *tensor)
     int64_t bytes = 0;
     if (encoding == NULL)
         return tensor->elements * (int64_t)sizeof(float);
-    for (int part = 0; part < MB_PART_COUNT; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
         bytes += encoding->bytes[part];
     return bytes;
 }

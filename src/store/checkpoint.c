@@ -260,7 +260,7 @@ static mb_status_t write_piece(writer_t *w, const mb_piece_t *piece)
     const int64_t element = (int64_t)sizeof(float);
     if (piece->encoded == NULL)
         return write_bytes(w, unit, piece->first * element, piece->values, piece->count * element);
-    for (size_t part = 0; part < MB_PART_COUNT; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
         MB_TRY(write_bytes(w, unit + part, 0, piece->encoded->parts[part],
                            piece->encoded->encoding.bytes[part]));
     return MB_OK;

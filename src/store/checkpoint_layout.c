@@ -58,7 +58,7 @@ int64_t mb_checkpoint_data_bytes(const mb_checkpoint_layout_t *layout)
 {
     int64_t bytes = 0;
     for (int i = 0; i < n_tensors(layout); i++)
-        for (int part = 0; part < MB_PART_COUNT; part++)
+        for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
             bytes += mb_checkpoint_part_bytes(&layout->tensors[i], part);
     return bytes;
 }
@@ -83,7 +83,7 @@ static int n_extents(const mb_checkpoint_layout_t *layout)
 {
     int count = 0;
     for (int i = 0; i < n_tensors(layout); i++)
-        for (int part = 0; part < MB_PART_COUNT; part++)
+        for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
             count += mb_checkpoint_part_bytes(&layout->tensors[i], part) > 0;
     return count;
 }

@@ -344,7 +344,7 @@ mb_status_t mb_encoded_open_scaled(const mb_h5_reader_t *reader, const char *nam
         return MB_OK;
     mb_status_t status = read_scaled(&l, tensor, e);
     mb_h5_close(&l.dataset);
-    for (int part = 0; part < MB_PART_COUNT && status == MB_OK; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT && status == MB_OK; part++)
         status = open_part(reader, group, part, e, tensor);
     if (status == MB_OK)
         tensor->encoding = e;

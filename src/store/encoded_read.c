@@ -55,7 +55,7 @@ mb_status_t mb_stored_tensor_check(const mb_model_file_t *file, const mb_stored_
         return mb_error_memory("a checksum", (size_t)CHECK_BYTES);
     uint32_t crc = 0;
     mb_status_t status = MB_OK;
-    for (int part = 0; part < MB_PART_COUNT && status == MB_OK; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT && status == MB_OK; part++)
         status = add_part(file, tensor, part, e->bytes[part], buffer, &crc);
     free(buffer);
     MB_TRY(status);

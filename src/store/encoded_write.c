@@ -20,7 +20,7 @@ static mb_status_t refuse(const char *path, const mb_tensor_spec_t *tensor, cons
 static bool has_right_sizes(const mb_encoding_t *e)
 {
     bool scaled = !mb_format_is_float(&e->format);
-    for (int part = 0; part < MB_PART_COUNT; part++) {
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++) {
         bool has = scaled ? mb_encoded_has_part(e, part) : part == MB_PART_VALUES;
         int64_t bytes = scaled ? mb_encoded_part_bytes(e, part) : mb_matrix_value_bytes(&e->layout);
         if (e->bytes[part] != (has ? bytes : 0))
@@ -33,7 +33,7 @@ static bool has_codes_only(const mb_encoding_t *e)
 {
     bool alone = e->layout.number == MB_NUMBER_I8 &&
                  e->bytes[MB_PART_VALUES] == mb_matrix_value_bytes(&e->layout);
-    for (int part = MB_PART_VALUES + 1; part < MB_PART_COUNT; part++)
+    for (mb_part_t part = MB_PART_SCALES; part < MB_PART_COUNT; part++)
         alone = alone && e->bytes[part] == 0;
     return alone;
 }
@@ -168,7 +168,7 @@ static mb_status_t make_scaled(const mb_h5_writer_t *h5, const mb_tensor_spec_t 
                                const char *group, int64_t offsets[MB_PART_COUNT])
 {
     char path[4096];
-    for (int part = 0; part < MB_PART_COUNT; part++) {
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++) {
         if (!mb_encoded_has_part(tensor->encoding, part))
             continue;
         int length = snprintf(path, sizeof(path), "%s/%s", group, mb_encoded_parts[part]);
@@ -185,7 +185,7 @@ static mb_status_t make_scaled(const mb_h5_writer_t *h5, const mb_tensor_spec_t 
 mb_status_t mb_encoded_make(const mb_h5_writer_t *h5, const mb_tensor_spec_t *tensor,
                             const char *path, const char *quantized, int64_t offsets[MB_PART_COUNT])
 {
-    for (int part = 0; part < MB_PART_COUNT; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
         offsets[part] = -1;
     if (tensor->codes_only)
         return mb_h5_make_dataset(h5, path, H5T_STD_I8LE, &tensor->shape, &offsets[MB_PART_VALUES]);

@@ -89,7 +89,7 @@ START_TEST(a_changed_value_is_named_by_its_checksum)
     int found = 0;
     for (int i = 0; i < ENCODED_TENSORS; i++) {
         const mb_stored_tensor_t *tensor = encoded_sample_tensor(file, i);
-        for (int part = 0; part < MB_PART_COUNT && tensor->has_crc; part++) {
+        for (mb_part_t part = 0; part < MB_PART_COUNT && tensor->has_crc; part++) {
             if (tensor->part_offsets[part] < 0)
                 continue;
             content[tensor->part_offsets[part]] ^= 0x10;

@@ -86,7 +86,7 @@ static void must_equal_encoding(const mb_encoding_t *found, const mb_encoding_t 
     ck_assert_int_eq(a->has_zeros, b->has_zeros);
     ck_assert_int_eq(a->has_row_scales, b->has_row_scales);
     ck_assert_int_eq(a->has_column_sums, b->has_column_sums);
-    for (int part = 0; part < MB_PART_COUNT; part++)
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++)
         ck_assert_int_eq(found->bytes[part], expected->bytes[part]);
     ck_assert_uint_eq(found->crc, expected->crc);
     ck_assert(memcmp(&found->loss, &expected->loss, sizeof(found->loss)) == 0);
@@ -95,7 +95,7 @@ static void must_equal_encoding(const mb_encoding_t *found, const mb_encoding_t 
 static void must_hold_parts(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                             const mb_encoded_t *expected)
 {
-    for (int part = 0; part < MB_PART_COUNT; part++) {
+    for (mb_part_t part = 0; part < MB_PART_COUNT; part++) {
         int64_t bytes = expected->encoding.bytes[part];
         char *found = malloc((size_t)bytes + 1);
         ck_assert_int_eq(mb_stored_tensor_read_part(file, tensor, part, 0, bytes, found), MB_OK);

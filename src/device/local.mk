@@ -37,6 +37,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/stored_gemm_integer.c \
 	src/device/cpu/stored_integer.c \
 	src/device/cpu/stored_lookup.c \
+	src/device/cpu/stored_pack.c \
 	src/device/cpu/stored_product.c \
 	src/device/cpu/stored_rows.c src/device/cpu/stored_rows.h \
 	src/device/cpu/stored_rows_avx2.c \

@@ -16,7 +16,7 @@ typedef struct {
     float *out;
     int64_t tile_samples, tiles;
     int64_t in_elements, out_elements; /* a sample's */
-    mb_dnnl_conv_kernels_t kernels[2]; /* of a tile, of the last one */
+    mb_dnnl_packed_t kernels[2];       /* of a tile, of the last one */
     mb_workspace_t workspace;
     size_t packed_bytes;
 } conv_t;
@@ -116,7 +116,7 @@ static mb_status_t prepare(mb_exec_t *exec, mb_op_t op, conv_t *c, mb_dnnl_conv_
     return mb_cpu_workspace(exec, op, shared, thread, &c->workspace);
 }
 
-static const mb_dnnl_conv_kernels_t *kernels_of(const conv_t *c, int64_t tile)
+static const mb_dnnl_packed_t *kernels_of(const conv_t *c, int64_t tile)
 {
     return &c->kernels[tile == c->tiles - 1];
 }
@@ -188,7 +188,7 @@ static char *partial_sum(const conv_t *c, int64_t tile)
 static void weights_tile(void *context, int64_t tile, int thread)
 {
     conv_t *c = context;
-    const mb_dnnl_conv_kernels_t *kernels = kernels_of(c, tile);
+    const mb_dnnl_packed_t *kernels = kernels_of(c, tile);
     char *scratch = mb_workspace_thread(&c->workspace, thread);
     char *packed = scratch + c->workspace.thread_bytes - c->packed_bytes;
     int64_t sample = tile * c->tile_samples;

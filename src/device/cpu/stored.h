@@ -34,22 +34,32 @@ mb_row_code_t mb_stored_row_code(const float *x, const float *factors, int64_t c
 void mb_stored_row_encode(const float *x, const float *factors, int64_t count, mb_row_code_t code,
                           uint8_t *out);
 
+/* B in the kernel's order, where packed->depth says that it is known here. */
+void mb_stored_pack(const mb_dnnl_packed_t *packed, const void *b, void *out);
+
+/* A product whose B is packed into its thread's scratch first. Arguments: a, plain b, c, bias. */
+size_t mb_stored_packed_bytes(const mb_dnnl_packed_t *packed);
+void mb_stored_packed_run(const mb_dnnl_packed_t *packed, int thread, const void *const *arguments,
+                          void *scratch);
+
 /* c[m,n] = a[m,k] b[k,n], exact for any ISA that oneDNN may be held down to. Leading dimensions in
- * elements. */
+ * elements; the fastest kernels want lda == k and ldc == n. */
 typedef struct {
     int64_t m, n, k, lda, ldb, ldc;
 } mb_integer_shape_t;
 
 typedef struct {
     mb_integer_shape_t shape;
-    mb_dnnl_kernel_t *kernel, *last; /* last: of the last block of k, where k is cut */
-    int64_t block_k;                 /* 0: one kernel of whole numbers */
+    mb_dnnl_packed_t packed;         /* in whole numbers */
+    mb_dnnl_kernel_t *kernel, *last; /* in floats: of a block of k, of the last one */
+    int64_t block_k;                 /* 0: in whole numbers */
     size_t scratch_bytes;            /* for each thread */
 } mb_integer_product_t;
 
 /* Looks the kernels up, or makes them while planning. */
 mb_status_t mb_stored_integer_prepare(mb_exec_t *exec, const mb_integer_shape_t *shape,
                                       mb_integer_product_t *out);
+/* B is packed anew by each run, so m had better be large. */
 void mb_stored_integer_run(const mb_integer_product_t *product, int thread, const uint8_t *a,
                            const int8_t *b, int32_t *c, void *scratch);
 

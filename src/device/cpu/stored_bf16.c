@@ -1,4 +1,5 @@
 /* A product of bf16: A is rounded once for all tiles, B is read as it is stored, sums are float. */
+#include <string.h>
 #include "device/cpu/simd.h"
 #include "device/cpu/stored_gemm.h"
 #include "device/cpu/vmath.h"
@@ -10,8 +11,8 @@
 typedef struct {
     const mb_stored_gemm_args_t *args;
     mb_stored_tiles_t tiles;
-    mb_dnnl_kernel_t *kernel[2][2]; /* [last row of tiles][last column of tiles] */
-    int64_t ld;                     /* of rounded A */
+    mb_dnnl_packed_t product[2][2]; /* [last row of tiles][last column of tiles] */
+    size_t sums_bytes;              /* of a tile */
     uint16_t *rounded;
     mb_workspace_t workspace;
 } bf16_t;
@@ -20,7 +21,6 @@ static mb_status_t prepare(mb_exec_t *exec, bf16_t *g)
 {
     const mb_stored_gemm_args_t *a = g->args;
     g->tiles = mb_stored_choose_tiles(a, MOST_ROWS, MOST_COLUMNS);
-    g->ld = (a->b.rows + 31) / 32 * 32;
     size_t scratch = 0;
     for (int last_m = 0; last_m < 2; last_m++) {
         for (int last_n = 0; last_n < 2; last_n++) {
@@ -29,19 +29,20 @@ static mb_status_t prepare(mb_exec_t *exec, bf16_t *g)
                 .m = last_m ? g->tiles.last_rows : g->tiles.rows,
                 .n = last_n ? g->tiles.last_columns : g->tiles.columns,
                 .k = a->b.rows,
-                .lda = g->ld,
+                .lda = a->b.rows,
                 .ldb = a->b.columns,
-                .ldc = a->ldc,
+                .ldc = last_n ? g->tiles.last_columns : g->tiles.columns,
                 .bias = a->bias != NULL,
             };
-            mb_dnnl_kernel_t **kernel = &g->kernel[last_m][last_n];
-            MB_TRY(mb_dnnl_matmul(mb_cpu_of(exec)->dnnl, &shape, kernel));
-            size_t bytes = mb_dnnl_scratch_bytes(*kernel);
+            mb_dnnl_packed_t *product = &g->product[last_m][last_n];
+            MB_TRY(mb_dnnl_packed_matmul(mb_cpu_of(exec)->dnnl, &shape, product));
+            size_t bytes = mb_stored_packed_bytes(product);
             scratch = bytes > scratch ? bytes : scratch;
         }
     }
-    MB_TRY(mb_cpu_workspace(exec, MB_OP_STORED_GEMM, sizeof(uint16_t) * (size_t)(a->m * g->ld),
-                            scratch, &g->workspace));
+    g->sums_bytes = mb_round_64(sizeof(float) * (size_t)(g->tiles.rows * g->tiles.columns));
+    MB_TRY(mb_cpu_workspace(exec, MB_OP_STORED_GEMM, sizeof(uint16_t) * (size_t)(a->m * a->b.rows),
+                            g->sums_bytes + scratch, &g->workspace));
     g->rounded = (uint16_t *)(void *)g->workspace.shared;
     return MB_OK;
 }
@@ -66,7 +67,7 @@ static void round_rows(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, mb_rows_block(a->b.rows, ROUNDED), a->m);
     (void)thread;
     for (int64_t i = rows.begin; i < rows.end; i++)
-        round_row(a->a + i * a->lda, a->b.rows, g->rounded + i * g->ld);
+        round_row(a->a + i * a->lda, a->b.rows, g->rounded + i * a->b.rows);
 }
 
 static void compute_tile(void *context, int64_t tile, int thread)
@@ -74,14 +75,20 @@ static void compute_tile(void *context, int64_t tile, int thread)
     bf16_t *g = context;
     const mb_stored_gemm_args_t *a = g->args;
     mb_stored_tile_t t = mb_stored_tile(&g->tiles, tile);
+    char *memory = mb_workspace_thread(&g->workspace, thread);
+    const float *sums = (const float *)(void *)memory;
+    int64_t columns = t.columns.end - t.columns.begin;
     const void *arguments[] = {
-        g->rounded + t.rows.begin * g->ld,
+        g->rounded + t.rows.begin * a->b.rows,
         (const uint16_t *)a->b.values + t.columns.begin,
-        a->c + t.rows.begin * a->ldc + t.columns.begin,
+        sums,
         a->bias == NULL ? NULL : a->bias + t.columns.begin,
     };
-    mb_dnnl_run(g->kernel[t.last_m][t.last_n], thread, arguments,
-                mb_workspace_thread(&g->workspace, thread));
+    mb_stored_packed_run(&g->product[t.last_m][t.last_n], thread, arguments,
+                         memory + g->sums_bytes);
+    for (int64_t i = t.rows.begin; i < t.rows.end; i++)
+        memcpy(a->c + i * a->ldc + t.columns.begin, sums + (i - t.rows.begin) * columns,
+               sizeof(float) * (size_t)columns);
 }
 
 mb_status_t mb_stored_gemm_bf16(mb_exec_t *exec, const mb_stored_gemm_args_t *args)

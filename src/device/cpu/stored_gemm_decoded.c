@@ -28,7 +28,7 @@ static mb_status_t prepare_kernels(mb_exec_t *exec, decoded_t *g, int last_m, in
             .n = last_n ? g->tiles.last_columns : g->tiles.columns,
             .k = block == LAST ? rest : g->block_k,
             .lda = a->lda,
-            .ldb = g->tiles.columns,
+            .ldb = last_n ? g->tiles.last_columns : g->tiles.columns,
             .ldc = a->ldc,
             .accumulate = block != FIRST,
             .bias = block == FIRST && a->bias != NULL,
@@ -63,7 +63,7 @@ static void compute_tile(void *context, int64_t tile, int thread)
     float *block = (float *)(void *)memory;
     for (int64_t k = 0; k < a->b.rows; k += g->block_k) {
         mb_span_t rows = {k, mb_min_i64(k + g->block_k, a->b.rows)};
-        mb_stored_decode(&a->b, rows, t.columns, block, g->tiles.columns);
+        mb_stored_decode(&a->b, rows, t.columns, block, t.columns.end - t.columns.begin);
         const void *arguments[] = {
             a->a + t.rows.begin * a->lda + k,
             block,

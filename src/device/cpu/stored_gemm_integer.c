@@ -10,7 +10,6 @@ typedef struct {
     const mb_stored_gemm_args_t *args;
     mb_stored_tiles_t tiles;
     mb_integer_product_t product[2][2]; /* [last row of tiles][last column of tiles] */
-    int64_t row_bytes;                  /* of encoded A */
     size_t sums_bytes;
     uint8_t *encoded;
     mb_row_code_t *codes;
@@ -21,7 +20,6 @@ static mb_status_t prepare(mb_exec_t *exec, integer_t *g)
 {
     const mb_stored_gemm_args_t *a = g->args;
     g->tiles = mb_stored_choose_tiles(a, MOST_ROWS, MOST_COLUMNS);
-    g->row_bytes = (int64_t)mb_round_64((size_t)a->b.rows);
     size_t scratch = 0;
     for (int last_m = 0; last_m < 2; last_m++) {
         for (int last_n = 0; last_n < 2; last_n++) {
@@ -29,9 +27,9 @@ static mb_status_t prepare(mb_exec_t *exec, integer_t *g)
                 .m = last_m ? g->tiles.last_rows : g->tiles.rows,
                 .n = last_n ? g->tiles.last_columns : g->tiles.columns,
                 .k = a->b.rows,
-                .lda = g->row_bytes,
+                .lda = a->b.rows,
                 .ldb = a->b.columns,
-                .ldc = g->tiles.columns,
+                .ldc = last_n ? g->tiles.last_columns : g->tiles.columns,
             };
             mb_integer_product_t *product = &g->product[last_m][last_n];
             MB_TRY(mb_stored_integer_prepare(exec, &shape, product));
@@ -39,7 +37,7 @@ static mb_status_t prepare(mb_exec_t *exec, integer_t *g)
         }
     }
     g->sums_bytes = mb_round_64(sizeof(int32_t) * (size_t)(g->tiles.rows * g->tiles.columns));
-    size_t encoded = (size_t)(a->m * g->row_bytes);
+    size_t encoded = mb_round_64((size_t)(a->m * a->b.rows));
     MB_TRY(mb_cpu_workspace(exec, MB_OP_STORED_GEMM, encoded + sizeof(mb_row_code_t) * (size_t)a->m,
                             g->sums_bytes + scratch, &g->workspace));
     g->encoded = (uint8_t *)g->workspace.shared;
@@ -57,7 +55,7 @@ static void encode_rows(void *context, int64_t tile, int thread)
     for (int64_t i = rows.begin; i < rows.end; i++) {
         const float *x = a->a + i * a->lda;
         g->codes[i] = mb_stored_row_code(x, factors, a->b.rows);
-        mb_stored_row_encode(x, factors, a->b.rows, g->codes[i], g->encoded + i * g->row_bytes);
+        mb_stored_row_encode(x, factors, a->b.rows, g->codes[i], g->encoded + i * a->b.rows);
     }
 }
 
@@ -69,14 +67,14 @@ static void compute_tile(void *context, int64_t tile, int thread)
     char *memory = mb_workspace_thread(&g->workspace, thread);
     int32_t *sums = (int32_t *)(void *)memory;
     mb_stored_integer_run(
-        &g->product[t.last_m][t.last_n], thread, g->encoded + t.rows.begin * g->row_bytes,
+        &g->product[t.last_m][t.last_n], thread, g->encoded + t.rows.begin * a->b.rows,
         (const int8_t *)a->b.values + t.columns.begin, sums, memory + g->sums_bytes);
     mb_integer_scale_t scale = {
         .matrix = &a->b,
         .first = t.columns.begin,
         .rows = t.rows.end - t.rows.begin,
         .columns = t.columns.end - t.columns.begin,
-        .ld_sums = g->tiles.columns,
+        .ld_sums = t.columns.end - t.columns.begin,
         .ldc = a->ldc,
         .sums = sums,
         .codes = g->codes + t.rows.begin,

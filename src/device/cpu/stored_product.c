@@ -7,6 +7,26 @@
 
 #define BLOCK_K 512
 
+size_t mb_stored_packed_bytes(const mb_dnnl_packed_t *packed)
+{
+    size_t pack = mb_dnnl_scratch_bytes(packed->repack);
+    size_t multiply = mb_dnnl_scratch_bytes(packed->kernel);
+    return mb_round_64(packed->packed_bytes) + (pack > multiply ? pack : multiply);
+}
+
+void mb_stored_packed_run(const mb_dnnl_packed_t *packed, int thread, const void *const *arguments,
+                          void *scratch)
+{
+    char *rest = (char *)scratch + mb_round_64(packed->packed_bytes);
+    const void *order[] = {arguments[1], scratch};
+    const void *multiply[] = {arguments[0], scratch, arguments[2], arguments[3]};
+    if (packed->depth != 0)
+        mb_stored_pack(packed, arguments[1], scratch);
+    else
+        mb_dnnl_run(packed->repack, thread, order, rest);
+    mb_dnnl_run(packed->kernel, thread, multiply, rest);
+}
+
 typedef struct {
     float *a, *b, *sums;
     void *kernel;
@@ -58,8 +78,8 @@ mb_status_t mb_stored_integer_prepare(mb_exec_t *exec, const mb_integer_shape_t 
                               .lda = shape->lda,
                               .ldb = shape->ldb,
                               .ldc = shape->ldc};
-    MB_TRY(mb_dnnl_matmul(dnnl, &whole, &out->kernel));
-    out->scratch_bytes = mb_dnnl_scratch_bytes(out->kernel);
+    MB_TRY(mb_dnnl_packed_matmul(dnnl, &whole, &out->packed));
+    out->scratch_bytes = mb_stored_packed_bytes(&out->packed);
     return MB_OK;
 }
 
@@ -105,8 +125,8 @@ void mb_stored_integer_run(const mb_integer_product_t *product, int thread, cons
 {
     const mb_integer_shape_t *s = &product->shape;
     if (product->block_k == 0) {
-        const void *arguments[] = {a, b, c};
-        mb_dnnl_run(product->kernel, thread, arguments, scratch);
+        const void *arguments[] = {a, b, c, NULL};
+        mb_stored_packed_run(&product->packed, thread, arguments, scratch);
         return;
     }
     parts_t parts = divide(product, scratch);

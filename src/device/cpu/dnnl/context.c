@@ -252,6 +252,27 @@ out:
     return status;
 }
 
+mb_status_t mb_dnnl_add_repack(mb_dnnl_t *dnnl, const mb_dnnl_key_t *key,
+                               const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                               mb_dnnl_kernel_t **out)
+{
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_desc_t descriptor = NULL;
+    dnnl_status_t status = mb_dnnl_attributes(false, &attributes);
+    if (status == dnnl_success) {
+        int threads = mb_dnnl_enter_one_thread();
+        status = dnnl_reorder_primitive_desc_create(&descriptor, from, dnnl->engine, to,
+                                                    dnnl->engine, attributes);
+        mb_dnnl_leave_one_thread(threads);
+        dnnl_primitive_attr_destroy(attributes);
+    }
+    if (status != dnnl_success)
+        return mb_dnnl_refuse(status, "the order of weights");
+    const int argument[] = {DNNL_ARG_FROM, DNNL_ARG_TO};
+    const dnnl_memory_desc_t *memory[] = {from, to};
+    return mb_dnnl_add(dnnl, key, descriptor, 2, argument, memory, out);
+}
+
 size_t mb_dnnl_scratch_bytes(const mb_dnnl_kernel_t *kernel)
 {
     return kernel->scratch_bytes;

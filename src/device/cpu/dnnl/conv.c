@@ -132,21 +132,7 @@ static mb_status_t add_repack(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *s, const ge
         from = packed;
         to = &g->plain;
     }
-    dnnl_primitive_attr_t attributes = NULL;
-    dnnl_primitive_desc_t descriptor = NULL;
-    dnnl_status_t status = mb_dnnl_attributes(false, &attributes);
-    if (status == dnnl_success) {
-        int threads = mb_dnnl_enter_one_thread();
-        status = dnnl_reorder_primitive_desc_create(&descriptor, from, dnnl->engine, to,
-                                                    dnnl->engine, attributes);
-        mb_dnnl_leave_one_thread(threads);
-        dnnl_primitive_attr_destroy(attributes);
-    }
-    if (status != dnnl_success)
-        return mb_dnnl_refuse(status, "the order of a convolution's weights");
-    const int argument[] = {DNNL_ARG_FROM, DNNL_ARG_TO};
-    const dnnl_memory_desc_t *memory[] = {from, to};
-    return mb_dnnl_add(dnnl, &key, descriptor, 2, argument, memory, out);
+    return mb_dnnl_add_repack(dnnl, &key, from, to, out);
 }
 
 static const dnnl_memory_desc_t *packed_weights(dnnl_primitive_desc_t descriptor,
@@ -176,14 +162,14 @@ static mb_status_t add_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *s, const geom
     int n = s->kind == MB_DNNL_CONV_FORWARD && s->bias ? 4 : 3;
     mb_dnnl_kernel_t *kernel = NULL;
     MB_TRY(mb_dnnl_add(dnnl, &key, descriptor, n, arguments[s->kind], memory[s->kind], &kernel));
-    kernel->conv.kernel = kernel;
-    kernel->conv.packed_bytes = dnnl_memory_desc_get_size(&weights);
-    MB_TRY(add_repack(dnnl, s, g, &weights, &kernel->conv.repack));
+    kernel->packed.kernel = kernel;
+    kernel->packed.packed_bytes = dnnl_memory_desc_get_size(&weights);
+    MB_TRY(add_repack(dnnl, s, g, &weights, &kernel->packed.repack));
     *out = kernel;
     return MB_OK;
 }
 
-mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_conv_kernels_t *out)
+mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_packed_t *out)
 {
     mb_dnnl_key_t key = key_of(shape);
     mb_dnnl_kernel_t *kernel = mb_dnnl_find(dnnl, &key);
@@ -198,6 +184,6 @@ mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_c
             return mb_dnnl_refuse(status, "a convolution of this shape");
         MB_TRY(add_conv(dnnl, shape, &geometry, descriptor, &kernel));
     }
-    *out = kernel->conv;
+    *out = kernel->packed;
     return MB_OK;
 }

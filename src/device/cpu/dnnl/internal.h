@@ -22,7 +22,7 @@ struct mb_dnnl_kernel {
     int argument[MB_DNNL_MAX_ARGUMENTS]; /* DNNL_ARG_... */
     dnnl_memory_t *memory;               /* [threads][n_arguments + 1], the last is scratch */
     size_t scratch_bytes;
-    mb_dnnl_conv_kernels_t conv; /* of a convolution: itself and its repacking */
+    mb_dnnl_packed_t packed; /* of one with a packed argument: itself and its repacking */
 };
 
 struct mb_dnnl {
@@ -42,6 +42,11 @@ mb_dnnl_kernel_t *mb_dnnl_find(const mb_dnnl_t *dnnl, const mb_dnnl_key_t *key);
 mb_status_t mb_dnnl_add(mb_dnnl_t *dnnl, const mb_dnnl_key_t *key, dnnl_primitive_desc_t descriptor,
                         int n_arguments, const int *argument,
                         const dnnl_memory_desc_t *const *memory, mb_dnnl_kernel_t **out);
+
+/* The same for a change of order. */
+mb_status_t mb_dnnl_add_repack(mb_dnnl_t *dnnl, const mb_dnnl_key_t *key,
+                               const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                               mb_dnnl_kernel_t **out);
 
 /* A message for a refusal of oneDNN's while WHAT was made. */
 mb_status_t mb_dnnl_refuse(dnnl_status_t status, const char *what);

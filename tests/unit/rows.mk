@@ -14,3 +14,9 @@ check_PROGRAMS += tests/unit/test_op_stored_conv
 tests_unit_test_op_stored_conv_SOURCES = tests/unit/test_op_stored_conv.c $(stored_matrix_sources) \
 	$(op_check_sources)
 tests_unit_test_op_stored_conv_LDADD = $(UNIT_LIBS)
+
+# One sample through a model larger than the cache; needs 2 GB.
+EXTRA_PROGRAMS += bench/rows
+bench_rows_SOURCES = bench/rows.c
+bench_rows_LDADD = libmbcheck.la
+CLEANFILES += bench/rows$(EXEEXT)

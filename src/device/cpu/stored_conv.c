@@ -85,8 +85,8 @@ static mb_status_t prepare(mb_exec_t *exec, conv_t *c)
                 .k = c->depth,
                 .lda = c->direct ? c->window->channels_in : c->depth,
                 .ldb = c->window->channels_out,
-                .ldc = c->tile_columns,
             };
+            shape.ldc = shape.n;
             mb_integer_product_t *product = &c->product[last_m][last_n];
             MB_TRY(mb_stored_integer_prepare(exec, &shape, product));
             scratch = product->scratch_bytes > scratch ? product->scratch_bytes : scratch;
@@ -175,9 +175,9 @@ static void scale_rows(const conv_t *c, mb_span_t rows, int64_t column, int64_t 
             .first = column,
             .rows = end - r,
             .columns = columns,
-            .ld_sums = c->tile_columns,
+            .ld_sums = columns,
             .ldc = a->w.columns,
-            .sums = sums + (r - rows.begin) * c->tile_columns,
+            .sums = sums + (r - rows.begin) * columns,
             .codes = c->codes + sample,
             .bias = a->bias == NULL ? NULL : a->bias + column,
             .c = a->y + r * a->w.columns + column,

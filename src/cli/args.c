@@ -53,10 +53,11 @@ static mb_status_t unknown(const mb_command_t *command, const char *key)
     if (nearest != NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "%s has no option '--%s': do you mean '--%s'?",
                             command->name, key, nearest);
-    if (mb_setting_find(key, NULL) >= 0)
+    int id = mb_setting_find(key, NULL);
+    if (id >= 0)
         return mb_error_set(MB_ERR_ARGUMENT,
-                            "%s has no option '--%s'; that is an option of mbrun train",
-                            command->name, key);
+                            "%s has no option '--%s'; that is an option of mbrun %s", command->name,
+                            key, id < MB_RUN_SETTINGS ? "train" : "predict");
     return mb_error_set(MB_ERR_ARGUMENT, "%s has no option '--%s'; see mbrun %s --help",
                         command->name, key, command->name);
 }

@@ -118,7 +118,7 @@ static void fill_layout(mb_state_writer_t *writer)
     layout->training_config = state->training_config;
     layout->keras_version = state->model->file->keras_version;
     layout->backend = state->model->file->backend;
-    layout->keras_optimizer = state->with_state && state->keras_optimizer;
+    layout->keras_optimizer = slot_count(state) > 0 && state->keras_optimizer;
     if (state->optimizer != NULL) {
         layout->optimizer_name = state->optimizer->name;
         layout->learning_rate =

@@ -55,6 +55,10 @@ static mb_status_t take_qat(mb_training_t *trainer)
 
 mb_status_t mb_training_take_formats(mb_training_t *trainer)
 {
+    if (trainer->settings->origin[MB_SET_ACTIVATIONS] == MB_FROM_USER)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "setting 'activations' is for predictions and evaluation: training "
+                            "computes in float32");
     MB_TRY(take_final(trainer));
     MB_TRY(take_moments(trainer));
     return take_qat(trainer);

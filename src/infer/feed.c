@@ -1,5 +1,7 @@
 /* See feed.h. Micro-batches are asked for in the order of the step's forwards, so that batch number
- * i of the prefetcher is micro-batch i % micros of step first_step + i / micros. */
+ * i of the prefetcher is micro-batch i % each of step first_step + i / each. Those past a step's
+ * batch are asked for only in training; an epoch's last step, which may have more of them, ends a
+ * pass without it. */
 #include "infer/feed.h"
 
 #include <stdlib.h>
@@ -12,6 +14,7 @@ struct mb_feed {
     mb_feed_span_t span;
     int64_t steps_per_epoch;
     int first_replica;
+    int64_t each; /* micro-batches of a step that are asked for */
     mb_prefetch_t *prefetch;
     int n_items;
     mb_prefetch_item_t items[MAX_ITEMS];
@@ -24,7 +27,9 @@ static int64_t next_samples(void *user, int64_t i, int64_t *indices)
 {
     const mb_feed_t *feed = user;
     const mb_plan_t *plan = feed->engine->plan;
-    int64_t step = feed->span.first_step + i / plan->micros, micro = i % plan->micros;
+    if (feed->each == 0)
+        return -1;
+    int64_t step = feed->span.first_step + i / feed->each, micro = i % feed->each;
     if (feed->span.end_step >= 0 && step >= feed->span.end_step)
         return -1;
     int64_t position =
@@ -113,6 +118,16 @@ static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, const mb
     return MB_OK;
 }
 
+static int64_t count_asked(const mb_feed_t *feed)
+{
+    const mb_plan_t *plan = feed->engine->plan;
+    int64_t all = (feed->span.sampler.batch + plan->micro_batch - 1) / plan->micro_batch;
+    int64_t own = all - (int64_t)feed->first_replica * plan->micros_per_replica;
+    if (plan->training || own > plan->micros)
+        return plan->micros;
+    return own > 0 ? own : 0;
+}
+
 mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_source_t *source,
                            const mb_feed_span_t *span, mb_feed_t **out)
 {
@@ -128,6 +143,7 @@ mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_sour
     feed->span = *span;
     feed->steps_per_epoch = mb_sampler_steps(&span->sampler);
     mb_grid_replicas(&engine->grid, engine->grid.group, &feed->first_replica, &replicas);
+    feed->each = count_asked(feed);
     MB_TRY_GOTO(list_items(feed, model, source), status, err_feed);
     if (feed->n_items == 0) {
         free(feed);

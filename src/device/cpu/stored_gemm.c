@@ -1,7 +1,7 @@
 /* Products with a matrix as it is stored: which way suits, and into which tiles. */
 #include "device/cpu/stored_gemm.h"
 
-#define ENOUGH_TILES 16
+#define ENOUGH_TILES 8
 #define LEAST_COLUMNS 64
 
 mb_stored_tiles_t mb_stored_choose_tiles(const mb_stored_gemm_args_t *args, int64_t most_rows,

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 enum {
-    SAMPLES = 512,  /* when --samples does not say it */
+    ROWS = 65536, /* of outputs, when --samples does not say it */
+    LEAST_SAMPLES = 128,
+    MOST_SAMPLES = 2048,
     MOST_LOTS = 16, /* each costs a pass */
 };
 #define LOT_BYTES (INT64_C(1) << 30)
@@ -256,11 +258,27 @@ static mb_status_t put_into_use(calibration_t *c)
     return mb_engine_prepare(c->q->passes->engine);
 }
 
+static int64_t samples_to_see(const mb_graph_t *graph)
+{
+    int64_t rows = 1;
+    for (int o = 0; o < graph->n_outputs; o++) {
+        const mb_shape_t *shape = &graph->nodes[graph->outputs[o].node].call.output;
+        int64_t width = shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
+        int64_t own = mb_shape_elements(shape) / (width > 0 ? width : 1);
+        rows = own > rows ? own : rows;
+    }
+    int64_t samples = ROWS / rows;
+    if (samples < LEAST_SAMPLES)
+        return LEAST_SAMPLES;
+    return samples < MOST_SAMPLES ? samples : MOST_SAMPLES;
+}
+
 static mb_status_t run_lot(calibration_t *c)
 {
     mb_passes_t *passes = c->q->passes;
     mb_observer_t observer = {.user = c, .rows = see_rows, .window = see_window};
-    mb_pass_t pass = {.samples = c->q->options->samples > 0 ? 0 : SAMPLES};
+    bool given = c->q->options->samples > 0;
+    mb_pass_t pass = {.samples = given ? 0 : samples_to_see(passes->model->graph)};
     mb_pass_score_t score;
     MB_TRY(mb_comm_agree(passes->comm, make_sums(c)));
     if (!mb_engine_idle(passes->engine))

@@ -43,7 +43,8 @@ typedef struct {
     int n_rules;
     const mb_format_rule_t *rules; /* the first that finds the path holds */
     const char *data;              /* path; NULL: none */
-    int64_t samples;               /* of the data, from its start; 0: chosen */
+    int64_t samples;               /* of the data, from its start; 0: all, and what calibrates is
+                                      an even choice of them */
     int64_t target_bytes;          /* of all tensors together; 0: none */
     double max_drop;               /* largest relative rise of the loss on data; 0: none */
     bool again;                    /* a quantized file may be quantized once more */

@@ -379,8 +379,11 @@ typedef struct {
  * integer: where the matrix is I8 with one scale for each column or for all, and MB_INTEGER_ROWS
  * rows or more flow, each row of a (each sample of a convolution's x) is quantized to 8 bits
  * between its smallest and its largest value (zero among them), the products are summed in whole
- * numbers, and scaled once. The same integers on any processor. Otherwise activations stay float32
- * and the weights are decoded as they are read. */
+ * numbers, and scaled once. The same integers on any processor. A row with a number that is not
+ * finite gives NaN. Otherwise activations stay float32 and the weights are decoded as they are
+ * read, but for MB_INTEGER_ROWS rows or more times BF16 without scales on a processor that
+ * multiplies bf16 itself: there the activations are rounded to bf16 (nearest, ties to even) and the
+ * sums are float32. */
 #define MB_INTEGER_ROWS 16
 
 typedef struct { /* c[m,n] = a[m,k] B (+ bias[n]), k = b.rows, n = b.columns */

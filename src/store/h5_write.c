@@ -269,14 +269,13 @@ mb_status_t mb_h5_make_packed(const mb_h5_writer_t *writer, const char *path, hi
     return status;
 }
 
-mb_status_t mb_h5_write_list(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
-                             hid_t memory_type, int count, const void *values)
+mb_status_t mb_h5_write_array(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                              hid_t memory_type, const mb_shape_t *shape, const void *values)
 {
     hid_t dataset;
-    const mb_shape_t shape = {.rank = 1, .dim = {count}};
-    MB_TRY(create_dataset(writer, path, file_type, &shape, &dataset));
-    bool written =
-        count == 0 || H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    MB_TRY(create_dataset(writer, path, file_type, shape, &dataset));
+    bool written = mb_shape_elements(shape) == 0 ||
+                   H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
     H5Dclose(dataset);
     return written ? MB_OK : fail(writer, "write", path);
 }
@@ -367,9 +366,10 @@ mb_status_t mb_h5_write_text_list(const mb_h5_writer_t *writer, const char *path
     char *packed = pack_texts(items, (size_t)count, bytes);
     if (packed == NULL)
         return mb_error_memory("a list of strings", (size_t)count * bytes);
-    hid_t type = text_type(bytes);
+    const mb_shape_t shape = {.rank = 2, .dim = {count, (int64_t)bytes}};
+    hid_t type = text_type(1);
     mb_status_t status = type < 0 ? fail(writer, "make the type of", path)
-                                  : mb_h5_write_list(writer, path, type, type, count, packed);
+                                  : mb_h5_write_array(writer, path, type, type, &shape, packed);
     if (type >= 0)
         H5Tclose(type);
     free(packed);

@@ -28,9 +28,11 @@ mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, h
  * at *OFFSET. The shape must not be a scalar's. */
 mb_status_t mb_h5_make_packed(const mb_h5_writer_t *writer, const char *path, hid_t type,
                               const mb_shape_t *shape, int64_t packed_bytes, int64_t *offset);
-/* A list with its COUNT values; texts are of fixed length. */
-mb_status_t mb_h5_write_list(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
-                             hid_t memory_type, int count, const void *values);
+/* An array with its values. */
+mb_status_t mb_h5_write_array(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
+                              hid_t memory_type, const mb_shape_t *shape, const void *values);
+/* Texts as characters [COUNT, longest], padded by nulls: netCDF 4.9 crashes on a list of strings of
+ * fixed length, and strings of variable length have no checksum. */
 mb_status_t mb_h5_write_text_list(const mb_h5_writer_t *writer, const char *path, int count,
                                   const char *const *items);
 /* A scalar dataset with its value. */

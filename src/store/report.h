@@ -1,8 +1,10 @@
 /* What quantization cost, as the file itself says it: /mbrun/report.
  *
- * 1-D datasets, one entry a tensor in file order: tensor, format, method (text), elements,
- * bytes_before, bytes_after (int64), bits_per_weight, sqnr_db, max_abs_err, max_rel_err, rmse
- * (float64); the rest as attributes of the group. NaN: not measured. */
+ * Datasets, one entry a tensor in file order: tensor, format, method (text: a row of characters
+ * each, as netCDF has texts); elements, bytes_before, bytes_after (int64); bits_per_weight,
+ * sqnr_db, max_abs_err, max_rel_err, rmse (float64). The rest are attributes of the group. NaN: not
+ * measured.
+ */
 #ifndef MB_STORE_REPORT_H
 #define MB_STORE_REPORT_H
 

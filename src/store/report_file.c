@@ -89,15 +89,14 @@ static mb_status_t write_column(const mb_h5_writer_t *h5, const mb_report_t *rep
                                                : (const char *)&report->lines[i] + field->offset;
         memcpy(column + i * bytes, from, bytes);
     }
+    const mb_shape_t shape = {.rank = 1, .dim = {report->n_lines}};
     mb_status_t status;
     if (field->kind == TEXT)
         status = mb_h5_write_text_list(h5, path, report->n_lines, (const char *const *)column);
     else if (field->kind == INTEGER)
-        status =
-            mb_h5_write_list(h5, path, H5T_STD_I64LE, H5T_NATIVE_INT64, report->n_lines, column);
+        status = mb_h5_write_array(h5, path, H5T_STD_I64LE, H5T_NATIVE_INT64, &shape, column);
     else
-        status =
-            mb_h5_write_list(h5, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, report->n_lines, column);
+        status = mb_h5_write_array(h5, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &shape, column);
     free(column);
     return status;
 }
@@ -140,9 +139,26 @@ typedef struct {
     const field_t *field;
     const char *path;
     hid_t dataset, type, space;
-    hssize_t count;
-    size_t bytes; /* of an element in memory */
+    int count;
+    size_t bytes; /* of an entry in memory */
 } column_t;
+
+/* Numbers are a list; of texts there is a row of characters each. */
+static mb_status_t check_shape(column_t *c)
+{
+    hsize_t dims[2] = {0, field_bytes(c->field->kind)};
+    int rank = c->field->kind == TEXT ? 2 : 1;
+    if (H5Sget_simple_extent_ndims(c->space) != rank ||
+        H5Sget_simple_extent_dims(c->space, dims, NULL) != rank)
+        return refuse(c->reader, c->path, "is not a list");
+    hsize_t room = (hsize_t)c->reader->bytes;
+    if (dims[1] == 0 || dims[0] > INT32_MAX || dims[0] > room / dims[1] ||
+        H5Dget_storage_size(c->dataset) < dims[0])
+        return refuse(c->reader, c->path, "claims more than the file can hold");
+    c->count = (int)dims[0];
+    c->bytes = (size_t)dims[1];
+    return MB_OK;
+}
 
 static mb_status_t check_column(column_t *c)
 {
@@ -150,29 +166,23 @@ static mb_status_t check_column(column_t *c)
     H5T_class_t expected = c->field->kind == TEXT      ? H5T_STRING
                            : c->field->kind == INTEGER ? H5T_INTEGER
                                                        : H5T_FLOAT;
-    if (class != expected || (class == H5T_STRING && H5Tis_variable_str(c->type) != 0))
+    if (class != expected ||
+        (class == H5T_STRING && (H5Tis_variable_str(c->type) != 0 || H5Tget_size(c->type) != 1)))
         return refuse(c->reader, c->path, "has elements of another kind");
-    c->bytes = class == H5T_STRING ? H5Tget_size(c->type) : field_bytes(c->field->kind);
-    if (H5Sget_simple_extent_ndims(c->space) != 1 || c->count < 0 || c->count > INT32_MAX)
-        return refuse(c->reader, c->path, "is not a list");
-    size_t room = (size_t)c->reader->bytes;
-    if (c->bytes == 0 || (size_t)c->count > room / c->bytes ||
-        H5Dget_storage_size(c->dataset) < (hsize_t)c->count)
-        return refuse(c->reader, c->path, "claims more than the file can hold");
-    return MB_OK;
+    return check_shape(c);
 }
 
 static mb_status_t take_lines(const column_t *c, mb_report_t *report, const char *values)
 {
     if (report->lines == NULL) {
-        report->n_lines = (int)c->count;
+        report->n_lines = c->count;
         report->lines = MB_ARENA_ARRAY(c->reader->arena, mb_report_line_t, c->count + 1);
         if (report->lines == NULL)
             return mb_error_memory("the report", (size_t)c->count);
     }
     if (report->n_lines != c->count)
         return refuse(c->reader, c->path, "is not as long as the others");
-    for (hssize_t i = 0; i < c->count; i++) {
+    for (int i = 0; i < c->count; i++) {
         void *to = at(&report->lines[i], c->field);
         const char *from = values + (size_t)i * c->bytes;
         if (c->field->kind != TEXT) {
@@ -195,7 +205,6 @@ static mb_status_t load_column(column_t *c, mb_report_t *report)
     c->space = H5Dget_space(c->dataset);
     if (c->type < 0 || c->space < 0)
         return mb_h5_error(MB_ERR_FORMAT, c->reader->path, "read", c->path);
-    c->count = H5Sget_simple_extent_npoints(c->space);
     MB_TRY(check_column(c));
     char *values = calloc((size_t)c->count + 1, c->bytes);
     if (values == NULL)

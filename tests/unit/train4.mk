@@ -11,4 +11,5 @@ BATS_TESTS += tests/cli/checkpoint_dtype.bats
 SHELL_TESTS += tests/mpi/moments.sh tests/mpi/qat.sh
 tests/mpi/moments.log: mbrun$(EXEEXT)
 tests/mpi/qat.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/mpi/runs_lib.sh tests/campaign/moments.sh
+EXTRA_DIST += tests/mpi/runs_lib.sh tests/campaign/moments.sh \
+	tests/campaign/qat.sh

@@ -356,7 +356,7 @@ static void check_plan(op_t *op, const format_t *f, int64_t m, bool integer)
 
 START_TEST(product_is_planned_without_any_memory)
 {
-    static const int64_t rows[] = {1, 20};
+    static const int64_t rows[] = {1, 40};
     for (int i = 0; i < 4; i++) {
         op_t op;
         op_open(&op, 2, 3);
@@ -444,7 +444,7 @@ START_TEST(product_reads_only_memory_of_its_device)
     op_t op;
     op_open(&op, 1, 5);
     for (int integer = 0; integer < 2; integer++) {
-        mb_stored_gemm_args_t args = random_product(&op, &formats[_i], 20, 65, 35, 0);
+        mb_stored_gemm_args_t args = random_product(&op, &formats[_i], 40, 65, 35, 0);
         args.integer = integer == 1;
         float *later = op_floats(&op, args.m * args.ldc);
         OP_RUN(&op, STORED_GEMM, &args);

@@ -3,6 +3,7 @@
 
 #define ENOUGH_TILES 8
 #define LEAST_COLUMNS 64
+#define FEW_ROWS 32 /* up to here it is fastest to decode numbers where they are used */
 
 mb_stored_tiles_t mb_stored_choose_tiles(const mb_stored_gemm_args_t *args, int64_t most_rows,
                                          int64_t most_columns)
@@ -75,11 +76,12 @@ mb_status_t mb_cpu_stored_gemm(mb_exec_t *exec, const mb_stored_gemm_args_t *arg
     }
     if (b->number == MB_NUMBER_F32 && !scaled)
         return run_plain(exec, args);
-    if (args->m < MB_INTEGER_ROWS && !b->squared)
-        return mb_cpu_stored_rows(exec, args);
-    if (args->integer && mb_stored_is_integer(b))
+    bool many = args->m >= MB_INTEGER_ROWS;
+    if (many && args->integer && mb_stored_is_integer(b))
         return mb_stored_gemm_integer(exec, args);
-    if (b->number == MB_NUMBER_BF16 && !scaled && mb_dnnl_has_bf16())
+    if (many && b->number == MB_NUMBER_BF16 && !scaled && mb_dnnl_has_bf16())
         return mb_stored_gemm_bf16(exec, args);
+    if (args->m <= FEW_ROWS && !b->squared)
+        return mb_cpu_stored_rows(exec, args);
     return mb_stored_gemm_decoded(exec, args);
 }

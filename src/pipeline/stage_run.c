@@ -135,7 +135,7 @@ mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
         fill_call(stage, micro, i, &call);
         mb_status_t status = layer->class_->forward(&call.run);
         if (status != MB_OK)
-            return mb_error_prefix(status, "layer '%s' (%s)", layer->path, layer->class_->name);
+            return mb_error_prefix(status, "layer '%s' (%s): ", layer->path, layer->class_->name);
         MB_TRY(add_activity(stage, micro, i));
     }
     if (stage->losses == NULL || stage->training)
@@ -274,7 +274,7 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
     call.run.grad_inputs = targets;
     mb_status_t status = layer->class_->backward_input(&call.run);
     if (status != MB_OK)
-        return mb_error_prefix(status, "layer '%s' (%s), backward", layer->path,
+        return mb_error_prefix(status, "layer '%s' (%s), backward: ", layer->path,
                                layer->class_->name);
     return add_targets(stage, node, now, targets);
 }
@@ -294,7 +294,7 @@ static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *mi
     call.run.accumulate = micro->accumulate;
     mb_status_t status = layer->class_->backward_weights(&call.run);
     if (status != MB_OK)
-        return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights", layer->path,
+        return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights: ", layer->path,
                                layer->class_->name);
     return MB_OK;
 }

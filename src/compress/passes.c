@@ -129,6 +129,8 @@ mb_status_t mb_passes_run(mb_passes_t *passes, const mb_pass_t *pass, mb_pass_sc
         mb_score_reset(passes->score);
     mb_status_t status =
         mb_feed_create(passes->engine, passes->model, passes->source, &span, &passes->feed);
+    if (status == MB_OK && passes->score != NULL)
+        status = mb_score_sum_stored(passes->score);
     MB_TRY(mb_comm_agree(passes->comm, status));
     status = run_steps(passes, &span);
     mb_feed_destroy(passes->feed);

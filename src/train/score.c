@@ -40,13 +40,15 @@ static bool is_regularized(const mb_param_t *param)
     return param->regularizer.l1 != 0 || param->regularizer.l2 != 0;
 }
 
-/* They do not change, so once is enough. */
-static mb_status_t sum_stored(mb_score_t *score)
+mb_status_t mb_score_sum_stored(mb_score_t *score)
 {
     const mb_stage_t *stage = score->engine->stage;
+    if (stage == NULL || !score->has_regularizers)
+        return MB_OK;
+    memset(score->stored_regularizers, 0, 2 * (size_t)score->n_params * sizeof(double));
     for (int i = 0; i < stage->n_params; i++) {
         int p = stage->params[i];
-        if (stage->owned[p] && stage->values[p] == NULL &&
+        if (stage->owned[p] && stage->stored[p] != NULL &&
             is_regularized(&score->model->graph->params[p]))
             MB_TRY(mb_stored_sums(stage, p, score->stored_regularizers + 2 * p));
     }
@@ -83,8 +85,8 @@ mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_sco
         status = mb_device_alloc(engine->exec.device, 2 * (size_t)graph->n_params * sizeof(double),
                                  &memory);
     score->device_regularizers = memory;
-    if (status == MB_OK && score->has_regularizers && engine->stage != NULL)
-        status = sum_stored(score);
+    if (status == MB_OK)
+        status = mb_score_sum_stored(score);
     if (status != MB_OK) {
         mb_score_destroy(score);
         return status;
@@ -120,7 +122,7 @@ mb_status_t mb_score_regularizers(mb_score_t *score)
     for (int i = 0; i < stage->n_params; i++) {
         int p = stage->params[i];
         const mb_param_t *param = &score->model->graph->params[p];
-        if (!stage->owned[p] || stage->values[p] == NULL || !is_regularized(param))
+        if (!stage->owned[p] || stage->stored[p] != NULL || !is_regularized(param))
             continue;
         for (int square = 0; square < 2; square++) {
             mb_sum_args_t args = {.count = param->elements,

@@ -16,6 +16,10 @@ void mb_score_destroy(mb_score_t *score);
  * device memory. Part of a step: before the update. */
 mb_status_t mb_score_regularizers(mb_score_t *score);
 
+/* The same of the weights that are kept as they are stored, once: they are the same in every step.
+ * Called when a score is made; again where other weights were put into use. */
+mb_status_t mb_score_sum_stored(mb_score_t *score);
+
 /* Collective over group 0's stages; others return at once. SUMS: the executor's, of a step with
  * `batch` samples. Adds this step's results to the totals on rank 0. */
 mb_status_t mb_score_collect(mb_score_t *score, const double *sums, int64_t batch);

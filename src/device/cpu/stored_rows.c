@@ -11,6 +11,9 @@
 /* A page of each row, so that rows which lie apart cost no more than those that touch. */
 #define TILE_ROW_BYTES 4096
 #define TILE_BYTES (1 << 19)
+/* Every tile has sums of its own: of a large matrix tiles grow, so that their sums stay small
+ * beside it. */
+#define MOST_TILES 16
 
 #define ZERO_OF_U4 8.0f /* what its steps take off */
 
@@ -49,7 +52,8 @@ static void choose_tiles(rows_t *w)
     w->tile_columns = mb_min_i64(columns, b->columns);
     w->tiles_n = mb_ceil_div(b->columns, w->tile_columns);
     w->width = mb_ceil_div(w->tile_columns, MB_STEP_COLUMNS) * MB_STEP_COLUMNS;
-    int64_t rows = TILE_BYTES / mb_number_bytes(b->number, w->tile_columns);
+    int64_t bytes = mb_max_i64(TILE_BYTES, mb_matrix_value_bytes(b) / MOST_TILES);
+    int64_t rows = bytes / mb_number_bytes(b->number, w->tile_columns);
     rows = mb_max_i64(MB_STEP_ROWS, rows / MB_STEP_ROWS * MB_STEP_ROWS);
     w->tile_rows = mb_min_i64(rows, b->rows);
     w->tiles_k = mb_ceil_div(b->rows, w->tile_rows);

@@ -49,7 +49,8 @@ check() { # DEVICE: all of names
 # Under the sanitizers one file of each kind of kernel is enough.
 all='fp16 bf16 e3m4 int8 int8:tensor int8:block=32 int4 int4:block=64,offset rounded'
 few='int8 int4'
-[ -z "${MB_TEST_REDUCED-}" ] || all='bf16 int8 int8:block=32 int4:block=64,offset'
+floats='bf16 int8:block=32'
+[ -z "${MB_TEST_REDUCED-}" ] || { all='bf16 int8 int4:block=64,offset' few=int8 floats=int8:block=32; }
 
 names=
 for format in $all; do
@@ -65,6 +66,8 @@ for format in $few; do
 done
 for format in $all; do
     quantize cnn "$format"
+done
+for format in $few $floats; do
     quantize gpt "$format"
 done
 quantize regularized int8

@@ -26,9 +26,9 @@ typedef enum {
 
 mb_format_t mb_moment_format(mb_moment_kind_t kind);
 
-/* Encodes COUNT values, one or more. DIVISOR: the squares that go with a signed moment; NULL: none. WHERE names
- * the tensor ("run/step-00000100.h5: moment 'velocity/dense/kernel'"). MB_ERR_NUMERIC names it and
- * the place of a value that is not finite, or of a negative square. */
+/* Encodes COUNT values, one or more. DIVISOR: the squares that go with a signed moment; NULL: none.
+ * WHERE names the tensor ("run/step-00000100.h5: moment 'velocity/dense/kernel'"). MB_ERR_NUMERIC
+ * names it and the place of a value that is not finite, or of a negative square. */
 mb_status_t mb_moment_encode(mb_moment_kind_t kind, const float *values, const float *divisor,
                              int64_t count, const char *where, mb_encoded_t *out);
 

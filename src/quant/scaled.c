@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEIGHBOURS 32 /* columns that are turned together; even, so that two halves share a byte   \
-                       */
+#define NEIGHBOURS                                                                                 \
+    32 /* columns that are turned together; even, so that two halves share a byte                  \
+        */
 
 /* Packs COUNT codes, a byte each, to where COLUMN of ROW is stored. COLUMN is even. */
 static void store(const mb_draft_t *draft, int64_t row, int64_t column, const uint8_t *codes,

@@ -198,9 +198,13 @@ quantize() {
 }
 
 @test "a weight that is no number is refused by name" {
-    command -v python3 >/dev/null && python3 -c 'import h5py' 2>/dev/null || skip "h5py is not installed"
+    python=
+    for candidate in "$MB_KERAS_PYTHON" python3 /usr/bin/python3; do
+        [ -z "$python" ] && "${candidate:-false}" -c 'import h5py' 2>/dev/null && python=$candidate
+    done
+    [ -n "$python" ] || skip "h5py is not installed"
     fixture mlp
-    python3 -c 'import h5py
+    "$python" -c 'import h5py
 with h5py.File("model.h5", "r+") as f:
     f["model_weights/dense_1/sequential/dense_1/kernel"][3, 5] = float("nan")'
     both 1 "dense_1/kernel" quantize model.h5 -o q.h5 --format int8

@@ -23,6 +23,10 @@ SHELL_TESTS += tests/mpi/bytes.sh
 SANITIZED_SHELL_TESTS += tests/mpi/bytes.sh
 tests/mpi/bytes.log: tests/mpi/test_bytes$(EXEEXT) mbrun$(EXEEXT)
 
+SHELL_TESTS += tests/mpi/isa.sh
+tests/mpi/isa.log: tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT) \
+	tests/mpi/test_bytes$(EXEEXT) mbrun$(EXEEXT)
+
 CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT) \
 	tests/mpi/test_bytes$(EXEEXT)
 EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh tests/campaign/random_models.py \

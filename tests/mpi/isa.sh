@@ -1,0 +1,30 @@
+#!/bin/sh
+# What older processors choose, other kernels and other workspaces, in a short form: layouts, bytes and
+# trajectories with oneDNN held down to AVX2 and to SSE4.1.
+. "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
+
+# named ISA FILE: its lines again, saying where they were run.
+named() {
+    while read -r line; do
+        case $line in
+        'ok '* | 'not ok '*)
+            count=$((count + 1))
+            echo "${line%%ok *}ok $count - ${line#* - } under $1"
+            ;;
+        esac
+    done <"$2"
+}
+
+short_form() {
+    run_layouts cpu 1 regularized cnn gpt
+    run_bytes
+    (count=0 && . "$MB_SRCDIR/tests/mpi/cases.sh" && run_cases test_trajectory 1)
+}
+
+for isa in AVX2 SSE41; do
+    export DNNL_MAX_CPU_ISA=$isa
+    rm -rf "$scratch/bytes"
+    (count=0 && trap - EXIT && short_form) >"$scratch/$isa"
+    named $isa "$scratch/$isa"
+done
+echo "1..$count"

@@ -119,16 +119,7 @@ static covariance_t *wanted(calibration_t *c, const mb_run_t *run, int param)
     return NULL;
 }
 
-/* The engine's planning knows nothing of this product. */
-static mb_status_t plan_gemm(mb_exec_t *exec, const mb_gemm_args_t *args)
-{
-    exec->planning = true;
-    mb_status_t status = mb_run_gemm(exec, args);
-    exec->planning = false;
-    MB_TRY(status);
-    return mb_exec_allocate(exec);
-}
-
+/* The last micro-batch's rows may be fewer than any that a walk would plan. */
 static mb_status_t add_rows(covariance_t *covariance, mb_exec_t *exec, const float *x, int64_t rows)
 {
     int64_t columns = covariance->target->view.rows;
@@ -143,9 +134,8 @@ static mb_status_t add_rows(covariance_t *covariance, mb_exec_t *exec, const flo
                            .a = x,
                            .b = x,
                            .c = covariance->sum};
-    MB_TRY(plan_gemm(exec, &args));
     covariance->count += rows;
-    return mb_run_gemm(exec, &args);
+    return mb_exec_run_alone(exec, MB_OP_GEMM, &args, sizeof args);
 }
 
 static mb_status_t see_rows(void *user, const mb_run_t *run, int param, const float *x,
@@ -191,7 +181,7 @@ static mb_status_t see_window(void *user, const mb_run_t *run, int param, const 
     for (int64_t s = 0; s < run->valid; s++) {
         mb_patches_args_t patches = {.window = *window, .x = x + s * sample, .y = c->patches};
         patches.window.samples = 1;
-        MB_TRY(mb_run_patches(run->exec, &patches));
+        MB_TRY(mb_exec_run_alone(run->exec, MB_OP_PATCHES, &patches, sizeof patches));
         MB_TRY(add_rows(covariance, run->exec, c->patches, positions));
     }
     return MB_OK;
@@ -209,7 +199,7 @@ static mb_status_t make_sums(calibration_t *c)
                                &memory));
         covariance->sum = memory;
         mb_zero_args_t zero = {.bytes = covariance_bytes(covariance->target), .y = memory};
-        MB_TRY(mb_run_zero(&engine->exec, &zero));
+        MB_TRY(mb_exec_run_alone(&engine->exec, MB_OP_ZERO, &zero, sizeof zero));
     }
     return MB_OK;
 }

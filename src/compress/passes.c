@@ -22,6 +22,12 @@ static mb_status_t output_hook(void *user, const mb_micro_t *micro, int index)
     return passes->pass->micro(passes->pass->user, micro, passes->step * MICROS + index);
 }
 
+static mb_status_t between_hook(void *user)
+{
+    mb_passes_t *passes = user;
+    return passes->score == NULL ? MB_OK : mb_score_regularizers(passes->score);
+}
+
 static mb_status_t make_engine(mb_passes_t *passes, const mb_passes_options_t *options)
 {
     int ranks = mb_comm_size(passes->comm), most = mb_plan_max_stages(passes->model->graph);
@@ -35,7 +41,8 @@ static mb_status_t make_engine(mb_passes_t *passes, const mb_passes_options_t *o
         .micros_per_replica = MICROS,
         .schedule = MB_SCHEDULE_1F1B,
         .integer = true,
-        .hooks = {.user = passes, .feed = feed_hook, .output = output_hook}};
+        .hooks = {
+            .user = passes, .feed = feed_hook, .output = output_hook, .between = between_hook}};
     MB_TRY(mb_engine_create(&engine, &passes->engine));
     mb_status_t status = mb_model_load_values(passes->model, passes->engine);
     if (status == MB_OK && passes->model->losses != NULL)
@@ -106,8 +113,7 @@ static mb_status_t run_steps(mb_passes_t *passes, const mb_feed_span_t *span)
     mb_engine_t *engine = passes->engine;
     if (mb_engine_idle(engine))
         return MB_OK;
-    if (passes->score != NULL)
-        MB_TRY(mb_score_regularizers(passes->score));
+    MB_TRY(between_hook(passes));
     for (passes->step = 0; passes->step < span->end_step; passes->step++) {
         mb_step_info_t info = {.step = passes->step,
                                .batch = mb_sampler_batch(&span->sampler, passes->step)};

@@ -119,5 +119,8 @@ void mb_device_free(mb_device_t *device, void *memory);
 mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
                          mb_copy_kind_t kind); /* nothing while planning */
 mb_status_t mb_exec_sync(mb_exec_t *exec);
+/* Plans one operation by itself and puts it on the stream: for what belongs to no step and is not
+ * worth a walk (moments set to zero, a calibration's products). May allocate. */
+mb_status_t mb_exec_run_alone(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes);
 
 #endif

@@ -48,3 +48,14 @@ mb_status_t mb_exec_sync(mb_exec_t *exec)
 {
     return exec->device->class_->stream_sync(exec->stream);
 }
+
+mb_status_t mb_exec_run_alone(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes)
+{
+    const mb_device_class_t *device_class = exec->device->class_;
+    exec->planning = true;
+    mb_status_t status = device_class->run(exec, op, args, args_bytes);
+    exec->planning = false;
+    MB_TRY(status);
+    MB_TRY(mb_exec_allocate(exec));
+    return device_class->run(exec, op, args, args_bytes);
+}

@@ -316,7 +316,7 @@ typedef struct { /* *count += valid rows whose largest x (the first) is the labe
 } mb_accuracy_args_t;
 
 /* Sums for norms and regularizers: *out = (or +=) over tiles of 65536 elements in tile order, in
- * double: sum x^2 or sum |x|. */
+ * double: sum x^2 or sum |x|. What is planned for a count serves smaller ones. */
 typedef struct {
     int64_t count;
     bool absolute, accumulate;
@@ -324,7 +324,7 @@ typedef struct {
     double *out;
 } mb_sum_args_t;
 
-typedef struct { /* g += l1 sign(w) + 2 l2 w */
+typedef struct { /* g += l1 sign(w) + 2 l2 w; what is planned for a count serves smaller ones */
     int64_t count;
     float l1, l2;
     const float *w;

@@ -399,27 +399,40 @@ mb_status_t mb_executor_drain(mb_executor_t *executor)
     return MB_OK;
 }
 
-mb_status_t mb_executor_prepare(mb_executor_t *executor)
+/* All kinds of operation of a micro-batch; the second backward adds to what the first one left. */
+static mb_status_t prepare_micro(mb_executor_t *executor)
 {
     mb_micro_t micro;
     mb_stage_t *stage = executor->stage;
-    mb_step_info_t info = {.batch = executor->plan->micro_batch};
-    MB_TRY(start_step(executor, &info));
     fill_micro(executor, 0, &micro);
     micro.valid = executor->plan->micro_batch;
     MB_TRY(mb_stage_forward(stage, &micro));
-    if (stage->training) {
-        MB_TRY(mb_stage_backward(stage, &micro));
-        micro.accumulate = true;
-        MB_TRY(mb_stage_backward(stage, &micro));
-    }
+    if (!stage->training)
+        return MB_OK;
+    MB_TRY(mb_stage_backward(stage, &micro));
+    micro.accumulate = true;
+    return mb_stage_backward(stage, &micro);
+}
+
+static mb_status_t prepare_reduction(mb_executor_t *executor)
+{
+    mb_stage_t *stage = executor->stage;
     if (executor->options.reduce == NULL)
         return MB_OK;
     for (int r = 0; r < executor->n_replicas; r++)
         MB_TRY(finish_replica(executor, r));
-    MB_TRY(mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums));
-    if (stage->training && executor->options.hooks.update != NULL)
-        return executor->options.hooks.update(executor->options.hooks.user, &info,
-                                              stage->gradients[0], executor->stacked_sums[0]);
-    return MB_OK;
+    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums);
+}
+
+mb_status_t mb_executor_prepare(mb_executor_t *executor)
+{
+    mb_stage_t *stage = executor->stage;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    mb_step_info_t info = {.batch = executor->plan->micro_batch};
+    MB_TRY(start_step(executor, &info));
+    MB_TRY(prepare_micro(executor));
+    MB_TRY(prepare_reduction(executor));
+    if (stage->training && hooks->update != NULL)
+        MB_TRY(hooks->update(hooks->user, &info, stage->gradients[0], executor->stacked_sums[0]));
+    return hooks->between == NULL ? MB_OK : hooks->between(hooks->user);
 }

@@ -24,6 +24,9 @@ typedef struct {
     mb_status_t (*output)(void *user, const mb_micro_t *micro, int index);
     /* After the reduction: gradients in block 0, sums in `sums`. NULL: none (evaluation). */
     mb_status_t (*update)(void *user, const mb_step_info_t *info, float *gradients, double *sums);
+    /* The operations that the owner puts on the stream between steps, so that they are planned with
+     * the step; the executor calls it while planning only. NULL: none. */
+    mb_status_t (*between)(void *user);
 } mb_hooks_t;
 
 /* What an action kind has cost so far. */
@@ -47,8 +50,9 @@ typedef struct {
 mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out);
 void mb_executor_destroy(mb_executor_t *executor);
 
-/* Walks the step once in planning mode: every operation is checked and prepared, the workspace
- * measured. Nothing is computed or sent. The caller ends planning (mb_exec_allocate). */
+/* Walks the step, and what runs between steps, once in planning mode: every operation is checked
+ * and prepared, the workspace measured. Nothing is computed or sent. The caller ends planning
+ * (mb_exec_allocate). */
 mb_status_t mb_executor_prepare(mb_executor_t *executor);
 
 /* One step, all micro-batches of the group. Collective over the grid's working ranks. After it, the

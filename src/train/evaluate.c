@@ -24,6 +24,12 @@ static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
     return mb_feed_micro(evaluator->feed, micro, index);
 }
 
+static mb_status_t between_hook(void *user)
+{
+    mb_evaluator_t *evaluator = user;
+    return mb_score_regularizers(evaluator->score);
+}
+
 mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                 const mb_layout_t *layout, const mb_engine_t *values_of,
                                 mb_source_t *source, mb_evaluator_t **out)
@@ -38,18 +44,19 @@ mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                         .samples = source->samples,
                                         .batch = layout->step > 0 ? layout->step : layout->batch};
     evaluator->batch = layout->batch;
-    mb_engine_options_t options = {.machine = machine,
-                                   .graph = model->graph,
-                                   .losses = model->losses,
-                                   .stages = layout->stages,
-                                   .replicas = layout->replicas,
-                                   .micro_batch = layout->micro_batch,
-                                   .micros_per_replica = layout->micros,
-                                   .schedule = MB_SCHEDULE_1F1B,
-                                   .training = false,
-                                   .values_of = values_of,
-                                   .integer = layout->integer,
-                                   .hooks = {.user = evaluator, .feed = feed_hook}};
+    mb_engine_options_t options = {
+        .machine = machine,
+        .graph = model->graph,
+        .losses = model->losses,
+        .stages = layout->stages,
+        .replicas = layout->replicas,
+        .micro_batch = layout->micro_batch,
+        .micros_per_replica = layout->micros,
+        .schedule = MB_SCHEDULE_1F1B,
+        .training = false,
+        .values_of = values_of,
+        .integer = layout->integer,
+        .hooks = {.user = evaluator, .feed = feed_hook, .between = between_hook}};
     MB_TRY_GOTO(mb_engine_create(&options, &evaluator->engine), status, err_evaluator);
     status = values_of == NULL ? mb_model_load_values(model, evaluator->engine) : MB_OK;
     if (status == MB_OK)

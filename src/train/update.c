@@ -15,7 +15,7 @@ static mb_status_t take_slots(mb_update_t *update, int param)
         update->slots[param][s] = memory;
         update->moment_bytes += bytes;
         mb_zero_args_t args = {.bytes = (int64_t)bytes, .y = memory};
-        MB_TRY(mb_run_zero(exec, &args));
+        MB_TRY(mb_exec_run_alone(exec, MB_OP_ZERO, &args, sizeof args));
     }
     return MB_OK;
 }

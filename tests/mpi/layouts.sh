@@ -1,12 +1,14 @@
 #!/bin/sh
-# The same bits on every layout, on the CPU and on a device that keeps its memory apart and runs later
-# what it is told.
+# The same bits on every layout, on the CPU, on a device that keeps its memory apart and runs later what
+# it is told, and on one that runs only what was planned.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts cpu 1
     run_layouts deferred 1 mlp shared
+    run_layouts strict 1 regularized branches
 else
     run_layouts cpu 8
     run_layouts deferred 1
+    run_layouts strict 1
 fi
 echo "1..$count"

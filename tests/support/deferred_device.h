@@ -14,7 +14,7 @@
 
 #include "device/device.h"
 
-/* Named "deferred". Linking deferred_register.c makes it known to mb_device_open. */
+/* Named "deferred". Linking test_devices.c makes it known to mb_device_open. */
 extern const mb_device_class_t mb_device_deferred;
 
 #endif

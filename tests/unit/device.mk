@@ -49,17 +49,24 @@ check_PROGRAMS += tests/unit/test_team
 tests_unit_test_team_SOURCES = tests/unit/test_team.c $(op_check_sources)
 tests_unit_test_team_LDADD = $(UNIT_LIBS)
 
-# A device that defers its work and closes its memory: for tests of the floors above, linked by itself
-# and into a second mbrun that takes `--device deferred`.
+# A device that defers its work and closes its memory, and one that runs only what was planned: for tests
+# of the floors above, linked by themselves and into a second mbrun that takes `--device deferred` and
+# `--device strict`.
 deferred_sources = \
 	tests/support/deferred_device.c tests/support/deferred_device.h \
 	tests/support/deferred_memory.c tests/support/deferred_memory.h \
-	tests/support/deferred_register.c
+	tests/support/strict_device.c tests/support/strict_device.h \
+	tests/support/strict_shape.c tests/support/strict_shape.h \
+	tests/support/test_devices.c
 
 check_PROGRAMS += tests/unit/test_op_deferred
 tests_unit_test_op_deferred_SOURCES = tests/unit/test_op_deferred.c $(op_check_sources) \
 	$(deferred_sources)
 tests_unit_test_op_deferred_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_strict
+tests_unit_test_op_strict_SOURCES = tests/unit/test_op_strict.c $(deferred_sources)
+tests_unit_test_op_strict_LDADD = $(UNIT_LIBS)
 
 # check_DATA, since everything in check_PROGRAMS is run as a test.
 EXTRA_PROGRAMS = tests/mbrun-deferred

@@ -1,0 +1,138 @@
+/* See strict_shape.h. Of each operation the fields that a device's choice of kernels, and with it
+ * the workspace, may depend on. Not among them: addresses, and numbers that change from step to
+ * step (rates, keys of random numbers, how many rows count). */
+#include "support/strict_shape.h"
+
+#include <stddef.h>
+#include <string.h>
+
+typedef struct {
+    size_t offset, bytes;
+    bool at_most; /* an int64_t of which a plan serves smaller ones too: ops.h says so */
+} field_t;
+
+enum { MOST_FIELDS = 16 };
+
+#define FIELD(name, field)                                                                         \
+    {                                                                                              \
+        offsetof(mb_##name##_args_t, field), sizeof(((mb_##name##_args_t *)0)->field), false       \
+    }
+#define AT_MOST(name, field)                                                                       \
+    {                                                                                              \
+        offsetof(mb_##name##_args_t, field), sizeof(int64_t), true                                 \
+    }
+#define MATRIX(name, m)                                                                            \
+    FIELD(name, m.number), FIELD(name, m.rows), FIELD(name, m.columns), FIELD(name, m.block_rows), \
+        FIELD(name, m.block_columns), FIELD(name, m.scale_number), FIELD(name, m.squared),         \
+        FIELD(name, m.has_zeros), FIELD(name, m.has_row_scales)
+
+static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
+    [MB_OP_GEMM] = {FIELD(gemm, m), FIELD(gemm, n), FIELD(gemm, k), FIELD(gemm, transpose_a),
+                    FIELD(gemm, transpose_b), FIELD(gemm, accumulate), FIELD(gemm, lda),
+                    FIELD(gemm, ldb), FIELD(gemm, ldc)},
+    [MB_OP_CONV_FORWARD] = {FIELD(conv_forward, window)},
+    [MB_OP_CONV_BACKWARD_INPUT] = {FIELD(conv_backward_input, window)},
+    [MB_OP_CONV_BACKWARD_WEIGHTS] = {FIELD(conv_backward_weights, window),
+                                     FIELD(conv_backward_weights, accumulate)},
+    [MB_OP_POOL_FORWARD] = {FIELD(pool_forward, window), FIELD(pool_forward, average)},
+    [MB_OP_POOL_BACKWARD] = {FIELD(pool_backward, window), FIELD(pool_backward, average)},
+    [MB_OP_GLOBAL_POOL_FORWARD] = {FIELD(global_pool_forward, samples),
+                                   FIELD(global_pool_forward, positions),
+                                   FIELD(global_pool_forward, channels),
+                                   FIELD(global_pool_forward, average)},
+    [MB_OP_GLOBAL_POOL_BACKWARD] = {FIELD(global_pool_backward, samples),
+                                    FIELD(global_pool_backward, positions),
+                                    FIELD(global_pool_backward, channels),
+                                    FIELD(global_pool_backward, average)},
+    [MB_OP_ACT_FORWARD] = {FIELD(act_forward, count), FIELD(act_forward, act)},
+    [MB_OP_ACT_BACKWARD] = {FIELD(act_backward, count), FIELD(act_backward, act)},
+    [MB_OP_SOFTMAX_FORWARD] = {FIELD(softmax_forward, rows), FIELD(softmax_forward, columns)},
+    [MB_OP_SOFTMAX_BACKWARD] = {FIELD(softmax_backward, rows), FIELD(softmax_backward, columns)},
+    [MB_OP_ADD] = {FIELD(add, count)},
+    [MB_OP_MULTIPLY] = {FIELD(multiply, count)},
+    [MB_OP_ADD_F64] = {FIELD(add_f64, count)},
+    [MB_OP_COPY_ROWS] = {FIELD(copy_rows, rows), FIELD(copy_rows, columns),
+                         FIELD(copy_rows, ld_from), FIELD(copy_rows, ld_to)},
+    [MB_OP_FILL] = {FIELD(fill, count)},
+    [MB_OP_ZERO] = {FIELD(zero, bytes)},
+    [MB_OP_COLUMN_SUM] = {FIELD(column_sum, rows), FIELD(column_sum, columns),
+                          FIELD(column_sum, accumulate)},
+    [MB_OP_BATCHNORM_FORWARD] = {FIELD(batchnorm_forward, rows), FIELD(batchnorm_forward, channels),
+                                 FIELD(batchnorm_forward, training)},
+    [MB_OP_BATCHNORM_BACKWARD_INPUT] = {FIELD(batchnorm_backward_input, rows),
+                                        FIELD(batchnorm_backward_input, channels),
+                                        FIELD(batchnorm_backward_input, training)},
+    [MB_OP_BATCHNORM_BACKWARD_WEIGHTS] = {FIELD(batchnorm_backward_weights, rows),
+                                          FIELD(batchnorm_backward_weights, channels),
+                                          FIELD(batchnorm_backward_weights, accumulate)},
+    [MB_OP_BATCHNORM_UPDATE] = {FIELD(batchnorm_update, channels)},
+    [MB_OP_LAYERNORM_FORWARD] = {FIELD(layernorm_forward, rows), FIELD(layernorm_forward, columns),
+                                 FIELD(layernorm_forward, rms)},
+    [MB_OP_LAYERNORM_BACKWARD_INPUT] = {FIELD(layernorm_backward_input, rows),
+                                        FIELD(layernorm_backward_input, columns),
+                                        FIELD(layernorm_backward_input, rms)},
+    [MB_OP_LAYERNORM_BACKWARD_WEIGHTS] = {FIELD(layernorm_backward_weights, rows),
+                                          FIELD(layernorm_backward_weights, columns),
+                                          FIELD(layernorm_backward_weights, rms),
+                                          FIELD(layernorm_backward_weights, accumulate)},
+    [MB_OP_EMBEDDING_FORWARD] = {FIELD(embedding_forward, count),
+                                 FIELD(embedding_forward, vocabulary),
+                                 FIELD(embedding_forward, width)},
+    [MB_OP_EMBEDDING_BACKWARD] = {FIELD(embedding_backward, count),
+                                  FIELD(embedding_backward, vocabulary),
+                                  FIELD(embedding_backward, width),
+                                  FIELD(embedding_backward, accumulate)},
+    [MB_OP_ATTENTION_FORWARD] = {FIELD(attention_forward, samples), FIELD(attention_forward, heads),
+                                 FIELD(attention_forward, tq), FIELD(attention_forward, tk),
+                                 FIELD(attention_forward, d), FIELD(attention_forward, dv),
+                                 FIELD(attention_forward, dropout_rate),
+                                 FIELD(attention_forward, causal)},
+    [MB_OP_ATTENTION_BACKWARD] = {FIELD(attention_backward, samples),
+                                  FIELD(attention_backward, heads), FIELD(attention_backward, tq),
+                                  FIELD(attention_backward, tk), FIELD(attention_backward, d),
+                                  FIELD(attention_backward, dv),
+                                  FIELD(attention_backward, dropout_rate),
+                                  FIELD(attention_backward, causal)},
+    [MB_OP_DROPOUT] = {FIELD(dropout, samples), FIELD(dropout, elements)},
+    [MB_OP_LOSS] = {FIELD(loss, kind), FIELD(loss, rows), FIELD(loss, columns)},
+    [MB_OP_ACCURACY] = {FIELD(accuracy, rows), FIELD(accuracy, columns), FIELD(accuracy, sparse),
+                        FIELD(accuracy, binary)},
+    [MB_OP_SUM] = {AT_MOST(sum, count), FIELD(sum, absolute), FIELD(sum, accumulate)},
+    [MB_OP_REGULARIZE] = {AT_MOST(regularize, count)},
+    [MB_OP_UPDATE] = {FIELD(update, rule), FIELD(update, count)},
+    [MB_OP_CONSTRAIN] = {FIELD(constrain, limit), FIELD(constrain, outer), FIELD(constrain, axis),
+                         FIELD(constrain, inner)},
+    [MB_OP_STORED_GEMM] = {FIELD(stored_gemm, m), FIELD(stored_gemm, lda), FIELD(stored_gemm, ldc),
+                           FIELD(stored_gemm, integer), MATRIX(stored_gemm, b)},
+    [MB_OP_STORED_CONV] = {FIELD(stored_conv, window), FIELD(stored_conv, integer),
+                           MATRIX(stored_conv, w)},
+    [MB_OP_STORED_LOOKUP] = {FIELD(stored_lookup, count), MATRIX(stored_lookup, table)},
+    [MB_OP_FAKE_QUANTIZE] = {MATRIX(fake_quantize, format)},
+    [MB_OP_PATCHES] = {FIELD(patches, window)},
+};
+
+bool strict_shape_is_known(mb_op_t op)
+{
+    return fields[op][0].bytes > 0;
+}
+
+static bool serves(const field_t *field, const void *planned, const void *wanted)
+{
+    const char *a = (const char *)planned + field->offset,
+               *b = (const char *)wanted + field->offset;
+    int64_t most, count;
+    if (!field->at_most)
+        return memcmp(a, b, field->bytes) == 0;
+    memcpy(&most, a, sizeof most);
+    memcpy(&count, b, sizeof count);
+    return count <= most;
+}
+
+bool strict_shape_serves(mb_op_t op, const void *planned, const void *wanted)
+{
+    for (int i = 0; i < MOST_FIELDS && fields[op][i].bytes > 0; i++) {
+        if (!serves(&fields[op][i], planned, wanted))
+            return false;
+    }
+    return true;
+}

@@ -12,6 +12,7 @@
 #include "cli/say.h"
 
 #define GRACE_SECONDS 10.0
+#define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
 /* Bounds the end of MPI itself after a failure. */
 #define LAST_SECONDS 60
 
@@ -29,10 +30,18 @@ static void write_log(void *user, mb_log_level_t level, const char *message)
         job->write(job->user, line);
 }
 
+/* The others speak for a rank that does not, each in its turn: the first to abort ends them all. */
+static void wait_for_turn(int rank)
+{
+    long tenths = 12 + 3 * (rank < 6 ? rank : 6);
+    nanosleep(&(struct timespec){.tv_sec = tenths / 10, .tv_nsec = tenths % 10 * 100000000}, NULL);
+}
+
 static int refuse_mpi(void)
 {
-    if (mb_launch_rank() == 0)
-        mb_say_error();
+    if (mb_launch_rank() != 0)
+        wait_for_turn(mb_launch_rank());
+    mb_say_error();
     MPI_Abort(MPI_COMM_WORLD, MB_EXIT_FAILED);
     return MB_EXIT_FAILED;
 }
@@ -63,9 +72,10 @@ bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
     return true;
 }
 
-static void say(const mb_job_t *job)
+static void say(mb_job_t *job)
 {
     char line[4096];
+    job->said = true;
     if (job->rank == 0)
         snprintf(line, sizeof line, "mbrun: error: %s", job->message);
     else
@@ -85,16 +95,14 @@ void mb_job_report(mb_job_t *job, mb_status_t status)
     if (!is_failure(status))
         return;
     snprintf(job->message, sizeof job->message, "%s", mb_error_get());
-    if (job->rank == 0)
+    if (mb_comm_speaks(job->comm))
         say(job);
 }
 
-/* Rank 0 has spoken, unless it is the one that hangs: the others give it, and each other, a moment,
- * since the first one to abort ends them all. */
-static void abort_job(const mb_job_t *job, int code)
+static void abort_job(mb_job_t *job, int code)
 {
-    if (job->rank != 0) {
-        nanosleep(&(struct timespec){.tv_sec = 1 + (job->rank < 10 ? job->rank : 10)}, NULL);
+    if (!job->said) {
+        wait_for_turn(job->rank);
         say(job);
     }
     MPI_Abort(MPI_COMM_WORLD, code);
@@ -110,12 +118,32 @@ static int agreed_code(const mb_job_t *job, mb_status_t status)
     return mb_exit_code(first);
 }
 
+static bool settle(const mb_job_t *job, mb_status_t status)
+{
+    mb_status_t first = status;
+    mb_comm_failed(job->comm, NULL, &first);
+    return mb_comm_settle(job->comm,
+                          first == MB_ERR_TIMEOUT ? LATE_GRACE_SECONDS : GRACE_SECONDS);
+}
+
+/* MPI would wait for ever for a rank that does not come to its end. */
+static mb_status_t end_together(mb_job_t *job, mb_status_t status)
+{
+    mb_comm_doing(job->comm, "ending");
+    if (is_failure(status))
+        return status;
+    mb_status_t ended = mb_comm_barrier(job->comm);
+    mb_job_report(job, ended);
+    return ended == MB_OK ? status : ended;
+}
+
 int mb_job_end(mb_job_t *job, mb_status_t status)
 {
+    status = end_together(job, status);
     bool failed = is_failure(status);
     if (failed)
         signal(SIGTERM, SIG_DFL);
-    bool together = !failed || job->size == 1 || mb_comm_settle(job->comm, GRACE_SECONDS);
+    bool together = !failed || job->size == 1 || settle(job, status);
     int code = agreed_code(job, status);
     if (!together)
         abort_job(job, code);

@@ -17,13 +17,12 @@ typedef struct {
 static mb_status_t say_where(void *user)
 {
     run_t *run = user;
-    char where[256] = "setting up";
+    char where[256];
     if (!mb_signals_where())
         return MB_OK;
-    if (run->trainer != NULL)
-        mb_training_where(run->trainer, where, sizeof where);
     mb_progress_clear(&run->progress);
-    fprintf(stderr, "rank %d on %s: %s\n", run->job.rank, mb_comm_host(run->job.comm), where);
+    fprintf(stderr, "rank %d on %s: %s\n", run->job.rank, mb_comm_host(run->job.comm),
+            mb_comm_where(run->job.comm, where, sizeof where));
     return MB_OK;
 }
 

@@ -17,7 +17,9 @@ static mb_status_t allocate(mb_comm_t **out)
     if (comm == NULL)
         return mb_error_memory("a communicator", sizeof(*comm));
     comm->data = comm->control = MPI_COMM_NULL;
-    comm->place_request = MPI_REQUEST_NULL;
+    for (int w = 0; w < MB_COMM_WATCHERS; w++)
+        comm->place_requests[w] = MPI_REQUEST_NULL;
+    mb_comm_doing(comm, "starting");
     comm->arriving = calloc(1, sizeof(*comm->arriving));
     comm->first = calloc(1, sizeof(*comm->first));
     comm->kept_notice = calloc(1, sizeof(*comm->kept_notice));
@@ -93,6 +95,7 @@ mb_status_t mb_comm_create(MPI_Comm original, const mb_comm_options_t *options, 
     MB_TRY_GOTO(duplicate(comm, original), status, err_destroy);
     MB_TRY_GOTO(find_neighbours(comm), status, err_destroy);
     MB_TRY_GOTO(mb_comm_listen(comm), status, err_destroy);
+    MB_TRY_GOTO(mb_comm_pulse_start(comm), status, err_destroy);
     *out = comm;
     return MB_OK;
 
@@ -107,7 +110,8 @@ void mb_comm_destroy(mb_comm_t *comm)
 {
     if (comm == NULL)
         return;
-    bool failed = comm->first != NULL && comm->first->rank != INT_MAX;
+    bool failed = !mb_comm_pulse_end(comm) ||
+                  (comm->first != NULL && comm->first->rank != INT_MAX);
     mb_comm_unlisten(comm);
     if (!failed && comm->data != MPI_COMM_NULL)
         MPI_Comm_free(&comm->data);

@@ -3,7 +3,9 @@
  * Every wait goes through mb_comm_wait, which drives the transports' progress, watches for a
  * failure notice from any rank, and for a deadline. A rank that fails sends the notice with its
  * status and message; the others' waits return MB_ERR_PEER with that message. Small collective
- * calls are built on the same wait, so none of them can hang in silence. Tags stay under 32767.
+ * calls are built on the same wait, so none of them can hang in silence. From inside waits and
+ * kernels every rank gives signs of life (pulse.c), so that a silent one is known and named. Tags
+ * stay under 32767.
  *
  * MPI_THREAD_FUNNELED is enough: all calls come from one thread. */
 #ifndef MB_COMM_COMM_H
@@ -24,7 +26,8 @@ typedef struct {
 /* Collective over COMM, which is duplicated (its error handler is set to return on the copies
  * only). */
 mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_comm_t **out);
-/* Collective unless a failure was seen; then it only frees what is this rank's. */
+/* Collective unless a failure was seen; then it only frees what is this rank's. Ranks that do not
+ * come within 10 s are left, and with them what MPI holds. */
 void mb_comm_destroy(mb_comm_t *comm);
 /* Not collective, between waits. */
 void mb_comm_set_deadline(mb_comm_t *comm, double seconds);
@@ -43,10 +46,24 @@ typedef struct {
     int peer, tag;
 } mb_comm_note_t;
 
+/* What a rank is doing, said ahead of time: when it falls silent the others know where it was. */
+typedef struct {
+    const char *action; /* a literal: "F", "writing a checkpoint" */
+    const char *counts; /* a literal: what STEP counts ("step", "evaluation step"); NULL: nothing */
+    int64_t step;       /* from 1, as users see it */
+    int stage, micro;   /* -1: does not apply */
+} mb_comm_at_t;
+/* Keeps a copy; cheap enough for every action of a step. Not collective. */
+void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at);
+/* The same where there is only an action: ACTION is a literal. */
+void mb_comm_doing(mb_comm_t *comm, const char *action);
+/* "stage 1, step 12, BW of micro-batch 3", of this rank. Returns BUFFER. */
+char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);
+
 /* The one wait: until DONE says true. DONE may fail. Between polls PROGRESS of every registered
  * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure.
- * A deadline that passes is told to all ranks as mb_comm_fail does; then rank 0's message says
- * where every rank stands. */
+ * A deadline that passes is told to all ranks as mb_comm_fail does; then the messages of rank 0 and
+ * rank 1 name the ranks that have fallen silent, and where the others stand. */
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);
@@ -62,6 +79,9 @@ void mb_comm_progress(void *comm);
 mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status);
 /* The notice seen, if any: rank and status of the first failure (lowest rank among those seen). */
 bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status);
+/* Whether this rank speaks for all: rank 0, or rank 1 where a deadline has shown that rank 0 is
+ * silent. */
+bool mb_comm_speaks(const mb_comm_t *comm);
 /* After a failure: waits up to SECONDS for the ranks to agree that all know; true if all do. */
 bool mb_comm_settle(mb_comm_t *comm, double seconds);
 

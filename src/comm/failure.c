@@ -47,9 +47,10 @@ static void release_outgoing(mb_comm_t *comm)
 void mb_comm_unlisten(mb_comm_t *comm)
 {
     if (comm->listening)
-        mb_comm_drop(&comm->incoming);
+        mb_comm_drop(comm, &comm->incoming);
     comm->listening = false;
-    mb_comm_drop(&comm->place_request);
+    for (int w = 0; w < MB_COMM_WATCHERS; w++)
+        mb_comm_drop(comm, &comm->place_requests[w]);
     release_outgoing(comm);
 }
 
@@ -130,6 +131,7 @@ bool mb_comm_settle(mb_comm_t *comm, double seconds)
     char message[MB_COMM_NOTICE_TEXT];
     mb_comm_notice_t token, arriving;
     snprintf(message, sizeof(message), "%s", mb_error_get());
+    mb_comm_pulse_hush(comm);
     mb_comm_hear(comm);
     token = *comm->first;
     mb_comm_spread_t spread = {.token = &token,
@@ -139,7 +141,7 @@ bool mb_comm_settle(mb_comm_t *comm, double seconds)
                                .tag = MB_CONTROL_SETTLE,
                                .action = "settling a failure",
                                .seconds = seconds,
-                               .heed = false};
+                               .heed = MB_COMM_BLIND};
     bool settled = mb_comm_spread(comm, &spread) == MB_OK;
     keep_lower(comm->first, &token);
     mb_error_set(MB_OK, "%s", message);

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/comm/failure.c \
 	src/comm/grid.c src/comm/grid.h \
 	src/comm/p2p.c \
+	src/comm/pulse.c \
 	src/comm/reduce.c src/comm/reduce.h \
 	src/comm/small.c \
 	src/comm/standing.c \

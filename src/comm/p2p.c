@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #define DROP_SECONDS 0.1
+#define ALL_DROPS_SECONDS 0.3 /* after a failure, when there may be many to peers that never come */
 
 mb_status_t mb_comm_check(const mb_comm_t *comm, int code, const char *what)
 {
@@ -78,17 +79,27 @@ mb_status_t mb_comm_receive_on(mb_comm_t *comm, MPI_Comm on, void *data, size_t 
     return mb_comm_check(comm, code, "receiving a message");
 }
 
-void mb_comm_drop(MPI_Request *request)
+static double drop_end(mb_comm_t *comm)
+{
+    double now = mb_time_seconds(), end = now + DROP_SECONDS;
+    if (comm->first->rank == INT_MAX)
+        return end;
+    if (comm->drops_end == 0)
+        comm->drops_end = now + ALL_DROPS_SECONDS;
+    return end < comm->drops_end ? end : comm->drops_end;
+}
+
+void mb_comm_drop(mb_comm_t *comm, MPI_Request *request)
 {
     if (*request == MPI_REQUEST_NULL)
         return;
     MPI_Cancel(request);
     int done = 0;
-    double end = mb_time_seconds() + DROP_SECONDS;
-    while (!done && mb_time_seconds() < end) {
+    double end = drop_end(comm);
+    do {
         if (MPI_Test(request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS)
             break;
-    }
+    } while (!done && mb_time_seconds() < end);
     if (*request != MPI_REQUEST_NULL)
         MPI_Request_free(request);
 }
@@ -124,10 +135,9 @@ mb_status_t mb_comm_test(mb_comm_t *comm, mb_comm_request_t *request, bool *done
 
 void mb_comm_cancel(mb_comm_t *comm, mb_comm_request_t *request)
 {
-    (void)comm;
     if (!request->active)
         return;
-    mb_comm_drop(&request->request);
+    mb_comm_drop(comm, &request->request);
     request->active = false;
 }
 

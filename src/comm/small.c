@@ -20,7 +20,7 @@ mb_status_t mb_comm_spread(mb_comm_t *comm, const mb_comm_spread_t *spread)
         mb_status_t status = mb_comm_send_on(comm, comm->control, spread->token, spread->bytes, to,
                                              spread->tag, &requests[1]);
         if (status != MB_OK) {
-            mb_comm_drop(&requests[0]);
+            mb_comm_drop(comm, &requests[0]);
             return status;
         }
         MB_TRY(mb_comm_finish(comm, requests, 2, spread->action, end - mb_time_seconds(),
@@ -40,7 +40,7 @@ mb_status_t mb_comm_barrier(mb_comm_t *comm)
                                .tag = MB_CONTROL_BARRIER,
                                .action = "waiting for all ranks to come to a barrier",
                                .seconds = comm->deadline_seconds,
-                               .heed = true};
+                               .heed = MB_COMM_REPORTS};
     return mb_comm_spread(comm, &spread);
 }
 
@@ -68,7 +68,7 @@ mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
                                .tag = MB_CONTROL_AGREE,
                                .action = "waiting for all ranks to agree",
                                .seconds = comm->deadline_seconds,
-                               .heed = true};
+                               .heed = MB_COMM_REPORTS};
     MB_TRY(mb_comm_spread(comm, &spread));
     if (verdict.rank == INT_MAX)
         return MB_OK;
@@ -88,7 +88,7 @@ mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int roo
         int from = (place - bit + root) % comm->size;
         MB_TRY(mb_comm_receive_on(comm, comm->control, data, bytes, from, MB_CONTROL_BROADCAST,
                                   requests));
-        MB_TRY(mb_comm_finish(comm, requests, 1, action, comm->deadline_seconds, true));
+        MB_TRY(mb_comm_finish(comm, requests, 1, action, comm->deadline_seconds, MB_COMM_REPORTS));
     }
     mb_status_t status = MB_OK;
     for (bit /= 2; bit > 0 && status == MB_OK; bit /= 2) {
@@ -100,9 +100,9 @@ mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int roo
         n += status == MB_OK;
     }
     if (status == MB_OK)
-        return mb_comm_finish(comm, requests, n, action, comm->deadline_seconds, true);
+        return mb_comm_finish(comm, requests, n, action, comm->deadline_seconds, MB_COMM_REPORTS);
     while (n > 0)
-        mb_comm_drop(&requests[--n]);
+        mb_comm_drop(comm, &requests[--n]);
     return status;
 }
 
@@ -123,10 +123,10 @@ static mb_status_t receive_pieces(mb_comm_t *comm, char **pieces, const size_t *
     }
     if (status == MB_OK)
         status = mb_comm_finish(comm, requests, n, "gathering from all ranks",
-                                comm->deadline_seconds, true);
+                                comm->deadline_seconds, MB_COMM_REPORTS);
     else
         while (n > 0)
-            mb_comm_drop(&requests[--n]);
+            mb_comm_drop(comm, &requests[--n]);
     free(requests);
     return status;
 }
@@ -189,11 +189,11 @@ mb_status_t mb_comm_gather(mb_comm_t *comm, const void *data, size_t bytes, int 
     mb_status_t status =
         mb_comm_send_on(comm, comm->control, data, bytes, root, MB_CONTROL_GATHER, &requests[1]);
     if (status != MB_OK) {
-        mb_comm_drop(&requests[0]);
+        mb_comm_drop(comm, &requests[0]);
         return status;
     }
     MB_TRY(mb_comm_finish(comm, requests, 2, "handing data to the rank that gathers",
-                          comm->deadline_seconds, true));
+                          comm->deadline_seconds, MB_COMM_REPORTS));
     *all = NULL;
     *bytes_of = NULL;
     return MB_OK;
@@ -229,7 +229,7 @@ mb_status_t mb_comm_allgather(mb_comm_t *comm, const void *data, size_t bytes, v
         MB_TRY(
             mb_comm_send_on(comm, comm->control, data, bytes, 0, MB_CONTROL_ALLGATHER, &request));
         MB_TRY(mb_comm_finish(comm, &request, 1, "handing data to rank 0", comm->deadline_seconds,
-                              true));
+                              MB_COMM_REPORTS));
     }
     return mb_comm_broadcast(comm, all, (size_t)comm->size * bytes, 0);
 }

@@ -1,6 +1,7 @@
-/* When a deadline has passed somewhere, every rank whose wait ends tells rank 0 where it stands,
- * and rank 0, which reports for all, adds that to its message. Ranks that say nothing in time are
- * named too: they compute, hang or are gone. */
+/* When a deadline has passed somewhere, every rank whose wait ends tells ranks 0 and 1 where it
+ * stands. These put the ranks that have fallen silent (pulse.c) in front of their message, the
+ * longest silent first, and add where the others stand. Rank 0 reports for all; rank 1 does so
+ * where rank 0 is the silent one. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep under -std=c11 */
 #include "comm/state.h"
 
@@ -9,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#define COLLECT_SECONDS 1.0
-#define MOST_NAMED 8 /* ranks; a message has an end */
+#define COLLECT_SECONDS 0.5
+#define LEAST_SECONDS 0.2 /* until what has arrived was also taken in */
+#define MOST_NAMED 8      /* ranks; a message has an end */
 
 static void add_number(char *text, size_t capacity, const char *what, int number)
 {
@@ -19,12 +21,15 @@ static void add_number(char *text, size_t capacity, const char *what, int number
         snprintf(text + length, capacity - length, ", %s %d", what, number);
 }
 
-void mb_comm_place(const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT])
+void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT])
 {
     bool known = note != NULL && note->action != NULL;
-    snprintf(text, MB_COMM_PLACE_TEXT, "%.160s", known ? note->action : "waiting");
+    int length = snprintf(text, MB_COMM_PLACE_TEXT, "%.120s", known ? note->action : "waiting");
     if (note == NULL)
         return;
+    if (note->stage >= 0 && comm->at.counts != NULL)
+        snprintf(text + length, MB_COMM_PLACE_TEXT - (size_t)length, ", %s %lld", comm->at.counts,
+                 (long long)comm->at.step);
     add_number(text, MB_COMM_PLACE_TEXT, "stage", note->stage);
     add_number(text, MB_COMM_PLACE_TEXT, "micro-batch", note->micro);
     add_number(text, MB_COMM_PLACE_TEXT, "peer rank", note->peer);
@@ -56,36 +61,113 @@ static mb_status_t take_answer(mb_comm_t *comm, bool *answered, bool *came)
     return MB_OK;
 }
 
-static void name_silent(const mb_comm_t *comm, const bool *answered)
+/* Nothing is to be hoped for from a silent rank; one that computes may yet come to a wait. */
+static bool may_answer(const mb_comm_t *comm, const bool *answered)
 {
-    int silent = 0;
-    for (int rank = 1; rank < comm->size; rank++) {
-        if (answered[rank])
-            continue;
-        silent++;
-        if (silent <= MOST_NAMED)
-            mb_error_set(MB_OK, "%s%s %d", mb_error_get(),
-                         silent == 1 ? "; no answer (computing, hanging or gone) from rank" : ",",
-                         rank);
+    for (int rank = 0; rank < comm->size; rank++) {
+        if (rank != comm->rank && !answered[rank] && !mb_comm_heard(comm, rank).silent)
+            return true;
     }
-    if (silent > MOST_NAMED)
-        mb_error_set(MB_OK, "%s and %d more", mb_error_get(), silent - MOST_NAMED);
+    return false;
 }
 
-static void collect(mb_comm_t *comm)
+static void collect(mb_comm_t *comm, bool *answered)
 {
-    struct timespec pause = {.tv_nsec = 100000};
-    double end = mb_time_seconds() + COLLECT_SECONDS;
-    bool *answered = calloc((size_t)comm->size, sizeof(*answered)), came = false;
-    while (answered != NULL && comm->n_standing < comm->size - 1 && mb_time_seconds() < end) {
+    struct timespec pause = {.tv_nsec = 500000};
+    double start = mb_time_seconds(), waited = 0;
+    while (waited < COLLECT_SECONDS && (waited < LEAST_SECONDS || may_answer(comm, answered))) {
+        bool came = false;
+        mb_comm_pulse(comm);
         if (take_answer(comm, answered, &came) != MB_OK)
-            break;
+            return;
         if (!came)
             nanosleep(&pause, NULL);
+        waited = mb_time_seconds() - start;
     }
-    if (answered != NULL)
-        name_silent(comm, answered);
+}
+
+static int by_silence(const void *a, const void *b)
+{
+    double x = ((const mb_comm_heard_t *)a)->seconds, y = ((const mb_comm_heard_t *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+/* All silent ranks, the longest silent first; NULL if memory lacks, and then none are named. */
+static mb_comm_heard_t *list_silent(const mb_comm_t *comm, const bool *answered, int *n)
+{
+    mb_comm_heard_t *list = calloc((size_t)comm->size, sizeof *list);
+    *n = 0;
+    for (int rank = 0; rank < comm->size && list != NULL; rank++) {
+        list[*n] = mb_comm_heard(comm, rank);
+        *n += rank != comm->rank && !answered[rank] && list[*n].silent;
+    }
+    if (list != NULL)
+        qsort(list, (size_t)*n, sizeof *list, by_silence);
+    return list;
+}
+
+static void add_silent(const mb_comm_heard_t *heard, char *text, size_t capacity)
+{
+    size_t length = strlen(text);
+    bool known = heard->place[0] != '\0';
+    snprintf(text + length, capacity - length,
+             "rank %d%s%s has said nothing for %.*f s%s%s; ", heard->rank, known ? " on " : "",
+             heard->host, heard->seconds < 2 ? 1 : 0, heard->seconds,
+             known ? "; it was last " : "", heard->place);
+}
+
+/* In front of the message, which does not yet say whose it is where it is this rank's own. */
+static void name_silent(mb_comm_t *comm, const bool *answered, mb_status_t status)
+{
+    char text[MB_COMM_NOTICE_TEXT] = "";
+    int n;
+    mb_comm_heard_t *list = list_silent(comm, answered, &n);
+    for (int i = 0; i < n && i < MOST_NAMED; i++) {
+        add_silent(&list[i], text, sizeof text);
+        comm->stands_in = comm->stands_in || list[i].rank == 0;
+    }
+    size_t length = strlen(text);
+    if (n > MOST_NAMED)
+        snprintf(text + length, sizeof text - length, "%d more ranks are silent; ", n - MOST_NAMED);
+    length = strlen(text);
+    if (n > 0 && status != MB_ERR_PEER)
+        snprintf(text + length, sizeof text - length, "rank %d: ", comm->rank);
+    mb_error_prefix(status, "%s", text);
+    free(list);
+}
+
+static void name_busy(const mb_comm_t *comm, const bool *answered)
+{
+    int busy = 0;
+    for (int rank = 0; rank < comm->size && busy < MOST_NAMED; rank++) {
+        mb_comm_heard_t heard = mb_comm_heard(comm, rank);
+        if (rank == comm->rank || answered[rank] || heard.silent)
+            continue;
+        busy++;
+        mb_error_set(MB_OK, "%s; rank %d is at work %s", mb_error_get(), rank, heard.place);
+    }
+}
+
+static mb_status_t report(mb_comm_t *comm, mb_status_t status)
+{
+    bool *answered = calloc((size_t)comm->size, sizeof(*answered));
+    if (answered == NULL)
+        return status;
+    collect(comm, answered);
+    name_busy(comm, answered);
+    name_silent(comm, answered, status);
     free(answered);
+    return status;
+}
+
+/* Small enough to leave at once, whether or not a watcher ever asks. */
+static void tell(mb_comm_t *comm)
+{
+    for (int w = 0; w < MB_COMM_WATCHERS && w < comm->size; w++) {
+        if (w != comm->rank)
+            MPI_Isend(comm->place, sizeof(comm->place), MPI_BYTE, w, MB_CONTROL_STANDING,
+                      comm->control, &comm->place_requests[w]);
+    }
 }
 
 mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_note_t *note)
@@ -93,17 +175,16 @@ mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_not
     if (comm->stood || comm->size == 1)
         return status;
     comm->stood = true;
-    char place[MB_COMM_PLACE_TEXT] = "";
-    mb_comm_place(note, place);
-    if (comm->rank == 0) {
-        if (status == MB_ERR_PEER)
-            mb_error_set(status, "%s; rank 0: %s", mb_error_get(), place);
-        collect(comm);
+    mb_comm_place(comm, note, comm->place);
+    tell(comm);
+    if (comm->rank >= MB_COMM_WATCHERS)
         return status;
-    }
-    /* Small enough to leave at once, whether or not rank 0 ever asks. */
-    memcpy(comm->place, place, sizeof(place));
-    MPI_Isend(comm->place, sizeof(comm->place), MPI_BYTE, 0, MB_CONTROL_STANDING, comm->control,
-              &comm->place_request);
-    return status;
+    if (status == MB_ERR_PEER)
+        mb_error_set(status, "%s; rank %d: %s", mb_error_get(), comm->rank, comm->place);
+    return report(comm, status);
+}
+
+bool mb_comm_speaks(const mb_comm_t *comm)
+{
+    return comm->rank == 0 || comm->stands_in;
 }

@@ -7,6 +7,7 @@
 #define MB_COMM_MAX_SOURCES 16
 #define MB_COMM_NOTICE_TEXT 4096
 #define MB_COMM_PLACE_TEXT 256
+#define MB_COMM_WATCHERS 2 /* ranks 0 and 1 hear the signs of life, and whoever stands answers them */
 
 /* What a failing rank tells the others. rank == INT_MAX: nothing failed. */
 typedef struct {
@@ -26,6 +27,8 @@ typedef struct {
     mb_status_t (*progress)(void *);
     void *user;
 } mb_comm_source_t;
+
+typedef struct mb_comm_pulse mb_comm_pulse_t;
 
 struct mb_comm {
     MPI_Comm data, control;
@@ -47,10 +50,16 @@ struct mb_comm {
     mb_comm_notice_t *arriving, *first; /* first: the lowest failing rank known */
     mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
 
+    double drops_end; /* after a failure: when requests are no longer given time */
+
+    mb_comm_at_t at;
+    mb_comm_pulse_t *pulse; /* NULL: one rank alone */
+
     bool stood;     /* has said where it stands after a deadline */
-    int n_standing; /* rank 0: answers of others */
+    bool stands_in; /* rank 1: speaks for a silent rank 0 */
+    int n_standing; /* a watcher: answers of others */
     char place[MB_COMM_PLACE_TEXT];
-    MPI_Request place_request;
+    MPI_Request place_requests[MB_COMM_WATCHERS];
 };
 
 /* Tags on the control communicator. */
@@ -60,6 +69,8 @@ enum {
     MB_CONTROL_AGREE,
     MB_CONTROL_SETTLE,
     MB_CONTROL_STANDING,
+    MB_CONTROL_PULSE,
+    MB_CONTROL_GOODBYE,
     MB_CONTROL_BROADCAST,
     MB_CONTROL_SIZES,
     MB_CONTROL_GATHER,
@@ -76,7 +87,7 @@ mb_status_t mb_comm_send_on(mb_comm_t *comm, MPI_Comm on, const void *data, size
 mb_status_t mb_comm_receive_on(mb_comm_t *comm, MPI_Comm on, void *data, size_t bytes, int peer,
                                int tag, MPI_Request *request);
 /* Gives a request up; a message that is half way is given a moment to arrive. */
-void mb_comm_drop(MPI_Request *request);
+void mb_comm_drop(mb_comm_t *comm, MPI_Request *request);
 
 /* failure.c */
 mb_status_t mb_comm_listen(mb_comm_t *comm);
@@ -85,17 +96,38 @@ void mb_comm_unlisten(mb_comm_t *comm);
 mb_status_t mb_comm_hear(mb_comm_t *comm);
 mb_status_t mb_comm_peer_error(const mb_comm_t *comm);
 
-/* standing.c: "receiving x, stage 1, micro-batch 3, peer rank 2, tag 4". */
-void mb_comm_place(const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT]);
-/* After a deadline has passed on this rank or another: rank 0 adds to its message where the ranks
- * stand. Returns STATUS. */
+/* pulse.c */
+mb_status_t mb_comm_pulse_start(mb_comm_t *comm);
+/* From everything that drives progress: takes in what has come, and gives a sign when one is due. */
+void mb_comm_pulse(mb_comm_t *comm);
+/* No more signs from this rank; those of others are still taken in. */
+void mb_comm_pulse_hush(mb_comm_t *comm);
+/* Ends the exchange so that nothing stays on its way; false where the ranks did not all come. */
+bool mb_comm_pulse_end(mb_comm_t *comm);
+/* A watcher's: what it last heard of RANK. */
+typedef struct {
+    int rank;
+    double seconds; /* since then */
+    bool silent;    /* longer than a rank that waits or computes lets pass */
+    const char *host, *place; /* "in stage 1, step 12, F of micro-batch 3"; "": nothing came yet */
+} mb_comm_heard_t;
+mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank);
+
+/* standing.c: "receiving x, step 12, stage 1, micro-batch 3, peer rank 2, tag 4". */
+void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note,
+                   char text[MB_COMM_PLACE_TEXT]);
+/* After a deadline has passed on this rank or another: the watchers put in front of their message
+ * who is silent, and add where the others stand. Returns STATUS. */
 mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_note_t *note);
 
-/* wait.c: mb_comm_wait with a deadline of its own; HEED false goes on through failures. */
+/* wait.c: what a wait makes of a failure: goes on through it, ends, or ends and, of a deadline,
+ * tells all. */
+typedef enum { MB_COMM_BLIND, MB_COMM_HEEDS, MB_COMM_REPORTS } mb_comm_heed_t;
+/* mb_comm_wait with a deadline of its own; a failure ends it where HEED says so. */
 mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
                                 const mb_comm_note_t *note, double seconds, bool heed);
 mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
-                           double seconds, bool heed);
+                           double seconds, mb_comm_heed_t heed);
 
 /* small.c: every rank's TOKEN, merged over all ranks in ceil(log2 size) rounds. MERGE must not mind
  * seeing a token twice. */
@@ -106,7 +138,7 @@ typedef struct {
     int tag;
     const char *action;
     double seconds;
-    bool heed;
+    mb_comm_heed_t heed;
 } mb_comm_spread_t;
 mb_status_t mb_comm_spread(mb_comm_t *comm, const mb_comm_spread_t *spread);
 

@@ -40,6 +40,7 @@ static mb_status_t drive(mb_comm_t *comm)
         return MB_OK;
     comm->driving = true;
     mb_status_t status = mb_comm_hear(comm);
+    mb_comm_pulse(comm);
     for (int i = 0; i < comm->n_sources && status == MB_OK; i++)
         status = comm->sources[i].progress(comm->sources[i].user);
     comm->driving = false;
@@ -97,7 +98,7 @@ static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
 static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, double seconds)
 {
     char place[MB_COMM_PLACE_TEXT];
-    mb_comm_place(note, place);
+    mb_comm_place(comm, note, place);
     return mb_error_set(MB_ERR_TIMEOUT, "nothing came for %.3g s to host %s while %s", seconds,
                         comm->host, place);
 }
@@ -156,14 +157,15 @@ static mb_status_t all_arrived(void *user, bool *done)
 }
 
 mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
-                           double seconds, bool heed)
+                           double seconds, mb_comm_heed_t heed)
 {
     mpi_list_t list = {comm, requests, count};
     mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
-    mb_status_t status = heed
+    mb_status_t status = heed == MB_COMM_REPORTS
                              ? wait_or_report(comm, all_arrived, &list, &note, seconds)
-                             : mb_comm_wait_within(comm, all_arrived, &list, &note, seconds, false);
+                             : mb_comm_wait_within(comm, all_arrived, &list, &note, seconds,
+                                                   heed == MB_COMM_HEEDS);
     for (int i = 0; i < count && status != MB_OK; i++)
-        mb_comm_drop(&requests[i]);
+        mb_comm_drop(comm, &requests[i]);
     return status;
 }

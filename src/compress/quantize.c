@@ -22,6 +22,8 @@ enum { OPEN_DIMENSION = 64 };
 void mb_quantization_progress(const mb_quantization_t *q, const char *what, int64_t done,
                               int64_t all)
 {
+    if (q->comm != NULL)
+        mb_comm_doing(q->comm, what);
     if (q->options->progress != NULL && mb_ranks_rank(q->comm) == 0)
         q->options->progress(q->options->user, what, done, all);
 }

@@ -119,6 +119,7 @@ static mb_status_t prepare(mb_engine_t *engine)
 
 mb_status_t mb_engine_prepare(mb_engine_t *engine)
 {
+    mb_comm_doing(engine->machine->comm, "preparing the first step");
     return mb_comm_agree(engine->machine->comm, prepare(engine));
 }
 

@@ -212,6 +212,7 @@ mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const cha
                                     mb_source_t **source)
 {
     mb_source_t *given = *source;
+    mb_comm_doing(comm, "opening the model and its data");
     mb_status_t status = mb_comm_agree(comm, open_both(path, data, purpose, model, source));
     if (status != MB_OK) {
         mb_model_close(*model);

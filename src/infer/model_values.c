@@ -150,6 +150,7 @@ mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine)
 {
     if (engine->stage == NULL)
         return MB_OK;
+    mb_comm_doing(engine->machine->comm, "reading the weights");
     mb_device_t *device = engine->exec.device;
     int64_t row = longest_row(engine->stage);
     loader_t l = {.file = model->weights,

@@ -196,6 +196,7 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
         return status;
     }
     /* Everyone's samples are in when the commit is agreed on. */
+    mb_comm_doing(p->comm, "finishing the predictions");
     if (p->predictions != NULL)
         MB_TRY(mb_predictions_commit(p->predictions, status));
     return fill_report(p, report);

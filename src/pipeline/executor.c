@@ -95,19 +95,18 @@ const char *mb_action_name(mb_action_kind_t kind)
     return names[kind];
 }
 
-char *mb_executor_where(const mb_executor_t *executor, char *buffer, size_t capacity)
+/* Of what the others say when this rank falls silent. */
+static void say_doing(const mb_executor_t *executor, const char *action, int micro)
 {
-    const mb_action_t *action = executor->current;
-    if (action == NULL)
-        snprintf(buffer, capacity, "stage %d, between steps", executor->stage->stage);
-    else if (action->micro < 0)
-        snprintf(buffer, capacity, "stage %d, step %lld, %s", executor->stage->stage,
-                 (long long)executor->info.step, mb_action_name(action->kind));
-    else
-        snprintf(buffer, capacity, "stage %d, step %lld, %s of micro-batch %d",
-                 executor->stage->stage, (long long)executor->info.step,
-                 mb_action_name(action->kind), action->micro);
-    return buffer;
+    const mb_stage_t *stage = executor->stage;
+    mb_comm_at_t at = {.action = action,
+                       .counts = stage->training         ? "step"
+                                 : stage->losses != NULL ? "evaluation step"
+                                                         : "prediction step",
+                       .step = executor->info.step + 1,
+                       .stage = stage->stage,
+                       .micro = micro};
+    mb_comm_at(executor->options.comm, &at);
 }
 
 static int slot_of(const mb_executor_t *executor, int micro)
@@ -197,8 +196,11 @@ static mb_status_t run_forward(mb_executor_t *executor, int index)
     const mb_hooks_t *hooks = &executor->options.hooks;
     fill_micro(executor, index, &micro);
     MB_TRY(await_activations(executor, index, true));
-    if (hooks->feed != NULL)
+    if (hooks->feed != NULL) {
+        say_doing(executor, "reading the data for F", index);
         MB_TRY(hooks->feed(hooks->user, &micro, index));
+        say_doing(executor, mb_action_name(MB_ACTION_F), index);
+    }
     MB_TRY(await_activations(executor, index, false));
     MB_TRY(mb_stage_forward(executor->stage, &micro));
     return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
@@ -378,6 +380,7 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
         double start = mb_time_seconds();
         executor->waited = 0;
         executor->current = action;
+        say_doing(executor, mb_action_name(action->kind), action->micro);
         status = run_action(executor, action);
         cost->count++;
         cost->wait_seconds += executor->waited;
@@ -385,9 +388,11 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
     }
     if (status == MB_OK)
         status = finish_evaluation(executor);
-    if (status == MB_OK)
-        executor->current = NULL;
-    return status;
+    if (status != MB_OK)
+        return status;
+    executor->current = NULL;
+    say_doing(executor, "done", -1);
+    return MB_OK;
 }
 
 mb_status_t mb_executor_drain(mb_executor_t *executor)

@@ -64,8 +64,6 @@ mb_status_t mb_executor_drain(mb_executor_t *executor);
 
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor); /* [MB_ACTION_COUNT] */
 const char *mb_action_name(mb_action_kind_t kind);
-/* Where the walk stands: "stage 1, BW of micro-batch 3". For reports; returns BUFFER. */
-char *mb_executor_where(const mb_executor_t *executor, char *buffer, size_t capacity);
 int mb_executor_max_requests(const mb_plan_t *plan, int stage);
 
 #endif

@@ -42,14 +42,6 @@ const char *mb_training_directory(const mb_training_t *trainer)
     return trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir);
 }
 
-char *mb_training_where(const mb_training_t *trainer, char *buffer, size_t capacity)
-{
-    if (trainer->engine != NULL && trainer->engine->executor != NULL)
-        return mb_executor_where(trainer->engine->executor, buffer, capacity);
-    snprintf(buffer, capacity, "%s", trainer->engine == NULL ? "setting up" : "idle");
-    return buffer;
-}
-
 static void close_sources(mb_training_t *trainer)
 {
     if (trainer->val != NULL)

@@ -84,8 +84,6 @@ mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool stat
  */
 bool mb_training_finished(const mb_training_t *trainer);
 const char *mb_training_directory(const mb_training_t *trainer);
-/* What the rank is doing now, for a report on a signal. Not collective. Returns BUFFER. */
-char *mb_training_where(const mb_training_t *trainer, char *buffer, size_t capacity);
 /* Not collective when a failure was seen. */
 void mb_training_destroy(mb_training_t *trainer);
 

@@ -37,8 +37,12 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
 static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
                         mb_run_dir_t *lease)
 {
+    static const char *const actions[] = {[SAVE_STEP] = "writing a checkpoint",
+                                          [SAVE_FINAL] = "writing final.h5",
+                                          [SAVE_EXPORT] = "writing a model file"};
     mb_state_t state = state_of(trainer, kind);
     state.lease = lease;
+    mb_comm_doing(trainer->comm, actions[kind]);
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
     return mb_state_write(&state, path);
@@ -186,6 +190,7 @@ mb_status_t mb_training_write_plan(mb_training_t *trainer)
         own.reduce_bytes =
             mb_reduce_bytes(&engine->grid, engine->stage->gradient_count, engine->stage->sum_count);
     }
+    mb_comm_doing(trainer->comm, "writing plan.json");
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
     MB_TRY_GOTO(mb_comm_allgather(trainer->comm, &own, sizeof own, all), status, out);
     if (mb_comm_rank(trainer->comm) == 0)

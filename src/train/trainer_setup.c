@@ -280,11 +280,14 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
 {
     mb_comm_t *comm = trainer->comm;
     const mb_settings_t *settings = trainer->settings;
+    mb_comm_doing(comm, "opening the model");
     MB_TRY(mb_comm_agree(comm, open_model(trainer)));
     if (settings->origin[MB_SET_DEADLINE] >= MB_FROM_FILE)
         mb_comm_set_deadline(comm, mb_settings_real(settings, MB_SET_DEADLINE));
+    mb_comm_doing(comm, "opening the run's directory");
     MB_TRY(mb_training_open_directory(trainer));
     MB_TRY(mb_comm_agree(comm, take_record(trainer)));
+    mb_comm_doing(comm, "opening the data");
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));
     MB_TRY(mb_comm_agree(comm, compile(trainer)));
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));

@@ -223,34 +223,114 @@ static void a_wait_past_its_deadline_says_what_it_waited_for(void)
     mb_comm_destroy(comm);
 }
 
-/* Rank 0 hears from the ranks that wait where they stand, and names the one that does not. */
-static void after_a_deadline_rank_0_says_where_every_rank_stands(void)
-{
-    int last = cases_size - 1;
-    char expected[96];
-    if (cases_size < 3)
-        return;
-    mb_comm_t *comm = cases_comm(cases_rank == 0 ? 0.2 : 20);
-    if (cases_rank == last)
-        cases_sleep(1.6); /* it computes */
-    else
-        EXPECT(mb_comm_barrier(comm) == (cases_rank == 0 ? MB_ERR_TIMEOUT : MB_ERR_PEER));
-    for (int rank = 1; rank < last && cases_rank == 0; rank++) {
-        snprintf(expected, sizeof(expected), "; rank %d: waiting for all ranks to come", rank);
-        EXPECT(strstr(mb_error_get(), expected) != NULL);
-    }
-    snprintf(expected, sizeof(expected), "no answer (computing, hanging or gone) from rank %d",
-             last);
-    EXPECT(cases_rank != 0 || strstr(mb_error_get(), expected) != NULL);
-    EXPECT(mb_comm_settle(comm, 5));
-    mb_comm_destroy(comm);
-}
-
 static mb_status_t never(void *user, bool *done)
 {
     (void)user;
     *done = false;
     return MB_OK;
+}
+
+/* The case's sleep stands for a rank that hangs: it reaches no progress. */
+static void after_a_deadline_the_silent_rank_is_named_first(void)
+{
+    int last = cases_size - 1;
+    char expected[160];
+    mb_comm_at_t at = {"F", "step", 12, 1, 3};
+    if (cases_size < 3)
+        return;
+    mb_comm_t *comm = cases_comm(0.3);
+    mb_comm_at(comm, &at);
+    EXPECT_OK(mb_comm_barrier(comm));
+    if (cases_rank == last)
+        cases_sleep(1.2);
+    else
+        mb_comm_barrier(comm);
+    snprintf(expected, sizeof(expected), "rank %d on %.60s has said nothing for ", last,
+             mb_comm_host(comm));
+    bool first = strncmp(mb_error_get(), expected, strlen(expected)) == 0;
+    EXPECT(first == (cases_rank < 2));
+    EXPECT(!first || strstr(mb_error_get(), "; it was last in stage 1, step 12, F of micro-batch 3; "
+                                            "rank ") != NULL);
+    for (int rank = 0; rank < last && first; rank++) {
+        bool failed;
+        int who;
+        failed = mb_comm_failed(comm, &who, NULL);
+        snprintf(expected, sizeof(expected), "; rank %d: %s", rank,
+                 failed && who == rank ? "nothing came for 0.3 s"
+                                       : "waiting for all ranks to come");
+        EXPECT(strstr(mb_error_get(), expected) != NULL);
+    }
+    EXPECT(mb_comm_speaks(comm) == (cases_rank == 0));
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+static void where_rank_0_is_silent_rank_1_speaks(void)
+{
+    if (cases_size < 2)
+        return;
+    mb_comm_t *comm = cases_comm(0.3);
+    mb_comm_doing(comm, "writing a checkpoint");
+    EXPECT_OK(mb_comm_barrier(comm));
+    if (cases_rank == 0)
+        cases_sleep(1.2);
+    else
+        mb_comm_barrier(comm);
+    if (cases_rank == 1) {
+        EXPECT(strncmp(mb_error_get(), "rank 0 on ", 10) == 0);
+        EXPECT(strstr(mb_error_get(), "; it was last writing a checkpoint; rank ") != NULL);
+    }
+    EXPECT(mb_comm_speaks(comm) == (cases_rank < 2));
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+/* Nothing is amiss with a rank that gives signs of life, however long it computes. */
+static void a_rank_that_computes_is_not_silent(void)
+{
+    int last = cases_size - 1;
+    char expected[64];
+    if (cases_size < 3)
+        return;
+    mb_comm_t *comm = cases_comm(0.3);
+    mb_comm_doing(comm, "computing");
+    EXPECT_OK(mb_comm_barrier(comm));
+    for (int i = 0; i < 1200 && cases_rank == last; i++) {
+        cases_sleep(0.001);
+        mb_comm_progress(comm);
+    }
+    if (cases_rank != last)
+        mb_comm_barrier(comm);
+    snprintf(expected, sizeof(expected), "; rank %d is at work computing", last);
+    EXPECT(cases_rank != 0 || strstr(mb_error_get(), expected) != NULL);
+    EXPECT(strstr(mb_error_get(), "has said nothing") == NULL || cases_rank == last);
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+/* Silence is counted from the last sign, so a deadlock of ranks that all wait names none. */
+static void ranks_that_wait_on_each_other_are_not_silent(void)
+{
+    mb_comm_t *comm = cases_comm(0.3);
+    mb_status_t status = mb_comm_wait(comm, never, NULL, NULL);
+    EXPECT(status == MB_ERR_TIMEOUT || status == MB_ERR_PEER);
+    EXPECT(strstr(mb_error_get(), "has said nothing") == NULL);
+    EXPECT(mb_comm_speaks(comm) == (cases_rank == 0));
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+/* A peer that has gone without a word of failure. */
+static void a_communicator_ends_though_a_rank_does_not_come(void)
+{
+    mb_comm_t *comm = cases_comm(0.3);
+    EXPECT_OK(mb_comm_barrier(comm));
+    if (cases_rank == 0)
+        cases_sleep(1.2);
+    double start = mb_time_seconds();
+    mb_comm_destroy(comm);
+    EXPECT(mb_time_seconds() - start < 1.2);
+    MPI_Barrier(MPI_COMM_WORLD);
 }
 
 static mb_status_t fails(void *user, bool *done)
@@ -444,7 +524,11 @@ int main(int argc, char **argv)
         CASE(messages_with_one_tag_arrive_in_order),
         CASE(a_message_of_many_blocks_arrives_whole),
         CASE(a_wait_past_its_deadline_says_what_it_waited_for),
-        CASE(after_a_deadline_rank_0_says_where_every_rank_stands),
+        CASE(after_a_deadline_the_silent_rank_is_named_first),
+        CASE(where_rank_0_is_silent_rank_1_speaks),
+        CASE(a_rank_that_computes_is_not_silent),
+        CASE(ranks_that_wait_on_each_other_are_not_silent),
+        CASE(a_communicator_ends_though_a_rank_does_not_come),
         CASE(a_failure_ends_every_wait_at_once_and_is_named),
         CASE(of_several_failures_all_name_the_lowest_rank),
         CASE(settling_gives_up_on_a_rank_that_never_comes),

@@ -122,8 +122,7 @@ static bool settle(const mb_job_t *job, mb_status_t status)
 {
     mb_status_t first = status;
     mb_comm_failed(job->comm, NULL, &first);
-    return mb_comm_settle(job->comm,
-                          first == MB_ERR_TIMEOUT ? LATE_GRACE_SECONDS : GRACE_SECONDS);
+    return mb_comm_settle(job->comm, first == MB_ERR_TIMEOUT ? LATE_GRACE_SECONDS : GRACE_SECONDS);
 }
 
 /* MPI would wait for ever for a rank that does not come to its end. */

@@ -110,8 +110,7 @@ void mb_comm_destroy(mb_comm_t *comm)
 {
     if (comm == NULL)
         return;
-    bool failed = !mb_comm_pulse_end(comm) ||
-                  (comm->first != NULL && comm->first->rank != INT_MAX);
+    bool failed = !mb_comm_pulse_end(comm) || (comm->first != NULL && comm->first->rank != INT_MAX);
     mb_comm_unlisten(comm);
     if (!failed && comm->data != MPI_COMM_NULL)
         MPI_Comm_free(&comm->data);

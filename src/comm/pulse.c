@@ -1,7 +1,8 @@
-/* Signs of life. From inside waits and kernels each rank says, at most once a second, where it is;
- * ranks 0 and 1 listen, so that a rank that has stopped, silent ones among them, can be named with
- * the place where it was last. A rank that waits on a silent one goes on giving signs; one that
- * computes for long without reaching a tile boundary cannot be told from one that hangs.
+/* Signs of life. From inside waits and kernels each rank says, about once a second, where it is,
+ * and so it does where it begins something else than steps; ranks 0 and 1 listen, so that one that
+ * falls silent, a listener too, can be named with the place where it was last. A rank that waits on
+ * a silent one goes on giving signs; one that computes for long without reaching a tile boundary
+ * cannot be told from one that hangs.
  *
  * Each sign is a synchronous send of one small message, and the next is not sent before the last
  * was taken: a listener that is away for long finds one message a rank, however long it was. A star
@@ -15,6 +16,7 @@
 
 #define LONGEST_INTERVAL_SECONDS 1.0
 #define INTERVALS_A_DEADLINE 5
+#define SHORTEST_INTERVAL_SECONDS 0.02
 #define LOOK_SECONDS 0.01
 #define MOST_A_LOOK 256
 #define GOODBYE_SECONDS 10.0
@@ -37,7 +39,7 @@ typedef struct {
 
 struct mb_comm_pulse {
     bool hushed;
-    double next_look, next_sign;
+    double next_look, last_sign, next_sign;
     outgoing_t out[MB_COMM_WATCHERS];
     MPI_Request incoming; /* of a watcher, as what follows */
     sign_t arriving;
@@ -145,6 +147,7 @@ void mb_comm_pulse(mb_comm_t *comm)
     take_in(comm, now);
     if (pulse->hushed || now < pulse->next_sign)
         return;
+    pulse->last_sign = now;
     pulse->next_sign = now + interval_of(comm);
     give_sign(comm);
 }
@@ -221,14 +224,27 @@ mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank)
                              .place = heard->sign.place};
 }
 
+/* What is not a step may never reach progress: reading from a file system that hangs, say. */
+static void hasten(mb_comm_t *comm)
+{
+    if (comm->pulse == NULL)
+        return;
+    comm->pulse->next_look = 0;
+    comm->pulse->next_sign = comm->pulse->last_sign + SHORTEST_INTERVAL_SECONDS;
+}
+
 void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at)
 {
+    if (comm->at.counts == NULL)
+        hasten(comm);
     comm->at = *at;
 }
 
 void mb_comm_doing(mb_comm_t *comm, const char *action)
 {
     comm->at = (mb_comm_at_t){.action = action, .stage = -1, .micro = -1};
+    hasten(comm);
+    mb_comm_pulse(comm);
 }
 
 char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity)

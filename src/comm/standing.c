@@ -34,6 +34,9 @@ void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[
     add_number(text, MB_COMM_PLACE_TEXT, "micro-batch", note->micro);
     add_number(text, MB_COMM_PLACE_TEXT, "peer rank", note->peer);
     add_number(text, MB_COMM_PLACE_TEXT, "tag", note->tag);
+    size_t end = strlen(text);
+    if (note->stage < 0 && comm->at.counts == NULL)
+        snprintf(text + end, MB_COMM_PLACE_TEXT - end, " (%s)", comm->at.action);
 }
 
 /* One rank's answer, if one has come. */
@@ -55,8 +58,7 @@ static mb_status_t take_answer(mb_comm_t *comm, bool *answered, bool *came)
     *came = answered[status.MPI_SOURCE] = true;
     text[sizeof(text) - 1] = '\0';
     comm->n_standing++;
-    bool told = status.MPI_SOURCE == comm->first->rank; /* the message begins with it */
-    if (!told && comm->n_standing <= MOST_NAMED)
+    if (status.MPI_SOURCE != comm->told && comm->n_standing <= MOST_NAMED)
         mb_error_set(MB_OK, "%s; rank %d: %s", mb_error_get(), status.MPI_SOURCE, text);
     return MB_OK;
 }
@@ -110,10 +112,9 @@ static void add_silent(const mb_comm_heard_t *heard, char *text, size_t capacity
 {
     size_t length = strlen(text);
     bool known = heard->place[0] != '\0';
-    snprintf(text + length, capacity - length,
-             "rank %d%s%s has said nothing for %.*f s%s%s; ", heard->rank, known ? " on " : "",
-             heard->host, heard->seconds < 2 ? 1 : 0, heard->seconds,
-             known ? "; it was last " : "", heard->place);
+    snprintf(text + length, capacity - length, "rank %d%s%s has said nothing for %.*f s%s%s; ",
+             heard->rank, known ? " on " : "", heard->host, heard->seconds < 2 ? 1 : 0,
+             heard->seconds, known ? "; it was last " : "", heard->place);
 }
 
 /* In front of the message, which does not yet say whose it is where it is this rank's own. */
@@ -175,6 +176,7 @@ mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_not
     if (comm->stood || comm->size == 1)
         return status;
     comm->stood = true;
+    comm->told = status == MB_ERR_PEER ? comm->first->rank : comm->rank;
     mb_comm_place(comm, note, comm->place);
     tell(comm);
     if (comm->rank >= MB_COMM_WATCHERS)

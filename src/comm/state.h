@@ -7,7 +7,8 @@
 #define MB_COMM_MAX_SOURCES 16
 #define MB_COMM_NOTICE_TEXT 4096
 #define MB_COMM_PLACE_TEXT 256
-#define MB_COMM_WATCHERS 2 /* ranks 0 and 1 hear the signs of life, and whoever stands answers them */
+#define MB_COMM_WATCHERS                                                                           \
+    2 /* ranks 0 and 1 hear the signs of life, and whoever stands answers them */
 
 /* What a failing rank tells the others. rank == INT_MAX: nothing failed. */
 typedef struct {
@@ -57,7 +58,8 @@ struct mb_comm {
 
     bool stood;     /* has said where it stands after a deadline */
     bool stands_in; /* rank 1: speaks for a silent rank 0 */
-    int n_standing; /* a watcher: answers of others */
+    int told;       /* a watcher: the rank whose words its message begins with */
+    int n_standing; /* answers of others */
     char place[MB_COMM_PLACE_TEXT];
     MPI_Request place_requests[MB_COMM_WATCHERS];
 };
@@ -98,7 +100,8 @@ mb_status_t mb_comm_peer_error(const mb_comm_t *comm);
 
 /* pulse.c */
 mb_status_t mb_comm_pulse_start(mb_comm_t *comm);
-/* From everything that drives progress: takes in what has come, and gives a sign when one is due. */
+/* From everything that drives progress: takes in what has come, and gives a sign when one is due.
+ */
 void mb_comm_pulse(mb_comm_t *comm);
 /* No more signs from this rank; those of others are still taken in. */
 void mb_comm_pulse_hush(mb_comm_t *comm);
@@ -107,8 +110,8 @@ bool mb_comm_pulse_end(mb_comm_t *comm);
 /* A watcher's: what it last heard of RANK. */
 typedef struct {
     int rank;
-    double seconds; /* since then */
-    bool silent;    /* longer than a rank that waits or computes lets pass */
+    double seconds;           /* since then */
+    bool silent;              /* longer than a rank that waits or computes lets pass */
     const char *host, *place; /* "in stage 1, step 12, F of micro-batch 3"; "": nothing came yet */
 } mb_comm_heard_t;
 mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank);

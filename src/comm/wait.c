@@ -161,10 +161,10 @@ mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, co
 {
     mpi_list_t list = {comm, requests, count};
     mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
-    mb_status_t status = heed == MB_COMM_REPORTS
-                             ? wait_or_report(comm, all_arrived, &list, &note, seconds)
-                             : mb_comm_wait_within(comm, all_arrived, &list, &note, seconds,
-                                                   heed == MB_COMM_HEEDS);
+    mb_status_t status =
+        heed == MB_COMM_REPORTS
+            ? wait_or_report(comm, all_arrived, &list, &note, seconds)
+            : mb_comm_wait_within(comm, all_arrived, &list, &note, seconds, heed == MB_COMM_HEEDS);
     for (int i = 0; i < count && status != MB_OK; i++)
         mb_comm_drop(comm, &requests[i]);
     return status;

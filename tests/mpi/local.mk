@@ -8,6 +8,7 @@ tests_mpi_test_comm_SOURCES = tests/mpi/test_comm.c $(mpi_cases_sources)
 tests_mpi_test_comm_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/comm.sh
 tests/mpi/comm.log: tests/mpi/test_comm$(EXEEXT)
+SHELL_TESTS += tests/mpi/silent.sh
 
 EXTRA_PROGRAMS += tests/mpi/test_transport
 tests_mpi_test_transport_SOURCES = tests/mpi/test_transport.c $(mpi_cases_sources) \

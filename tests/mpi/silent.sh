@@ -1,0 +1,105 @@
+#!/bin/sh
+# A rank that is stopped in the middle of a run: the report begins with it and says where it was,
+# and all ranks end in time.
+. "$MB_SRCDIR/tests/mpi/runs_lib.sh"
+. "$MB_SRCDIR/tests/support/processes.sh"
+
+deadline=2
+
+# now: seconds, with a fraction.
+now() {
+    read -r up _ </proc/uptime
+    echo "$up"
+}
+
+# become CONDITION...: waits until it holds, up to 60 s.
+become() {
+    tries=0
+    until "$@" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 600 ] || return 1
+        sleep 0.1
+    done
+}
+
+has_children() {
+    [ "$(children "$first" | wc -l)" -ge "$1" ]
+}
+
+# start RANKS COMMAND...: in the background, as $first.
+start() {
+    on=$1
+    shift
+    "$MPIEXEC" -n "$on" "$MBRUN" "$@" --deadline ${deadline}s --threads 1 >"$scratch/out" 2>&1 \
+        </dev/null &
+    first=$!
+    become has_children "$on"
+}
+
+# alive PID: not ended, and not only waiting for someone to fetch its code.
+alive() {
+    state=$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null)
+    [ -n "$state" ] && [ "$state" != Z ]
+}
+
+ended() {
+    ! alive "$first"
+}
+
+# stop RANK: stops it, and waits for the end of the job.
+stop() {
+    ranks=$(children "$first")
+    victim=$(echo "$ranks" | sed -n "$(($1 + 1))p")
+    begun=$(now)
+    kill -STOP "$victim"
+    become ended || kill -KILL "$first"
+    wait "$first"
+    code=$?
+    took=$(echo "$(now) $begun" | awk '{ print $1 - $2 }')
+    left=0
+    for process in $ranks; do
+        if alive "$process"; then left=1 && kill -KILL "$process"; fi
+    done
+    echo "# rank $1 stopped, $took s: $(grep '^mbrun: error' "$scratch/out")"
+}
+
+# reported RANK PLACE: code, one message that begins with the rank and its place, time, no one left.
+reported() {
+    place="rank $1 on [^ ]* has said nothing for [2-6] s; it was last $2; rank [0-9]*: .*"
+    [ "$code" -eq 1 ] && [ "$left" -eq 0 ] &&
+        [ "$(grep -c 'mbrun: error' "$scratch/out")" -eq 1 ] &&
+        grep -Eqx "mbrun: error( \(rank 1\))?: $place" "$scratch/out" &&
+        awk -v took="$took" -v most=$((deadline + 5)) 'BEGIN { exit !(took <= most) }'
+}
+
+# worked RANK: it has used a second and a half of a processor, and so is past its start.
+worked() {
+    rank_pid=$(children "$first" | sed -n "$(($1 + 1))p")
+    ticks=$(sed 's/.*) //' "/proc/$rank_pid/stat" | awk '{ print $12 + $13 }')
+    [ "${ticks:-0}" -ge 150 ]
+}
+
+# A step of many micro-batches without checkpoints: hardly anything else happens.
+for rank in 0 1 2; do
+    rm -rf "$scratch/run.run"
+    start 3 "$model" --data "$scratch/data.h5" --run "$scratch/run.run" --epochs 1000000 \
+        --batch 640 --micro-batch 2 --stages 3 --checkpoint-every 1000000 &&
+        become test -s "$scratch/run.run/metrics.jsonl" && become worked $rank &&
+        stop $rank &&
+        reported $rank "in stage $rank, step [1-9][0-9]*, .*(F|BW) of micro-batch [0-9]+"
+    result $? "stopped in training, rank $rank is named with stage, step, action and micro-batch"
+done
+
+# Wide layers and micro-batches of one sample: an evaluation that lasts.
+samples=20000
+printf '\0\0\10\3\0\0\116\040\0\0\0\034\0\0\0\034' >"$scratch/x-images-idx3-ubyte"
+head -c $((samples * 784)) /dev/zero >>"$scratch/x-images-idx3-ubyte"
+printf '\0\0\10\1\0\0\116\040' >"$scratch/x-labels-idx1-ubyte"
+head -c $samples /dev/zero >>"$scratch/x-labels-idx1-ubyte"
+"$MBRUN" new mlp hidden=2048,2048 -o "$scratch/wide.h5" >/dev/null
+start 2 eval "$scratch/wide.h5" --data "$scratch/x-images-idx3-ubyte" --stages 2 --micro-batch 1 &&
+    become worked 1 && stop 1 &&
+    reported 1 "in stage 1, evaluation step [1-9][0-9]*, .*F of micro-batch [0-9]+"
+result $? "stopped in an evaluation of two ranks, rank 1 is named with stage, step and micro-batch"
+
+echo "1..$count"

@@ -8,15 +8,25 @@
 #include "cli/say.h"
 #include "config.h"
 #include "device/device.h"
-#include "model/layer.h"
-#include "model/losses/class.h"
-#include "model/optimizers/class.h"
+#include "model/known.h"
 
-static const char *const optimizers[] = {"sgd", "rmsprop", "adam", "adamw", NULL};
-static const mb_loss_class_t *const losses[] = {
-    &mb_loss_sparse_crossentropy, &mb_loss_categorical_crossentropy, &mb_loss_binary_crossentropy,
-    &mb_loss_squared_error, &mb_loss_absolute_error};
-#define N_LOSSES (sizeof losses / sizeof losses[0])
+/* By the labels of the text and the keys of the JSON. */
+static const struct {
+    const char *label, *key;
+    const mb_known_t *names;
+} groups[] = {
+    {"layers", "layers", &mb_known_layers},
+    {"activations", "activations", &mb_known_activations},
+    {"initializers", "initializers", &mb_known_initializers},
+    {"regularizers", "regularizers", &mb_known_regularizers},
+    {"constraints", "constraints", &mb_known_constraints},
+    {"losses", "losses", &mb_known_losses},
+    {"metrics", "metrics", &mb_known_metrics},
+    {"optimizers", "optimizers", &mb_known_optimizers},
+    {"schedules", "schedules", &mb_known_schedules},
+    {"--lr-schedule", "lr_schedules", &mb_known_lr_schedules},
+};
+#define N_GROUPS (sizeof groups / sizeof groups[0])
 
 typedef struct {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
@@ -41,61 +51,54 @@ static mb_status_t gather(facts_t *facts)
 }
 
 #define LINE_COLUMNS 96
+#define LABEL "%-15s"
 
 /* Words behind a label, wrapped. */
-static void print_words(const char *label, const char *const *words)
+static void print_words(const char *label, const mb_known_t *known)
 {
-    int column = printf("%-12s", label);
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (column + (int)strlen(words[i]) + 2 > LINE_COLUMNS)
-            column = printf("\n%-12s", "") - 1;
-        column += printf("%s%s", words[i], words[i + 1] == NULL ? "" : ", ");
+    int column = printf(LABEL, label);
+    for (size_t i = 0; known->name(i) != NULL; i++) {
+        const char *word = known->name(i);
+        if (column + (int)strlen(word) + 2 > LINE_COLUMNS)
+            column = printf("\n" LABEL, "") - 1;
+        else if (i > 0)
+            column += printf(" ");
+        column += printf("%s%s", word, known->name(i + 1) == NULL ? "" : ",");
     }
     printf("\n");
 }
 
-static void loss_names(const char *names[N_LOSSES + 1])
-{
-    for (size_t i = 0; i < N_LOSSES; i++)
-        names[i] = losses[i]->names[0];
-    names[N_LOSSES] = NULL;
-}
-
 static void print_text(const facts_t *facts)
 {
-    const char *names[N_LOSSES + 1];
-    loss_names(names);
     printf("mbrun %s\n", VERSION);
-    printf("%-12s%s, %s\n", "build", MB_BUILD_COMPILER, MB_BUILD_CFLAGS);
-    printf("%-12s%s\n", "MPI", facts->mpi);
-    printf("%-12s%s\n", "HDF5", facts->hdf5);
-    printf("%-12s%s\n", "jansson", jansson_version_str());
-    printf("%-12s%s\n", "device", facts->device);
-    printf("%-12s%s\n", "bits", facts->signature);
-    printf("%-12s%s\n", "CUDA", MB_BUILD_CUDA);
-    print_words("layers", mb_layer_class_names());
-    print_words("losses", names);
-    print_words("optimizers", optimizers);
+    printf(LABEL "%s, %s\n", "build", MB_BUILD_COMPILER, MB_BUILD_CFLAGS);
+    printf(LABEL "%s\n", "MPI", facts->mpi);
+    printf(LABEL "%s\n", "HDF5", facts->hdf5);
+    printf(LABEL "%s\n", "jansson", jansson_version_str());
+    printf(LABEL "%s\n", "device", facts->device);
+    printf(LABEL "%s\n", "bits", facts->signature);
+    printf(LABEL "%s\n\n", "CUDA", MB_BUILD_CUDA);
+    for (size_t g = 0; g < N_GROUPS; g++)
+        print_words(groups[g].label, groups[g].names);
 }
 
-static json_t *words_json(const char *const *words)
+static json_t *words_json(const mb_known_t *known)
 {
     json_t *list = json_array();
-    for (size_t i = 0; words[i] != NULL; i++)
-        json_array_append_new(list, json_string(words[i]));
+    for (size_t i = 0; known->name(i) != NULL; i++)
+        json_array_append_new(list, json_string(known->name(i)));
     return list;
 }
 
 static mb_status_t print_json(const facts_t *facts)
 {
-    const char *names[N_LOSSES + 1];
-    loss_names(names);
-    return mb_say_json(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o}",
-                                 "version", VERSION, "compiler", MB_BUILD_COMPILER, "cflags",
-                                 MB_BUILD_CFLAGS, "mpi", facts->mpi, "hdf5", facts->hdf5, "device",
-                                 facts->device, "bits", facts->signature, "cuda", MB_BUILD_CUDA,
-                                 "layers", words_json(mb_layer_class_names()), "losses",
-                                 words_json(names), "optimizers", words_json(optimizers)));
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "version", VERSION,
+                               "compiler", MB_BUILD_COMPILER, "cflags", MB_BUILD_CFLAGS, "mpi",
+                               facts->mpi, "hdf5", facts->hdf5, "device", facts->device, "bits",
+                               facts->signature, "cuda", MB_BUILD_CUDA);
+    for (size_t g = 0; g < N_GROUPS; g++)
+        json_object_set_new(object, groups[g].key, words_json(groups[g].names));
+    return mb_say_json(object);
 }
 
 static int run_info(const mb_args_t *args)

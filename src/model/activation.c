@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "model/known.h"
 #include "model/layers/layers.h"
 
 typedef struct {
@@ -39,19 +39,12 @@ static void set_softmax(mb_activation_t *out)
     *out = (mb_activation_t){.softmax = true, .needs_output = true};
 }
 
-static mb_status_t unknown(const char *where, const char *name)
+static const char *activation_name(size_t index)
 {
-    const char *names[N_NAMED + 1];
-    for (size_t i = 0; i < N_NAMED; i++)
-        names[i] = named[i].name;
-    names[N_NAMED] = "softmax";
-    const char *nearest = mb_str_nearest(name, names, N_NAMED + 1);
-    if (nearest == NULL)
-        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: activation '%s' is not known", where, name);
-    return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "%s: activation '%s' is not known; the nearest one is '%s'", where, name,
-                        nearest);
+    return index < N_NAMED ? named[index].name : index == N_NAMED ? "softmax" : NULL;
 }
+
+const mb_known_t mb_known_activations = {"activation", "activations", activation_name};
 
 static mb_status_t find(const char *where, const char *name, mb_activation_t *out)
 {
@@ -65,7 +58,7 @@ static mb_status_t find(const char *where, const char *name, mb_activation_t *ou
             return MB_OK;
         }
     }
-    return unknown(where, name);
+    return mb_known_refuse(&mb_known_activations, MB_ERR_UNSUPPORTED, where, name);
 }
 
 /* Keras itself refuses negative values. A max_value below the threshold would make the function
@@ -118,7 +111,7 @@ mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_a
         set_softmax(out);
         return mb_layer_take_axis(config, axis);
     }
-    return unknown(config->where, class_name);
+    return mb_known_refuse(&mb_known_activations, MB_ERR_UNSUPPORTED, config->where, class_name);
 }
 
 /* Short strings and Keras 3's dtype policy objects alike. */

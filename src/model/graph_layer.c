@@ -2,8 +2,8 @@
  */
 #include "model/graph_private.h"
 
-#include "base/str.h"
 #include "model/initializer.h"
+#include "model/known.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -139,23 +139,10 @@ mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_m
 
 static mb_status_t refuse_class(const mb_module_t *module)
 {
-    const char *const *names = mb_layer_class_names();
-    size_t count = 0;
-    mb_str_t list = {0};
-    for (; names[count] != NULL; count++) {
-        mb_str_add(&list, count == 0 ? "" : ", ");
-        mb_str_add(&list, names[count]);
-    }
-    const char *nearest = mb_str_nearest(module->class_name, names, count);
-    mb_status_t status = mb_error_set(
-        MB_ERR_UNSUPPORTED,
-        "layer '%s' is of class '%s', which this build does not have%s%s%s; "
-        "it has %s",
-        module->path, module->class_name, nearest == NULL ? "" : " (the nearest name is ",
-        nearest == NULL ? "" : nearest, nearest == NULL ? "" : ")",
-        list.text == NULL ? "none" : list.text);
-    mb_str_free(&list);
-    return status;
+    char hint[MB_KNOWN_HINT];
+    return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' is of class '%s', which is not known%s",
+                        module->path, module->class_name,
+                        mb_known_hint(&mb_known_layers, module->class_name, hint));
 }
 
 /* Keras 2 records the shapes that attention was built for; the graph has its own. */

@@ -1,7 +1,7 @@
 /* Keras' initializers, regularizers and constraints from a layer's config. */
 #include "model/initializer.h"
 
-#include "base/str.h"
+#include "model/known.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,22 +52,12 @@ static const known_initializer_t *find_initializer(const char *name)
     return NULL;
 }
 
-static mb_status_t refuse(const char *where, const char *what, const char *name,
-                          const char *const *names, size_t count)
+static const char *initializer_name(size_t index)
 {
-    const char *nearest = mb_str_nearest(name, names, count);
-    return mb_error_set(MB_ERR_UNSUPPORTED, "%s: %s '%s' is not known%s%s%s", where, what, name,
-                        nearest == NULL ? "" : "; the nearest one is '",
-                        nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'");
+    return index < N_INITIALIZERS ? initializers[index].name : NULL;
 }
 
-static mb_status_t refuse_initializer(const char *where, const char *name)
-{
-    const char *names[N_INITIALIZERS];
-    for (size_t i = 0; i < N_INITIALIZERS; i++)
-        names[i] = initializers[i].name;
-    return refuse(where, "initializer", name, names, N_INITIALIZERS);
-}
+const mb_known_t mb_known_initializers = {"initializer", "initializers", initializer_name};
 
 typedef struct {
     const char *name;
@@ -149,7 +139,7 @@ mb_status_t mb_initializer_parse(const json_t *value, const char *otherwise, con
         MB_TRY(mb_config_object(value, where, &name, &config));
     const known_initializer_t *known = find_initializer(name);
     if (known == NULL)
-        return refuse_initializer(where, name);
+        return mb_known_refuse(&mb_known_initializers, MB_ERR_UNSUPPORTED, where, name);
     mb_initializer_t result = known->value;
     if (config != NULL) {
         mb_config_t c;
@@ -173,9 +163,16 @@ static mb_status_t take_factor(mb_config_t *c, const char *key, double otherwise
     return MB_OK;
 }
 
-mb_status_t mb_regularizer_parse(const json_t *value, const char *where, mb_regularizer_t *out)
+static const char *regularizer_name(size_t index)
 {
     static const char *const names[] = {"L1", "L2", "L1L2"};
+    return index < sizeof(names) / sizeof(names[0]) ? names[index] : NULL;
+}
+
+const mb_known_t mb_known_regularizers = {"regularizer", "regularizers", regularizer_name};
+
+mb_status_t mb_regularizer_parse(const json_t *value, const char *where, mb_regularizer_t *out)
+{
     *out = (mb_regularizer_t){0};
     if (value == NULL || json_is_null(value))
         return MB_OK;
@@ -186,7 +183,7 @@ mb_status_t mb_regularizer_parse(const json_t *value, const char *where, mb_regu
     bool l2 = strcmp(name, "L2") == 0 || strcmp(name, "l2") == 0;
     bool both = strcmp(name, "L1L2") == 0 || strcmp(name, "l1_l2") == 0;
     if (!l1 && !l2 && !both)
-        return refuse(where, "regularizer", name, names, 3);
+        return mb_known_refuse(&mb_known_regularizers, MB_ERR_UNSUPPORTED, where, name);
     *out = (mb_regularizer_t){.l1 = l1 ? 0.01F : 0, .l2 = l2 ? 0.01F : 0};
     if (config == NULL)
         return MB_OK;
@@ -207,6 +204,7 @@ static const struct {
                    {"UnitNorm", " unit_norm unitnorm ", MB_LIMIT_UNITNORM},
                    {"NonNeg", " non_neg nonneg ", MB_LIMIT_NONNEG},
                    {"MinMaxNorm", " min_max_norm ", MB_LIMIT_MINMAX}};
+#define N_CONSTRAINTS (sizeof(constraints) / sizeof(constraints[0]))
 
 /* Axes as the file has them; mb_param_add makes them fit the weight. */
 static mb_status_t take_axes(mb_config_t *c, mb_constraint_t *out)
@@ -245,6 +243,13 @@ static mb_status_t take_constraint(mb_config_t *c, mb_constraint_t *out)
     return MB_OK;
 }
 
+static const char *constraint_name(size_t index)
+{
+    return index < N_CONSTRAINTS ? constraints[index].name : NULL;
+}
+
+const mb_known_t mb_known_constraints = {"constraint", "constraints", constraint_name};
+
 mb_status_t mb_constraint_parse(const json_t *value, const char *where, mb_constraint_t *out)
 {
     *out = (mb_constraint_t){0};
@@ -253,19 +258,17 @@ mb_status_t mb_constraint_parse(const json_t *value, const char *where, mb_const
     const char *name;
     const json_t *config = NULL;
     MB_TRY(mb_config_object(value, where, &name, &config));
-    const char *names[4];
-    for (size_t i = 0; i < 4; i++) {
-        names[i] = constraints[i].name;
-        if (strcmp(names[i], name) != 0 && !has_alias(constraints[i].alias, name))
+    for (size_t i = 0; i < N_CONSTRAINTS; i++) {
+        if (strcmp(constraints[i].name, name) != 0 && !has_alias(constraints[i].alias, name))
             continue;
         *out = (mb_constraint_t){.present = true, .limit = constraints[i].limit, .n_axes = 1};
         mb_config_t c = {0};
         if (config != NULL)
-            MB_TRY(mb_config_open(&c, config, "%s, %s", where, names[i]));
+            MB_TRY(mb_config_open(&c, config, "%s, %s", where, constraints[i].name));
         MB_TRY(take_constraint(&c, out));
         return config == NULL ? MB_OK : mb_config_finish(&c);
     }
-    return refuse(where, "constraint", name, names, 4);
+    return mb_known_refuse(&mb_known_constraints, MB_ERR_UNSUPPORTED, where, name);
 }
 
 /* Takes "<prefix>_<suffix>". The reader keeps the key it is given, so the object's own is used. */

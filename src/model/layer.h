@@ -217,9 +217,7 @@ typedef struct {
 } mb_param_spec_t;
 mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec);
 
-/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown.
- * mb_layer_class_names: for messages; ends with NULL. */
+/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);
-const char *const *mb_layer_class_names(void);
 
 #endif

@@ -13,6 +13,7 @@ libmb_la_SOURCES += \
 	src/model/graph_references.c \
 	src/model/graph_resolve.c \
 	src/model/initializer.c src/model/initializer.h \
+	src/model/known.c src/model/known.h \
 	src/model/layer.h
 libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \

@@ -180,11 +180,17 @@ json() {
     [ ! -e out.h5 ]
 }
 
-@test "info has versions and the layers, and the same as JSON" {
+@test "info has versions and the names that models may use, and the same as JSON" {
     run -0 "$MBRUN" info
+    for group in layers activations initializers regularizers constraints losses metrics optimizers \
+        schedules --lr-schedule; do
+        grep -q "^$group  *[A-Za-z]" <<<"$output"
+    done
+    [ -z "$(awk 'length > 110' <<<"$(sed -n '/^layers/,$p' <<<"$output")")" ]
     grep -q '^HDF5 ' <<<"$output"
     grep -q 'MultiHeadAttention' <<<"$output"
-    "$MBRUN" info --json | json '"Dense" in value["layers"] and value["hdf5"]'
+    "$MBRUN" info --json | json \
+        '"Dense" in value["layers"] and "relu" in value["activations"] and value["hdf5"]'
 }
 
 @test "output to a full device is an error" {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "model/known.h"
 #include "unit/layer_fixture.h"
 
 #define SHAPE(rank, ...)                                                                           \
@@ -214,16 +215,15 @@ END_TEST
 
 START_TEST(registry_finds_each_class_by_the_name_it_lists)
 {
-    const char *const *names = mb_layer_class_names();
-    int count = 0;
-    for (; names[count] != NULL; count++) {
-        const mb_layer_class_t *class_ = mb_layer_class_find(names[count]);
-        ck_assert_msg(class_ != NULL, "%s is listed and not found", names[count]);
-        ck_assert_str_eq(class_->name, names[count]);
+    size_t count = 0;
+    for (const char *name; (name = mb_known_layers.name(count)) != NULL; count++) {
+        const mb_layer_class_t *class_ = mb_layer_class_find(name);
+        ck_assert_msg(class_ != NULL, "%s is listed and not found", name);
+        ck_assert_str_eq(class_->name, name);
         ck_assert_uint_eq(class_->size, sizeof(mb_layer_class_t));
         ck_assert(class_->declare == NULL || class_->backward_weights != NULL);
     }
-    ck_assert_int_gt(count, 20);
+    ck_assert_uint_gt(count, 20);
     ck_assert_ptr_null(mb_layer_class_find("dense"));
 }
 END_TEST

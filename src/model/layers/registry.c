@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "model/known.h"
+
 #define LAYER_ADDRESS(name, keras) &mb_layer_##name,
 #define LAYER_NAME(name, keras) keras,
 static const mb_layer_class_t *const classes[] = {MB_LAYER_LIST(LAYER_ADDRESS) NULL};
@@ -19,7 +21,9 @@ const mb_layer_class_t *mb_layer_class_find(const char *name)
     return NULL;
 }
 
-const char *const *mb_layer_class_names(void)
+static const char *class_name(size_t index)
 {
-    return names;
+    return names[index]; /* the last is NULL */
 }
+
+const mb_known_t mb_known_layers = {"class", "layers", class_name};

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "model/known.h"
+
 static const mb_loss_class_t *const classes[] = {
     &mb_loss_sparse_crossentropy, &mb_loss_categorical_crossentropy, &mb_loss_binary_crossentropy,
     &mb_loss_squared_error,       &mb_loss_absolute_error,
@@ -17,6 +19,13 @@ static bool has_name(const mb_loss_class_t *class_, const char *name)
     return found;
 }
 
+static const char *loss_name(size_t index)
+{
+    return index < N_CLASSES ? classes[index]->names[0] : NULL;
+}
+
+const mb_known_t mb_known_losses = {"loss", "losses", loss_name};
+
 static mb_status_t find_class(const char *name, const char *where, const mb_loss_class_t **out)
 {
     for (size_t i = 0; i < N_CLASSES; i++) {
@@ -30,11 +39,7 @@ static mb_status_t find_class(const char *name, const char *where, const mb_loss
                             "%s: '%s' leaves the kind to the shape of the labels; name "
                             "sparse_categorical_, categorical_ or binary_crossentropy",
                             where, name);
-    return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "%s: loss '%s' is not one this build has "
-                        "(sparse_categorical_crossentropy, categorical_crossentropy, "
-                        "binary_crossentropy, mean_squared_error, mean_absolute_error)",
-                        where, name);
+    return mb_known_refuse(&mb_known_losses, MB_ERR_UNSUPPORTED, where, name);
 }
 
 bool mb_loss_is_single(const json_t *value)

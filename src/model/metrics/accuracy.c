@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "model/known.h"
+
 typedef enum { NOT_ACCURACY, ANY, SPARSE, CATEGORICAL, BINARY } accuracy_t;
 
 typedef struct {
@@ -15,25 +17,35 @@ typedef struct {
     const char *label; /* its name in the log; NULL: the kind's own */
 } metric_t;
 
+static const struct {
+    const char *name;
+    accuracy_t kind;
+} accuracies[] = {
+    {"accuracy", NOT_ACCURACY}, /* only as a plain name */
+    {"SparseCategoricalAccuracy", SPARSE},
+    {"CategoricalAccuracy", CATEGORICAL},
+    {"BinaryAccuracy", BINARY},
+    {"sparse_categorical_accuracy", SPARSE},
+    {"categorical_accuracy", CATEGORICAL},
+    {"binary_accuracy", BINARY},
+};
+enum { N_CLASSES = 4, N_ACCURACIES = sizeof(accuracies) / sizeof(accuracies[0]) };
+
 static accuracy_t kind_of(const char *name)
 {
-    static const struct {
-        const char *name;
-        accuracy_t kind;
-    } known[] = {
-        {"SparseCategoricalAccuracy", SPARSE},
-        {"sparse_categorical_accuracy", SPARSE},
-        {"CategoricalAccuracy", CATEGORICAL},
-        {"categorical_accuracy", CATEGORICAL},
-        {"BinaryAccuracy", BINARY},
-        {"binary_accuracy", BINARY},
-    };
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (strcmp(known[i].name, name) == 0)
-            return known[i].kind;
+    for (size_t i = 0; i < N_ACCURACIES; i++) {
+        if (strcmp(accuracies[i].name, name) == 0)
+            return accuracies[i].kind;
     }
     return NOT_ACCURACY;
 }
+
+static const char *metric_name(size_t index)
+{
+    return index < N_CLASSES ? accuracies[index].name : NULL;
+}
+
+const mb_known_t mb_known_metrics = {"metric", "metrics", metric_name};
 
 static mb_status_t refuse(const char *name, const char *where, const mb_loss_t *loss,
                           const char *why)
@@ -53,7 +65,10 @@ static mb_status_t check_same_as_loss(const json_t *value, const char *name, con
         !(other.label_smoothing < loss->label_smoothing) &&
         !(other.label_smoothing > loss->label_smoothing) && !loss->has_ignore)
         return MB_OK;
-    return refuse(name, where, loss, "this build computes accuracies and the loss itself");
+    char hint[MB_KNOWN_HINT], why[MB_KNOWN_HINT + 64];
+    snprintf(why, sizeof(why), "only accuracies and the loss itself are computed%s",
+             mb_known_hint(&mb_known_metrics, name, hint));
+    return refuse(name, where, loss, why);
 }
 
 /* MeanMetricWrapper holds a function and its arguments. */

@@ -5,10 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/known.h"
+
 static const mb_lr_schedule_class_t *const classes[] = {
     &mb_lr_schedule_exponential, &mb_lr_schedule_inverse_time, &mb_lr_schedule_polynomial,
     &mb_lr_schedule_piecewise,   &mb_lr_schedule_cosine,       &mb_lr_schedule_cosine_restarts,
 };
+
+#define N_CLASSES (sizeof(classes) / sizeof(classes[0]))
+
+static const char *schedule_name(size_t index)
+{
+    return index < N_CLASSES ? classes[index]->name : NULL;
+}
+
+const mb_known_t mb_known_schedules = {"schedule", "schedules", schedule_name};
 
 mb_status_t mb_lr_schedule_take_rate(mb_config_t *config, const char *key, double *out)
 {
@@ -36,7 +47,7 @@ mb_status_t mb_lr_schedule_take_steps(mb_config_t *config, const char *key, doub
 
 static const mb_lr_schedule_class_t *find_class(const char *name)
 {
-    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+    for (size_t i = 0; i < N_CLASSES; i++) {
         if (strcmp(classes[i]->name, name) == 0)
             return classes[i];
     }
@@ -66,11 +77,7 @@ mb_status_t mb_lr_schedule_parse(const json_t *value, const char *where, mb_aren
         return mb_error_memory("a schedule", sizeof(*schedule));
     schedule->class_ = find_class(name);
     if (schedule->class_ == NULL)
-        return mb_error_set(
-            MB_ERR_UNSUPPORTED,
-            "%s: schedule '%s' is not one this build has (ExponentialDecay, InverseTimeDecay, "
-            "PolynomialDecay, PiecewiseConstantDecay, CosineDecay, CosineDecayRestarts)",
-            place, name);
+        return mb_known_refuse(&mb_known_schedules, MB_ERR_UNSUPPORTED, place, name);
     snprintf(place, sizeof(place), "%s: schedule %s", where, name);
     MB_TRY(read_config(object, place, arena, schedule));
     *out = schedule;

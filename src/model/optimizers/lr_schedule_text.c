@@ -2,6 +2,7 @@
  * one reader serves both and the file written holds what Keras holds. */
 #include "model/optimizers/lr_schedule.h"
 #include "base/str.h"
+#include "model/known.h"
 #include "model/spec.h"
 
 #include <stdlib.h>
@@ -46,22 +47,22 @@ static const kind_t kinds[] = {
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+static const char *kind_name(size_t index)
+{
+    return index == 0 ? "constant" : index <= N_KINDS ? kinds[index - 1].name : NULL;
+}
+
+const mb_known_t mb_known_lr_schedules = {"schedule", "values of --lr-schedule", kind_name};
+
 static mb_status_t find_kind(const char *name, const kind_t **out)
 {
-    const char *names[N_KINDS + 1] = {"constant"};
     for (size_t i = 0; i < N_KINDS; i++) {
-        names[i + 1] = kinds[i].name;
         if (strcmp(kinds[i].name, name) == 0) {
             *out = &kinds[i];
             return MB_OK;
         }
     }
-    const char *nearest = mb_str_nearest(name, names, N_KINDS + 1);
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "--lr-schedule: '%s' is not known%s%s; there are constant, cosine, "
-                        "restarts, exponential, inverse, polynomial, piecewise",
-                        name, nearest == NULL ? "" : "; the nearest one is ",
-                        nearest == NULL ? "" : nearest);
+    return mb_known_refuse(&mb_known_lr_schedules, MB_ERR_ARGUMENT, "--lr-schedule", name);
 }
 
 static mb_status_t keras_key(const kind_t *kind, const char *key, const char **out)

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/known.h"
+
 static const mb_optimizer_class_t *const classes[] = {&mb_optimizer_sgd, &mb_optimizer_rmsprop,
                                                       &mb_optimizer_adam, &mb_optimizer_adamw};
 
@@ -18,6 +20,13 @@ const mb_optimizer_class_t *mb_optimizer_class_find(const char *name)
     }
     return NULL;
 }
+
+static const char *optimizer_name(size_t index)
+{
+    return index < sizeof(classes) / sizeof(classes[0]) ? classes[index]->spec_name : NULL;
+}
+
+const mb_known_t mb_known_optimizers = {"optimizer", "optimizers", optimizer_name};
 
 void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index)
 {
@@ -119,11 +128,12 @@ mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena
     mb_config_t config;
     MB_TRY(mb_config_object(object, where, &name, &inner));
     *optimizer = (mb_optimizer_t){.class_ = mb_optimizer_class_find(without_package(name))};
-    if (optimizer->class_ == NULL)
+    if (optimizer->class_ == NULL) {
+        char hint[MB_KNOWN_HINT];
         return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: optimizer '%s' is not one this build has (SGD, RMSprop, Adam, "
-                            "AdamW); name another with --optimizer",
-                            where, name);
+                            "%s: optimizer '%s' is not known%s; name another with --optimizer",
+                            where, name, mb_known_hint(&mb_known_optimizers, name, hint));
+    }
     optimizer->class_name = optimizer->class_->name;
     MB_TRY(mb_config_open(&config, inner, "%s: optimizer %s", where, name));
     return take_all(&config, arena, optimizer);

@@ -2,6 +2,7 @@
  * in their place. */
 #include "model/optimizers/class.h"
 #include "base/str.h"
+#include "model/known.h"
 #include "model/spec.h"
 
 #include <string.h>
@@ -67,9 +68,7 @@ static mb_status_t build(json_t *parsed, json_t **out)
     const char *name = json_string_value(json_object_get(parsed, "class_name"));
     const mb_optimizer_class_t *class_ = mb_optimizer_class_find(name);
     if (class_ == NULL)
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "--optimizer: '%s' is not known; there are sgd, rmsprop, adam, adamw",
-                            name);
+        return mb_known_refuse(&mb_known_optimizers, MB_ERR_ARGUMENT, "--optimizer", name);
     json_t *config = default_config(class_);
     if (config == NULL)
         return mb_error_memory("an optimizer's settings", 1);

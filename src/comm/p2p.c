@@ -8,9 +8,7 @@
 #include <limits.h>
 
 #define DROP_SECONDS 0.1
-#define ALL_DROPS_SECONDS                                                                          \
-    0.3 /* after a failure, when there may be many to peers that never come                        \
-         */
+#define ALL_DROPS_SECONDS 0.3 /* after a failure: there may be many to peers that never come */
 
 mb_status_t mb_comm_check(const mb_comm_t *comm, int code, const char *what)
 {

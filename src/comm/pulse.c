@@ -21,6 +21,7 @@
 #define MOST_A_LOOK 256
 #define GOODBYE_SECONDS 10.0
 #define GIVE_UP_SECONDS 0.2
+#define LINGER_SECONDS 0.05 /* for signs that were given before a failure was known */
 
 typedef struct {
     double interval; /* seconds to the rank's next sign */
@@ -181,16 +182,25 @@ static bool part(mb_comm_t *comm)
            mb_comm_spread(comm, &spread) == MB_OK;
 }
 
-/* A sign that was never taken still owns its buffer, which is then left to the process's end. */
-static void release(mb_comm_t *comm)
+static bool send_the_rest(mb_comm_t *comm, bool parted)
 {
     mb_comm_pulse_t *pulse = comm->pulse;
-    double end = mb_time_seconds() + GIVE_UP_SECONDS;
+    double now = mb_time_seconds(), end = now + GIVE_UP_SECONDS;
+    double linger = parted || pulse->heard == NULL ? now : now + LINGER_SECONDS;
     bool sent = all_sent(pulse);
-    while (!sent && mb_time_seconds() < end) {
-        take_in(comm, end);
+    while (now < linger || (!sent && now < end)) {
+        take_in(comm, now);
         sent = all_sent(pulse);
+        now = mb_time_seconds();
     }
+    return sent;
+}
+
+/* A sign that was never taken still owns its buffer, which is then left to the process's end. */
+static void release(mb_comm_t *comm, bool parted)
+{
+    mb_comm_pulse_t *pulse = comm->pulse;
+    bool sent = send_the_rest(comm, parted);
     comm->pulse = NULL;
     mb_comm_drop(comm, &pulse->incoming);
     free(pulse->heard);
@@ -207,7 +217,7 @@ bool mb_comm_pulse_end(mb_comm_t *comm)
     comm->pulse->hushed = true;
     mb_comm_hear(comm);
     bool parted = comm->first->rank == INT_MAX && part(comm);
-    release(comm);
+    release(comm, parted);
     mb_error_set(MB_OK, "%s", message);
     return parted;
 }

@@ -99,9 +99,10 @@ void mb_job_report(mb_job_t *job, mb_status_t status)
         say(job);
 }
 
+/* A rank 0 that has said nothing was silent, and another speaks for it. */
 static void abort_job(mb_job_t *job, int code)
 {
-    if (!job->said) {
+    if (!job->said && job->rank != 0) {
         wait_for_turn(job->rank);
         say(job);
     }

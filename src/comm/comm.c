@@ -17,9 +17,11 @@ static mb_status_t allocate(mb_comm_t **out)
     if (comm == NULL)
         return mb_error_memory("a communicator", sizeof(*comm));
     comm->data = comm->control = MPI_COMM_NULL;
+    comm->spoken_request = MPI_REQUEST_NULL;
     for (int w = 0; w < MB_COMM_WATCHERS; w++)
         comm->place_requests[w] = MPI_REQUEST_NULL;
-    mb_comm_doing(comm, "starting");
+    comm->at = (mb_comm_at_t){.action = "starting", .stage = -1, .micro = -1};
+    comm->between = true;
     comm->arriving = calloc(1, sizeof(*comm->arriving));
     comm->first = calloc(1, sizeof(*comm->first));
     comm->kept_notice = calloc(1, sizeof(*comm->kept_notice));

@@ -55,7 +55,7 @@ typedef struct {
 } mb_comm_at_t;
 /* Keeps a copy; cheap enough for every action of a step. Not collective. */
 void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at);
-/* The same where there is only an action: ACTION is a literal. */
+/* What is done between steps, or before the first: ACTION is a literal. Stage and step stay. */
 void mb_comm_doing(mb_comm_t *comm, const char *action);
 /* "stage 1, step 12, BW of micro-batch 3", of this rank. Returns BUFFER. */
 char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);
@@ -80,8 +80,8 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status);
 /* The notice seen, if any: rank and status of the first failure (lowest rank among those seen). */
 bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status);
 /* Whether this rank speaks for all: rank 0, or rank 1 where a deadline has shown that rank 0 is
- * silent. */
-bool mb_comm_speaks(const mb_comm_t *comm);
+ * silent; then rank 0, should it wake, does not. */
+bool mb_comm_speaks(mb_comm_t *comm);
 /* After a failure: waits up to SECONDS for the ranks to agree that all know; true if all do. */
 bool mb_comm_settle(mb_comm_t *comm, double seconds);
 

@@ -51,6 +51,7 @@ void mb_comm_unlisten(mb_comm_t *comm)
     comm->listening = false;
     for (int w = 0; w < MB_COMM_WATCHERS; w++)
         mb_comm_drop(comm, &comm->place_requests[w]);
+    mb_comm_drop(comm, &comm->spoken_request);
     release_outgoing(comm);
 }
 

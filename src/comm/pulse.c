@@ -245,14 +245,17 @@ static void hasten(mb_comm_t *comm)
 
 void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at)
 {
-    if (comm->at.counts == NULL)
+    if (comm->between)
         hasten(comm);
+    comm->between = false;
     comm->at = *at;
 }
 
 void mb_comm_doing(mb_comm_t *comm, const char *action)
 {
-    comm->at = (mb_comm_at_t){.action = action, .stage = -1, .micro = -1};
+    comm->between = true;
+    comm->at.action = action;
+    comm->at.micro = -1;
     hasten(comm);
     mb_comm_pulse(comm);
 }

@@ -23,6 +23,7 @@ static void add_number(char *text, size_t capacity, const char *what, int number
 
 void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT])
 {
+    char where[80];
     bool known = note != NULL && note->action != NULL;
     int length = snprintf(text, MB_COMM_PLACE_TEXT, "%.120s", known ? note->action : "waiting");
     if (note == NULL)
@@ -35,8 +36,9 @@ void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[
     add_number(text, MB_COMM_PLACE_TEXT, "peer rank", note->peer);
     add_number(text, MB_COMM_PLACE_TEXT, "tag", note->tag);
     size_t end = strlen(text);
-    if (note->stage < 0 && comm->at.counts == NULL)
-        snprintf(text + end, MB_COMM_PLACE_TEXT - end, " (%s)", comm->at.action);
+    if (note->stage < 0 && comm->between)
+        snprintf(text + end, MB_COMM_PLACE_TEXT - end, " (%s)",
+                 mb_comm_where(comm, where, sizeof(where)));
 }
 
 /* One rank's answer, if one has come. */
@@ -123,9 +125,10 @@ static void name_silent(mb_comm_t *comm, const bool *answered, mb_status_t statu
     char text[MB_COMM_NOTICE_TEXT] = "";
     int n;
     mb_comm_heard_t *list = list_silent(comm, answered, &n);
-    for (int i = 0; i < n && i < MOST_NAMED; i++) {
-        add_silent(&list[i], text, sizeof text);
+    for (int i = 0; i < n; i++) {
         comm->stands_in = comm->stands_in || list[i].rank == 0;
+        if (i < MOST_NAMED)
+            add_silent(&list[i], text, sizeof text);
     }
     size_t length = strlen(text);
     if (n > MOST_NAMED)
@@ -157,6 +160,8 @@ static mb_status_t report(mb_comm_t *comm, mb_status_t status)
     collect(comm, answered);
     name_busy(comm, answered);
     name_silent(comm, answered, status);
+    if (comm->stands_in)
+        MPI_Isend(NULL, 0, MPI_BYTE, 0, MB_CONTROL_SPOKEN, comm->control, &comm->spoken_request);
     free(answered);
     return status;
 }
@@ -186,7 +191,17 @@ mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_not
     return report(comm, status);
 }
 
-bool mb_comm_speaks(const mb_comm_t *comm)
+/* A rank that was stopped may wake, by the launcher's own hand, after another has spoken for it. */
+static bool is_spoken_for(mb_comm_t *comm)
 {
-    return comm->rank == 0 || comm->stands_in;
+    int flag = 0;
+    if (comm->size == 1)
+        return false;
+    int code = MPI_Iprobe(1, MB_CONTROL_SPOKEN, comm->control, &flag, MPI_STATUS_IGNORE);
+    return code == MPI_SUCCESS && flag != 0;
+}
+
+bool mb_comm_speaks(mb_comm_t *comm)
+{
+    return comm->rank == 0 ? !is_spoken_for(comm) : comm->stands_in;
 }

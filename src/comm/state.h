@@ -54,6 +54,7 @@ struct mb_comm {
     double drops_end; /* after a failure: when requests are no longer given time */
 
     mb_comm_at_t at;
+    bool between;           /* steps: nothing may reach progress for long */
     mb_comm_pulse_t *pulse; /* NULL: one rank alone */
 
     bool stood;     /* has said where it stands after a deadline */
@@ -61,7 +62,7 @@ struct mb_comm {
     int told;       /* a watcher: the rank whose words its message begins with */
     int n_standing; /* answers of others */
     char place[MB_COMM_PLACE_TEXT];
-    MPI_Request place_requests[MB_COMM_WATCHERS];
+    MPI_Request place_requests[MB_COMM_WATCHERS], spoken_request;
 };
 
 /* Tags on the control communicator. */
@@ -73,6 +74,7 @@ enum {
     MB_CONTROL_STANDING,
     MB_CONTROL_PULSE,
     MB_CONTROL_GOODBYE,
+    MB_CONTROL_SPOKEN,
     MB_CONTROL_BROADCAST,
     MB_CONTROL_SIZES,
     MB_CONTROL_GATHER,

@@ -5,6 +5,8 @@
 . "$MB_SRCDIR/tests/support/processes.sh"
 
 deadline=2
+first= # the launcher that runs
+trap '[ -z "$first" ] || kill "$first"; rm -rf "$scratch"' EXIT
 
 # now: seconds, with a fraction.
 now() {
@@ -55,12 +57,15 @@ stop() {
     become ended || kill -KILL "$first"
     wait "$first"
     code=$?
+    first=
     took=$(echo "$(now) $begun" | awk '{ print $1 - $2 }')
     left=0
     for process in $ranks; do
+        # The kernel takes a moment to end a process that was just killed.
+        for _ in 1 2 3 4 5 6 7 8 9 10; do alive "$process" && sleep 0.1; done
         if alive "$process"; then left=1 && kill -KILL "$process"; fi
     done
-    echo "# rank $1 stopped, $took s: $(grep '^mbrun: error' "$scratch/out")"
+    echo "# rank $1 stopped, $took s, code $code, left $left: $(grep 'mbrun: error' "$scratch/out")"
 }
 
 # reported RANK PLACE: code, one message that begins with the rank and its place, time, no one left.

@@ -196,6 +196,10 @@ AC_DEFUN([MB_CHECK_TEST_TOOLS], [
     CHECK_LIBS=`$PKG_CONFIG --libs check`
     mb_check=`$PKG_CONFIG --modversion check`])
   AC_MSG_RESULT([$mb_check])
+  dnl Said by make where a test program would be linked.
+  AS_IF([test "$mb_check" = no], [
+    CHECK_CFLAGS=
+    CHECK_LIBS='$(error Check is not installed: install the package check and configure again)'])
   AC_SUBST([CHECK_CFLAGS])
   AC_SUBST([CHECK_LIBS])
   AM_CONDITIONAL([HAVE_CHECK], [test "$mb_check" != no])

@@ -14,6 +14,7 @@ mbrun_SOURCES += \
 	src/cli/main.c \
 	src/cli/new.c \
 	src/cli/predict.c \
+	src/cli/probe.c src/cli/probe.h \
 	src/cli/quantize.c \
 	src/cli/quantize_text.c \
 	src/cli/quantize_text.h \

@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/probe.h"
 #include "cli/say.h"
 #include "config.h"
 
@@ -106,6 +107,8 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
         code = refuse(rank);
     else if (args.help && rank == 0)
         mb_help_command(command);
+    else if (!args.help && rank == 0 && mb_probe(&args) != MB_OK)
+        code = mb_say_end(MB_ERR_FORMAT);
     else if (!args.help && (command->parallel || rank == 0))
         code = command->run(&args);
     mb_args_free(&args);

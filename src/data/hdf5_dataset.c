@@ -4,6 +4,7 @@
 #include "data/hdf5_dataset.h"
 
 #include "base/str.h"
+#include "store/h5_storage.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,7 +76,9 @@ bool mb_hdf5_data_has(hid_t file, const char *name)
     bool yes = false;
     H5E_BEGIN_TRY
     {
-        yes = H5Lexists(file, name, H5P_DEFAULT) > 0 && is_dataset(file, name);
+        /* What is refused when it is opened is there. */
+        yes = H5Lexists(file, name, H5P_DEFAULT) > 0 &&
+              (is_dataset(file, name) || mb_h5_check_link(file, "", name) != MB_OK);
         H5Eclear2(H5E_DEFAULT);
     }
     H5E_END_TRY;
@@ -298,9 +301,11 @@ static mb_status_t open_dataset(hid_t file, const char *path, const char *name,
 {
     char what[192];
     snprintf(what, sizeof(what), "dataset '%s' cannot be opened", name);
+    MB_TRY(mb_h5_check_link(file, path, name));
     d->id = H5Dopen2(file, name, H5P_DEFAULT);
     if (d->id < 0)
         return fail(MB_ERR_FORMAT, path, what);
+    MB_TRY(mb_h5_check_storage(file, d->id, path, name));
     MB_TRY(describe_type(d, path, name));
     MB_TRY(describe_shape(d, path, name));
     MB_TRY(describe_scale(d, path, name));

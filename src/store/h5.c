@@ -1,5 +1,6 @@
 /* HDF5's error stack kept quiet and turned into messages; objects opened by hard links. */
 #include "store/h5.h"
+#include "store/h5_storage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,9 +133,14 @@ mb_status_t mb_h5_open_object(const mb_h5_reader_t *reader, const char *object_p
                             reader->path, object_path);
     }
     H5I_type_t found = H5Iget_type(*object);
+    if (found == type && type != H5I_DATASET)
+        return MB_OK;
     if (found == type)
+        status = mb_h5_check_storage(reader->file, *object, reader->path, object_path);
+    if (found == type && status == MB_OK)
         return MB_OK;
     mb_h5_close(object);
+    MB_TRY(status);
     return mb_error_set(MB_ERR_FORMAT, "'%s': '%s' is %s, expected %s", reader->path, object_path,
                         type_name(found), type_name(type));
 }

@@ -1,7 +1,7 @@
 /* Attributes as h5py wrote them over the years: strings of fixed or variable length, in ASCII or
  * UTF-8, padded by nulls or spaces, alone or in lists; empty lists as empty float64 arrays; long
  * lists split over NAME0, NAME1 ... as Keras does. */
-#include "store/h5.h"
+#include "store/h5_heap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,24 +79,31 @@ static char *copy_text(mb_arena_t *arena, const char *text, size_t length)
     return copy;
 }
 
+static mb_status_t read_texts(const attribute_t *a, mb_h5_heap_t *heap, unsigned char *references,
+                              const char **items)
+{
+    char what[256];
+    size_t bytes = mb_h5_heap_reference_bytes(heap);
+    snprintf(what, sizeof(what), "attribute '%s' of '%s'", a->name, a->object_path);
+    if (!mb_h5_heap_references(heap, a->attribute, a->type, references))
+        return fail(a, "read");
+    for (hssize_t i = 0; i < a->count; i++)
+        MB_TRY(mb_h5_heap_text(heap, references + (size_t)i * bytes, what, &items[i]));
+    return MB_OK;
+}
+
 static mb_status_t read_variable(const attribute_t *a, const char **items)
 {
-    char **texts = calloc((size_t)a->count, sizeof(*texts));
-    if (texts == NULL)
-        return mb_error_memory("a list of strings", (size_t)a->count * sizeof(*texts));
-    if (H5Aread(a->attribute, a->type, texts) < 0) {
-        free(texts);
-        return fail(a, "read");
+    mb_h5_heap_t heap;
+    unsigned char *references = NULL;
+    mb_status_t status = mb_h5_heap_open(a->reader, &heap);
+    if (status == MB_OK) {
+        references = calloc((size_t)a->count, mb_h5_heap_reference_bytes(&heap));
+        status = references == NULL ? mb_error_memory("a list of strings", (size_t)a->count)
+                                    : read_texts(a, &heap, references, items);
     }
-    mb_status_t status = MB_OK;
-    for (hssize_t i = 0; i < a->count && status == MB_OK; i++) {
-        const char *text = texts[i] == NULL ? "" : texts[i];
-        items[i] = copy_text(a->reader->arena, text, strlen(text));
-        if (items[i] == NULL)
-            status = mb_error_memory("a string", strlen(text));
-    }
-    H5Dvlen_reclaim(a->type, a->space, H5P_DEFAULT, texts);
-    free(texts);
+    free(references);
+    mb_h5_heap_close(&heap);
     return status;
 }
 

@@ -377,6 +377,19 @@ static void make_virtual(hid_t file)
     H5Pclose(list);
 }
 
+/* A filter that this HDF5 lacks may be left out of a chunk, so the dataset can be made. */
+static void make_filtered(hid_t file)
+{
+    const hsize_t chunk[] = {3};
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(1, two_by_three + 1, NULL);
+    H5Pset_chunk(list, 1, chunk);
+    H5Pset_filter(list, 32001, H5Z_FLAG_OPTIONAL, 0, NULL);
+    H5Dclose(H5Dcreate2(file, BIAS, H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(list);
+}
+
 static void make_unwritten(hid_t file)
 {
     hid_t space = H5Screate_simple(1, two_by_three + 1, NULL);
@@ -425,6 +438,7 @@ START_TEST(datasets_that_are_no_weights_are_refused_by_name)
         {make_external_data, "other files"},  {make_virtual, "other files"},
         {make_unwritten, "never written"},    {make_absurd_chunks, "damaged"},
         {make_many_dimensions, "dimensions"}, {make_null, "no values"},
+        {make_filtered, "filter 32001"},
     };
     const char *path = scratch("m.h5");
     with_bias(path, cases[_i].make);
@@ -580,7 +594,7 @@ static Suite *suite(void)
     tcase_add_test(cases, a_keras_file_cut_anywhere_is_refused);
     tcase_add_test(cases, wrong_attributes_are_refused_by_name);
     tcase_add_test(cases, a_layer_without_its_group_is_refused);
-    tcase_add_loop_test(cases, datasets_that_are_no_weights_are_refused_by_name, 0, 10);
+    tcase_add_loop_test(cases, datasets_that_are_no_weights_are_refused_by_name, 0, 11);
     tcase_add_test(cases, weights_of_the_model_itself_are_refused);
     tcase_add_test(cases, keras3_weights_files_and_other_hdf5_are_told_apart);
     tcase_add_test(cases, nan_and_infinity_in_weights_are_read_as_they_are);

@@ -319,6 +319,75 @@ START_TEST(types_and_ranks_that_hold_no_samples_are_refused)
 }
 END_TEST
 
+static const hsize_t rows_of_wide[] = {4, WIDTH};
+
+static void put_listed(hid_t file, const char *name, hid_t list)
+{
+    hid_t space = H5Screate_simple(2, rows_of_wide, NULL);
+    H5Dclose(H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(list);
+}
+
+static void make_external_link(hid_t file)
+{
+    H5Lcreate_external("other.h5", "/x", file, "x", H5P_DEFAULT, H5P_DEFAULT);
+}
+
+/* To another file by way of a soft link. */
+static void make_way_out(hid_t file)
+{
+    hid_t other = H5Fcreate(test_path("other.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    put_listed(other, "x", H5Pcreate(H5P_DATASET_CREATE));
+    H5Fclose(other);
+    H5Lcreate_external(test_path("other.h5"), "/", file, "out", H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_soft("/out/x", file, "x", H5P_DEFAULT, H5P_DEFAULT);
+}
+
+static void make_external_data(hid_t file)
+{
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_external(list, "/etc/passwd", 0, 4 * WIDTH * sizeof(float));
+    put_listed(file, "x", list);
+}
+
+static void make_virtual(hid_t file)
+{
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(2, rows_of_wide, NULL);
+    H5Pset_virtual(list, space, "other.h5", "/x", space);
+    H5Sclose(space);
+    put_listed(file, "x", list);
+}
+
+static void make_filtered(hid_t file)
+{
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(list, 2, rows_of_wide);
+    H5Pset_filter(list, 32001, H5Z_FLAG_OPTIONAL, 0, NULL);
+    put_listed(file, "x", list);
+}
+
+START_TEST(data_outside_the_file_or_behind_a_plugin_is_refused_by_name)
+{
+    static const struct {
+        void (*make)(hid_t);
+        const char *part;
+    } cases[] = {
+        {make_external_link, "'x' is an external link"},
+        {make_way_out, "'x' is reached by links that leave the file"},
+        {make_external_data, "'x' has its numbers in other files"},
+        {make_virtual, "'x' is a virtual dataset"},
+        {make_filtered, "'x' is compressed by filter 32001"},
+    };
+    hid_t file = H5Fcreate(test_path("far.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    cases[_i].make(file);
+    H5Fclose(file);
+    ck_assert_int_eq(open_fails_for(test_path("far.h5"), &wide, 0), MB_ERR_FORMAT);
+    test_message_has(cases[_i].part);
+}
+END_TEST
+
 static void check_fault(hsize_t chunk, const char *part)
 {
     const test_dataset_t datasets[] = {x_dataset(H5T_IEEE_F32LE, chunk, 0), y_dataset()};
@@ -558,6 +627,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_dataset_that_is_not_there_is_named_beside_those_that_are);
     tcase_add_test(t, numbers_of_samples_that_differ_are_refused);
     tcase_add_test(t, types_and_ranks_that_hold_no_samples_are_refused);
+    tcase_add_loop_test(t, data_outside_the_file_or_behind_a_plugin_is_refused_by_name, 0, 5);
     tcase_add_test(t, nan_and_infinity_are_refused_with_file_dataset_and_sample);
     tcase_add_test(t, integers_out_of_range_and_fractions_are_refused_where_integers_are_wanted);
     tcase_add_test(t, indices_outside_the_source_are_refused);

@@ -26,7 +26,8 @@
  *
  * The library never prints, exits, aborts, forks or installs signal handlers. It uses MPI on copies
  * of the given communicator only, and leaves the program's OpenMP settings, MPI error handlers,
- * HDF5 error reporting and processor binding as they are. MPI must have been started, with
+ * HDF5 error reporting and processor binding as they are. A write that fails (a full disk) leaves
+ * no HDF5 object behind on which HDF5's exit handler would crash. MPI must have been started, with
  * MPI_THREAD_FUNNELED or more since it computes in threads; all calls for one context are made by
  * the thread that started MPI. Nothing is shared between contexts but the message of the last
  * error, which each thread has of its own.

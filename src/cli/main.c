@@ -101,6 +101,9 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
 {
     mb_args_t args;
     int code = MB_EXIT_DONE;
+    /* Every file is closed where it is used; what HDF5 does at exit to a file it could not close is
+     * a crash. */
+    H5dont_atexit();
     /* What HDF5 would print of its own comes as one message of ours. */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (mb_args_read(command, n, texts, &args) != MB_OK)

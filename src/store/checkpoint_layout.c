@@ -307,9 +307,7 @@ mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
             numbers[i] = -1;
         const maker_t maker = {&h5, layout, arena, numbers};
         status = make_all(&maker);
-        mb_status_t closed = mb_h5_writer_finish(&h5);
-        if (status == MB_OK)
-            status = closed;
+        status = mb_h5_writer_finish(&h5, status);
     }
     mb_h5_quiet_end(&quiet);
     mb_arena_destroy(arena);

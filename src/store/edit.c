@@ -46,9 +46,7 @@ static mb_status_t change_file(const char *temporary, const char *path, int n_se
     mb_status_t status = mb_h5_writer_update(temporary, path, &h5);
     if (status == MB_OK) {
         status = change(&h5, n_settings, settings);
-        mb_status_t closed = mb_h5_writer_finish(&h5);
-        if (status == MB_OK)
-            status = closed;
+        status = mb_h5_writer_finish(&h5, status);
     }
     mb_h5_quiet_end(&quiet);
     return status;

@@ -19,7 +19,7 @@ static mb_status_t fail(const mb_h5_writer_t *writer, const char *doing, const c
     return mb_h5_error(MB_ERR_IO, writer->path, doing, object);
 }
 
-static hid_t file_access(void)
+static hid_t file_access(mb_h5_image_t *image)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
 #if H5_VERSION_GE(1, 10, 2)
@@ -28,10 +28,10 @@ static hid_t file_access(void)
     H5Pset_libver_bounds(list, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
 #endif
     H5Pset_alignment(list, ALIGNED_BYTES, ALIGNMENT);
-#if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
-    /* The file has a name nobody else knows, and some file systems have no locks. */
-    H5Pset_file_locking(list, false, true);
-#endif
+    if (list >= 0 && !mb_h5_image_use(image, list)) {
+        H5Pclose(list);
+        return H5I_INVALID_HID;
+    }
     return list;
 }
 
@@ -50,58 +50,71 @@ static mb_status_t make_lists(mb_h5_writer_t *writer)
     return MB_OK;
 }
 
-static mb_status_t close_all(mb_h5_writer_t *writer)
+static bool close_file(mb_h5_writer_t *writer)
 {
     if (writer->group_list >= 0)
         H5Pclose(writer->group_list);
     if (writer->dataset_list >= 0)
         H5Pclose(writer->dataset_list);
-    mb_status_t status = MB_OK;
-    if (writer->file >= 0 && H5Fclose(writer->file) < 0)
-        status = fail(writer, "write", "the file's layout");
+    bool closed = writer->file < 0 || H5Fclose(writer->file) >= 0;
     writer->file = writer->group_list = writer->dataset_list = H5I_INVALID_HID;
+    return closed;
+}
+
+mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status)
+{
+    bool closed = close_file(writer);
+    if (status == MB_OK && !closed)
+        status = fail(writer, "write", "the file's layout");
+    if (status == MB_OK)
+        status = mb_h5_image_save(writer->image);
+    mb_h5_image_free(writer->image);
+    writer->image = NULL;
     return status;
 }
 
-static void empty(mb_h5_writer_t *writer, const char *path)
+static mb_status_t create_file(mb_h5_writer_t *writer)
 {
-    writer->path = path;
-    writer->file = writer->group_list = writer->dataset_list = H5I_INVALID_HID;
+    hid_t access = file_access(writer->image), creation = H5Pcreate(H5P_FILE_CREATE);
+    if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
+        writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
+    mb_status_t status = writer->file < 0 ? fail(writer, "create", "the file") : MB_OK;
+    H5Pclose(creation);
+    H5Pclose(access);
+    return status;
+}
+
+static mb_status_t open_file(mb_h5_writer_t *writer)
+{
+    hid_t access = file_access(writer->image);
+    if (access >= 0)
+        writer->file = H5Fopen(writer->path, H5F_ACC_RDWR, access);
+    mb_status_t status = writer->file < 0 ? fail(writer, "open", "the file as HDF5") : MB_OK;
+    H5Pclose(access);
+    return status;
+}
+
+static mb_status_t begin(const char *at, const char *path, bool fresh, mb_h5_writer_t *writer)
+{
+    *writer = (mb_h5_writer_t){.path = path,
+                               .file = H5I_INVALID_HID,
+                               .group_list = H5I_INVALID_HID,
+                               .dataset_list = H5I_INVALID_HID};
+    MB_TRY(mb_h5_image_open(at, fresh, &writer->image));
+    mb_status_t status = fresh ? create_file(writer) : open_file(writer);
+    if (status == MB_OK)
+        status = make_lists(writer);
+    return status == MB_OK ? MB_OK : mb_h5_writer_finish(writer, status);
 }
 
 mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer)
 {
-    empty(writer, path);
-    hid_t access = file_access(), creation = H5Pcreate(H5P_FILE_CREATE);
-    if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
-        writer->file = H5Fcreate(create_at, H5F_ACC_TRUNC, creation, access);
-    mb_status_t status = writer->file < 0 ? fail(writer, "create", "the file") : MB_OK;
-    H5Pclose(creation);
-    H5Pclose(access);
-    if (status == MB_OK)
-        status = make_lists(writer);
-    if (status != MB_OK)
-        close_all(writer);
-    return status;
+    return begin(create_at, path, true, writer);
 }
 
 mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer)
 {
-    empty(writer, path);
-    hid_t access = file_access();
-    writer->file = H5Fopen(open_at, H5F_ACC_RDWR, access);
-    mb_status_t status = writer->file < 0 ? fail(writer, "open", "the file as HDF5") : MB_OK;
-    H5Pclose(access);
-    if (status == MB_OK)
-        status = make_lists(writer);
-    if (status != MB_OK)
-        close_all(writer);
-    return status;
-}
-
-mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer)
-{
-    return close_all(writer);
+    return begin(open_at, path, false, writer);
 }
 
 static mb_status_t open_or_create(const mb_h5_writer_t *writer, hid_t parent, const char *component,

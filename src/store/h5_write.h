@@ -4,18 +4,21 @@
 #define MB_STORE_H5_WRITE_H
 
 #include "store/h5.h"
+#include "store/h5_image.h"
 
 typedef struct {
     const char *path; /* for messages: the name the file will have */
+    mb_h5_image_t *image;
     hid_t file;
     hid_t group_list, dataset_list;
 } mb_h5_writer_t;
 
-/* Creates the file at CREATE_AT, or opens it for additions. */
+/* Creates the file at CREATE_AT, where there may be one of zeros whose space is used; or opens it
+ * for additions. The file itself is written by mb_h5_writer_finish. */
 mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer);
 mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer);
-/* Closes the file; an error says that not all could be written. */
-mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer);
+/* Closes the file and, when STATUS, that of the calls before, is MB_OK, writes it. */
+mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status);
 
 /* The group at an absolute path, with those above it; an existing one is opened. GROUP may be NULL.
  */

@@ -103,6 +103,20 @@ mb_status_t mb_io_sync(int fd, const char *path)
     return MB_OK;
 }
 
+mb_status_t mb_io_cut(int fd, int64_t bytes, const char *path)
+{
+    while (ftruncate(fd, (off_t)bytes) != 0) {
+        if (errno != EINTR)
+            return mb_io_error("set the length of", path);
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_io_remove(const char *path)
+{
+    return unlink(path) == 0 || errno == ENOENT ? MB_OK : mb_io_error("remove", path);
+}
+
 /* Network file systems report a failed write at close. */
 mb_status_t mb_io_close(int *fd, const char *path)
 {

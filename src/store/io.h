@@ -12,7 +12,10 @@ mb_status_t mb_io_error(const char *doing, const char *path);
 mb_status_t mb_io_read(int fd, void *data, size_t bytes, int64_t offset, const char *path);
 mb_status_t mb_io_write(int fd, const void *data, size_t bytes, int64_t offset, const char *path);
 mb_status_t mb_io_sync(int fd, const char *path);
+mb_status_t mb_io_cut(int fd, int64_t bytes, const char *path);
 mb_status_t mb_io_close(int *fd, const char *path); /* of a file that was written */
+/* One that is not there is no error. */
+mb_status_t mb_io_remove(const char *path);
 /* The directory entry of PATH, so that a rename lasts. */
 mb_status_t mb_io_sync_parent(const char *path);
 /* Claims the space of the first BYTES bytes, so that a full disk shows before the work is done. A

@@ -10,6 +10,7 @@ libmb_la_SOURCES += \
 	src/store/encoded_write.c src/store/encoded_write.h \
 	src/store/h5.c src/store/h5.h \
 	src/store/h5_attributes.c src/store/h5_heap.c src/store/h5_heap.h src/store/h5_storage.c src/store/h5_storage.h \
+	src/store/h5_image.c src/store/h5_image.h \
 	src/store/h5_write.c src/store/h5_write.h \
 	src/store/io.c src/store/io.h \
 	src/store/keras_int8.c src/store/keras_int8.h \

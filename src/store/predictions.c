@@ -51,9 +51,7 @@ static mb_status_t create(void *user, const char *temporary, int64_t *offsets)
     if (status == MB_OK) {
         for (int i = 0; i < request->n_outputs && status == MB_OK; i++)
             status = make_output(&h5, &request->outputs[i], request->samples, &offsets[i]);
-        mb_status_t closed = mb_h5_writer_finish(&h5);
-        if (status == MB_OK)
-            status = closed;
+        status = mb_h5_writer_finish(&h5, status);
     }
     mb_h5_quiet_end(&quiet);
     return status;

@@ -20,7 +20,7 @@ void mb_staged_discard(mb_staged_t *staged)
     *staged = (mb_staged_t){.fd = -1};
 }
 
-/* A full disk shows here, before HDF5 writes anything: it copes badly with failing writes. */
+/* A full disk shows here, before anything is written. */
 static mb_status_t try_space(const char *temporary, int64_t expected_bytes, bool *created)
 {
     int fd = -1;

@@ -318,7 +318,7 @@ mb_status_t mb_data_convert(const char *const *inputs, int n_inputs, const char 
         return mb_error_set(MB_ERR_ARGUMENT, "no input is named");
     MB_TRY(same_kind(inputs, n_inputs, &idx));
     MB_TRY(check_output(inputs, n_inputs, output));
-    conversion_t c = {.output = {.file = -1}};
+    conversion_t c = {.output = {.staged = {.fd = -1}}};
     c.pairs = calloc((size_t)n_inputs, sizeof(pair_t));
     c.buffer = malloc(BUFFER_BYTES);
     mb_status_t status = MB_OK;

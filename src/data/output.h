@@ -1,10 +1,10 @@
-/* A new HDF5 file of contiguous datasets under a temporary name: created by HDF5, filled with
- * pwrite, made durable, then renamed. */
+/* A new HDF5 file of contiguous datasets, which appears under its name when it is complete. */
 #ifndef MB_DATA_OUTPUT_H
 #define MB_DATA_OUTPUT_H
 
 #include "base/error.h"
 #include "base/types.h"
+#include "store/staged.h"
 
 typedef struct {
     const char *name;
@@ -16,9 +16,7 @@ typedef struct {
 } mb_output_dataset_t;
 
 typedef struct {
-    const char *path;
-    char *temporary;
-    int file;
+    mb_staged_t staged;
     int64_t bytes;
 } mb_output_t;
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "store/io.h"
@@ -30,7 +31,9 @@ static void copy_word(char *to, size_t capacity, const char *from)
         snprintf(to, capacity, "%.*s", (int)length, from);
 }
 
-/* Field 22 of /proc/PID/stat; the name before it may hold spaces. 0 where there is no such file. */
+/* Field 22 of /proc/PID/stat; the name before it may hold spaces. 0 where there is no such file,
+ * and -1 for a process that has ended and waits to be reaped: in a container that may last for
+ * ever. */
 static long long process_start(long long pid)
 {
     char path[64], line[1024];
@@ -41,10 +44,11 @@ static long long process_start(long long pid)
     long long started = 0;
     if (fgets(line, sizeof(line), file) != NULL) {
         const char *field = strrchr(line, ')');
+        bool ended = field != NULL && strncmp(field, ") Z", 3) == 0;
         for (int i = 2; field != NULL && i < 22; i++)
             field = strchr(field + 1, ' ');
         if (field != NULL)
-            started = strtoll(field, NULL, 10);
+            started = ended ? -1 : strtoll(field, NULL, 10);
     }
     fclose(file);
     return started;
@@ -97,7 +101,7 @@ static bool process_lives(const mb_lease_owner_t *owner)
     if (owner->pid <= 0 || (kill((pid_t)owner->pid, 0) != 0 && errno != EPERM))
         return false;
     long long started = process_start(owner->pid);
-    return started == 0 || owner->started == 0 || started == owner->started;
+    return started >= 0 && (started == 0 || owner->started == 0 || started == owner->started);
 }
 
 /* Whether the lease may be taken from OWNER, which was renewed AGE seconds ago. */
@@ -149,7 +153,8 @@ static mb_status_t move_aside(const char *path, const char *judged)
         status = mb_io_read_text(aside, LEASE_LIMIT, &found);
         if (found == NULL || strcmp(found, judged) != 0)
             (void)!link(aside, path);
-        unlink(aside);
+        mb_status_t removed = mb_io_remove(aside);
+        status = status == MB_OK ? removed : status;
     }
     free(found);
     free(aside);
@@ -180,19 +185,38 @@ static mb_status_t try_to_take(mb_lease_t *lease, const char *fresh, bool *taken
     return status;
 }
 
-static mb_status_t take(mb_lease_t *lease, const char *fresh)
+/* A file of this call's own, which becomes the lease by a link. */
+static mb_status_t write_fresh(const mb_lease_t *lease, const char *fresh)
 {
     char text[1024];
+    int fd = -1;
     format_owner(&lease->owner, text, sizeof(text));
-    MB_TRY(mb_io_replace_text(fresh, text));
+    MB_TRY(mb_io_open_new(fresh, &fd));
+    mb_status_t status = mb_io_write(fd, text, strlen(text), 0, fresh);
+    mb_status_t closed = mb_io_close(&fd, fresh);
+    if (status == MB_OK)
+        status = closed;
+    if (status != MB_OK)
+        unlink(fresh);
+    return status;
+}
+
+static mb_status_t take(mb_lease_t *lease, const char *fresh)
+{
+    MB_TRY(write_fresh(lease, fresh));
     mb_status_t status = MB_OK;
     bool taken = false;
     for (int i = 0; i < MOST_TRIES && status == MB_OK && !taken; i++)
         status = try_to_take(lease, fresh, &taken);
-    unlink(fresh);
     if (status == MB_OK && !taken)
         status = mb_error_set(MB_ERR_BUSY, "several processes fight for '%s'; start one of them",
                               lease->path);
+    if (status == MB_OK)
+        status = mb_io_remove(fresh);
+    else
+        unlink(fresh);
+    if (status != MB_OK && taken)
+        unlink(lease->path);
     return status;
 }
 
@@ -259,12 +283,30 @@ mb_status_t mb_lease_renew(mb_lease_t *lease, bool always)
     return MB_OK;
 }
 
-void mb_lease_give_up(mb_lease_t *lease)
+mb_status_t mb_lease_give_up(mb_lease_t *lease)
 {
+    mb_status_t status = MB_OK;
     if (lease->path != NULL && look(lease) == MB_OK)
-        unlink(lease->path);
+        status = mb_io_remove(lease->path);
     free(lease->path);
     *lease = (mb_lease_t){0};
+    return status;
+}
+
+bool mb_lease_in_use(const mb_lease_t *lease, const char *path)
+{
+    char *text = NULL;
+    struct stat about;
+    mb_lease_owner_t owner;
+    const char *name = strrchr(path, '/');
+    if (name == NULL || strncmp(name, "/lease.", 7) != 0 || stat(path, &about) != 0)
+        return false;
+    double age = difftime(time(NULL), about.st_mtim.tv_sec);
+    bool read = mb_io_read_text(path, LEASE_LIMIT, &text) == MB_OK && text != NULL;
+    bool in_use = read && parse_owner(text, &owner) ? !is_stale(&owner, &lease->owner, age)
+                                                    : age <= STALE_SECONDS;
+    free(text);
+    return in_use;
 }
 
 mb_status_t mb_lease_read_nonce(const char *path, uint64_t *nonce)

@@ -35,7 +35,10 @@ mb_status_t mb_lease_take(const char *path, mb_lease_t *lease);
  * when that was last done 10 s ago. MB_ERR_BUSY when another took it. */
 mb_status_t mb_lease_renew(mb_lease_t *lease, bool always);
 /* Removes the file if it is still ours; frees. */
-void mb_lease_give_up(mb_lease_t *lease);
+mb_status_t mb_lease_give_up(mb_lease_t *lease);
+/* Whether PATH is a temporary file of somebody, alive, who takes a lease at this moment, or a lease
+ * that is being put back. */
+bool mb_lease_in_use(const mb_lease_t *lease, const char *path);
 
 /* The nonce in the file at PATH; 0 when there is none. */
 mb_status_t mb_lease_read_nonce(const char *path, uint64_t *nonce);

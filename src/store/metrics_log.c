@@ -64,9 +64,10 @@ static mb_status_t rewrite(FILE *from, const char *path, const char *temporary, 
         status = mb_io_error("write", temporary);
     if (status == MB_OK && dropped && rename(temporary, path) != 0)
         status = mb_io_error("replace", path);
-    if (status != MB_OK || !dropped)
-        unlink(temporary);
-    return status == MB_OK && dropped ? mb_io_sync_parent(path) : status;
+    if (status == MB_OK)
+        return dropped ? mb_io_sync_parent(path) : mb_io_remove(temporary);
+    unlink(temporary);
+    return status;
 }
 
 static mb_status_t drop_later(const char *path, int64_t step)

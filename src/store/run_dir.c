@@ -64,6 +64,32 @@ static mb_status_t make_directory(const char *path)
     return MB_OK;
 }
 
+static mb_status_t remove_leftover(const mb_run_dir_t *dir, const char *name)
+{
+    if (!mb_io_is_temporary(name))
+        return MB_OK;
+    char *path = mb_run_dir_file(dir, name);
+    if (path == NULL)
+        return mb_error_memory("a path", strlen(name));
+    mb_status_t status = mb_lease_in_use(&dir->lease, path) ? MB_OK : mb_io_remove(path);
+    free(path);
+    return status;
+}
+
+/* What starts that ended badly have left. */
+static mb_status_t remove_leftovers(const mb_run_dir_t *dir)
+{
+    DIR *open = opendir(dir->path);
+    if (open == NULL)
+        return mb_io_error("list the run directory", dir->path);
+    mb_status_t status = MB_OK;
+    for (struct dirent *entry = readdir(open); entry != NULL && status == MB_OK;
+         entry = readdir(open))
+        status = remove_leftover(dir, entry->d_name);
+    closedir(open);
+    return status;
+}
+
 static mb_status_t take_directory(mb_run_dir_t *dir)
 {
     MB_TRY(make_directory(dir->path));
@@ -72,7 +98,7 @@ static mb_status_t take_directory(mb_run_dir_t *dir)
         return mb_error_memory("a path", strlen(dir->path));
     mb_status_t status = mb_lease_take(path, &dir->lease);
     free(path);
-    return status;
+    return status == MB_OK ? remove_leftovers(dir) : status;
 }
 
 static mb_status_t find_nonce(const mb_run_dir_t *dir, uint64_t nonce)
@@ -141,11 +167,18 @@ mb_status_t mb_run_dir_check(void *dir)
     return own->lease.path == NULL ? MB_OK : mb_lease_renew(&own->lease, true);
 }
 
+mb_status_t mb_run_dir_release(mb_run_dir_t *dir)
+{
+    mb_status_t status = mb_lease_give_up(&dir->lease);
+    return mb_ranks_agree(dir->comm, status);
+}
+
+/* A lease that is left here has no living owner: the next start takes it. */
 void mb_run_dir_close(mb_run_dir_t *dir)
 {
     if (dir == NULL)
         return;
-    mb_lease_give_up(&dir->lease);
+    (void)mb_lease_give_up(&dir->lease);
     free(dir->path);
     free(dir);
 }
@@ -192,8 +225,7 @@ static mb_status_t add_step(steps_t *list, int64_t step)
     return MB_OK;
 }
 
-/* Lists step files; with REMOVE also takes left-over temporary files away. */
-static mb_status_t list_steps(const mb_run_dir_t *dir, bool remove, steps_t *list)
+static mb_status_t list_steps(const mb_run_dir_t *dir, steps_t *list)
 {
     DIR *open = opendir(dir->path);
     if (open == NULL)
@@ -203,8 +235,6 @@ static mb_status_t list_steps(const mb_run_dir_t *dir, bool remove, steps_t *lis
          entry = readdir(open)) {
         if (step_of(entry->d_name) >= 0)
             status = add_step(list, step_of(entry->d_name));
-        else if (remove && mb_io_is_temporary(entry->d_name))
-            (void)!unlinkat(dirfd(open), entry->d_name, 0);
     }
     closedir(open);
     if (list->count > 0)
@@ -285,7 +315,7 @@ mb_status_t mb_run_dir_newest(mb_run_dir_t *dir, char **path, bool *finished)
     mb_status_t status = MB_OK;
     if (mb_ranks_rank(dir->comm) == 0) {
         steps_t list = {0};
-        status = list_steps(dir, false, &list);
+        status = list_steps(dir, &list);
         if (status == MB_OK)
             status = find_newest(dir, &list, &newest);
         free(list.steps);
@@ -308,16 +338,15 @@ mb_status_t mb_run_dir_prune(mb_run_dir_t *dir, int keep, int64_t best)
     if (dir->lease.path == NULL)
         return MB_OK;
     steps_t list = {0};
-    mb_status_t status = list_steps(dir, true, &list);
+    mb_status_t status = remove_leftovers(dir);
+    if (status == MB_OK)
+        status = list_steps(dir, &list);
     for (size_t i = keep < 0 ? 0 : (size_t)keep; i < list.count && status == MB_OK; i++) {
         if (list.steps[i] == best)
             continue;
         char name[64];
         char *path = mb_run_dir_file(dir, mb_run_dir_step_name(list.steps[i], name, sizeof(name)));
-        if (path == NULL)
-            status = mb_error_memory("a path", sizeof(name));
-        else if (unlink(path) != 0 && errno != ENOENT)
-            status = mb_io_error("remove the old checkpoint", path);
+        status = path == NULL ? mb_error_memory("a path", sizeof(name)) : mb_io_remove(path);
         free(path);
     }
     free(list.steps);

@@ -21,7 +21,9 @@ mb_status_t mb_run_dir_renew(mb_run_dir_t *dir);
 mb_status_t mb_run_dir_check(void *dir);
 /* Where warnings go (NULL at first: nowhere); must outlive the directory's use. */
 void mb_run_dir_set_log(mb_run_dir_t *dir, const mb_log_t *log);
-/* Rank 0 gives the lease up; frees. Not collective. */
+/* Rank 0 gives the lease up, saying so when it cannot. Collective. */
+mb_status_t mb_run_dir_release(mb_run_dir_t *dir);
+/* Rank 0 gives the lease up, if it still has it; frees. Not collective. */
 void mb_run_dir_close(mb_run_dir_t *dir);
 const char *mb_run_dir_path(const mb_run_dir_t *dir);
 /* PATH/NAME; malloc'ed. */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "store/io.h"
 #include "train/trainer_private.h"
 
 #define FACT MB_RECORD_PREFIX
@@ -31,8 +31,9 @@ static mb_status_t forget(mb_training_t *trainer)
         char *path = mb_run_dir_file(trainer->dir, names[i]);
         if (path == NULL)
             return mb_error_memory("a path", 0);
-        unlink(path);
+        mb_status_t status = mb_io_remove(path);
         free(path);
+        MB_TRY(status);
     }
     return MB_OK;
 }

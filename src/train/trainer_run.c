@@ -164,6 +164,8 @@ mb_status_t mb_training_run(mb_training_t *trainer)
         status = run(trainer);
     else if (trainer->dir != NULL && trainer->final_step != trainer->state.step)
         status = finish(trainer); /* it ended between its last checkpoint and final.h5 */
+    if (status == MB_OK && trainer->dir != NULL)
+        status = mb_run_dir_release(trainer->dir);
     if (status != MB_OK && status != MB_ERR_STOPPED)
         mb_comm_fail(trainer->comm, status);
     return status;

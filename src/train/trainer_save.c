@@ -1,9 +1,8 @@
 /* What a run writes: step checkpoints, final.h5, plan.json. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/str.h"
+#include "store/io.h"
 #include "train/trainer_private.h"
 
 typedef enum {
@@ -137,13 +136,8 @@ static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
 static mb_status_t write_text(mb_training_t *trainer, const mb_str_t *text)
 {
     char *path = mb_run_dir_file(trainer->dir, "plan.json");
-    if (path == NULL || text->failed)
-        return mb_error_memory("plan.json", text->length);
-    FILE *file = fopen(path, "w");
-    bool good = file != NULL && fwrite(text->text, 1, text->length, file) == text->length;
-    good = file != NULL && fclose(file) == 0 && good;
-    mb_status_t status =
-        good ? MB_OK : mb_error_set(MB_ERR_IO, "%s: cannot be written; is the disk full?", path);
+    mb_status_t status = path == NULL || text->failed ? mb_error_memory("plan.json", text->length)
+                                                      : mb_io_replace_text(path, text->text);
     free(path);
     return status;
 }

@@ -161,6 +161,34 @@ START_TEST(the_lease_of_a_dead_process_is_taken_over)
 }
 END_TEST
 
+START_TEST(the_lease_of_a_process_that_ended_unreaped_is_taken_over)
+{
+    ck_assert_int_eq(mkdir(scratch("m.run"), 0700), 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    siginfo_t about;
+    ck_assert_int_eq(waitid(P_PID, (id_t)child, &about, WEXITED | WNOWAIT), 0);
+    put_lease(scratch("m.run/lease"), own_host(), (long)child, "-", 0);
+    mb_run_dir_close(must_open(scratch("m.run")));
+    waitpid(child, NULL, 0);
+}
+END_TEST
+
+START_TEST(a_start_removes_what_an_earlier_one_left_and_no_living_ones_lease)
+{
+    ck_assert_int_eq(mkdir(scratch("m.run"), 0700), 0);
+    file_write(scratch("m.run/step-00000002.h5.tmp-0123456789abcdef"), "half", 4);
+    put_lease(scratch("m.run/lease.tmp-0123456789abcdef"), own_host(), dead_process(), "-", 0);
+    put_lease(scratch("m.run/lease.tmp-fedcba9876543210"), own_host(), (long)getppid(), "-", 0);
+    mb_run_dir_t *dir = must_open(scratch("m.run"));
+    ck_assert(!file_exists(scratch("m.run/step-00000002.h5.tmp-0123456789abcdef")));
+    ck_assert(!file_exists(scratch("m.run/lease.tmp-0123456789abcdef")));
+    ck_assert(file_exists(scratch("m.run/lease.tmp-fedcba9876543210")));
+    mb_run_dir_close(dir);
+}
+END_TEST
+
 START_TEST(a_process_of_the_same_number_that_started_later_is_not_the_owner)
 {
     ck_assert_int_eq(mkdir(scratch("m.run"), 0700), 0);
@@ -426,6 +454,8 @@ static Suite *suite(void)
     tcase_add_test(cases, a_start_while_another_process_runs_is_refused);
     tcase_add_test(cases, of_many_starts_at_once_one_gets_the_directory);
     tcase_add_test(cases, the_lease_of_a_dead_process_is_taken_over);
+    tcase_add_test(cases, the_lease_of_a_process_that_ended_unreaped_is_taken_over);
+    tcase_add_test(cases, a_start_removes_what_an_earlier_one_left_and_no_living_ones_lease);
     tcase_add_test(cases, a_process_of_the_same_number_that_started_later_is_not_the_owner);
     tcase_add_test(cases, another_hosts_lease_is_respected_until_it_is_60_seconds_old);
     tcase_add_test(cases, a_requeued_job_takes_over_from_its_earlier_start_only);

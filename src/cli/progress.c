@@ -1,6 +1,7 @@
 /* See progress.h. */
 #include "cli/progress.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -36,13 +37,31 @@ void mb_progress_clear(mb_progress_t *progress)
     progress->live_shown = false;
 }
 
+static void close_log(mb_progress_t *progress)
+{
+    if (progress->log != NULL)
+        fclose(progress->log);
+    free(progress->log_path);
+    progress->log = NULL;
+    progress->log_path = NULL;
+}
+
+/* What is in the log was shown as well: it is not worth ending a run that can go on. */
+static void lose_log(mb_progress_t *progress)
+{
+    int error = errno;
+    mb_progress_clear(progress);
+    fprintf(stderr, "mbrun: warning: cannot write '%s': %s; the log has no more lines\n",
+            progress->log_path, strerror(error));
+    close_log(progress);
+}
+
 void mb_progress_write(void *user, const char *line)
 {
     mb_progress_t *progress = user;
-    if (progress->log == NULL)
-        return;
-    fprintf(progress->log, "%s\n", line);
-    fflush(progress->log);
+    if (progress->log != NULL &&
+        (fprintf(progress->log, "%s\n", line) < 0 || fflush(progress->log) != 0))
+        lose_log(progress);
 }
 
 /* A line of text, to the log and, unless another form is wanted, to stderr. */
@@ -76,8 +95,10 @@ static void open_log(mb_progress_t *progress, const char *directory)
     if (path == NULL)
         return;
     snprintf(path, bytes, "%s/log.txt", directory);
+    progress->log_path = path;
     progress->log = fopen(path, "ae");
-    free(path);
+    if (progress->log == NULL)
+        lose_log(progress);
     time_t now = time(NULL);
     struct tm local;
     char line[64], date[32];
@@ -314,7 +335,5 @@ void mb_progress_end(mb_progress_t *progress, mb_status_t status, const char *di
     else if (status == MB_OK && !progress->json)
         say_results(progress, directory);
     fflush(stdout);
-    if (progress->log != NULL)
-        fclose(progress->log);
-    progress->log = NULL;
+    close_log(progress);
 }

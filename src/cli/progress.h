@@ -11,7 +11,8 @@
 typedef struct {
     bool json, quiet, live;
     bool live_shown;
-    FILE *log;                   /* RUN/log.txt; NULL when it cannot be written */
+    FILE *log; /* RUN/log.txt; NULL when it cannot be written */
+    char *log_path;
     bool finished;               /* there was nothing left to do */
     double shown, logged, saved; /* when the live line, a step's line, a save was last told of */
     int64_t first_step, samples;

@@ -26,3 +26,14 @@ tests/mpi/reduce.log: tests/mpi/test_reduce$(EXEEXT)
 CLEANFILES += tests/mpi/test_comm$(EXEEXT) tests/mpi/test_transport$(EXEEXT) \
 	tests/mpi/test_reduce$(EXEEXT)
 EXTRA_DIST += tests/mpi/cases.sh
+
+# Preloaded by the tests of writes that fail. By a rule of its own: it is wanted where no shared library is
+# built, and without sanitizers.
+tests/support/failing_io.so: tests/support/failing_io.c
+	$(AM_V_CC)$(MKDIR_P) tests/support && \
+	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
+CLEANFILES += tests/support/failing_io.so
+EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh
+SHELL_TESTS += tests/mpi/failing_writes.sh
+SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh
+tests/mpi/failing_writes.log: tests/support/failing_io.so mbrun$(EXEEXT)

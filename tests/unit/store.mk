@@ -10,6 +10,10 @@ tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c $(STORE_SUPPOR
 	$(REWRITE_SUPPORT)
 tests_unit_test_checkpoint_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_h5_image
+tests_unit_test_h5_image_SOURCES = tests/unit/test_h5_image.c $(STORE_SUPPORT)
+tests_unit_test_h5_image_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_seal
 tests_unit_test_seal_SOURCES = tests/unit/test_seal.c $(STORE_SUPPORT)
 tests_unit_test_seal_LDADD = $(UNIT_LIBS)

@@ -1,6 +1,10 @@
 STORE_SUPPORT = tests/support/store_files.c tests/support/store_files.h
 REWRITE_SUPPORT = tests/support/rewrite_model.c tests/support/rewrite_model.h
 
+check_PROGRAMS += tests/unit/test_h5_heap
+tests_unit_test_h5_heap_SOURCES = tests/unit/test_h5_heap.c $(STORE_SUPPORT)
+tests_unit_test_h5_heap_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_model_file
 tests_unit_test_model_file_SOURCES = tests/unit/test_model_file.c $(STORE_SUPPORT)
 tests_unit_test_model_file_LDADD = $(UNIT_LIBS)

@@ -154,7 +154,8 @@ mb_status_t mb_h5_heap_text(mb_h5_heap_t *heap, const unsigned char *reference, 
         length = 0; /* an empty text, or none */
     } else {
         bytes = load(heap, address) ? find(heap, index, length) : NULL;
-        if (bytes == NULL)
+        heap->given += length;
+        if (bytes == NULL || heap->given > (uint64_t)heap->reader->bytes)
             return refuse(heap, what);
     }
     char *copy = mb_arena_alloc(heap->reader->arena, (size_t)length + 1);

@@ -20,6 +20,7 @@ typedef struct {
     uint64_t address; /* of the collection at hand */
     unsigned char *collection;
     size_t bytes;
+    uint64_t given; /* bytes of all texts so far: no more than the file has */
 } mb_h5_heap_t;
 
 /* Close it whatever open returns. */

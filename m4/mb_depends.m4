@@ -198,8 +198,9 @@ AC_DEFUN([MB_CHECK_TEST_TOOLS], [
   AC_MSG_RESULT([$mb_check])
   dnl Said by make where a test program would be linked.
   AS_IF([test "$mb_check" = no], [
-    CHECK_CFLAGS=
-    CHECK_LIBS='$(error Check is not installed: install the package check and configure again)'])
+    dnl Said before a compiler looks for check.h; what is not a test builds without it.
+    CHECK_LIBS='$(error Check is not installed: install the package check and configure again)'
+    CHECK_CFLAGS='$(if $(filter check check-am tests/%,$(MAKECMDGOALS)),$(CHECK_LIBS))'])
   AC_SUBST([CHECK_CFLAGS])
   AC_SUBST([CHECK_LIBS])
   AM_CONDITIONAL([HAVE_CHECK], [test "$mb_check" != no])

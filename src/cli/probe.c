@@ -6,11 +6,21 @@
 #include <fcntl.h>
 #include <hdf5.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LIMIT_SECONDS = 30 };
+#include "store/model_file.h"
+
+enum { LIMIT_SECONDS = 30, PATH_TEXT = 4096, N_RECORDED = 2 };
+
+static const mb_setting_id_t recorded_ids[N_RECORDED] = {MB_SET_DATA, MB_SET_VAL};
+
+typedef struct {
+    char path[N_RECORDED][PATH_TEXT];
+} recorded_t;
 
 static herr_t look_at_attribute(hid_t object, const char *name, const H5A_info_t *info, void *user)
 {
@@ -39,16 +49,8 @@ static herr_t look_at_object(hid_t root, const char *name, const H5O_info_t *inf
     return 0;
 }
 
-/* What HDF5 says goes nowhere, a crash leaves no core, and _exit runs none of its handlers. */
 static void look_at_file(const char *path)
 {
-    int nowhere = open("/dev/null", O_RDWR);
-    struct rlimit no_core = {0, 0};
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
-    setrlimit(RLIMIT_CORE, &no_core);
-    signal(SIGALRM, SIG_DFL);
-    alarm(LIMIT_SECONDS);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access, 1, 1);
@@ -58,17 +60,48 @@ static void look_at_file(const char *path)
         H5Ovisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, look_at_object, NULL);
         H5Fclose(file);
     }
+    H5Pclose(access);
+}
+
+/* The data that `mbrun configure` recorded in a model. */
+static void note_recorded(const char *model, recorded_t *recorded)
+{
+    mb_model_file_t *file = NULL;
+    if (mb_model_file_open(model, false, false, &file) != MB_OK)
+        return;
+    for (int i = 0; i < N_RECORDED; i++) {
+        const char *path = mb_model_file_setting(file, mb_setting_info(recorded_ids[i])->key);
+        if (path != NULL)
+            snprintf(recorded->path[i], PATH_TEXT, "%s", path);
+    }
+    mb_model_file_close(file);
+}
+
+/* What HDF5 says goes nowhere, a crash leaves no core, and _exit runs none of its handlers. */
+static void be_child(const char *path, recorded_t *recorded)
+{
+    int nowhere = open("/dev/null", O_RDWR);
+    struct rlimit no_core = {0, 0};
+    dup2(nowhere, STDOUT_FILENO);
+    dup2(nowhere, STDERR_FILENO);
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(SIGALRM, SIG_DFL);
+    alarm(LIMIT_SECONDS);
+    look_at_file(path);
+    if (recorded != NULL)
+        note_recorded(path, recorded);
     _exit(0);
 }
 
-static mb_status_t probe_file(const char *path)
+/* RECORDED: memory that the child shares; NULL: PATH is no model. */
+static mb_status_t probe_file(const char *path, recorded_t *recorded)
 {
     int status = 0;
     if (path == NULL || path[0] == '\0' || access(path, R_OK) != 0)
         return MB_OK;
     pid_t child = fork();
     if (child == 0)
-        look_at_file(path);
+        be_child(path, recorded);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
     if (child < 0 || status == 0)
@@ -80,12 +113,26 @@ static mb_status_t probe_file(const char *path)
         endless ? "does not come to an end" : "stumbles");
 }
 
-mb_status_t mb_probe(const mb_args_t *args)
+/* Data is looked at by a child of its own: what a damaged file does depends on what was read
+ * before. */
+static mb_status_t probe_all(const mb_args_t *args, recorded_t *recorded)
 {
     for (int i = 0; i < args->n_words; i++)
-        MB_TRY(probe_file(args->words[i]));
-    if (args->settings == NULL)
-        return MB_OK;
-    MB_TRY(probe_file(mb_settings_text(args->settings, MB_SET_DATA)));
-    return probe_file(mb_settings_text(args->settings, MB_SET_VAL));
+        MB_TRY(probe_file(args->words[i], recorded));
+    for (int i = 0; i < N_RECORDED && args->settings != NULL; i++) {
+        const char *given = mb_settings_text(args->settings, recorded_ids[i]);
+        MB_TRY(probe_file(given != NULL ? given : recorded->path[i], NULL));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_probe(const mb_args_t *args)
+{
+    recorded_t *recorded =
+        mmap(NULL, sizeof *recorded, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (recorded == MAP_FAILED)
+        return mb_error_memory("a look at the files", sizeof *recorded);
+    mb_status_t status = probe_all(args, recorded);
+    munmap(recorded, sizeof *recorded);
+    return status;
 }

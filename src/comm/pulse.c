@@ -40,7 +40,8 @@ typedef struct {
 
 struct mb_comm_pulse {
     bool hushed;
-    double next_look, last_sign, next_sign;
+    double last_look, next_look, last_sign, next_sign;
+    double there_since; /* without a pause in which signs may have waited unread */
     outgoing_t out[MB_COMM_WATCHERS];
     MPI_Request incoming; /* of a watcher, as what follows */
     sign_t arriving;
@@ -144,6 +145,9 @@ void mb_comm_pulse(mb_comm_t *comm)
     double now = mb_time_seconds();
     if (now < pulse->next_look)
         return;
+    if (now - pulse->last_look > interval_of(comm))
+        pulse->there_since = now;
+    pulse->last_look = now;
     pulse->next_look = now + LOOK_SECONDS;
     take_in(comm, now);
     if (pulse->hushed || now < pulse->next_sign)
@@ -225,10 +229,12 @@ bool mb_comm_pulse_end(mb_comm_t *comm)
 mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank)
 {
     const heard_t *heard = &comm->pulse->heard[rank];
-    double seconds = mb_time_seconds() - heard->time, least = 3 * heard->sign.interval;
+    double now = mb_time_seconds(), there = now - comm->pulse->there_since;
+    double seconds = now - heard->time, least = 3 * heard->sign.interval;
     double some = comm->deadline_seconds / 10;
     return (mb_comm_heard_t){.rank = rank,
                              .seconds = seconds,
+                             .missed = seconds < there ? seconds : there,
                              .silent = seconds > (least > some ? least : some),
                              .host = heard->sign.host,
                              .place = heard->sign.place};

@@ -113,6 +113,7 @@ bool mb_comm_pulse_end(mb_comm_t *comm);
 typedef struct {
     int rank;
     double seconds;           /* since then */
+    double missed;            /* of these, how long this rank was there to hear it */
     bool silent;              /* longer than a rank that waits or computes lets pass */
     const char *host, *place; /* "in stage 1, step 12, F of micro-batch 3"; "": nothing came yet */
 } mb_comm_heard_t;

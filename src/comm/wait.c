@@ -121,15 +121,33 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
 }
 
 /* The deadline of one rank ends the waits of all; each says where it stood. */
+static mb_status_t report_late(mb_comm_t *comm, const mb_comm_note_t *note)
+{
+    mb_log(comm->log, MB_LOG_WARNING, "rank %d: %s", comm->rank, mb_error_get());
+    mb_comm_fail(comm, MB_ERR_TIMEOUT);
+    return mb_comm_stand(comm, MB_ERR_TIMEOUT, note);
+}
+
+mb_status_t mb_comm_watch(mb_comm_t *comm)
+{
+    mb_comm_note_t note = {.action = "at work", .stage = -1, .micro = -1, .peer = -1, .tag = -1};
+    bool watches = comm->pulse != NULL && comm->rank < MB_COMM_WATCHERS;
+    mb_comm_pulse(comm);
+    for (int rank = 0; watches && rank < comm->size; rank++) {
+        if (rank == comm->rank || mb_comm_heard(comm, rank).missed <= comm->deadline_seconds)
+            continue;
+        late(comm, &note, comm->deadline_seconds);
+        return report_late(comm, &note);
+    }
+    return MB_OK;
+}
+
 static mb_status_t wait_or_report(mb_comm_t *comm, mb_comm_done_t done, void *user,
                                   const mb_comm_note_t *note, double seconds)
 {
     mb_status_t status = mb_comm_wait_within(comm, done, user, note, seconds, true);
-    if (status == MB_ERR_TIMEOUT) {
-        mb_log(comm->log, MB_LOG_WARNING, "rank %d: %s", comm->rank, mb_error_get());
-        mb_comm_fail(comm, status);
-        return mb_comm_stand(comm, status, note);
-    }
+    if (status == MB_ERR_TIMEOUT)
+        return report_late(comm, note);
     if (status == MB_ERR_PEER && comm->first->status == (int)MB_ERR_TIMEOUT)
         return mb_comm_stand(comm, status, note);
     return status;

@@ -30,6 +30,7 @@ typedef struct {
 static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
 {
     predictor_t *p = user;
+    MB_TRY(mb_comm_watch(p->comm));
     mb_latency_enter(p->latency, p->step * p->micros + index);
     return mb_feed_micro(p->feed, micro, index);
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Damages copies of model files and sees what mbrun makes of them.
 
-    damaged.py MBRUN FLIPS CUTS [--first N] [--command inspect|eval] FILE.h5...
+    damaged.py MBRUN FLIPS CUTS [--first N] [--command inspect|eval] [--model MODEL.h5] FILE.h5...
 
 Case N of a file depends on N and the file's name alone, so that a campaign may stop and go on with
 --first, and any case may be looked at again: a flip changes one bit of the first 256 KiB or anywhere,
-in turn; a cut ends the file somewhere. Every case is to end with 0 or 1 within the limit. Prints one
+in turn; a cut ends the file somewhere. --command eval takes a file as model and data, with --model as the
+data of that (whole) model. Every case is to end with 0 or 1 within the limit. Prints one
 line for each case that does not, and a line of totals; ends with 1 when there were such cases.
 """
 import argparse
@@ -30,8 +31,8 @@ def damage(kind, case, name, original):
     return bytes(data)
 
 
-def run(mbrun, command, path, folder):
-    arguments = [mbrun, command, path]
+def run(mbrun, command, model, path, folder):
+    arguments = [mbrun, command, model or path]
     if command == "eval":
         arguments += ["--data", path]
     try:
@@ -50,7 +51,9 @@ def main():
     parser.add_argument("files", nargs="+")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--command", default="inspect", choices=["inspect", "eval"])
+    parser.add_argument("--model", type=os.path.abspath)
     options = parser.parse_args()
+    options.command = "eval" if options.model else options.command
     mbrun = os.path.abspath(options.mbrun)
     ends = collections.Counter()
 
@@ -60,7 +63,7 @@ def main():
             path = os.path.join(folder, os.path.basename(name))
             with open(name, "rb") as source, open(path, "wb") as copy:
                 copy.write(damage(kind, case, name, source.read()))
-            return job, run(mbrun, options.command, path, folder)
+            return job, run(mbrun, options.command, options.model, path, folder)
 
     jobs = [(kind, case, options.files[case % len(options.files)])
             for kind, count in (("flip", options.flips), ("cut", options.cuts))

@@ -18,10 +18,10 @@ touch "$results"
 # What reaches the packages from here reaches them from the bare system too.
 bare_system() {
     [ -e "$folder/bare/complete" ] && return
-    debootstrap --variant=minbase --include=git,ca-certificates bookworm "$folder/bare" \
+    debootstrap --variant=minbase bookworm "$folder/bare" \
         >"$folder/debootstrap.log" 2>&1 || { tail -n 5 "$folder/debootstrap.log" && exit 1; }
     for file in /etc/resolv.conf /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
-        [ ! -e "$file" ] || cp -L "$file" "$folder/bare$file"
+        [ ! -e "$file" ] || { mkdir -p "$folder/bare${file%/*}" && cp -L "$file" "$folder/bare$file"; }
     done
     touch "$folder/bare/complete"
 }

@@ -35,3 +35,13 @@ END
     flipped shared 839 128
     both 1 'damaged or cut off' eval model.h5 --data data.h5
 }
+
+@test "so is damage in data that the model records" {
+    flipped shared 839 128
+    mv model.h5 damaged.h5
+    fixture mlp
+    "$MBRUN" configure model.h5 --data data.h5 --epochs 1
+    mv damaged.h5 data.h5
+    both 1 "'data.h5' is damaged or cut off" model.h5
+    both 1 "'data.h5' is damaged or cut off" eval model.h5
+}

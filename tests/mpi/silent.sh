@@ -107,4 +107,10 @@ start 2 eval "$scratch/wide.h5" --data "$scratch/x-images-idx3-ubyte" --stages 2
     reported 1 "in stage 1, evaluation step [1-9][0-9]*, .*F of micro-batch [0-9]+"
 result $? "stopped in an evaluation of two ranks, rank 1 is named with stage, step and micro-batch"
 
+# Groups that exchange nothing: the others have samples of their own for longer than the deadline.
+start 3 predict "$scratch/wide.h5" --data "$scratch/x-images-idx3-ubyte" -o "$scratch/out.h5" \
+    --batch 1 && become worked 2 && stop 2 &&
+    reported 2 "in stage 0, .*F of micro-batch [0-9]+" && [ ! -e "$scratch/out.h5" ]
+result $? "stopped in a prediction of independent groups, rank 2 is named in time"
+
 echo "1..$count"

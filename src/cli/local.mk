@@ -12,6 +12,7 @@ mbrun_SOURCES += \
 	src/cli/job.c \
 	src/cli/job.h \
 	src/cli/main.c \
+	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
 	src/cli/predict.c \
 	src/cli/probe.c src/cli/probe.h \

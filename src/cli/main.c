@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "cli/command.h"
+#include "cli/net.h"
 #include "cli/probe.h"
 #include "cli/say.h"
 #include "config.h"
@@ -104,6 +105,7 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
     /* Every file is closed where it is used; what HDF5 does at exit to a file it could not close is
      * a crash. */
     H5dont_atexit();
+    mb_net_spread(rank);
     /* What HDF5 would print of its own comes as one message of ours. */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (mb_args_read(command, n, texts, &args) != MB_OK)

@@ -77,6 +77,8 @@ static void note_recorded(const char *model, recorded_t *recorded)
     mb_model_file_close(file);
 }
 
+static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM};
+
 /* What HDF5 says goes nowhere, a crash leaves no core, and _exit runs none of its handlers. */
 static void be_child(const char *path, recorded_t *recorded)
 {
@@ -85,7 +87,8 @@ static void be_child(const char *path, recorded_t *recorded)
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
     setrlimit(RLIMIT_CORE, &no_core);
-    signal(SIGALRM, SIG_DFL);
+    for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
+        signal(deadly[i], SIG_DFL);
     alarm(LIMIT_SECONDS);
     look_at_file(path);
     if (recorded != NULL)

@@ -4,6 +4,7 @@
 #include "data/hdf5_dataset.h"
 
 #include "base/str.h"
+#include "store/h5.h"
 #include "store/h5_storage.h"
 
 #include <fcntl.h>
@@ -336,6 +337,7 @@ mb_status_t mb_hdf5_dataset_read(const mb_hdf5_dataset_t *dataset, const char *p
                                  void *to)
 {
     mb_status_t status = MB_OK;
+    const char *before = mb_h5_work_on(path);
     H5E_BEGIN_TRY
     {
         hid_t box = H5Dget_space(dataset->id);
@@ -351,6 +353,7 @@ mb_status_t mb_hdf5_dataset_read(const mb_hdf5_dataset_t *dataset, const char *p
         H5Sclose(box);
     }
     H5E_END_TRY;
+    mb_h5_work_on(before);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "data/extent.h"
 #include "data/hdf5_select.h"
 #include "data/internal.h"
+#include "store/h5.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -331,7 +332,7 @@ static mb_status_t create(const char *path, int n_fields, hid_t file, hdf5_t **o
     return MB_ERR_IO;
 }
 
-mb_status_t mb_source_open_hdf5(const char *path, const mb_source_wants_t *wants, mb_source_t **out)
+static mb_status_t open_source(const char *path, const mb_source_wants_t *wants, mb_source_t **out)
 {
     hid_t file;
     mb_hdf5_choice_t *choices = NULL;
@@ -352,5 +353,13 @@ mb_status_t mb_source_open_hdf5(const char *path, const mb_source_wants_t *wants
             hdf5_close(&h->base);
     }
     free(choices);
+    return status;
+}
+
+mb_status_t mb_source_open_hdf5(const char *path, const mb_source_wants_t *wants, mb_source_t **out)
+{
+    const char *before = mb_h5_work_on(path);
+    mb_status_t status = open_source(path, wants, out);
+    mb_h5_work_on(before);
     return status;
 }

@@ -19,6 +19,20 @@ void mb_h5_quiet_end(const mb_h5_quiet_t *quiet)
     H5Eset_auto2(H5E_DEFAULT, quiet->print, quiet->user);
 }
 
+static _Thread_local const char *volatile worked_on;
+
+const char *mb_h5_work_on(const char *path)
+{
+    const char *before = worked_on;
+    worked_on = path;
+    return before;
+}
+
+const char *mb_h5_works_on(void)
+{
+    return worked_on;
+}
+
 typedef struct {
     char *text;
     size_t capacity;

@@ -19,6 +19,12 @@ typedef struct {
 void mb_h5_quiet_begin(mb_h5_quiet_t *quiet);
 void mb_h5_quiet_end(const mb_h5_quiet_t *quiet);
 
+/* HDF5 1.10 may be led out of its memory by a damaged file. These say which file it is working on,
+ * so that a program whose signal handler finds one can name it. Returns what was said before, to be
+ * said again behind the work; a path must live as long. Of the calling thread. */
+const char *mb_h5_work_on(const char *path);
+const char *mb_h5_works_on(void);
+
 /* "'PATH': cannot DOING OBJECT (HDF5: reason)"; the reason is the deepest of HDF5's error stack. */
 mb_status_t mb_h5_error(mb_status_t status, const char *path, const char *doing,
                         const char *object);

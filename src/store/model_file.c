@@ -367,6 +367,7 @@ static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verif
     if (verify_seal)
         MB_TRY(mb_seal_check(source->fd, source->bytes, file->path, true, &file->seal, NULL));
     mb_h5_quiet_t quiet;
+    const char *before = mb_h5_work_on(file->path);
     mb_h5_quiet_begin(&quiet);
     mb_status_t status = open_source(file, source);
     if (status == MB_OK) {
@@ -374,6 +375,7 @@ static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verif
         status = read_all(&reader, need_config, verify_seal, file);
     }
     mb_h5_quiet_end(&quiet);
+    mb_h5_work_on(before);
     if (status != MB_OK && status != MB_ERR_MEMORY && file->seal == MB_SEAL_BROKEN)
         return mb_error_set(status,
                             "the checksums in '%s' do not hold; copy it again. It cannot be "
@@ -413,10 +415,12 @@ void mb_model_file_close(mb_model_file_t *file)
         return;
     mb_model_source_t *source = file->private_;
     mb_h5_quiet_t quiet;
+    const char *before = mb_h5_work_on(file->path);
     mb_h5_quiet_begin(&quiet);
     if (source->file >= 0)
         H5Fclose(source->file);
     mb_h5_quiet_end(&quiet);
+    mb_h5_work_on(before);
     if (source->fd >= 0)
         close(source->fd);
     mb_arena_destroy(source->arena);

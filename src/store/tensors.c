@@ -185,6 +185,7 @@ static mb_status_t read_through_h5(const mb_model_file_t *file, const mb_stored_
 {
     const mb_model_source_t *source = file->private_;
     mb_h5_quiet_t quiet;
+    const char *before = mb_h5_work_on(file->path);
     mb_h5_quiet_begin(&quiet);
     hid_t dataset = H5Dopen2(source->file, tensor->group, H5P_DEFAULT);
     mb_status_t status = MB_OK;
@@ -193,6 +194,7 @@ static mb_status_t read_through_h5(const mb_model_file_t *file, const mb_stored_
     if (dataset >= 0)
         H5Dclose(dataset);
     mb_h5_quiet_end(&quiet);
+    mb_h5_work_on(before);
     return status;
 }
 

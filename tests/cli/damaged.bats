@@ -28,6 +28,7 @@ regularized 22534 128
 regularized 1053 64
 shared 10012 128
 shared 839 128
+cnn 917 32
 END
 }
 
@@ -44,4 +45,13 @@ END
     mv damaged.h5 data.h5
     both 1 "'data.h5' is damaged or cut off" model.h5
     both 1 "'data.h5' is damaged or cut off" eval model.h5
+}
+
+@test "a crash of HDF5 that the probe did not see is one message too" {
+    [ "${MB_SANITIZERS-no}" = no ] || skip "a sanitizer reports crashes by itself"
+    fixture mlp
+    LD_PRELOAD=$MB_BUILDDIR/tests/support/stumbling_hdf5.so
+    export LD_PRELOAD
+    both 1 "'model.h5' is damaged or cut off" eval model.h5 --data data.h5
+    refused 1 "'model.h5' is damaged or cut off" 1 inspect model.h5
 }

@@ -33,6 +33,13 @@ tests/support/failing_io.so: tests/support/failing_io.c
 	$(AM_V_CC)$(MKDIR_P) tests/support && \
 	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
 CLEANFILES += tests/support/failing_io.so
+tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
+	@$(MKDIR_P) tests/support
+	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \
+	  $(top_srcdir)/tests/support/stumbling_hdf5.c -ldl
+tests/cli/damaged.log: tests/support/stumbling_hdf5.so
+CLEANFILES += tests/support/stumbling_hdf5.so
+EXTRA_DIST += tests/support/stumbling_hdf5.c
 EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh
 SHELL_TESTS += tests/mpi/failing_writes.sh
 SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh

@@ -31,7 +31,8 @@ inside() {
     system=$1 home=$2
     shift 2
     unshare --mount --pid --fork --kill-child sh -c '
-        cd "$1" && shift && mount -t proc proc proc && mount --rbind /dev dev && mount -t tmpfs tmpfs dev/shm &&
+        cd "$1" && shift && mount -t proc proc proc && mount --rbind /dev dev &&
+            mount --rbind /sys sys && mount -t tmpfs tmpfs dev/shm &&
             exec chroot . "$@"' sh "$system" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$home" \
         $(env | grep -i '^[a-z]*_proxy=\|^PIP_') "$@" </dev/null
 }

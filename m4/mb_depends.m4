@@ -42,6 +42,7 @@ AC_DEFUN([MB_CHECK_COMPILER], [
   MB_TRY_CFLAG([-Wextra])
   MB_TRY_CFLAG([-Wshadow])
   MB_TRY_CFLAG([-Wconversion])
+  MB_TRY_CFLAG([-Wpointer-arith])
   MB_TRY_CFLAG([-fno-semantic-interposition])
   AC_SUBST([WARN_CFLAGS])
   mb_compiler=`$CC --version 2>/dev/null | $SED -n 1p | tr -d '"\\\\'`

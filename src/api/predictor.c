@@ -100,11 +100,10 @@ static mb_predict_options_t make_options(mb_predictor_t *predictor)
         .model = predictor->path,
         .batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0,
         .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
-        .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
+        .machine = mb_layout_machine(settings),
+        .dtype = mb_settings_text(settings, MB_SET_DTYPE),
         .float_activations = strcmp(mb_settings_text(settings, MB_SET_ACTIVATIONS), "float") == 0,
-        .device = mb_settings_text(settings, MB_SET_DEVICE),
         .deadline = mb_settings_real(settings, MB_SET_DEADLINE),
-        .keep_binding = strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0,
         .log = &predictor->context->log};
 }
 

@@ -23,6 +23,11 @@ typedef enum {
 } mb_dtype_t;
 
 size_t mb_dtype_bytes(mb_dtype_t dtype);
+/* A type that layers compute in. */
+static inline bool mb_dtype_is_float(mb_dtype_t dtype)
+{
+    return dtype == MB_F32 || dtype == MB_BF16 || dtype == MB_F16;
+}
 const char *mb_dtype_name(mb_dtype_t dtype); /* "float32", "int32", ... as numpy names them */
 
 #define MB_MAX_RANK 8

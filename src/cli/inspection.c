@@ -111,6 +111,8 @@ static mb_status_t list_graph(mb_inspection_t *seen)
     for (int i = 0; i < graph->n_layers; i++) {
         const mb_layer_t *layer = graph->layers[i];
         const char *output = graph_output(seen, i);
+        if (layer->implied)
+            continue;
         seen->layers[seen->n_layers++] =
             (mb_layer_line_t){.name = layer->path != NULL ? layer->path : layer->name,
                               .class_name = layer->class_->name,

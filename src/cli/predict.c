@@ -89,11 +89,9 @@ static mb_status_t predict(const mb_job_t *job, const mb_args_t *args)
                                     .output = mb_args_flag(args, "output"),
                                     .batch = batch_given ? mb_settings_int(s, MB_SET_BATCH) : 0,
                                     .stages = (int)mb_settings_int(s, MB_SET_STAGES),
-                                    .threads = (int)mb_settings_int(s, MB_SET_THREADS),
-                                    .device = mb_settings_text(s, MB_SET_DEVICE),
+                                    .machine = mb_layout_machine(s),
+                                    .dtype = mb_settings_text(s, MB_SET_DTYPE),
                                     .deadline = mb_settings_real(s, MB_SET_DEADLINE),
-                                    .keep_binding =
-                                        strcmp(mb_settings_text(s, MB_SET_BIND), "keep") == 0,
                                     .log = &job->log,
                                     .user = &live,
                                     .progress = show_progress};
@@ -118,9 +116,9 @@ static int run_predict(const mb_args_t *args)
     return mb_job_end(&job, status);
 }
 
-static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_BATCH,   MB_SET_STAGES,
-                                           MB_SET_ACTIVATIONS, MB_SET_DEVICE,  MB_SET_THREADS,
-                                           MB_SET_BIND,        MB_SET_DEADLINE};
+static const mb_setting_id_t settings[] = {
+    MB_SET_DATA,    MB_SET_BATCH,  MB_SET_STAGES,  MB_SET_ACTIVATIONS, MB_SET_DTYPE,
+    MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_THREADS, MB_SET_BIND,        MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},

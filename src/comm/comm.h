@@ -57,8 +57,9 @@ typedef struct {
 void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at);
 /* What is done between steps, or before the first: ACTION is a literal. Stage and step stay. */
 void mb_comm_doing(mb_comm_t *comm, const char *action);
-/* For work that waits for no other rank for long. Not collective; cheap enough for every micro-batch.
- * On ranks 0 and 1: fails, and ends all ranks, if one of them has given no sign for the deadline. */
+/* For work that waits for no other rank for long. Not collective; cheap enough for every
+ * micro-batch. On ranks 0 and 1: fails, and ends all ranks, if one of them has given no sign for
+ * the deadline. */
 mb_status_t mb_comm_watch(mb_comm_t *comm);
 /* "stage 1, step 12, BW of micro-batch 3", of this rank. Returns BUFFER. */
 char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "compress/quantize.h"
+#include "train/layout.h"
 
 /* "30M" and "30MB" are 30,000,000 bytes, "30MiB" 31,457,280. */
 static mb_status_t read_size(const char *text, int64_t *bytes)
@@ -129,7 +130,5 @@ void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings
     options->data = mb_settings_text(settings, MB_SET_DATA);
     options->batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0;
     options->loss = mb_settings_text(settings, MB_SET_LOSS);
-    options->device = mb_settings_text(settings, MB_SET_DEVICE);
-    options->threads = (int)mb_settings_int(settings, MB_SET_THREADS);
-    options->keep_binding = strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0;
+    options->machine = mb_layout_machine(settings);
 }

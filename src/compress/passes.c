@@ -61,9 +61,8 @@ mb_status_t mb_passes_open(const mb_passes_options_t *options, mb_passes_t **out
     passes->source = options->source;
     passes->batch = options->batch;
     passes->summed_batch = options->summed_batch;
-    MB_TRY_GOTO(mb_machine_open(options->comm, options->device, options->threads,
-                                options->keep_binding, &passes->machine),
-                status, err_passes);
+    MB_TRY_GOTO(mb_machine_open(options->comm, &options->machine, &passes->machine), status,
+                err_passes);
     MB_TRY_GOTO(make_engine(passes, options), status, err_passes);
     *out = passes;
     return MB_OK;

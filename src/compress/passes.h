@@ -32,9 +32,7 @@ typedef struct {
     mb_comm_t *comm;
     const mb_model_t *model; /* with losses, or without */
     mb_source_t *source;
-    const char *device;
-    int threads;
-    bool keep_binding;
+    mb_machine_options_t machine;
     int64_t batch, summed_batch;
 } mb_passes_options_t;
 

@@ -170,6 +170,8 @@ static mb_status_t open_model(mb_quantization_t *q)
     MB_TRY(check(options));
     MB_TRY(check_output(options));
     MB_TRY(mb_model_open(options->model, &q->model));
+    /* Errors are measured against exact arithmetic. */
+    mb_graph_compute_in(q->model->graph, MB_F32);
     if (q->model->file->quantized != NULL && !options->again && !expands(options))
         return refuse_again(q->model->file);
     MB_TRY(options->data == NULL ? bind_without_data(q->model) : open_data(q));
@@ -197,9 +199,7 @@ static mb_status_t open_passes(mb_quantization_t *q)
     mb_passes_options_t options = {.comm = q->comm,
                                    .model = q->model,
                                    .source = q->source,
-                                   .device = q->options->device,
-                                   .threads = q->options->threads,
-                                   .keep_binding = q->options->keep_binding,
+                                   .machine = q->options->machine,
                                    .batch = choose_batch(q),
                                    .summed_batch =
                                        q->options->batch > 0 ? q->options->batch : DEFAULT_BATCH};

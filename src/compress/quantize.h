@@ -50,9 +50,8 @@ typedef struct {
     bool again;                    /* a quantized file may be quantized once more */
     bool keras_int8;               /* Keras' own int8 layout instead of ours */
     int64_t batch;                 /* samples at a time; 0: chosen */
-    const char *loss, *device;
-    int threads;
-    bool keep_binding;
+    const char *loss;
+    mb_machine_options_t machine;
     void *user;
     void (*progress)(void *user, const char *what, int64_t done, int64_t all); /* rank 0 */
 } mb_quantize_options_t;

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/device/ops.h \
 	src/device/matrix.c src/device/matrix.h \
 	src/device/exec.c \
+	src/device/operands.c src/device/operands.h \
 	src/device/registry.c \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c \
@@ -14,6 +15,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/constrain.c \
 	src/device/cpu/conv.c \
 	src/device/cpu/cpu.c src/device/cpu/cpu.h \
+	src/device/cpu/convert.c \
 	src/device/cpu/dropout.c \
 	src/device/cpu/elementwise.c \
 	src/device/cpu/embedding.c \
@@ -22,6 +24,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/loss.c \
+	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \

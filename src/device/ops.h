@@ -1,8 +1,12 @@
 /* The operations of a device and their arguments.
  *
- * float32, row-major, contiguous unless said otherwise. Sizes are element counts. "(+)=": adds to
- * what is there when accumulate is set. Reductions run in an order fixed by shape. Rows that do not
- * count (samples past the end of the data) come last: `valid` counts the leading ones that do. */
+ * Row-major, contiguous unless said otherwise. What is declared void * holds elements of the first
+ * member's `type` (float32, bfloat16 or float16; zero is float32): activations, their gradients and
+ * the weights they are multiplied by. Everything is computed in float32 (sums in double where they
+ * are double) and rounded once, to nearest, ties to even, where it is written. Sizes are element
+ * counts. "(+)=": adds to what is there when accumulate is set. Reductions run in an order fixed by
+ * shape. Rows that do not count (samples past the end of the data) come last: `valid` counts the
+ * leading ones that do. */
 #ifndef MB_DEVICE_OPS_H
 #define MB_DEVICE_OPS_H
 
@@ -10,6 +14,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/types.h"
 #include "device/matrix.h"
 
 typedef enum {
@@ -33,11 +38,13 @@ typedef enum {
 /* C[m,n] = A[m,k] B[k,n] (+ bias[n]) (+ C if accumulate). A is stored [k,m] when transpose_a, B
  * [n,k] when transpose_b. Leading dimensions in elements. */
 typedef struct {
+    mb_dtype_t type;
+    bool wide; /* c is float32 (and bias, if there is one): gradients of weights */
     int64_t m, n, k;
     bool transpose_a, transpose_b, accumulate;
     int64_t lda, ldb, ldc;
-    const float *a, *b, *bias; /* bias may be NULL; not together with accumulate */
-    float *c;
+    const void *a, *b, *bias; /* bias may be NULL; not together with accumulate */
+    void *c;
 } mb_gemm_args_t;
 
 /* Geometry of convolution and pooling: channels last, two spatial dimensions (one-dimensional ones
@@ -48,92 +55,105 @@ typedef struct {
 } mb_window_t;
 
 typedef struct { /* y[n,oh,ow,co] = conv(x[n,ih,iw,ci], w[kh,kw,ci/groups,co]) + bias[co] */
+    mb_dtype_t type;
     mb_window_t window;
-    const float *x, *w, *bias;
-    float *y;
+    const void *x, *w, *bias;
+    void *y;
 } mb_conv_forward_args_t;
 
 typedef struct { /* dx */
+    mb_dtype_t type;
     mb_window_t window;
-    const float *dy, *w;
-    float *dx;
+    const void *dy, *w;
+    void *dx;
 } mb_conv_backward_input_args_t;
 
 typedef struct { /* dw (+)=, dbias (+)= (NULL: none) */
+    mb_dtype_t type;
     mb_window_t window;
     bool accumulate;
-    const float *x, *dy;
+    const void *x, *dy;
     float *dw, *dbias;
 } mb_conv_backward_weights_args_t;
 
-typedef struct {        /* max, or mean over the positions inside the input */
+typedef struct { /* max, or mean over the positions inside the input */
+    mb_dtype_t type;
     mb_window_t window; /* channels_out == channels_in */
     bool average;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
 } mb_pool_forward_args_t;
 
 typedef struct { /* max: to the first largest of each window */
+    mb_dtype_t type;
     mb_window_t window;
     bool average;
-    const float *x, *y, *dy;
-    float *dx;
+    const void *x, *y, *dy;
+    void *dx;
 } mb_pool_backward_args_t;
 
 typedef struct { /* y[s,c] = max or mean over p of x[s,p,c] */
+    mb_dtype_t type;
     int64_t samples, positions, channels;
     bool average;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
 } mb_global_pool_forward_args_t;
 
 typedef struct { /* max: shared equally by equal largest ones, as Keras' amax does */
+    mb_dtype_t type;
     int64_t samples, positions, channels;
     bool average;
-    const float *x, *y, *dy;
-    float *dx;
+    const void *x, *y, *dy;
+    void *dx;
 } mb_global_pool_backward_args_t;
 
 typedef struct { /* y = act(x), in place allowed */
+    mb_dtype_t type;
     int64_t count;
     mb_act_t act;
     float p0, p1,
         p2; /* ELU: alpha; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
 } mb_act_forward_args_t;
 
 typedef struct { /* dx = dy act'(x), in place on dy allowed. x may be NULL where the derivative
                     needs only y (LINEAR RELU TANH SIGMOID EXPONENTIAL), y where it needs only x. */
+    mb_dtype_t type;
     int64_t count;
     mb_act_t act;
     float p0, p1, p2;
-    const float *x, *y, *dy;
-    float *dx;
+    const void *x, *y, *dy;
+    void *dx;
 } mb_act_backward_args_t;
 
 typedef struct { /* over the last axis */
+    mb_dtype_t type;
     int64_t rows, columns;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
 } mb_softmax_forward_args_t;
 
 typedef struct { /* dx = y (dy - sum(y dy)) */
+    mb_dtype_t type;
     int64_t rows, columns;
-    const float *y, *dy;
-    float *dx;
+    const void *y, *dy;
+    void *dx;
 } mb_softmax_backward_args_t;
 
 typedef struct { /* y = a + b, in place allowed */
+    mb_dtype_t type;
     int64_t count;
-    const float *a, *b;
-    float *y;
+    const void *a, *b;
+    void *y;
 } mb_add_args_t;
 
 typedef struct {
+    mb_dtype_t type;
     int64_t count;
-    const float *a, *b;
-    float *y;
+    const void *a, *b;
+    void *y;
 } mb_multiply_args_t;
 
 typedef struct { /* y = a + b in double */
@@ -142,16 +162,26 @@ typedef struct { /* y = a + b in double */
     double *y;
 } mb_add_f64_args_t;
 
-typedef struct { /* rows of `columns` 4-byte elements from one leading dimension to another */
+typedef struct { /* rows of `columns` elements, of any type, from one leading dimension to another
+                  */
+    mb_dtype_t type;
     int64_t rows, columns, ld_from, ld_to;
     const void *from;
     void *to;
 } mb_copy_rows_args_t;
 
+typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16 or float16; not in place */
+    mb_dtype_t type, from;
+    int64_t count;
+    const void *x;
+    void *y;
+} mb_convert_args_t;
+
 typedef struct { /* y[i] = value */
+    mb_dtype_t type;
     int64_t count;
     float value;
-    float *y;
+    void *y;
 } mb_fill_args_t;
 
 typedef struct { /* bytes of zero; any type */
@@ -160,9 +190,10 @@ typedef struct { /* bytes of zero; any type */
 } mb_zero_args_t;
 
 typedef struct { /* sum[n] (+)= sum over m of a[m,n] */
+    mb_dtype_t type;
     int64_t rows, columns;
     bool accumulate;
-    const float *a;
+    const void *a;
     float *sum;
 } mb_column_sum_args_t;
 
@@ -173,27 +204,34 @@ typedef struct { /* sum[n] (+)= sum over m of a[m,n] */
  * given; mean and rstd are written when not NULL, for a frozen layer's backward. gamma and beta may
  * be NULL (1, 0). */
 typedef struct {
+    mb_dtype_t type;
     int64_t rows, valid, channels;
     bool training;
     float epsilon;
-    const float *x, *gamma, *beta;
+    const void *x;
+    const float *gamma, *beta;
     const float *moving_mean, *moving_variance; /* inference */
-    float *y, *mean, *rstd;                     /* mean, rstd: NULL allowed in inference */
-    double *sums;                               /* training; NULL: not wanted */
+    void *y;                                    /* mean, rstd: NULL allowed in inference */
+    float *mean, *rstd;
+    double *sums; /* training; NULL: not wanted */
 } mb_batchnorm_forward_args_t;
 
 typedef struct { /* rows past valid get dx = 0. training: through the statistics; otherwise (a
                     frozen layer) the statistics are constants. */
+    mb_dtype_t type;
     int64_t rows, valid, channels;
     bool training;
-    const float *x, *dy, *gamma, *mean, *rstd;
-    float *dx;
+    const void *x, *dy;
+    const float *gamma, *mean, *rstd;
+    void *dx;
 } mb_batchnorm_backward_input_args_t;
 
 typedef struct { /* dgamma (+)=, dbeta (+)=; either may be NULL */
+    mb_dtype_t type;
     int64_t rows, valid, channels;
     bool accumulate;
-    const float *x, *dy, *mean, *rstd;
+    const void *x, *dy;
+    const float *mean, *rstd;
     float *dgamma, *dbeta;
 } mb_batchnorm_backward_weights_args_t;
 
@@ -210,39 +248,48 @@ typedef struct { /* moving = momentum moving + (1 - momentum) statistic, from su
 /* Layer normalization over the last axis; rms: no mean is taken off. Saved: mean[rows], rstd[rows].
  * gamma and beta may be NULL. */
 typedef struct {
+    mb_dtype_t type;
     int64_t rows, columns;
     bool rms;
     float epsilon;
-    const float *x, *gamma, *beta;
-    float *y, *mean, *rstd;
+    const void *x;
+    const float *gamma, *beta;
+    void *y;
+    float *mean, *rstd;
 } mb_layernorm_forward_args_t;
 
 typedef struct {
+    mb_dtype_t type;
     int64_t rows, columns;
     bool rms;
-    const float *x, *dy, *gamma, *mean, *rstd;
-    float *dx;
+    const void *x, *dy;
+    const float *gamma, *mean, *rstd;
+    void *dx;
 } mb_layernorm_backward_input_args_t;
 
 typedef struct {
+    mb_dtype_t type;
     int64_t rows, columns;
     bool rms, accumulate;
-    const float *x, *dy, *mean, *rstd;
+    const void *x, *dy;
+    const float *mean, *rstd;
     float *dgamma, *dbeta; /* either may be NULL */
 } mb_layernorm_backward_weights_args_t;
 
 typedef struct { /* y[i,:] = table[ids[i],:]; ids are checked when the data is read */
+    mb_dtype_t type;
     int64_t count, vocabulary, width;
     const int32_t *ids;
     const float *table;
-    float *y;
+    void *y;
 } mb_embedding_forward_args_t;
 
 typedef struct { /* dtable (+)=, contributions in the order of i */
+    mb_dtype_t type;
     int64_t count, vocabulary, width;
     bool accumulate;
     const int32_t *ids;
-    const float *dy;
+    const void *dy;
     float *dtable;
 } mb_embedding_backward_args_t;
 
@@ -250,29 +297,34 @@ typedef struct { /* dtable (+)=, contributions in the order of i */
  * causal: query i sees keys 0..i. log_sum[s,h,tq] is saved for backward. Dropout on the
  * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j). */
 typedef struct {
+    mb_dtype_t type;
     int64_t samples, heads, tq, tk, d, dv;
     float scale, dropout_rate;
     bool causal;
     mb_random_key_t random;
-    const float *q, *k, *v;
-    float *out, *log_sum;
+    const void *q, *k, *v;
+    void *out;
+    float *log_sum;
 } mb_attention_forward_args_t;
 
 typedef struct {
+    mb_dtype_t type;
     int64_t samples, heads, tq, tk, d, dv;
     float scale, dropout_rate;
     bool causal;
     mb_random_key_t random;
-    const float *q, *k, *v, *out, *log_sum, *dout;
-    float *dq, *dk, *dv_;
+    const void *q, *k, *v, *out, *dout;
+    const float *log_sum;
+    void *dq, *dk, *dv_;
 } mb_attention_backward_args_t;
 
-typedef struct {               /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
+typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
+    mb_dtype_t type;
     int64_t samples, elements; /* elements a sample */
     float rate;
     mb_random_key_t random;
-    const float *x;
-    float *y;
+    const void *x;
+    void *y;
 } mb_dropout_args_t;
 
 /* Losses. Each adds the sum over the valid rows of the row's loss to *sum (double, on the device)
@@ -292,25 +344,27 @@ typedef enum {
 } mb_loss_kind_t;
 
 typedef struct {
+    mb_dtype_t type;
     mb_loss_kind_t kind;
     int64_t rows, valid, columns;
     float scale;
     float label_smoothing;
     bool has_ignore; /* sparse: rows with this label have loss and gradient zero */
     int32_t ignore_label;
-    const float *x;
+    const void *x;
     const void *labels; /* int32 or float */
-    float *dx;          /* NULL: evaluation */
+    void *dx;           /* NULL: evaluation */
     double *sum;
 } mb_loss_args_t;
 
 typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or
                     the largest of float labels; binary: columns matched (x > threshold) / columns
                   */
+    mb_dtype_t type;
     int64_t rows, valid, columns;
     bool sparse, binary;
     float threshold;
-    const float *x;
+    const void *x;
     const void *labels;
     double *count;
 } mb_accuracy_args_t;
@@ -318,17 +372,19 @@ typedef struct { /* *count += valid rows whose largest x (the first) is the labe
 /* Sums for norms and regularizers: *out = (or +=) over tiles of 65536 elements in tile order, in
  * double: sum x^2 or sum |x|. What is planned for a count serves smaller ones. */
 typedef struct {
+    mb_dtype_t type;
     int64_t count;
     bool absolute, accumulate;
-    const float *x;
+    const void *x;
     double *out;
 } mb_sum_args_t;
 
 typedef struct { /* g += l1 sign(w) + 2 l2 w; what is planned for a count serves smaller ones */
+    mb_dtype_t type;
     int64_t count;
     float l1, l2;
-    const float *w;
-    float *g;
+    const void *w;
+    void *g;
 } mb_regularize_args_t;
 
 /* One optimizer step over a parameter. First g' = clip(g * grad_scale, -clip_value, clip_value)
@@ -387,35 +443,41 @@ typedef struct {
 #define MB_INTEGER_ROWS 16
 
 typedef struct { /* c[m,n] = a[m,k] B (+ bias[n]), k = b.rows, n = b.columns */
+    mb_dtype_t type;
     int64_t m, lda, ldc;
     bool integer;
-    const float *a, *bias;
+    const void *a;
+    const float *bias;
     mb_matrix_t b;
-    float *c;
+    void *c;
 } mb_stored_gemm_args_t;
 
 typedef struct { /* as conv_forward; w: rows kh kw ci/groups, columns co. Kernels with few of either
                     (for each group) run in floats always. */
+    mb_dtype_t type;
     mb_window_t window;
     bool integer;
-    const float *x, *bias;
+    const void *x;
+    const float *bias;
     mb_matrix_t w;
-    float *y;
+    void *y;
 } mb_stored_conv_args_t;
 
 typedef struct { /* y[i,:] = row ids[i] of the table */
+    mb_dtype_t type;
     int64_t count;
     const int32_t *ids;
     mb_matrix_t table;
-    float *y;
+    void *y;
 } mb_stored_lookup_args_t;
 
 typedef struct { /* y = x rounded as `format` would store it (nearest, I8 or I4 with scales; the
                     matrix's pointers are not used): symmetric, scale = largest magnitude of the
                     block / 127 or 7, exactly as quant/encode.h does it. In place allowed. */
+    mb_dtype_t type;
     mb_matrix_t format;
     const float *x;
-    float *y;
+    void *y;
 } mb_fake_quantize_args_t;
 
 typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window sees, zero in the
@@ -442,6 +504,7 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(MULTIPLY, multiply)                                                                          \
     X(ADD_F64, add_f64)                                                                            \
     X(COPY_ROWS, copy_rows)                                                                        \
+    X(CONVERT, convert)                                                                            \
     X(FILL, fill)                                                                                  \
     X(ZERO, zero)                                                                                  \
     X(COLUMN_SUM, column_sum)                                                                      \

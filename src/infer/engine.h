@@ -16,9 +16,15 @@ typedef struct {
     char description[192];
 } mb_machine_t;
 
-/* Collective. Ranks of a node share its allowed cores (hwloc) unless keep_binding; threads 0: the
- * rank's share. Instruction sets, library versions and build are compared; a mix is refused. */
-mb_status_t mb_machine_open(mb_comm_t *comm, const char *device, int threads, bool keep_binding,
+typedef struct {
+    const char *device; /* NULL: the default */
+    int threads;        /* 0: the rank's share of the node's allowed cores (hwloc) */
+    bool keep_binding;  /* obey the launcher's binding instead of sharing cores out */
+    bool emulate;       /* compute in bf16 and fp16 where the processor cannot */
+} mb_machine_options_t;
+
+/* Collective. Instruction sets, library versions and build are compared; a mix is refused. */
+mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *options,
                             mb_machine_t **out);
 void mb_machine_close(mb_machine_t *machine);
 

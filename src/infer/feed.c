@@ -62,7 +62,7 @@ static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int f
     feed->is_label[feed->n_items] = false;
     feed->items[feed->n_items++] =
         (mb_prefetch_item_t){.field = field,
-                             .as_int = graph->nodes[node].call.output_type != MB_F32,
+                             .as_int = !mb_dtype_is_float(graph->nodes[node].call.output_type),
                              .elements = mb_shape_elements(&graph->nodes[node].call.output),
                              .classes = vocabulary_of(graph, node),
                              .what = graph->input_names[input]};

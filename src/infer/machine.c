@@ -130,8 +130,7 @@ static mb_status_t compare_signatures(mb_comm_t *comm, mb_device_t *device)
     return status;
 }
 
-mb_status_t mb_machine_open(mb_comm_t *comm, const char *device, int threads, bool keep_binding,
-                            mb_machine_t **out)
+mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, mb_machine_t **out)
 {
     char cores[112] = "", line[SIGNATURE_TEXT];
     mb_status_t status;
@@ -139,15 +138,16 @@ mb_status_t mb_machine_open(mb_comm_t *comm, const char *device, int threads, bo
     if (machine == NULL)
         return mb_error_memory("a machine", sizeof *machine);
     machine->comm = comm;
-    machine->threads = threads;
-    status = choose_cores(comm, keep_binding, &machine->threads, cores, sizeof cores);
+    machine->threads = given->threads;
+    status = choose_cores(comm, given->keep_binding, &machine->threads, cores, sizeof cores);
     mb_device_options_t options = {.size = sizeof options,
                                    .threads = machine->threads,
                                    .index = mb_comm_local_rank(comm),
+                                   .emulate = given->emulate,
                                    .progress = mb_comm_progress,
                                    .progress_user = comm};
     if (status == MB_OK)
-        status = mb_device_open(device, &options, &machine->device);
+        status = mb_device_open(given->device, &options, &machine->device);
     MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_machine);
     MB_TRY_GOTO(compare_signatures(comm, machine->device), status, err_machine);
     machine->device->class_->describe(machine->device, line, sizeof line);

@@ -184,8 +184,25 @@ mb_status_t mb_model_compile(mb_model_t *model, const char *loss)
     return mb_losses_create(model->graph, model->training, loss, model->file->path, &model->losses);
 }
 
-static mb_status_t open_both(const char *path, const char *data, mb_model_purpose_t purpose,
-                             mb_model_t **model, mb_source_t **source)
+mb_status_t mb_model_compute_in(mb_model_t *model, const char *text)
+{
+    static const struct {
+        const char *name;
+        mb_dtype_t type;
+    } types[] = {{"fp32", MB_F32}, {"bf16", MB_BF16}, {"fp16", MB_F16}};
+    for (size_t i = 0; text != NULL && i < sizeof types / sizeof types[0]; i++) {
+        if (strcmp(text, types[i].name) != 0)
+            continue;
+        mb_graph_compute_in(model->graph, types[i].type);
+        return MB_OK;
+    }
+    if (text == NULL)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT, "dtype=%s: there are fp32, bf16 and fp16", text);
+}
+
+static mb_status_t open_both(const char *path, const char *data, const char *dtype,
+                             mb_model_purpose_t purpose, mb_model_t **model, mb_source_t **source)
 {
     mb_shape_t shapes[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
@@ -204,16 +221,17 @@ static mb_status_t open_both(const char *path, const char *data, mb_model_purpos
     wants.n_outputs = purpose != MB_MODEL_PREDICTS ? graph->n_outputs : 0;
     if (*source == NULL)
         MB_TRY(mb_source_open(data, &wants, source));
+    MB_TRY(mb_model_compute_in(*model, dtype));
     return mb_model_bind(*model, *source);
 }
 
 mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
-                                    mb_model_purpose_t purpose, mb_model_t **model,
-                                    mb_source_t **source)
+                                    const char *dtype, mb_model_purpose_t purpose,
+                                    mb_model_t **model, mb_source_t **source)
 {
     mb_source_t *given = *source;
     mb_comm_doing(comm, "opening the model and its data");
-    mb_status_t status = mb_comm_agree(comm, open_both(path, data, purpose, model, source));
+    mb_status_t status = mb_comm_agree(comm, open_both(path, data, dtype, purpose, model, source));
     if (status != MB_OK) {
         mb_model_close(*model);
         if (given == NULL)

@@ -35,6 +35,8 @@ mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_M
 /* Fixes open dimensions from the source's samples, then matches every parameter with its stored
  * tensor: MB_ERR_SHAPE names file, tensor and both shapes. source NULL: nothing may be open. */
 mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source);
+/* Before binding. TEXT: fp32, bf16 or fp16; NULL: each layer computes in what its policy says. */
+mb_status_t mb_model_compute_in(mb_model_t *model, const char *text);
 /* Losses from training_config, or LOSS for an uncompiled model (may be NULL). */
 mb_status_t mb_model_compile(mb_model_t *model, const char *loss);
 
@@ -48,7 +50,7 @@ mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine);
 /* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and
  * its data on every rank. */
 mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
-                                    mb_model_purpose_t purpose, mb_model_t **model,
-                                    mb_source_t **source);
+                                    const char *dtype, mb_model_purpose_t purpose,
+                                    mb_model_t **model, mb_source_t **source);
 
 #endif

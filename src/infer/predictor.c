@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/number.h"
 #include "infer/feed.h"
 #include "infer/latency.h"
 #include "store/predictions.h"
@@ -22,7 +23,8 @@ typedef struct {
     mb_sampler_t sampler;
     int64_t step, micro_batch;
     int micros;  /* of a group's step */
-    float *host; /* one output of one micro-batch; NULL: the host sees the device's memory */
+    void *host;  /* one output of one micro-batch as the device has it; NULL: the host sees that */
+    float *wide; /* the same in float32; NULL: all outputs are */
     mb_latency_t *latency;
     double seconds;
 } predictor_t;
@@ -43,18 +45,29 @@ static mb_status_t take_values(predictor_t *p, int output, int64_t first, int64_
     return mb_predictions_write(p->predictions, output, first, count, values);
 }
 
-static mb_status_t take_output(predictor_t *p, const mb_micro_t *micro, int output)
+/* Float32, where the host can read it. */
+static mb_status_t fetch(predictor_t *p, const void *values, mb_dtype_t type, int64_t count,
+                         const float **out)
 {
     mb_exec_t *exec = &p->engine->exec;
-    int node = p->model->graph->outputs[output].node;
-    int64_t elements = mb_shape_elements(&p->model->graph->nodes[node].call.output);
-    const float *values = mb_stage_tensor(p->engine->stage, micro->slot, node);
-    if (p->host != NULL) {
-        MB_TRY(mb_exec_copy(exec, p->host, values,
-                            (size_t)(elements * micro->valid) * sizeof(float), MB_COPY_TO_HOST));
-        values = p->host;
-    }
+    if (p->host != NULL)
+        MB_TRY(mb_exec_copy(exec, p->host, values, (size_t)count * mb_dtype_bytes(type),
+                            MB_COPY_TO_HOST));
     MB_TRY(mb_exec_sync(exec));
+    const void *seen = p->host != NULL ? p->host : values;
+    *out = type == MB_F32 ? seen : p->wide;
+    if (type != MB_F32)
+        mb_number_decode(type == MB_BF16 ? MB_NUMBER_BF16 : MB_NUMBER_F16, 0, seen, count, p->wide);
+    return MB_OK;
+}
+
+static mb_status_t take_output(predictor_t *p, const mb_micro_t *micro, int output)
+{
+    int node = p->model->graph->outputs[output].node;
+    const mb_call_t *call = &p->model->graph->nodes[node].call;
+    const float *values;
+    MB_TRY(fetch(p, mb_stage_tensor(p->engine->stage, micro->slot, node), call->output_type,
+                 mb_shape_elements(&call->output) * micro->valid, &values));
     return take_values(p, output, p->step * p->sampler.batch + micro->position, micro->valid,
                        values);
 }
@@ -114,17 +127,31 @@ static int64_t longest_output(const mb_graph_t *graph)
     return most;
 }
 
+static bool has_narrow_output(const mb_graph_t *graph)
+{
+    bool narrow = false;
+    for (int o = 0; o < graph->n_outputs; o++)
+        narrow = narrow || graph->nodes[graph->outputs[o].node].call.output_type != MB_F32;
+    return narrow;
+}
+
+static mb_status_t take_buffers(predictor_t *p)
+{
+    mb_device_t *device = p->machine->device;
+    size_t bytes = (size_t)(longest_output(p->model->graph) * p->micro_batch) * sizeof(float);
+    bool apart = !device->class_->host_visible(device), narrow = has_narrow_output(p->model->graph);
+    p->host = apart ? malloc(bytes) : NULL;
+    p->wide = narrow ? malloc(bytes) : NULL;
+    if ((apart && p->host == NULL) || (narrow && p->wide == NULL))
+        return mb_error_memory("predictions of a micro-batch", bytes);
+    return MB_OK;
+}
+
 static mb_status_t load(predictor_t *p)
 {
     mb_feed_span_t span = {.sampler = p->sampler, .end_step = mb_sampler_steps(&p->sampler)};
-    mb_device_t *device = p->machine->device;
     MB_TRY(mb_model_load_values(p->model, p->engine));
-    if (!device->class_->host_visible(device)) {
-        size_t bytes = (size_t)(longest_output(p->model->graph) * p->micro_batch) * sizeof(float);
-        p->host = malloc(bytes);
-        if (p->host == NULL)
-            return mb_error_memory("predictions of a micro-batch", bytes);
-    }
+    MB_TRY(take_buffers(p));
     return mb_feed_create(p->engine, p->model, p->source, &span, &p->feed);
 }
 
@@ -180,10 +207,9 @@ static mb_status_t fill_report(predictor_t *p, mb_predict_report_t *report)
 
 static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 {
-    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, p->options->data, MB_MODEL_PREDICTS,
-                                   &p->model, &p->source));
-    MB_TRY(mb_machine_open(p->comm, p->options->device, p->options->threads,
-                           p->options->keep_binding, &p->machine));
+    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, p->options->data, p->options->dtype,
+                                   MB_MODEL_PREDICTS, &p->model, &p->source));
+    MB_TRY(mb_machine_open(p->comm, &p->options->machine, &p->machine));
     MB_TRY(make_engine(p));
     MB_TRY(mb_comm_agree(p->comm, load(p)));
     MB_TRY(mb_engine_prepare(p->engine));
@@ -214,6 +240,7 @@ mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t 
         mb_source_close(p.source);
     mb_model_close(p.model);
     free(p.host);
+    free(p.wide);
     mb_latency_destroy(p.latency);
     return status;
 }

@@ -18,11 +18,11 @@ typedef struct {
     mb_status_t (*write)(void *user, int output, int64_t first, int64_t count, const float *values);
     int64_t batch; /* samples that flow together; 0: chosen */
     int stages;    /* 0: chosen */
-    int threads;
+    mb_machine_options_t machine;
+    const char
+        *dtype; /* that layers compute in, see mb_model_compute_in; NULL: as the model says */
     bool float_activations; /* never quantize activations, also where weights are int8 */
-    const char *device;     /* NULL: the default */
     double deadline;
-    bool keep_binding;
     const mb_log_t *log;
     void *user;
     void (*progress)(void *user, int64_t done, int64_t samples); /* rank 0; NULL: none */

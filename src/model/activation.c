@@ -162,14 +162,17 @@ bool mb_activation_is_linear(const mb_activation_t *activation)
     return !activation->softmax && activation->act == MB_ACT_LINEAR;
 }
 
-mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
-                                  int64_t columns, const float *x, float *y)
+mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec,
+                                  mb_dtype_t type, int64_t rows, int64_t columns, const void *x,
+                                  void *y)
 {
     if (activation->softmax) {
-        mb_softmax_forward_args_t args = {rows, columns, x, y};
+        mb_softmax_forward_args_t args = {
+            .type = type, .rows = rows, .columns = columns, .x = x, .y = y};
         return mb_run_softmax_forward(exec, &args);
     }
-    mb_act_forward_args_t args = {.count = rows * columns,
+    mb_act_forward_args_t args = {.type = type,
+                                  .count = rows * columns,
                                   .act = activation->act,
                                   .p0 = activation->p0,
                                   .p1 = activation->p1,
@@ -179,15 +182,17 @@ mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *
     return mb_run_act_forward(exec, &args);
 }
 
-mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
-                                   int64_t columns, const float *x, const float *y, const float *dy,
-                                   float *dx)
+mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec,
+                                   mb_dtype_t type, int64_t rows, int64_t columns, const void *x,
+                                   const void *y, const void *dy, void *dx)
 {
     if (activation->softmax) {
-        mb_softmax_backward_args_t args = {rows, columns, y, dy, dx};
+        mb_softmax_backward_args_t args = {
+            .type = type, .rows = rows, .columns = columns, .y = y, .dy = dy, .dx = dx};
         return mb_run_softmax_backward(exec, &args);
     }
-    mb_act_backward_args_t args = {.count = rows * columns,
+    mb_act_backward_args_t args = {.type = type,
+                                   .count = rows * columns,
                                    .act = activation->act,
                                    .p0 = activation->p0,
                                    .p1 = activation->p1,

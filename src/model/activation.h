@@ -21,11 +21,12 @@ mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_a
                                int64_t *axis);
 bool mb_activation_is_linear(const mb_activation_t *activation);
 /* y = act(x) over rows x columns; in place allowed except for softmax. */
-mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
-                                  int64_t columns, const float *x, float *y);
+mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *exec,
+                                  mb_dtype_t type, int64_t rows, int64_t columns, const void *x,
+                                  void *y);
 /* dx from dy; x or y may be NULL where not needed; in place on dy allowed except for softmax. */
-mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec, int64_t rows,
-                                   int64_t columns, const float *x, const float *y, const float *dy,
-                                   float *dx);
+mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t *exec,
+                                   mb_dtype_t type, int64_t rows, int64_t columns, const void *x,
+                                   const void *y, const void *dy, void *dx);
 
 #endif

@@ -83,6 +83,10 @@ typedef struct mb_graph {
 mb_status_t mb_graph_create(const char *model_config, const char *where, mb_graph_t **out);
 void mb_graph_destroy(mb_graph_t *graph);
 
+/* Before mb_graph_bind: all layers compute in TYPE (float32, bfloat16 or float16), whatever the
+ * file's policies say; but where those differ, layers that the file keeps in float32 stay so. */
+void mb_graph_compute_in(mb_graph_t *graph, mb_dtype_t type);
+
 /* Fixes open input dimensions (samples' shapes, one per model input) and infers every shape.
  * A dimension that is given in the model must agree; as in Keras, a last dimension of 1 may be
  * missing or too many. Must be called once, before sizes are used, also when nothing is open

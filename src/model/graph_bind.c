@@ -131,6 +131,8 @@ static mb_status_t infer_node(mb_graph_t *graph, mb_node_t *node)
         call->input_types[i] = graph->nodes[node->inputs[i]].call.output_type;
     }
     MB_TRY(name_layer(layer->class_->infer(call), layer));
+    if (mb_dtype_is_float(call->output_type))
+        call->output_type = layer->type;
     MB_TRY(check_size(node));
     return declare(graph, layer, call);
 }
@@ -150,7 +152,7 @@ static mb_status_t infer_all(mb_graph_t *graph)
 static bool passes_gradient(const mb_call_t *call, int input)
 {
     const mb_layer_class_t *class_ = call->layer->class_;
-    if (call->input_types[input] != MB_F32)
+    if (!mb_dtype_is_float(call->input_types[input]))
         return false;
     return class_->differentiable == NULL || class_->differentiable(call, input);
 }
@@ -187,6 +189,7 @@ static mb_status_t bind(mb_graph_t *graph, const mb_shape_t *input_shapes)
     if (detail->bound)
         return mb_error_set(MB_ERR_INTERNAL, "the graph is bound already");
     detail->bound = true;
+    MB_TRY(mb_graph_insert_casts(graph));
     detail->specs = MB_ARENA_ARRAY(graph->arena, mb_layer_specs_t, graph->n_layers);
     MB_ARENA_TRY(detail->specs, "a graph's parameters");
     MB_TRY(fix_inputs(graph, input_shapes));

@@ -10,9 +10,31 @@
 
 const mb_layer_class_t mb_input_class = {.size = sizeof(mb_layer_class_t), .name = "InputLayer"};
 
-/* Keras 2 and 3 write a policy as "float32" or as an object that holds the name. */
-mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where)
+/* Policies whose variables are float32. */
+static const struct {
+    const char *name;
+    mb_dtype_t type;
+} policies[] = {{"float32", MB_F32}, {"mixed_bfloat16", MB_BF16}, {"mixed_float16", MB_F16}};
+
+static mb_status_t refuse_policy(const char *name, const char *where)
 {
+    if (strcmp(name, "QuantizedDTypePolicy") == 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: its weights are in Keras' own quantized form, which Keras alone "
+                            "reads; use the float32 model, or one that mbrun quantize made without "
+                            "--keras-int8",
+                            where);
+    return mb_error_set(
+        MB_ERR_UNSUPPORTED,
+        "%s: dtype policy '%s' is not obeyed: weights are kept in float32; save the "
+        "model with the policy float32, mixed_bfloat16 or mixed_float16",
+        where, name);
+}
+
+/* Keras 2 and 3 write a policy as "float32" or as an object that holds the name. */
+mb_status_t mb_dtype_policy_read(const json_t *dtype, const char *where, mb_dtype_t *out)
+{
+    *out = MB_F32;
     if (dtype == NULL || json_is_null(dtype))
         return MB_OK;
     const char *name = NULL;
@@ -22,18 +44,12 @@ mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where)
         const json_t *inner = json_object_get(config, "name");
         name = json_is_string(inner) ? json_string_value(inner) : name;
     }
-    if (strcmp(name, "float32") == 0)
-        return MB_OK;
-    if (strcmp(name, "QuantizedDTypePolicy") == 0)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: its weights are in Keras' own quantized form, which Keras alone "
-                            "reads; use the float32 model, or one that mbrun quantize made without "
-                            "--keras-int8",
-                            where);
-    return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "%s: dtype policy '%s' is not obeyed, the arithmetic of this build is "
-                        "float32; save the model with the policy 'float32'",
-                        where, name);
+    for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        *out = policies[i].type;
+        if (strcmp(name, policies[i].name) == 0)
+            return MB_OK;
+    }
+    return refuse_policy(name, where);
 }
 
 static const struct {
@@ -115,6 +131,7 @@ static mb_layer_t *new_layer(mb_reader_t *reader, const mb_module_t *module,
     *layer = (mb_layer_t){.class_ = class_,
                           .name = module->name,
                           .path = module->path,
+                          .type = module->type,
                           .trainable = module->trainable,
                           .index = -1};
     return layer;
@@ -155,7 +172,7 @@ static mb_status_t take_common(mb_config_t *c, mb_module_t *module)
     mb_config_ignore(c, "value_shape");
     MB_TRY(mb_config_bool_or(c, "trainable", true, &trainable));
     module->trainable = module->trainable && trainable;
-    MB_TRY(mb_dtype_policy_check(mb_config_take(c, "dtype"), c->where));
+    MB_TRY(mb_dtype_policy_read(mb_config_take(c, "dtype"), c->where, &module->type));
     MB_TRY(mb_config_only(c, "autocast", "true"));
     MB_TRY(mb_config_only(c, "quantization_config", "null"));
     return take_shape(c, &module->shape);

@@ -150,9 +150,11 @@ static mb_status_t name_outputs(mb_graph_t *graph, const mb_module_t *model, con
     return MB_OK;
 }
 
-static mb_status_t link_uses(mb_graph_t *graph)
+mb_status_t mb_graph_link_uses(mb_graph_t *graph)
 {
     size_t total = 0;
+    for (int k = 0; k < graph->n_nodes; k++)
+        graph->nodes[k].n_uses = 0;
     for (int k = 0; k < graph->n_nodes; k++) {
         for (int i = 0; i < graph->nodes[k].call.n_inputs; i++, total++)
             graph->nodes[graph->nodes[k].inputs[i]].n_uses++;
@@ -203,7 +205,7 @@ mb_status_t mb_graph_open(mb_graph_t *graph)
     MB_ARENA_TRY(outputs, "a graph's outputs");
     MB_TRY(open_model(&opening, root, NULL, outputs));
     MB_TRY(name_outputs(graph, root, outputs));
-    MB_TRY(link_uses(graph));
+    MB_TRY(mb_graph_link_uses(graph));
     choose_input_types(graph, root);
     return MB_OK;
 }

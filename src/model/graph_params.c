@@ -113,6 +113,7 @@ static mb_status_t add_param(mb_graph_t *graph, const mb_module_t *module,
                           .constraint = spec->constraint,
                           .trainable = spec->weight && layer->trainable,
                           .weight = spec->weight,
+                          .operand = spec->operand,
                           .layer = layer->index,
                           .index = index,
                           .view = spec->view};

@@ -45,6 +45,7 @@ struct mb_module {
     const char *path; /* names of the models it stands in, without the outermost, and its own */
     const mb_module_t *parent; /* NULL: the outermost model */
     bool trainable;            /* its own flag and those of all models around it */
+    mb_dtype_t type;           /* that it computes in, by its policy */
     const json_t *inbound;     /* its calls as the file has them; NULL in a Sequential model */
 
     mb_layer_t *layer; /* inputs and layers */
@@ -112,6 +113,11 @@ struct mb_param_list {
 
 extern const mb_layer_class_t mb_input_class;
 
+/* graph_open.c: from the inputs of all nodes. */
+mb_status_t mb_graph_link_uses(mb_graph_t *graph);
+/* graph_cast.c: once, before shapes are inferred. */
+mb_status_t mb_graph_insert_casts(mb_graph_t *graph);
+
 /* graph_read.c: the outermost model from its wrapper {"class_name", "config", ...}. */
 mb_status_t mb_module_read(mb_reader_t *reader, const json_t *wrapper, mb_module_t **out);
 
@@ -122,8 +128,8 @@ mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_m
 /* An InputLayer that a Sequential model leaves out. */
 mb_status_t mb_module_imply_input(mb_reader_t *reader, mb_module_t *model,
                                   const json_t *build_shape, mb_module_t **out);
-/* Refuses every policy but float32. */
-mb_status_t mb_dtype_policy_check(const json_t *dtype, const char *where);
+/* What a policy computes in; refuses those whose weights are not float32. */
+mb_status_t mb_dtype_policy_read(const json_t *dtype, const char *where, mb_dtype_t *out);
 
 /* graph_calls.c: the calls, inputs and outputs of a functional model; a chain for a Sequential one.
  */

@@ -114,7 +114,7 @@ static mb_status_t read_model(mb_reader_t *reader, const json_t *config, mb_modu
     mb_config_ignore(&c, "name");
     MB_TRY(mb_config_bool_or(&c, "trainable", true, &trainable));
     model->trainable = model->trainable && trainable;
-    MB_TRY(mb_dtype_policy_check(mb_config_take(&c, "dtype"), c.where));
+    MB_TRY(mb_dtype_policy_read(mb_config_take(&c, "dtype"), c.where, &model->type));
     const json_t *layers = mb_config_take(&c, "layers");
     const json_t *build_shape = NULL, *inputs = NULL, *outputs = NULL;
     if (model->sequential) {

@@ -84,6 +84,7 @@ typedef struct mb_param {
     int layer;      /* index in the graph */
     int index;      /* index in the graph's params: the parameter order */
     mb_view_kind_t view;
+    bool operand; /* a product takes it in the call's type, rounded from float32 once a step */
     const mb_matrix_t *stored; /* how its values are kept in memory; NULL: as float32. Only a layer
                                   class that reads the weight through a stored_ operation declares a
                                   view, and only such weights are kept so */
@@ -97,6 +98,8 @@ struct mb_layer {
     const char *name;          /* Keras' layer name */
     const char *path;          /* with the models it is nested in: "tower/dense_21" */
     void *config;              /* the class's own, from parse */
+    mb_dtype_t type;           /* that its calls compute in */
+    bool implied;              /* not in the file: changes the type of a tensor */
     bool trainable;            /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
     int index;
@@ -146,7 +149,9 @@ typedef struct mb_run {
     bool training;
     mb_random_key_t
         random; /* seed, step, position of the first sample, node; the layer sets purpose */
-    float *const *params; /* one per parameter of the layer */
+    void *const *params;  /* one per parameter of the layer: of the call's type where the class
+                             declares it an operand, else float32 */
+    float *const *values; /* the same, all float32 */
     const void *const *inputs;
     void *output;
     void *saved, *carry;
@@ -157,8 +162,8 @@ typedef struct mb_run {
     const mb_observer_t *observer;    /* NULL: nobody looks */
 
     /* backward */
-    const float *grad_output;
-    float *const *grad_inputs; /* NULL entries are not wanted */
+    const void *grad_output;
+    void *const *grad_inputs;  /* NULL entries are not wanted */
     float *const *grad_params; /* backward_weights: NULL entries are not wanted */
     bool accumulate;           /* backward_weights adds to grad_params instead of writing them */
 } mb_run_t;
@@ -213,6 +218,7 @@ typedef struct {
     mb_regularizer_t regularizer;
     mb_constraint_t constraint;
     bool weight;
+    bool operand;
     mb_view_kind_t view;
 } mb_param_spec_t;
 mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec);

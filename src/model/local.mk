@@ -2,6 +2,7 @@ libmb_la_SOURCES += \
 	src/model/graph.c src/model/graph.h \
 	src/model/graph_bind.c \
 	src/model/graph_calls.c \
+	src/model/graph_cast.c \
 	src/model/graph_initial.c \
 	src/model/graph_layer.c \
 	src/model/graph_names.c src/model/graph_names.h \

@@ -46,8 +46,8 @@ bool mb_loss_accepts_labels(const mb_loss_t *loss, const mb_shape_t *sample);
  * of (weight / divisor) * loss into dx (NULL: none). The output's part of the step's loss is weight
  * * *sum / divisor. divisor: rows of the global batch (1 for "sum"). correct: += matches; NULL: not
  * wanted. The accuracy is *correct / rows. */
-mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, int64_t samples, int64_t valid,
-                        double divisor, const float *x, const void *labels, float *dx, double *sum,
-                        double *correct);
+mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, mb_dtype_t type, int64_t samples,
+                        int64_t valid, double divisor, const void *x, const void *labels, void *dx,
+                        double *sum, double *correct);
 
 #endif

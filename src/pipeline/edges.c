@@ -16,7 +16,7 @@ static bool takes_gradient(const mb_plan_t *plan, int tensor, const mb_use_t *us
     const mb_layer_class_t *class_ = plan->graph->layers[consumer->layer]->class_;
     if (class_->differentiable != NULL)
         return class_->differentiable(&consumer->call, use->input);
-    return call_of(plan, tensor)->output_type == MB_F32;
+    return mb_dtype_is_float(call_of(plan, tensor)->output_type);
 }
 
 /* Marks the stages that consume a tensor; returns how many others than its own do. */
@@ -53,7 +53,7 @@ static mb_status_t find_forward(mb_plan_t *plan, bool *consumes)
                                     .from_stage = plan->stage_of_node[t],
                                     .to_stage = s,
                                     .elements = mb_shape_elements(&call_of(plan, t)->output),
-                                    .floating = call_of(plan, t)->output_type == MB_F32};
+                                    .floating = mb_dtype_is_float(call_of(plan, t)->output_type)};
         }
     }
     return MB_OK;

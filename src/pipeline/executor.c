@@ -266,6 +266,13 @@ typedef struct {
     mb_request_t **request;
 } message_t;
 
+/* A tensor and its gradient are of one type, here and across a cut. */
+static size_t message_bytes(const mb_executor_t *executor, int tensor, int64_t elements)
+{
+    const mb_call_t *call = &executor->plan->graph->nodes[tensor].call;
+    return (size_t)(elements * executor->plan->micro_batch) * mb_dtype_bytes(call->output_type);
+}
+
 static message_t message_of(mb_executor_t *executor, const mb_action_t *action)
 {
     mb_stage_t *stage = executor->stage;
@@ -274,12 +281,12 @@ static message_t message_of(mb_executor_t *executor, const mb_action_t *action)
     if (action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_RECV_ACT) {
         const mb_forward_edge_t *edge = &executor->plan->forward_edges[action->edge];
         return (message_t){mb_stage_tensor(stage, slot, edge->tensor),
-                           (size_t)(edge->elements * executor->plan->micro_batch) * sizeof(float),
+                           message_bytes(executor, edge->tensor, edge->elements),
                            &executor->forward[at]};
     }
     const mb_backward_edge_t *edge = &executor->plan->backward_edges[action->edge];
     return (message_t){mb_stage_edge_gradient(stage, slot, action->edge),
-                       (size_t)(edge->elements * executor->plan->micro_batch) * sizeof(float),
+                       message_bytes(executor, edge->tensor, edge->elements),
                        &executor->backward[at]};
 }
 

@@ -62,11 +62,11 @@ typedef struct mb_stage {
     int *params;    /* graph indices of the parameters that live here, ascending */
     float **values; /* [graph->n_params] device memory; NULL: elsewhere, or kept as `stored` says */
     mb_matrix_t *
-        *stored;     /* [graph->n_params] in use instead of values; device memory; NULL: none */
-    float **shadows; /* [graph->n_params] what forward and backward use instead of values (QAT:
-                        the values rounded), of trainable matrices; NULL: none */
+        *stored;    /* [graph->n_params] in use instead of values; device memory; NULL: none */
+    void **shadows; /* [graph->n_params] what forward and backward use instead of values:
+                        operands in the type that is computed in, and for QAT rounded; NULL: none */
     mb_matrix_memory_t *memory; /* [graph->n_params] behind `stored` */
-    bool rounds;                /* shadows are in use */
+    bool rounds;                /* QAT */
     mb_format_t round_to;
     bool integer;
     const mb_observer_t *observer; /* may be set between steps */
@@ -83,9 +83,9 @@ typedef struct mb_stage {
     int n_slots;
     size_t slot_bytes, backward_bytes, parameter_bytes;
     char **slots;
-    int n_areas;          /* backward areas: 1, or one a slot when B and W stand apart */
-    char *backward;       /* [n_areas][backward_bytes] */
-    float **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
+    int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
+    char *backward;      /* [n_areas][backward_bytes] */
+    void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
     int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
 } mb_stage_t;
 
@@ -141,7 +141,7 @@ bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
 /* Device addresses. */
 void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
 void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);
-float *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param);
 
 #endif

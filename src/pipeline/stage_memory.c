@@ -195,7 +195,7 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     stage->gradients = MB_ARENA_ARRAY(arena, float *, stage->n_blocks + 1);
     stage->sums = MB_ARENA_ARRAY(arena, double *, stage->n_sum_blocks + 1);
     stage->slots = MB_ARENA_ARRAY(arena, char *, stage->n_slots + 1);
-    stage->gradient_now = MB_ARENA_ARRAY(arena, float *, graph->n_nodes * stage->n_areas);
+    stage->gradient_now = MB_ARENA_ARRAY(arena, void *, graph->n_nodes * stage->n_areas);
     if (stage->places == NULL || stage->outputs == NULL || stage->edge_gradients == NULL ||
         stage->params == NULL || stage->owned == NULL || stage->gradients == NULL ||
         stage->sums == NULL || stage->slots == NULL || stage->gradient_now == NULL)

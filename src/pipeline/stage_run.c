@@ -17,14 +17,9 @@ void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place)
     return mb_stage_at(stage->slots[slot], stage->outputs[output_place].labels);
 }
 
-static float *floats_at(char *base, int64_t offset)
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
 {
-    return (float *)(void *)mb_stage_at(base, offset);
-}
-
-float *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
-{
-    return floats_at(stage->slots[slot], stage->edge_gradients[edge]);
+    return mb_stage_at(stage->slots[slot], stage->edge_gradients[edge]);
 }
 
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param)
@@ -44,7 +39,7 @@ static char *backward_area(const mb_stage_t *stage, int slot)
     return stage->backward == NULL ? NULL : stage->backward + area * stage->backward_bytes;
 }
 
-static float **gradients_now(const mb_stage_t *stage, int slot)
+static void **gradients_now(const mb_stage_t *stage, int slot)
 {
     int area = stage->n_areas > 1 ? slot : 0;
     return stage->gradient_now + area * stage->graph->n_nodes;
@@ -53,7 +48,8 @@ static float **gradients_now(const mb_stage_t *stage, int slot)
 /* What a call is given, and the arrays behind it. */
 typedef struct {
     mb_run_t run;
-    float *params[MB_MAX_LAYER_PARAMS];
+    void *params[MB_MAX_LAYER_PARAMS];
+    float *values[MB_MAX_LAYER_PARAMS];
     const mb_matrix_t *stored[MB_MAX_LAYER_PARAMS];
     const void *inputs[MB_MAX_INPUTS];
 } call_t;
@@ -67,6 +63,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
     for (int k = 0; k < layer->n_params; k++) {
         int p = layer->params[k];
         call->params[k] = stage->shadows[p] != NULL ? stage->shadows[p] : stage->values[p];
+        call->values[k] = stage->values[p];
         call->stored[k] = stage->stored[p];
     }
     for (int k = 0; k < n->call.n_inputs; k++)
@@ -82,6 +79,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
                    .position = micro->position,
                    .node = (uint32_t)node},
         .params = call->params,
+        .values = call->values,
         .inputs = call->inputs,
         .output = mb_stage_tensor(stage, micro->slot, node),
         .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
@@ -102,7 +100,8 @@ static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro
     if (at->activity < 0)
         return MB_OK;
     for (int square = 0; square < 2; square++) {
-        mb_sum_args_t args = {.count = micro->valid * mb_shape_elements(&call->output),
+        mb_sum_args_t args = {.type = call->output_type,
+                              .count = micro->valid * mb_shape_elements(&call->output),
                               .absolute = square == 0,
                               .accumulate = true,
                               .x = mb_stage_tensor(stage, micro->slot, node),
@@ -112,16 +111,17 @@ static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro
     return MB_OK;
 }
 
-static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place, float *dx)
+static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place, void *dx)
 {
     const mb_output_place_t *at = &stage->outputs[place];
     const mb_loss_t *loss = &stage->losses[at->output];
     double rows = loss->sum ? 1.0 : (double)micro->batch * (double)loss->rows;
     double *sums = sums_at(stage, micro->replica, at->sums);
-    return mb_loss_run(loss, stage->exec, stage->plan->micro_batch, micro->valid, rows,
-                       mb_stage_tensor(stage, micro->slot, stage->graph->outputs[at->output].node),
-                       mb_stage_labels(stage, micro->slot, place), dx, sums,
-                       sums == NULL ? NULL : sums + 1);
+    int node = stage->graph->outputs[at->output].node;
+    return mb_loss_run(
+        loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
+        micro->valid, rows, mb_stage_tensor(stage, micro->slot, node),
+        mb_stage_labels(stage, micro->slot, place), dx, sums, sums == NULL ? NULL : sums + 1);
 }
 
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
@@ -147,14 +147,15 @@ mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
 
 /* One more contribution to a tensor's gradient: the first is taken as it stands, later ones are
  * added to it. */
-static mb_status_t contribute(const mb_stage_t *stage, float **now, int node, float *gradient)
+static mb_status_t contribute(const mb_stage_t *stage, void **now, int node, void *gradient)
 {
     const mb_call_t *call = &stage->graph->nodes[node].call;
     if (now[node] == NULL) {
         now[node] = gradient;
         return MB_OK;
     }
-    mb_add_args_t args = {.count = mb_shape_elements(&call->output) * stage->plan->micro_batch,
+    mb_add_args_t args = {.type = call->output_type,
+                          .count = mb_shape_elements(&call->output) * stage->plan->micro_batch,
                           .a = now[node],
                           .b = gradient,
                           .y = now[node]};
@@ -162,7 +163,7 @@ static mb_status_t contribute(const mb_stage_t *stage, float **now, int node, fl
 }
 
 /* What is known before the first node goes back: the loss, then uses on later stages. */
-static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, float **now)
+static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, void **now)
 {
     const mb_plan_t *plan = stage->plan;
     char *area = backward_area(stage, micro->slot);
@@ -170,7 +171,7 @@ static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, f
         now[i] = NULL;
     for (int o = 0; o < stage->n_outputs; o++) {
         int node = stage->graph->outputs[stage->outputs[o].output].node;
-        float *gradient = floats_at(area, stage->places[node].gradient);
+        void *gradient = mb_stage_at(area, stage->places[node].gradient);
         MB_TRY(run_loss(stage, micro, o, gradient));
         if (stage->places[node].gradient >= 0)
             now[node] = gradient;
@@ -198,8 +199,8 @@ static int edge_of_use(const mb_stage_t *stage, int node, int input)
 /* Where the call is to write the gradient of each input: straight into the tensor's own place when
  * it is the first to come, else into a temporary; for a tensor of an earlier stage where it is sent
  * from. */
-static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int node, float **now,
-                           float **targets)
+static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int node, void **now,
+                           void **targets)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     char *area = backward_area(stage, micro->slot);
@@ -216,11 +217,12 @@ static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int
         bool first = now[tensor] == NULL;
         for (int later = k + 1; later < n->call.n_inputs; later++)
             first = first && n->inputs[later] != tensor;
-        targets[k] = floats_at(area, first ? stage->places[tensor].gradient : stage->temporary[k]);
+        targets[k] =
+            mb_stage_at(area, first ? stage->places[tensor].gradient : stage->temporary[k]);
     }
 }
 
-static mb_status_t add_targets(mb_stage_t *stage, int node, float **now, float **targets)
+static mb_status_t add_targets(mb_stage_t *stage, int node, void **now, void **targets)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     for (int k = n->call.n_inputs - 1; k >= 0; k--) {
@@ -232,26 +234,28 @@ static mb_status_t add_targets(mb_stage_t *stage, int node, float **now, float *
 }
 
 /* A tensor nobody uses, or that only a regularizer sees, has gradient zero so far. */
-static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, float **now, int node)
+static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, void **now, int node)
 {
     const mb_call_t *call = &stage->graph->nodes[node].call;
     if (now[node] != NULL)
         return MB_OK;
-    now[node] = floats_at(backward_area(stage, micro->slot), stage->places[node].gradient);
+    now[node] = mb_stage_at(backward_area(stage, micro->slot), stage->places[node].gradient);
     int64_t count = mb_shape_elements(&call->output) * stage->plan->micro_batch;
-    mb_zero_args_t args = {.bytes = count * (int64_t)sizeof(float), .y = now[node]};
+    mb_zero_args_t args = {.bytes = count * (int64_t)mb_dtype_bytes(call->output_type),
+                           .y = now[node]};
     return mb_run_zero(stage->exec, &args);
 }
 
 /* Keras divides an activity regularizer's loss by the batch. */
-static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro, float **now,
+static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro, void **now,
                                      int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_regularizer_t *activity = &stage->graph->layers[n->layer]->activity;
     if (stage->places[node].activity < 0 || micro->batch == 0)
         return MB_OK;
-    mb_regularize_args_t args = {.count = micro->valid * mb_shape_elements(&n->call.output),
+    mb_regularize_args_t args = {.type = n->call.output_type,
+                                 .count = micro->valid * mb_shape_elements(&n->call.output),
                                  .l1 = activity->l1 / (float)micro->batch,
                                  .l2 = activity->l2 / (float)micro->batch,
                                  .w = mb_stage_tensor(stage, micro->slot, node),
@@ -260,9 +264,9 @@ static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro,
 }
 
 static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
-                                       float **now)
+                                       void **now)
 {
-    float *targets[MB_MAX_INPUTS];
+    void *targets[MB_MAX_INPUTS];
     call_t call;
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
@@ -280,7 +284,7 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
 }
 
 static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
-                                         float **now)
+                                         void **now)
 {
     float *gradients[MB_MAX_LAYER_PARAMS];
     call_t call;
@@ -317,7 +321,7 @@ enum { INPUTS = 1, WEIGHTS = 2 };
 
 static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
 {
-    float **now = gradients_now(stage, micro->slot);
+    void **now = gradients_now(stage, micro->slot);
     if (parts & INPUTS)
         MB_TRY(start_gradients(stage, micro, now));
     for (int i = stage->end_node - 1; i >= stage->first_node; i--) {

@@ -80,15 +80,27 @@ static void free_matrix(mb_stage_t *stage, int param)
     stage->stored[param] = NULL;
 }
 
+/* QAT rounds the matrices that are trained. */
+static bool is_rounded(const mb_stage_t *stage, const mb_param_t *param)
+{
+    return stage->rounds && param->trainable && param->view != MB_VIEW_VECTOR;
+}
+
+static mb_dtype_t shadow_type(const mb_stage_t *stage, const mb_param_t *param)
+{
+    return param->operand ? stage->graph->layers[param->layer]->type : MB_F32;
+}
+
 static mb_status_t take_parameter(mb_stage_t *stage, int index)
 {
     const mb_param_t *param = &stage->graph->params[index];
     if (param->stored != NULL)
         return take_matrix(stage, index, param->stored);
     MB_TRY(take_floats(stage, param->elements, &stage->values[index]));
-    if (!stage->rounds || !param->trainable || param->view == MB_VIEW_VECTOR)
+    mb_dtype_t type = shadow_type(stage, param);
+    if (type == MB_F32 && !is_rounded(stage, param))
         return MB_OK;
-    return take_floats(stage, param->elements, &stage->shadows[index]);
+    return take(stage, param->elements * (int64_t)mb_dtype_bytes(type), &stage->shadows[index]);
 }
 
 static mb_status_t make_tables(mb_stage_t *stage)
@@ -96,7 +108,7 @@ static mb_status_t make_tables(mb_stage_t *stage)
     int n = stage->graph->n_params + 1;
     stage->values = MB_ARENA_ARRAY(stage->arena, float *, n);
     stage->stored = MB_ARENA_ARRAY(stage->arena, mb_matrix_t *, n);
-    stage->shadows = MB_ARENA_ARRAY(stage->arena, float *, n);
+    stage->shadows = MB_ARENA_ARRAY(stage->arena, void *, n);
     stage->memory = MB_ARENA_ARRAY(stage->arena, mb_matrix_memory_t, n);
     if (stage->values == NULL || stage->stored == NULL || stage->shadows == NULL ||
         stage->memory == NULL)
@@ -178,17 +190,34 @@ mb_status_t mb_stage_use_matrix(mb_stage_t *stage, int param, const mb_matrix_t 
     return fill_matrix(stage, param, matrix);
 }
 
+static mb_status_t round_values(mb_stage_t *stage, const mb_param_t *param)
+{
+    mb_view_t view = view_of(param);
+    mb_fake_quantize_args_t args = {.type = shadow_type(stage, param),
+                                    .format = mb_format_matrix(&stage->round_to, &view),
+                                    .x = stage->values[param->index],
+                                    .y = stage->shadows[param->index]};
+    return mb_run_fake_quantize(stage->exec, &args);
+}
+
+static mb_status_t convert_values(mb_stage_t *stage, const mb_param_t *param)
+{
+    mb_convert_args_t args = {.type = shadow_type(stage, param),
+                              .from = MB_F32,
+                              .count = param->elements,
+                              .x = stage->values[param->index],
+                              .y = stage->shadows[param->index]};
+    return mb_run_convert(stage->exec, &args);
+}
+
 mb_status_t mb_stage_round(mb_stage_t *stage)
 {
-    for (int i = 0; i < stage->n_params && stage->rounds; i++) {
-        int p = stage->params[i];
-        if (stage->shadows[p] == NULL)
+    for (int i = 0; i < stage->n_params; i++) {
+        const mb_param_t *param = &stage->graph->params[stage->params[i]];
+        if (stage->shadows[param->index] == NULL)
             continue;
-        mb_view_t view = view_of(&stage->graph->params[p]);
-        mb_fake_quantize_args_t args = {.format = mb_format_matrix(&stage->round_to, &view),
-                                        .x = stage->values[p],
-                                        .y = stage->shadows[p]};
-        MB_TRY(mb_run_fake_quantize(stage->exec, &args));
+        MB_TRY(is_rounded(stage, param) ? round_values(stage, param)
+                                        : convert_values(stage, param));
     }
     return MB_OK;
 }

@@ -166,11 +166,10 @@ static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_setti
     mb_status_t status;
     *out = (mb_eval_report_t){.accuracy = NAN};
     MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA),
-                                   MB_MODEL_EVALUATES, &model, &source));
-    status =
-        mb_machine_open(comm, mb_settings_text(settings, MB_SET_DEVICE),
-                        (int)mb_settings_int(settings, MB_SET_THREADS),
-                        strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0, &machine);
+                                   mb_settings_text(settings, MB_SET_DTYPE), MB_MODEL_EVALUATES,
+                                   &model, &source));
+    mb_machine_options_t options = mb_layout_machine(settings);
+    status = mb_machine_open(comm, &options, &machine);
     if (status == MB_OK)
         status = evaluate(machine, model, source, settings, arena, out);
     mb_machine_close(machine);

@@ -106,6 +106,15 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
     return MB_OK;
 }
 
+mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
+{
+    const char *bind = mb_settings_text(settings, MB_SET_BIND);
+    return (mb_machine_options_t){.device = mb_settings_text(settings, MB_SET_DEVICE),
+                                  .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
+                                  .keep_binding = strcmp(bind, "keep") == 0,
+                                  .emulate = mb_settings_on(settings, MB_SET_EMULATE)};
+}
+
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer)
 {
     const char *text = mb_settings_text(settings, MB_SET_ACTIVATIONS);

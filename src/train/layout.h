@@ -26,6 +26,8 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
  * are the same on any number of ranks. */
 mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                                   int local_ranks, int64_t samples, mb_layout_t *out);
+/* The settings that say what a rank computes on; the texts stay the settings'. */
+mb_machine_options_t mb_layout_machine(const mb_settings_t *settings);
 /* The setting `activations`. MB_ERR_ARGUMENT unless it is auto or float. */
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer);
 

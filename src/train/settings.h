@@ -60,6 +60,10 @@ typedef enum {
       "what checkpoints store the moments as: fp32, or int8, which does not resume to the same "   \
       "bits")                                                                                      \
     X(QAT, "qat", TEXT, NULL, true, "FORMAT", "train through weights rounded to int8 or int4")     \
+    X(DTYPE, "dtype", TEXT, NULL, true, "TYPE",                                                    \
+      "what layers compute in: fp32, bf16 or fp16 (default: as the model's policy says)")          \
+    X(EMULATE, "emulate", SWITCH, "no", true, NULL,                                                \
+      "bf16 and fp16 on processors without them: the same rounding, slowly")                       \
     X(DEVICE, "device", TEXT, "cpu", false, "NAME", "device of each rank")                         \
     X(THREADS, "threads", COUNT, NULL, false, "T",                                                 \
       "threads of each rank (default: its share of the cores)")                                    \

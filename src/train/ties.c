@@ -96,7 +96,7 @@ static mb_status_t new_statistics(mb_update_t *update, const mb_step_info_t *inf
     const mb_stage_t *stage = update->engine->stage;
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
-    float *params[MB_MAX_LAYER_PARAMS];
+    void *params[MB_MAX_LAYER_PARAMS];
     for (int k = 0; k < layer->n_params; k++)
         params[k] = stage->values[layer->params[k]];
     mb_run_t run = {.exec = stage->exec,

@@ -53,6 +53,21 @@ static mb_status_t split_data(mb_training_t *trainer)
     return MB_OK;
 }
 
+/* Gradients below 2^-24 are zero in float16, and nothing here scales the loss against that. */
+static mb_status_t choose_types(mb_training_t *trainer)
+{
+    const mb_graph_t *graph = trainer->model->graph;
+    MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
+    for (int i = 0; i < graph->n_layers; i++) {
+        if (graph->layers[i]->type == MB_F16)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "%s: layer '%s' computes in float16, which is for eval and predict "
+                                "only: training in it needs a loss scale; use --dtype bf16",
+                                trainer->options.model, graph->layers[i]->path);
+    }
+    return MB_OK;
+}
+
 static mb_status_t open_data(mb_training_t *trainer)
 {
     trainer->whole = trainer->options.source;
@@ -67,6 +82,7 @@ static mb_status_t open_data(mb_training_t *trainer)
         trainer->owns_whole = true;
     }
     MB_TRY(split_data(trainer));
+    MB_TRY(choose_types(trainer));
     return mb_model_bind(trainer->model, trainer->data);
 }
 
@@ -291,10 +307,8 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));
     MB_TRY(mb_comm_agree(comm, compile(trainer)));
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
-    MB_TRY(mb_machine_open(comm, mb_settings_text(settings, MB_SET_DEVICE),
-                           (int)mb_settings_int(settings, MB_SET_THREADS),
-                           strcmp(mb_settings_text(settings, MB_SET_BIND), "keep") == 0,
-                           &trainer->machine));
+    mb_machine_options_t machine = mb_layout_machine(settings);
+    MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
     MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
     note_layout(trainer);
     mb_training_note_formats(trainer);

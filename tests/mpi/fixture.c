@@ -193,6 +193,7 @@ static mb_status_t train(mb_comm_t *comm, const fixture_t *fixture, const char *
     MB_TRY_GOTO(mb_settings_set(settings, "batch", batch, MB_FROM_USER), status, out);
     MB_TRY_GOTO(mb_settings_set(settings, "steps", total, MB_FROM_USER), status, out);
     MB_TRY_GOTO(mb_settings_set(settings, "shuffle", "none", MB_FROM_USER), status, out);
+    MB_TRY_GOTO(mb_settings_set(settings, "emulate", "yes", MB_FROM_USER), status, out);
     mb_training_options_t options = {
         .comm = comm, .model = model, .settings = settings, .source = source, .no_directory = true};
     MB_TRY_GOTO(mb_training_create(&options, &trainer), status, out);
@@ -288,7 +289,8 @@ mb_status_t fixture_predict(mb_comm_t *comm, const fixture_t *fixture, const cha
                                     .model = fixture->model,
                                     .data = fixture->data,
                                     .output = path,
-                                    .batch = fixture->batch};
+                                    .batch = fixture->batch,
+                                    .machine = {.emulate = true}};
     MB_TRY(mb_predict(&options, &report));
     comparison_t comparison = {.fixture = fixture, .reference = fixture->file};
     hid_t predicted = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);

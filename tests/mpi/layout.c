@@ -58,6 +58,10 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "threads", run->threads, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "device", run->device, MB_FROM_USER));
+    if (run->dtype != NULL) {
+        MB_TRY(mb_settings_set(settings, "dtype", run->dtype, MB_FROM_USER));
+        MB_TRY(mb_settings_set(settings, "emulate", "yes", MB_FROM_USER));
+    }
     if (run->model->clip != NULL)
         MB_TRY(mb_settings_set(settings, "clip", run->model->clip, MB_FROM_USER));
     if (run->run != NULL)
@@ -208,8 +212,10 @@ mb_status_t layout_predict(MPI_Comm mpi, const layout_run_t *run, uint64_t *dige
                                     .write = take_samples,
                                     .batch = run->model->micro_batch,
                                     .stages = run->stages,
-                                    .threads = (int)strtol(run->threads, NULL, 10),
-                                    .device = run->device,
+                                    .machine = {.device = run->device,
+                                                .threads = (int)strtol(run->threads, NULL, 10),
+                                                .emulate = true},
+                                    .dtype = run->dtype,
                                     .user = &predictions};
     mb_status_t status = mb_predict(&predict, &report);
     mb_comm_destroy(comm);

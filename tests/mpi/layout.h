@@ -22,6 +22,7 @@ typedef struct {
 typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
+    const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
     int stages;
     int64_t batch;
     const char *run; /* a run directory, which is gone on with; NULL: none, rank 0 writes `save` */

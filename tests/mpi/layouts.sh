@@ -6,9 +6,11 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts cpu 1
     run_layouts deferred 1 mlp shared
     run_layouts strict 1 regularized branches
+    run_layouts strict:bf16 1 cnn
 else
     run_layouts cpu 8
     run_layouts deferred 1
     run_layouts strict 1
+    run_layouts strict:bf16 1
 fi
 echo "1..$count"

@@ -1,5 +1,5 @@
-# Sourced by the layout tests: run_layouts DEVICE VARIANTS [MODEL...] runs test_layouts on 8 ranks and
-# gives its lines as TAP.
+# Sourced by the layout tests: run_layouts DEVICE[:DTYPE] VARIANTS [MODEL...] runs test_layouts on 8 ranks
+# and gives its lines as TAP.
 count=0
 
 if ! command -v "$MPIEXEC" >/dev/null 2>&1; then

@@ -43,7 +43,7 @@ enum { ALL_VARIANTS = sizeof variants / sizeof variants[0] };
 
 static int rank;
 static MPI_Comm comms[N_SIZES];
-static const char *directory, *device;
+static const char *directory, *device, *dtype;
 static int n_variants, failures;
 
 static void report(bool good, const char *format, ...) MB_PRINTF(2, 3);
@@ -55,7 +55,7 @@ static void report(bool good, const char *format, ...)
     va_start(args, format);
     printf("%s ", good ? "ok" : "not ok");
     vprintf(format, args);
-    printf(" (%s)\n", device);
+    printf(" (%s%s%s)\n", device, dtype != NULL ? ", " : "", dtype != NULL ? dtype : "");
     fflush(stdout);
     va_end(args);
     failures += !good;
@@ -84,6 +84,7 @@ static layout_run_t run_of(const layout_model_t *model, const variant_t *variant
     snprintf(save, sizeof save, "%s/after.h5", directory);
     return (layout_run_t){.model = model,
                           .device = device,
+                          .dtype = dtype,
                           .schedule = variant->schedule,
                           .threads = variant->threads,
                           .stages = stages,
@@ -280,7 +281,8 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     directory = argv[1];
-    device = argv[2];
+    device = strtok(argv[2], ":");
+    dtype = strtok(NULL, ":");
     n_variants = (int)strtol(argv[3], NULL, 10);
     if (n_variants < 1 || n_variants > ALL_VARIANTS)
         return 2;

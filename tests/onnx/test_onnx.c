@@ -122,8 +122,8 @@ static void elementwise(run_t *run)
     int64_t count = input(run, 0)->count;
     float *y = put(run, input(run, 0));
     for (int i = 1; i < run->vector.n_inputs; i++) {
-        mb_add_args_t add = {count, y, put(run, input(run, i)), y};
-        mb_multiply_args_t multiply = {count, y, add.b, y};
+        mb_add_args_t add = {MB_F32, count, y, put(run, input(run, i)), y};
+        mb_multiply_args_t multiply = {MB_F32, count, y, add.b, y};
         if (product)
             OP_RUN(&run->op, MULTIPLY, &multiply);
         else
@@ -137,7 +137,7 @@ static void softmax(run_t *run)
     const onnx_tensor_t *x = input(run, 0);
     int64_t columns = x->dim[x->rank - 1];
     float *y = op_floats(&run->op, x->count);
-    mb_softmax_forward_args_t args = {x->count / columns, columns, put(run, x), y};
+    mb_softmax_forward_args_t args = {MB_F32, x->count / columns, columns, put(run, x), y};
     OP_RUN(&run->op, SOFTMAX_FORWARD, &args);
     near_output(run, 0, y);
 }
@@ -155,8 +155,8 @@ static void concat(run_t *run)
     float *y = op_floats(&run->op, out->count);
     for (int i = 0; i < run->vector.n_inputs; i++) {
         int64_t columns = input(run, i)->count / rows;
-        mb_copy_rows_args_t args = {rows,      columns, columns, width, put(run, input(run, i)),
-                                    y + offset};
+        mb_copy_rows_args_t args = {
+            MB_F32, rows, columns, columns, width, put(run, input(run, i)), y + offset};
         OP_RUN(&run->op, COPY_ROWS, &args);
         offset += columns;
     }
@@ -369,7 +369,7 @@ static void cross_entropy(run_t *run)
         OP_RUN(&run->op, LOSS, &args);
         float got = (float)(strcmp(reduction, "mean") == 0 ? sum[0] / counted : sum[0]);
         op_near("SoftmaxCrossEntropyLoss", &got, &output(run, 0)->value[i], 1, RELATIVE, ABSOLUTE);
-        args.x += b.channels;
+        args.x = (const float *)args.x + b.channels;
         args.labels = ++numbers;
     }
 }
@@ -378,7 +378,7 @@ static void cross_entropy(run_t *run)
 static void regularize(run_t *run, int64_t count, const float *w, float *g)
 {
     float coefficient = (float)onnx_number(&run->vector, "norm_coefficient", 0);
-    mb_regularize_args_t args = {count, 0.0f, 0.5f * coefficient, w, g};
+    mb_regularize_args_t args = {MB_F32, count, 0.0f, 0.5f * coefficient, w, g};
     OP_RUN(&run->op, REGULARIZE, &args);
 }
 

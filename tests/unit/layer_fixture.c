@@ -123,7 +123,8 @@ static mb_run_t run_of(layer_fixture_t *f)
 static void plan(layer_fixture_t *f)
 {
     const mb_layer_class_t *class_ = f->layer->class_;
-    float *none[MB_MAX_INPUTS] = {NULL};
+    void *none[MB_MAX_INPUTS] = {NULL};
+    float *no_gradients[MB_MAX_INPUTS] = {NULL};
     mb_run_t run = {.exec = &f->exec,
                     .call = f->call,
                     .samples = f->samples,
@@ -132,7 +133,7 @@ static void plan(layer_fixture_t *f)
                     .params = none,
                     .inputs = (const void *const *)none,
                     .grad_inputs = none,
-                    .grad_params = none};
+                    .grad_params = no_gradients};
     must(class_->forward(&run));
     must(class_->backward_input(&run));
     if (class_->backward_weights != NULL)
@@ -257,7 +258,7 @@ void layer_forward(layer_fixture_t *f)
 
 void layer_backward_input(layer_fixture_t *f, bool want_inputs)
 {
-    float *none[MB_MAX_INPUTS] = {NULL};
+    void *none[MB_MAX_INPUTS] = {NULL};
     for (int i = 0; i < f->call->n_inputs; i++) {
         poison(f, f->grad_inputs[i], layer_input_elements(f, i));
         if (!f->memory.keeps_input[i])

@@ -21,11 +21,12 @@ typedef struct {
 
     /* device memory */
     void *inputs[MB_MAX_INPUTS];
-    float *params[MB_MAX_LAYER_PARAMS];
+    void *params[MB_MAX_LAYER_PARAMS];
     void *output, *saved, *carry;
     double *sums;
     float *grad_output;
-    float *grad_inputs[MB_MAX_INPUTS], *grad_params[MB_MAX_LAYER_PARAMS];
+    void *grad_inputs[MB_MAX_INPUTS];
+    float *grad_params[MB_MAX_LAYER_PARAMS];
 
     /* host memory: filled by the test, read and written by the calls below */
     void *host_inputs[MB_MAX_INPUTS];

@@ -3,6 +3,11 @@ tests_unit_test_graph_SOURCES = tests/unit/test_graph.c tests/support/graph_text
 	tests/support/graph_text.h
 tests_unit_test_graph_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_graph_cast
+tests_unit_test_graph_cast_SOURCES = tests/unit/test_graph_cast.c tests/support/op_check.c \
+	tests/support/op_check.h
+tests_unit_test_graph_cast_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_graph_refused
 tests_unit_test_graph_refused_SOURCES = tests/unit/test_graph_refused.c tests/support/graph_text.c \
 	tests/support/graph_text.h

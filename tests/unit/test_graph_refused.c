@@ -102,11 +102,11 @@ START_TEST(keys_that_nobody_obeys_are_refused_by_name)
 }
 END_TEST
 
-START_TEST(a_policy_other_than_float32_is_refused)
+START_TEST(a_policy_whose_weights_are_not_float32_is_refused)
 {
     check_refused(
-        ONE_LAYER(CALL("Dense", "d", ", 'units': 3, 'dtype': 'mixed_bfloat16'", "[[['x', 0, 0]]]")),
-        MB_ERR_UNSUPPORTED, "layer 'd' (Dense): dtype policy 'mixed_bfloat16'");
+        ONE_LAYER(CALL("Dense", "d", ", 'units': 3, 'dtype': 'bfloat16'", "[[['x', 0, 0]]]")),
+        MB_ERR_UNSUPPORTED, "layer 'd' (Dense): dtype policy 'bfloat16'");
     check_refused(ONE_LAYER(CALL("Dense", "d",
                                  ", 'units': 3, 'dtype': {'module': 'keras', 'class_name': "
                                  "'DTypePolicy', 'config': {'name': 'float16'}}",
@@ -302,7 +302,7 @@ static Suite *suite(void)
     tcase_add_test(tests, an_unknown_layer_is_named_with_the_nearest_class);
     tcase_add_test(tests, where_no_class_is_near_none_is_suggested);
     tcase_add_test(tests, keys_that_nobody_obeys_are_refused_by_name);
-    tcase_add_test(tests, a_policy_other_than_float32_is_refused);
+    tcase_add_test(tests, a_policy_whose_weights_are_not_float32_is_refused);
     tcase_add_test(tests, inputs_of_other_kinds_are_refused);
     tcase_add_test(tests, references_that_lead_nowhere_are_refused);
     tcase_add_test(tests, cycles_and_layers_without_an_effect_are_refused);

@@ -114,8 +114,8 @@ static result_t evaluate(case_t *c, const float *x, double divisor, float *dx)
     void *dev_dx = dx == NULL ? NULL : bench_put(b, dx, c->elements * sizeof(float));
     double *sum = bench_put(b, NULL, sizeof(double));
     double *correct = bench_put(b, NULL, sizeof(double));
-    BENCH_RUN(b, mb_loss_run(c->loss, &b->exec, c->samples, c->valid, divisor, dev_x, labels,
-                             dev_dx, sum, correct));
+    BENCH_RUN(b, mb_loss_run(c->loss, &b->exec, MB_F32, c->samples, c->valid, divisor, dev_x,
+                             labels, dev_dx, sum, correct));
     bench_get(b, &result.sum, sum, sizeof(double));
     bench_get(b, &result.correct, correct, sizeof(double));
     if (dx != NULL)

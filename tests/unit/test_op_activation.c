@@ -50,10 +50,11 @@ static void check_function(op_t *op, const function_t *f)
     const int64_t count = 20011;
     float *x = op_random(op, count, -9, 9), *y = op_floats(op, count);
     float *dy = op_random(op, count, -1, 1), *dx = op_floats(op, count);
-    mb_act_forward_args_t forward = {count, f->act, (float)f->p0, (float)f->p1, (float)f->p2, x, y};
+    mb_act_forward_args_t forward = {MB_F32,       count,        f->act, (float)f->p0,
+                                     (float)f->p1, (float)f->p2, x,      y};
     OP_RUN(op, ACT_FORWARD, &forward);
-    mb_act_backward_args_t backward = {
-        count, f->act, (float)f->p0, (float)f->p1, (float)f->p2, x, y, dy, dx};
+    mb_act_backward_args_t backward = {MB_F32,       count, f->act, (float)f->p0, (float)f->p1,
+                                       (float)f->p2, x,     y,      dy,           dx};
     OP_RUN(op, ACT_BACKWARD, &backward);
     for (int64_t i = 0; i < count; i++) {
         double at = (double)x[i], h = 1e-5, want = truth(f, at);
@@ -93,7 +94,7 @@ START_TEST(activation_in_place_gives_the_same_bits)
     const int64_t count = 1003;
     for (int act = 0; act < MB_ACT_COUNT; act++) {
         float *x = op_random(&op, count, -4, 4), *y = op_floats(&op, count);
-        mb_act_forward_args_t args = {count, (mb_act_t)act, 1.0f, INFINITY, 0.0f, x, y};
+        mb_act_forward_args_t args = {MB_F32, count, (mb_act_t)act, 1.0f, INFINITY, 0.0f, x, y};
         OP_RUN(&op, ACT_FORWARD, &args);
         args.y = x;
         OP_RUN(&op, ACT_FORWARD, &args);
@@ -111,7 +112,7 @@ START_TEST(not_a_number_stays_one)
     for (int act = 0; act < MB_ACT_COUNT; act++) {
         float *x = op_floats(&op, 1);
         x[0] = NAN;
-        mb_act_forward_args_t args = {1, (mb_act_t)act, 1.0f, INFINITY, 0.0f, x, x};
+        mb_act_forward_args_t args = {MB_F32, 1, (mb_act_t)act, 1.0f, INFINITY, 0.0f, x, x};
         OP_RUN(&op, ACT_FORWARD, &args);
         ck_assert_msg(x[0] != x[0], "activation %d loses a NaN", act);
     }

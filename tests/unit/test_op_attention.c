@@ -86,25 +86,25 @@ static void check_attention(op_t *op, const mb_attention_forward_args_t *shape)
     OP_RUN(op, ATTENTION_FORWARD, a);
     objective(wide, &t);
     op_near("attention", out, t.out, t.n_out, tolerance(a), tolerance(a));
-    mb_attention_backward_args_t b = {a->samples,
-                                      a->heads,
-                                      a->tq,
-                                      a->tk,
-                                      a->d,
-                                      a->dv,
-                                      a->scale,
-                                      a->dropout_rate,
-                                      a->causal,
-                                      a->random,
-                                      a->q,
-                                      a->k,
-                                      a->v,
-                                      out,
-                                      a->log_sum,
-                                      dout,
-                                      dx,
-                                      dx + t.n_q,
-                                      dx + t.n_q + t.n_k};
+    mb_attention_backward_args_t b = {.samples = a->samples,
+                                      .heads = a->heads,
+                                      .tq = a->tq,
+                                      .tk = a->tk,
+                                      .d = a->d,
+                                      .dv = a->dv,
+                                      .scale = a->scale,
+                                      .dropout_rate = a->dropout_rate,
+                                      .causal = a->causal,
+                                      .random = a->random,
+                                      .q = a->q,
+                                      .k = a->k,
+                                      .v = a->v,
+                                      .out = out,
+                                      .log_sum = a->log_sum,
+                                      .dout = dout,
+                                      .dq = dx,
+                                      .dk = dx + t.n_q,
+                                      .dv_ = dx + t.n_q + t.n_k};
     OP_RUN(op, ATTENTION_BACKWARD, &b);
     op_differences(objective, &t, wide, all, want);
     op_near("attention gradient", dx, want, all, tolerance(a), tolerance(a) + 1e-7);
@@ -160,7 +160,8 @@ START_TEST(dropout_takes_the_numbers_of_its_elements)
     for (int i = 0; i < 4; i++) {
         int64_t samples = 3, n = elements[i];
         float *x = op_random(&op, samples * n, 1, 2), *y = op_floats(&op, samples * n);
-        mb_dropout_args_t args = {samples, n, 0.25f, {77, MB_RANDOM_DROPOUT, 5, 1000, 9}, x, y};
+        mb_dropout_args_t args = {MB_F32, samples, n, 0.25f, {77, MB_RANDOM_DROPOUT, 5, 1000, 9},
+                                  x,      y};
         OP_RUN(&op, DROPOUT, &args);
         for (int64_t s = 0; s < samples; s++) {
             for (int64_t e = 0; e < n; e++) {
@@ -179,7 +180,7 @@ START_TEST(dropout_of_everything_is_zero)
     op_t op;
     op_open(&op, 1, 1);
     float *x = op_random(&op, 100, 1, 2);
-    mb_dropout_args_t args = {4, 25, 1.0f, {1, MB_RANDOM_DROPOUT, 0, 0, 0}, x, x};
+    mb_dropout_args_t args = {MB_F32, 4, 25, 1.0f, {1, MB_RANDOM_DROPOUT, 0, 0, 0}, x, x};
     OP_RUN(&op, DROPOUT, &args);
     for (int i = 0; i < 100; i++)
         ck_assert_float_eq(x[i], 0.0f);

@@ -95,7 +95,7 @@ static void run_forward(op_t *op, const mb_window_t *w, const truth_t *t)
 {
     float *bias = op_random(op, w->channels_out, -1, 1), *y = op_floats(op, count_y(w));
     int64_t sum = w->kernel[0] * w->kernel[1] * w->channels_in / w->groups;
-    mb_conv_forward_args_t args = {*w, t->x, t->w, NULL, y};
+    mb_conv_forward_args_t args = {MB_F32, *w, t->x, t->w, NULL, y};
     OP_RUN(op, CONV_FORWARD, &args);
     op_near("y", y, t->y, count_y(w), 2 * OP_EPSILON, op_sum_bound(sum));
     args.bias = bias;
@@ -110,11 +110,11 @@ static void run_backward(op_t *op, const mb_window_t *w, truth_t *t)
     float *dx = op_random(op, count_x(w), -1, 1), *dw = op_random(op, count_w(w), -1, 1);
     float *dbias = op_random(op, w->channels_out, -1, 1);
     int64_t positions = w->samples * w->out[0] * w->out[1];
-    mb_conv_backward_input_args_t input = {*w, t->dy, t->w, dx};
+    mb_conv_backward_input_args_t input = {MB_F32, *w, t->dy, t->w, dx};
     OP_RUN(op, CONV_BACKWARD_INPUT, &input);
     op_near("dx", dx, t->dx, count_x(w), 2 * OP_EPSILON,
             op_sum_bound(w->kernel[0] * w->kernel[1] * w->channels_out));
-    mb_conv_backward_weights_args_t weights = {*w, false, t->x, t->dy, dw, dbias};
+    mb_conv_backward_weights_args_t weights = {MB_F32, *w, false, t->x, t->dy, dw, dbias};
     OP_RUN(op, CONV_BACKWARD_WEIGHTS, &weights);
     op_near("dw", dw, t->dw, count_w(w), 2 * OP_EPSILON, op_sum_bound(positions));
     double *db = calloc((size_t)w->channels_out, sizeof(double));

@@ -130,7 +130,7 @@ START_TEST(copies_read_host_memory_late)
     float *big = device_memory(&d, 4 * COUNT), *small = device_memory(&d, 4);
     float from = 1.0f, to = 0.0f;
     bool done = true;
-    mb_fill_args_t fill = {COUNT, 1.0f, big};
+    mb_fill_args_t fill = {MB_F32, COUNT, 1.0f, big};
     for (int i = 0; i < 4; i++)
         ck_assert_int_eq(mb_run_fill(&d.exec, &fill), MB_OK);
     ck_assert_int_eq(class_->event_record(event, d.exec.stream), MB_OK);

@@ -71,7 +71,7 @@ START_TEST(arguments_of_another_size_are_refused)
 {
     op_t op;
     op_open(&op, 1, 1);
-    mb_add_args_t args = {0};
+    mb_add_args_t args = {.count = 0};
     ck_assert_int_eq(op.device->class_->run(&op.exec, MB_OP_ADD, &args, sizeof args - 1),
                      MB_ERR_INTERNAL);
     op_close(&op);
@@ -92,7 +92,7 @@ START_TEST(planning_computes_nothing)
     op_t op;
     op_open(&op, 2, 1);
     mb_gemm_args_t args = product(&op, 100);
-    mb_sum_args_t sum = {10000, false, false, args.a, op_doubles(&op, 1)};
+    mb_sum_args_t sum = {MB_F32, 10000, false, false, args.a, op_doubles(&op, 1)};
     uint64_t before = op_digest(&op);
     ck_assert(op.exec.planning);
     ck_assert_int_eq(mb_run_gemm(&op.exec, &args), MB_OK);
@@ -111,7 +111,7 @@ START_TEST(operation_that_was_not_planned_is_refused)
     op_t op;
     op_open(&op, 2, 1);
     float *x = op_random(&op, 1000, -1, 1);
-    mb_sum_args_t args = {1000, false, false, x, op_doubles(&op, 1)};
+    mb_sum_args_t args = {MB_F32, 1000, false, false, x, op_doubles(&op, 1)};
     ck_assert_int_eq(mb_exec_allocate(&op.exec), MB_OK);
     ck_assert_int_eq(mb_run_sum(&op.exec, &args), MB_ERR_INTERNAL);
     op_close(&op);
@@ -158,7 +158,7 @@ START_TEST(progress_is_reached_between_tiles)
         int calls = 0;
         op_open(&op, threads, 1);
         op.device->class_->set_progress(op.device, count_calls, &calls);
-        mb_fill_args_t args = {1000000, 1.0f, op_floats(&op, 1000000)};
+        mb_fill_args_t args = {MB_F32, 1000000, 1.0f, op_floats(&op, 1000000)};
         OP_RUN(&op, FILL, &args);
         if (threads == 1)
             ck_assert_int_gt(calls, 10);

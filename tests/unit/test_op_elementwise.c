@@ -10,8 +10,8 @@ START_TEST(sums_and_products_are_correctly_rounded)
     float *a = op_random(&op, count, -3, 3), *b = op_random(&op, count, -3, 3);
     float *sum = op_floats(&op, count), *product = op_floats(&op, count);
     double *x = op_doubles(&op, count), *y = op_doubles(&op, count);
-    mb_add_args_t add = {count, a, b, sum};
-    mb_multiply_args_t multiply = {count, a, b, product};
+    mb_add_args_t add = {MB_F32, count, a, b, sum};
+    mb_multiply_args_t multiply = {MB_F32, count, a, b, product};
     for (int64_t i = 0; i < count; i++) {
         x[i] = (double)a[i];
         y[i] = (double)b[i] * 1e-9;
@@ -38,7 +38,7 @@ START_TEST(copied_rows_keep_their_neighbours)
         int64_t rows = 5, from_ld = columns[c] + 3, to_ld = columns[c] + 2;
         float *from = op_random(&op, rows * from_ld, -1, 1);
         float *to = op_random(&op, rows * to_ld, 2, 3);
-        mb_copy_rows_args_t args = {rows, columns[c], from_ld, to_ld, from, to};
+        mb_copy_rows_args_t args = {MB_F32, rows, columns[c], from_ld, to_ld, from, to};
         OP_RUN(&op, COPY_ROWS, &args);
         for (int64_t i = 0; i < rows; i++) {
             ck_assert_mem_eq(to + i * to_ld, from + i * from_ld, 4 * (size_t)columns[c]);
@@ -55,7 +55,7 @@ START_TEST(fill_and_zero_write_exactly_their_range)
     op_open(&op, 2, 1);
     const int64_t count = 70001;
     float *y = op_random(&op, count + 1, 1, 2);
-    mb_fill_args_t fill = {count, -2.5f, y};
+    mb_fill_args_t fill = {MB_F32, count, -2.5f, y};
     OP_RUN(&op, FILL, &fill);
     for (int64_t i = 0; i < count; i++)
         ck_assert_float_eq(y[i], -2.5f);
@@ -78,8 +78,8 @@ START_TEST(softmax_and_its_gradient_match_the_truth)
     int64_t n = columns[_i], rows = 37;
     float *x = op_random(&op, rows * n, -20, 20), *y = op_floats(&op, rows * n);
     float *dy = op_random(&op, rows * n, -1, 1), *dx = op_floats(&op, rows * n);
-    mb_softmax_forward_args_t forward = {rows, n, x, y};
-    mb_softmax_backward_args_t backward = {rows, n, y, dy, dx};
+    mb_softmax_forward_args_t forward = {MB_F32, rows, n, x, y};
+    mb_softmax_backward_args_t backward = {MB_F32, rows, n, y, dy, dx};
     OP_RUN(&op, SOFTMAX_FORWARD, &forward);
     OP_RUN(&op, SOFTMAX_BACKWARD, &backward);
     double *p = calloc((size_t)n, sizeof(double));
@@ -116,8 +116,9 @@ START_TEST(embedding_takes_rows_and_adds_gradients_in_order)
         float *y = op_floats(&op, count * width), *dy = op_random(&op, count * width, -1, 1);
         float *dtable = op_random(&op, vocabulary * width, -1, 1);
         float *want = op_floats(&op, vocabulary * width);
-        mb_embedding_forward_args_t forward = {count, vocabulary, width, ids, table, y};
-        mb_embedding_backward_args_t backward = {count, vocabulary, width, false, ids, dy, dtable};
+        mb_embedding_forward_args_t forward = {MB_F32, count, vocabulary, width, ids, table, y};
+        mb_embedding_backward_args_t backward = {MB_F32, count, vocabulary, width,
+                                                 false,  ids,   dy,         dtable};
         OP_RUN(&op, EMBEDDING_FORWARD, &forward);
         for (int64_t i = 0; i < count; i++)
             ck_assert_mem_eq(y + i * width, table + ids[i] * width, 4 * (size_t)width);

@@ -38,10 +38,10 @@ static void compare(op_t *op, const char *text, mb_view_t view, bool in_place)
     args.y = in_place ? x : op_floats(op, count);
     OP_RUN(op, FAKE_QUANTIZE, &args);
     for (int64_t i = 0; i < count; i++)
-        ck_assert_msg(memcmp(&args.y[i], &want[i], sizeof(float)) == 0,
+        ck_assert_msg(memcmp(&((const float *)args.y)[i], &want[i], sizeof(float)) == 0,
                       "%s [%d, %d]%s: element %d is %.9g, stored it would be %.9g", text,
                       (int)view.rows, (int)view.columns, view.lookup ? " lookup" : "", (int)i,
-                      (double)args.y[i], (double)want[i]);
+                      (double)((const float *)args.y)[i], (double)want[i]);
 }
 
 START_TEST(rounds_as_the_format_stores)
@@ -95,7 +95,7 @@ START_TEST(a_nan_stays_one)
         args.y = op_floats(&op, 200);
         OP_RUN(&op, FAKE_QUANTIZE, &args);
         for (int i = 0; i < 200; i++)
-            ck_assert_int_eq(isnan(args.y[i]) != 0, i == 77);
+            ck_assert_int_eq(isnan(((const float *)args.y)[i]) != 0, i == 77);
     }
     op_close(&op);
 }

@@ -106,7 +106,7 @@ START_TEST(column_sum_matches_double_sums)
         int64_t rows = sizes[i % 5] * 7, columns = sizes[i / 5];
         float *a = op_random(&op, rows * columns, -1, 1), *sum = op_random(&op, columns, -1, 1);
         double *want = op_widen(sum, columns);
-        mb_column_sum_args_t args = {rows, columns, i % 2 == 1, a, sum};
+        mb_column_sum_args_t args = {MB_F32, rows, columns, i % 2 == 1, a, sum};
         for (int64_t j = 0; j < columns; j++) {
             want[j] = args.accumulate ? want[j] : 0.0;
             for (int64_t r = 0; r < rows; r++)

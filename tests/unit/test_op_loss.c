@@ -107,12 +107,12 @@ START_TEST(loss_and_gradient_match_keras_formulas)
         for (int64_t j = 0; j < a->columns; j++)
             gradient[j] *= (double)a->scale;
         double n = (double)a->columns;
-        op_near("loss gradient", a->dx + l.row * a->columns, gradient, a->columns, 20 * OP_EPSILON,
-                20 * OP_EPSILON * (1.0 + 0.1 * sqrt(n)) + 1e-8);
+        op_near("loss gradient", (const float *)a->dx + l.row * a->columns, gradient, a->columns,
+                20 * OP_EPSILON, 20 * OP_EPSILON * (1.0 + 0.1 * sqrt(n)) + 1e-8);
     }
     ck_assert_double_eq_tol(a->sum[0] - 5.0, want, 10 * OP_EPSILON * fabs(want));
     for (int64_t i = a->valid * a->columns; i < a->rows * a->columns; i++)
-        ck_assert_float_eq(a->dx[i], 0.0f);
+        ck_assert_float_eq(((const float *)a->dx)[i], 0.0f);
     free(wide);
     free(gradient);
     op_close(&op);
@@ -204,7 +204,7 @@ START_TEST(accuracy_counts_the_first_largest)
         x[i * columns + i % 3] = 1.0f; /* rows 0 and 3 have their largest at 0 */
         labels[i * columns + i % 3] = 0.5f;
     }
-    mb_accuracy_args_t args = {rows, rows, columns, true, false, 0.5f, x, ids, count};
+    mb_accuracy_args_t args = {MB_F32, rows, rows, columns, true, false, 0.5f, x, ids, count};
     OP_RUN(&op, ACCURACY, &args);
     ck_assert_double_eq(count[0], 2.0);
     args.valid = 3;
@@ -219,7 +219,7 @@ START_TEST(accuracy_counts_the_first_largest)
     /* per row two of three columns agree: labels are 0.5, not 1 */
     ck_assert_double_eq_tol(count[0], 8.0, 1e-12);
     memset(x, 0, sizeof(float) * (size_t)(rows * columns));
-    args = (mb_accuracy_args_t){rows, rows, columns, true, false, 0.5f, x, ids, count};
+    args = (mb_accuracy_args_t){MB_F32, rows, rows, columns, true, false, 0.5f, x, ids, count};
     count[0] = 0.0;
     OP_RUN(&op, ACCURACY, &args);
     ck_assert_double_eq(count[0], 5.0);

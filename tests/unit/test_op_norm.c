@@ -155,16 +155,16 @@ START_TEST(batch_normalization_and_gradients_match_the_truth)
         ck_assert_double_eq_tol(sums[c], sum, 1e-12);
         ck_assert_double_eq_tol(sums[columns + c], square, 1e-12);
     }
-    mb_batchnorm_backward_input_args_t input = {rows, valid,   columns, true,   m.x,
-                                                m.dy, m.gamma, m.mean,  m.rstd, m.dx};
+    mb_batchnorm_backward_input_args_t input = {MB_F32, rows,    valid,  columns, true, m.x,
+                                                m.dy,   m.gamma, m.mean, m.rstd,  m.dx};
     OP_RUN(&op, BATCHNORM_BACKWARD_INPUT, &input);
     double *gradient = malloc(sizeof(double) * (size_t)(rows * columns));
     op_differences(of_x, &n, m.wide_x, valid * columns, gradient);
     op_near("dx", m.dx, gradient, valid * columns, TOLERANCE, TOLERANCE * 2 + 1e-7);
     for (int64_t i = valid * columns; i < rows * columns; i++)
         ck_assert_float_eq(m.dx[i], 0.0f);
-    mb_batchnorm_backward_weights_args_t weights = {rows, valid,  columns, false,    m.x,
-                                                    m.dy, m.mean, m.rstd,  m.dgamma, m.dbeta};
+    mb_batchnorm_backward_weights_args_t weights = {MB_F32, rows,   valid,  columns,  false,  m.x,
+                                                    m.dy,   m.mean, m.rstd, m.dgamma, m.dbeta};
     OP_RUN(&op, BATCHNORM_BACKWARD_WEIGHTS, &weights);
     check_weights(&n, &m, 1.0);
     weights.accumulate = true;
@@ -196,8 +196,8 @@ START_TEST(frozen_batch_normalization_uses_the_moving_statistics)
                                            .mean = m.mean,
                                            .rstd = m.rstd};
     OP_RUN(&op, BATCHNORM_FORWARD, &forward);
-    mb_batchnorm_backward_input_args_t input = {rows, rows,    columns, false,  m.x,
-                                                m.dy, m.gamma, m.mean,  m.rstd, m.dx};
+    mb_batchnorm_backward_input_args_t input = {MB_F32, rows,    rows,   columns, false, m.x,
+                                                m.dy,   m.gamma, m.mean, m.rstd,  m.dx};
     OP_RUN(&op, BATCHNORM_BACKWARD_INPUT, &input);
     for (int64_t i = 0; i < rows * columns; i++) {
         int64_t c = i % columns;
@@ -245,19 +245,19 @@ START_TEST(layer_normalization_and_gradients_match_the_truth)
     n.beta = m.wide_beta;
     n.dy = m.dy;
     n.y = m.want;
-    mb_layernorm_forward_args_t forward = {rows,    columns, rms, 1e-3f,  m.x,
-                                           m.gamma, m.beta,  m.y, m.mean, m.rstd};
+    mb_layernorm_forward_args_t forward = {MB_F32,  rows,   columns, rms,    1e-3f, m.x,
+                                           m.gamma, m.beta, m.y,     m.mean, m.rstd};
     OP_RUN(&op, LAYERNORM_FORWARD, &forward);
     normalise(&n, m.wide_x);
     op_near("y", m.y, m.want, rows * columns, TOLERANCE, TOLERANCE);
-    mb_layernorm_backward_input_args_t input = {rows,    columns, rms,    m.x, m.dy,
-                                                m.gamma, m.mean,  m.rstd, m.dx};
+    mb_layernorm_backward_input_args_t input = {MB_F32, rows,    columns, rms,    m.x,
+                                                m.dy,   m.gamma, m.mean,  m.rstd, m.dx};
     OP_RUN(&op, LAYERNORM_BACKWARD_INPUT, &input);
     double *gradient = malloc(sizeof(double) * (size_t)(rows * columns));
     op_differences(of_x, &n, m.wide_x, rows * columns, gradient);
     op_near("dx", m.dx, gradient, rows * columns, TOLERANCE, 2 * TOLERANCE + 1e-7);
-    mb_layernorm_backward_weights_args_t weights = {rows, columns, rms,    false,    m.x,
-                                                    m.dy, m.mean,  m.rstd, m.dgamma, m.dbeta};
+    mb_layernorm_backward_weights_args_t weights = {MB_F32, rows,   columns, rms,      false,  m.x,
+                                                    m.dy,   m.mean, m.rstd,  m.dgamma, m.dbeta};
     OP_RUN(&op, LAYERNORM_BACKWARD_WEIGHTS, &weights);
     check_weights(&n, &m, 1.0);
     weights.accumulate = true;

@@ -92,11 +92,11 @@ static void check_window(op_t *op, bool average, bool tiling)
     float *dx = op_random(op, n_x, -1, 1);
     c.dy = op_random(op, c.n_y, -1, 1);
     double *wide = op_widen(x, n_x);
-    mb_pool_forward_args_t forward = {c.w, average, x, y};
+    mb_pool_forward_args_t forward = {MB_F32, c.w, average, x, y};
     OP_RUN(op, POOL_FORWARD, &forward);
     pool(&c.w, average, wide, c.y);
     op_near("pool", y, c.y, c.n_y, 2 * OP_EPSILON, average ? op_sum_bound(9) : 0.0);
-    mb_pool_backward_args_t backward = {c.w, average, x, y, c.dy, dx};
+    mb_pool_backward_args_t backward = {MB_F32, c.w, average, x, y, c.dy, dx};
     OP_RUN(op, POOL_BACKWARD, &backward);
     op_differences(objective, &c, wide, n_x, gradient);
     op_near("pool gradient", dx, gradient, n_x, 2 * OP_EPSILON, op_sum_bound(9) + 1e-7);
@@ -122,7 +122,7 @@ START_TEST(equal_largest_values_give_the_gradient_to_the_first)
     float *dx = op_floats(&op, 4);
     dy[0] = 3.0f;
     mb_window_t w = {1, 1, 1, 1, {2, 2}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}};
-    mb_pool_backward_args_t args = {w, false, x, y, dy, dx};
+    mb_pool_backward_args_t args = {MB_F32, w, false, x, y, dy, dx};
     OP_RUN(&op, POOL_BACKWARD, &args);
     ck_assert_float_eq(dx[0], 3.0f);
     ck_assert_float_eq(dx[1] + dx[2] + dx[3], 0.0f);
@@ -142,8 +142,9 @@ START_TEST(global_pooling_and_its_gradient_match_the_truth)
     /* ties share the gradient */
     for (int64_t i = 0; i < rows * positions; i++)
         x[i] = floorf(x[i] * 8.0f);
-    mb_global_pool_forward_args_t forward = {samples, positions, channels, average, x, y};
-    mb_global_pool_backward_args_t backward = {samples, positions, channels, average, x, y, dy, dx};
+    mb_global_pool_forward_args_t forward = {MB_F32, samples, positions, channels, average, x, y};
+    mb_global_pool_backward_args_t backward = {MB_F32, samples, positions, channels, average,
+                                               x,      y,       dy,        dx};
     OP_RUN(&op, GLOBAL_POOL_FORWARD, &forward);
     OP_RUN(&op, GLOBAL_POOL_BACKWARD, &backward);
     for (int64_t row = 0; row < rows; row++) {

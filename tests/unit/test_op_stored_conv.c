@@ -110,8 +110,8 @@ static double *inputs_of(const conv_t *c, bool integer)
     uint8_t *codes = malloc((size_t)count);
     ck_assert_ptr_nonnull(codes);
     for (int64_t s = 0; s < c->args.window.samples && integer; s++) {
-        mb_row_code_t code = mb_stored_row_code(c->args.x + s * count, NULL, count);
-        mb_stored_row_encode(c->args.x + s * count, NULL, count, code, codes);
+        mb_row_code_t code = mb_stored_row_code((const float *)c->args.x + s * count, NULL, count);
+        mb_stored_row_encode((const float *)c->args.x + s * count, NULL, count, code, codes);
         for (int64_t i = 0; i < count; i++)
             x[s * count + i] = (double)code.scale * (codes[i] - code.zero);
     }
@@ -132,8 +132,10 @@ static void check(const conv_t *c, bool integer, const char *what)
         int64_t sample = position / (w->out[0] * w->out[1]);
         double size,
             want = one_result(&c->args, x + sample * (c->count_x / w->samples), oh, ow, co, &size);
-        ck_assert_msg(fabs((double)c->args.y[i] - want) <= size * roundings * OP_EPSILON,
-                      "%s: element %d is %.9g, not %.9g", what, (int)i, (double)c->args.y[i], want);
+        ck_assert_msg(fabs((double)((const float *)c->args.y)[i] - want) <=
+                          size * roundings * OP_EPSILON,
+                      "%s: element %d is %.9g, not %.9g", what, (int)i,
+                      (double)((const float *)c->args.y)[i], want);
     }
     free(x);
 }
@@ -267,10 +269,10 @@ START_TEST(a_sample_does_not_depend_on_the_others)
     for (int64_t s = 0; s < w.samples; s++) {
         mb_stored_conv_args_t one = c.args;
         one.window.samples = 1;
-        one.x += s * (c.count_x / w.samples);
+        one.x = (const float *)one.x + s * (c.count_x / w.samples);
         one.y = op_floats(&op, c.count_y / w.samples);
         OP_RUN(&op, STORED_CONV, &one);
-        ck_assert_int_eq(memcmp(one.y, c.args.y + s * (c.count_y / w.samples),
+        ck_assert_int_eq(memcmp(one.y, (const float *)c.args.y + s * (c.count_y / w.samples),
                                 sizeof(float) * (size_t)(c.count_y / w.samples)),
                          0);
     }
@@ -306,7 +308,7 @@ START_TEST(a_sample_that_is_not_finite_spoils_only_itself)
     ((float *)(uintptr_t)c.args.x)[c.count_x / 3 + 4] = NAN;
     OP_RUN(&op, STORED_CONV, &c.args);
     for (int64_t i = 0; i < c.count_y; i++)
-        ck_assert_int_eq(isnan(c.args.y[i]) != 0, i / (c.count_y / 3) == 1);
+        ck_assert_int_eq(isnan(((const float *)c.args.y)[i]) != 0, i / (c.count_y / 3) == 1);
     op_close(&op);
 }
 END_TEST

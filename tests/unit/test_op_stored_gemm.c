@@ -172,13 +172,13 @@ static void check_product(const mb_stored_gemm_args_t *args)
         for (int64_t j = 0; j < b->columns; j++) {
             double want = args->bias == NULL ? 0.0 : (double)args->bias[j], size = fabs(want);
             for (int64_t k = 0; k < b->rows; k++) {
-                double product =
-                    (double)args->a[i * args->lda + k] * (double)mb_matrix_value(b, k, j);
+                double product = (double)((const float *)args->a)[i * args->lda + k] *
+                                 (double)mb_matrix_value(b, k, j);
                 want += product;
                 size += fabs(product);
             }
-            op_near(mb_number_name(b->number), &args->c[i * args->ldc + j], &want, 1, 0.0,
-                    relative * size);
+            op_near(mb_number_name(b->number), &((const float *)args->c)[i * args->ldc + j], &want,
+                    1, 0.0, relative * size);
         }
     }
 }
@@ -197,7 +197,7 @@ START_TEST(product_matches_plain_loops_for_every_format)
         OP_RUN(&op, STORED_GEMM, &args);
         check_product(&args);
         for (int64_t r = 0; r < m; r++)
-            ck_assert_mem_eq(args.c + r * args.ldc + n, before + r * args.ldc + n,
+            ck_assert_mem_eq((const float *)args.c + r * args.ldc + n, before + r * args.ldc + n,
                              sizeof(float) * (size_t)pad);
         free(before);
         op_close(&op);
@@ -209,7 +209,7 @@ END_TEST
 static void check_integer_row(const mb_stored_gemm_args_t *args, int64_t i)
 {
     const mb_matrix_t *b = &args->b;
-    const float *a = args->a + i * args->lda;
+    const float *a = (const float *)args->a + i * args->lda;
     float low = 0.0f, high = 0.0f;
     for (int64_t k = 0; k < b->rows; k++) {
         low = fminf(low, b->has_row_scales ? a[k] * b->row_scales[k] : a[k]);
@@ -228,7 +228,7 @@ static void check_integer_row(const mb_stored_gemm_args_t *args, int64_t i)
         const float *scales = b->scales;
         float want = scale * scales[j / b->block_columns] * (float)sum;
         want += args->bias == NULL ? 0.0f : args->bias[j];
-        float got = args->c[i * args->ldc + j];
+        float got = ((const float *)args->c)[i * args->ldc + j];
         ck_assert_msg(want == got, "(%lld, %lld) is %a, not %a", (long long)i, (long long)j,
                       (double)got, (double)want);
     }
@@ -302,10 +302,10 @@ START_TEST(row_of_zeros_gives_the_bias_and_one_that_is_not_finite_gives_none)
     args.a = a;
     OP_RUN(&op, STORED_GEMM, &args);
     for (int j = 0; j < N; j++) {
-        ck_assert_float_eq(args.c[N + j], args.bias[j]);
-        ck_assert(isnan(args.c[2 * N + j]));
-        ck_assert(isnan(args.c[3 * N + j]));
-        ck_assert_float_eq(args.c[5 * N + j], args.bias[j]);
+        ck_assert_float_eq(((const float *)args.c)[N + j], args.bias[j]);
+        ck_assert(isnan(((const float *)args.c)[2 * N + j]));
+        ck_assert(isnan(((const float *)args.c)[3 * N + j]));
+        ck_assert_float_eq(((const float *)args.c)[5 * N + j], args.bias[j]);
     }
     check_integer_row(&args, 0);
     check_integer_row(&args, 4);

@@ -41,7 +41,7 @@ static void find_truth(const mb_stored_gemm_args_t *a, double *want, double *bou
             double value = (double)mb_matrix_value(&a->b, k, j);
             double size = stored_matrix_magnitude(&a->b, k, j);
             for (int64_t i = 0; i < a->m; i++) {
-                double x = (double)a->a[i * a->lda + k];
+                double x = (double)((const float *)a->a)[i * a->lda + k];
                 want[i * a->b.columns + j] += x * value;
                 bound[i * a->b.columns + j] += fabs(x) * size;
             }
@@ -59,7 +59,7 @@ static void check(const mb_stored_gemm_args_t *a, const char *what)
     ck_assert(want != NULL && bound != NULL);
     find_truth(a, want, bound);
     for (int64_t i = 0; i < count; i++) {
-        float got = a->c[i / a->b.columns * a->ldc + i % a->b.columns];
+        float got = ((const float *)a->c)[i / a->b.columns * a->ldc + i % a->b.columns];
         ck_assert_msg(fabs((double)got - want[i]) <= bound[i],
                       "%s m %d k %d n %d: element %d is %.9g, not %.9g (bound %.3g)", what,
                       (int)a->m, (int)a->b.rows, (int)a->b.columns, (int)i, (double)got, want[i],
@@ -149,10 +149,11 @@ START_TEST(a_row_does_not_depend_on_the_others)
     for (int64_t i = 0; i < all.m; i++) {
         mb_stored_gemm_args_t one = all;
         one.m = 1;
-        one.a = all.a + i * all.lda;
+        one.a = (const float *)all.a + i * all.lda;
         one.c = op_floats(&op, all.ldc);
         ck_assert_int_eq(run_rows(&op, &one), MB_OK);
-        ck_assert_int_eq(memcmp(one.c, all.c + i * all.ldc, sizeof(float) * (size_t)all.b.columns),
+        ck_assert_int_eq(memcmp(one.c, (const float *)all.c + i * all.ldc,
+                                sizeof(float) * (size_t)all.b.columns),
                          0);
     }
     op_close(&op);
@@ -228,8 +229,9 @@ START_TEST(lookups_give_the_values)
         OP_RUN(&op, STORED_LOOKUP, &a);
         for (int64_t i = 0; i < a.count * columns; i++) {
             float want = mb_matrix_value(&a.table, a.ids[i / columns], i % columns);
-            ck_assert_msg(memcmp(&want, &a.y[i], sizeof want) == 0, "%d: %.9g, not %.9g", (int)i,
-                          (double)a.y[i], (double)want);
+            ck_assert_msg(memcmp(&want, &((const float *)a.y)[i], sizeof want) == 0,
+                          "%d: %.9g, not %.9g", (int)i, (double)((const float *)a.y)[i],
+                          (double)want);
         }
     }
     op_close(&op);

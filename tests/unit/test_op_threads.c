@@ -52,10 +52,15 @@ static void conv(op_t *op)
     int64_t weights = w.kernel[0] * w.kernel[1] * w.channels_in * w.channels_out;
     float *x = op_random(op, in_count(&w), -1, 1), *dy = op_random(op, out_count(&w), -1, 1);
     float *k = op_random(op, weights, -1, 1), *bias = op_random(op, w.channels_out, -1, 1);
-    mb_conv_forward_args_t forward = {w, x, k, bias, op_floats(op, out_count(&w))};
-    mb_conv_backward_input_args_t input = {w, dy, k, op_floats(op, in_count(&w))};
-    mb_conv_backward_weights_args_t gradient = {
-        w, op_integer(op, 0, 1), x, dy, op_floats(op, weights), op_floats(op, w.channels_out)};
+    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(op, out_count(&w))};
+    mb_conv_backward_input_args_t input = {MB_F32, w, dy, k, op_floats(op, in_count(&w))};
+    mb_conv_backward_weights_args_t gradient = {MB_F32,
+                                                w,
+                                                op_integer(op, 0, 1),
+                                                x,
+                                                dy,
+                                                op_floats(op, weights),
+                                                op_floats(op, w.channels_out)};
     OP_RUN(op, CONV_FORWARD, &forward);
     OP_RUN(op, CONV_BACKWARD_INPUT, &input);
     OP_RUN(op, CONV_BACKWARD_WEIGHTS, &gradient);
@@ -67,15 +72,16 @@ static void pool(op_t *op)
     bool average = op_integer(op, 0, 1);
     float *x = op_random(op, in_count(&w), -1, 1), *y = op_floats(op, out_count(&w));
     float *dy = op_random(op, out_count(&w), -1, 1), *dx = op_floats(op, in_count(&w));
-    mb_pool_forward_args_t forward = {w, average, x, y};
-    mb_pool_backward_args_t backward = {w, average, x, y, dy, dx};
+    mb_pool_forward_args_t forward = {MB_F32, w, average, x, y};
+    mb_pool_backward_args_t backward = {MB_F32, w, average, x, y, dy, dx};
     OP_RUN(op, POOL_FORWARD, &forward);
     OP_RUN(op, POOL_BACKWARD, &backward);
     int64_t positions = w.in[0] * w.in[1], all = w.samples * w.channels_in;
     float *mean = op_floats(op, all);
-    mb_global_pool_forward_args_t global = {w.samples, positions, w.channels_in, average, x, mean};
-    mb_global_pool_backward_args_t back = {w.samples, positions, w.channels_in, average, x, mean,
-                                           dy,        dx};
+    mb_global_pool_forward_args_t global = {MB_F32,  w.samples, positions, w.channels_in,
+                                            average, x,         mean};
+    mb_global_pool_backward_args_t back = {MB_F32, w.samples, positions, w.channels_in, average, x,
+                                           mean,   dy,        dx};
     OP_RUN(op, GLOBAL_POOL_FORWARD, &global);
     if (out_count(&w) >= all)
         OP_RUN(op, GLOBAL_POOL_BACKWARD, &back);
@@ -85,14 +91,14 @@ static void elementwise(op_t *op)
 {
     int64_t n = op_integer(op, 1, 100000);
     float *a = op_random(op, n, -3, 3), *b = op_random(op, n, -3, 3), *y = op_floats(op, n);
-    mb_add_args_t add = {n, a, b, y};
-    mb_multiply_args_t multiply = {n, y, b, y};
-    mb_fill_args_t fill = {n, 2.0f, b};
+    mb_add_args_t add = {MB_F32, n, a, b, y};
+    mb_multiply_args_t multiply = {MB_F32, n, y, b, y};
+    mb_fill_args_t fill = {MB_F32, n, 2.0f, b};
     mb_zero_args_t zero = {4 * n, b};
     double *d = op_doubles(op, n);
     mb_add_f64_args_t add_f64 = {n, d, d, d};
-    mb_copy_rows_args_t copy = {1, n, n, n, y, a};
-    mb_dropout_args_t dropout = {1, n, 0.4f, {9, MB_RANDOM_DROPOUT, 1, 2, 3}, y, y};
+    mb_copy_rows_args_t copy = {MB_F32, 1, n, n, n, y, a};
+    mb_dropout_args_t dropout = {MB_F32, 1, n, 0.4f, {9, MB_RANDOM_DROPOUT, 1, 2, 3}, y, y};
     OP_RUN(op, ADD, &add);
     OP_RUN(op, MULTIPLY, &multiply);
     OP_RUN(op, DROPOUT, &dropout);
@@ -100,8 +106,8 @@ static void elementwise(op_t *op)
     OP_RUN(op, ADD_F64, &add_f64);
     OP_RUN(op, FILL, &fill);
     for (int act = 0; act < MB_ACT_COUNT; act++) {
-        mb_act_forward_args_t forward = {n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y};
-        mb_act_backward_args_t backward = {n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y, b, a};
+        mb_act_forward_args_t forward = {MB_F32, n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y};
+        mb_act_backward_args_t backward = {MB_F32, n, (mb_act_t)act, 0.5f, 6.0f, 0.1f, a, y, b, a};
         OP_RUN(op, ACT_FORWARD, &forward);
         OP_RUN(op, ACT_BACKWARD, &backward);
     }
@@ -115,16 +121,17 @@ static void rows(op_t *op)
     float *dy = op_random(op, m * n, -1, 1), *dx = op_floats(op, m * n);
     float *gamma = op_random(op, n, -1, 1), *beta = op_random(op, n, -1, 1);
     float *mean = op_floats(op, m + n), *rstd = op_floats(op, m + n);
-    mb_softmax_forward_args_t softmax = {m, n, x, y};
-    mb_softmax_backward_args_t back = {m, n, y, dy, dx};
-    mb_column_sum_args_t sum = {m, n, true, x, op_floats(op, n)};
+    mb_softmax_forward_args_t softmax = {MB_F32, m, n, x, y};
+    mb_softmax_backward_args_t back = {MB_F32, m, n, y, dy, dx};
+    mb_column_sum_args_t sum = {MB_F32, m, n, true, x, op_floats(op, n)};
     OP_RUN(op, SOFTMAX_FORWARD, &softmax);
     OP_RUN(op, SOFTMAX_BACKWARD, &back);
     OP_RUN(op, COLUMN_SUM, &sum);
-    mb_layernorm_forward_args_t layer = {m, n, false, 1e-3f, x, gamma, beta, y, mean, rstd};
-    mb_layernorm_backward_input_args_t layer_input = {m, n, false, x, dy, gamma, mean, rstd, dx};
-    mb_layernorm_backward_weights_args_t layer_weights = {m,  n,    false, true,  x,
-                                                          dy, mean, rstd,  gamma, beta};
+    mb_layernorm_forward_args_t layer = {MB_F32, m, n, false, 1e-3f, x, gamma, beta, y, mean, rstd};
+    mb_layernorm_backward_input_args_t layer_input = {MB_F32, m,     n,    false, x,
+                                                      dy,     gamma, mean, rstd,  dx};
+    mb_layernorm_backward_weights_args_t layer_weights = {MB_F32, m,    n,    false, true, x,
+                                                          dy,     mean, rstd, gamma, beta};
     OP_RUN(op, LAYERNORM_FORWARD, &layer);
     OP_RUN(op, LAYERNORM_BACKWARD_INPUT, &layer_input);
     OP_RUN(op, LAYERNORM_BACKWARD_WEIGHTS, &layer_weights);
@@ -141,10 +148,10 @@ static void rows(op_t *op)
                                          .mean = mean,
                                          .rstd = rstd,
                                          .sums = op_doubles(op, 2 * n)};
-    mb_batchnorm_backward_input_args_t batch_input = {m,  valid, n,    true, x,
-                                                      dy, gamma, mean, rstd, dx};
-    mb_batchnorm_backward_weights_args_t batch_weights = {m,  valid, n,    true,  x,
-                                                          dy, mean,  rstd, gamma, beta};
+    mb_batchnorm_backward_input_args_t batch_input = {MB_F32, m,     valid, n,    true, x,
+                                                      dy,     gamma, mean,  rstd, dx};
+    mb_batchnorm_backward_weights_args_t batch_weights = {MB_F32, m,    valid, n,     true, x,
+                                                          dy,     mean, rstd,  gamma, beta};
     mb_batchnorm_update_args_t moving = {n, 7.0, 0.9, batch.sums, gamma, beta};
     OP_RUN(op, BATCHNORM_FORWARD, &batch);
     OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
@@ -198,8 +205,8 @@ static void embedding(op_t *op)
     int64_t count = op_integer(op, 1, 2000), width = op_integer(op, 1, 300);
     int32_t *ids = op_labels(op, count, 50);
     float *table = op_random(op, 50 * width, -1, 1), *y = op_floats(op, count * width);
-    mb_embedding_forward_args_t forward = {count, 50, width, ids, table, y};
-    mb_embedding_backward_args_t backward = {count, 50, width, true, ids, y, table};
+    mb_embedding_forward_args_t forward = {MB_F32, count, 50, width, ids, table, y};
+    mb_embedding_backward_args_t backward = {MB_F32, count, 50, width, true, ids, y, table};
     OP_RUN(op, EMBEDDING_FORWARD, &forward);
     OP_RUN(op, EMBEDDING_BACKWARD, &backward);
 }
@@ -220,7 +227,7 @@ static void loss(op_t *op)
                             .labels = labels,
                             .dx = op_floats(op, m * n),
                             .sum = op_doubles(op, 1)};
-        mb_accuracy_args_t accuracy = {m, m, n, sparse, false, 0.5f, a.x, labels, a.sum};
+        mb_accuracy_args_t accuracy = {MB_F32, m, m, n, sparse, false, 0.5f, a.x, labels, a.sum};
         OP_RUN(op, LOSS, &a);
         OP_RUN(op, ACCURACY, &accuracy);
     }
@@ -249,8 +256,8 @@ static void update(op_t *op)
                               .s2 = s2};
         OP_RUN(op, UPDATE, &a);
     }
-    mb_sum_args_t sum = {n, false, true, g, op_doubles(op, 1)};
-    mb_regularize_args_t regularize = {n, 0.1f, 0.2f, g, w};
+    mb_sum_args_t sum = {MB_F32, n, false, true, g, op_doubles(op, 1)};
+    mb_regularize_args_t regularize = {MB_F32, n, 0.1f, 0.2f, g, w};
     OP_RUN(op, SUM, &sum);
     OP_RUN(op, REGULARIZE, &regularize);
     mb_constrain_args_t constrain = {MB_LIMIT_MINMAX, 1, n / 7, 7, 0.1f, 0.5f, 0.3f, g};

@@ -134,7 +134,7 @@ START_TEST(regularizers_add_their_gradient)
     float *w = op_random(&op, count, -1, 1), *g = op_random(&op, count, -1, 1);
     double *want = op_widen(g, count);
     w[5] = 0.0f;
-    mb_regularize_args_t args = {count, 0.01f, 0.02f, w, g};
+    mb_regularize_args_t args = {MB_F32, count, 0.01f, 0.02f, w, g};
     OP_RUN(&op, REGULARIZE, &args);
     for (int64_t i = 0; i < count; i++)
         want[i] +=
@@ -188,13 +188,14 @@ START_TEST(sums_match_and_parts_chain_to_the_same_bits)
     const int64_t count = 3 * 65536 + 771;
     float *x = op_random(&op, count, -1, 1);
     double *out = op_doubles(&op, 2), want = 0.0;
-    mb_sum_args_t args = {count, absolute, false, x, &out[0]};
+    mb_sum_args_t args = {MB_F32, count, absolute, false, x, &out[0]};
     OP_RUN(&op, SUM, &args);
     for (int64_t i = 0; i < count; i++)
         want += absolute ? fabs((double)x[i]) : (double)x[i] * (double)x[i];
     ck_assert_double_eq_tol(out[0], want, 1e-10 * want);
     for (int64_t begin = 0; begin < count; begin += 65536) {
-        mb_sum_args_t part = {count - begin < 65536 ? count - begin : 65536, absolute, begin > 0,
+        mb_sum_args_t part = {MB_F32,    count - begin < 65536 ? count - begin : 65536,
+                              absolute,  begin > 0,
                               x + begin, &out[1]};
         OP_RUN(&op, SUM, &part);
     }

@@ -18,7 +18,7 @@ static int64_t largest(const float *x, int64_t columns)
 
 static double row_accuracy(const mb_accuracy_args_t *a, int64_t i)
 {
-    const float *x = a->x + i * a->columns;
+    const float *x = mb_in(a->x) + i * a->columns;
     if (a->sparse)
         return largest(x, a->columns) == ((const int32_t *)a->labels)[i] ? 1.0 : 0.0;
     const float *labels = (const float *)a->labels + i * a->columns;

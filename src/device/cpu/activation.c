@@ -221,7 +221,8 @@ static void forward_tile(void *context, int64_t tile, int thread)
     const act_t *c = context;
     const mb_act_forward_args_t *a = c->forward;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    functions[a->act].forward(a->x + s.begin, a->y + s.begin, s.end - s.begin, &c->parameters);
+    functions[a->act].forward(mb_in(a->x) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin,
+                              &c->parameters);
 }
 
 static void backward_tile(void *context, int64_t tile, int thread)
@@ -231,8 +232,8 @@ static void backward_tile(void *context, int64_t tile, int thread)
     const mb_act_backward_args_t *a = c->backward;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
     const float *value = functions[a->act].from_y ? a->y : a->x;
-    functions[a->act].backward(value + s.begin, a->dy + s.begin, a->dx + s.begin, s.end - s.begin,
-                               &c->parameters);
+    functions[a->act].backward(value + s.begin, mb_in(a->dy) + s.begin, mb_out(a->dx) + s.begin,
+                               s.end - s.begin, &c->parameters);
 }
 
 /* The identity is a copy, or nothing at all in place. */
@@ -240,7 +241,7 @@ static mb_status_t copy(mb_exec_t *exec, int64_t count, const float *from, float
 {
     if (from == to)
         return MB_OK;
-    mb_copy_rows_args_t rows = {1, count, count, count, from, to};
+    mb_copy_rows_args_t rows = {MB_F32, 1, count, count, count, from, to};
     return mb_cpu_copy_rows(exec, &rows);
 }
 

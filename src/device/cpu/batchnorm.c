@@ -135,8 +135,8 @@ static void normalise_rows(const normalise_t *n, int64_t begin, int64_t end)
 {
     const mb_batchnorm_forward_args_t *a = n->args;
     for (int64_t i = begin; i < end; i++) {
-        const float *x = a->x + i * a->channels;
-        float *y = a->y + i * a->channels;
+        const float *x = mb_in(a->x) + i * a->channels;
+        float *y = mb_out(a->y) + i * a->channels;
         if (a->beta != NULL) {
 #pragma omp simd
             for (int64_t c = 0; c < a->channels; c++)
@@ -208,9 +208,9 @@ static void gradient_rows(const gradient_t *g, int64_t begin, int64_t end)
     const mb_batchnorm_backward_input_args_t *a = g->args;
     int64_t channels = a->channels;
     for (int64_t i = begin; i < end; i++) {
-        const float *x = a->x + i * channels;
-        const float *dy = a->dy + i * channels;
-        float *dx = a->dx + i * channels;
+        const float *x = mb_in(a->x) + i * channels;
+        const float *dy = mb_in(a->dy) + i * channels;
+        float *dx = mb_out(a->dx) + i * channels;
 #pragma omp simd
         for (int64_t c = 0; c < channels; c++) {
             float normal = (x[c] - a->mean[c]) * a->rstd[c];
@@ -232,7 +232,7 @@ static void gradient_tile(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, g->block, a->rows);
     int64_t counted = mb_max_i64(rows.begin, mb_min_i64(rows.end, a->valid));
     gradient_rows(g, rows.begin, counted);
-    memset(a->dx + counted * a->channels, 0,
+    memset(mb_out(a->dx) + counted * a->channels, 0,
            sizeof(float) * (size_t)((rows.end - counted) * a->channels));
 }
 

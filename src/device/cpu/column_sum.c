@@ -35,7 +35,7 @@ static void sum_tile(void *context, int64_t tile, int thread)
     const sum_t *s = context;
     const mb_column_sum_args_t *a = s->args;
     mb_span_t rows = mb_span(tile, s->block, a->rows);
-    sum_rows(a->a + rows.begin * a->columns, rows.end - rows.begin, a->columns,
+    sum_rows(mb_in(a->a) + rows.begin * a->columns, rows.end - rows.begin, a->columns,
              s->partial + tile * a->columns);
 }
 

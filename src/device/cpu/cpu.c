@@ -1,5 +1,7 @@
 /* The CPU as a device: memory of the process, a stream that runs what it is given at once. */
 #include "device/cpu/cpu.h"
+#include "device/cpu/narrow.h"
+#include "device/operands.h"
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@ static mb_status_t cpu_open(const mb_device_options_t *options, mb_device_t **ou
         return mb_error_memory("the CPU device", sizeof *cpu);
     cpu->base.class_ = &mb_device_cpu;
     cpu->threads = options->threads > 0 ? options->threads : omp_get_max_threads();
+    cpu->emulates = options->emulate;
     cpu->progress = options->progress;
     cpu->progress_user = options->progress_user;
     mb_status_t status = mb_dnnl_create(cpu->threads, &cpu->dnnl);
@@ -202,6 +205,8 @@ static mb_status_t cpu_run(mb_exec_t *exec, mb_op_t op, const void *args, size_t
                             mb_op_name(op));
     if (args_bytes != cpu_ops[op].args_bytes)
         return mb_cpu_refuse(op, "arguments of another version of the interface");
+    if (mb_op_type(op, args) != MB_F32 && !mb_cpu_takes_narrow(exec, op, args))
+        return mb_cpu_narrow(exec, op, args, args_bytes, cpu_ops[op].run);
     return cpu_ops[op].run(exec, args);
 }
 

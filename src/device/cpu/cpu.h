@@ -9,6 +9,7 @@
 typedef struct {
     mb_device_t base;
     int threads;
+    bool emulates; /* types that the processor does not multiply */
     void (*progress)(void *user);
     void *progress_user;
     mb_dnnl_t *dnnl;
@@ -58,6 +59,17 @@ static inline mb_span_t mb_span(int64_t tile, int64_t block, int64_t count)
 static inline int64_t mb_rows_block(int64_t columns, int64_t elements)
 {
     return mb_max_i64(1, elements / mb_max_i64(columns, 1));
+}
+
+/* What an argument points to, where it is float32. */
+static inline const float *mb_in(const void *values)
+{
+    return values;
+}
+
+static inline float *mb_out(void *values)
+{
+    return values;
 }
 
 /* The stream's workspace cut into a part shared by all tiles and one for each thread. */

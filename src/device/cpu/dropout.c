@@ -29,7 +29,7 @@ static void dropout_tile(void *context, int64_t tile, int thread)
     int64_t at = sample * a->elements + s.begin;
     mb_cpu_keep_factors(&a->random, (uint32_t)sample, s.begin, s.end - s.begin, a->rate,
                         1.0f / (1.0f - a->rate), factor);
-    scale(a->x + at, factor, a->y + at, s.end - s.begin);
+    scale(mb_in(a->x) + at, factor, mb_out(a->y) + at, s.end - s.begin);
 }
 
 mb_status_t mb_cpu_dropout(mb_exec_t *exec, const mb_dropout_args_t *args)

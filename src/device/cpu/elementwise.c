@@ -32,7 +32,7 @@ static void add_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const mb_add_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    add(a->a + s.begin, a->b + s.begin, a->y + s.begin, s.end - s.begin);
+    add(mb_in(a->a) + s.begin, mb_in(a->b) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin);
 }
 
 static void multiply_tile(void *context, int64_t tile, int thread)
@@ -40,7 +40,7 @@ static void multiply_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const mb_multiply_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    multiply(a->a + s.begin, a->b + s.begin, a->y + s.begin, s.end - s.begin);
+    multiply(mb_in(a->a) + s.begin, mb_in(a->b) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin);
 }
 
 static void add_f64_tile(void *context, int64_t tile, int thread)
@@ -57,7 +57,7 @@ static void fill_tile(void *context, int64_t tile, int thread)
     const mb_fill_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
     for (int64_t i = s.begin; i < s.end; i++)
-        a->y[i] = a->value;
+        mb_out(a->y)[i] = a->value;
 }
 
 #define ZERO_BLOCK (MB_CPU_BLOCK * 4)
@@ -83,10 +83,11 @@ static void copy_tile(void *context, int64_t tile, int thread)
     const mb_copy_rows_args_t *a = c->args;
     mb_span_t rows = mb_span(tile / c->tiles_a_row, c->rows_block, a->rows);
     mb_span_t columns = mb_span(tile % c->tiles_a_row, c->columns_block, a->columns);
+    int64_t bytes = (int64_t)mb_dtype_bytes(a->type);
     for (int64_t i = rows.begin; i < rows.end; i++)
-        memcpy((char *)a->to + 4 * (i * a->ld_to + columns.begin),
-               (const char *)a->from + 4 * (i * a->ld_from + columns.begin),
-               4 * (size_t)(columns.end - columns.begin));
+        memcpy((char *)a->to + bytes * (i * a->ld_to + columns.begin),
+               (const char *)a->from + bytes * (i * a->ld_from + columns.begin),
+               (size_t)(bytes * (columns.end - columns.begin)));
 }
 
 mb_status_t mb_cpu_copy_rows(mb_exec_t *exec, const mb_copy_rows_args_t *args)

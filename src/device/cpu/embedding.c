@@ -18,7 +18,7 @@ static void forward_tile(void *context, int64_t tile, int thread)
     const mb_embedding_forward_args_t *a = f->args;
     mb_span_t s = mb_span(tile, f->block, a->count);
     for (int64_t i = s.begin; i < s.end; i++)
-        memcpy(a->y + i * a->width, a->table + (int64_t)a->ids[i] * a->width,
+        memcpy(mb_out(a->y) + i * a->width, a->table + (int64_t)a->ids[i] * a->width,
                sizeof(float) * (size_t)a->width);
 }
 
@@ -41,7 +41,7 @@ static void backward_columns(const mb_embedding_backward_args_t *a, mb_span_t co
         memset(a->dtable + row * a->width + columns.begin, 0, sizeof(float) * (size_t)n);
     for (int64_t i = 0; i < a->count; i++) {
         float *restrict to = a->dtable + (int64_t)a->ids[i] * a->width + columns.begin;
-        const float *restrict from = a->dy + i * a->width + columns.begin;
+        const float *restrict from = mb_in(a->dy) + i * a->width + columns.begin;
 #pragma omp simd
         for (int64_t j = 0; j < n; j++)
             to[j] += from[j];

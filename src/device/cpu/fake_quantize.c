@@ -94,7 +94,7 @@ static void columns_tile(void *context, int64_t tile, int thread)
         scales[c] = scale_of(f, scales[c]);
     for (int64_t r = rows.begin; r < rows.end; r++) {
         int64_t at = r * m->columns + columns.begin;
-        round_each(a->x + at, a->y + at, count, scales, f->high);
+        round_each(mb_in(a->x) + at, mb_out(a->y) + at, count, scales, f->high);
     }
 }
 
@@ -108,7 +108,7 @@ static void round_block(const fake_t *f, mb_span_t rows, mb_span_t columns)
     float scale = scale_of(f, largest);
     for (int64_t r = rows.begin; r < rows.end; r++) {
         int64_t at = r * width + columns.begin;
-        round_run(a->x + at, a->y + at, count, scale, f->high);
+        round_run(mb_in(a->x) + at, mb_out(a->y) + at, count, scale, f->high);
     }
 }
 
@@ -138,7 +138,8 @@ static void tensor_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const fake_t *f = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, f->elements);
-    round_run(f->args->x + s.begin, f->args->y + s.begin, s.end - s.begin, f->largest[0], f->high);
+    round_run(mb_in(f->args->x) + s.begin, mb_out(f->args->y) + s.begin, s.end - s.begin,
+              f->largest[0], f->high);
 }
 
 static mb_status_t round_tensor(mb_exec_t *exec, fake_t *f)

@@ -1,5 +1,6 @@
 /* Products of matrices: the result is cut into tiles over m and n, never over k, each computed by a
- * one-thread kernel of oneDNN. */
+ * one-thread kernel of oneDNN. A and B are float32, or bfloat16 where C is float32 (narrow.c brings
+ * others to that). */
 #include "device/cpu/cpu.h"
 
 /* Every tile packs its part of A and B again, so tiles are as large as leaves enough of them for
@@ -54,6 +55,7 @@ static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
     for (int last_m = 0; last_m < 2; last_m++) {
         for (int last_n = 0; last_n < 2; last_n++) {
             mb_dnnl_matmul_t shape = {
+                .type = a->type == MB_BF16 ? MB_DNNL_BF16 : MB_DNNL_F32,
                 .m = last_m ? a->m - (g->tiles_m - 1) * g->tile_m : g->tile_m,
                 .n = last_n ? a->n - (g->tiles_n - 1) * g->tile_n : g->tile_n,
                 .k = a->k,
@@ -73,6 +75,11 @@ static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
     return mb_cpu_workspace(exec, MB_OP_GEMM, 0, scratch, &g->workspace);
 }
 
+static const void *at(const mb_gemm_args_t *args, const void *factor, int64_t offset)
+{
+    return (const char *)factor + offset * (int64_t)mb_dtype_bytes(args->type);
+}
+
 static void compute_tile(void *context, int64_t tile, int thread)
 {
     gemm_t *g = context;
@@ -80,10 +87,10 @@ static void compute_tile(void *context, int64_t tile, int thread)
     int64_t tile_i = tile / g->tiles_n, tile_j = tile % g->tiles_n;
     int64_t i = tile_i * g->tile_m, j = tile_j * g->tile_n;
     const void *arguments[] = {
-        a->a + (a->transpose_a ? i : i * a->lda),
-        a->b + (a->transpose_b ? j * a->ldb : j),
-        a->c + i * a->ldc + j,
-        a->bias == NULL ? NULL : a->bias + j,
+        at(a, a->a, a->transpose_a ? i : i * a->lda),
+        at(a, a->b, a->transpose_b ? j * a->ldb : j),
+        mb_out(a->c) + i * a->ldc + j,
+        a->bias == NULL ? NULL : mb_in(a->bias) + j,
     };
     mb_dnnl_run(g->kernel[tile_i == g->tiles_m - 1][tile_j == g->tiles_n - 1], thread, arguments,
                 mb_workspace_thread(&g->workspace, thread));
@@ -94,7 +101,7 @@ static void compute_empty(const mb_gemm_args_t *a)
 {
     for (int64_t i = 0; i < a->m && !a->accumulate; i++)
         for (int64_t j = 0; j < a->n; j++)
-            a->c[i * a->ldc + j] = a->bias != NULL ? a->bias[j] : 0.0f;
+            mb_out(a->c)[i * a->ldc + j] = a->bias != NULL ? mb_in(a->bias)[j] : 0.0f;
 }
 
 mb_status_t mb_cpu_gemm(mb_exec_t *exec, const mb_gemm_args_t *args)

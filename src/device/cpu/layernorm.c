@@ -62,13 +62,13 @@ static void forward_tile(void *context, int64_t tile, int thread)
     const mb_layernorm_forward_args_t *a = f->args;
     mb_span_t rows = mb_span(tile, f->block, a->rows);
     for (int64_t i = rows.begin; i < rows.end; i++) {
-        const float *x = a->x + i * a->columns;
+        const float *x = mb_in(a->x) + i * a->columns;
         float mean = a->rms ? 0.0f : (float)(sum_of(x, a->columns) / (double)a->columns);
         double variance = sum_of_squares(x, mean, a->columns) / (double)a->columns;
         float rstd = (float)(1.0 / sqrt(variance + (double)a->epsilon));
         a->mean[i] = mean;
         a->rstd[i] = rstd;
-        normalise(a, x, a->y + i * a->columns, mean, rstd);
+        normalise(a, x, mb_out(a->y) + i * a->columns, mean, rstd);
     }
 }
 
@@ -92,10 +92,10 @@ typedef struct {
 MB_MULTIVERSION
 static void input_row(const mb_layernorm_backward_input_args_t *a, int64_t row)
 {
-    const float *x = a->x + row * a->columns;
-    const float *dy = a->dy + row * a->columns;
+    const float *x = mb_in(a->x) + row * a->columns;
+    const float *dy = mb_in(a->dy) + row * a->columns;
     const float *gamma = a->gamma;
-    float *dx = a->dx + row * a->columns;
+    float *dx = mb_out(a->dx) + row * a->columns;
     float mean = a->mean[row], rstd = a->rstd[row];
     double sum = 0.0, product = 0.0;
     if (gamma != NULL) {
@@ -162,8 +162,8 @@ static void weights_block(const mb_layernorm_backward_weights_args_t *a, mb_span
         memset(sum, 0, sizeof sum);
         memset(product, 0, sizeof product);
         for (int64_t i = rows.begin; i < rows.end; i++) {
-            const float *restrict x = a->x + i * a->columns + first;
-            const float *restrict dy = a->dy + i * a->columns + first;
+            const float *restrict x = mb_in(a->x) + i * a->columns + first;
+            const float *restrict dy = mb_in(a->dy) + i * a->columns + first;
             float mean = a->mean[i], rstd = a->rstd[i];
 #pragma omp simd
             for (int64_t j = 0; j < n; j++) {

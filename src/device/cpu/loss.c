@@ -230,8 +230,8 @@ typedef struct {
 
 static double loss_of_row(const mb_loss_args_t *a, int64_t i)
 {
-    row_t row = {.args = a, .x = a->x + i * a->columns};
-    row.dx = a->dx == NULL ? NULL : a->dx + i * a->columns;
+    row_t row = {.args = a, .x = mb_in(a->x) + i * a->columns};
+    row.dx = a->dx == NULL ? NULL : mb_out(a->dx) + i * a->columns;
     bool counts = i < a->valid;
     if (counts && is_sparse(a->kind)) {
         row.label = ((const int32_t *)a->labels)[i];

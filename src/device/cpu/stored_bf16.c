@@ -67,7 +67,7 @@ static void round_rows(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, mb_rows_block(a->b.rows, ROUNDED), a->m);
     (void)thread;
     for (int64_t i = rows.begin; i < rows.end; i++)
-        round_row(a->a + i * a->lda, a->b.rows, g->rounded + i * a->b.rows);
+        round_row(mb_in(a->a) + i * a->lda, a->b.rows, g->rounded + i * a->b.rows);
 }
 
 static void compute_tile(void *context, int64_t tile, int thread)
@@ -87,7 +87,7 @@ static void compute_tile(void *context, int64_t tile, int thread)
     mb_stored_packed_run(&g->product[t.last_m][t.last_n], thread, arguments,
                          memory + g->sums_bytes);
     for (int64_t i = t.rows.begin; i < t.rows.end; i++)
-        memcpy(a->c + i * a->ldc + t.columns.begin, sums + (i - t.rows.begin) * columns,
+        memcpy(mb_out(a->c) + i * a->ldc + t.columns.begin, sums + (i - t.rows.begin) * columns,
                sizeof(float) * (size_t)columns);
 }
 

@@ -111,7 +111,7 @@ static void encode_tile(void *context, int64_t sample, int thread)
     const conv_t *c = context;
     const mb_window_t *w = c->window;
     int64_t line = w->in[1] * w->channels_in;
-    const float *x = c->args->x + sample * w->in[0] * line;
+    const float *x = mb_in(c->args->x) + sample * w->in[0] * line;
     uint8_t *image = c->images + sample * c->image_bytes;
     mb_row_code_t code = mb_stored_row_code(x, NULL, w->in[0] * line);
     c->codes[sample] = code;
@@ -180,7 +180,7 @@ static void scale_rows(const conv_t *c, mb_span_t rows, int64_t column, int64_t 
             .sums = sums + (r - rows.begin) * columns,
             .codes = c->codes + sample,
             .bias = a->bias == NULL ? NULL : a->bias + column,
-            .c = a->y + r * a->w.columns + column,
+            .c = mb_out(a->y) + r * a->w.columns + column,
         };
         mb_stored_integer_scale(&scale);
         r = end;

@@ -116,7 +116,7 @@ static void cut_windows(const conv_t *c, int64_t sample, int64_t group, mb_span_
 {
     const mb_window_t *w = &c->args->window;
     int64_t channels = w->channels_in / w->groups;
-    const float *x = c->args->x + sample * w->in[0] * w->in[1] * w->channels_in;
+    const float *x = mb_in(c->args->x) + sample * w->in[0] * w->in[1] * w->channels_in;
     for (int64_t p = positions.begin; p < positions.end; p++)
         mb_patch(w, x, p / w->out[1], p % w->out[1], group * channels, channels,
                  cut + (p - positions.begin) * c->depth);
@@ -147,7 +147,8 @@ static void compute_tile(void *context, int64_t tile, int thread)
     char *memory = mb_workspace_thread(&c->workspace, thread);
     float *cut = (float *)(void *)memory;
     float *block = (float *)(void *)(memory + c->cut_bytes);
-    float *y = c->args->y + (sample * c->positions + rows.begin) * w->columns + columns.begin;
+    float *y =
+        mb_out(c->args->y) + (sample * c->positions + rows.begin) * w->columns + columns.begin;
     cut_windows(c, sample, group, rows, cut);
     begin_with_bias(c->args->bias == NULL ? NULL : c->args->bias + columns.begin,
                     rows.end - rows.begin, columns.end - columns.begin, w->columns, y);

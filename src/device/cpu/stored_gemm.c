@@ -38,7 +38,7 @@ static void compute_empty(const mb_stored_gemm_args_t *a)
 {
     for (int64_t i = 0; i < a->m; i++)
         for (int64_t j = 0; j < a->b.columns; j++)
-            a->c[i * a->ldc + j] = a->bias != NULL ? a->bias[j] : 0.0f;
+            mb_out(a->c)[i * a->ldc + j] = a->bias != NULL ? mb_in(a->bias)[j] : 0.0f;
 }
 
 static mb_status_t run_plain(mb_exec_t *exec, const mb_stored_gemm_args_t *args)

@@ -75,7 +75,7 @@ static void compute_tile(void *context, int64_t tile, int thread)
         mb_span_t rows = {k, mb_min_i64(k + g->block_k, a->b.rows)};
         mb_stored_decode(&a->b, rows, t.columns, block, columns);
         const void *arguments[] = {
-            a->a + t.rows.begin * a->lda + k,
+            mb_in(a->a) + t.rows.begin * a->lda + k,
             block,
             sums,
             a->bias == NULL ? NULL : a->bias + t.columns.begin,
@@ -85,7 +85,7 @@ static void compute_tile(void *context, int64_t tile, int thread)
                     memory + g->block_bytes + g->sums_bytes);
     }
     for (int64_t i = t.rows.begin; i < t.rows.end; i++)
-        memcpy(a->c + i * a->ldc + t.columns.begin, sums + (i - t.rows.begin) * columns,
+        memcpy(mb_out(a->c) + i * a->ldc + t.columns.begin, sums + (i - t.rows.begin) * columns,
                sizeof(float) * (size_t)columns);
 }
 

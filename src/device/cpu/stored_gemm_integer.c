@@ -53,7 +53,7 @@ static void encode_rows(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, mb_rows_block(a->b.rows, ENCODED), a->m);
     (void)thread;
     for (int64_t i = rows.begin; i < rows.end; i++) {
-        const float *x = a->a + i * a->lda;
+        const float *x = mb_in(a->a) + i * a->lda;
         g->codes[i] = mb_stored_row_code(x, factors, a->b.rows);
         mb_stored_row_encode(x, factors, a->b.rows, g->codes[i], g->encoded + i * a->b.rows);
     }
@@ -80,7 +80,7 @@ static void compute_tile(void *context, int64_t tile, int thread)
         .codes = g->codes + t.rows.begin,
         .code_step = 1,
         .bias = a->bias == NULL ? NULL : a->bias + t.columns.begin,
-        .c = a->c + t.rows.begin * a->ldc + t.columns.begin,
+        .c = mb_out(a->c) + t.rows.begin * a->ldc + t.columns.begin,
     };
     mb_stored_integer_scale(&scale);
 }

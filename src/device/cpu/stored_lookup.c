@@ -15,7 +15,7 @@ static void lookup_tile(void *context, int64_t tile, int thread)
     mb_span_t s = mb_span(tile, l->block, a->count);
     for (int64_t i = s.begin; i < s.end; i++)
         mb_stored_decode(&a->table, (mb_span_t){a->ids[i], a->ids[i] + 1}, (mb_span_t){0, width},
-                         a->y + i * width, width);
+                         mb_out(a->y) + i * width, width);
 }
 
 mb_status_t mb_cpu_stored_lookup(mb_exec_t *exec, const mb_stored_lookup_args_t *args)

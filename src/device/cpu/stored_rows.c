@@ -93,7 +93,7 @@ static void scale_a(rows_t *w)
         (float *)(void *)(w->workspace.shared + floats(w->tiles_k * w->tiles_n * a->m * w->width));
     for (int64_t i = 0; i < a->m; i++)
         for (int64_t r = 0; r < k; r++)
-            scaled[i * k + r] = a->a[i * a->lda + r] * a->b.row_scales[r];
+            scaled[i * k + r] = mb_in(a->a)[i * a->lda + r] * a->b.row_scales[r];
     w->a = scaled;
     w->lda = k;
 }
@@ -314,7 +314,7 @@ static void finish_tile(void *context, int64_t tile, int thread)
     int64_t stride = w->tiles_n * a->m * w->width;
     float factor = a->b.number == MB_NUMBER_E3M4 ? ldexpf(1.0f, 15 - a->b.bias) : 1.0f;
     for (int64_t i = 0; i < a->m; i++)
-        finish_row(a->c + i * a->ldc + s.begin, w->totals + (tile * a->m + i) * w->width,
+        finish_row(mb_out(a->c) + i * a->ldc + s.begin, w->totals + (tile * a->m + i) * w->width,
                    w->tiles_k, stride, factor, a->bias == NULL ? NULL : a->bias + s.begin,
                    s.end - s.begin);
 }

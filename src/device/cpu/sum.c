@@ -32,7 +32,8 @@ static void sum_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const sum_t *s = context;
     mb_span_t span = mb_span(tile, TILE, s->args->count);
-    s->partial[tile] = sum_of(s->args->x + span.begin, span.end - span.begin, s->args->absolute);
+    s->partial[tile] =
+        sum_of(mb_in(s->args->x) + span.begin, span.end - span.begin, s->args->absolute);
 }
 
 mb_status_t mb_cpu_sum(mb_exec_t *exec, const mb_sum_args_t *args)

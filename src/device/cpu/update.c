@@ -216,7 +216,7 @@ static void regularize_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const mb_regularize_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    regularize(a->w + s.begin, a->g + s.begin, s.end - s.begin, a->l1, a->l2);
+    regularize(mb_in(a->w) + s.begin, mb_out(a->g) + s.begin, s.end - s.begin, a->l1, a->l2);
 }
 
 mb_status_t mb_cpu_regularize(mb_exec_t *exec, const mb_regularize_args_t *args)

@@ -11,7 +11,8 @@ static bool in_place(const mb_activation_t *activation)
 void mb_activated_memory(const mb_activation_t *activation, const mb_call_t *call, int64_t samples,
                          mb_memory_t *out)
 {
-    size_t bytes = (size_t)(samples * mb_shape_elements(&call->output)) * sizeof(float);
+    size_t bytes =
+        (size_t)(samples * mb_shape_elements(&call->output)) * mb_dtype_bytes(call->output_type);
     *out = (mb_memory_t){0};
     if (mb_activation_is_linear(activation))
         return;
@@ -20,7 +21,7 @@ void mb_activated_memory(const mb_activation_t *activation, const mb_call_t *cal
     out->carry_bytes = bytes;
 }
 
-float *mb_activated_target(const mb_activation_t *activation, const mb_run_t *run)
+void *mb_activated_target(const mb_activation_t *activation, const mb_run_t *run)
 {
     return in_place(activation) ? run->output : run->saved;
 }
@@ -30,9 +31,9 @@ mb_status_t mb_activated_forward(const mb_activation_t *activation, const mb_run
     const mb_shape_t *shape = &run->call->output;
     if (mb_activation_is_linear(activation))
         return MB_OK;
-    return mb_activation_forward(activation, run->exec, run->samples * mb_shape_rows(shape),
-                                 mb_shape_columns(shape), mb_activated_target(activation, run),
-                                 run->output);
+    return mb_activation_forward(activation, run->exec, mb_run_type(run),
+                                 run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
+                                 mb_activated_target(activation, run), run->output);
 }
 
 mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_run_t *run)
@@ -41,12 +42,12 @@ mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_ru
     if (mb_activation_is_linear(activation))
         return MB_OK;
     return mb_activation_backward(
-        activation, run->exec, run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
-        activation->needs_input ? run->saved : NULL, activation->needs_output ? run->output : NULL,
-        run->grad_output, run->carry);
+        activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
+        mb_shape_columns(shape), activation->needs_input ? run->saved : NULL,
+        activation->needs_output ? run->output : NULL, run->grad_output, run->carry);
 }
 
-const float *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run)
+const void *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run)
 {
     return mb_activation_is_linear(activation) ? run->grad_output : run->carry;
 }

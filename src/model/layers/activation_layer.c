@@ -76,7 +76,7 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 static mb_status_t forward(const mb_run_t *run)
 {
     const mb_shape_t *shape = &run->call->output;
-    return mb_activation_forward(&layer_of(run->call)->activation, run->exec,
+    return mb_activation_forward(&layer_of(run->call)->activation, run->exec, mb_run_type(run),
                                  run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
                                  mb_run_input(run, 0), run->output);
 }
@@ -88,8 +88,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
     return mb_activation_backward(
-        activation, run->exec, run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
-        activation->needs_input ? mb_run_input(run, 0) : NULL,
+        activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
+        mb_shape_columns(shape), activation->needs_input ? mb_run_input(run, 0) : NULL,
         activation->needs_output ? run->output : NULL, run->grad_output, mb_run_grad_input(run, 0));
 }
 

@@ -66,6 +66,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(take_output(config, &attention->out));
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", NULL, true, &attention->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", NULL, true, &attention->bias));
+    attention->kernel.operand = attention->bias.operand = true;
     *out = attention;
     return refuse_others(config);
 }

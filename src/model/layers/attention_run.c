@@ -38,11 +38,13 @@ static block_t block_of(const mb_call_t *call, int64_t samples)
     mb_linear_t context = linear_of(call, samples, MB_CONTEXT);
     for (int i = MB_QUERY; i < MB_CONTEXT; i++) {
         mb_linear_t linear = linear_of(call, samples, i);
-        block.at[i] = mb_block_add(&block.carry_bytes, linear.rows * linear.out);
+        block.at[i] = mb_block_add(&block.carry_bytes, linear.rows * linear.out, call->output_type);
     }
-    block.at[MB_CONTEXT] = mb_block_add(&block.carry_bytes, context.rows * context.in);
+    block.at[MB_CONTEXT] =
+        mb_block_add(&block.carry_bytes, context.rows * context.in, call->output_type);
     block.saved_bytes = block.carry_bytes;
-    block.log_sum = mb_block_add(&block.saved_bytes, context.rows * attention_of(call)->heads);
+    block.log_sum =
+        mb_block_add(&block.saved_bytes, context.rows * attention_of(call)->heads, MB_F32);
     return block;
 }
 
@@ -64,7 +66,7 @@ static int bias_index(const mb_run_t *run, int projection)
     return attention_of(run->call)->use_bias ? 2 * projection + 1 : MB_NO_PARAM;
 }
 
-static mb_status_t project(const mb_run_t *run, int projection, const float *x, float *y)
+static mb_status_t project(const mb_run_t *run, int projection, const void *x, void *y)
 {
     mb_linear_t linear = linear_of(run->call, run->samples, projection);
     return mb_linear_forward(run, &linear, kernel_index(run, projection),
@@ -72,15 +74,15 @@ static mb_status_t project(const mb_run_t *run, int projection, const float *x, 
 }
 
 static mb_status_t project_back(const mb_run_t *run, int projection, bool accumulate,
-                                const float *dy, float *dx)
+                                const void *dy, void *dx)
 {
     mb_linear_t linear = linear_of(run->call, run->samples, projection);
     return mb_linear_backward_input(run, &linear, kernel_index(run, projection), accumulate, dy,
                                     dx);
 }
 
-static mb_status_t project_weights(const mb_run_t *run, int projection, const float *x,
-                                   const float *dy)
+static mb_status_t project_weights(const mb_run_t *run, int projection, const void *x,
+                                   const void *dy)
 {
     mb_linear_t linear = linear_of(run->call, run->samples, projection);
     return mb_linear_backward_weights(run, &linear, kernel_index(run, projection),
@@ -118,7 +120,8 @@ mb_status_t mb_attention_forward(const mb_run_t *run)
     for (int i = MB_QUERY; i < MB_CONTEXT; i++)
         MB_TRY(project(run, i, mb_run_input(run, mb_attention_input(call, i)),
                        mb_bytes_at(run->saved, block.at[i])));
-    mb_attention_forward_args_t args = {.samples = run->samples,
+    mb_attention_forward_args_t args = {.type = mb_run_type(run),
+                                        .samples = run->samples,
                                         .heads = attention->heads,
                                         .tq = call->inputs[0].dim[0],
                                         .tk = call->inputs[1].dim[0],
@@ -141,7 +144,8 @@ static mb_status_t backward_attention(const mb_run_t *run, const block_t *block)
 {
     const mb_call_t *call = run->call;
     const mb_attention_t *attention = attention_of(call);
-    mb_attention_backward_args_t args = {.samples = run->samples,
+    mb_attention_backward_args_t args = {.type = mb_run_type(run),
+                                         .samples = run->samples,
                                          .heads = attention->heads,
                                          .tq = call->inputs[0].dim[0],
                                          .tk = call->inputs[1].dim[0],

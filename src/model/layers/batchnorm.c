@@ -95,12 +95,12 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     (void)samples;
     *out = (mb_memory_t){0};
     if (!call->layer->trainable) {
-        mb_block_add(&out->carry_bytes, channels);
+        mb_block_add(&out->carry_bytes, channels, MB_F32);
         return;
     }
     out->keeps_input[0] = true;
-    mb_block_add(&out->saved_bytes, channels);
-    mb_block_add(&out->saved_bytes, channels);
+    mb_block_add(&out->saved_bytes, channels, MB_F32);
+    mb_block_add(&out->saved_bytes, channels, MB_F32);
     out->sums = 2 * channels;
 }
 
@@ -112,7 +112,7 @@ static float *saved_mean(const mb_run_t *run)
 static float *saved_rstd(const mb_run_t *run)
 {
     size_t bytes = 0;
-    mb_block_add(&bytes, norm_of(run->call)->channels);
+    mb_block_add(&bytes, norm_of(run->call)->channels, MB_F32);
     return mb_bytes_at(run->saved, bytes);
 }
 
@@ -120,7 +120,8 @@ static mb_status_t forward(const mb_run_t *run)
 {
     const batchnorm_t *norm = norm_of(run->call);
     int64_t positions = mb_shape_rows(&run->call->output);
-    mb_batchnorm_forward_args_t args = {.rows = run->samples * positions,
+    mb_batchnorm_forward_args_t args = {.type = mb_run_type(run),
+                                        .rows = run->samples * positions,
                                         .valid = run->valid * positions,
                                         .channels = norm->channels,
                                         .training = run->training && run->call->layer->trainable,
@@ -144,7 +145,8 @@ static mb_status_t backward_frozen(const mb_run_t *run)
     const batchnorm_t *norm = norm_of(run->call);
     int64_t rows = run->samples * mb_shape_rows(&run->call->output);
     mb_zero_args_t zero = {norm->channels * (int64_t)sizeof(float), run->carry};
-    mb_batchnorm_forward_args_t args = {.rows = rows,
+    mb_batchnorm_forward_args_t args = {.type = mb_run_type(run),
+                                        .rows = rows,
                                         .valid = rows,
                                         .channels = norm->channels,
                                         .epsilon = (float)norm->epsilon,
@@ -164,7 +166,8 @@ static mb_status_t backward_input(const mb_run_t *run)
         return MB_OK;
     if (!run->call->layer->trainable)
         return backward_frozen(run);
-    mb_batchnorm_backward_input_args_t args = {.rows = run->samples * positions,
+    mb_batchnorm_backward_input_args_t args = {.type = mb_run_type(run),
+                                               .rows = run->samples * positions,
                                                .valid = run->valid * positions,
                                                .channels = norm_of(run->call)->channels,
                                                .training = true,
@@ -184,6 +187,7 @@ static mb_status_t backward_weights(const mb_run_t *run)
     if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_batchnorm_backward_weights_args_t args = {
+        .type = mb_run_type(run),
         .rows = run->samples * positions,
         .valid = run->valid * positions,
         .channels = norm->channels,

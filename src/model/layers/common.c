@@ -12,15 +12,15 @@ void *mb_bytes_at(void *base, size_t offset)
     return base == NULL ? NULL : (char *)base + offset;
 }
 
-const float *mb_floats_at(const void *base, int64_t offset)
+const void *mb_elements_at(const void *base, mb_dtype_t type, int64_t offset)
 {
-    return base == NULL ? NULL : (const float *)base + offset;
+    return base == NULL ? NULL : (const char *)base + offset * (int64_t)mb_dtype_bytes(type);
 }
 
-size_t mb_block_add(size_t *bytes, int64_t count)
+size_t mb_block_add(size_t *bytes, int64_t count, mb_dtype_t type)
 {
     size_t offset = *bytes;
-    size_t size = (size_t)count * sizeof(float);
+    size_t size = (size_t)count * mb_dtype_bytes(type);
     *bytes += (size + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
     return offset;
 }
@@ -72,8 +72,8 @@ mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs)
         return mb_call_error(call, MB_ERR_SHAPE, "takes %d input%s, found %d", n_inputs,
                              n_inputs == 1 ? "" : "s", call->n_inputs);
     for (int i = 0; i < n_inputs; i++) {
-        if (call->input_types[i] != MB_F32)
-            return mb_call_error(call, MB_ERR_UNSUPPORTED, "takes float32, input %d is %s", i,
+        if (!mb_dtype_is_float(call->input_types[i]))
+            return mb_call_error(call, MB_ERR_UNSUPPORTED, "takes numbers, input %d is %s", i,
                                  mb_dtype_name(call->input_types[i]));
     }
     return MB_OK;
@@ -140,14 +140,19 @@ void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *
     *out = (mb_memory_t){0};
 }
 
-const float *mb_run_input(const mb_run_t *run, int input)
+const void *mb_run_input(const mb_run_t *run, int input)
 {
-    return run->inputs == NULL ? NULL : (const float *)run->inputs[input];
+    return run->inputs == NULL ? NULL : run->inputs[input];
 }
 
-float *mb_run_param(const mb_run_t *run, int param)
+void *mb_run_param(const mb_run_t *run, int param)
 {
     return run->params == NULL ? NULL : run->params[param];
+}
+
+float *mb_run_value(const mb_run_t *run, int param)
+{
+    return run->values == NULL ? NULL : run->values[param];
 }
 
 const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param)
@@ -155,7 +160,7 @@ const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param)
     return run->stored == NULL ? NULL : run->stored[param];
 }
 
-float *mb_run_grad_input(const mb_run_t *run, int input)
+void *mb_run_grad_input(const mb_run_t *run, int input)
 {
     return run->grad_inputs == NULL ? NULL : run->grad_inputs[input];
 }
@@ -177,7 +182,8 @@ bool mb_run_wants_param(const mb_run_t *run, int param)
 
 mb_status_t mb_run_copy(const mb_run_t *run, int64_t elements, const void *from, void *to)
 {
-    mb_copy_rows_args_t args = {.rows = run->samples,
+    mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                .rows = run->samples,
                                 .columns = elements,
                                 .ld_from = elements,
                                 .ld_to = elements,

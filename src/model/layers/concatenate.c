@@ -52,9 +52,6 @@ static mb_status_t infer(mb_call_t *call)
     int axis = axis_of(call);
     if (call->n_inputs < 1)
         return mb_call_error(call, MB_ERR_SHAPE, "takes at least 1 input");
-    if (mb_dtype_bytes(call->input_types[0]) != sizeof(float))
-        return mb_call_error(call, MB_ERR_UNSUPPORTED, "takes float32 or int32, input 0 is %s",
-                             mb_dtype_name(call->input_types[0]));
     mb_call_keep_shape(call);
     if (axis < 0 || axis >= call->output.rank)
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
@@ -82,14 +79,15 @@ static mb_status_t forward(const mb_run_t *run)
     size_t offset = 0;
     for (int i = 0; i < call->n_inputs; i++) {
         int64_t columns = columns_of(&call->inputs[i], axis);
-        mb_copy_rows_args_t args = {.rows = run->samples * mb_shape_elements(&call->output) / whole,
+        mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                    .rows = run->samples * mb_shape_elements(&call->output) / whole,
                                     .columns = columns,
                                     .ld_from = columns,
                                     .ld_to = whole,
                                     .from = run->inputs == NULL ? NULL : run->inputs[i],
                                     .to = mb_bytes_at(run->output, offset)};
         MB_TRY(mb_run_copy_rows(run->exec, &args));
-        offset += (size_t)columns * sizeof(float);
+        offset += (size_t)columns * mb_dtype_bytes(call->output_type);
     }
     return MB_OK;
 }
@@ -101,11 +99,13 @@ static mb_status_t backward_input(const mb_run_t *run)
     int64_t whole = columns_of(&call->output, axis), offset = 0;
     for (int i = 0; i < call->n_inputs; i++) {
         int64_t columns = columns_of(&call->inputs[i], axis);
-        mb_copy_rows_args_t args = {.rows = run->samples * mb_shape_elements(&call->output) / whole,
+        mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                    .rows = run->samples * mb_shape_elements(&call->output) / whole,
                                     .columns = columns,
                                     .ld_from = whole,
                                     .ld_to = columns,
-                                    .from = mb_floats_at(run->grad_output, offset),
+                                    .from =
+                                        mb_elements_at(run->grad_output, mb_run_type(run), offset),
                                     .to = mb_run_grad_input(run, i)};
         if (mb_run_wants_input(run, i))
             MB_TRY(mb_run_copy_rows(run->exec, &args));

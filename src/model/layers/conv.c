@@ -37,6 +37,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, int spatial, vo
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", "kernel", true, &conv->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &conv->bias));
     conv->kernel.view = MB_VIEW_LAST;
+    conv->kernel.operand = conv->bias.operand = true;
     MB_TRY(mb_config_only(config, "lora_rank", "null"));
     MB_TRY(mb_config_only(config, "lora_alpha", "null"));
     *out = conv;
@@ -114,14 +115,16 @@ static mb_status_t convolve(const mb_run_t *run)
 {
     const conv_t *conv = conv_of(run->call);
     const mb_matrix_t *stored = mb_run_stored(run, KERNEL);
-    mb_conv_forward_args_t args = {.window = geometry_of(run),
+    mb_conv_forward_args_t args = {.type = mb_run_type(run),
+                                   .window = geometry_of(run),
                                    .x = mb_run_input(run, 0),
                                    .w = mb_run_param(run, KERNEL),
                                    .bias = conv->use_bias ? mb_run_param(run, BIAS) : NULL,
                                    .y = mb_activated_target(&conv->activation, run)};
     if (stored == NULL)
         return mb_run_conv_forward(run->exec, &args);
-    mb_stored_conv_args_t stored_args = {.window = args.window,
+    mb_stored_conv_args_t stored_args = {.type = mb_run_type(run),
+                                         .window = args.window,
                                          .integer = run->integer,
                                          .x = args.x,
                                          .bias = args.bias,
@@ -143,7 +146,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     MB_TRY(mb_activated_backward(&conv->activation, run));
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_conv_backward_input_args_t args = {.window = geometry_of(run),
+    mb_conv_backward_input_args_t args = {.type = mb_run_type(run),
+                                          .window = geometry_of(run),
                                           .dy = mb_activated_gradient(&conv->activation, run),
                                           .w = mb_run_param(run, KERNEL),
                                           .dx = mb_run_grad_input(run, 0)};
@@ -156,7 +160,8 @@ static mb_status_t backward_weights(const mb_run_t *run)
     const conv_t *conv = conv_of(run->call);
     if (!mb_run_wants_param(run, KERNEL))
         return MB_OK;
-    mb_conv_backward_weights_args_t args = {.window = geometry_of(run),
+    mb_conv_backward_weights_args_t args = {.type = mb_run_type(run),
+                                            .window = geometry_of(run),
                                             .accumulate = run->accumulate,
                                             .x = mb_run_input(run, 0),
                                             .dy = mb_activated_gradient(&conv->activation, run),

@@ -47,11 +47,13 @@ static mb_status_t forward(const mb_run_t *run)
 {
     const mb_call_t *call = run->call;
     int64_t skipped = cropping_of(call)->front * call->inputs[0].dim[1];
-    mb_copy_rows_args_t args = {.rows = run->samples,
+    mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                .rows = run->samples,
                                 .columns = mb_shape_elements(&call->output),
                                 .ld_from = mb_shape_elements(&call->inputs[0]),
                                 .ld_to = mb_shape_elements(&call->output),
-                                .from = mb_floats_at(mb_run_input(run, 0), skipped),
+                                .from =
+                                    mb_elements_at(mb_run_input(run, 0), mb_run_type(run), skipped),
                                 .to = run->output};
     return mb_run_copy_rows(run->exec, &args);
 }
@@ -59,13 +61,15 @@ static mb_status_t forward(const mb_run_t *run)
 static mb_status_t backward_input(const mb_run_t *run)
 {
     const mb_call_t *call = run->call;
-    float *dx = mb_run_grad_input(run, 0);
+    void *dx = mb_run_grad_input(run, 0);
     int64_t elements = mb_shape_elements(&call->inputs[0]);
-    size_t skipped = (size_t)(cropping_of(call)->front * call->inputs[0].dim[1]) * sizeof(float);
+    int64_t bytes = (int64_t)mb_dtype_bytes(call->output_type);
+    size_t skipped = (size_t)(cropping_of(call)->front * call->inputs[0].dim[1] * bytes);
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_zero_args_t zero = {run->samples * elements * (int64_t)sizeof(float), dx};
-    mb_copy_rows_args_t args = {.rows = run->samples,
+    mb_zero_args_t zero = {run->samples * elements * bytes, dx};
+    mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                .rows = run->samples,
                                 .columns = mb_shape_elements(&call->output),
                                 .ld_from = mb_shape_elements(&call->output),
                                 .ld_to = elements,

@@ -23,6 +23,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", "kernel", true, &dense->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &dense->bias));
     dense->kernel.view = MB_VIEW_FIRST;
+    dense->kernel.operand = dense->bias.operand = true;
     MB_TRY(mb_config_only(config, "quantization_config", "null"));
     MB_TRY(mb_config_only(config, "lora_rank", "null"));
     MB_TRY(mb_config_only(config, "lora_alpha", "null"));

@@ -22,11 +22,12 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
 }
 
 /* The mask is linear, so that forward on x and backward on dy are one function. */
-static mb_status_t apply(const mb_run_t *run, const float *x, float *y)
+static mb_status_t apply(const mb_run_t *run, const void *x, void *y)
 {
     const dropout_t *dropout = run->call->layer->config;
     int64_t elements = mb_shape_elements(&run->call->output);
-    mb_dropout_args_t args = {.samples = run->samples,
+    mb_dropout_args_t args = {.type = mb_run_type(run),
+                              .samples = run->samples,
                               .elements = elements,
                               .rate = (float)dropout->rate,
                               .random = run->random,

@@ -70,7 +70,8 @@ static const int32_t *ids_of(const mb_run_t *run)
 static mb_status_t forward(const mb_run_t *run)
 {
     const embedding_t *embedding = embedding_of(run->call);
-    mb_embedding_forward_args_t args = {.count =
+    mb_embedding_forward_args_t args = {.type = mb_run_type(run),
+                                        .count =
                                             run->samples * mb_shape_elements(&run->call->inputs[0]),
                                         .vocabulary = embedding->vocabulary,
                                         .width = embedding->width,
@@ -80,8 +81,11 @@ static mb_status_t forward(const mb_run_t *run)
     const mb_matrix_t *stored = mb_run_stored(run, 0);
     if (stored == NULL)
         return mb_run_embedding_forward(run->exec, &args);
-    mb_stored_lookup_args_t lookup = {
-        .count = args.count, .ids = args.ids, .table = *stored, .y = args.y};
+    mb_stored_lookup_args_t lookup = {.type = mb_run_type(run),
+                                      .count = args.count,
+                                      .ids = args.ids,
+                                      .table = *stored,
+                                      .y = args.y};
     return mb_run_stored_lookup(run->exec, &lookup);
 }
 
@@ -96,7 +100,8 @@ static mb_status_t backward_weights(const mb_run_t *run)
     const embedding_t *embedding = embedding_of(run->call);
     if (!mb_run_wants_param(run, 0))
         return MB_OK;
-    mb_embedding_backward_args_t args = {.count = run->samples *
+    mb_embedding_backward_args_t args = {.type = mb_run_type(run),
+                                         .count = run->samples *
                                                   mb_shape_elements(&run->call->inputs[0]),
                                          .vocabulary = embedding->vocabulary,
                                          .width = embedding->width,

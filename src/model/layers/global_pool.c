@@ -67,7 +67,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 
 static mb_status_t forward(const mb_run_t *run)
 {
-    mb_global_pool_forward_args_t args = {.samples = run->samples,
+    mb_global_pool_forward_args_t args = {.type = mb_run_type(run),
+                                          .samples = run->samples,
                                           .positions = mb_shape_rows(&run->call->inputs[0]),
                                           .channels = mb_shape_columns(&run->call->inputs[0]),
                                           .average = pool_of(run->call)->average,
@@ -81,7 +82,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     bool average = pool_of(run->call)->average;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_global_pool_backward_args_t args = {.samples = run->samples,
+    mb_global_pool_backward_args_t args = {.type = mb_run_type(run),
+                                           .samples = run->samples,
                                            .positions = mb_shape_rows(&run->call->inputs[0]),
                                            .channels = mb_shape_columns(&run->call->inputs[0]),
                                            .average = average,

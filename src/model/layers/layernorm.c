@@ -61,8 +61,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     int64_t rows = samples * mb_shape_rows(&call->output);
     *out = (mb_memory_t){0};
     out->keeps_input[0] = true;
-    mb_block_add(&out->saved_bytes, rows);
-    mb_block_add(&out->saved_bytes, rows);
+    mb_block_add(&out->saved_bytes, rows, MB_F32);
+    mb_block_add(&out->saved_bytes, rows, MB_F32);
 }
 
 static int64_t rows_of(const mb_run_t *run)
@@ -73,7 +73,7 @@ static int64_t rows_of(const mb_run_t *run)
 static float *rstd_of(const mb_run_t *run)
 {
     size_t bytes = 0;
-    mb_block_add(&bytes, rows_of(run));
+    mb_block_add(&bytes, rows_of(run), MB_F32);
     return mb_bytes_at(run->saved, bytes);
 }
 
@@ -81,6 +81,7 @@ static mb_status_t forward(const mb_run_t *run)
 {
     const layernorm_t *norm = norm_of(run->call);
     mb_layernorm_forward_args_t args = {
+        .type = mb_run_type(run),
         .rows = rows_of(run),
         .columns = norm->width,
         .epsilon = (float)norm->epsilon,
@@ -98,7 +99,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     const layernorm_t *norm = norm_of(run->call);
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_layernorm_backward_input_args_t args = {.rows = rows_of(run),
+    mb_layernorm_backward_input_args_t args = {.type = mb_run_type(run),
+                                               .rows = rows_of(run),
                                                .columns = norm->width,
                                                .x = mb_run_input(run, 0),
                                                .dy = run->grad_output,
@@ -115,6 +117,7 @@ static mb_status_t backward_weights(const mb_run_t *run)
     if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_layernorm_backward_weights_args_t args = {
+        .type = mb_run_type(run),
         .rows = rows_of(run),
         .columns = norm->width,
         .accumulate = run->accumulate,

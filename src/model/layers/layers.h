@@ -44,13 +44,14 @@ MB_LAYER_LIST(MB_LAYER_DECLARE)
 #define MB_LAYER_MAX_SIZE 0x7FFFFFFF
 #define MB_LAYER_MAX_WINDOW 0x7FFF
 
-/* BASE + OFFSET bytes or floats. At plan time there is no base, and NULL stays NULL. */
+/* BASE + OFFSET bytes, or elements of a type. At plan time there is no base, and NULL stays NULL.
+ */
 void *mb_bytes_at(void *base, size_t offset);
-const float *mb_floats_at(const void *base, int64_t offset);
+const void *mb_elements_at(const void *base, mb_dtype_t type, int64_t offset);
 
 /* Lays arrays into one block, each at a multiple of 64 bytes: returns the offset of one of COUNT
- * floats and moves *BYTES past it. */
-size_t mb_block_add(size_t *bytes, int64_t count);
+ * elements and moves *BYTES past it. */
+size_t mb_block_add(size_t *bytes, int64_t count, mb_dtype_t type);
 
 /* The last dimension, and the product of those before it; 1 without dimensions. */
 int64_t mb_shape_columns(const mb_shape_t *shape);
@@ -62,7 +63,7 @@ mb_status_t mb_call_product(const mb_call_t *call, const mb_shape_t *shape, int 
 /* An error that names the call's layer. */
 mb_status_t mb_call_error(const mb_call_t *call, mb_status_t status, const char *format, ...)
     MB_PRINTF(3, 4);
-/* N_INPUTS inputs, all float32. */
+/* N_INPUTS inputs, all of a float type. */
 mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs);
 /* The same for one input of RANK dimensions. */
 mb_status_t mb_call_expect_rank(const mb_call_t *call, int rank);
@@ -80,12 +81,19 @@ mb_status_t mb_call_infer_same(mb_call_t *call);
 /* memory of a layer whose backward reads only the output's gradient. */
 void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *out);
 
+/* What the call's activations and their gradients are of. */
+static inline mb_dtype_t mb_run_type(const mb_run_t *run)
+{
+    return run->call->output_type;
+}
 /* Arrays of a run may be missing at plan time. */
-const float *mb_run_input(const mb_run_t *run, int input);
-float *mb_run_param(const mb_run_t *run, int param);
+const void *mb_run_input(const mb_run_t *run, int input);
+void *mb_run_param(const mb_run_t *run, int param);
+/* The parameter in float32, also where it is an operand of another type. */
+float *mb_run_value(const mb_run_t *run, int param);
 /* What the parameter is kept as; NULL: float32. */
 const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param);
-float *mb_run_grad_input(const mb_run_t *run, int input);
+void *mb_run_grad_input(const mb_run_t *run, int input);
 float *mb_run_grad_param(const mb_run_t *run, int param);
 /* Whether a gradient is to be computed; at plan time all are. */
 bool mb_run_wants_input(const mb_run_t *run, int input);
@@ -101,10 +109,10 @@ mb_status_t mb_run_pass_gradient(const mb_run_t *run);
  * thing in the saved block, dz the only one in the carry. */
 void mb_activated_memory(const mb_activation_t *activation, const mb_call_t *call, int64_t samples,
                          mb_memory_t *out);
-float *mb_activated_target(const mb_activation_t *activation, const mb_run_t *run);
+void *mb_activated_target(const mb_activation_t *activation, const mb_run_t *run);
 mb_status_t mb_activated_forward(const mb_activation_t *activation, const mb_run_t *run);
 mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_run_t *run);
-const float *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run);
+const void *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run);
 
 /* y = x W + b with x [rows, in], W [in, out]. KERNEL and BIAS are indices of the layer's
  * parameters. */
@@ -114,13 +122,13 @@ typedef struct {
 } mb_linear_t;
 
 mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, int kernel, int bias,
-                              const float *x, float *y);
+                              const void *x, void *y);
 /* dx (+)= dy W^T */
 mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                                     bool accumulate, const float *dy, float *dx);
+                                     bool accumulate, const void *dy, void *dx);
 /* dW (+)= x^T dy, db (+)= the column sums of dy, where they are wanted */
 mb_status_t mb_linear_backward_weights(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                                       int bias, const float *x, const float *dy);
+                                       int bias, const void *x, const void *dy);
 
 /* A number that Keras 2 may have written as an array of one, or Keras 3 as a numpy object. */
 mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double otherwise,

@@ -3,7 +3,7 @@
 
 /* Samples that do not count come last, and rows of a sample lie together. */
 static mb_status_t observe(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                           const float *x)
+                           const void *x)
 {
     const mb_observer_t *observer = run->observer;
     if (observer == NULL || run->exec->planning || run->valid == 0)
@@ -13,9 +13,10 @@ static mb_status_t observe(const mb_run_t *run, const mb_linear_t *linear, int k
 }
 
 mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, int kernel, int bias,
-                              const float *x, float *y)
+                              const void *x, void *y)
 {
-    mb_gemm_args_t args = {.m = linear->rows,
+    mb_gemm_args_t args = {.type = mb_run_type(run),
+                           .m = linear->rows,
                            .n = linear->out,
                            .k = linear->in,
                            .lda = linear->in,
@@ -29,21 +30,24 @@ mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, in
     MB_TRY(observe(run, linear, kernel, x));
     if (stored == NULL)
         return mb_run_gemm(run->exec, &args);
-    mb_stored_gemm_args_t stored_args = {.m = args.m,
+    mb_stored_gemm_args_t stored_args = {.type = mb_run_type(run),
+                                         .m = args.m,
                                          .lda = args.lda,
                                          .ldc = args.ldc,
                                          .integer = run->integer,
                                          .a = x,
-                                         .bias = args.bias,
+                                         .bias =
+                                             bias == MB_NO_PARAM ? NULL : mb_run_value(run, bias),
                                          .b = *stored,
                                          .c = y};
     return mb_run_stored_gemm(run->exec, &stored_args);
 }
 
 mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                                     bool accumulate, const float *dy, float *dx)
+                                     bool accumulate, const void *dy, void *dx)
 {
-    mb_gemm_args_t args = {.m = linear->rows,
+    mb_gemm_args_t args = {.type = mb_run_type(run),
+                           .m = linear->rows,
                            .n = linear->in,
                            .k = linear->out,
                            .transpose_b = true,
@@ -58,9 +62,11 @@ mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *lin
 }
 
 static mb_status_t kernel_gradient(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                                   const float *x, const float *dy)
+                                   const void *x, const void *dy)
 {
-    mb_gemm_args_t args = {.m = linear->in,
+    mb_gemm_args_t args = {.type = mb_run_type(run),
+                           .wide = true,
+                           .m = linear->in,
                            .n = linear->out,
                            .k = linear->rows,
                            .transpose_a = true,
@@ -75,13 +81,14 @@ static mb_status_t kernel_gradient(const mb_run_t *run, const mb_linear_t *linea
 }
 
 mb_status_t mb_linear_backward_weights(const mb_run_t *run, const mb_linear_t *linear, int kernel,
-                                       int bias, const float *x, const float *dy)
+                                       int bias, const void *x, const void *dy)
 {
     if (mb_run_wants_param(run, kernel))
         MB_TRY(kernel_gradient(run, linear, kernel, x, dy));
     if (bias == MB_NO_PARAM || !mb_run_wants_param(run, bias))
         return MB_OK;
-    mb_column_sum_args_t args = {.rows = linear->rows,
+    mb_column_sum_args_t args = {.type = mb_run_type(run),
+                                 .rows = linear->rows,
                                  .columns = linear->out,
                                  .accumulate = run->accumulate,
                                  .a = dy,

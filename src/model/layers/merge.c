@@ -45,9 +45,10 @@ static int64_t count_of(const mb_run_t *run)
     return run->samples * mb_shape_elements(&run->call->output);
 }
 
-static mb_status_t multiply(const mb_run_t *run, const float *a, const float *b, float *y)
+static mb_status_t multiply(const mb_run_t *run, const void *a, const void *b, void *y)
 {
-    mb_multiply_args_t args = {count_of(run), a, b, y};
+    mb_multiply_args_t args = {
+        .type = mb_run_type(run), .count = count_of(run), .a = a, .b = b, .y = y};
     return mb_run_multiply(run->exec, &args);
 }
 
@@ -61,11 +62,15 @@ static void memory_multiply(const mb_call_t *call, int64_t samples, mb_memory_t 
 
 static mb_status_t forward_add(const mb_run_t *run)
 {
-    const float *sum = mb_run_input(run, 0);
+    const void *sum = mb_run_input(run, 0);
     if (run->call->n_inputs == 1)
         return mb_run_copy(run, mb_shape_elements(&run->call->output), sum, run->output);
     for (int i = 1; i < run->call->n_inputs; i++) {
-        mb_add_args_t args = {count_of(run), sum, mb_run_input(run, i), run->output};
+        mb_add_args_t args = {.type = mb_run_type(run),
+                              .count = count_of(run),
+                              .a = sum,
+                              .b = mb_run_input(run, i),
+                              .y = run->output};
         MB_TRY(mb_run_add(run->exec, &args));
         sum = run->output;
     }
@@ -74,7 +79,7 @@ static mb_status_t forward_add(const mb_run_t *run)
 
 static mb_status_t forward_multiply(const mb_run_t *run)
 {
-    const float *product = mb_run_input(run, 0);
+    const void *product = mb_run_input(run, 0);
     if (run->call->n_inputs == 1)
         return mb_run_copy(run, mb_shape_elements(&run->call->output), product, run->output);
     for (int i = 1; i < run->call->n_inputs; i++) {
@@ -97,8 +102,8 @@ static mb_status_t backward_add(const mb_run_t *run)
 /* dy times all inputs but one. */
 static mb_status_t backward_factor(const mb_run_t *run, int input)
 {
-    const float *product = run->grad_output;
-    float *gradient = mb_run_grad_input(run, input);
+    const void *product = run->grad_output;
+    void *gradient = mb_run_grad_input(run, input);
     for (int i = 0; i < run->call->n_inputs; i++) {
         if (i == input)
             continue;

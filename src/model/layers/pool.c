@@ -57,7 +57,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 static mb_status_t forward(const mb_run_t *run)
 {
     const pool_t *pool = pool_of(run->call);
-    mb_pool_forward_args_t args = {.window =
+    mb_pool_forward_args_t args = {.type = mb_run_type(run),
+                                   .window =
                                        mb_window_geometry(&pool->window, run->call, run->samples),
                                    .average = pool->average,
                                    .x = mb_run_input(run, 0),
@@ -70,7 +71,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     const pool_t *pool = pool_of(run->call);
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_pool_backward_args_t args = {.window =
+    mb_pool_backward_args_t args = {.type = mb_run_type(run),
+                                    .window =
                                         mb_window_geometry(&pool->window, run->call, run->samples),
                                     .average = pool->average,
                                     .x = pool->average ? NULL : mb_run_input(run, 0),

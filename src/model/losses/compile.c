@@ -104,7 +104,7 @@ static mb_status_t take_shapes(const mb_graph_t *graph, int output, const char *
                                mb_loss_t *loss)
 {
     const mb_call_t *call = &graph->nodes[graph->outputs[output].node].call;
-    if (call->output_type != MB_F32 || call->output.rank < 1)
+    if (!mb_dtype_is_float(call->output_type) || call->output.rank < 1)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: output '%s' has no axis of numbers to take a loss over", where,
                             graph->outputs[output].name);

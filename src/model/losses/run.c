@@ -22,6 +22,7 @@ static mb_status_t count_matches(const mb_loss_t *loss, mb_exec_t *exec,
                                  const mb_loss_args_t *given, double *correct)
 {
     mb_accuracy_args_t args = {
+        .type = given->type,
         .rows = given->rows,
         .valid = given->valid,
         .columns = given->columns,
@@ -35,11 +36,12 @@ static mb_status_t count_matches(const mb_loss_t *loss, mb_exec_t *exec,
     return mb_run_accuracy(exec, &args);
 }
 
-mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, int64_t samples, int64_t valid,
-                        double divisor, const float *x, const void *labels, float *dx, double *sum,
-                        double *correct)
+mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, mb_dtype_t type, int64_t samples,
+                        int64_t valid, double divisor, const void *x, const void *labels, void *dx,
+                        double *sum, double *correct)
 {
     mb_loss_args_t args = {
+        .type = type,
         .kind = loss->kind,
         .rows = samples * loss->rows,
         .valid = valid * loss->rows,

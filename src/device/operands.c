@@ -1,0 +1,359 @@
+/* See operands.h. Every typed operation's arguments begin with the type. */
+#include "device/operands.h"
+
+#include <string.h>
+
+typedef struct {
+    mb_operand_t *operands;
+    int n;
+} list_t;
+
+static void add(list_t *list, size_t at, mb_operand_use_t use, int64_t count)
+{
+    list->operands[list->n++] = (mb_operand_t){at, use, count};
+}
+
+#define READ(op, member, count)                                                                    \
+    add(list, offsetof(mb_##op##_args_t, member), MB_OPERAND_READ, (count))
+#define WRITTEN(op, member, count)                                                                 \
+    add(list, offsetof(mb_##op##_args_t, member), MB_OPERAND_WRITTEN, (count))
+#define BOTH(op, member, count)                                                                    \
+    add(list, offsetof(mb_##op##_args_t, member), MB_OPERAND_BOTH, (count))
+#define OPERANDS(op) static void operands_of_##op(const mb_##op##_args_t *a, list_t *list)
+
+/* Elements from the first to the last of ROWS rows that stand LD apart. */
+static int64_t spanned(int64_t rows, int64_t columns, int64_t ld)
+{
+    return rows == 0 || columns == 0 ? 0 : (rows - 1) * ld + columns;
+}
+
+static int64_t inputs_of(const mb_window_t *w)
+{
+    return w->samples * w->in[0] * w->in[1] * w->channels_in;
+}
+
+static int64_t outputs_of(const mb_window_t *w)
+{
+    return w->samples * w->out[0] * w->out[1] * w->channels_out;
+}
+
+static int64_t weights_of(const mb_window_t *w)
+{
+    return w->kernel[0] * w->kernel[1] * (w->channels_in / w->groups) * w->channels_out;
+}
+
+/* What lies between the rows of a wider matrix is not the operation's to write. */
+OPERANDS(gemm)
+{
+    READ(gemm, a, a->transpose_a ? spanned(a->k, a->m, a->lda) : spanned(a->m, a->k, a->lda));
+    READ(gemm, b, a->transpose_b ? spanned(a->n, a->k, a->ldb) : spanned(a->k, a->n, a->ldb));
+    if (a->wide)
+        return;
+    READ(gemm, bias, a->n);
+    if (a->accumulate || a->ldc > a->n)
+        BOTH(gemm, c, spanned(a->m, a->n, a->ldc));
+    else
+        WRITTEN(gemm, c, spanned(a->m, a->n, a->ldc));
+}
+
+OPERANDS(conv_forward)
+{
+    READ(conv_forward, x, inputs_of(&a->window));
+    READ(conv_forward, w, weights_of(&a->window));
+    READ(conv_forward, bias, a->window.channels_out);
+    WRITTEN(conv_forward, y, outputs_of(&a->window));
+}
+
+OPERANDS(conv_backward_input)
+{
+    READ(conv_backward_input, dy, outputs_of(&a->window));
+    READ(conv_backward_input, w, weights_of(&a->window));
+    WRITTEN(conv_backward_input, dx, inputs_of(&a->window));
+}
+
+OPERANDS(conv_backward_weights)
+{
+    READ(conv_backward_weights, x, inputs_of(&a->window));
+    READ(conv_backward_weights, dy, outputs_of(&a->window));
+}
+
+OPERANDS(pool_forward)
+{
+    READ(pool_forward, x, inputs_of(&a->window));
+    WRITTEN(pool_forward, y, outputs_of(&a->window));
+}
+
+OPERANDS(pool_backward)
+{
+    READ(pool_backward, x, inputs_of(&a->window));
+    READ(pool_backward, y, outputs_of(&a->window));
+    READ(pool_backward, dy, outputs_of(&a->window));
+    WRITTEN(pool_backward, dx, inputs_of(&a->window));
+}
+
+OPERANDS(global_pool_forward)
+{
+    READ(global_pool_forward, x, a->samples * a->positions * a->channels);
+    WRITTEN(global_pool_forward, y, a->samples * a->channels);
+}
+
+OPERANDS(global_pool_backward)
+{
+    READ(global_pool_backward, x, a->samples * a->positions * a->channels);
+    READ(global_pool_backward, y, a->samples * a->channels);
+    READ(global_pool_backward, dy, a->samples * a->channels);
+    WRITTEN(global_pool_backward, dx, a->samples * a->positions * a->channels);
+}
+
+OPERANDS(act_forward)
+{
+    READ(act_forward, x, a->count);
+    WRITTEN(act_forward, y, a->count);
+}
+
+OPERANDS(act_backward)
+{
+    READ(act_backward, x, a->count);
+    READ(act_backward, y, a->count);
+    READ(act_backward, dy, a->count);
+    WRITTEN(act_backward, dx, a->count);
+}
+
+OPERANDS(softmax_forward)
+{
+    READ(softmax_forward, x, a->rows * a->columns);
+    WRITTEN(softmax_forward, y, a->rows * a->columns);
+}
+
+OPERANDS(softmax_backward)
+{
+    READ(softmax_backward, y, a->rows * a->columns);
+    READ(softmax_backward, dy, a->rows * a->columns);
+    WRITTEN(softmax_backward, dx, a->rows * a->columns);
+}
+
+OPERANDS(add)
+{
+    READ(add, a, a->count);
+    READ(add, b, a->count);
+    WRITTEN(add, y, a->count);
+}
+
+OPERANDS(multiply)
+{
+    READ(multiply, a, a->count);
+    READ(multiply, b, a->count);
+    WRITTEN(multiply, y, a->count);
+}
+
+OPERANDS(fill)
+{
+    WRITTEN(fill, y, a->count);
+}
+
+OPERANDS(column_sum)
+{
+    READ(column_sum, a, a->rows * a->columns);
+}
+
+OPERANDS(batchnorm_forward)
+{
+    READ(batchnorm_forward, x, a->rows * a->channels);
+    WRITTEN(batchnorm_forward, y, a->rows * a->channels);
+}
+
+OPERANDS(batchnorm_backward_input)
+{
+    READ(batchnorm_backward_input, x, a->rows * a->channels);
+    READ(batchnorm_backward_input, dy, a->rows * a->channels);
+    WRITTEN(batchnorm_backward_input, dx, a->rows * a->channels);
+}
+
+OPERANDS(batchnorm_backward_weights)
+{
+    READ(batchnorm_backward_weights, x, a->rows * a->channels);
+    READ(batchnorm_backward_weights, dy, a->rows * a->channels);
+}
+
+OPERANDS(layernorm_forward)
+{
+    READ(layernorm_forward, x, a->rows * a->columns);
+    WRITTEN(layernorm_forward, y, a->rows * a->columns);
+}
+
+OPERANDS(layernorm_backward_input)
+{
+    READ(layernorm_backward_input, x, a->rows * a->columns);
+    READ(layernorm_backward_input, dy, a->rows * a->columns);
+    WRITTEN(layernorm_backward_input, dx, a->rows * a->columns);
+}
+
+OPERANDS(layernorm_backward_weights)
+{
+    READ(layernorm_backward_weights, x, a->rows * a->columns);
+    READ(layernorm_backward_weights, dy, a->rows * a->columns);
+}
+
+OPERANDS(embedding_forward)
+{
+    WRITTEN(embedding_forward, y, a->count * a->width);
+}
+
+OPERANDS(embedding_backward)
+{
+    READ(embedding_backward, dy, a->count * a->width);
+}
+
+OPERANDS(attention_forward)
+{
+    int64_t queries = a->samples * a->tq * a->heads, keys = a->samples * a->tk * a->heads;
+    READ(attention_forward, q, queries * a->d);
+    READ(attention_forward, k, keys * a->d);
+    READ(attention_forward, v, keys * a->dv);
+    WRITTEN(attention_forward, out, queries * a->dv);
+}
+
+OPERANDS(attention_backward)
+{
+    int64_t queries = a->samples * a->tq * a->heads, keys = a->samples * a->tk * a->heads;
+    READ(attention_backward, q, queries * a->d);
+    READ(attention_backward, k, keys * a->d);
+    READ(attention_backward, v, keys * a->dv);
+    READ(attention_backward, out, queries * a->dv);
+    READ(attention_backward, dout, queries * a->dv);
+    WRITTEN(attention_backward, dq, queries * a->d);
+    WRITTEN(attention_backward, dk, keys * a->d);
+    WRITTEN(attention_backward, dv_, keys * a->dv);
+}
+
+OPERANDS(dropout)
+{
+    READ(dropout, x, a->samples * a->elements);
+    WRITTEN(dropout, y, a->samples * a->elements);
+}
+
+OPERANDS(loss)
+{
+    READ(loss, x, a->rows * a->columns);
+    WRITTEN(loss, dx, a->rows * a->columns);
+}
+
+OPERANDS(accuracy)
+{
+    READ(accuracy, x, a->rows * a->columns);
+}
+
+OPERANDS(sum)
+{
+    READ(sum, x, a->count);
+}
+
+OPERANDS(regularize)
+{
+    READ(regularize, w, a->count);
+    BOTH(regularize, g, a->count);
+}
+
+OPERANDS(stored_gemm)
+{
+    READ(stored_gemm, a, spanned(a->m, a->b.rows, a->lda));
+    if (a->ldc > a->b.columns)
+        BOTH(stored_gemm, c, spanned(a->m, a->b.columns, a->ldc));
+    else
+        WRITTEN(stored_gemm, c, spanned(a->m, a->b.columns, a->ldc));
+}
+
+OPERANDS(stored_conv)
+{
+    READ(stored_conv, x, inputs_of(&a->window));
+    WRITTEN(stored_conv, y, outputs_of(&a->window));
+}
+
+OPERANDS(stored_lookup)
+{
+    WRITTEN(stored_lookup, y, a->count * a->table.columns);
+}
+
+OPERANDS(fake_quantize)
+{
+    WRITTEN(fake_quantize, y, a->format.rows * a->format.columns);
+}
+
+#define TYPED(X)                                                                                   \
+    X(GEMM, gemm)                                                                                  \
+    X(CONV_FORWARD, conv_forward)                                                                  \
+    X(CONV_BACKWARD_INPUT, conv_backward_input)                                                    \
+    X(CONV_BACKWARD_WEIGHTS, conv_backward_weights)                                                \
+    X(POOL_FORWARD, pool_forward)                                                                  \
+    X(POOL_BACKWARD, pool_backward)                                                                \
+    X(GLOBAL_POOL_FORWARD, global_pool_forward)                                                    \
+    X(GLOBAL_POOL_BACKWARD, global_pool_backward)                                                  \
+    X(ACT_FORWARD, act_forward)                                                                    \
+    X(ACT_BACKWARD, act_backward)                                                                  \
+    X(SOFTMAX_FORWARD, softmax_forward)                                                            \
+    X(SOFTMAX_BACKWARD, softmax_backward)                                                          \
+    X(ADD, add)                                                                                    \
+    X(MULTIPLY, multiply)                                                                          \
+    X(FILL, fill)                                                                                  \
+    X(COLUMN_SUM, column_sum)                                                                      \
+    X(BATCHNORM_FORWARD, batchnorm_forward)                                                        \
+    X(BATCHNORM_BACKWARD_INPUT, batchnorm_backward_input)                                          \
+    X(BATCHNORM_BACKWARD_WEIGHTS, batchnorm_backward_weights)                                      \
+    X(LAYERNORM_FORWARD, layernorm_forward)                                                        \
+    X(LAYERNORM_BACKWARD_INPUT, layernorm_backward_input)                                          \
+    X(LAYERNORM_BACKWARD_WEIGHTS, layernorm_backward_weights)                                      \
+    X(EMBEDDING_FORWARD, embedding_forward)                                                        \
+    X(EMBEDDING_BACKWARD, embedding_backward)                                                      \
+    X(ATTENTION_FORWARD, attention_forward)                                                        \
+    X(ATTENTION_BACKWARD, attention_backward)                                                      \
+    X(DROPOUT, dropout)                                                                            \
+    X(LOSS, loss)                                                                                  \
+    X(ACCURACY, accuracy)                                                                          \
+    X(SUM, sum)                                                                                    \
+    X(REGULARIZE, regularize)                                                                      \
+    X(STORED_GEMM, stored_gemm)                                                                    \
+    X(STORED_CONV, stored_conv)                                                                    \
+    X(STORED_LOOKUP, stored_lookup)                                                                \
+    X(FAKE_QUANTIZE, fake_quantize)
+
+#define TYPE_IS_FIRST(NAME, name)                                                                  \
+    _Static_assert(offsetof(mb_##name##_args_t, type) == 0, #name " begins with its type");
+TYPED(TYPE_IS_FIRST)
+TYPE_IS_FIRST(COPY_ROWS, copy_rows)
+#undef TYPE_IS_FIRST
+
+#define OF(NAME, name)                                                                             \
+    static void any_##name(const void *args, list_t *list)                                         \
+    {                                                                                              \
+        operands_of_##name(args, list);                                                            \
+    }
+TYPED(OF)
+#undef OF
+
+static void (*const operands_of[MB_OP_COUNT])(const void *args, list_t *list) = {
+#define ENTRY(NAME, name) [MB_OP_##NAME] = any_##name,
+    TYPED(ENTRY)
+#undef ENTRY
+};
+
+mb_dtype_t mb_op_type(mb_op_t op, const void *args)
+{
+    mb_dtype_t type = MB_F32;
+    if (operands_of[op] != NULL)
+        memcpy(&type, args, sizeof type);
+    return type;
+}
+
+void mb_op_set_type(mb_op_t op, void *args, mb_dtype_t type)
+{
+    if (operands_of[op] != NULL)
+        memcpy(args, &type, sizeof type);
+}
+
+int mb_op_operands(mb_op_t op, const void *args, mb_operand_t operands[MB_MOST_OPERANDS])
+{
+    list_t list = {.operands = operands};
+    if (operands_of[op] != NULL)
+        operands_of[op](args, &list);
+    return list.n;
+}

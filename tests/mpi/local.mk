@@ -34,7 +34,7 @@ tests/support/failing_io.so: tests/support/failing_io.c
 	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
 CLEANFILES += tests/support/failing_io.so
 tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
-	@$(MKDIR_P) tests/support
+	$(AM_V_CC)$(MKDIR_P) tests/support && \
 	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \
 	  $(top_srcdir)/tests/support/stumbling_hdf5.c -ldl
 tests/cli/damaged.log: tests/support/stumbling_hdf5.so

@@ -25,13 +25,12 @@ static const char *const conv1d_skips[] = {
     "conv1d/bias",                       /* the batch's mean takes it out */
     "batch_normalization_4/moving_mean", /* follows that bias */
     NULL};
-static const char *const mixed_skips[] = {
-    "conv2d/bias", /* the batch's mean takes it out */
-    "batch_normalization/moving_mean", NULL};
+static const char *const mixed_skips[] = {"conv2d/bias", /* the batch's mean takes it out */
+                                          "batch_normalization/moving_mean", NULL};
 
-/* mixed computes in bfloat16, where a sum of another order rounds to another neighbour now and then: each
- * activation may be off by one unit in its last place. The loss, a mean over the batch, feels a few
- * of those. */
+/* mixed computes in bfloat16, where a sum of another order rounds to another neighbour now and
+ * then: each activation may be off by one unit in its last place. The loss, a mean over the batch,
+ * feels a few of those. */
 #define BF16_EPSILON 0x1p-8
 
 typedef struct {

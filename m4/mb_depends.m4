@@ -208,13 +208,51 @@ AC_DEFUN([MB_CHECK_TEST_TOOLS], [
   AC_PATH_PROG([BATS], [bats], [none])
   AC_PATH_PROGS([CLANG_FORMAT], [clang-format-14 clang-format], [none])])
 
-dnl The toolkit is only looked for so that the summary can say what it would mean.
+dnl A GPU build needs nvcc and cuBLASLt; what it makes is a plugin, so that the program stays as it is. The
+dnl simulated device of the tests needs the toolkit's headers and a C++ compiler.
 AC_DEFUN([MB_CHECK_CUDA], [
-  AC_PATH_PROG([NVCC], [nvcc], [none], [$PATH:${CUDA_HOME:-/usr/local/cuda}/bin])
-  AS_IF([test "$NVCC" != none], [
-    mb_nvcc=`$NVCC --version | $SED -n 's/.*release \(@<:@0-9.@:>@*\).*/\1/p'`
-    mb_cuda_info="found $mb_nvcc, no kernels in this version: CPU only"],
-    [mb_cuda_info="not found: CPU only"])])
+  AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR], [the CUDA toolkit (default: where nvcc is)])],
+    [], [with_cuda=auto])
+  AC_ARG_WITH([cuda-arch], [AS_HELP_STRING([--with-cuda-arch=LIST],
+    [compute capabilities to compile for, e.g. 80,90,100])], [], [with_cuda_arch=80,90,100])
+  NVCC=none
+  AS_CASE([$with_cuda], [no], [], [auto | yes],
+    [AC_PATH_PROG([NVCC], [nvcc], [none], [$PATH:${CUDA_HOME:-/usr/local/cuda}/bin])],
+    [AC_PATH_PROG([NVCC], [nvcc], [none], [$with_cuda/bin])])
+  mb_cuda_info="not found: CPU only"
+  AS_IF([test "$NVCC" != none], [MB_CHECK_CUDA_PARTS])
+  AS_CASE([$with_cuda:$mb_have_cuda], [auto:* | no:* | *:yes], [],
+    [AC_MSG_ERROR([--with-cuda was given, but $mb_cuda_info])])
+  AC_SUBST([CUDA_CPPFLAGS])
+  AC_SUBST([CUDA_LIBS])
+  AC_SUBST([CUDA_CODE])
+  AM_CONDITIONAL([HAVE_CUDA], [test "$mb_have_cuda" = yes])])
+
+AC_DEFUN([MB_CHECK_CUDA_PARTS], [
+  mb_nvcc=`$NVCC --version | $SED -n 's/.*release \(@<:@0-9.@:>@*\).*/\1/p'`
+  mb_cuda_dir=`AS_DIRNAME(["$NVCC"])`/..
+  CUDA_CPPFLAGS="-isystem $mb_cuda_dir/include"
+  CUDA_LIBS="-L$mb_cuda_dir/lib64 -lcublasLt -lcudart_static -lrt -ldl -lpthread"
+  CUDA_CODE=
+  for mb_arch in `AS_ECHO(["$with_cuda_arch"]) | tr ',' ' '`; do
+    CUDA_CODE="$CUDA_CODE -gencode arch=compute_$mb_arch,code=sm_$mb_arch"
+  done
+  CUDA_CODE="$CUDA_CODE -gencode arch=compute_$mb_arch,code=compute_$mb_arch"
+  mb_save_CPPFLAGS=$CPPFLAGS
+  mb_save_LIBS=$LIBS
+  CPPFLAGS="$CPPFLAGS $CUDA_CPPFLAGS"
+  LIBS="$CUDA_LIBS $LIBS"
+  AC_MSG_CHECKING([for cuBLASLt and the CUDA runtime])
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <cublasLt.h>
+#include <cuda_runtime_api.h>]], [[cublasLtHandle_t h; int n; cudaGetDeviceCount(&n);
+    return cublasLtCreate(&h) != 0 || n < 0;]])], [mb_have_cuda=yes], [mb_have_cuda=no])
+  AC_MSG_RESULT([$mb_have_cuda])
+  CPPFLAGS=$mb_save_CPPFLAGS
+  LIBS=$mb_save_LIBS
+  AS_IF([$CXX --version >/dev/null 2>&1], [], [mb_have_cuda=no])
+  AS_IF([test "$mb_have_cuda" = yes],
+    [mb_cuda_info="$mb_nvcc (make cuda: a plugin for compute capabilities $with_cuda_arch)"],
+    [mb_cuda_info="nvcc $mb_nvcc without cuBLASLt or a C++ compiler: CPU only"])])
 
 AC_DEFUN([MB_REPORT_MISSING], [
   AS_IF([test -n "$mb_missing"], [AC_MSG_ERROR([mbrun cannot be built yet. Missing:$mb_missing

@@ -8,7 +8,7 @@ if [ "$version" != 14 ]; then
 fi
 echo 1..1
 cd "$MB_SRCDIR" || exit 1
-find include src tests examples kernels \( -name '*.c' -o -name '*.h' \) 2>/dev/null |
+find include src tests examples kernels \( -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' \) 2>/dev/null |
     xargs "$CLANG_FORMAT" --dry-run --Werror 2>&1 | grep 'error:' | cut -d: -f1 | sort | uniq -c |
     sed 's/^/# badly formatted lines: /' >"${TMPDIR:-/tmp}/mb-format.$$"
 if [ -s "${TMPDIR:-/tmp}/mb-format.$$" ]; then

@@ -30,8 +30,21 @@ static const struct {
 
 typedef struct {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
-    char hdf5[32], device[192], signature[192];
+    char hdf5[32], device[192], signature[192], gpu[256];
 } facts_t;
+
+/* The first GPU, or why there is none to use. */
+static void describe_gpu(facts_t *facts)
+{
+    mb_device_t *device = NULL;
+    mb_device_options_t options = {.size = sizeof options};
+    if (mb_device_open("cuda", &options, &device) != MB_OK) {
+        snprintf(facts->gpu, sizeof facts->gpu, "none: %s", mb_error_get());
+        return;
+    }
+    device->class_->describe(device, facts->gpu, sizeof facts->gpu);
+    mb_device_close(device);
+}
 
 static mb_status_t gather(facts_t *facts)
 {
@@ -47,6 +60,7 @@ static mb_status_t gather(facts_t *facts)
     device->class_->describe(device, facts->device, sizeof facts->device);
     device->class_->signature(device, facts->signature, sizeof facts->signature);
     mb_device_close(device);
+    describe_gpu(facts);
     return MB_OK;
 }
 
@@ -77,7 +91,8 @@ static void print_text(const facts_t *facts)
     printf(LABEL "%s\n", "jansson", jansson_version_str());
     printf(LABEL "%s\n", "device", facts->device);
     printf(LABEL "%s\n", "bits", facts->signature);
-    printf(LABEL "%s\n\n", "CUDA", MB_BUILD_CUDA);
+    printf(LABEL "%s\n", "CUDA", MB_BUILD_CUDA);
+    printf(LABEL "%s\n\n", "GPU", facts->gpu);
     for (size_t g = 0; g < N_GROUPS; g++)
         print_words(groups[g].label, groups[g].names);
 }
@@ -92,10 +107,10 @@ static json_t *words_json(const mb_known_t *known)
 
 static mb_status_t print_json(const facts_t *facts)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "version", VERSION,
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "version", VERSION,
                                "compiler", MB_BUILD_COMPILER, "cflags", MB_BUILD_CFLAGS, "mpi",
                                facts->mpi, "hdf5", facts->hdf5, "device", facts->device, "bits",
-                               facts->signature, "cuda", MB_BUILD_CUDA);
+                               facts->signature, "cuda", MB_BUILD_CUDA, "gpu", facts->gpu);
     for (size_t g = 0; g < N_GROUPS; g++)
         json_object_set_new(object, groups[g].key, words_json(groups[g].names));
     return mb_say_json(object);

@@ -4,6 +4,7 @@ libmb_la_SOURCES += \
 	src/device/matrix.c src/device/matrix.h \
 	src/device/exec.c \
 	src/device/operands.c src/device/operands.h \
+	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c \

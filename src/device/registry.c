@@ -2,10 +2,11 @@
 #include "device/device.h"
 #include <string.h>
 #include "base/str.h"
+#include "device/plugin.h"
 
 #define MAX_CLASSES 8
 
-/* Written by mb_device_register only, before any device is open. */
+/* Written by mb_device_register only, before any device is open, or when a plugin's first is. */
 static const mb_device_class_t *classes[MAX_CLASSES] = {&mb_device_cpu};
 static size_t n_classes = 1;
 
@@ -32,20 +33,32 @@ static mb_status_t refuse_name(const char *name)
         mb_str_add(&known, classes[i]->name);
     }
     mb_status_t status =
-        mb_error_set(MB_ERR_UNSUPPORTED, "there is no device '%s' in this build; it has: %s", name,
-                     known.text != NULL ? known.text : "");
+        mb_error_set(MB_ERR_UNSUPPORTED, "there is no device '%s' in this build; it has: %s%s",
+                     name, known.text != NULL ? known.text : "",
+                     strcmp(name, "cuda") == 0 ? " (make cuda builds the plugin for GPUs)" : "");
     mb_str_free(&known);
     return status;
+}
+
+/* NULL: there is none of that name, in this build or beside it. */
+static mb_status_t find(const char *name, const mb_device_class_t **out)
+{
+    for (size_t i = 0; i < n_classes; i++) {
+        *out = classes[i];
+        if (strcmp(classes[i]->name, name) == 0)
+            return MB_OK;
+    }
+    MB_TRY(mb_plugin_load(name, out));
+    return *out != NULL ? mb_device_register(*out) : MB_OK;
 }
 
 mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out)
 {
     if (name == NULL)
         return classes[0]->open(options, out);
-    for (size_t i = 0; i < n_classes; i++)
-        if (strcmp(classes[i]->name, name) == 0)
-            return classes[i]->open(options, out);
-    return refuse_name(name);
+    const mb_device_class_t *class_;
+    MB_TRY(find(name, &class_));
+    return class_ != NULL ? class_->open(options, out) : refuse_name(name);
 }
 
 void mb_device_close(mb_device_t *device)

@@ -44,3 +44,6 @@ EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign
 SHELL_TESTS += tests/mpi/failing_writes.sh
 SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh
 tests/mpi/failing_writes.log: tests/support/failing_io.so mbrun$(EXEEXT)
+
+SHELL_TESTS += tests/mpi/cudasim.sh
+tests/mpi/cudasim.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT) $(check_DATA)

@@ -76,7 +76,7 @@ tests_unit_test_op_strict_LDADD = $(UNIT_LIBS)
 EXTRA_PROGRAMS = tests/mbrun-deferred
 tests_mbrun_deferred_SOURCES = $(mbrun_SOURCES) $(deferred_sources)
 tests_mbrun_deferred_LDADD = $(mbrun_LDADD)
-check_DATA = tests/mbrun-deferred$(EXEEXT)
+check_DATA += tests/mbrun-deferred$(EXEEXT)
 CLEANFILES += tests/mbrun-deferred$(EXEEXT)
 
 # ONNX's node test vectors, where Debian's libonnx-testdata is installed.

@@ -1,0 +1,367 @@
+/* Batch normalization over the last axis (Ioffe, Szegedy: "Batch normalization", 2015). Sums over
+ * rows go down the columns in two levels (columns.h), and what follows from them is computed once a
+ * channel; a second pass over the rows keeps its channels' numbers in registers. Bound by memory:
+ * training reads x twice and writes y once. Sums of squares are in double, because the variance is
+ * their small difference from the mean's. */
+#include "columns.h"
+
+namespace
+{
+
+constexpr int THREADS = MB_COLUMNS_THREADS;
+
+/* ---- forward */
+
+template <typename T> struct add_squares {
+    const T *x;
+    int64_t valid, channels;
+
+    template <int W>
+    __device__ void operator()(int64_t row, int64_t column, double (&sum)[2][W]) const
+    {
+        float v[W];
+        if (row >= valid)
+            return;
+        mb_load_pack(x + row * channels + column, v);
+        for (int k = 0; k < W; k++) {
+            double value = (double)v[k];
+            sum[0][k] += value;
+            sum[1][k] += value * value;
+        }
+    }
+};
+
+/* Mean, deviation and sums of a channel, and the factor of normalization. */
+struct take_statistics {
+    double rows, epsilon;
+    int64_t channels;
+    const float *gamma;
+    float *mean, *rstd, *factor;
+    double *sums;
+
+    __device__ void operator()(int64_t c, const double (&total)[2]) const
+    {
+        double average = total[0] / rows;
+        double variance = total[1] / rows - average * average;
+        variance = variance > 0.0 ? variance : 0.0;
+        mean[c] = (float)average;
+        rstd[c] = (float)(1.0 / sqrt(variance + epsilon));
+        factor[c] = rstd[c] * (gamma != NULL ? gamma[c] : 1.0f);
+        if (sums == NULL)
+            return;
+        sums[c] += total[0];
+        sums[channels + c] += total[1];
+    }
+};
+
+/* Statistics that are given; mean and rstd may be NULL. */
+__global__ void __launch_bounds__(THREADS)
+    inference_kernel(int64_t channels, double epsilon, const float *moving_mean,
+                     const float *moving_variance, const float *gamma, float *mean, float *rstd,
+                     float *factor)
+{
+    for (int64_t c = mb_first(); c < channels; c += mb_stride()) {
+        float deviation = (float)(1.0 / sqrt((double)moving_variance[c] + epsilon));
+        if (mean != NULL)
+            mean[c] = moving_mean[c];
+        if (rstd != NULL)
+            rstd[c] = deviation;
+        factor[c] = deviation * (gamma != NULL ? gamma[c] : 1.0f);
+    }
+}
+
+/* OUT: values of the thread's channels, or VALUE where P is NULL. */
+template <int W>
+__device__ inline void load_channels(const float *p, int64_t column, float value, float (&out)[W])
+{
+    for (int k = 0; k < W; k++)
+        out[k] = value;
+    if (p != NULL)
+        mb_load_pack(p + column, out);
+}
+
+template <int W, typename T>
+__global__ void __launch_bounds__(THREADS)
+    normalise_kernel(mb_columns c, const T *x, const float *mean, const float *factor,
+                     const float *beta, T *y)
+{
+    mb_columns_place at = mb_columns_here<W>(c);
+    float m[W], f[W], b[W];
+    if (at.column >= c.columns)
+        return;
+    load_channels(mean, at.column, 0.0f, m);
+    load_channels(factor, at.column, 1.0f, f);
+    load_channels(beta, at.column, 0.0f, b);
+#pragma unroll 2
+    for (int64_t row = at.row; row < at.end; row += at.step) {
+        float v[W];
+        mb_load_pack(x + row * c.columns + at.column, v);
+        for (int k = 0; k < W; k++)
+            v[k] = (v[k] - m[k]) * f[k] + b[k];
+        mb_store_pack(y + row * c.columns + at.column, v);
+    }
+}
+
+/* Workspace: two floats a channel, then the partial sums. */
+struct workspace {
+    float *floats;
+    void *partial;
+};
+
+size_t float_bytes(int64_t channels)
+{
+    return ((size_t)channels * 2 * sizeof(float) + 255) / 256 * 256;
+}
+
+template <typename A>
+mb_status_t take_workspace(mb_exec_t *exec, mb_op_t op, const mb_columns &c, workspace *out)
+{
+    void *memory = NULL;
+    size_t floats = float_bytes(c.columns);
+    MB_TRY(mb_cuda_workspace(exec, op, floats + mb_columns_partial_bytes<2, A>(c), &memory));
+    *out = {(float *)memory, (char *)memory + floats};
+    return MB_OK;
+}
+
+template <typename T, int W>
+mb_status_t normalise(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a, const float *factor)
+{
+    mb_columns c = mb_columns_to_walk(a.rows, a.channels, W);
+    const float *mean = a.training ? a.mean : a.moving_mean;
+    if (a.rows > 0)
+        MB_LAUNCH((normalise_kernel<W, T>), mb_columns_grid(c), THREADS, 0, mb_cuda_stream(exec), c,
+                  (const T *)a.x, mean, factor, a.beta, (T *)a.y);
+    return mb_cuda_launched(MB_OP_BATCHNORM_FORWARD);
+}
+
+template <typename T, int W>
+mb_status_t train(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a, const mb_columns &c,
+                  const workspace &w)
+{
+    add_squares<T> add = {(const T *)a.x, a.valid, a.channels};
+    take_statistics take = {a.valid > 0 ? (double)a.valid : 1.0,
+                            (double)a.epsilon,
+                            a.channels,
+                            a.gamma,
+                            a.mean,
+                            a.rstd,
+                            w.floats,
+                            a.sums};
+    MB_TRY((
+        mb_cuda_columns_sum<2, double, W>(exec, MB_OP_BATCHNORM_FORWARD, c, add, take, w.partial)));
+    return normalise<T, W>(exec, a, w.floats);
+}
+
+template <typename T, int W>
+mb_status_t infer(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a, const workspace &w)
+{
+    MB_LAUNCH(inference_kernel, mb_cuda_blocks(a.channels, THREADS), THREADS, 0,
+              mb_cuda_stream(exec), a.channels, (double)a.epsilon, a.moving_mean, a.moving_variance,
+              a.gamma, a.mean, a.rstd, w.floats);
+    MB_TRY(mb_cuda_launched(MB_OP_BATCHNORM_FORWARD));
+    return normalise<T, W>(exec, a, w.floats);
+}
+
+template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a)
+{
+    workspace w;
+    mb_columns c = mb_columns_to_reduce(a.rows, a.channels, mb_columns_width<T>(a.channels));
+    MB_TRY(take_workspace<double>(exec, MB_OP_BATCHNORM_FORWARD, c, &w));
+    if (exec->planning)
+        return MB_OK;
+    MB_CUDA_WIDE(T, a.channels,
+                 return a.training ? train<T, W>(exec, a, c, w) : infer<T, W>(exec, a, w));
+}
+
+/* ---- backward: dx = gamma rstd (dy - mean(dy) - xhat mean(dy xhat)) */
+
+template <typename T> struct add_gradients {
+    const T *x, *dy;
+    const float *mean, *rstd;
+    int64_t valid, channels;
+
+    template <int W>
+    __device__ void operator()(int64_t row, int64_t column, float (&sum)[2][W]) const
+    {
+        float v[W], g[W], m[W], r[W];
+        if (row >= valid)
+            return;
+        mb_load_pack(mean + column, m);
+        mb_load_pack(rstd + column, r);
+        mb_load_pack(x + row * channels + column, v);
+        mb_load_pack(dy + row * channels + column, g);
+        for (int k = 0; k < W; k++) {
+            sum[0][k] += g[k];
+            sum[1][k] += g[k] * ((v[k] - m[k]) * r[k]);
+        }
+    }
+};
+
+/* mean(dy) and mean(dy xhat) of a channel. */
+struct put_means {
+    double rows;
+    int64_t channels;
+    float *means;
+
+    __device__ void operator()(int64_t c, const double (&total)[2]) const
+    {
+        means[c] = (float)(total[0] / rows);
+        means[channels + c] = (float)(total[1] / rows);
+    }
+};
+
+/* MEANS: NULL where the statistics are constants. */
+template <int W, typename T>
+__global__ void __launch_bounds__(THREADS)
+    gradient_kernel(mb_columns c, mb_batchnorm_backward_input_args_t a, const float *means)
+{
+    mb_columns_place at = mb_columns_here<W>(c);
+    float m[W], r[W], gamma[W], dy_mean[W], product_mean[W];
+    if (at.column >= c.columns)
+        return;
+    load_channels(a.mean, at.column, 0.0f, m);
+    load_channels(a.rstd, at.column, 1.0f, r);
+    load_channels(a.gamma, at.column, 1.0f, gamma);
+    load_channels(means, at.column, 0.0f, dy_mean);
+    load_channels(means == NULL ? NULL : means + c.columns, at.column, 0.0f, product_mean);
+    for (int64_t row = at.row; row < at.end; row += at.step) {
+        float v[W] = {}, g[W] = {};
+        int64_t first = row * c.columns + at.column;
+        if (row < a.valid) {
+            mb_load_pack((const T *)a.x + first, v);
+            mb_load_pack((const T *)a.dy + first, g);
+            for (int k = 0; k < W; k++) {
+                float normal = (v[k] - m[k]) * r[k];
+                g[k] = r[k] * (g[k] - dy_mean[k] - normal * product_mean[k]) * gamma[k];
+            }
+        }
+        mb_store_pack((T *)a.dx + first, g);
+    }
+}
+
+template <typename T, int W>
+mb_status_t gradient(mb_exec_t *exec, const mb_batchnorm_backward_input_args_t &a,
+                     const mb_columns &c, const workspace &w)
+{
+    constexpr mb_op_t OP = MB_OP_BATCHNORM_BACKWARD_INPUT;
+    if (a.rows == 0)
+        return MB_OK;
+    if (a.training) {
+        add_gradients<T> add = {(const T *)a.x, (const T *)a.dy, a.mean,
+                                a.rstd,         a.valid,         a.channels};
+        put_means put = {a.valid > 0 ? (double)a.valid : 1.0, a.channels, w.floats};
+        MB_TRY((mb_cuda_columns_sum<2, float, W>(exec, OP, c, add, put, w.partial)));
+    }
+    mb_columns walk = mb_columns_to_walk(a.rows, a.channels, W);
+    MB_LAUNCH((gradient_kernel<W, T>), mb_columns_grid(walk), THREADS, 0, mb_cuda_stream(exec),
+              walk, a, a.training ? w.floats : NULL);
+    return mb_cuda_launched(OP);
+}
+
+template <typename T>
+mb_status_t backward_input(mb_exec_t *exec, const mb_batchnorm_backward_input_args_t &a)
+{
+    workspace w;
+    mb_columns c = mb_columns_to_reduce(a.rows, a.channels, mb_columns_width<T>(a.channels));
+    MB_TRY(take_workspace<float>(exec, MB_OP_BATCHNORM_BACKWARD_INPUT, c, &w));
+    if (exec->planning)
+        return MB_OK;
+    MB_CUDA_WIDE(T, a.channels, return (gradient<T, W>(exec, a, c, w)));
+}
+
+struct put_gradients {
+    float *dgamma, *dbeta;
+    bool accumulate;
+
+    __device__ void put(float *out, double sum) const
+    {
+        if (out != NULL)
+            *out = (float)((accumulate ? (double)*out : 0.0) + sum);
+    }
+    __device__ void operator()(int64_t c, const double (&total)[2]) const
+    {
+        put(dbeta == NULL ? NULL : dbeta + c, total[0]);
+        put(dgamma == NULL ? NULL : dgamma + c, total[1]);
+    }
+};
+
+template <typename T>
+mb_status_t backward_weights(mb_exec_t *exec, const mb_batchnorm_backward_weights_args_t &a)
+{
+    constexpr mb_op_t OP = MB_OP_BATCHNORM_BACKWARD_WEIGHTS;
+    workspace w;
+    mb_columns c = mb_columns_to_reduce(a.rows, a.channels, mb_columns_width<T>(a.channels));
+    MB_TRY(take_workspace<float>(exec, OP, c, &w));
+    if (exec->planning)
+        return MB_OK;
+    add_gradients<T> add = {(const T *)a.x, (const T *)a.dy, a.mean, a.rstd, a.valid, a.channels};
+    put_gradients put = {a.dgamma, a.dbeta, a.accumulate};
+    MB_CUDA_WIDE(T, a.channels,
+                 return (mb_cuda_columns_sum<2, float, W>(exec, OP, c, add, put, w.partial)));
+}
+
+mb_status_t check(mb_op_t op, int64_t rows, int64_t valid, int64_t channels, bool aligned)
+{
+    if (channels < 1)
+        return mb_cuda_refuse(op, "rows without channels");
+    if (valid < 0 || valid > rows)
+        return mb_cuda_refuse(op, "more valid rows than rows");
+    return aligned ? MB_OK : mb_cuda_refuse(op, "an address that is no multiple of 16");
+}
+
+/* Each operation is rounded by itself, as on the CPU. */
+__global__ void __launch_bounds__(THREADS) update_kernel(mb_batchnorm_update_args_t a)
+{
+    float keep = (float)a.momentum, take = (float)(1.0 - a.momentum);
+    for (int64_t c = mb_first(); c < a.channels; c += mb_stride()) {
+        double mean = a.sums[c] / a.count;
+        double variance = a.sums[a.channels + c] / a.count - mean * mean;
+        variance = variance > 0.0 ? variance : 0.0;
+        a.moving_mean[c] =
+            __fadd_rn(__fmul_rn(a.moving_mean[c], keep), __fmul_rn((float)mean, take));
+        a.moving_variance[c] =
+            __fadd_rn(__fmul_rn(a.moving_variance[c], keep), __fmul_rn((float)variance, take));
+    }
+}
+
+} // namespace
+
+extern "C" mb_status_t mb_cuda_batchnorm_forward(mb_exec_t *exec,
+                                                 const mb_batchnorm_forward_args_t *args)
+{
+    const mb_batchnorm_forward_args_t &a = *args;
+    MB_TRY(check(MB_OP_BATCHNORM_FORWARD, a.rows, a.training ? a.valid : 0, a.channels,
+                 mb_cuda_aligned(a.x, a.y, a.gamma, a.beta, a.mean, a.moving_mean)));
+    MB_CUDA_TYPED(MB_OP_BATCHNORM_FORWARD, a.type, return forward<T>(exec, a));
+}
+
+extern "C" mb_status_t
+mb_cuda_batchnorm_backward_input(mb_exec_t *exec, const mb_batchnorm_backward_input_args_t *args)
+{
+    const mb_batchnorm_backward_input_args_t &a = *args;
+    MB_TRY(check(MB_OP_BATCHNORM_BACKWARD_INPUT, a.rows, a.valid, a.channels,
+                 mb_cuda_aligned(a.x, a.dy, a.dx, a.gamma, a.mean, a.rstd)));
+    MB_CUDA_TYPED(MB_OP_BATCHNORM_BACKWARD_INPUT, a.type, return backward_input<T>(exec, a));
+}
+
+extern "C" mb_status_t
+mb_cuda_batchnorm_backward_weights(mb_exec_t *exec,
+                                   const mb_batchnorm_backward_weights_args_t *args)
+{
+    const mb_batchnorm_backward_weights_args_t &a = *args;
+    MB_TRY(check(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, a.rows, a.valid, a.channels,
+                 mb_cuda_aligned(a.x, a.dy, a.mean, a.rstd)));
+    MB_CUDA_TYPED(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, a.type, return backward_weights<T>(exec, a));
+}
+
+extern "C" mb_status_t mb_cuda_batchnorm_update(mb_exec_t *exec,
+                                                const mb_batchnorm_update_args_t *args)
+{
+    if (args->channels < 0)
+        return mb_cuda_refuse(MB_OP_BATCHNORM_UPDATE, "negative number of channels");
+    if (exec->planning || !(args->count > 0.0) || args->channels == 0)
+        return MB_OK;
+    MB_LAUNCH(update_kernel, mb_cuda_blocks(args->channels, THREADS), THREADS, 0,
+              mb_cuda_stream(exec), *args);
+    return mb_cuda_launched(MB_OP_BATCHNORM_UPDATE);
+}

@@ -1,0 +1,247 @@
+/* Batch and layer normalization. Inputs are up to 4 and have a deviation near 1; the added epsilon
+ * of 0.1 keeps 1 / deviation below 3.2 where few rows happen to be close together, so that
+ * tolerances can be stated; gamma is up to 2. */
+#include "cudasim/ops/bench.h"
+
+namespace
+{
+
+struct shape {
+    int64_t rows, valid, columns;
+    bool gamma, beta, accumulate;
+    double center;
+};
+
+void describe(bench &bench, const shape &s, bool flag)
+{
+    bench.describe("%lld (%lld) x %lld, gamma %d, beta %d, %s %d", (long long)s.rows,
+                   (long long)s.valid, (long long)s.columns, s.gamma, s.beta, "training or rms",
+                   flag);
+}
+
+shape some_shape(bench &bench)
+{
+    shape s = {};
+    s.columns = bench.some_columns();
+    s.gamma = bench.coin();
+    s.beta = bench.coin();
+    s.accumulate = bench.coin();
+    s.center = bench.uniform(-3, 3);
+    return s;
+}
+
+shape some_batch(bench &bench)
+{
+    shape s = some_shape(bench);
+    s.rows = bench.coin() ? bench.integer(1, 60) : bench.integer(100, 1500);
+    s.valid = bench.coin() ? s.rows : bench.integer(0, s.rows);
+    return s;
+}
+
+shape some_layer(bench &bench)
+{
+    shape s = some_shape(bench);
+    s.rows = bench.coin() ? bench.integer(0, 12) : bench.integer(50, 400);
+    if (bench.one_in(8)) {
+        s.rows = bench.integer(1, 3);
+        s.columns = bench.coin() ? bench.integer(2049, 4000) : bench.integer(8193, 9000);
+    }
+    s.valid = s.rows;
+    return s;
+}
+
+place inputs(bench &bench, const shape &s, mb_dtype_t type)
+{
+    return bench.given(type, s.rows * s.columns, s.center - 1, s.center + 1);
+}
+
+/* Saved statistics that belong to inputs(): normalized inputs are below 2.4. */
+place means(bench &bench, const shape &s, int64_t count)
+{
+    return bench.given(MB_F32, count, s.center - 0.2, s.center + 0.2);
+}
+
+place deviations(bench &bench, int64_t count)
+{
+    return bench.given(MB_F32, count, 0.5, 2);
+}
+
+/* Statistics are in double on both sides, so mean and rstd are an ulp apart at most. In y the
+ * mean's ulp counts 4 * 3.2 * 2 times, and there are three roundings of terms below
+ * 5 * 3.2 * 2 + 1. */
+const tolerance batch_forward = {8 * EPSILON, (2 * 26 + 3 * 33) * EPSILON, 0};
+
+void batchnorm(bench &bench, mb_dtype_t type)
+{
+    shape s = some_batch(bench);
+    mb_batchnorm_forward_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.valid = s.valid;
+    args.channels = s.columns;
+    args.training = bench.coin();
+    args.epsilon = 0.1f;
+    args.x = inputs(bench, s, type);
+    if (s.gamma)
+        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
+    if (s.beta)
+        args.beta = bench.given(MB_F32, s.columns, -1, 1);
+    args.moving_mean = bench.given(MB_F32, s.columns, -1, 1);
+    args.moving_variance = bench.given(MB_F32, s.columns, 0.1, 2);
+    if (args.training || bench.coin()) {
+        args.mean = bench.written(MB_F32, s.columns);
+        args.rstd = bench.written(MB_F32, s.columns);
+    }
+    if (args.training && bench.coin()) {
+        args.sums = bench.changed(MB_F64, 2 * s.columns, 0, 1);
+        /* 1500 additions of up to 16 in double. */
+        bench.allow(args.sums, {0, 0, 1500 * 0x1p-53});
+    }
+    bench.complete(MB_OP_BATCHNORM_FORWARD, &args);
+    describe(bench, s, args.training);
+    bench.run(MB_OP_BATCHNORM_FORWARD, args, batch_forward);
+}
+
+/* dx = rstd (g - mean(g) - xhat mean(g xhat)), g = dy gamma: some ten roundings of terms that are
+ * seldom over 8. */
+const tolerance backward_input = {4 * EPSILON, 80 * EPSILON, 0};
+
+void batchnorm_gradient(bench &bench, mb_dtype_t type)
+{
+    shape s = some_batch(bench);
+    mb_batchnorm_backward_input_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.valid = s.valid;
+    args.channels = s.columns;
+    args.training = bench.coin();
+    args.x = inputs(bench, s, type);
+    if (s.gamma)
+        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
+    args.mean = means(bench, s, s.columns);
+    args.rstd = deviations(bench, s.columns);
+    bench.complete(MB_OP_BATCHNORM_BACKWARD_INPUT, &args);
+    describe(bench, s, args.training);
+    bench.run(MB_OP_BATCHNORM_BACKWARD_INPUT, args, backward_input);
+}
+
+/* Sums over rows of dy times what is below 2.4, and of dy. */
+tolerance of_weights(const shape &s)
+{
+    return {2 * EPSILON, 2.4 * sum_bound(s.valid), 0};
+}
+
+void batchnorm_weights(bench &bench, mb_dtype_t type)
+{
+    shape s = some_batch(bench);
+    mb_batchnorm_backward_weights_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.valid = s.valid;
+    args.channels = s.columns;
+    args.accumulate = s.accumulate;
+    args.x = inputs(bench, s, type);
+    args.mean = means(bench, s, s.columns);
+    args.rstd = deviations(bench, s.columns);
+    if (s.gamma)
+        args.dgamma = bench.changed(MB_F32, s.columns, -1, 1);
+    if (s.beta)
+        args.dbeta = bench.changed(MB_F32, s.columns, -1, 1);
+    bench.complete(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, &args);
+    describe(bench, s, s.accumulate);
+    bench.run(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, args, of_weights(s));
+}
+
+/* Column by column, and step by step as the CPU: the same bits. */
+void batchnorm_update(bench &bench, mb_dtype_t)
+{
+    mb_batchnorm_update_args_t args = {};
+    args.channels = bench.some_columns();
+    args.count = bench.one_in(4) ? 0 : 12;
+    args.momentum = 0.99;
+    args.sums = bench.given(MB_F64, 2 * args.channels, [&](int64_t i) {
+        return i < args.channels ? bench.uniform(-10, 10) : bench.uniform(20, 60);
+    });
+    args.moving_mean = bench.changed(MB_F32, args.channels, -1, 1);
+    args.moving_variance = bench.changed(MB_F32, args.channels, 0, 1);
+    bench.describe("%lld channels", (long long)args.channels);
+    bench.run(MB_OP_BATCHNORM_UPDATE, args, {});
+}
+
+/* The device sums rows in float: up to 36 + 8 additions one after another, whose random errors
+ * leave the mean within 16 EPSILON of 4; that counts 3.2 * 2 times in y. */
+const tolerance layer_forward = {32 * EPSILON, 16 * 4 * 6.4 * EPSILON, 0};
+
+void layernorm(bench &bench, mb_dtype_t type)
+{
+    shape s = some_layer(bench);
+    mb_layernorm_forward_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.columns = s.columns;
+    args.rms = bench.coin();
+    args.epsilon = 0.1f;
+    args.x = inputs(bench, s, type);
+    if (s.gamma)
+        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
+    if (s.beta)
+        args.beta = bench.given(MB_F32, s.columns, -1, 1);
+    args.mean = bench.written(MB_F32, s.rows);
+    args.rstd = bench.written(MB_F32, s.rows);
+    bench.complete(MB_OP_LAYERNORM_FORWARD, &args);
+    describe(bench, s, args.rms);
+    bench.run(MB_OP_LAYERNORM_FORWARD, args, layer_forward);
+}
+
+void layernorm_gradient(bench &bench, mb_dtype_t type)
+{
+    shape s = some_layer(bench);
+    mb_layernorm_backward_input_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.columns = s.columns;
+    args.rms = bench.coin();
+    args.x = inputs(bench, s, type);
+    if (s.gamma)
+        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
+    args.mean = means(bench, s, s.rows);
+    args.rstd = deviations(bench, s.rows);
+    bench.complete(MB_OP_LAYERNORM_BACKWARD_INPUT, &args);
+    describe(bench, s, args.rms);
+    bench.run(MB_OP_LAYERNORM_BACKWARD_INPUT, args, backward_input);
+}
+
+void layernorm_weights(bench &bench, mb_dtype_t type)
+{
+    shape s = some_layer(bench);
+    mb_layernorm_backward_weights_args_t args = {};
+    args.type = type;
+    args.rows = s.rows;
+    args.columns = s.columns;
+    args.rms = bench.coin();
+    args.accumulate = s.accumulate;
+    args.x = inputs(bench, s, type);
+    args.mean = means(bench, s, s.rows);
+    args.rstd = deviations(bench, s.rows);
+    if (s.gamma)
+        args.dgamma = bench.changed(MB_F32, s.columns, -1, 1);
+    if (s.beta)
+        args.dbeta = bench.changed(MB_F32, s.columns, -1, 1);
+    bench.complete(MB_OP_LAYERNORM_BACKWARD_WEIGHTS, &args);
+    describe(bench, s, args.rms);
+    bench.run(MB_OP_LAYERNORM_BACKWARD_WEIGHTS, args, of_weights(s));
+}
+
+} // namespace
+
+const test norm_tests[] = {
+    {"batchnorm", "batch normalization agrees", true, 2, batchnorm},
+    {"batchnorm_gradient", "gradients of batch normalization agree", true, 2, batchnorm_gradient},
+    {"batchnorm_weights", "weights' gradients of batch normalization agree", true, 2,
+     batchnorm_weights},
+    {"batchnorm_update", "moving statistics agree", false, 1, batchnorm_update},
+    {"layernorm", "layer normalization agrees", true, 2, layernorm},
+    {"layernorm_gradient", "gradients of layer normalization agree", true, 2, layernorm_gradient},
+    {"layernorm_weights", "weights' gradients of layer normalization agree", true, 2,
+     layernorm_weights},
+    {}};

@@ -2,6 +2,7 @@ libmb_la_SOURCES += \
 	src/pipeline/edges.c src/pipeline/edges.h \
 	src/pipeline/executor.c src/pipeline/executor.h \
 	src/pipeline/lower.c \
+	src/pipeline/order.c src/pipeline/order.h \
 	src/pipeline/partition.c \
 	src/pipeline/plan.c src/pipeline/plan.h \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
@@ -12,4 +13,5 @@ libmb_la_SOURCES += \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \
-	src/pipeline/validate_match.c
+	src/pipeline/validate_match.c \
+	src/pipeline/validate_order.c

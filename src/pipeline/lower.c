@@ -2,13 +2,15 @@
  *
  * Receives of a micro-batch are posted when its slot opens: at the program's start, or right behind
  * the last action of the micro-batch that had the slot before. Sends follow the action that makes
- * the data. A tag is (edge, micro-batch modulo as many as the tags allow). */
+ * the data. A tag is (edge, micro-batch modulo as many as the tags allow). For a transport that
+ * matches by order, messages stand as order.h has them. */
 #include "comm/comm.h"
-#include "pipeline/edges.h"
+#include "pipeline/order.h"
 
 typedef struct {
     mb_plan_t *plan;
     const mb_stage_edges_t *edges;
+    const mb_ordered_list_t *ordered; /* NULL: by tags */
     int stage, tags_per_edge;
     mb_program_t program; /* the new one */
 } lowering_t;
@@ -45,13 +47,6 @@ static void open_slot(lowering_t *l, int micro)
     add_messages(l, MB_ACTION_RECV_GRAD, &l->edges->backward_in, micro);
 }
 
-static bool frees_slot(const mb_plan_t *plan, mb_action_kind_t kind)
-{
-    if (!plan->training)
-        return kind == MB_ACTION_F;
-    return kind == MB_ACTION_BW || kind == MB_ACTION_W;
-}
-
 static void lower_actions(lowering_t *l, const mb_program_t *compute)
 {
     for (int m = 0; m < compute->slots; m++)
@@ -63,8 +58,23 @@ static void lower_actions(lowering_t *l, const mb_program_t *compute)
             add_messages(l, MB_ACTION_SEND_ACT, &l->edges->forward_out, action->micro);
         if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
             add_messages(l, MB_ACTION_SEND_GRAD, &l->edges->backward_out, action->micro);
-        if (frees_slot(l->plan, action->kind))
+        if (mb_action_frees_slot(l->plan, action->kind))
             open_slot(l, action->micro + compute->slots);
+    }
+}
+
+static void lower_in_order(lowering_t *l, const mb_program_t *compute)
+{
+    const mb_ordered_list_t *list = l->ordered;
+    int next = 0;
+    for (int i = 0; i <= compute->n; i++) {
+        for (; next < list->n && list->messages[next].behind <= i; next++) {
+            const mb_ordered_message_t *message = &list->messages[next];
+            add_message(l, message->kind, message->edge, message->micro);
+            l->program.actions[l->program.n - 1].joins = message->joins;
+        }
+        if (i < compute->n)
+            l->program.actions[l->program.n++] = compute->actions[i];
     }
 }
 
@@ -86,7 +96,10 @@ static mb_status_t lower_stage(lowering_t *l)
     l->program.actions = MB_ARENA_ARRAY(l->plan->arena, mb_action_t, most);
     if (l->program.actions == NULL)
         return mb_error_memory("an action list", most * sizeof(mb_action_t));
-    lower_actions(l, compute);
+    if (l->ordered != NULL)
+        lower_in_order(l, compute);
+    else
+        lower_actions(l, compute);
     if (l->plan->training) {
         add_end(&l->program, MB_ACTION_REDUCE);
         add_end(&l->program, MB_ACTION_STEP);
@@ -119,10 +132,16 @@ mb_status_t mb_lower(mb_plan_t *plan)
     int tags_per_edge = 1;
     MB_TRY(share_tags(plan, &tags_per_edge));
     mb_stage_edges_t *edges;
+    mb_ordered_list_t *ordered = NULL;
     MB_TRY(mb_edges_by_stage(plan, plan->arena, &edges));
+    if (plan->ordered)
+        MB_TRY(mb_order_messages(plan, edges, plan->arena, &ordered));
     for (int s = 0; s < plan->stages; s++) {
-        lowering_t l = {
-            .plan = plan, .edges = &edges[s], .stage = s, .tags_per_edge = tags_per_edge};
+        lowering_t l = {.plan = plan,
+                        .edges = &edges[s],
+                        .ordered = ordered == NULL ? NULL : &ordered[s],
+                        .stage = s,
+                        .tags_per_edge = tags_per_edge};
         MB_TRY(lower_stage(&l));
     }
     return MB_OK;

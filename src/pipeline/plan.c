@@ -44,7 +44,8 @@ static mb_status_t make_programs(mb_plan_t *plan)
         MB_TRY(mb_schedule_generate(plan->schedule, plan->training, plan->stages, s, plan->micros,
                                     plan->arena, &plan->programs[s]));
     MB_TRY(mb_lower(plan));
-    return mb_validate(plan);
+    MB_TRY(mb_validate(plan));
+    return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
 static mb_status_t fill(mb_plan_t *plan, const int *cuts)
@@ -71,7 +72,8 @@ mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *opt
                         .micros_per_replica = options->micros_per_replica,
                         .micros = options->micros_per_replica * options->replicas_of_group,
                         .schedule = options->schedule,
-                        .training = options->training};
+                        .training = options->training,
+                        .ordered = options->ordered};
     mb_status_t status = fill(plan, options->cuts);
     if (status != MB_OK) {
         mb_plan_destroy(plan);

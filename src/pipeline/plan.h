@@ -38,6 +38,7 @@ typedef struct {
     int edge;  /* -1: does not apply */
     int peer;  /* stage; -1: does not apply */
     int tag;
+    bool joins; /* a message of an ordered plan: handed over together with the one before it */
 } mb_action_t;
 
 typedef struct {
@@ -88,6 +89,7 @@ typedef struct mb_plan {
     int micros;             /* of this group: its replicas x M */
     mb_schedule_kind_t schedule;
     bool training;          /* false: forward only */
+    bool ordered;           /* for a transport that matches by order (order.h) */
     mb_program_t *programs; /* [stages] */
 } mb_plan_t;
 
@@ -98,6 +100,7 @@ typedef struct {
     int replicas_of_group;
     mb_schedule_kind_t schedule;
     bool training;
+    bool ordered;
     const int *cuts; /* [stages - 1] first node of stages 1.., or NULL: balanced by cost */
 } mb_plan_options_t;
 
@@ -124,6 +127,10 @@ mb_status_t mb_lower(mb_plan_t *plan);
  * receive is posted; a slot is reused only when its sends are complete. MB_ERR_INTERNAL with the
  * cycle, an unmatched message, or a slot overwritten while in use. */
 mb_status_t mb_validate(const mb_plan_t *plan);
+/* The same for an ordered plan, where messages match by order and hold up those behind them: each
+ * stage hands its groups to one queue, a group is under way when those before it and the compute
+ * actions in front of it are done, and is over as a whole. */
+mb_status_t mb_validate_order(const mb_plan_t *plan);
 /* One line per stage, for golden tests and people. malloc'ed. */
 char *mb_plan_text(const mb_plan_t *plan);
 

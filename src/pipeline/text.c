@@ -1,6 +1,6 @@
 /* A plan as text, one line per stage: "F3" is the forward of micro-batch 3, "RA0.3<1" the receive
  * of forward edge 0 for micro-batch 3 from stage 1, "SG2.3>0" the send of backward edge 2 to stage
- * 0. */
+ * 0, "+RA0.3<1" one that is handed over with the message before it. */
 #include "pipeline/plan.h"
 
 #include "base/str.h"
@@ -14,7 +14,7 @@ static const char *const short_names[MB_ACTION_COUNT] = {
 
 static void add_action(mb_str_t *text, const mb_action_t *action)
 {
-    mb_str_addf(text, " %s", short_names[action->kind]);
+    mb_str_addf(text, " %s%s", action->joins ? "+" : "", short_names[action->kind]);
     bool sends = action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_SEND_GRAD;
     if (action->edge >= 0)
         mb_str_addf(text, "%d.%d%c%d", action->edge, action->micro, sends ? '>' : '<',

@@ -15,3 +15,7 @@ tests_unit_test_lowering_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_validator
 tests_unit_test_validator_SOURCES = tests/unit/test_validator.c $(fake_graph_sources)
 tests_unit_test_validator_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_order
+tests_unit_test_order_SOURCES = tests/unit/test_order.c $(fake_graph_sources)
+tests_unit_test_order_LDADD = $(UNIT_LIBS)

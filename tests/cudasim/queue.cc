@@ -1,14 +1,17 @@
 /* Streams and which of them moves; see queue.h. */
 #include "cudasim/queue.h"
 
+#include "cudasim/call.h"
 #include "cudasim/error.h"
 #include "cudasim/graph.h"
 #include "cudasim/memory.h"
 #include "cudasim/random.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -158,15 +161,51 @@ void move(CUstream_st *s)
     remove_if_over(s);
 }
 
+/* What the heads of the queues wait for; how many said so. */
+int say_waits()
+{
+    int said = 0;
+    for (CUstream_st *s : streams()) {
+        std::string what = s->entries.empty() ? "" : s->entries.front()->waits_for();
+        if (what.empty())
+            continue;
+        said++;
+        say("deadlock: %s", what.c_str());
+    }
+    return said;
+}
+
 [[noreturn]] void fail_stuck()
 {
-    say("no stream can move: every one waits for an event that no call has recorded ahead of it");
+    if (say_waits())
+        say("no stream can move: operations of NCCL wait for each other in this process");
+    else
+        say("no stream can move: every one waits for an event that no call has recorded ahead of "
+            "it");
     abort();
 }
 
 template <typename F> bool every_stream(F condition)
 {
     return std::all_of(streams().begin(), streams().end(), condition);
+}
+
+bool others_can_go_on()
+{
+    return !every_stream(
+        [](CUstream_st *s) { return s->entries.empty() || !s->entries.front()->waits_outside(); });
+}
+
+/* Longer the longer it has lasted, so that the others have the processor. */
+void wait_for_others(int round)
+{
+    memory_close();
+    call_lock().unlock();
+    if (round < 20)
+        sched_yield();
+    else
+        usleep(round < 200 ? 20 : 500);
+    call_lock().lock();
 }
 
 } // namespace
@@ -276,11 +315,15 @@ void pump_until(const std::function<bool()> &done)
 {
     fault_prepare_thread();
     picker picker;
-    while (!done()) {
+    for (int idle = 0; !done();) {
         CUstream_st *s = picker.pick();
-        if (!s)
+        if (s) {
+            move(s);
+            idle = 0;
+        } else if (others_can_go_on())
+            wait_for_others(idle++);
+        else
             fail_stuck();
-        move(s);
     }
     memory_close();
 }

@@ -18,6 +18,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace mb_cudasim
@@ -58,6 +59,16 @@ class entry
     }
     /* Does some of the work; true when it was the last. */
     virtual bool step() = 0;
+    /* Could what it waits for be done by another process? */
+    virtual bool waits_outside() const
+    {
+        return false;
+    }
+    /* For people; "" for nothing to say. */
+    virtual std::string waits_for() const
+    {
+        return "";
+    }
 };
 
 struct capture;
@@ -95,6 +106,9 @@ struct CUevent_st {
 namespace mb_cudasim
 {
 
+/* The device of a stream that a library works on beside the program's. */
+constexpr int NO_DEVICE = -1;
+
 CUstream_st *stream_create(int device, unsigned flags, int priority);
 /* Is it a stream that has been created and not destroyed? Says what is wrong otherwise. */
 cudaError_t stream_check(cudaStream_t stream, const char *call);
@@ -112,7 +126,8 @@ cudaError_t stream_submit(CUstream_st *stream, std::shared_ptr<const operation> 
 void stream_record(CUstream_st *stream, std::shared_ptr<event_state> event);
 void stream_wait(CUstream_st *stream, std::shared_ptr<event_state> event);
 
-/* Moves queues until DONE says so. */
+/* Moves queues until DONE says so. While only other processes can go on, it lets other threads make
+ * calls. */
 void pump_until(const std::function<bool()> &done);
 /* A few moves or none: time passes while the host asks. */
 void pump_some();

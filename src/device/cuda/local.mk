@@ -64,6 +64,7 @@ CUDASIM_FLAGS = -DMB_CUDASIM $(MB_CUDA_INCLUDES) -fPIC -fvisibility=hidden -ffp-
 CUDA_OBJECTS = $(CUDA_KERNELS:.cu=.cuo) $(CUDA_HOST:.c=.cuo)
 CUDASIM_OBJECTS = $(CUDA_KERNELS:.cu=.simo) $(CUDA_HOST:.c=.simo) $(MB_CUDASIM_FILES:.cc=.simo)
 $(CUDA_OBJECTS) $(CUDASIM_OBJECTS): $(MB_CUDA_NEEDS)
+$(CUDASIM_OBJECTS): $(wildcard $(top_srcdir)/tests/cudasim/*.h)
 mbcuda.so: $(CUDA_OBJECTS)
 	$(AM_V_CCLD)$(CXX) -shared -o $@ $(CUDA_OBJECTS) $(CUDA_LIBS)
 mbcudasim.so: $(CUDASIM_OBJECTS)
@@ -83,7 +84,7 @@ tests/cudasim/test_ops: $(CUDASIM_OPS_OBJECTS) $(CUDASIM_OBJECTS) libmbcheck.la
 	$(AM_V_CCLD)$(LIBTOOL) $(AM_V_lt) --tag=CXX --mode=link $(CXX) $(OPENMP_CFLAGS) -o $@ \
 	  $(CUDASIM_OPS_OBJECTS) $(filter-out %/plugin.simo src/base/%,$(CUDASIM_OBJECTS)) libmbcheck.la \
 	  -lpthread -ldl
-$(CUDASIM_TEST_OBJECTS) $(CUDASIM_OPS_OBJECTS): $(MB_CUDA_NEEDS)
+$(CUDASIM_TEST_OBJECTS) $(CUDASIM_OPS_OBJECTS): $(MB_CUDA_NEEDS) $(wildcard $(top_srcdir)/tests/cudasim/*.h)
 CLEANFILES += tests/cudasim/test_cudasim tests/cudasim/test_ops
 SHELL_TESTS += tests/cudasim/selftest.sh tests/cudasim/ops.sh
 tests/cudasim/selftest.log tests/cudasim/ops.log: $(check_DATA)

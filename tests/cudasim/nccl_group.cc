@@ -1,0 +1,266 @@
+/* Collects the calls of a group, and launches them; see nccl_group.h. */
+#include "cudasim/nccl_group.h"
+
+#include "cudasim/nccl_error.h"
+#include "cudasim/random.h"
+
+#include <algorithm>
+
+namespace mb_cudasim
+{
+
+namespace
+{
+
+/* The work of one communicator on one stream. */
+struct batch {
+    ncclComm *comm;
+    cudaStream_t stream;
+    std::vector<std::unique_ptr<nccl_work>> works;
+};
+
+struct group {
+    int depth = 0;
+    ncclResult_t error = ncclSuccess;
+    std::vector<batch> batches;
+    std::vector<ncclComm *> starts;
+};
+
+thread_local group the_group;
+
+bool work_is_over(const nccl_work &work)
+{
+    return std::all_of(work.transfers.begin(), work.transfers.end(),
+                       [](const transfer &t) { return t.over(); });
+}
+
+class group_entry final : public entry
+{
+  public:
+    explicit group_entry(batch b) : comm_(b.comm), works_(std::move(b.works))
+    {
+        comm_->launched++;
+    }
+    ~group_entry() override
+    {
+        comm_->finished++;
+    }
+    bool ready() const override
+    {
+        if (given_up())
+            return true;
+        bool any = false;
+        each([&](const nccl_work &w) {
+            any = any || work_is_over(w);
+            for (const transfer &t : w.transfers)
+                any = any || t.can_move();
+        });
+        return any;
+    }
+    bool step() override
+    {
+        if (given_up())
+            return true;
+        ncclResult_t result = move_one();
+        if (result != ncclSuccess)
+            fail(result);
+        return works_.empty() || given_up();
+    }
+    bool waits_outside() const override
+    {
+        bool any = false;
+        each([&](const nccl_work &w) {
+            for (const transfer &t : w.transfers)
+                any = any || t.waits_outside();
+        });
+        return any;
+    }
+    std::string waits_for() const override
+    {
+        std::string all;
+        each([&](const nccl_work &w) {
+            for (const transfer &t : w.transfers)
+                if (!t.over())
+                    all += (all.empty() ? "" : "; ") + t.describe();
+        });
+        return all;
+    }
+
+  private:
+    template <typename F> void each(F visit) const
+    {
+        for (const auto &work : works_)
+            visit(*work);
+    }
+    bool given_up() const
+    {
+        return comm_over(comm_) || device_error(comm_->device) != cudaSuccess;
+    }
+    void fail(ncclResult_t code)
+    {
+        comm_fail(comm_, code);
+        set_device_error(comm_->device, cudaErrorLaunchFailure);
+    }
+    ncclResult_t move_one()
+    {
+        std::vector<transfer *> movable;
+        for (auto &work : works_)
+            for (transfer &t : work->transfers)
+                if (t.can_move())
+                    movable.push_back(&t);
+        if (!movable.empty())
+            NCCL_TRY(movable[draw().below(movable.size())]->move());
+        return finish_works();
+    }
+    ncclResult_t finish_works()
+    {
+        for (size_t i = 0; i < works_.size();) {
+            if (!work_is_over(*works_[i])) {
+                i++;
+                continue;
+            }
+            NCCL_TRY(works_[i]->finish());
+            works_.erase(works_.begin() + (ptrdiff_t)i);
+        }
+        return ncclSuccess;
+    }
+    ncclComm *comm_;
+    std::vector<std::unique_ptr<nccl_work>> works_;
+};
+
+/* What NCCL's thread does for a communicator whose calls do not wait. */
+class launch_entry final : public entry
+{
+  public:
+    launch_entry(ncclComm *comm, cudaStream_t stream, std::unique_ptr<entry> what)
+        : comm_(comm), stream_(stream), what_(std::move(what))
+    {
+    }
+    bool step() override
+    {
+        if (stream_check(stream_, "the launch of an NCCL group") == cudaSuccess)
+            stream_append(stream_, std::move(what_));
+        else
+            comm_fail(comm_, ncclInvalidArgument);
+        return true;
+    }
+
+  private:
+    ncclComm *comm_;
+    cudaStream_t stream_;
+    std::unique_ptr<entry> what_;
+};
+
+void issue(batch b)
+{
+    ncclComm *comm = b.comm;
+    cudaStream_t stream = b.stream;
+    for (auto &work : b.works)
+        for (transfer &t : work->transfers)
+            t.issue();
+    auto what = std::make_unique<group_entry>(std::move(b));
+    if (comm->blocking)
+        stream_append(stream, std::move(what));
+    else
+        stream_append(comm->worker, std::make_unique<launch_entry>(comm, stream, std::move(what)));
+}
+
+ncclResult_t check_mixture(const group &g)
+{
+    int blocking = 0, other = 0;
+    for (const batch &b : g.batches)
+        ++(b.comm->blocking ? blocking : other);
+    for (const ncclComm *c : g.starts)
+        ++(c->blocking ? blocking : other);
+    if (blocking && other)
+        return nccl_refuse(ncclInvalidArgument,
+                           "a group with communicators that block and others that do not");
+    if (!g.batches.empty() && !g.starts.empty())
+        return nccl_refuse(ncclInvalidUsage,
+                           "a group that makes communicators and communicates as well");
+    return ncclSuccess;
+}
+
+bool any_does_not_wait(const group &g)
+{
+    return std::any_of(g.batches.begin(), g.batches.end(),
+                       [](const batch &b) { return !b.comm->blocking; }) ||
+           std::any_of(g.starts.begin(), g.starts.end(), [](ncclComm *c) { return !c->blocking; });
+}
+
+ncclResult_t check(const group &g)
+{
+    NCCL_TRY(g.error);
+    return check_mixture(g);
+}
+
+ncclResult_t run(group g)
+{
+    ncclResult_t result = check(g);
+    if (result != ncclSuccess) {
+        for (ncclComm *c : g.starts)
+            comm_end(c, ncclPhase::destroyed);
+        return result;
+    }
+    bool in_progress = any_does_not_wait(g);
+    for (batch &b : g.batches)
+        issue(std::move(b));
+    for (ncclComm *c : g.starts)
+        comm_start(c);
+    return in_progress ? ncclInProgress : comms_wait(g.starts);
+}
+
+} // namespace
+
+void group_begin()
+{
+    the_group.depth++;
+}
+
+ncclResult_t group_end(ncclResult_t begun)
+{
+    if (the_group.depth == 0)
+        return nccl_refuse(ncclInvalidUsage, "ncclGroupEnd without an ncclGroupStart");
+    if (the_group.error == ncclSuccess)
+        the_group.error = begun;
+    if (--the_group.depth > 0)
+        return begun;
+    group g;
+    std::swap(g, the_group);
+    return run(std::move(g));
+}
+
+ncclResult_t group_add(ncclComm *comm, cudaStream_t stream, std::unique_ptr<nccl_work> work)
+{
+    std::vector<batch> &all = the_group.batches;
+    auto found = std::find_if(all.begin(), all.end(), [=](batch &b) { return b.comm == comm; });
+    if (found == all.end())
+        found = all.insert(found, batch{comm, stream, {}});
+    if (found->stream != stream)
+        return nccl_refuse(ncclInvalidUsage,
+                           "a group uses one communicator on two streams, which is not simulated");
+    found->works.push_back(std::move(work));
+    return ncclSuccess;
+}
+
+void group_add_start(ncclComm *comm)
+{
+    the_group.starts.push_back(comm);
+}
+
+} // namespace mb_cudasim
+
+using namespace mb_cudasim;
+
+ncclResult_t ncclGroupStart(void)
+{
+    return nccl_call([] {
+        group_begin();
+        return ncclSuccess;
+    });
+}
+
+ncclResult_t ncclGroupEnd(void)
+{
+    return nccl_call([] { return group_end(ncclSuccess); });
+}

@@ -27,6 +27,7 @@
 typedef struct mb_device mb_device_t;
 typedef struct mb_stream mb_stream_t;
 typedef struct mb_event mb_event_t;
+typedef struct mb_link_class mb_link_class_t; /* link.h */
 
 typedef struct {
     size_t size;
@@ -49,25 +50,40 @@ typedef struct mb_exec {
     void *workspace; /* device memory shared by all operations of the stream, one after the other */
     size_t workspace_bytes;
     size_t workspace_needed; /* raised while planning */
+    mb_event_t *idle;        /* for mb_exec_sync */
+    /* Waits until an event is done, with an ear for what else may end the wait: a stream may hang
+     * on another rank's. NULL: the host just waits. */
+    mb_status_t (*await)(void *user, mb_event_t *event);
+    void *await_user;
 } mb_exec_t;
 
 typedef struct mb_device_class {
     size_t size;
     const char *name; /* "cpu", "cuda" */
 
+    /* How many there are to choose from by index; 0 where none can be used, and then mb_error_get
+     * says why. NULL: one. */
+    int (*count)(void);
     mb_status_t (*open)(const mb_device_options_t *options, mb_device_t **out);
     void (*close)(mb_device_t *device);
     /* One line for people: "CPU: 2 threads, AVX-512, oneDNN 2.6.3". */
     void (*describe)(mb_device_t *device, char *text, size_t capacity);
     /* What the bits depend on: instruction set and library versions; ranks compare it. */
     void (*signature)(mb_device_t *device, char *text, size_t capacity);
+    /* Which piece of hardware it is, within its machine: a PCI address. NULL: none of its own. */
+    void (*identity)(mb_device_t *device, char *text, size_t capacity);
     void (*set_progress)(mb_device_t *device, void (*progress)(void *), void *user);
+    /* Messages from device to device without the host; NULL: none. */
+    const mb_link_class_t *link;
 
     /* Memory. Contents are undefined after alloc. host_visible: the host may read and write it
      * after synchronizing (MPI may then be given its pointers). */
     bool (*host_visible)(mb_device_t *device);
     mb_status_t (*alloc)(mb_device_t *device, size_t bytes, void **out);
     void (*free)(mb_device_t *device, void *memory);
+    /* Host memory that copies run from and to beside the host (pinned). NULL: any is as good. */
+    mb_status_t (*host_alloc)(mb_device_t *device, size_t bytes, void **out);
+    void (*host_free)(mb_device_t *device, void *memory);
 
     mb_status_t (*stream_create)(mb_device_t *device, mb_stream_t **out);
     void (*stream_destroy)(mb_stream_t *stream);
@@ -109,6 +125,9 @@ void mb_device_close(mb_device_t *device);
 /* Lets tests add a device class; not thread-safe, before any open. */
 mb_status_t mb_device_register(const mb_device_class_t *device_class);
 
+/* Devices of class NAME that can be seen from this process: 0 where there is no such class. */
+int mb_device_count(const char *name);
+
 /* A stream with its exec; the workspace is allocated after planning by mb_exec_allocate. */
 mb_status_t mb_exec_create(mb_device_t *device, mb_exec_t *exec);
 mb_status_t mb_exec_allocate(mb_exec_t *exec); /* workspace_needed bytes; ends planning */
@@ -117,9 +136,14 @@ void mb_exec_destroy(mb_exec_t *exec);
 /* Helpers that forward to the class. */
 mb_status_t mb_device_alloc(mb_device_t *device, size_t bytes, void **out);
 void mb_device_free(mb_device_t *device, void *memory);
+mb_status_t mb_device_host_alloc(mb_device_t *device, size_t bytes, void **out);
+void mb_device_host_free(mb_device_t *device, void *memory);
 mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
                          mb_copy_kind_t kind); /* nothing while planning */
+/* Waits for all work of the stream; errors as stream_sync's, and of the exec's own wait. */
 mb_status_t mb_exec_sync(mb_exec_t *exec);
+/* Waits for one event of the exec's device. */
+mb_status_t mb_exec_await(mb_exec_t *exec, mb_event_t *event);
 /* Plans one operation by itself and puts it on the stream: for what belongs to no step and is not
  * worth a walk (moments set to zero, a calibration's products). May allocate. */
 mb_status_t mb_exec_run_alone(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes);

@@ -7,7 +7,8 @@ mb_status_t mb_exec_create(mb_device_t *device, mb_exec_t *exec)
     memset(exec, 0, sizeof *exec);
     exec->device = device;
     exec->planning = true;
-    return device->class_->stream_create(device, &exec->stream);
+    MB_TRY(device->class_->stream_create(device, &exec->stream));
+    return device->class_->event_create(device, &exec->idle);
 }
 
 mb_status_t mb_exec_allocate(mb_exec_t *exec)
@@ -32,6 +33,8 @@ void mb_exec_destroy(mb_exec_t *exec)
         exec->device->class_->stream_sync(exec->stream);
         exec->device->class_->stream_destroy(exec->stream);
     }
+    if (exec->idle != NULL)
+        exec->device->class_->event_destroy(exec->idle);
     mb_device_free(exec->device, exec->workspace);
     memset(exec, 0, sizeof *exec);
 }
@@ -44,8 +47,24 @@ mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t byt
     return exec->device->class_->copy(exec->stream, to, from, bytes, kind);
 }
 
+mb_status_t mb_exec_await(mb_exec_t *exec, mb_event_t *event)
+{
+    if (exec->await != NULL)
+        return exec->await(exec->await_user, event);
+    bool done = false;
+    while (!done)
+        MB_TRY(exec->device->class_->event_query(event, &done));
+    return MB_OK;
+}
+
+/* Where the stream can hang on another rank the host comes to its synchronization only when there
+ * is nothing left to wait for. */
 mb_status_t mb_exec_sync(mb_exec_t *exec)
 {
+    if (exec->await != NULL) {
+        MB_TRY(exec->device->class_->event_record(exec->idle, exec->stream));
+        MB_TRY(mb_exec_await(exec, exec->idle));
+    }
     return exec->device->class_->stream_sync(exec->stream);
 }
 

@@ -3,6 +3,8 @@ libmb_la_SOURCES += \
 	src/device/ops.h \
 	src/device/matrix.c src/device/matrix.h \
 	src/device/exec.c \
+	src/device/lane.c src/device/lane.h \
+	src/device/link.h \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \

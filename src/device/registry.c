@@ -1,5 +1,6 @@
 /* Device classes by name, and the typed ways to a device's operations. */
 #include "device/device.h"
+#include <stdlib.h>
 #include <string.h>
 #include "base/str.h"
 #include "device/plugin.h"
@@ -61,6 +62,18 @@ mb_status_t mb_device_open(const char *name, const mb_device_options_t *options,
     return class_ != NULL ? class_->open(options, out) : refuse_name(name);
 }
 
+int mb_device_count(const char *name)
+{
+    const mb_device_class_t *class_;
+    if (find(name, &class_) != MB_OK)
+        return 0;
+    if (class_ == NULL) {
+        refuse_name(name);
+        return 0;
+    }
+    return class_->count == NULL ? 1 : class_->count();
+}
+
 void mb_device_close(mb_device_t *device)
 {
     if (device != NULL)
@@ -76,6 +89,24 @@ void mb_device_free(mb_device_t *device, void *memory)
 {
     if (memory != NULL)
         device->class_->free(device, memory);
+}
+
+mb_status_t mb_device_host_alloc(mb_device_t *device, size_t bytes, void **out)
+{
+    if (device->class_->host_alloc != NULL)
+        return device->class_->host_alloc(device, bytes, out);
+    *out = malloc(bytes + 1);
+    return *out == NULL ? mb_error_memory("a host buffer", bytes) : MB_OK;
+}
+
+void mb_device_host_free(mb_device_t *device, void *memory)
+{
+    if (memory == NULL)
+        return;
+    if (device->class_->host_free != NULL)
+        device->class_->host_free(device, memory);
+    else
+        free(memory);
 }
 
 const char *mb_op_name(mb_op_t op)

@@ -62,13 +62,23 @@ static mb_status_t use(const mb_cuda_t *cuda)
     return mb_cuda_check(cudaSetDevice(cuda->index), "choosing the device");
 }
 
-static mb_status_t choose(const mb_device_options_t *options, int *index)
+static int cuda_count(void)
 {
     int count = 0;
     cudaError_t code = cudaGetDeviceCount(&count);
     if (code != cudaSuccess)
-        return mb_error_set(MB_ERR_DEVICE, "no CUDA device can be used: %s (%s)",
-                            cudaGetErrorString(code), cudaGetErrorName(code));
+        mb_error_set(MB_ERR_DEVICE, "no CUDA device can be used: %s (%s)", cudaGetErrorString(code),
+                     cudaGetErrorName(code));
+    else if (count == 0)
+        mb_error_set(MB_ERR_DEVICE, "no CUDA device can be seen from here");
+    return code == cudaSuccess ? count : 0;
+}
+
+static mb_status_t choose(const mb_device_options_t *options, int *index)
+{
+    int count = cuda_count();
+    if (count == 0)
+        return MB_ERR_DEVICE;
     if (options->index < 0 || options->index >= count)
         return mb_error_set(MB_ERR_DEVICE, "there is no CUDA device %d: %d can be seen from here",
                             options->index, count);
@@ -149,6 +159,12 @@ static void cuda_signature(mb_device_t *device, char *text, size_t capacity)
              cublasLtGetVersion());
 }
 
+static void cuda_identity(mb_device_t *device, char *text, size_t capacity)
+{
+    if (cudaDeviceGetPCIBusId(text, (int)capacity, cuda_of(device)->index) != cudaSuccess)
+        snprintf(text, capacity, "device %d", cuda_of(device)->index);
+}
+
 /* Kernels run without the host, whose waits drive what there is to drive. */
 static void cuda_set_progress(mb_device_t *device, void (*progress)(void *), void *user)
 {
@@ -180,6 +196,22 @@ static void cuda_free(mb_device_t *device, void *memory)
     mb_cuda_t *cuda = cuda_of(device);
     cudaSetDevice(cuda->index);
     cudaFreeAsync(memory, cuda->memory);
+}
+
+static mb_status_t cuda_host_alloc(mb_device_t *device, size_t bytes, void **out)
+{
+    void *memory = NULL;
+    MB_TRY(use(cuda_of(device)));
+    MB_TRY(mb_cuda_check(cudaHostAlloc(&memory, bytes > 0 ? bytes : 1, cudaHostAllocDefault),
+                         "taking pinned host memory"));
+    *out = memory;
+    return MB_OK;
+}
+
+static void cuda_host_free(mb_device_t *device, void *memory)
+{
+    cudaSetDevice(cuda_of(device)->index);
+    cudaFreeHost(memory);
 }
 
 /* ---- streams and events */
@@ -316,14 +348,19 @@ const mb_device_class_t mb_device_cuda = {
 #else
     .name = "cuda",
 #endif
+    .count = cuda_count,
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,
     .signature = cuda_signature,
+    .identity = cuda_identity,
     .set_progress = cuda_set_progress,
+    .link = &mb_link_nccl,
     .host_visible = cuda_host_visible,
     .alloc = cuda_alloc,
     .free = cuda_free,
+    .host_alloc = cuda_host_alloc,
+    .host_free = cuda_host_free,
     .stream_create = cuda_stream_create,
     .stream_destroy = cuda_stream_destroy,
     .stream_sync = cuda_stream_sync,

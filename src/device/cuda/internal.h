@@ -3,6 +3,7 @@
 #define MB_DEVICE_CUDA_INTERNAL_H
 
 #include "device/cuda/cuda.h"
+#include "device/link.h"
 
 #include <cublasLt.h>
 
@@ -30,6 +31,7 @@ typedef struct {
 } mb_cuda_event_t;
 
 extern const mb_device_class_t mb_device_cuda;
+extern const mb_link_class_t mb_link_nccl;
 
 static inline mb_cuda_t *mb_cuda_of(const mb_exec_t *exec)
 {

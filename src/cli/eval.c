@@ -75,9 +75,9 @@ static int run_eval(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,    MB_SET_BATCH,       MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
-    MB_SET_LOSS,    MB_SET_ACTIVATIONS, MB_SET_DTYPE,       MB_SET_EMULATE,  MB_SET_DEVICE,
-    MB_SET_THREADS, MB_SET_BIND,        MB_SET_DEADLINE};
+    MB_SET_DATA,         MB_SET_BATCH,       MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
+    MB_SET_LOSS,         MB_SET_ACTIVATIONS, MB_SET_DTYPE,       MB_SET_EMULATE,  MB_SET_DEVICE,
+    MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,   MB_SET_THREADS,     MB_SET_BIND,     MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
                                   {.name = NULL}};

@@ -117,8 +117,9 @@ static int run_predict(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,    MB_SET_BATCH,  MB_SET_STAGES,  MB_SET_ACTIVATIONS, MB_SET_DTYPE,
-    MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_THREADS, MB_SET_BIND,        MB_SET_DEADLINE};
+    MB_SET_DATA,      MB_SET_BATCH,   MB_SET_STAGES, MB_SET_ACTIVATIONS,
+    MB_SET_DTYPE,     MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_SHARE_DEVICE,
+    MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND,   MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},

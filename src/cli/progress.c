@@ -152,7 +152,10 @@ static void say_start(mb_progress_t *progress, const mb_start_report_t *report)
         "%-10s%" PRId64 " samples; %" PRId64 " step%s an epoch, %" PRId64 " in all; seed %" PRIu64,
         "batch", report->batch, report->steps_per_epoch, plural(report->steps_per_epoch),
         report->total_steps, report->seed);
-    say(progress, "%-10s%s", "device", report->device);
+    say(progress, "%-10s%s%s%s%s", "device", report->device, report->choice == NULL ? "" : " (",
+        report->choice == NULL ? "" : report->choice, report->choice == NULL ? "" : ")");
+    if (report->transport != NULL)
+        say(progress, "%-10s%s", "transport", report->transport);
     say_memory(progress, report);
     for (int i = 0; i < report->n_notes; i++)
         say(progress, "%-10s%s", "note", report->notes[i]);

@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/comm/channel.c src/comm/channel.h \
 	src/comm/comm.c src/comm/comm.h src/comm/state.h \
 	src/comm/failure.c \
 	src/comm/grid.c src/comm/grid.h \
@@ -8,7 +9,10 @@ libmb_la_SOURCES += \
 	src/comm/small.c \
 	src/comm/standing.c \
 	src/comm/transport.c src/comm/transport.h \
+	src/comm/transport_aware.c \
+	src/comm/transport_channel.c \
 	src/comm/transport_mpi.c src/comm/transport_mpi.h \
+	src/comm/transport_queue.c \
 	src/comm/transport_staged.c \
 	src/comm/tree.c src/comm/tree.h \
 	src/comm/vote.c src/comm/vote.h \

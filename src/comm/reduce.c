@@ -319,6 +319,7 @@ static mb_status_t share_sums(mb_reduce_t *reduce, float *sums, double *sums64)
     int64_t bytes = reduce->shard * (int64_t)sizeof(float);
     int64_t bytes64 = reduce->count64 * (int64_t)sizeof(double);
     MB_TRY(await_sends(reduce));
+    MB_TRY(mb_transport_group_begin(reduce->transport));
     for (int step = 1; step < grid->groups; step++) {
         int group = (grid->group + step) % grid->groups;
         int64_t first = shard_first(grid, reduce->count, group);
@@ -337,6 +338,7 @@ static mb_status_t share_sums(mb_reduce_t *reduce, float *sums, double *sums64)
         if (grid->group == 0)
             MB_TRY(send(reduce, sums64, bytes64, group, TAG_SUM_DOUBLES));
     }
+    MB_TRY(mb_transport_group_end(reduce->transport));
     return await_sends(reduce);
 }
 
@@ -367,8 +369,10 @@ mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *cons
     float *sums = reduce->count == 0 ? NULL : roots[0];
     double *sums64 = reduce->count64 == 0 ? NULL : roots64[0];
     place_own_roots(reduce, roots, roots64);
+    MB_TRY(mb_transport_group_begin(reduce->transport));
     MB_TRY(post_roots(reduce));
     MB_TRY(send_roots(reduce, roots, roots64));
+    MB_TRY(mb_transport_group_end(reduce->transport));
     MB_TRY(combine(reduce, reduce->shard == 0 ? NULL : sums + reduce->first, sums64));
     return share_sums(reduce, sums, sums64);
 }

@@ -13,6 +13,16 @@ mb_status_t mb_transport_irecv(mb_transport_t *transport, void *buffer, size_t b
     return transport->class_->irecv(transport, buffer, bytes, peer, tag, out);
 }
 
+mb_status_t mb_transport_group_begin(mb_transport_t *transport)
+{
+    return transport->class_->ordered ? transport->class_->group_begin(transport) : MB_OK;
+}
+
+mb_status_t mb_transport_group_end(mb_transport_t *transport)
+{
+    return transport->class_->ordered ? transport->class_->group_end(transport) : MB_OK;
+}
+
 typedef struct {
     mb_transport_t *transport;
     mb_request_t *request;

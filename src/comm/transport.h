@@ -8,7 +8,7 @@
 #ifndef MB_COMM_TRANSPORT_H
 #define MB_COMM_TRANSPORT_H
 
-#include "comm/comm.h"
+#include "comm/channel.h"
 #include "device/device.h"
 
 typedef struct mb_transport mb_transport_t;
@@ -18,6 +18,12 @@ typedef struct mb_request mb_request_t;
 typedef struct {
     size_t size;
     const char *name; /* "mpi", "mpi staged" */
+    /* Messages match by the order they are handed over, not by tag, and hold up those behind them
+     * (pipeline/order.h). Those between group_begin and group_end pass each other; one outside is a
+     * group by itself. Both are NULL where messages match by tag. */
+    bool ordered;
+    mb_status_t (*group_begin)(mb_transport_t *transport);
+    mb_status_t (*group_end)(mb_transport_t *transport);
     void (*destroy)(mb_transport_t *transport);
     mb_status_t (*isend)(mb_transport_t *transport, const void *buffer, size_t bytes, int peer,
                          int tag, mb_request_t **out);
@@ -40,6 +46,15 @@ struct mb_transport {
 mb_status_t mb_transport_mpi_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
                                     size_t max_bytes, mb_transport_t **out);
 
+/* MPI in the device's own memory, which the host cannot see: for an MPI that is CUDA-aware. */
+mb_status_t mb_transport_aware_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
+                                      mb_transport_t **out);
+/* Messages over a channel (channel.h), from device to device. Collective over the channel's ranks
+ * that PEERS joins: each exchanges an empty message with every peer, so that connections are made
+ * now. */
+mb_status_t mb_transport_channel_create(mb_channel_t *channel, mb_exec_t *exec, int max_requests,
+                                        const int *peers, int n_peers, mb_transport_t **out);
+
 mb_status_t mb_transport_isend(mb_transport_t *transport, const void *buffer, size_t bytes,
                                int peer, int tag, mb_request_t **out);
 mb_status_t mb_transport_irecv(mb_transport_t *transport, void *buffer, size_t bytes, int peer,
@@ -47,6 +62,9 @@ mb_status_t mb_transport_irecv(mb_transport_t *transport, void *buffer, size_t b
 /* Waits (mb_comm_wait) until *request is done and sets it to NULL; nothing if NULL already. */
 mb_status_t mb_transport_wait(mb_transport_t *transport, mb_comm_t *comm, mb_request_t **request,
                               const mb_comm_note_t *note);
+/* Around messages that are to pass each other; nothing where messages match by tag. */
+mb_status_t mb_transport_group_begin(mb_transport_t *transport);
+mb_status_t mb_transport_group_end(mb_transport_t *transport);
 void mb_transport_destroy(mb_transport_t *transport);
 
 #endif

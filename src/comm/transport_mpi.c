@@ -106,29 +106,41 @@ const mb_transport_class_t mb_transport_mpi_direct = {.size = sizeof(mb_transpor
                                                       .cancel = cancel,
                                                       .progress = progress};
 
-mb_status_t mb_transport_mpi_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
-                                    size_t max_bytes, mb_transport_t **out)
+mb_status_t mb_transport_mpi_prepare(mb_comm_t *comm, mb_exec_t *exec,
+                                     const mb_transport_class_t *class_, int max_requests,
+                                     size_t max_bytes, mb_transport_mpi_t **out)
 {
-    bool direct = exec->device->class_->host_visible(exec->device);
     mb_transport_mpi_t *mpi = calloc(1, sizeof(*mpi));
     if (mpi == NULL)
         return mb_error_memory("the MPI transport", sizeof(*mpi));
-    mpi->base.class_ = direct ? &mb_transport_mpi_direct : &mb_transport_mpi_staged;
+    mpi->base.class_ = class_;
     mpi->comm = comm;
     mpi->exec = exec;
     mpi->max_requests = max_requests;
     /* Staged receives keep their buffer a little longer than their owner knows. */
-    mpi->pool_size = direct ? max_requests : 2 * max_requests;
+    mpi->pool_size = class_ == &mb_transport_mpi_staged ? 2 * max_requests : max_requests;
     mpi->max_bytes = max_bytes;
     mpi->pool = calloc((size_t)mpi->pool_size + 1, sizeof(*mpi->pool));
-    mb_status_t status = MB_OK;
-    if (mpi->pool == NULL)
-        status = mb_error_memory("the requests of the MPI transport",
-                                 (size_t)mpi->pool_size * sizeof(*mpi->pool));
-    for (int i = mpi->pool_size - 1; status == MB_OK && i >= 0; i--)
+    if (mpi->pool == NULL) {
+        free(mpi);
+        return mb_error_memory("the requests of the MPI transport",
+                               (size_t)max_requests * sizeof(*mpi->pool));
+    }
+    for (int i = mpi->pool_size - 1; i >= 0; i--)
         mb_transport_mpi_give(mpi, &mpi->pool[i]);
-    if (status == MB_OK && !direct)
-        status = mb_transport_staged_prepare(mpi);
+    *out = mpi;
+    return MB_OK;
+}
+
+mb_status_t mb_transport_mpi_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
+                                    size_t max_bytes, mb_transport_t **out)
+{
+    bool direct = exec->device->class_->host_visible(exec->device);
+    mb_transport_mpi_t *mpi;
+    MB_TRY(mb_transport_mpi_prepare(comm, exec,
+                                    direct ? &mb_transport_mpi_direct : &mb_transport_mpi_staged,
+                                    max_requests, max_bytes, &mpi));
+    mb_status_t status = direct ? MB_OK : mb_transport_staged_prepare(mpi);
     if (status != MB_OK) {
         mb_transport_destroy(&mpi->base);
         return status;

@@ -64,14 +64,14 @@ typedef struct mb_device_class {
     /* How many there are to choose from by index; 0 where none can be used, and then mb_error_get
      * says why. NULL: one. */
     int (*count)(void);
+    /* Which piece of hardware number INDEX is, within its machine: a PCI address. NULL: none. */
+    void (*identity)(int index, char *text, size_t capacity);
     mb_status_t (*open)(const mb_device_options_t *options, mb_device_t **out);
     void (*close)(mb_device_t *device);
     /* One line for people: "CPU: 2 threads, AVX-512, oneDNN 2.6.3". */
     void (*describe)(mb_device_t *device, char *text, size_t capacity);
     /* What the bits depend on: instruction set and library versions; ranks compare it. */
     void (*signature)(mb_device_t *device, char *text, size_t capacity);
-    /* Which piece of hardware it is, within its machine: a PCI address. NULL: none of its own. */
-    void (*identity)(mb_device_t *device, char *text, size_t capacity);
     void (*set_progress)(mb_device_t *device, void (*progress)(void *), void *user);
     /* Messages from device to device without the host; NULL: none. */
     const mb_link_class_t *link;
@@ -127,6 +127,8 @@ mb_status_t mb_device_register(const mb_device_class_t *device_class);
 
 /* Devices of class NAME that can be seen from this process: 0 where there is no such class. */
 int mb_device_count(const char *name);
+/* "" where it has no address of its own, or is not there. */
+void mb_device_identity(const char *name, int index, char *text, size_t capacity);
 
 /* A stream with its exec; the workspace is allocated after planning by mb_exec_allocate. */
 mb_status_t mb_exec_create(mb_device_t *device, mb_exec_t *exec);

@@ -8,19 +8,27 @@ static const mb_device_class_t *class_of(const mb_lane_t *lane)
     return lane->exec->device->class_;
 }
 
-mb_status_t mb_lane_create(mb_exec_t *exec, mb_lane_t *lane)
+mb_status_t mb_lane_share(mb_exec_t *exec, mb_stream_t *stream, mb_lane_t *lane)
 {
-    *lane = (mb_lane_t){.exec = exec};
-    MB_TRY(class_of(lane)->stream_create(exec->device, &lane->stream));
+    *lane = (mb_lane_t){.exec = exec, .stream = stream};
     MB_TRY(class_of(lane)->event_create(exec->device, &lane->behind));
     return class_of(lane)->event_create(exec->device, &lane->ahead);
+}
+
+mb_status_t mb_lane_create(mb_exec_t *exec, mb_lane_t *lane)
+{
+    mb_stream_t *stream = NULL;
+    MB_TRY(exec->device->class_->stream_create(exec->device, &stream));
+    mb_status_t status = mb_lane_share(exec, stream, lane);
+    lane->owned = true;
+    return status;
 }
 
 void mb_lane_destroy(mb_lane_t *lane)
 {
     if (lane->exec == NULL)
         return;
-    if (lane->stream != NULL) {
+    if (lane->owned) {
         class_of(lane)->stream_sync(lane->stream);
         class_of(lane)->stream_destroy(lane->stream);
     }

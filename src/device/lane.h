@@ -12,11 +12,14 @@
 typedef struct {
     mb_exec_t *exec;
     mb_stream_t *stream;
+    bool owned; /* the stream is its own */
     mb_event_t *behind, *ahead;
 } mb_lane_t;
 
 mb_status_t mb_lane_create(mb_exec_t *exec, mb_lane_t *lane);
-/* What is on the lane is waited for. */
+/* The same over a stream that is there already, and outlives it. */
+mb_status_t mb_lane_share(mb_exec_t *exec, mb_stream_t *stream, mb_lane_t *lane);
+/* What is on a stream of its own is waited for. */
 void mb_lane_destroy(mb_lane_t *lane);
 /* What the lane gets from now on comes behind what the exec's stream has so far. */
 mb_status_t mb_lane_follow(mb_lane_t *lane);

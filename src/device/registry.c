@@ -74,6 +74,14 @@ int mb_device_count(const char *name)
     return class_->count == NULL ? 1 : class_->count();
 }
 
+void mb_device_identity(const char *name, int index, char *text, size_t capacity)
+{
+    const mb_device_class_t *class_;
+    text[0] = '\0';
+    if (index < mb_device_count(name) && find(name, &class_) == MB_OK && class_->identity != NULL)
+        class_->identity(index, text, capacity);
+}
+
 void mb_device_close(mb_device_t *device)
 {
     if (device != NULL)

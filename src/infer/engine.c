@@ -16,6 +16,7 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
                               .replicas_of_group = count,
                               .schedule = options->schedule,
                               .training = options->training,
+                              .ordered = options->machine->way == MB_WAY_CHANNEL,
                               .cuts = NULL};
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
@@ -55,14 +56,53 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
     return mb_stage_create(&stage, &engine->stage);
 }
 
+/* Whom this rank may talk to: the other stages of its group, and its stage in other groups. */
+static int list_peers(const mb_grid_t *grid, int *peers)
+{
+    int n = 0;
+    for (int s = 0; s < grid->stages; s++) {
+        if (s != grid->stage)
+            peers[n++] = mb_grid_rank(grid, s, grid->group);
+    }
+    for (int g = 0; g < grid->groups; g++) {
+        if (g != grid->group)
+            peers[n++] = mb_grid_rank(grid, grid->stage, g);
+    }
+    return n;
+}
+
+static mb_status_t join_channel(mb_engine_t *engine, int requests)
+{
+    int *peers = calloc((size_t)(engine->grid.stages + engine->grid.groups), sizeof *peers);
+    if (peers == NULL)
+        return mb_error_memory("the peers of a rank", sizeof *peers);
+    int n = list_peers(&engine->grid, peers);
+    mb_status_t status = mb_transport_channel_create(engine->machine->channel, &engine->exec,
+                                                     requests, peers, n, &engine->transport);
+    free(peers);
+    return status;
+}
+
+static mb_status_t make_transport(mb_engine_t *engine, int requests, size_t bytes)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    switch (engine->machine->way) {
+    case MB_WAY_CHANNEL:
+        return join_channel(engine, requests);
+    case MB_WAY_AWARE:
+        return mb_transport_aware_create(comm, &engine->exec, requests, &engine->transport);
+    default:
+        return mb_transport_mpi_create(comm, &engine->exec, requests, bytes, &engine->transport);
+    }
+}
+
 static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     mb_comm_t *comm = engine->machine->comm;
     mb_stage_t *stage = engine->stage;
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
                    mb_reduce_max_requests(&engine->grid) + TIE_REQUESTS;
-    MB_TRY(mb_transport_mpi_create(comm, &engine->exec, requests,
-                                   longest_message(engine, options->training), &engine->transport));
+    MB_TRY(make_transport(engine, requests, longest_message(engine, options->training)));
     if (options->losses != NULL)
         MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
                                 options->training ? stage->gradient_count : 0, stage->sum_count,
@@ -76,6 +116,24 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
     return mb_executor_create(&executor, &engine->executor);
 }
 
+static mb_status_t is_reached(void *event, bool *done)
+{
+    mb_event_t *reached = event;
+    return reached->device->class_->event_query(reached, done);
+}
+
+/* The device may be waiting for another rank: its end comes through the one wait. */
+static mb_status_t await_event(void *user, mb_event_t *event)
+{
+    const mb_engine_t *engine = user;
+    mb_comm_note_t note = {.action = "waiting for the device",
+                           .stage = engine->grid.stage,
+                           .micro = -1,
+                           .peer = -1,
+                           .tag = -1};
+    return mb_comm_wait(engine->machine->comm, is_reached, event, &note);
+}
+
 static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     MB_TRY(make_plan(engine, options));
@@ -83,6 +141,10 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
         return MB_OK;
     MB_TRY(mb_exec_create(engine->machine->device, &engine->exec));
     engine->has_exec = true;
+    if (!engine->machine->device->class_->host_visible(engine->machine->device)) {
+        engine->exec.await = await_event;
+        engine->exec.await_user = engine;
+    }
     engine->exec.planning = false; /* until prepare: parameters and moments are set before */
     MB_TRY(make_stage(engine, options));
     return make_executor(engine, options);

@@ -7,26 +7,8 @@
 #ifndef MB_INFER_ENGINE_H
 #define MB_INFER_ENGINE_H
 
+#include "infer/machine.h"
 #include "pipeline/executor.h"
-
-typedef struct {
-    mb_comm_t *comm;
-    mb_device_t *device;
-    int threads;
-    char description[192];
-} mb_machine_t;
-
-typedef struct {
-    const char *device; /* NULL: the default */
-    int threads;        /* 0: the rank's share of the node's allowed cores (hwloc) */
-    bool keep_binding;  /* obey the launcher's binding instead of sharing cores out */
-    bool emulate;       /* compute in bf16 and fp16 where the processor cannot */
-} mb_machine_options_t;
-
-/* Collective. Instruction sets, library versions and build are compared; a mix is refused. */
-mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *options,
-                            mb_machine_t **out);
-void mb_machine_close(mb_machine_t *machine);
 
 typedef struct mb_engine {
     mb_machine_t *machine;

@@ -3,6 +3,7 @@
  * batch are asked for only in training; an epoch's last step, which may have more of them, ends a
  * pass without it. */
 #include "infer/feed.h"
+#include "infer/upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ struct mb_feed {
     int first_replica;
     int64_t each; /* micro-batches of a step that are asked for */
     mb_prefetch_t *prefetch;
+    mb_upload_t *upload; /* NULL: the host writes into the device's memory */
     int n_items;
     mb_prefetch_item_t items[MAX_ITEMS];
     int places[MAX_ITEMS]; /* an input's node, or an output place of the stage */
@@ -118,6 +120,22 @@ static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, const mb
     return MB_OK;
 }
 
+static size_t item_bytes(const mb_feed_t *feed, int item)
+{
+    return (size_t)(feed->items[item].elements * feed->engine->plan->micro_batch) * sizeof(float);
+}
+
+static mb_status_t open_way(mb_feed_t *feed)
+{
+    mb_exec_t *exec = &feed->engine->exec;
+    size_t bytes = 0;
+    if (exec->device->class_->host_visible(exec->device))
+        return MB_OK;
+    for (int i = 0; i < feed->n_items; i++)
+        bytes += item_bytes(feed, i);
+    return mb_upload_create(exec, bytes, feed->n_items, &feed->upload);
+}
+
 static int64_t count_asked(const mb_feed_t *feed)
 {
     const mb_plan_t *plan = feed->engine->plan;
@@ -149,6 +167,7 @@ mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_sour
         free(feed);
         return MB_OK;
     }
+    MB_TRY_GOTO(open_way(feed), status, err_feed);
     MB_TRY_GOTO(mb_prefetch_create(source, feed->items, feed->n_items, engine->plan->micro_batch,
                                    DEPTH, next_samples, feed, &feed->prefetch),
                 status, err_feed);
@@ -166,7 +185,19 @@ void mb_feed_destroy(mb_feed_t *feed)
         return;
     if (feed->prefetch != NULL)
         mb_prefetch_destroy(feed->prefetch);
+    mb_upload_destroy(feed->upload);
     free(feed);
+}
+
+static mb_status_t put_item(mb_feed_t *feed, const mb_micro_t *micro, int item, const void *from)
+{
+    mb_engine_t *engine = feed->engine;
+    void *to = feed->is_label[item]
+                   ? mb_stage_labels(engine->stage, micro->slot, feed->places[item])
+                   : mb_stage_tensor(engine->stage, micro->slot, feed->places[item]);
+    if (feed->upload != NULL)
+        return mb_upload_add(feed->upload, to, from, item_bytes(feed, item));
+    return mb_exec_copy(&engine->exec, to, from, item_bytes(feed, item), MB_COPY_TO_DEVICE);
 }
 
 mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
@@ -177,19 +208,12 @@ mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
     (void)index;
     if (feed == NULL)
         return MB_OK;
-    mb_engine_t *engine = feed->engine;
     MB_TRY(mb_prefetch_take(feed->prefetch, &buffers, &count));
     if (count < 0)
         return mb_error_set(MB_ERR_INTERNAL, "the data ended before its steps did");
-    for (int i = 0; i < feed->n_items; i++) {
-        void *to = feed->is_label[i] ? mb_stage_labels(engine->stage, micro->slot, feed->places[i])
-                                     : mb_stage_tensor(engine->stage, micro->slot, feed->places[i]);
-        size_t bytes =
-            (size_t)(feed->items[i].elements * engine->plan->micro_batch) * sizeof(float);
-        MB_TRY(mb_exec_copy(&engine->exec, to, buffers[i], bytes, MB_COPY_TO_DEVICE));
-    }
-    /* The host buffers are the prefetcher's again at the next take. */
-    if (!engine->exec.device->class_->host_visible(engine->exec.device))
-        return mb_exec_sync(&engine->exec);
-    return MB_OK;
+    if (feed->upload != NULL)
+        MB_TRY(mb_upload_begin(feed->upload));
+    for (int i = 0; i < feed->n_items; i++)
+        MB_TRY(put_item(feed, micro, i, buffers[i]));
+    return feed->upload == NULL ? MB_OK : mb_upload_end(feed->upload);
 }

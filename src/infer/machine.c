@@ -4,7 +4,7 @@
  * the rest of the node idle, so ranks share out what the node allows them. Inside a batch job the
  * allowed cores are what the job's own ranks were bound to together: other jobs may run beside it.
  */
-#include "infer/engine.h"
+#include "infer/machine.h"
 
 #include <hwloc.h>
 #include <stdio.h>
@@ -130,9 +130,29 @@ static mb_status_t compare_signatures(mb_comm_t *comm, mb_device_t *device)
     return status;
 }
 
+static mb_status_t open_device(mb_machine_t *machine, const mb_machine_options_t *given,
+                               const char *cores, bool *shared)
+{
+    const char *name;
+    char line[SIGNATURE_TEXT];
+    mb_device_options_t options = {.size = sizeof options,
+                                   .threads = machine->threads,
+                                   .emulate = given->emulate,
+                                   .progress = mb_comm_progress,
+                                   .progress_user = machine->comm};
+    MB_TRY(mb_machine_choose_device(machine->comm, given, &name, &options.index, shared,
+                                    machine->choice, sizeof machine->choice));
+    mb_status_t status = mb_device_open(name, &options, &machine->device);
+    MB_TRY(mb_comm_agree(machine->comm, status));
+    machine->device->class_->describe(machine->device, line, sizeof line);
+    snprintf(machine->description, sizeof machine->description, "%.120s, %.64s", line, cores);
+    return compare_signatures(machine->comm, machine->device);
+}
+
 mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, mb_machine_t **out)
 {
-    char cores[112] = "", line[SIGNATURE_TEXT];
+    char cores[112] = "";
+    bool shared = false;
     mb_status_t status;
     mb_machine_t *machine = calloc(1, sizeof *machine);
     if (machine == NULL)
@@ -140,18 +160,9 @@ mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, 
     machine->comm = comm;
     machine->threads = given->threads;
     status = choose_cores(comm, given->keep_binding, &machine->threads, cores, sizeof cores);
-    mb_device_options_t options = {.size = sizeof options,
-                                   .threads = machine->threads,
-                                   .index = mb_comm_local_rank(comm),
-                                   .emulate = given->emulate,
-                                   .progress = mb_comm_progress,
-                                   .progress_user = comm};
-    if (status == MB_OK)
-        status = mb_device_open(given->device, &options, &machine->device);
     MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_machine);
-    MB_TRY_GOTO(compare_signatures(comm, machine->device), status, err_machine);
-    machine->device->class_->describe(machine->device, line, sizeof line);
-    snprintf(machine->description, sizeof machine->description, "%.120s, %.64s", line, cores);
+    MB_TRY_GOTO(open_device(machine, given, cores, &shared), status, err_machine);
+    MB_TRY_GOTO(mb_machine_choose_way(machine, given, shared), status, err_machine);
     *out = machine;
     return MB_OK;
 
@@ -164,6 +175,7 @@ void mb_machine_close(mb_machine_t *machine)
 {
     if (machine == NULL)
         return;
+    mb_channel_close(machine->channel);
     mb_device_close(machine->device);
     free(machine);
 }

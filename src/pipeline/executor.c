@@ -16,6 +16,7 @@ struct mb_executor {
     double *stacked_sums[MB_TREE_MAX_ROOTS]; /* the stack's double blocks */
     mb_step_info_t info;
     const mb_action_t *current;
+    bool grouping; /* messages are being handed over together */
     mb_action_cost_t costs[MB_ACTION_COUNT];
     double waited;
 };
@@ -290,6 +291,27 @@ static message_t message_of(mb_executor_t *executor, const mb_action_t *action)
                        &executor->backward[at]};
 }
 
+static bool is_message(const mb_action_t *action)
+{
+    return action->kind >= MB_ACTION_SEND_ACT && action->kind <= MB_ACTION_RECV_GRAD;
+}
+
+/* Begins and ends groups of messages, as the list says. */
+static mb_status_t turn_group(mb_executor_t *executor, const mb_action_t *next)
+{
+    mb_transport_t *transport = executor->options.transport;
+    bool message = next != NULL && is_message(next);
+    if (executor->grouping && !(message && next->joins)) {
+        executor->grouping = false;
+        MB_TRY(mb_transport_group_end(transport));
+    }
+    if (!message || executor->grouping)
+        return MB_OK;
+    MB_TRY(mb_transport_group_begin(transport));
+    executor->grouping = true;
+    return MB_OK;
+}
+
 static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *action)
 {
     message_t message = message_of(executor, action);
@@ -388,11 +410,15 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
         executor->waited = 0;
         executor->current = action;
         say_doing(executor, mb_action_name(action->kind), action->micro);
-        status = run_action(executor, action);
+        status = turn_group(executor, action);
+        if (status == MB_OK)
+            status = run_action(executor, action);
         cost->count++;
         cost->wait_seconds += executor->waited;
         cost->seconds += mb_time_seconds() - start - executor->waited;
     }
+    if (status == MB_OK)
+        status = turn_group(executor, NULL);
     if (status == MB_OK)
         status = finish_evaluation(executor);
     if (status != MB_OK)

@@ -112,7 +112,10 @@ mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
     return (mb_machine_options_t){.device = mb_settings_text(settings, MB_SET_DEVICE),
                                   .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
                                   .keep_binding = strcmp(bind, "keep") == 0,
-                                  .emulate = mb_settings_on(settings, MB_SET_EMULATE)};
+                                  .emulate = mb_settings_on(settings, MB_SET_EMULATE),
+                                  .share_device = mb_settings_on(settings, MB_SET_SHARE_DEVICE),
+                                  .transport = mb_settings_text(settings, MB_SET_TRANSPORT),
+                                  .reduce = mb_settings_text(settings, MB_SET_REDUCE)};
 }
 
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer)

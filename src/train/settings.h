@@ -64,7 +64,14 @@ typedef enum {
       "what layers compute in: fp32, bf16 or fp16 (default: as the model's policy says)")          \
     X(EMULATE, "emulate", SWITCH, "no", true, NULL,                                                \
       "bf16 and fp16 on processors without them: the same rounding, slowly")                       \
-    X(DEVICE, "device", TEXT, "cpu", false, "NAME", "device of each rank")                         \
+    X(DEVICE, "device", TEXT, "auto", false, "NAME",                                               \
+      "device of each rank: cpu, cuda, or auto: GPUs where every rank has one")                    \
+    X(SHARE_DEVICE, "share-device", SWITCH, "no", false, NULL,                                     \
+      "let ranks compute on one GPU together (for tests)")                                         \
+    X(TRANSPORT, "transport", TEXT, "auto", false, "WAY",                                          \
+      "messages between GPUs: nccl, mpi (CUDA-aware), staged (through the host), or auto")         \
+    X(REDUCE, "reduce", TEXT, "tree", true, "HOW",                                                 \
+      "sums over replicas: tree, or nccl: its own order, so that bits depend on the layout")       \
     X(THREADS, "threads", COUNT, NULL, false, "T",                                                 \
       "threads of each rank (default: its share of the cores)")                                    \
     X(BIND, "bind", TEXT, "auto", false, "HOW",                                                    \

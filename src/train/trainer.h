@@ -13,7 +13,9 @@ typedef struct mb_training mb_training_t;
 
 typedef struct { /* the layout and what it costs; strings live until the event returns */
     const char *model, *data, *run;
-    const char *device; /* rank 0's, one line */
+    const char *device;    /* rank 0's, one line */
+    const char *choice;    /* why this device; NULL: nothing to say */
+    const char *transport; /* how messages go between devices; NULL: nothing to say */
     int ranks, idle, stages, groups, replicas, threads;
     int64_t batch, micro_batch, micros; /* micros: per replica and step */
     const char *schedule;

@@ -36,6 +36,11 @@ static stage_bytes_t own_bytes(const mb_training_t *trainer)
                                                     trainer->engine->exec.workspace_bytes)};
 }
 
+static const char *said(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
 static void fill_start(const mb_training_t *trainer, mb_start_report_t *report)
 {
     const mb_settings_t *settings = trainer->settings;
@@ -47,6 +52,8 @@ static void fill_start(const mb_training_t *trainer, mb_start_report_t *report)
         .data = trainer->data->path,
         .run = trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir),
         .device = trainer->machine->description,
+        .choice = said(trainer->machine->choice),
+        .transport = said(trainer->machine->transport),
         .ranks = mb_comm_size(trainer->comm),
         .idle = trainer->layout.idle,
         .stages = trainer->layout.stages,

@@ -159,10 +159,10 @@ static void cuda_signature(mb_device_t *device, char *text, size_t capacity)
              cublasLtGetVersion());
 }
 
-static void cuda_identity(mb_device_t *device, char *text, size_t capacity)
+static void cuda_identity(int index, char *text, size_t capacity)
 {
-    if (cudaDeviceGetPCIBusId(text, (int)capacity, cuda_of(device)->index) != cudaSuccess)
-        snprintf(text, capacity, "device %d", cuda_of(device)->index);
+    if (cudaDeviceGetPCIBusId(text, (int)capacity, index) != cudaSuccess)
+        snprintf(text, capacity, "device %d", index);
 }
 
 /* Kernels run without the host, whose waits drive what there is to drive. */
@@ -349,11 +349,11 @@ const mb_device_class_t mb_device_cuda = {
     .name = "cuda",
 #endif
     .count = cuda_count,
+    .identity = cuda_identity,
     .open = cuda_open,
     .close = cuda_close,
     .describe = cuda_describe,
     .signature = cuda_signature,
-    .identity = cuda_identity,
     .set_progress = cuda_set_progress,
     .link = &mb_link_nccl,
     .host_visible = cuda_host_visible,

@@ -1,0 +1,89 @@
+/* See channel.h. */
+#include "comm/channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static mb_status_t drive(void *user)
+{
+    mb_channel_t *channel = user;
+    bool ready;
+    return channel->link == NULL ? MB_OK : channel->link->class_->poll(channel->link, &ready);
+}
+
+static mb_status_t is_ready(void *user, bool *done)
+{
+    mb_channel_t *channel = user;
+    return channel->link->class_->poll(channel->link, done);
+}
+
+mb_status_t mb_channel_settle(mb_channel_t *channel, const char *action)
+{
+    mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
+    return mb_comm_wait(channel->comm, is_ready, channel, &note);
+}
+
+static mb_status_t name_group(mb_channel_t *channel, char id[MB_LINK_ID_BYTES])
+{
+    const mb_link_class_t *class_ = channel->device->class_->link;
+    if (class_ == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "device %s moves no messages by itself",
+                            channel->device->class_->name);
+    MB_TRY(class_->describe(channel->name, sizeof channel->name));
+    return mb_comm_rank(channel->comm) == 0 ? class_->identify(id) : MB_OK;
+}
+
+/* Ranks must come to the opening together: it waits for all of them. */
+static mb_status_t join(mb_channel_t *channel)
+{
+    char id[MB_LINK_ID_BYTES] = "";
+    mb_device_t *device = channel->device;
+    mb_comm_t *comm = channel->comm;
+    MB_TRY(mb_comm_agree(comm, name_group(channel, id)));
+    MB_TRY(mb_comm_broadcast(comm, id, sizeof id, 0));
+    mb_status_t status = device->class_->stream_create(device, &channel->stream);
+    MB_TRY(mb_comm_agree(comm, status));
+    status = device->class_->link->open(device, id, mb_comm_size(comm), mb_comm_rank(comm),
+                                        &channel->link);
+    MB_TRY(mb_comm_agree(comm, status));
+    status = mb_channel_settle(channel, "joining the devices of all ranks");
+    return mb_comm_agree(comm, status);
+}
+
+mb_status_t mb_channel_open(mb_comm_t *comm, mb_device_t *device, mb_channel_t **out)
+{
+    mb_channel_t *channel = calloc(1, sizeof *channel);
+    mb_status_t status = channel == NULL ? mb_error_memory("a channel", sizeof *channel) : MB_OK;
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_channel);
+    channel->comm = comm;
+    channel->device = device;
+    MB_TRY_GOTO(join(channel), status, err_channel);
+    MB_TRY_GOTO(mb_comm_add_progress(comm, drive, channel), status, err_channel);
+    *out = channel;
+    return MB_OK;
+
+err_channel:
+    mb_channel_give_up(channel);
+    mb_channel_close(channel);
+    return status;
+}
+
+void mb_channel_give_up(mb_channel_t *channel)
+{
+    if (channel == NULL || channel->link == NULL)
+        return;
+    channel->link->class_->close(channel->link, true);
+    channel->link = NULL;
+}
+
+void mb_channel_close(mb_channel_t *channel)
+{
+    if (channel == NULL)
+        return;
+    mb_comm_remove_progress(channel->comm, channel);
+    if (channel->link != NULL)
+        channel->link->class_->close(channel->link, mb_comm_failed(channel->comm, NULL, NULL));
+    if (channel->stream != NULL)
+        channel->device->class_->stream_destroy(channel->stream);
+    free(channel);
+}

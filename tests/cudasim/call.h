@@ -4,6 +4,7 @@
 #define MB_CUDASIM_CALL_H
 
 #include "cudasim/error.h"
+#include "cudasim/failing.h"
 #include "cudasim/settings.h"
 
 #include <mutex>
@@ -25,10 +26,13 @@ bool &in_host_function();
 /* Of this thread. */
 int current_device();
 void set_current_device(int device);
-/* Once a process, before the first call. */
+/* Before each call. */
 void call_prepare();
+/* Threads of the host that have made a call and have not ended. */
+int calling_threads();
 
-template <typename F> cudaError_t host_call(F body)
+/* FUNCTION is the caller's name, unless another one is given. */
+template <typename F> cudaError_t host_call(F body, const char *function = __builtin_FUNCTION())
 {
     call_prepare();
     if (in_host_function())
@@ -40,6 +44,8 @@ template <typename F> cudaError_t host_call(F body)
     cudaError_t failed = device_error(current_device());
     if (failed != cudaSuccess)
         return set_last_error(failed);
+    if (must_fail(function))
+        return set_last_error(injected_error(function));
     return set_last_error(body());
 }
 

@@ -198,11 +198,13 @@ cublasStatus_t check_stream(cublasLtHandle_t handle, cudaStream_t stream)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-template <typename F> cublasStatus_t blas_call(F body)
+template <typename F> cublasStatus_t blas_call(F body, const char *function = __builtin_FUNCTION())
 {
     call_prepare();
     std::lock_guard<std::mutex> hold(call_lock());
     if (device_error(current_device()) != cudaSuccess)
+        return CUBLAS_STATUS_EXECUTION_FAILED;
+    if (must_fail(function))
         return CUBLAS_STATUS_EXECUTION_FAILED;
     return body();
 }

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <atomic>
+
 namespace mb_cudasim
 {
 
@@ -19,6 +21,18 @@ namespace
 {
 
 thread_local int current;
+std::atomic<int> callers;
+
+struct caller {
+    caller()
+    {
+        callers++;
+    }
+    ~caller()
+    {
+        callers--;
+    }
+};
 
 cudaError_t check_device(int device, const char *call)
 {
@@ -29,9 +43,11 @@ cudaError_t check_device(int device, const char *call)
 }
 
 /* Calls that only ask work even where there is no device. */
-template <typename F> cudaError_t question(F body)
+template <typename F> cudaError_t question(F body, const char *function = __builtin_FUNCTION())
 {
     call_prepare();
+    if (must_fail(function))
+        return set_last_error(injected_error(function));
     return set_last_error(body());
 }
 
@@ -159,7 +175,14 @@ void set_current_device(int device)
 void call_prepare()
 {
     static bool once = (fault_install(), true);
+    static thread_local caller self;
     (void)once;
+    (void)&self;
+}
+
+int calling_threads()
+{
+    return callers;
 }
 
 } // namespace mb_cudasim
@@ -241,6 +264,21 @@ cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer)
         CUDASIM_TRY(check_device(device, "cudaDeviceCanAccessPeer"));
         CUDASIM_TRY(check_device(peer, "cudaDeviceCanAccessPeer"));
         *can = 0;
+        return cudaSuccess;
+    });
+}
+
+/* As cudaDeviceCanAccessPeer has it: devices reach each other through the host only. */
+cudaError_t cudaDeviceGetP2PAttribute(int *value, cudaDeviceP2PAttr attribute, int device, int peer)
+{
+    return question([&] {
+        CUDASIM_TRY(check_device(device, "cudaDeviceGetP2PAttribute"));
+        CUDASIM_TRY(check_device(peer, "cudaDeviceGetP2PAttribute"));
+        if (attribute < cudaDevP2PAttrPerformanceRank || device == peer)
+            return refuse(cudaErrorInvalidValue,
+                          "cudaDeviceGetP2PAttribute: attribute %d between devices %d and %d",
+                          (int)attribute, device, peer);
+        *value = 0;
         return cudaSuccess;
     });
 }

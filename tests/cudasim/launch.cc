@@ -81,12 +81,13 @@ cudaError_t check_stream(const launch_shape &s, cudaStream_t stream)
 void launch_kernel(const launch_shape &shape, cudaStream_t stream,
                    std::unique_ptr<const kernel_call> call)
 {
-    host_call([&] {
+    auto submit = [&] {
         CUDASIM_TRY(check_stream(shape, stream));
         CUDASIM_TRY(check_shape(shape));
         return stream_submit(
             stream, std::make_shared<kernel_operation>(stream->device, shape, std::move(call)));
-    });
+    };
+    host_call(submit, "cudaLaunchKernel");
 }
 
 } // namespace mb_cudasim

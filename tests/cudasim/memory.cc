@@ -204,7 +204,8 @@ cudaError_t device_allocate(int device, size_t bytes, void **out)
         a.next + run_bytes + 2 * PAGE_BYTES > ARENA_BYTES)
         return cudaErrorMemoryAllocation;
     char *run = a.base + a.next + PAGE_BYTES;
-    allocation m = {run + run_bytes - rounded, bytes, space::device, device, run, run_bytes, false};
+    allocation m = {
+        run + run_bytes - rounded, bytes, space::device, device, run, run_bytes, false, 0};
     if (!run_map(a, m))
         return cudaErrorMemoryAllocation;
     a.next += PAGE_BYTES + run_bytes;
@@ -258,7 +259,7 @@ size_t device_bytes(int device)
 
 /* ---- pinned memory */
 
-cudaError_t pinned_allocate(int device, size_t bytes, void **out)
+cudaError_t pinned_allocate(int device, size_t bytes, unsigned flags, void **out)
 {
     *out = nullptr;
     if (bytes == 0)
@@ -267,18 +268,20 @@ cudaError_t pinned_allocate(int device, size_t bytes, void **out)
     if (posix_memalign(&p, PAGE_BYTES, bytes))
         return cudaErrorMemoryAllocation;
     memset(p, 0xff, bytes);
-    allocations()[(uintptr_t)p] = {(char *)p, bytes, space::pinned, device, nullptr, 0, false};
+    allocations()[(uintptr_t)p] = {(char *)p, bytes, space::pinned, device,
+                                   nullptr,   0,     false,         flags};
     *out = p;
     return cudaSuccess;
 }
 
-cudaError_t pinned_register(int device, void *p, size_t bytes)
+cudaError_t pinned_register(int device, void *p, size_t bytes, unsigned flags)
 {
     if (!p || bytes == 0)
         return refuse(cudaErrorInvalidValue, "cudaHostRegister of nothing");
     if (memory_find(p) || memory_find((char *)p + bytes - 1))
         return refuse(cudaErrorHostMemoryAlreadyRegistered, "cudaHostRegister(%p) again", p);
-    allocations()[(uintptr_t)p] = {(char *)p, bytes, space::pinned, device, nullptr, 0, true};
+    allocations()[(uintptr_t)p] = {(char *)p, bytes, space::pinned, device,
+                                   nullptr,   0,     true,          flags};
     return cudaSuccess;
 }
 

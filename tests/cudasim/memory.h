@@ -26,6 +26,7 @@ struct allocation {
     char *run;
     size_t run_bytes;
     bool registered; /* pinned memory that the caller allocated */
+    unsigned flags;  /* of pinned memory */
 };
 
 cudaError_t device_allocate(int device, size_t bytes, void **out);
@@ -34,8 +35,8 @@ cudaError_t device_free(void *p);
 void device_free_all(int device);
 size_t device_bytes(int device);
 
-cudaError_t pinned_allocate(int device, size_t bytes, void **out);
-cudaError_t pinned_register(int device, void *p, size_t bytes);
+cudaError_t pinned_allocate(int device, size_t bytes, unsigned flags, void **out);
+cudaError_t pinned_register(int device, void *p, size_t bytes, unsigned flags);
 /* REGISTERED: which of the two made it. */
 cudaError_t pinned_free(void *p, bool registered);
 

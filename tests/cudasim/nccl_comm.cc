@@ -114,11 +114,12 @@ namespace
 
 ncclResult_t tell(ncclComm_t comm, const char *call, int ncclComm::*what, int *out)
 {
-    return nccl_call([&] {
+    auto body = [&] {
         NCCL_TRY(comm_check_ready(comm, call));
         *out = comm->*what;
         return ncclSuccess;
-    });
+    };
+    return nccl_call(body, call);
 }
 
 } // namespace
@@ -144,6 +145,8 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error)
     return nccl_call([&] {
         NCCL_TRY(comm_check(comm, "ncclCommGetAsyncError"));
         pump_some();
+        if (must_fail("ncclAsync"))
+            comm_fail(comm, ncclRemoteError);
         *error = comm->error != ncclSuccess ? comm->error
                  : comm_in_progress(comm)   ? ncclInProgress
                                             : ncclSuccess;

@@ -74,6 +74,11 @@ ncclResult_t destroy(ncclComm_t comm)
                            "ncclCommDestroy: rank %d's communicator is in progress with an earlier "
                            "call; ask ncclCommGetAsyncError until it is not",
                            comm->rank);
+    if (comm->error != ncclSuccess && !work_is_over(comm))
+        return nccl_refuse(ncclInvalidUsage,
+                           "ncclCommDestroy: rank %d's communicator has failed with work to do; it "
+                           "can be aborted only",
+                           comm->rank);
     pump_until([=] { return work_is_over(comm); });
     if (!comm_over(comm))
         comm_end(comm, ncclPhase::destroyed);

@@ -36,6 +36,13 @@ ncclResult_t nccl_refuse(ncclResult_t code, const char *format, ...)
     return code;
 }
 
+ncclResult_t nccl_injected(const char *function)
+{
+    if (!must_fail(function))
+        return ncclSuccess;
+    return nccl_refuse(ncclSystemError, "%s: unhandled system error", function);
+}
+
 } // namespace mb_cudasim
 
 using namespace mb_cudasim;

@@ -20,7 +20,13 @@ namespace mb_cudasim
 ncclResult_t nccl_refuse(ncclResult_t code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-template <typename F> ncclResult_t nccl_call(F body)
+/* ncclSystemError if MB_CUDASIM_FAIL wants this call of FUNCTION to fail. */
+ncclResult_t nccl_injected(const char *function);
+/* The group of calls that this thread is in, if it is in one, will give CODE and do nothing. */
+void group_spoil(ncclResult_t code);
+
+/* Of calls that fail in their own way. */
+template <typename F> ncclResult_t nccl_locked(F body)
 {
     call_prepare();
     if (in_host_function())
@@ -29,6 +35,17 @@ template <typename F> ncclResult_t nccl_call(F body)
         return nccl_refuse(ncclUnhandledCudaError, "NCCL without a device (MB_CUDASIM_DEVICES)");
     std::lock_guard<std::mutex> hold(call_lock());
     return body();
+}
+
+template <typename F> ncclResult_t nccl_call(F body, const char *function = __builtin_FUNCTION())
+{
+    return nccl_locked([&] {
+        ncclResult_t injected = nccl_injected(function);
+        if (injected == ncclSuccess)
+            return body();
+        group_spoil(injected);
+        return injected;
+    });
 }
 
 } // namespace mb_cudasim

@@ -221,13 +221,18 @@ ncclResult_t group_end(ncclResult_t begun)
 {
     if (the_group.depth == 0)
         return nccl_refuse(ncclInvalidUsage, "ncclGroupEnd without an ncclGroupStart");
-    if (the_group.error == ncclSuccess)
-        the_group.error = begun;
+    group_spoil(begun);
     if (--the_group.depth > 0)
         return begun;
     group g;
     std::swap(g, the_group);
     return run(std::move(g));
+}
+
+void group_spoil(ncclResult_t code)
+{
+    if (the_group.depth > 0 && the_group.error == ncclSuccess)
+        the_group.error = code;
 }
 
 ncclResult_t group_add(ncclComm *comm, cudaStream_t stream, std::unique_ptr<nccl_work> work)
@@ -262,5 +267,5 @@ ncclResult_t ncclGroupStart(void)
 
 ncclResult_t ncclGroupEnd(void)
 {
-    return nccl_call([] { return group_end(ncclSuccess); });
+    return nccl_locked([] { return group_end(nccl_injected("ncclGroupEnd")); });
 }

@@ -161,24 +161,22 @@ void move(CUstream_st *s)
     remove_if_over(s);
 }
 
-/* What the heads of the queues wait for; how many said so. */
-int say_waits()
+/* What the heads of the queues say that they wait for. */
+std::vector<std::string> waits()
 {
-    int said = 0;
-    for (CUstream_st *s : streams()) {
-        std::string what = s->entries.empty() ? "" : s->entries.front()->waits_for();
-        if (what.empty())
-            continue;
-        said++;
-        say("deadlock: %s", what.c_str());
-    }
-    return said;
+    std::vector<std::string> all;
+    for (CUstream_st *s : streams())
+        if (!s->entries.empty() && !s->entries.front()->waits_for().empty())
+            all.push_back(s->entries.front()->waits_for());
+    return all;
 }
 
 [[noreturn]] void fail_stuck()
 {
-    if (say_waits())
-        say("no stream can move: operations of NCCL wait for each other in this process");
+    for (const std::string &what : waits())
+        say("deadlock: %s", what.c_str());
+    if (!waits().empty())
+        say("no stream can move: ranks of this process wait for each other");
     else
         say("no stream can move: every one waits for an event that no call has recorded ahead of "
             "it");
@@ -190,10 +188,33 @@ template <typename F> bool every_stream(F condition)
     return std::all_of(streams().begin(), streams().end(), condition);
 }
 
-bool others_can_go_on()
+bool any_waits_outside()
 {
     return !every_stream(
         [](CUstream_st *s) { return s->entries.empty() || !s->entries.front()->waits_outside(); });
+}
+
+using condition = std::function<bool()>;
+
+/* What the threads in pump_until wait for; they hold the lock but for when they let others run. */
+std::vector<const condition *> &waited_for()
+{
+    static auto *all = new std::vector<const condition *>;
+    return *all;
+}
+
+/* Another thread makes calls, or will when it sees that its wait is over. */
+bool another_thread_can_go_on()
+{
+    const std::vector<const condition *> &all = waited_for();
+    return (int)all.size() < calling_threads() ||
+           std::any_of(all.begin(), all.end(), [](const condition *done) { return (*done)(); });
+}
+
+/* Another process, or a thread of this one that is another rank. */
+bool others_can_go_on()
+{
+    return any_waits_outside() || (!waits().empty() && another_thread_can_go_on());
 }
 
 /* Longer the longer it has lasted, so that the others have the processor. */
@@ -315,6 +336,7 @@ void pump_until(const std::function<bool()> &done)
 {
     fault_prepare_thread();
     picker picker;
+    waited_for().push_back(&done);
     for (int idle = 0; !done();) {
         CUstream_st *s = picker.pick();
         if (s) {
@@ -325,6 +347,7 @@ void pump_until(const std::function<bool()> &done)
         else
             fail_stuck();
     }
+    waited_for().erase(std::find(waited_for().begin(), waited_for().end(), &done));
     memory_close();
 }
 

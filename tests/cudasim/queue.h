@@ -126,8 +126,8 @@ cudaError_t stream_submit(CUstream_st *stream, std::shared_ptr<const operation> 
 void stream_record(CUstream_st *stream, std::shared_ptr<event_state> event);
 void stream_wait(CUstream_st *stream, std::shared_ptr<event_state> event);
 
-/* Moves queues until DONE says so. While only other processes can go on, it lets other threads make
- * calls. */
+/* Moves queues until DONE says so. While only others can go on, it lets other threads make calls.
+ */
 void pump_until(const std::function<bool()> &done);
 /* A few moves or none: time passes while the host asks. */
 void pump_some();

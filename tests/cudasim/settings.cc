@@ -36,16 +36,9 @@ settings read_settings()
     s.devices = (int)std::min<uint64_t>(number("MB_CUDASIM_DEVICES", 1), MAX_DEVICES);
     s.memory = (size_t)number("MB_CUDASIM_MEMORY", (uint64_t)16 << 30);
     s.protect = allowed_protection();
+    const char *pageable = getenv("MB_CUDASIM_PAGEABLE");
+    s.refuse_pageable = pageable && strcmp(pageable, "refuse") == 0;
     return s;
-}
-
-/* Ranks draw differently, each the same from run to run. */
-uint64_t rank()
-{
-    for (const char *name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"})
-        if (getenv(name))
-            return number(name, 0);
-    return 0;
 }
 
 } // namespace
@@ -56,9 +49,18 @@ const settings &get_settings()
     return once;
 }
 
+int process_rank()
+{
+    for (const char *name : {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"})
+        if (getenv(name))
+            return (int)number(name, 0);
+    return 0;
+}
+
+/* Ranks draw differently, each the same from run to run. */
 random_numbers &draw()
 {
-    static random_numbers once(get_settings().seed + (rank() << 32));
+    static random_numbers once(get_settings().seed + ((uint64_t)process_rank() << 32));
     return once;
 }
 

@@ -4,7 +4,14 @@
  *   MB_CUDASIM_DEVICES  devices of this process, 0 to 8 (default 1)
  *   MB_CUDASIM_MEMORY   bytes of each device (default 16 GiB); what is allocated is really used
  *   MB_CUDASIM_PROTECT  0: host code may touch device memory; "pages": keep it away by mprotect
- * even where protection keys would be cheaper */
+ * even where protection keys would be cheaper
+ *   MB_CUDASIM_PAGEABLE "refuse": cudaMemcpyAsync takes no pageable host memory, with which it
+ * would not be asynchronous MB_CUDASIM_FAIL     NAME:K[:RANK] makes the Kth call (from 1) of the
+ * function NAME fail, in each process or in the one of that MPI rank: an allocation with
+ * cudaErrorMemoryAllocation, any other call of the CUDA runtime with cudaErrorLaunchFailure, which
+ * the device keeps; cuBLASLt's with CUBLAS_STATUS_EXECUTION_FAILED; NCCL's with ncclSystemError. A
+ * kernel's launch is cudaLaunchKernel. ncclAsync:K lets the Kth ncclCommGetAsyncError find
+ * ncclRemoteError, as do all behind it */
 #ifndef MB_CUDASIM_SETTINGS_H
 #define MB_CUDASIM_SETTINGS_H
 
@@ -23,9 +30,12 @@ struct settings {
     int devices;
     size_t memory;
     protection protect; /* the best that is allowed; memory.cc finds out what there is */
+    bool refuse_pageable;
 };
 
 const settings &get_settings();
+/* In MPI's world, by what launchers leave in the environment; 0 without. */
+int process_rank();
 
 } // namespace mb_cudasim
 

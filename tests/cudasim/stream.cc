@@ -70,6 +70,25 @@ cudaError_t wait(cudaStream_t stream, cudaEvent_t event)
     return cudaSuccess;
 }
 
+cudaError_t create_stream(cudaStream_t *out, unsigned flags, int priority, const char *function)
+{
+    auto create = [&] {
+        *out = stream_create(current_device(), flags, priority);
+        return cudaSuccess;
+    };
+    return host_call(create, function);
+}
+
+cudaError_t create_event(cudaEvent_t *out, unsigned flags, const char *function)
+{
+    auto create = [&] {
+        *out = new CUevent_st{current_device(), flags, std::make_shared<event_state>()};
+        events().insert(*out);
+        return cudaSuccess;
+    };
+    return host_call(create, function);
+}
+
 /* Host code again, for as long as it takes. */
 cudaError_t run_host_function(cudaHostFn_t function, void *user)
 {
@@ -88,20 +107,17 @@ using namespace mb_cudasim;
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int priority)
 {
-    return host_call([&] {
-        *out = stream_create(current_device(), flags, priority);
-        return cudaSuccess;
-    });
+    return create_stream(out, flags, priority, "cudaStreamCreateWithPriority");
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags)
 {
-    return cudaStreamCreateWithPriority(out, flags, 0);
+    return create_stream(out, flags, 0, "cudaStreamCreateWithFlags");
 }
 
 cudaError_t cudaStreamCreate(cudaStream_t *out)
 {
-    return cudaStreamCreateWithPriority(out, cudaStreamDefault, 0);
+    return create_stream(out, cudaStreamDefault, 0, "cudaStreamCreate");
 }
 
 /* Work that is on it still happens. */
@@ -156,16 +172,12 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
-    return host_call([&] {
-        *out = new CUevent_st{current_device(), flags, std::make_shared<event_state>()};
-        events().insert(*out);
-        return cudaSuccess;
-    });
+    return create_event(out, flags, "cudaEventCreateWithFlags");
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t *out)
 {
-    return cudaEventCreateWithFlags(out, cudaEventDefault);
+    return create_event(out, cudaEventDefault, "cudaEventCreate");
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event)

@@ -1,4 +1,4 @@
-/* Runs the groups, two devices in sight; see test_cudasim.h. */
+/* Runs the groups, four devices in sight; see test_cudasim.h. */
 #include "cudasim/test_cudasim.h"
 
 #include <stdio.h>
@@ -95,14 +95,19 @@ int main()
     const char *protect = getenv("MB_CUDASIM_PROTECT");
     if (protect && strcmp(protect, "0") == 0) /* half of the test is about it */
         unsetenv("MB_CUDASIM_PROTECT");
-    setenv("MB_CUDASIM_DEVICES", "2", 0);
+    setenv("MB_CUDASIM_DEVICES", "4", 0);
     test_threads();
     test_collectives();
     test_failures();
     test_streams();
+    test_device_questions();
     test_memory();
     test_graphs();
     test_blas();
+    test_failing();
+    test_nccl();
+    test_nccl_refusals();
+    test_nccl_processes();
     printf("1..%d\n", n_checks);
     return n_failed != 0;
 }

@@ -34,8 +34,13 @@ void test_threads();
 void test_collectives();
 void test_failures();
 void test_streams();
+void test_device_questions();
 void test_memory();
 void test_graphs();
 void test_blas();
+void test_failing();
+void test_nccl();
+void test_nccl_refusals();
+void test_nccl_processes();
 
 #endif

@@ -90,6 +90,35 @@ void test_attributes()
     CUDA(cudaFreeHost(pinned));
 }
 
+void test_pinned()
+{
+    void *pinned;
+    unsigned flags = 0;
+    CUDA(cudaHostAlloc(&pinned, 100, cudaHostAllocPortable));
+    check(cudaHostGetFlags(&flags, pinned) == cudaSuccess && flags == cudaHostAllocPortable &&
+              cudaHostGetFlags(&flags, &flags) == cudaErrorInvalidValue,
+          "pinned memory knows its flags");
+    cudaStream_t stream = new_stream();
+    float local[25] = {}, *p = new_floats(25, 0.0f);
+    uint64_t before = mb_cudasim_pageable_copies();
+    CUDA(cudaMemcpyAsync(p, pinned, 100, cudaMemcpyHostToDevice, stream));
+    CUDA(cudaMemcpyAsync(pinned, p, 100, cudaMemcpyDeviceToHost, stream));
+    bool none = mb_cudasim_pageable_copies() == before;
+    CUDA(cudaMemcpyAsync(p, local, 100, cudaMemcpyHostToDevice, stream));
+    CUDA(cudaMemcpyAsync(local, p, 100, cudaMemcpyDeviceToHost, stream));
+    check(none && mb_cudasim_pageable_copies() == before + 2,
+          "copies with pageable memory are counted");
+    mb_cudasim_refuse_pageable(1);
+    check(cudaMemcpyAsync(p, local, 100, cudaMemcpyHostToDevice, stream) == cudaErrorInvalidValue &&
+              said("from pageable host memory") &&
+              cudaMemcpyAsync(p, pinned, 100, cudaMemcpyHostToDevice, stream) == cudaSuccess,
+          "or refused");
+    mb_cudasim_refuse_pageable(0);
+    CUDA(cudaStreamSynchronize(stream));
+    CUDA(cudaFreeHost(pinned));
+    (void)cudaGetLastError();
+}
+
 #ifdef __SANITIZE_ADDRESS__ /* ends the program at the overrun itself */
 void test_surroundings()
 {
@@ -147,6 +176,7 @@ void test_memory()
     test_kinds();
     test_allocation();
     test_attributes();
+    test_pinned();
     test_surroundings();
     test_stream_ordered();
 }

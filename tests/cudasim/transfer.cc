@@ -2,6 +2,7 @@
  * it to be: pageable host memory is read before the call returns, or written before it does; pinned
  * memory is read or written whenever the stream gets there. */
 #include "cudasim/call.h"
+#include "cudasim/cudasim.h"
 #include "cudasim/graph.h"
 #include "cudasim/memory.h"
 #include "cudasim/queue.h"
@@ -13,6 +14,14 @@ namespace mb_cudasim
 
 namespace
 {
+
+uint64_t pageable_copies;
+
+bool &pageable_is_refused()
+{
+    static bool refused = get_settings().refuse_pageable;
+    return refused;
+}
 
 /* One side of a copy, as found at the call. */
 enum class side { device, pinned, pageable };
@@ -101,12 +110,23 @@ cudaError_t finish_stream(CUstream_st *stream)
     return device_error(stream->device);
 }
 
+cudaError_t allow_pageable(const copy_plan &c, CUstream_st *stream)
+{
+    if (pageable_is_refused())
+        return refuse(cudaErrorInvalidValue,
+                      "cudaMemcpyAsync of %zu bytes %s pageable host memory (MB_CUDASIM_PAGEABLE)",
+                      c.bytes, c.to_side == side::pageable ? "to" : "from");
+    CUDASIM_TRY(capture_forbids(stream, "a copy with pageable host memory"));
+    pageable_copies++;
+    return cudaSuccess;
+}
+
 cudaError_t copy_on_stream(copy_plan c, cudaMemcpyKind kind, CUstream_st *stream)
 {
     CUDASIM_TRY(plan_copy(&c, kind));
     bool pageable = c.to_side == side::pageable || c.from_side == side::pageable;
     if (pageable)
-        CUDASIM_TRY(capture_forbids(stream, "a copy with pageable host memory"));
+        CUDASIM_TRY(allow_pageable(c, stream));
     if (c.from_side == side::pageable)
         stage(&c);
     CUDASIM_TRY(stream_submit(stream, make_operation(c.device, [c] { return run_copy(c); })));
@@ -133,6 +153,15 @@ cudaError_t run_fill(void *to, int value, size_t bytes, int device)
     return cudaSuccess;
 }
 
+cudaError_t allocate_pinned(void **out, size_t bytes, unsigned flags, const char *function)
+{
+    auto allocate = [&] {
+        CUDASIM_TRY(capture_forbids_anywhere(function));
+        return pinned_allocate(current_device(), bytes, flags, out);
+    };
+    return host_call(allocate, function);
+}
+
 /* As every implementation does: freed memory is not in use any more. */
 void wait_for_device(int device)
 {
@@ -150,6 +179,16 @@ cudaError_t free_now(void *p)
 } // namespace
 
 } // namespace mb_cudasim
+
+void mb_cudasim_refuse_pageable(int refuse)
+{
+    mb_cudasim::pageable_is_refused() = refuse != 0;
+}
+
+uint64_t mb_cudasim_pageable_copies(void)
+{
+    return mb_cudasim::pageable_copies;
+}
 
 using namespace mb_cudasim;
 
@@ -192,14 +231,22 @@ cudaError_t cudaFreeAsync(void *p, cudaStream_t stream)
 
 cudaError_t cudaMallocHost(void **out, size_t bytes)
 {
-    return cudaHostAlloc(out, bytes, cudaHostAllocDefault);
+    return allocate_pinned(out, bytes, cudaHostAllocDefault, "cudaMallocHost");
 }
 
-cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
+cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned flags)
+{
+    return allocate_pinned(out, bytes, flags, "cudaHostAlloc");
+}
+
+cudaError_t cudaHostGetFlags(unsigned *flags, void *p)
 {
     return host_call([&] {
-        CUDASIM_TRY(capture_forbids_anywhere("cudaHostAlloc"));
-        return pinned_allocate(current_device(), bytes, out);
+        const allocation *m = memory_find(p);
+        if (!m || m->where != space::pinned)
+            return refuse(cudaErrorInvalidValue, "cudaHostGetFlags of memory that is not pinned");
+        *flags = m->flags;
+        return cudaSuccess;
     });
 }
 
@@ -214,9 +261,9 @@ cudaError_t cudaFreeHost(void *p)
     });
 }
 
-cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned)
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned flags)
 {
-    return host_call([&] { return pinned_register(current_device(), p, bytes); });
+    return host_call([&] { return pinned_register(current_device(), p, bytes, flags); });
 }
 
 cudaError_t cudaHostUnregister(void *p)

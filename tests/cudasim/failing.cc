@@ -1,0 +1,87 @@
+/* Counts the calls of the function that is to fail; see failing.h. */
+#include "cudasim/failing.h"
+
+#include "cudasim/call.h"
+#include "cudasim/cudasim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <atomic>
+
+namespace mb_cudasim
+{
+
+namespace
+{
+
+struct plan {
+    char name[64] = "";
+    unsigned long call = 0;
+    int rank = -1; /* -1: every process */
+    std::atomic<unsigned long> calls{0};
+};
+
+/* A mistake in a test's own wish must not look like a run without failures. */
+void read_plan(const char *text, plan *p)
+{
+    char rest;
+    p->name[0] = '\0';
+    p->rank = -1;
+    p->calls = 0;
+    if (!text || !*text)
+        return;
+    int found = sscanf(text, "%63[A-Za-z0-9]:%lu:%d%c", p->name, &p->call, &p->rank, &rest);
+    bool ends = found == 3 || (found == 2 && strchr(text, ':') == strrchr(text, ':'));
+    if (ends && p->call > 0)
+        return;
+    say("MB_CUDASIM_FAIL is %s, where NAME:K or NAME:K:RANK is wanted", text);
+    abort();
+}
+
+plan &the_plan()
+{
+    static plan *once = [] {
+        auto p = new plan;
+        read_plan(getenv("MB_CUDASIM_FAIL"), p);
+        return p;
+    }();
+    return *once;
+}
+
+bool is_allocation(const char *function)
+{
+    for (const char *name : {"cudaMalloc", "cudaMallocAsync", "cudaMallocHost", "cudaHostAlloc"})
+        if (strcmp(function, name) == 0)
+            return true;
+    return false;
+}
+
+} // namespace
+
+bool must_fail(const char *function)
+{
+    plan &p = the_plan();
+    if (strcmp(function, p.name) != 0 || (p.rank >= 0 && p.rank != process_rank()))
+        return false;
+    if (++p.calls != p.call)
+        return false;
+    say("call %lu of %s fails, as MB_CUDASIM_FAIL wants", p.call, function);
+    return true;
+}
+
+cudaError_t injected_error(const char *function)
+{
+    if (is_allocation(function))
+        return cudaErrorMemoryAllocation;
+    set_device_error(current_device(), cudaErrorLaunchFailure);
+    return cudaErrorLaunchFailure;
+}
+
+} // namespace mb_cudasim
+
+void mb_cudasim_fail(const char *what)
+{
+    mb_cudasim::read_plan(what, &mb_cudasim::the_plan());
+}

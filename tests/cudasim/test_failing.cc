@@ -1,0 +1,129 @@
+/* Calls that fail because MB_CUDASIM_FAIL wants them to. */
+#include "cudasim/test_nccl.h"
+
+#include <cublasLt.h>
+#include <stdlib.h>
+
+#include <string>
+
+namespace
+{
+
+__global__ void set_kernel(float *p, float value)
+{
+    p[threadIdx.x] = value;
+}
+
+void test_launch()
+{
+    cudaStream_t stream = new_stream();
+    float *p = new_floats(32, 1.0f);
+    mb_cudasim_fail("cudaLaunchKernel:2");
+    MB_LAUNCH(set_kernel, 1, 32, 0, stream, p, 2.0f);
+    CUDA(cudaStreamSynchronize(stream));
+    MB_LAUNCH(set_kernel, 1, 32, 0, stream, p, 3.0f);
+    check(cudaGetLastError() == cudaErrorLaunchFailure &&
+              cudaStreamSynchronize(stream) == cudaErrorLaunchFailure,
+          "the launch that is to fail fails, and its device stays so");
+    reset_device();
+}
+
+void test_others()
+{
+    void *p;
+    cudaEvent_t event;
+    mb_cudasim_fail("cudaMallocHost:1");
+    check(cudaMallocHost(&p, 4) == cudaErrorMemoryAllocation, "an allocation finds no memory");
+    CUDA(cudaMallocHost(&p, 4));
+    mb_cudasim_fail("cudaEventCreateWithFlags:1");
+    check(cudaEventCreateWithFlags(&event, 0) == cudaErrorLaunchFailure,
+          "another call finds a launch that failed");
+    reset_device();
+    mb_cudasim_fail("cudaGetDeviceCount:1");
+    int count;
+    check(cudaGetDeviceCount(&count) == cudaErrorLaunchFailure, "so does a question");
+    reset_device();
+    cublasLtHandle_t handle;
+    mb_cudasim_fail("cublasLtCreate:1");
+    check(cublasLtCreate(&handle) == CUBLAS_STATUS_EXECUTION_FAILED, "cuBLASLt fails");
+    CUDA(cudaFreeHost(p));
+}
+
+void test_rank()
+{
+    const char *mine = getenv("OMPI_COMM_WORLD_RANK");
+    std::string before = mine ? mine : "";
+    int count;
+    setenv("OMPI_COMM_WORLD_RANK", "3", 1);
+    mb_cudasim_fail("cudaGetDeviceCount:1:2");
+    check(cudaGetDeviceCount(&count) == cudaSuccess, "another rank's call does not fail");
+    mb_cudasim_fail("cudaGetDeviceCount:1:3");
+    check(cudaGetDeviceCount(&count) != cudaSuccess, "this rank's does");
+    if (mine)
+        setenv("OMPI_COMM_WORLD_RANK", before.c_str(), 1);
+    else
+        unsetenv("OMPI_COMM_WORLD_RANK");
+    reset_device();
+}
+
+void fail_unclearly()
+{
+    mb_cudasim_fail("cudaMalloc");
+}
+
+void test_mistakes()
+{
+    bool explained;
+    int died = run_in_child(fail_unclearly, "NAME:K", &explained);
+    check(died != 0 && explained, "what is no failure is refused");
+}
+
+void test_nccl_calls()
+{
+    std::vector<nccl_rank> ranks = new_ranks(2);
+    nccl_rank &a = ranks[0];
+    float *p = a.floats(4, 0.0f);
+    mb_cudasim_fail("ncclSend:2");
+    NCCL(ncclGroupStart());
+    NCCL(a.send(p, 4, 1));
+    bool failed = a.send(p, 4, 1) == ncclSystemError;
+    check(failed && ncclGroupEnd() == ncclSystemError && cudaStreamQuery(a.stream) == cudaSuccess,
+          "a send that fails spoils its group");
+    mb_cudasim_fail("ncclGroupEnd:1");
+    NCCL(ncclGroupStart());
+    NCCL(a.send(p, 4, 1));
+    check(ncclGroupEnd() == ncclSystemError && cudaStreamQuery(a.stream) == cudaSuccess &&
+              ncclGroupEnd() == ncclInvalidUsage,
+          "a group whose end fails is over all the same");
+    end_ranks(&ranks);
+    mb_cudasim_fail("ncclCommInitRankConfig:1");
+    check(a.start(new_id(), 1, 0, 0) == ncclSystemError, "a communicator may not come to be");
+    reset_device();
+}
+
+void test_nccl_async()
+{
+    std::vector<nccl_rank> ranks = new_ranks(1);
+    ncclResult_t first, second, third;
+    mb_cudasim_fail("ncclAsync:2");
+    NCCL(ncclCommGetAsyncError(ranks[0].comm, &first));
+    NCCL(ncclCommGetAsyncError(ranks[0].comm, &second));
+    NCCL(ncclCommGetAsyncError(ranks[0].comm, &third));
+    check(first == ncclSuccess && second == ncclRemoteError && third == ncclRemoteError,
+          "a peer is lost from a question on");
+    NCCL(ncclCommAbort(ranks[0].comm));
+    reset_device();
+}
+
+} // namespace
+
+void test_failing()
+{
+    test_launch();
+    test_others();
+    test_rank();
+    test_mistakes();
+    test_nccl_calls();
+    test_nccl_async();
+    mb_cudasim_fail(nullptr);
+}

@@ -226,7 +226,8 @@ AC_DEFUN([MB_CHECK_CUDA], [
   AC_SUBST([CUDA_CPPFLAGS])
   AC_SUBST([CUDA_LIBS])
   AC_SUBST([CUDA_CODE])
-  AM_CONDITIONAL([HAVE_CUDA], [test "$mb_have_cuda" = yes])])
+  AM_CONDITIONAL([HAVE_CUDA], [test "$mb_have_cuda" = yes])
+  AM_CONDITIONAL([HAVE_NCCL_H], [test "$mb_have_nccl_h" = yes])])
 
 AC_DEFUN([MB_CHECK_CUDA_PARTS], [
   mb_nvcc=`$NVCC --version | $SED -n 's/.*release \(@<:@0-9.@:>@*\).*/\1/p'`
@@ -247,6 +248,9 @@ AC_DEFUN([MB_CHECK_CUDA_PARTS], [
 #include <cuda_runtime_api.h>]], [[cublasLtHandle_t h; int n; cudaGetDeviceCount(&n);
     return cublasLtCreate(&h) != 0 || n < 0;]])], [mb_have_cuda=yes], [mb_have_cuda=no])
   AC_MSG_RESULT([$mb_have_cuda])
+  AC_MSG_CHECKING([for nccl.h])
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <nccl.h>]])], [mb_have_nccl_h=yes], [mb_have_nccl_h=no])
+  AC_MSG_RESULT([$mb_have_nccl_h])
   CPPFLAGS=$mb_save_CPPFLAGS
   LIBS=$mb_save_LIBS
   AS_IF([$CXX --version >/dev/null 2>&1], [], [mb_have_cuda=no])

@@ -39,8 +39,10 @@ void test_memory();
 void test_graphs();
 void test_blas();
 void test_failing();
+/* Where there is an nccl.h. */
 void test_nccl();
 void test_nccl_refusals();
 void test_nccl_processes();
+void test_nccl_failing();
 
 #endif

@@ -1,5 +1,5 @@
 /* Calls that fail because MB_CUDASIM_FAIL wants them to. */
-#include "cudasim/test_nccl.h"
+#include "cudasim/test_cudasim.h"
 
 #include <cublasLt.h>
 #include <stdlib.h>
@@ -78,43 +78,6 @@ void test_mistakes()
     check(died != 0 && explained, "what is no failure is refused");
 }
 
-void test_nccl_calls()
-{
-    std::vector<nccl_rank> ranks = new_ranks(2);
-    nccl_rank &a = ranks[0];
-    float *p = a.floats(4, 0.0f);
-    mb_cudasim_fail("ncclSend:2");
-    NCCL(ncclGroupStart());
-    NCCL(a.send(p, 4, 1));
-    bool failed = a.send(p, 4, 1) == ncclSystemError;
-    check(failed && ncclGroupEnd() == ncclSystemError && cudaStreamQuery(a.stream) == cudaSuccess,
-          "a send that fails spoils its group");
-    mb_cudasim_fail("ncclGroupEnd:1");
-    NCCL(ncclGroupStart());
-    NCCL(a.send(p, 4, 1));
-    check(ncclGroupEnd() == ncclSystemError && cudaStreamQuery(a.stream) == cudaSuccess &&
-              ncclGroupEnd() == ncclInvalidUsage,
-          "a group whose end fails is over all the same");
-    end_ranks(&ranks);
-    mb_cudasim_fail("ncclCommInitRankConfig:1");
-    check(a.start(new_id(), 1, 0, 0) == ncclSystemError, "a communicator may not come to be");
-    reset_device();
-}
-
-void test_nccl_async()
-{
-    std::vector<nccl_rank> ranks = new_ranks(1);
-    ncclResult_t first, second, third;
-    mb_cudasim_fail("ncclAsync:2");
-    NCCL(ncclCommGetAsyncError(ranks[0].comm, &first));
-    NCCL(ncclCommGetAsyncError(ranks[0].comm, &second));
-    NCCL(ncclCommGetAsyncError(ranks[0].comm, &third));
-    check(first == ncclSuccess && second == ncclRemoteError && third == ncclRemoteError,
-          "a peer is lost from a question on");
-    NCCL(ncclCommAbort(ranks[0].comm));
-    reset_device();
-}
-
 } // namespace
 
 void test_failing()
@@ -123,7 +86,5 @@ void test_failing()
     test_others();
     test_rank();
     test_mistakes();
-    test_nccl_calls();
-    test_nccl_async();
     mb_cudasim_fail(nullptr);
 }

@@ -36,9 +36,16 @@ CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/nccl
 	src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/ops.h
-MB_CUDASIM_TESTS = $(wildcard $(top_srcdir)/tests/cudasim/test_*.cc)
+# NCCL is a package of its own, which the simulation does without where it is not there.
+if HAVE_NCCL_H
+MB_CUDASIM_LEFT_OUT =
+else
+MB_CUDASIM_LEFT_OUT = $(wildcard $(top_srcdir)/tests/cudasim/nccl_*.cc) \
+	$(wildcard $(top_srcdir)/tests/cudasim/test_nccl*.cc)
+endif
+MB_CUDASIM_TESTS = $(filter-out $(MB_CUDASIM_LEFT_OUT),$(wildcard $(top_srcdir)/tests/cudasim/test_*.cc))
 MB_CUDASIM_FILES = $(patsubst $(top_srcdir)/%,%,\
-	$(filter-out $(MB_CUDASIM_TESTS),$(wildcard $(top_srcdir)/tests/cudasim/*.cc)))
+	$(filter-out $(MB_CUDASIM_LEFT_OUT) $(MB_CUDASIM_TESTS),$(wildcard $(top_srcdir)/tests/cudasim/*.cc)))
 EXTRA_DIST += src/device/cuda kernels tests/cudasim
 
 SUFFIXES = .cu .cc .cuo .simo

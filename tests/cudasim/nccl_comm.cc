@@ -41,6 +41,8 @@ void comm_end(ncclComm *comm, ncclPhase how)
     stream_destroy(comm->worker);
     comm->worker = nullptr;
     comm->memory.reset();
+    if (how == ncclPhase::aborted)
+        segment_close(comm->id);
 }
 
 bool comm_over(const ncclComm *comm)

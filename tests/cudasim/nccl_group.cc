@@ -138,14 +138,26 @@ class launch_entry final : public entry
     }
     bool step() override
     {
-        if (stream_check(stream_, "the launch of an NCCL group") == cudaSuccess)
+        ncclResult_t result = check();
+        if (result == ncclSuccess)
             stream_append(stream_, std::move(what_));
         else
-            comm_fail(comm_, ncclInvalidArgument);
+            comm_fail(comm_, result);
         return true;
     }
 
   private:
+    /* The program may have done things to its stream since the call. */
+    ncclResult_t check() const
+    {
+        if (stream_check(stream_, "the launch of an NCCL group") != cudaSuccess)
+            return ncclInvalidArgument;
+        if (stream_->capturing)
+            return nccl_refuse(ncclInvalidUsage,
+                               "rank %d: a stream captures since before its group was launched",
+                               comm_->rank);
+        return ncclSuccess;
+    }
     ncclComm *comm_;
     cudaStream_t stream_;
     std::unique_ptr<entry> what_;

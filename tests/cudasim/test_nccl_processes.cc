@@ -182,6 +182,10 @@ void test_leftovers()
     ranks = new_ranks(2);
     bool mapped = is_mapped();
     end_ranks(&ranks);
+    nccl_rank alone; /* gives up before anybody has come */
+    NCCL(alone.start(new_id(), 2, 0, 0));
+    NCCL(ncclCommAbort(alone.comm));
+    reset_devices(1);
     check(mapped && !is_mapped() && count_of_descriptors() == before,
           "a communicator leaves no memory and no descriptor");
 }

@@ -34,6 +34,23 @@ void test_buffers()
     end_ranks(&ranks);
 }
 
+/* A capture that begins before the group of a call in progress is launched. */
+void test_capture_in_progress()
+{
+    nccl_rank a;
+    cudaGraph_t graph;
+    NCCL(a.start(new_id(), 1, 0, 0));
+    NCCL(a.settle());
+    float *p = a.floats(4, 0.0f);
+    NCCL(ncclAllReduce(p, p, 4, ncclFloat32, ncclSum, a.comm, a.stream));
+    CUDA(cudaStreamBeginCapture(a.stream, cudaStreamCaptureModeRelaxed));
+    check(a.settle() == ncclInvalidUsage && said("captures"), "not even by a call in progress");
+    CUDA(cudaStreamEndCapture(a.stream, &graph));
+    CUDA(cudaGraphDestroy(graph));
+    NCCL(ncclCommAbort(a.comm));
+    reset_devices(1);
+}
+
 void test_groups()
 {
     std::vector<nccl_rank> ranks = new_ranks(2);
@@ -127,6 +144,7 @@ void test_config()
 void test_nccl_refusals()
 {
     test_buffers();
+    test_capture_in_progress();
     test_groups();
     test_ranks();
     test_shared_device();

@@ -68,6 +68,65 @@ err_channel:
     return status;
 }
 
+typedef struct {
+    int color;
+    char id[MB_LINK_ID_BYTES];
+} part_t;
+
+/* The first rank of each color names the group. */
+static mb_status_t gather_parts(mb_channel_t *channel, int color, part_t *all, int *first)
+{
+    part_t own = {.color = color};
+    MB_TRY(mb_comm_allgather(channel->comm, &own, sizeof own, all));
+    *first = 0;
+    while (all[*first].color != color)
+        ++*first;
+    mb_status_t status = MB_OK;
+    if (color >= 0 && *first == mb_comm_rank(channel->comm))
+        status = channel->device->class_->link->identify(own.id);
+    MB_TRY(mb_comm_agree(channel->comm, status));
+    return mb_comm_allgather(channel->comm, &own, sizeof own, all);
+}
+
+static mb_status_t join_part(mb_channel_t *part, const part_t *all, int first)
+{
+    int ranks = 0, rank = 0;
+    for (int r = 0; r < mb_comm_size(part->comm); r++) {
+        if (r == mb_comm_rank(part->comm))
+            rank = ranks;
+        ranks += all[r].color == all[first].color;
+    }
+    MB_TRY(part->device->class_->link->open(part->device, all[first].id, ranks, rank, &part->link));
+    return mb_channel_settle(part, "joining the devices of a stage");
+}
+
+mb_status_t mb_channel_split(mb_channel_t *channel, int color, mb_channel_t **out)
+{
+    int first;
+    mb_comm_t *comm = channel->comm;
+    mb_channel_t *part = calloc(1, sizeof *part);
+    part_t *all = calloc((size_t)mb_comm_size(comm), sizeof *all);
+    mb_status_t status =
+        part == NULL || all == NULL ? mb_error_memory("a channel", sizeof *part) : MB_OK;
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_part);
+    *part = *channel;
+    part->link = NULL;
+    part->borrowed = true;
+    MB_TRY_GOTO(gather_parts(channel, color, all, &first), status, err_part);
+    status = color < 0 ? MB_OK : join_part(part, all, first);
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_part);
+    MB_TRY_GOTO(mb_comm_add_progress(comm, drive, part), status, err_part);
+    free(all);
+    *out = part;
+    return MB_OK;
+
+err_part:
+    mb_channel_give_up(part);
+    mb_channel_close(part);
+    free(all);
+    return status;
+}
+
 void mb_channel_give_up(mb_channel_t *channel)
 {
     if (channel == NULL || channel->link == NULL)
@@ -83,7 +142,7 @@ void mb_channel_close(mb_channel_t *channel)
     mb_comm_remove_progress(channel->comm, channel);
     if (channel->link != NULL)
         channel->link->class_->close(channel->link, mb_comm_failed(channel->comm, NULL, NULL));
-    if (channel->stream != NULL)
+    if (channel->stream != NULL && !channel->borrowed)
         channel->device->class_->stream_destroy(channel->stream);
     free(channel);
 }

@@ -11,12 +11,16 @@ typedef struct {
     mb_device_t *device;
     mb_link_t *link; /* NULL: given up */
     mb_stream_t *stream;
+    bool borrowed; /* the stream is another channel's */
     char name[64]; /* "NCCL 2.28.3" */
 } mb_channel_t;
 
 /* Collective. MB_ERR_UNSUPPORTED on all ranks where one has no link. Drives the link's progress in
  * every wait, so that a failure shows there. */
 mb_status_t mb_channel_open(mb_comm_t *comm, mb_device_t *device, mb_channel_t **out);
+/* Collective over all ranks of CHANNEL: those of one COLOR (0 and up; -1: none) get a channel of
+ * their own on the same stream, which CHANNEL must outlive. That of the others has no link. */
+mb_status_t mb_channel_split(mb_channel_t *channel, int color, mb_channel_t **out);
 /* Collective unless a failure was seen. */
 void mb_channel_close(mb_channel_t *channel);
 /* Waits until what was handed over is taken. */

@@ -30,6 +30,7 @@ struct mb_reduce {
     int n_sends;
     mb_request_t **sends;
     void *received, *received64;
+    mb_reduce_link_t *link; /* NULL: the tree */
 };
 
 static int64_t shard_first(const mb_grid_t *grid, int64_t count, int group)
@@ -359,11 +360,19 @@ static void place_own_roots(mb_reduce_t *reduce, float *const *roots, double *co
     }
 }
 
+void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link)
+{
+    reduce->link = link;
+}
+
 mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
 {
     /* One group holds all replicas: its stack of subtrees has come to one root. */
     if (reduce->grid.groups == 1)
         return MB_OK;
+    if (reduce->link != NULL)
+        return mb_reduce_link_run(reduce->link, reduce->n_own, reduce->count, reduce->count64,
+                                  roots, roots64);
     if (reduce->exec->planning)
         return plan_adds(reduce);
     float *sums = reduce->count == 0 ? NULL : roots[0];

@@ -8,6 +8,7 @@
 #define MB_COMM_REDUCE_H
 
 #include "comm/grid.h"
+#include "comm/reduce_link.h"
 #include "comm/transport.h"
 #include "comm/tree.h"
 
@@ -21,6 +22,8 @@ mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec
 /* roots[i], roots64[i]: this rank's root i (device memory). The whole sum ends in roots[0] and
  * roots64[0] on every rank of the stage; the other roots are overwritten. */
 mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *const *roots64);
+/* From now on the sums are made by LINK in its own order; NULL: in the tree's again. */
+void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link);
 void mb_reduce_destroy(mb_reduce_t *reduce);
 /* Bytes this rank sends in one run: the formula of the plan. */
 int64_t mb_reduce_bytes(const mb_grid_t *grid, int64_t count, int64_t count64);

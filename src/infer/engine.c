@@ -150,6 +150,19 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
     return make_executor(engine, options);
 }
 
+/* Only training gives the fixed order up: scores stay exact. */
+static mb_status_t join_sums(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    mb_machine_t *machine = engine->machine;
+    if (!machine->sums_by_link || !options->training || engine->grid.groups < 2)
+        return MB_OK;
+    MB_TRY(mb_reduce_link_create(machine->channel, &engine->exec, engine->grid.stage,
+                                 &engine->reduce_link));
+    if (!mb_engine_idle(engine))
+        mb_reduce_use_link(engine->reduce, engine->reduce_link);
+    return MB_OK;
+}
+
 mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out)
 {
     mb_comm_t *comm = options->machine->comm;
@@ -161,6 +174,7 @@ mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **o
     mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
                 options->replicas);
     MB_TRY_GOTO(mb_comm_agree(comm, make_parts(engine, options)), status, err_engine);
+    MB_TRY_GOTO(join_sums(engine, options), status, err_engine);
     *out = engine;
     return MB_OK;
 
@@ -191,6 +205,7 @@ void mb_engine_destroy(mb_engine_t *engine)
         return;
     mb_executor_destroy(engine->executor);
     mb_reduce_destroy(engine->reduce);
+    mb_reduce_link_destroy(engine->reduce_link);
     if (engine->transport != NULL)
         mb_transport_destroy(engine->transport);
     mb_stage_destroy(engine->stage);

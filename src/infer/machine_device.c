@@ -60,6 +60,16 @@ static mb_status_t refuse_pair(const place_t *places, int a, int b)
                         a, b, places[a].identity, places[a].host, places[a].count);
 }
 
+/* Where there is no device at all, opening it says why. */
+static mb_status_t refuse_rank(const place_t *places, int rank)
+{
+    const place_t *place = &places[rank];
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "rank %d on %s would be the GPU number %d there, and %d can be seen: start "
+                        "%d ranks a node, or --share-device to let ranks share GPUs",
+                        rank, place->host, place->index, place->count, place->count);
+}
+
 /* GPUs where every rank has one of its own, else the CPU; and why. */
 static const char *settle_auto(const place_t *places, int n, char *choice, size_t capacity)
 {
@@ -100,6 +110,9 @@ mb_status_t mb_machine_choose_device(mb_comm_t *comm, const mb_machine_options_t
         *name = settle_auto(all, ranks, choice, capacity);
     else if (pair >= 0 && !options->share_device)
         status = refuse_pair(all, pair, other);
+    int without = status == MB_OK && !chooses ? find_without(all, ranks) : -1;
+    if (without >= 0 && all[without].count > 0)
+        status = refuse_rank(all, without);
     free(all);
     return status;
 }

@@ -167,6 +167,9 @@ static void note_layout(mb_training_t *trainer)
 {
     const mb_layout_t *layout = &trainer->layout;
     const mb_graph_t *graph = trainer->model->graph;
+    if (trainer->machine->sums_by_link)
+        mb_training_note(trainer, "gradients are summed over replicas in NCCL's own order "
+                                  "(--reduce nccl): their bits depend on the number of ranks");
     if (layout->idle > 0)
         mb_training_note(
             trainer,

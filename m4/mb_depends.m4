@@ -225,7 +225,9 @@ AC_DEFUN([MB_CHECK_CUDA], [
     [AC_MSG_ERROR([--with-cuda was given, but $mb_cuda_info])])
   AC_SUBST([CUDA_CPPFLAGS])
   AC_SUBST([CUDA_LIBS])
+  AC_SUBST([CUDART_LIBS])
   AC_SUBST([CUDA_CODE])
+  AC_SUBST([CUDA_ARCHS], [$with_cuda_arch])
   AM_CONDITIONAL([HAVE_CUDA], [test "$mb_have_cuda" = yes])
   AM_CONDITIONAL([HAVE_NCCL_H], [test "$mb_have_nccl_h" = yes])])
 
@@ -233,7 +235,8 @@ AC_DEFUN([MB_CHECK_CUDA_PARTS], [
   mb_nvcc=`$NVCC --version | $SED -n 's/.*release \(@<:@0-9.@:>@*\).*/\1/p'`
   mb_cuda_dir=`AS_DIRNAME(["$NVCC"])`/..
   CUDA_CPPFLAGS="-isystem $mb_cuda_dir/include"
-  CUDA_LIBS="-L$mb_cuda_dir/lib64 -lcublasLt -lcudart_static -lrt -ldl -lpthread"
+  CUDART_LIBS="-L$mb_cuda_dir/lib64 -lcudart_static -lrt -ldl -lpthread"
+  CUDA_LIBS="-L$mb_cuda_dir/lib64 -lcublasLt $CUDART_LIBS"
   CUDA_CODE=
   for mb_arch in `AS_ECHO(["$with_cuda_arch"]) | tr ',' ' '`; do
     CUDA_CODE="$CUDA_CODE -gencode arch=compute_$mb_arch,code=sm_$mb_arch"

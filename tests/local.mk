@@ -25,6 +25,7 @@ include tests/unit/engine4.mk
 include tests/cli/local.mk
 include tests/mpi/local.mk
 include tests/mpi/trajectory.mk
+include tests/gpu/local.mk
 include tests/slurm/local.mk
 
 SHELL_TESTS += tests/format.sh

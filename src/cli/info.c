@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "config.h"
@@ -30,20 +31,24 @@ static const struct {
 
 typedef struct {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
-    char hdf5[32], device[192], signature[192], gpu[256];
+    char hdf5[32], device[192], signature[192], plugin[256];
+    mb_inventory_t gpus;
 } facts_t;
 
-/* The first GPU, or why there is none to use. */
-static void describe_gpu(facts_t *facts)
+/* Why there is no GPU to use is an answer as well. */
+static void list_gpus(facts_t *facts)
 {
-    mb_device_t *device = NULL;
-    mb_device_options_t options = {.size = sizeof options};
-    if (mb_device_open("cuda", &options, &device) != MB_OK) {
-        snprintf(facts->gpu, sizeof facts->gpu, "none: %s", mb_error_get());
-        return;
+    mb_inventory_t *gpus = &facts->gpus;
+    facts->plugin[0] = '\0';
+    if (mb_device_inventory("cuda", gpus) != MB_OK) {
+        gpus->count = 0;
+        snprintf(gpus->absent, sizeof gpus->absent, "%.191s", mb_error_get());
     }
-    device->class_->describe(device, facts->gpu, sizeof facts->gpu);
-    mb_device_close(device);
+    if (gpus->built[0] == '\0')
+        return;
+    snprintf(facts->plugin, sizeof facts->plugin, "%s, runtime %d.%d, driver %d.%d", gpus->built,
+             gpus->runtime / 1000, gpus->runtime % 1000 / 10, gpus->driver / 1000,
+             gpus->driver % 1000 / 10);
 }
 
 static mb_status_t gather(facts_t *facts)
@@ -60,7 +65,7 @@ static mb_status_t gather(facts_t *facts)
     device->class_->describe(device, facts->device, sizeof facts->device);
     device->class_->signature(device, facts->signature, sizeof facts->signature);
     mb_device_close(device);
-    describe_gpu(facts);
+    list_gpus(facts);
     return MB_OK;
 }
 
@@ -82,6 +87,29 @@ static void print_words(const char *label, const mb_known_t *known)
     printf("\n");
 }
 
+/* "0: NVIDIA H200, compute capability 9.0, 139.8 GiB, at 0000:1b:00.0, reaches 1 2" */
+static void print_gpu(int index, const mb_card_t *card)
+{
+    char bytes[32];
+    mb_str_bytes((double)card->memory_bytes, bytes, sizeof bytes);
+    printf(LABEL "%d: %s, compute capability %d.%d, %s, at %s", index == 0 ? "GPU" : "", index,
+           card->name, card->major, card->minor, bytes, card->bus);
+    for (int other = 0; other < MB_MOST_CARDS; other++)
+        if (card->reaches >> other & 1)
+            printf("%s %d", card->reaches & ((1u << other) - 1) ? "" : ", reaches", other);
+    printf("\n");
+}
+
+static void print_gpus(const facts_t *facts)
+{
+    if (facts->plugin[0] != '\0')
+        printf(LABEL "%s\n", "GPU plugin", facts->plugin);
+    if (facts->gpus.count == 0)
+        printf(LABEL "none: %s\n", "GPU", facts->gpus.absent);
+    for (int i = 0; i < facts->gpus.count; i++)
+        print_gpu(i, &facts->gpus.cards[i]);
+}
+
 static void print_text(const facts_t *facts)
 {
     printf("mbrun %s\n", VERSION);
@@ -92,7 +120,8 @@ static void print_text(const facts_t *facts)
     printf(LABEL "%s\n", "device", facts->device);
     printf(LABEL "%s\n", "bits", facts->signature);
     printf(LABEL "%s\n", "CUDA", MB_BUILD_CUDA);
-    printf(LABEL "%s\n\n", "GPU", facts->gpu);
+    print_gpus(facts);
+    printf("\n");
     for (size_t g = 0; g < N_GROUPS; g++)
         print_words(groups[g].label, groups[g].names);
 }
@@ -105,12 +134,34 @@ static json_t *words_json(const mb_known_t *known)
     return list;
 }
 
+static json_t *gpu_json(int index, const mb_card_t *card)
+{
+    json_t *reaches = json_array();
+    for (int other = 0; other < MB_MOST_CARDS; other++)
+        if (card->reaches >> other & 1)
+            json_array_append_new(reaches, json_integer(other));
+    return json_pack("{s:i, s:s, s:[i, i], s:I, s:s, s:o}", "index", index, "name", card->name,
+                     "compute_capability", card->major, card->minor, "memory_bytes",
+                     (json_int_t)card->memory_bytes, "bus", card->bus, "reaches", reaches);
+}
+
+/* {"cards": [...], "driver": 13000, "runtime": 13000, "built": "...", "absent": "..."} */
+static json_t *gpus_json(const mb_inventory_t *gpus)
+{
+    json_t *cards = json_array();
+    for (int i = 0; i < gpus->count; i++)
+        json_array_append_new(cards, gpu_json(i, &gpus->cards[i]));
+    return json_pack("{s:o, s:i, s:i, s:s, s:s}", "cards", cards, "driver", gpus->driver, "runtime",
+                     gpus->runtime, "built", gpus->built, "absent", gpus->absent);
+}
+
 static mb_status_t print_json(const facts_t *facts)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "version", VERSION,
-                               "compiler", MB_BUILD_COMPILER, "cflags", MB_BUILD_CFLAGS, "mpi",
-                               facts->mpi, "hdf5", facts->hdf5, "device", facts->device, "bits",
-                               facts->signature, "cuda", MB_BUILD_CUDA, "gpu", facts->gpu);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "version", VERSION, "compiler",
+                  MB_BUILD_COMPILER, "cflags", MB_BUILD_CFLAGS, "mpi", facts->mpi, "hdf5",
+                  facts->hdf5, "device", facts->device, "bits", facts->signature, "cuda",
+                  MB_BUILD_CUDA, "gpu", gpus_json(&facts->gpus));
     for (size_t g = 0; g < N_GROUPS; g++)
         json_object_set_new(object, groups[g].key, words_json(groups[g].names));
     return mb_say_json(object);

@@ -57,6 +57,23 @@ typedef struct mb_exec {
     void *await_user;
 } mb_exec_t;
 
+/* The cards of this machine that a device class can open, found without opening one. */
+#define MB_MOST_CARDS 16
+typedef struct {
+    char name[128], bus[32]; /* "NVIDIA H200", its PCI address */
+    int major, minor;        /* compute capability */
+    uint64_t memory_bytes;
+    uint32_t reaches; /* bit i: its kernels read card i's memory without the host */
+} mb_card_t;
+
+typedef struct {
+    int driver, runtime; /* versions as CUDA writes them: 1000 major + 10 minor; driver 0: none */
+    char built[128];     /* what the class was compiled with and for */
+    char absent[192];    /* why there is no card; empty where there is one */
+    int count;
+    mb_card_t cards[MB_MOST_CARDS];
+} mb_inventory_t;
+
 typedef struct mb_device_class {
     size_t size;
     const char *name; /* "cpu", "cuda" */
@@ -103,6 +120,9 @@ typedef struct mb_device_class {
     bool (*has_op)(mb_device_t *device, mb_op_t op);
     /* ARGS points to the operation's struct of ARGS_BYTES bytes; see mb_run_<op> in ops.h. */
     mb_status_t (*run)(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes);
+
+    /* NULL: the class has no cards to list. That there is none is no error. */
+    mb_status_t (*inventory)(mb_inventory_t *out);
 } mb_device_class_t;
 
 /* Every device begins with this. */
@@ -122,6 +142,11 @@ extern const mb_device_class_t mb_device_cpu;
  * names those there are. */
 mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out);
 void mb_device_close(mb_device_t *device);
+/* The class of that name by itself. */
+mb_status_t mb_device_class(const char *name, const mb_device_class_t **out);
+/* The cards of class NAME. Errors: there is no such class, its plugin does not load, or a card
+ * cannot be asked. */
+mb_status_t mb_device_inventory(const char *name, mb_inventory_t *out);
 /* Lets tests add a device class; not thread-safe, before any open. */
 mb_status_t mb_device_register(const mb_device_class_t *device_class);
 

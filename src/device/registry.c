@@ -53,13 +53,29 @@ static mb_status_t find(const char *name, const mb_device_class_t **out)
     return *out != NULL ? mb_device_register(*out) : MB_OK;
 }
 
+mb_status_t mb_device_class(const char *name, const mb_device_class_t **out)
+{
+    MB_TRY(find(name, out));
+    return *out != NULL ? MB_OK : refuse_name(name);
+}
+
 mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out)
 {
     if (name == NULL)
         return classes[0]->open(options, out);
     const mb_device_class_t *class_;
-    MB_TRY(find(name, &class_));
-    return class_ != NULL ? class_->open(options, out) : refuse_name(name);
+    MB_TRY(mb_device_class(name, &class_));
+    return class_->open(options, out);
+}
+
+mb_status_t mb_device_inventory(const char *name, mb_inventory_t *out)
+{
+    const mb_device_class_t *class_;
+    memset(out, 0, sizeof *out);
+    MB_TRY(mb_device_class(name, &class_));
+    if (class_->inventory == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "device '%s' has no cards to list", name);
+    return class_->inventory(out);
 }
 
 int mb_device_count(const char *name)

@@ -1,8 +1,10 @@
 /* The presets of `mbrun new`: what they write, and what they refuse. */
 #include "model/preset.h"
+#include "model/graph.h"
 #include "unit/optim_refs.h"
 
 #include <check.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef const char *const setting_t[2];
@@ -135,6 +137,40 @@ START_TEST(every_preset_is_listed_with_the_keys_it_takes)
 }
 END_TEST
 
+static int64_t parameters_of(json_t *model)
+{
+    mb_graph_t *graph = NULL;
+    int64_t count = 0;
+    char *text = json_dumps(model, 0);
+    json_decref(model);
+    ck_assert_msg(mb_graph_create(text, "a preset", &graph) == MB_OK, "%s", mb_error_get());
+    ck_assert_msg(mb_graph_bind(graph, NULL) == MB_OK, "%s", mb_error_get());
+    for (int p = 0; p < graph->n_params; p++)
+        count += graph->params[p].elements;
+    mb_graph_destroy(graph);
+    free(text);
+    return count;
+}
+
+/* Tables of tokens and positions, 12 W^2 + 13 W a block, the last normalization, and the head,
+ * which GPT-2 shares with the first table: it has 124 439 808 and 354 823 168. */
+START_TEST(gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own)
+{
+    setting_t small[] = {{"layers", "12"},
+                         {"width", "768"},
+                         {"heads", "12"},
+                         {"length", "1024"},
+                         {"vocabulary", "50257"}};
+    setting_t medium[] = {{"layers", "24"},
+                          {"width", "1024"},
+                          {"heads", "16"},
+                          {"length", "1024"},
+                          {"vocabulary", "50257"}};
+    ck_assert_int_eq(parameters_of(create("gpt", small, 5)), 124439808 + 50257 * 768);
+    ck_assert_int_eq(parameters_of(create("gpt", medium, 5)), 354823168 + 50257 * 1024);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("preset");
@@ -142,6 +178,7 @@ static Suite *suite(void)
     tcase_add_test(t, presets_write_the_layers_they_promise);
     tcase_add_test(t, layer_names_are_all_different);
     tcase_add_test(t, wrong_settings_are_refused_with_the_remedy);
+    tcase_add_test(t, gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own);
     tcase_add_test(t, every_preset_is_listed_with_the_keys_it_takes);
     suite_add_tcase(s, t);
     return s;

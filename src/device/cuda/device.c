@@ -372,4 +372,5 @@ const mb_device_class_t mb_device_cuda = {
     .stream_wait_event = cuda_stream_wait_event,
     .has_op = cuda_has_op,
     .run = cuda_run,
+    .inventory = mb_cuda_inventory,
 };

@@ -32,7 +32,8 @@ CUDA_KERNELS = \
 	kernels/stored_tiles.cu \
 	kernels/sum.cu \
 	kernels/update.cu
-CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/nccl.c src/device/cuda/plugin.c \
+CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/inventory.c \
+	src/device/cuda/nccl.c src/device/cuda/plugin.c \
 	src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/ops.h
@@ -50,7 +51,7 @@ EXTRA_DIST += src/device/cuda kernels tests/cudasim
 
 SUFFIXES = .cu .cc .cuo .simo
 MB_CUDA_INCLUDES = -I$(top_srcdir)/kernels -I$(top_srcdir)/tests -I$(top_srcdir)/src \
-	-I$(top_srcdir)/include $(CUDA_CPPFLAGS)
+	-I$(top_srcdir)/include -DMB_CUDA_ARCHS='"$(CUDA_ARCHS)"' $(CUDA_CPPFLAGS)
 CUDASIM_FLAGS = -DMB_CUDASIM $(MB_CUDA_INCLUDES) -fPIC -fvisibility=hidden -ffp-contract=off \
 	$(SANITIZE_CFLAGS)
 .cu.cuo:
@@ -64,6 +65,9 @@ CUDASIM_FLAGS = -DMB_CUDASIM $(MB_CUDA_INCLUDES) -fPIC -fvisibility=hidden -ffp-
 .cu.simo:
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(CXX) -x c++ -std=c++17 $(CXXFLAGS) $(CUDASIM_FLAGS) -Wall -Wextra \
 	  -Wno-unknown-pragmas -c $< -o $@
+.cc.cuo:
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(CXX) -std=c++17 $(CXXFLAGS) $(MB_CUDA_INCLUDES) -Wall -Wextra \
+	  -c $< -o $@
 .cc.simo:
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(CXX) -std=c++17 $(CXXFLAGS) $(CUDASIM_FLAGS) -Wall -Wextra \
 	  -c $< -o $@
@@ -93,8 +97,8 @@ tests/cudasim/test_ops: $(CUDASIM_OPS_OBJECTS) $(CUDASIM_OBJECTS) libmbcheck.la
 	  -lpthread -ldl
 $(CUDASIM_TEST_OBJECTS) $(CUDASIM_OPS_OBJECTS): $(MB_CUDA_NEEDS) $(wildcard $(top_srcdir)/tests/cudasim/*.h)
 CLEANFILES += tests/cudasim/test_cudasim tests/cudasim/test_ops
-SHELL_TESTS += tests/cudasim/selftest.sh tests/cudasim/ops.sh
-tests/cudasim/selftest.log tests/cudasim/ops.log: $(check_DATA)
+SHELL_TESTS += tests/cudasim/selftest.sh tests/cudasim/ops.sh tests/cudasim/info.sh
+tests/cudasim/selftest.log tests/cudasim/ops.log tests/cudasim/info.log: $(check_DATA)
 
 if HAVE_CUDA
 if !SANITIZERS
@@ -108,5 +112,5 @@ install-exec-local:
 uninstall-local:
 	rm -f '$(DESTDIR)$(pkglibdir)/mbcuda.so'
 mostlyclean-local:
-	rm -f kernels/*.cuo kernels/*.simo src/device/cuda/*.cuo src/device/cuda/*.simo src/base/*.cuo \
+	rm -f bench/gpu/*.cuo bench/gpu/*.simo tests/gpu/*.cuo tests/cudasim/ops/*.cuo kernels/*.cuo kernels/*.simo src/device/cuda/*.cuo src/device/cuda/*.simo src/base/*.cuo \
 	  src/base/*.simo tests/cudasim/*.simo tests/cudasim/ops/*.simo

@@ -1,8 +1,7 @@
 /* See bench.h. */
 #include "cudasim/ops/bench.h"
 
-#include "cudasim/cudasim.h"
-#include "device/cuda/internal.h"
+#include "cudasim/ops/subject.h"
 
 extern "C" {
 #include "base/number.h"
@@ -174,14 +173,14 @@ struct bench::invocation {
 
 /* ---- devices */
 
-bench::bench()
+bench::bench(const mb_device_class_t *subject)
 {
     mb_device_options_t options = {};
     options.size = sizeof options;
     options.threads = 1;
     options.emulate = true; /* narrow types too */
     require(mb_device_cpu.open(&options, &cpu_.device));
-    require(mb_device_cuda.open(&options, &cuda_.device));
+    require(subject->open(&options, &cuda_.device));
     require(mb_exec_create(cpu_.device, &cpu_.exec));
     require(mb_exec_create(cuda_.device, &cuda_.exec));
 }
@@ -374,7 +373,7 @@ void bench::plan(const invocation &call)
 {
     cuda_.exec.workspace_needed = 0;
     cuda_.exec.planning = true;
-    if (mb_device_cuda.run(&cuda_.exec, call.op, call.cuda_args, call.bytes) != MB_OK)
+    if (cuda_.device->class_->run(&cuda_.exec, call.op, call.cuda_args, call.bytes) != MB_OK)
         fail(call, "planning: %s", mb_error_get());
     cuda_.exec.planning = false;
 }
@@ -386,7 +385,7 @@ void bench::compute(const invocation &call)
     unsigned char *workspace = take(&cuda_.exec, needed);
     cuda_.exec.workspace = workspace;
     cuda_.exec.workspace_bytes = needed;
-    if (mb_device_cuda.run(&cuda_.exec, call.op, call.cuda_args, call.bytes) != MB_OK)
+    if (cuda_.device->class_->run(&cuda_.exec, call.op, call.cuda_args, call.bytes) != MB_OK)
         fail(call, "%s", mb_error_get());
     if (mb_exec_sync(&cuda_.exec) != MB_OK)
         fail(call, "%s", mb_error_get());
@@ -400,7 +399,7 @@ void bench::compute(const invocation &call)
 
 void bench::run_on_device(const invocation &call)
 {
-    mb_cudasim_seed(random_());
+    subject_reorder(random_());
     start(call);
     plan(call);
     compute(call);

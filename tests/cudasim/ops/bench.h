@@ -1,12 +1,12 @@
-/* One operation on both devices: the CPU, which is the truth here, and the CUDA device over the
- * simulation.
+/* One operation on both devices: the CPU, which is the truth here, and the CUDA device, real or
+ * over the simulation (subject.h).
  *
  * A test makes operands, fills the operation's arguments with where they stand on the CPU, and
  * calls run. That puts copies of the operands on the CUDA device, translates the pointers among the
  * arguments, plans, fills the workspace and what stands around the operands with 0xff, and runs;
- * then once more with the simulation's threads in another order. Both runs must give the same bits,
- * leave the operands that are only read and all that is around them alone, and agree with the CPU
- * within the tolerance. What an operation wrote is an input to the ones that follow. */
+ * then once more, on the simulation with the threads in another order. Both runs must give the same
+ * bits, leave the operands that are only read and all that is around them alone, and agree with the
+ * CPU within the tolerance. What an operation wrote is an input to the ones that follow. */
 #ifndef MB_CUDASIM_OPS_BENCH_H
 #define MB_CUDASIM_OPS_BENCH_H
 
@@ -53,7 +53,7 @@ struct place {
 class bench
 {
   public:
-    bench();
+    explicit bench(const mb_device_class_t *subject);
     ~bench();
     bench(const bench &) = delete;
     bench &operator=(const bench &) = delete;

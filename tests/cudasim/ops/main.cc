@@ -1,10 +1,12 @@
-/* Compares every operation of the CUDA device, over the simulated CUDA, with the CPU's:
+/* Compares every operation of the CUDA device, real or over the simulated CUDA, with the CPU's:
  *
- *     ops [shapes=N] [seed=N] [only=NAME]
+ *     test_ops [shapes=N] [seed=N] [only=NAME]...
  *
- * runs each test (or the one called NAME) over N random shapes, fewer of those that cost more, and
- * prints TAP. The shapes are functions of the seed and the test's name. */
+ * runs each test (or those that are named) over N random shapes, fewer of those that cost more, and
+ * prints TAP. The shapes are functions of the seed and the test's name. Where there is no device
+ * everything is skipped. */
 #include "cudasim/ops/bench.h"
+#include "cudasim/ops/subject.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +18,7 @@ namespace
 struct options {
     int shapes = 30;
     uint64_t seed = 1;
-    const char *only = nullptr;
+    std::vector<const char *> only;
 };
 
 struct tally {
@@ -34,7 +36,7 @@ bool parse(const char *argument, options *options)
     else if (strncmp(argument, "seed=", 5) == 0)
         options->seed = strtoull(argument + 5, nullptr, 10);
     else if (strncmp(argument, "only=", 5) == 0)
-        options->only = argument + 5;
+        options->only.push_back(argument + 5);
     else
         return false;
     return true;
@@ -64,15 +66,46 @@ void run_test(bench &bench, const options &options, const test &test, mb_dtype_t
     fflush(stdout);
 }
 
+bool is_wanted(const options &options, const test &test)
+{
+    for (const char *name : options.only)
+        if (strcmp(name, test.name) == 0)
+            return true;
+    return options.only.empty();
+}
+
 void run_family(bench &bench, const options &options, const test *tests, tally *tally)
 {
     static const mb_dtype_t types[] = {MB_F32, MB_BF16, MB_F16};
     for (; tests->name != nullptr; tests++) {
-        if (options.only != nullptr && strcmp(options.only, tests->name) != 0)
+        if (!is_wanted(options, *tests))
             continue;
         for (int i = 0; i < (tests->typed ? 3 : 1); i++)
             run_test(bench, options, *tests, types[i], tally);
     }
+}
+
+/* False: there is nothing to run on, which the exit code is for. */
+bool find_device(const mb_device_class_t **subject, int *code)
+{
+    mb_inventory_t found = {};
+    *subject = subject_class();
+    *code = *subject == nullptr || (*subject)->inventory(&found) != MB_OK;
+    if (*code != 0)
+        printf("Bail out! %s\n", mb_error_get());
+    else if (found.count == 0)
+        printf("1..0 # SKIP no GPU: %s\n", found.absent);
+    return found.count > 0;
+}
+
+int run_all(const mb_device_class_t *subject, const options &options)
+{
+    bench bench(subject);
+    tally tally;
+    for (const test *family : families)
+        run_family(bench, options, family, &tally);
+    printf("1..%d\n", tally.tests);
+    return tally.failed != 0 || tally.tests == 0;
 }
 
 } // namespace
@@ -82,13 +115,10 @@ int main(int argc, char **argv)
     options options;
     for (int i = 1; i < argc; i++)
         if (!parse(argv[i], &options)) {
-            fprintf(stderr, "usage: %s [shapes=N] [seed=N] [only=NAME]\n", argv[0]);
+            fprintf(stderr, "usage: %s [shapes=N] [seed=N] [only=NAME]...\n", argv[0]);
             return 2;
         }
-    bench bench;
-    tally tally;
-    for (const test *family : families)
-        run_family(bench, options, family, &tally);
-    printf("1..%d\n", tally.tests);
-    return tally.failed != 0;
+    const mb_device_class_t *subject;
+    int code;
+    return find_device(&subject, &code) ? run_all(subject, options) : code;
 }

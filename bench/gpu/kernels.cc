@@ -163,10 +163,10 @@ double median(std::vector<double> values)
     return values[values.size() / 2];
 }
 
-class clock
+class stopwatch
 {
   public:
-    clock(mb_exec_t *exec, const options &options) : exec_(exec), options_(options)
+    stopwatch(mb_exec_t *exec, const options &options) : exec_(exec), options_(options)
     {
     }
 
@@ -247,7 +247,7 @@ class clock
 struct bench {
     mb_exec_t *exec;
     const options &of;
-    clock timer;
+    stopwatch timer;
 };
 
 struct product {
@@ -637,7 +637,7 @@ int main(int argc, char **argv)
     require(cudaSetDevice(0));
     of.gbps = of.gbps > 0 ? of.gbps : bandwidth_of_device();
     print_begin(subject, card, of);
-    bench bench = {&exec, of, clock(&exec, of)};
+    bench bench = {&exec, of, stopwatch(&exec, of)};
     time_all(bench);
     printf("\n]}\n");
     mb_exec_destroy(&exec);

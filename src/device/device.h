@@ -143,7 +143,7 @@ extern const mb_device_class_t mb_device_cpu;
 mb_status_t mb_device_open(const char *name, const mb_device_options_t *options, mb_device_t **out);
 void mb_device_close(mb_device_t *device);
 /* The class of that name by itself. */
-mb_status_t mb_device_class(const char *name, const mb_device_class_t **out);
+mb_status_t mb_device_class_find(const char *name, const mb_device_class_t **out);
 /* The cards of class NAME. Errors: there is no such class, its plugin does not load, or a card
  * cannot be asked. */
 mb_status_t mb_device_inventory(const char *name, mb_inventory_t *out);

@@ -53,7 +53,7 @@ static mb_status_t find(const char *name, const mb_device_class_t **out)
     return *out != NULL ? mb_device_register(*out) : MB_OK;
 }
 
-mb_status_t mb_device_class(const char *name, const mb_device_class_t **out)
+mb_status_t mb_device_class_find(const char *name, const mb_device_class_t **out)
 {
     MB_TRY(find(name, out));
     return *out != NULL ? MB_OK : refuse_name(name);
@@ -64,7 +64,7 @@ mb_status_t mb_device_open(const char *name, const mb_device_options_t *options,
     if (name == NULL)
         return classes[0]->open(options, out);
     const mb_device_class_t *class_;
-    MB_TRY(mb_device_class(name, &class_));
+    MB_TRY(mb_device_class_find(name, &class_));
     return class_->open(options, out);
 }
 
@@ -72,7 +72,7 @@ mb_status_t mb_device_inventory(const char *name, mb_inventory_t *out)
 {
     const mb_device_class_t *class_;
     memset(out, 0, sizeof *out);
-    MB_TRY(mb_device_class(name, &class_));
+    MB_TRY(mb_device_class_find(name, &class_));
     if (class_->inventory == NULL)
         return mb_error_set(MB_ERR_UNSUPPORTED, "device '%s' has no cards to list", name);
     return class_->inventory(out);

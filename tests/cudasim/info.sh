@@ -32,10 +32,10 @@ count_is() { # NUMBER PATTERN FILE
 }
 
 check "info ends with 0 where there are three GPUs" info 3
-check "info has a line for each" count_is 3 '[0-2]: simulated device, compute capability 9.0, 16.0 GiB, at 0000:1[0-2]:00.0' text
+check "info has a line for each" count_is 3 '[0-2]: simulated device, compute capability 9.0, 16 GiB, at 0000:1[0-2]:00.0' text
 check "info says what the plugin was built with" count_is 1 '^GPU plugin  *CUDA [0-9.]* for compute capabilities [0-9,]*, runtime [0-9.]*, driver [0-9.]*$' text
-check "info has an object for each as JSON" count_is 3 '"compute_capability": \[9, 0\]' json
+check "info has an object for each as JSON" count_is 3 '"compute_capability": *\[9, *0\]' json
 check "info ends with 0 where there is no GPU" info 0
 check "info says why there is none, in one line" count_is 1 '^GPU  *none: .*cudaErrorNoDevice' text
-check "info lists none as JSON" count_is 1 '"cards": \[\]' json
+check "info lists none as JSON" count_is 1 '"cards": *\[\]' json
 echo "1..$count"

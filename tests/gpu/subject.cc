@@ -4,7 +4,7 @@
 const mb_device_class_t *subject_class()
 {
     const mb_device_class_t *found;
-    return mb_device_class("cuda", &found) == MB_OK ? found : nullptr;
+    return mb_device_class_find("cuda", &found) == MB_OK ? found : nullptr;
 }
 
 /* The hardware chooses. */

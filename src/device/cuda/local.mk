@@ -97,12 +97,14 @@ tests/cudasim/test_ops: $(CUDASIM_OPS_OBJECTS) $(CUDASIM_OBJECTS) libmbcheck.la
 	  -lpthread -ldl
 $(CUDASIM_TEST_OBJECTS) $(CUDASIM_OPS_OBJECTS): $(MB_CUDA_NEEDS) $(wildcard $(top_srcdir)/tests/cudasim/*.h)
 CLEANFILES += tests/cudasim/test_cudasim tests/cudasim/test_ops
-SHELL_TESTS += tests/cudasim/selftest.sh tests/cudasim/ops.sh tests/cudasim/info.sh
-tests/cudasim/selftest.log tests/cudasim/ops.log tests/cudasim/info.log: $(check_DATA)
+SHELL_TESTS += tests/cudasim/selftest.sh tests/cudasim/ops.sh tests/cudasim/info.sh \
+	tests/cudasim/kernels.sh
+tests/cudasim/selftest.log tests/cudasim/ops.log tests/cudasim/info.log tests/cudasim/kernels.log: $(check_DATA)
 
 if HAVE_CUDA
 if !SANITIZERS
-check_DATA += mbcudasim.so tests/cudasim/test_cudasim tests/cudasim/test_ops
+check_DATA += mbcudasim.so tests/cudasim/test_cudasim tests/cudasim/test_ops \
+	bench/gpu/kernels_simulated
 endif
 endif
 

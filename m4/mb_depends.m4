@@ -215,6 +215,9 @@ AC_DEFUN([MB_CHECK_CUDA], [
     [], [with_cuda=auto])
   AC_ARG_WITH([cuda-arch], [AS_HELP_STRING([--with-cuda-arch=LIST],
     [compute capabilities to compile for, e.g. 80,90,100])], [], [with_cuda_arch=80,90,100])
+  AC_ARG_WITH([nccl], [AS_HELP_STRING([--with-nccl=DIR],
+    [the folder that has include/nccl.h (default: the CUDA toolkit); the library is opened at run time])],
+    [], [with_nccl=auto])
   NVCC=none
   AS_CASE([$with_cuda], [no], [], [auto | yes],
     [AC_PATH_PROG([NVCC], [nvcc], [none], [$PATH:${CUDA_HOME:-/usr/local/cuda}/bin])],
@@ -223,6 +226,8 @@ AC_DEFUN([MB_CHECK_CUDA], [
   AS_IF([test "$NVCC" != none], [MB_CHECK_CUDA_PARTS])
   AS_CASE([$with_cuda:$mb_have_cuda], [auto:* | no:* | *:yes], [],
     [AC_MSG_ERROR([--with-cuda was given, but $mb_cuda_info])])
+  AS_CASE([$with_nccl:$mb_have_nccl_h], [auto:* | no:* | *:yes], [],
+    [AC_MSG_ERROR([--with-nccl was given, but there is no nccl.h])])
   AC_SUBST([CUDA_CPPFLAGS])
   AC_SUBST([CUDA_LIBS])
   AC_SUBST([CUDART_LIBS])
@@ -251,14 +256,21 @@ AC_DEFUN([MB_CHECK_CUDA_PARTS], [
 #include <cuda_runtime_api.h>]], [[cublasLtHandle_t h; int n; cudaGetDeviceCount(&n);
     return cublasLtCreate(&h) != 0 || n < 0;]])], [mb_have_cuda=yes], [mb_have_cuda=no])
   AC_MSG_RESULT([$mb_have_cuda])
+  AS_CASE([$with_nccl], [auto | yes | no], [mb_nccl_cppflags=], [mb_nccl_cppflags="-isystem $with_nccl/include"])
+  CPPFLAGS="$CPPFLAGS $mb_nccl_cppflags"
   AC_MSG_CHECKING([for nccl.h])
-  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <nccl.h>]])], [mb_have_nccl_h=yes], [mb_have_nccl_h=no])
+  AS_IF([test "$with_nccl" = no], [mb_have_nccl_h=no],
+    [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <nccl.h>]])], [mb_have_nccl_h=yes], [mb_have_nccl_h=no])])
   AC_MSG_RESULT([$mb_have_nccl_h])
+  mb_nccl_info="without NCCL"
+  AS_IF([test "$mb_have_nccl_h" = yes],
+    [CUDA_CPPFLAGS="$CUDA_CPPFLAGS $mb_nccl_cppflags -DMB_HAVE_NCCL"
+     mb_nccl_info="with NCCL"])
   CPPFLAGS=$mb_save_CPPFLAGS
   LIBS=$mb_save_LIBS
   AS_IF([$CXX --version >/dev/null 2>&1], [], [mb_have_cuda=no])
   AS_IF([test "$mb_have_cuda" = yes],
-    [mb_cuda_info="$mb_nvcc (make cuda: a plugin for compute capabilities $with_cuda_arch)"],
+    [mb_cuda_info="$mb_nvcc $mb_nccl_info (make cuda: a plugin for compute capabilities $with_cuda_arch)"],
     [mb_cuda_info="nvcc $mb_nvcc without cuBLASLt or a C++ compiler: CPU only"])])
 
 AC_DEFUN([MB_REPORT_MISSING], [

@@ -355,7 +355,9 @@ const mb_device_class_t mb_device_cuda = {
     .describe = cuda_describe,
     .signature = cuda_signature,
     .set_progress = cuda_set_progress,
+#ifdef MB_HAVE_NCCL
     .link = &mb_link_nccl,
+#endif
     .host_visible = cuda_host_visible,
     .alloc = cuda_alloc,
     .free = cuda_free,

@@ -36,7 +36,7 @@ CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/inve
 	src/device/cuda/nccl.c src/device/cuda/plugin.c \
 	src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
-	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/ops.h
+	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h
 # NCCL is a package of its own, which the simulation does without where it is not there.
 if HAVE_NCCL_H
 MB_CUDASIM_LEFT_OUT =

@@ -1,6 +1,8 @@
 /* The link of link.h by NCCL. The library is opened when a link is first wanted, so that a rank
  * alone, or a machine without it, does without: loading it costs some 200 MB. Its communicator does
- * not block: every call returns at once, and poll asks how far it has come. */
+ * not block: every call returns at once, and poll asks how far it has come. A build without nccl.h
+ * has no link. */
+#ifdef MB_HAVE_NCCL
 #define _GNU_SOURCE
 #include "device/cuda/internal.h"
 
@@ -230,3 +232,5 @@ const mb_link_class_t mb_link_nccl = {.size = sizeof(mb_link_class_t),
                                       .receive = nccl_receive,
                                       .sum = nccl_sum,
                                       .close = nccl_close};
+
+#endif

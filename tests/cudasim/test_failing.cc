@@ -71,11 +71,21 @@ void fail_unclearly()
     mb_cudasim_fail("cudaMalloc");
 }
 
+void fail_never()
+{
+    int count;
+    mb_cudasim_fail("cudaGetDeviceCounts:1");
+    (void)cudaGetDeviceCount(&count);
+    exit(0);
+}
+
 void test_mistakes()
 {
     bool explained;
     int died = run_in_child(fail_unclearly, "NAME:K", &explained);
     check(died != 0 && explained, "what is no failure is refused");
+    died = run_in_child(fail_never, "cudaGetDeviceCounts was called 0 times", &explained);
+    check(died == 0 && explained, "a failure that never came is told at the end");
 }
 
 } // namespace

@@ -1,29 +1,12 @@
 /* Groups of calls. What the calls of a thread's group ask for is kept until the group ends; then
- * the work of each communicator becomes one entry of its stream, in which all transfers are at work
- * at once:
- *
- *     stream of rank 1:  [kernel][receive from 0 | send to 0 | receive from 2][kernel]
- */
+ * the work of each communicator becomes one entry of its stream (nccl_entry.h). */
 #ifndef MB_CUDASIM_NCCL_GROUP_H
 #define MB_CUDASIM_NCCL_GROUP_H
 
-#include "cudasim/nccl_transfer.h"
+#include "cudasim/nccl_entry.h"
 
 namespace mb_cudasim
 {
-
-/* What one call asks for. */
-class nccl_work
-{
-  public:
-    virtual ~nccl_work() = default;
-    /* When all transfers are over. */
-    virtual ncclResult_t finish()
-    {
-        return ncclSuccess;
-    }
-    std::vector<transfer> transfers;
-};
 
 /* A call begins and ends a group of its own, or is within one. BEGUN: how the call went, which the
  * group gives back if it went wrong. */

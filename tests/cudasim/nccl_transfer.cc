@@ -29,10 +29,9 @@ const type_name TYPES[ncclNumTypes] = {
 
 std::string contents(const message_header &h)
 {
-    char text[96];
-    const char *kind = h.operation == OPERATION_PAIR ? "" : ", all-reduced";
-    snprintf(text, sizeof text, "%llu of %s%s", (unsigned long long)h.count, TYPES[h.type].name,
-             kind);
+    std::string text = std::to_string(h.count) + " of " + TYPES[h.type].name;
+    if (h.operation != OPERATION_PAIR)
+        text += ", all-reduced by reduction " + std::to_string(h.operation);
     return text;
 }
 

@@ -107,6 +107,7 @@ int main()
     test_failing();
 #if __has_include(<nccl.h>)
     test_nccl();
+    test_nccl_reduce();
     test_nccl_refusals();
     test_nccl_processes();
     test_nccl_failing();

@@ -41,6 +41,7 @@ void test_blas();
 void test_failing();
 /* Where there is an nccl.h. */
 void test_nccl();
+void test_nccl_reduce();
 void test_nccl_refusals();
 void test_nccl_processes();
 void test_nccl_failing();

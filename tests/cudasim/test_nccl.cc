@@ -2,102 +2,7 @@
  * read. */
 #include "cudasim/test_nccl.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <thread>
-
-void require(ncclResult_t code, const char *call)
-{
-    if (code == ncclSuccess || code == ncclInProgress)
-        return;
-    printf("Bail out! %s: %s, %s\n", call, ncclGetErrorString(code), ncclGetLastError(nullptr));
-    exit(1);
-}
-
-ncclResult_t nccl_rank::start(const ncclUniqueId &id, int ranks, int which, int blocking)
-{
-    number = which;
-    CUDA(cudaSetDevice(number));
-    stream = new_stream();
-    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-    config.blocking = blocking;
-    return ncclCommInitRankConfig(&comm, ranks, id, number, &config);
-}
-
-ncclResult_t nccl_rank::settle()
-{
-    ncclResult_t found = ncclInProgress;
-    while (found == ncclInProgress)
-        NCCL(ncclCommGetAsyncError(comm, &found));
-    return found;
-}
-
-float *nccl_rank::floats(size_t n, float value)
-{
-    CUDA(cudaSetDevice(number));
-    return new_floats(n, value);
-}
-
-std::vector<float> nccl_rank::read(const float *p, size_t n)
-{
-    CUDA(cudaSetDevice(number));
-    return read_floats(p, n);
-}
-
-ncclResult_t nccl_rank::send(const float *p, size_t n, int peer)
-{
-    return ncclSend(p, n, ncclFloat32, peer, comm, stream);
-}
-
-ncclResult_t nccl_rank::receive(float *p, size_t n, int peer)
-{
-    return ncclRecv(p, n, ncclFloat32, peer, comm, stream);
-}
-
-ncclUniqueId new_id()
-{
-    ncclUniqueId id;
-    NCCL(ncclGetUniqueId(&id));
-    return id;
-}
-
-std::vector<nccl_rank> new_ranks(int n)
-{
-    std::vector<nccl_rank> ranks((size_t)n);
-    ncclUniqueId id = new_id();
-    NCCL(ncclGroupStart());
-    for (int r = 0; r < n; r++)
-        NCCL(ranks[(size_t)r].start(id, n, r, 1));
-    NCCL(ncclGroupEnd());
-    return ranks;
-}
-
-cudaError_t finish(const std::vector<nccl_rank> &ranks)
-{
-    for (const nccl_rank &r : ranks) {
-        cudaError_t code = cudaStreamSynchronize(r.stream);
-        if (code != cudaSuccess)
-            return code;
-    }
-    return cudaSuccess;
-}
-
-void reset_devices(int n)
-{
-    for (int device = n - 1; device >= 0; device--) {
-        CUDA(cudaSetDevice(device));
-        CUDA(cudaDeviceReset());
-    }
-}
-
-void end_ranks(std::vector<nccl_rank> *ranks)
-{
-    CUDA(finish(*ranks));
-    for (nccl_rank &r : *ranks)
-        NCCL(ncclCommDestroy(r.comm));
-    reset_devices((int)ranks->size());
-}
 
 namespace
 {
@@ -407,52 +312,6 @@ void test_pieces()
     check(places_are_right(), "pieces arrive in their places");
 }
 
-/* ---- all-reduce */
-
-template <typename T> T term(int rank, size_t i)
-{
-    return (T)1 / (T)(3 + rank) + (T)i;
-}
-
-template <typename T> bool sums_are_right(ncclDataType_t type, size_t n, bool in_place)
-{
-    std::vector<nccl_rank> ranks = new_ranks(4);
-    std::vector<T> mine(n), total(n), found(n);
-    std::vector<void *> to;
-    NCCL(ncclGroupStart());
-    for (int r = 0; r < 4; r++) {
-        void *from, *out;
-        for (size_t i = 0; i < n; i++) {
-            mine[i] = term<T>(r, i);
-            total[i] = r == 0 ? mine[i] : total[i] + mine[i];
-        }
-        CUDA(cudaSetDevice(r));
-        CUDA(cudaMalloc(&from, n * sizeof(T)));
-        CUDA(cudaMalloc(&out, n * sizeof(T)));
-        CUDA(cudaMemcpy(from, mine.data(), n * sizeof(T), cudaMemcpyHostToDevice));
-        to.push_back(in_place ? from : out);
-        nccl_rank &self = ranks[(size_t)r];
-        NCCL(ncclAllReduce(from, to.back(), n, type, ncclSum, self.comm, self.stream));
-    }
-    NCCL(ncclGroupEnd());
-    CUDA(finish(ranks));
-    bool right = true;
-    for (int r = 0; r < 4; r++) {
-        CUDA(cudaSetDevice(r));
-        CUDA(cudaMemcpy(found.data(), to[(size_t)r], n * sizeof(T), cudaMemcpyDeviceToHost));
-        right = right && found == total;
-    }
-    end_ranks(&ranks);
-    return right;
-}
-
-void test_all_reduce()
-{
-    check(sums_are_right<float>(ncclFloat32, 20001, false), "float32 is summed in rank order");
-    check(sums_are_right<float>(ncclFloat32, 20001, true), "in place as well");
-    check(sums_are_right<double>(ncclFloat64, 77, false), "and float64");
-}
-
 /* ---- the end */
 
 void test_abort()
@@ -520,7 +379,6 @@ void test_nccl()
     test_missing_event();
     test_launch_in_progress();
     test_pieces();
-    test_all_reduce();
     test_abort();
     test_threads_as_ranks();
 }

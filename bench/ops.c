@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "base/log.h"
-#include "device/device.h"
+#include "device/table.h"
 
 #define SECONDS 0.15 /* for each measurement */
 
@@ -252,17 +252,14 @@ static void bench_rows(mb_exec_t *exec, int64_t rows, int64_t columns)
 static void bench_update(mb_exec_t *exec, int64_t count)
 {
     float *x = numbers(exec->device, 4 * count);
+    mb_tensor_t tensor = {
+        .w = x, .g = x + count, .s0 = x + 2 * count, .s1 = x + 3 * count, .count = count};
     mb_update_args_t adam = {.rule = MB_RULE_ADAM,
-                             .count = count,
                              .epsilon = 1e-7f,
                              .beta1 = 0.9,
                              .beta2 = 0.999,
                              .alpha = 1e-5f,
-                             .grad_scale = 1.0f,
-                             .w = x,
-                             .g = x + count,
-                             .s0 = x + 2 * count,
-                             .s1 = x + 3 * count};
+                             .table = {&tensor, 1, mb_table_number(&tensor, 1)}};
     for (int64_t i = 3 * count; i < 4 * count; i++)
         x[i] = 0.5f;
     report("adam", seconds_of(exec, MB_OP_UPDATE, &adam, sizeof adam), 0, 28.0 * (double)count);

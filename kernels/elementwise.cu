@@ -52,6 +52,30 @@ mb_status_t binary(mb_exec_t *exec, mb_op_t op, mb_dtype_t type, int64_t count, 
                   return binary_of(exec, op, count, (const T *)a, (const T *)b, (T *)y, f));
 }
 
+template <typename T>
+__global__ void __launch_bounds__(THREADS)
+    divide_kernel(int64_t runs, int64_t count, float divisor, T *x)
+{
+    mb_each_run<mb_width<T>>(runs, count, [=](int64_t i, auto run) {
+        constexpr int N = decltype(run)::value;
+        float v[N];
+        mb_load_pack(x + i, v);
+        for (int k = 0; k < N; k++)
+            v[k] = __fdiv_rn(v[k], divisor);
+        mb_store_pack(x + i, v);
+    });
+}
+
+template <typename T> mb_status_t divide_of(mb_exec_t *exec, int64_t count, float divisor, T *x)
+{
+    int64_t runs = mb_cuda_runs(count, mb_width<T>, x);
+    if (exec->planning || count == 0)
+        return MB_OK;
+    MB_LAUNCH((divide_kernel<T>), mb_cuda_run_blocks(runs, count, mb_width<T>, THREADS), THREADS, 0,
+              mb_cuda_stream(exec), runs, count, divisor, x);
+    return mb_cuda_launched(MB_OP_DIVIDE);
+}
+
 __global__ void __launch_bounds__(THREADS)
     add_f64_kernel(int64_t count, const double *a, const double *b, double *y)
 {
@@ -161,6 +185,14 @@ extern "C" mb_status_t mb_cuda_multiply(mb_exec_t *exec, const mb_multiply_args_
 {
     return binary(exec, MB_OP_MULTIPLY, args->type, args->count, args->a, args->b, args->y,
                   product_of());
+}
+
+extern "C" mb_status_t mb_cuda_divide(mb_exec_t *exec, const mb_divide_args_t *args)
+{
+    if (args->count < 0)
+        return mb_cuda_refuse(MB_OP_DIVIDE, "negative count");
+    MB_CUDA_TYPED(MB_OP_DIVIDE, args->type,
+                  return divide_of(exec, args->count, args->divisor, (T *)args->x));
 }
 
 extern "C" mb_status_t mb_cuda_add_f64(mb_exec_t *exec, const mb_add_f64_args_t *args)

@@ -1,21 +1,29 @@
-/* One step of an optimizer over a parameter. Every element is computed by itself with each
- * operation rounded by itself (no fused multiply-add), so that a part of a parameter gets the bits
- * that the whole would give it, and those of the CPU. 16 bytes of each operand at a time; bound by
- * memory. The rules are Keras 3's (keras/src/optimizers). */
-#include "runs.h"
+/* One step of an optimizer over all tensors of a table, in one launch. Every element is computed by
+ * itself with each operation rounded by itself (no fused multiply-add), so that a part of a
+ * parameter gets the bits that the whole would give it, and those of the CPU. A tile is shared by a
+ * few blocks, so that small models fill the device too; 16 bytes of each operand at a time; bound
+ * by memory. The rules are Keras 3's (keras/src/optimizers). */
+#include "table.h"
 
 namespace
 {
 
 constexpr int THREADS = 256;
+constexpr int64_t BLOCKS = 8; /* of a tile */
+constexpr int64_t BLOCK = MB_TENSOR_TILE / BLOCKS;
 
 struct step {
-    float *w, *s0, *s1, *s2;
-    const float *g;
-    float scale, low, high; /* the gradient is scaled, then clipped */
-    float lr, decay, momentum, epsilon, alpha;
+    float low, high; /* the gradient is scaled, then clipped */
+    float lr, momentum, epsilon, alpha;
     float rho, one_minus_rho, one_minus_beta1, one_minus_beta2;
     bool nesterov;
+};
+
+/* The same of one tensor. */
+struct part : step {
+    float *w, *s0, *s1, *s2;
+    const float *g;
+    float scale, decay;
 };
 
 __device__ inline float plus(float a, float b)
@@ -31,7 +39,7 @@ __device__ inline float times(float a, float b)
     return __fmul_rn(a, b);
 }
 
-__device__ inline float clipped(const step &t, float g)
+__device__ inline float clipped(const part &t, float g)
 {
     g = times(g, t.scale);
     g = g < t.low ? t.low : g;
@@ -111,7 +119,7 @@ __device__ inline void store_moment(float *s, int64_t i, const float (&in)[N])
         mb_store_pack(s + i, in);
 }
 
-template <typename RULE, int N> __device__ inline void step_run(const step &t, int64_t i)
+template <typename RULE, int N> __device__ inline void step_run(const part &t, int64_t i)
 {
     RULE rule;
     float w[N], g[N], s0[N] = {}, s1[N] = {}, s2[N] = {};
@@ -134,22 +142,34 @@ template <typename RULE, int N> __device__ inline void step_run(const step &t, i
     store_moment<N, RULE::s2>(t.s2, i, s2);
 }
 
-template <typename RULE>
-__global__ void __launch_bounds__(THREADS) update_kernel(int64_t runs, int64_t count, step t)
+__device__ inline part part_of(const step &t, const mb_tensor_t &tensor, const float *scale)
 {
-    mb_each_run<mb_width<float>>(
-        runs, count, [&](int64_t i, auto run) { step_run<RULE, decltype(run)::value>(t, i); });
+    part p;
+    static_cast<step &>(p) = t;
+    p.w = tensor.w, p.s0 = tensor.s0, p.s1 = tensor.s1, p.s2 = tensor.s2, p.g = tensor.g;
+    p.scale = scale == NULL ? 1.0f : scale[tensor.place];
+    p.decay = times(tensor.weight_decay, t.lr);
+    return p;
+}
+
+template <typename RULE>
+__global__ void __launch_bounds__(THREADS)
+    update_kernel(mb_table_t table, const float *scale, step t)
+{
+    const mb_tensor_t &tensor = mb_find_tensor(table, blockIdx.x / BLOCKS);
+    int64_t first = (blockIdx.x - tensor.first_tile * BLOCKS) * BLOCK, end = first + BLOCK;
+    part p = part_of(t, tensor, scale);
+    mb_each_run_of_tile<mb_width<float>, THREADS>(
+        mb_aligned(p.w, p.g, p.s0, p.s1, p.s2), first, end < tensor.count ? end : tensor.count,
+        [&](int64_t i, auto run) { step_run<RULE, decltype(run)::value>(p, i); });
 }
 
 step step_of(const mb_update_args_t &a)
 {
     step t = {};
-    t.w = a.w, t.s0 = a.s0, t.s1 = a.s1, t.s2 = a.s2, t.g = a.g;
-    t.scale = a.grad_scale;
     t.low = a.clip_value > 0.0f ? -a.clip_value : -INFINITY;
     t.high = a.clip_value > 0.0f ? a.clip_value : INFINITY;
     t.lr = a.lr;
-    t.decay = a.weight_decay * a.lr;
     t.momentum = a.momentum;
     t.epsilon = a.epsilon;
     t.alpha = a.alpha;
@@ -163,10 +183,8 @@ step step_of(const mb_update_args_t &a)
 
 template <typename RULE> mb_status_t update(mb_exec_t *exec, const mb_update_args_t &a)
 {
-    constexpr int W = mb_width<float>;
-    int64_t runs = mb_cuda_runs(a.count, W, a.w, a.g, a.s0, a.s1, a.s2);
-    MB_LAUNCH((update_kernel<RULE>), mb_cuda_run_blocks(runs, a.count, W, THREADS), THREADS, 0,
-              mb_cuda_stream(exec), runs, a.count, step_of(a));
+    MB_LAUNCH((update_kernel<RULE>), (unsigned)(a.table.tiles * BLOCKS), THREADS, 0,
+              mb_cuda_stream(exec), a.table, a.scale, step_of(a));
     return mb_cuda_launched(MB_OP_UPDATE);
 }
 
@@ -184,11 +202,11 @@ mb_status_t update_rmsprop(mb_exec_t *exec, const mb_update_args_t &a)
 extern "C" mb_status_t mb_cuda_update(mb_exec_t *exec, const mb_update_args_t *args)
 {
     const mb_update_args_t &a = *args;
-    if (a.count < 0)
+    if (a.table.n < 0 || a.table.tiles < 0)
         return mb_cuda_refuse(MB_OP_UPDATE, "negative count");
     if (a.rule != MB_RULE_SGD && a.rule != MB_RULE_RMSPROP && a.rule != MB_RULE_ADAM)
         return mb_cuda_refuse(MB_OP_UPDATE, "unknown rule");
-    if (exec->planning || a.count == 0)
+    if (exec->planning || a.table.tiles == 0)
         return MB_OK;
     if (a.rule == MB_RULE_SGD)
         return a.momentum == 0.0f ? update<sgd>(exec, a) : update<sgd_momentum>(exec, a);

@@ -8,12 +8,14 @@ libmb_la_SOURCES += \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \
+	src/device/table.c src/device/table.h \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
 	src/device/cpu/attention_backward.c \
 	src/device/cpu/attention_forward.c \
 	src/device/cpu/batchnorm.c \
+	src/device/cpu/clip.c \
 	src/device/cpu/column_sum.c \
 	src/device/cpu/constrain.c \
 	src/device/cpu/conv.c \
@@ -29,6 +31,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/loss.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \
+	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
 	src/device/cpu/simd.h \
@@ -49,7 +52,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/stored_rows_avx2.c \
 	src/device/cpu/stored_rows_avx512.c \
 	src/device/cpu/stored_rows_plain.c \
-	src/device/cpu/sum.c \
+	src/device/cpu/sum.c src/device/cpu/sum.h \
 	src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/tiles.c \
 	src/device/cpu/update.c \

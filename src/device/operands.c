@@ -248,6 +248,11 @@ OPERANDS(sum)
     READ(sum, x, a->count);
 }
 
+OPERANDS(divide)
+{
+    BOTH(divide, x, a->count);
+}
+
 OPERANDS(regularize)
 {
     READ(regularize, w, a->count);
@@ -310,6 +315,7 @@ OPERANDS(fake_quantize)
     X(LOSS, loss)                                                                                  \
     X(ACCURACY, accuracy)                                                                          \
     X(SUM, sum)                                                                                    \
+    X(DIVIDE, divide)                                                                              \
     X(REGULARIZE, regularize)                                                                      \
     X(STORED_GEMM, stored_gemm)                                                                    \
     X(STORED_CONV, stored_conv)                                                                    \

@@ -387,9 +387,54 @@ typedef struct { /* g += l1 sign(w) + 2 l2 w; what is planned for a count serves
     void *g;
 } mb_regularize_args_t;
 
-/* One optimizer step over a parameter. First g' = clip(g * grad_scale, -clip_value, clip_value)
- * (clip_value <= 0: none), then w -= weight_decay * lr * w, then the rule (Keras 3's arithmetic in
- * float32; step counts from 1):
+/* A table of trained tensors, for what is done to all of them at once. It stands in device memory
+ * and is made once (device/table.h): addresses do not change while a run lasts.
+ *
+ *     tensor     |   a   | b |      c      |     elements of each are cut into tiles of its own;
+ *     tile       | 0 | 1 | 2 | 3 | 4 | 5 |       first_tile: 0, 2, 3 */
+#define MB_TENSOR_TILE 65536 /* elements */
+
+typedef struct {
+    float *w, *g;
+    float *s0, *s1, *s2; /* moments; NULL where the rule keeps none */
+    int64_t count;
+    int64_t first_tile;
+    float weight_decay; /* 0: none */
+    int32_t place;      /* where vectors of norms and of scales have this tensor's */
+} mb_tensor_t;
+
+typedef struct {
+    const mb_tensor_t *tensors; /* [n] */
+    int64_t n;
+    int64_t tiles; /* of all tensors */
+} mb_table_t;
+
+typedef struct { /* out[place] = sum of g^2, tile by tile as in mb_sum_args_t, of each tensor */
+    mb_table_t table;
+    double *out;
+} mb_norms_args_t;
+
+/* What clipping by norm multiplies gradients by, from their squared norms: for each by itself clip
+ * / max(norm, clip); for all together clip min(1 / norm, 1 / clip) of the norm over all n, added in
+ * order, and NaN where that is not finite (keras/src/optimizers/base_optimizer.py). */
+typedef struct {
+    int64_t n;
+    bool global;
+    float clip;
+    const double *squares; /* [n] */
+    float *scale;          /* [n] */
+} mb_clip_args_t;
+
+typedef struct { /* x[i] /= divisor */
+    mb_dtype_t type;
+    int64_t count;
+    float divisor;
+    void *x;
+} mb_divide_args_t;
+
+/* One optimizer step over all tensors of a table. First g' = clip(g * scale[place], -clip_value,
+ * clip_value) (scale NULL: 1; clip_value <= 0: none), then w -= weight_decay * lr * w, then the
+ * rule (Keras 3's arithmetic in float32; step counts from 1):
  * SGD: momentum 0: w -= lr g. Otherwise s0 = momentum s0 - lr g; w += nesterov ? momentum s0 - lr g
  * : s0 RMSPROP: s0 = rho s0 + (1-rho) g^2; centered: s1 = rho s1 + (1-rho) g, d = s0 - s1^2; step =
  * lr g / sqrt(d + epsilon); momentum: s2 = momentum s2 + step, w -= s2 ADAM: s0 += (g - s0)(1 -
@@ -400,17 +445,15 @@ typedef enum { MB_RULE_SGD = 0, MB_RULE_RMSPROP, MB_RULE_ADAM } mb_rule_t;
 typedef struct {
     mb_rule_t rule;
     bool nesterov, centered, amsgrad;
-    int64_t count;
     float lr, momentum, epsilon;
     /* Double, never cast to float: Keras takes 1 - beta in double and rounds the difference (float
      * 1 - 0.999f is off by 1.3e-5). */
     double rho, beta1, beta2;
     float
         alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
-    float weight_decay, clip_value, grad_scale;
-    float *w;
-    const float *g;
-    float *s0, *s1, *s2;
+    float clip_value;
+    mb_table_t table;
+    const float *scale; /* by place */
 } mb_update_args_t;
 
 /* Constraints, over a weight seen as [outer, axis, inner]: the norm runs over axis.
@@ -523,6 +566,9 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(LOSS, loss)                                                                                  \
     X(ACCURACY, accuracy)                                                                          \
     X(SUM, sum)                                                                                    \
+    X(NORMS, norms)                                                                                \
+    X(CLIP, clip)                                                                                  \
+    X(DIVIDE, divide)                                                                              \
     X(REGULARIZE, regularize)                                                                      \
     X(UPDATE, update)                                                                              \
     X(CONSTRAIN, constrain)                                                                        \

@@ -3,7 +3,12 @@
 
 #include <stdlib.h>
 
-enum { TIE_REQUESTS = 4 }; /* exchanges of shared layers: one at a time */
+/* The update's: exchanges of shared layers, one at a time, or the norms to and from all stages. */
+static int update_requests(const mb_engine_t *engine)
+{
+    int others = engine->grid.stages - 1;
+    return others > 2 ? 2 * others : 4;
+}
 
 static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *options)
 {
@@ -28,6 +33,8 @@ static size_t longest_message(const mb_engine_t *engine, bool training)
     size_t most =
         mb_reduce_max_bytes(&engine->grid, training ? stage->gradient_count : 0, stage->sum_count);
     int64_t elements = 2 * stage->sum_count;
+    if (training && plan->stages > 1 && 2 * (int64_t)plan->graph->n_params > elements)
+        elements = 2 * (int64_t)plan->graph->n_params; /* norms */
     for (int i = 0; i < stage->n_params && plan->n_ties > 0; i++) {
         int64_t count = plan->graph->params[stage->params[i]].elements;
         elements = count > elements ? count : elements;
@@ -101,7 +108,7 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
     mb_comm_t *comm = engine->machine->comm;
     mb_stage_t *stage = engine->stage;
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
-                   mb_reduce_max_requests(&engine->grid) + TIE_REQUESTS;
+                   mb_reduce_max_requests(&engine->grid) + update_requests(engine);
     MB_TRY(make_transport(engine, requests, longest_message(engine, options->training)));
     if (options->losses != NULL)
         MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,

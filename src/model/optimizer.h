@@ -27,7 +27,7 @@ typedef struct {
     double clipnorm, global_clipnorm, clipvalue; /* 0: none */
     int n_slots;
     const char *slot_names[MB_MAX_SLOTS]; /* Keras': "momentum", "velocity", "velocity_hat" */
-    int slot_index[MB_MAX_SLOTS];         /* which of s0, s1, s2 of mb_update_args_t */
+    int slot_index[MB_MAX_SLOTS];         /* which of s0, s1, s2 of mb_tensor_t */
     json_t *config; /* {"class_name":..., "config":...} as Keras serializes, for writing: the file's
                        own with what was set since */
 } mb_optimizer_t;
@@ -58,16 +58,18 @@ float mb_optimizer_lr(const mb_optimizer_t *optimizer, int64_t iterations);
 
 /* True when norms of the gradients are needed before the step. */
 bool mb_optimizer_needs_norms(const mb_optimizer_t *optimizer);
-/* The factor for parameter i's gradient from all parameters' squared norms in parameter order
- * (trainable ones; others 0): clipnorm: clip / max(norm, clip) as Keras; global: the same over the
- * sum, so one call serves all i. 1 when there is nothing to scale; NaN when a global norm is not
- * finite, as Keras. */
-float mb_optimizer_grad_scale(const mb_optimizer_t *optimizer, const double *squares, int n, int i);
-/* Puts regularizer-free update, decay and rule for one parameter on the stream. iterations: steps
- * done before this one. slots: in the order of slot_names. Followed by the constraint if the
- * parameter has one. */
+/* Puts on the stream: the factors for all gradients from all parameters' squared norms ([n] in
+ * parameter order; those not trained 0), where norms are needed. squares, scale: device memory. */
+mb_status_t mb_optimizer_clip(const mb_optimizer_t *optimizer, mb_exec_t *exec, int n,
+                              const double *squares, float *scale);
+/* An entry of the table for a parameter: w, g and slots (in the order of slot_names) are device
+ * memory. */
+mb_tensor_t mb_optimizer_tensor(const mb_optimizer_t *optimizer, const mb_param_t *param, float *w,
+                                float *g, float *const *slots);
+/* Puts clipping, decay and rule for all tensors of the table on the stream. iterations: steps done
+ * before this one. scale: by parameter; NULL: 1. Regularizers go before, constraints follow. */
 mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
-                                const mb_param_t *param, int64_t iterations, float lr,
-                                float grad_scale, float *w, const float *g, float *const *slots);
+                                const mb_table_t *table, int64_t iterations, float lr,
+                                const float *scale);
 
 #endif

@@ -55,27 +55,71 @@ static size_t incoming_bytes(const mb_update_t *update)
     return most;
 }
 
-static mb_status_t take_memory(mb_update_t *update)
+static float *gradient_of(const mb_update_t *update, int param)
 {
-    mb_engine_t *engine = update->engine;
+    const mb_stage_t *stage = update->engine->stage;
+    return stage->gradients[0] +
+           stage->places[update->first_call[param]].entries[update->place_in_layer[param]];
+}
+
+static mb_status_t take_tables(mb_update_t *update)
+{
+    const mb_engine_t *engine = update->engine;
     size_t n = (size_t)engine->plan->graph->n_params;
-    void *memory;
     update->slots = calloc(n + 1, sizeof *update->slots);
     update->updates = calloc(n + 1, sizeof *update->updates);
     update->first_call = calloc(n + 1, sizeof *update->first_call);
     update->place_in_layer = calloc(n + 1, sizeof *update->place_in_layer);
-    update->norms = calloc(n + 1, sizeof *update->norms);
-    update->gathered = calloc((n + 1) * (size_t)engine->grid.stages, sizeof *update->gathered);
-    update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof *update->requests);
+    update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof(mb_request_t *));
     if (update->requests == NULL || update->slots == NULL || update->updates == NULL ||
-        update->first_call == NULL || update->place_in_layer == NULL || update->norms == NULL ||
-        update->gathered == NULL)
+        update->first_call == NULL || update->place_in_layer == NULL)
         return mb_error_memory("the tables of the update", n);
+    return MB_OK;
+}
+
+static mb_status_t take_norms(mb_update_t *update)
+{
+    mb_device_t *device = update->engine->exec.device;
+    size_t n = (size_t)update->engine->plan->graph->n_params;
+    size_t stages = (size_t)update->engine->grid.stages;
+    void *memory;
+    MB_TRY(mb_device_alloc(device, (n + 1) * sizeof(double), &memory));
+    update->norms = memory;
+    MB_TRY(mb_device_alloc(device, (n + 1) * sizeof(float), &memory));
+    update->scale = memory;
+    if (stages > 1) {
+        MB_TRY(mb_device_alloc(device, stages * (n + 1) * sizeof(double), &memory));
+        update->others = memory;
+    }
+    return MB_OK;
+}
+
+static mb_status_t make_table(mb_update_t *update)
+{
+    const mb_stage_t *stage = update->engine->stage;
+    int n = 0;
+    mb_tensor_t *tensors = calloc((size_t)stage->graph->n_params + 1, sizeof *tensors);
+    if (tensors == NULL)
+        return mb_error_memory("the table of trained tensors", sizeof *tensors);
+    for (int p = 0; p < stage->graph->n_params; p++) {
+        if (update->updates[p])
+            tensors[n++] =
+                mb_optimizer_tensor(update->optimizer, &stage->graph->params[p], stage->values[p],
+                                    gradient_of(update, p), update->slots[p]);
+    }
+    mb_status_t status = mb_table_create(&update->engine->exec, tensors, n, &update->table);
+    free(tensors);
+    return status;
+}
+
+static mb_status_t take_memory(mb_update_t *update)
+{
+    mb_engine_t *engine = update->engine;
+    MB_TRY(take_tables(update));
     if (mb_engine_idle(engine))
         return MB_OK;
     find_calls(update);
-    MB_TRY(mb_device_alloc(engine->exec.device, (n + 1) * sizeof(double), &memory));
-    update->device_norms = memory;
+    MB_TRY(take_norms(update));
     if (engine->plan->n_ties > 0)
         MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
     /* Like Keras also for what no output needs: their zeros are written and read with the rest. */
@@ -83,7 +127,7 @@ static mb_status_t take_memory(mb_update_t *update)
         if (engine->stage->owned[p] && engine->plan->graph->params[p].trainable)
             MB_TRY(take_slots(update, p));
     }
-    return MB_OK;
+    return make_table(update);
 }
 
 mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
@@ -113,26 +157,20 @@ void mb_update_destroy(mb_update_t *update)
         for (int s = 0; s < MB_MAX_SLOTS; s++)
             mb_device_free(device, update->slots[p][s]);
     }
-    mb_device_free(device, update->device_norms);
+    mb_table_destroy(device, &update->table);
+    mb_device_free(device, update->norms);
+    mb_device_free(device, update->others);
+    mb_device_free(device, update->scale);
     mb_device_free(device, update->incoming);
     free(update->slots);
     free(update->updates);
     free(update->first_call);
     free(update->place_in_layer);
-    free(update->norms);
-    free(update->gathered);
     free(update->requests);
     free(update);
 }
 
-static float *gradient_of(const mb_update_t *update, int param, float *gradients)
-{
-    const mb_stage_t *stage = update->engine->stage;
-    return gradients +
-           stage->places[update->first_call[param]].entries[update->place_in_layer[param]];
-}
-
-static mb_status_t regularize(mb_update_t *update, float *gradients)
+static mb_status_t regularize(mb_update_t *update)
 {
     const mb_stage_t *stage = update->engine->stage;
     MB_TRY(mb_score_regularizers(update->score));
@@ -144,9 +182,49 @@ static mb_status_t regularize(mb_update_t *update, float *gradients)
                                      .l1 = param->regularizer.l1,
                                      .l2 = param->regularizer.l2,
                                      .w = stage->values[p],
-                                     .g = gradient_of(update, p, gradients)};
+                                     .g = gradient_of(update, p)};
         MB_TRY(mb_run_regularize(stage->exec, &args));
     }
+    return MB_OK;
+}
+
+static double *norms_of_stage(const mb_update_t *update, int stage)
+{
+    return update->others + (size_t)stage * (size_t)update->engine->plan->graph->n_params;
+}
+
+static mb_status_t start_messages(mb_update_t *update, int *requests)
+{
+    const mb_engine_t *engine = update->engine;
+    size_t bytes = (size_t)engine->plan->graph->n_params * sizeof(double);
+    for (int sends = 0; sends < 2; sends++) {
+        for (int s = 0; s < engine->grid.stages; s++) {
+            int peer = mb_grid_rank(&engine->grid, s, engine->grid.group);
+            mb_request_t **request = &update->requests[*requests];
+            if (s == engine->grid.stage)
+                continue;
+            MB_TRY(sends ? mb_transport_isend(engine->transport, update->norms, bytes, peer,
+                                              MB_TAG_SCALARS + 1, request)
+                         : mb_transport_irecv(engine->transport, norms_of_stage(update, s), bytes,
+                                              peer, MB_TAG_SCALARS + 1, request));
+            (*requests)++;
+        }
+    }
+    return MB_OK;
+}
+
+static mb_status_t exchange_norms(mb_update_t *update)
+{
+    mb_engine_t *engine = update->engine;
+    int requests = 0;
+    mb_comm_note_t note = {"exchanging gradient norms", engine->grid.stage, -1, -1,
+                           MB_TAG_SCALARS + 1};
+    if (engine->exec.planning)
+        return MB_OK;
+    MB_TRY(start_messages(update, &requests));
+    for (int r = 0; r < requests; r++)
+        MB_TRY(mb_transport_wait(engine->transport, engine->machine->comm, &update->requests[r],
+                                 &note));
     return MB_OK;
 }
 
@@ -154,48 +232,49 @@ static mb_status_t regularize(mb_update_t *update, float *gradients)
 static mb_status_t share_norms(mb_update_t *update)
 {
     mb_engine_t *engine = update->engine;
-    int stages = engine->grid.stages, n = engine->plan->graph->n_params, requests = 0;
-    size_t bytes = (size_t)n * sizeof(double);
-    if (stages == 1 || engine->exec.planning)
+    if (engine->grid.stages == 1 || engine->plan->graph->n_params == 0)
         return MB_OK;
-    mb_comm_request_t *request = update->requests;
-    mb_comm_note_t note = {"exchanging gradient norms", engine->grid.stage, -1, -1,
-                           MB_TAG_SCALARS + 1};
-    for (int s = 0; s < stages; s++) {
-        int peer = mb_grid_rank(&engine->grid, s, engine->grid.group);
-        if (s == engine->grid.stage)
-            continue;
-        MB_TRY(mb_comm_irecv(engine->machine->comm, update->gathered + (size_t)s * (size_t)n, bytes,
-                             peer, MB_TAG_SCALARS + 1, &request[requests++]));
-        MB_TRY(mb_comm_isend(engine->machine->comm, update->norms, bytes, peer, MB_TAG_SCALARS + 1,
-                             &request[requests++]));
-    }
-    MB_TRY(mb_comm_wait_requests(engine->machine->comm, request, requests, &note));
-    for (int s = 0; s < stages; s++) {
-        for (int p = 0; p < n && s != engine->grid.stage; p++)
-            update->norms[p] += update->gathered[(size_t)s * (size_t)n + (size_t)p];
+    MB_TRY(exchange_norms(update));
+    for (int s = 0; s < engine->grid.stages; s++) {
+        mb_add_f64_args_t args = {.count = engine->plan->graph->n_params,
+                                  .a = update->norms,
+                                  .b = norms_of_stage(update, s),
+                                  .y = update->norms};
+        if (s != engine->grid.stage)
+            MB_TRY(mb_run_add_f64(&engine->exec, &args));
     }
     return MB_OK;
 }
 
-static mb_status_t measure_norms(mb_update_t *update, float *gradients)
+static mb_status_t measure_norms(mb_update_t *update)
 {
-    mb_engine_t *engine = update->engine;
-    int n = engine->plan->graph->n_params;
-    mb_zero_args_t zero = {.bytes = n * (int64_t)sizeof(double), .y = update->device_norms};
-    MB_TRY(mb_run_zero(&engine->exec, &zero));
-    for (int p = 0; p < n; p++) {
-        if (!update->updates[p])
-            continue;
-        mb_sum_args_t args = {.count = engine->plan->graph->params[p].elements,
-                              .x = gradient_of(update, p, gradients),
-                              .out = update->device_norms + p};
-        MB_TRY(mb_run_sum(&engine->exec, &args));
-    }
-    MB_TRY(mb_exec_copy(&engine->exec, update->norms, update->device_norms,
-                        (size_t)n * sizeof(double), MB_COPY_TO_HOST));
-    MB_TRY(mb_exec_sync(&engine->exec));
+    mb_exec_t *exec = &update->engine->exec;
+    int n = update->engine->plan->graph->n_params;
+    mb_zero_args_t zero = {.bytes = n * (int64_t)sizeof(double), .y = update->norms};
+    mb_norms_args_t norms = {.table = update->table, .out = update->norms};
+    MB_TRY(mb_run_zero(exec, &zero));
+    MB_TRY(mb_run_norms(exec, &norms));
     return share_norms(update);
+}
+
+float mb_update_lr(const mb_update_t *update)
+{
+    return mb_optimizer_lr(update->optimizer, update->iterations);
+}
+
+static mb_status_t step_all(mb_update_t *update)
+{
+    const mb_optimizer_t *optimizer = update->optimizer;
+    mb_exec_t *exec = &update->engine->exec;
+    const float *scale = NULL;
+    if (mb_optimizer_needs_norms(optimizer)) {
+        MB_TRY(measure_norms(update));
+        MB_TRY(mb_optimizer_clip(optimizer, exec, update->engine->plan->graph->n_params,
+                                 update->norms, update->scale));
+        scale = update->scale;
+    }
+    return mb_optimizer_update(optimizer, exec, &update->table, update->iterations,
+                               mb_update_lr(update), scale);
 }
 
 /* The constraint's norm runs over consecutive axes: the weight is [outer, axis, inner] to it. */
@@ -222,36 +301,23 @@ static mb_status_t constrain(const mb_stage_t *stage, int p)
     return mb_run_constrain(stage->exec, &args);
 }
 
-float mb_update_lr(const mb_update_t *update)
+static mb_status_t constrain_all(const mb_update_t *update)
 {
-    return mb_optimizer_lr(update->optimizer, update->iterations);
+    const mb_stage_t *stage = update->engine->stage;
+    for (int p = 0; p < stage->graph->n_params; p++) {
+        if (update->updates[p])
+            MB_TRY(constrain(stage, p));
+    }
+    return MB_OK;
 }
 
 mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradients, double *sums)
 {
     mb_update_t *update = user;
-    const mb_stage_t *stage = update->engine->stage;
-    const mb_optimizer_t *optimizer = update->optimizer;
-    int n = stage->graph->n_params;
-    float lr = mb_update_lr(update);
     MB_TRY(mb_ties_gather(update, gradients));
-    MB_TRY(regularize(update, gradients));
-    if (mb_optimizer_needs_norms(optimizer))
-        MB_TRY(measure_norms(update, gradients));
-    for (int p = 0; p < n; p++) {
-        if (!update->updates[p])
-            continue;
-        float scale = mb_optimizer_needs_norms(optimizer)
-                          ? mb_optimizer_grad_scale(optimizer, update->norms, n, p)
-                          : 1.0F;
-        MB_TRY(mb_optimizer_update(optimizer, stage->exec, &stage->graph->params[p],
-                                   update->iterations, lr, scale, stage->values[p],
-                                   gradient_of(update, p, gradients), update->slots[p]));
-    }
-    for (int p = 0; p < n; p++) {
-        if (update->updates[p])
-            MB_TRY(constrain(stage, p));
-    }
+    MB_TRY(regularize(update));
+    MB_TRY(step_all(update));
+    MB_TRY(constrain_all(update));
     MB_TRY(mb_ties_statistics(update, info, sums));
     MB_TRY(mb_ties_scatter(update));
     if (!update->engine->exec.planning)

@@ -3,6 +3,7 @@
 #ifndef MB_TRAIN_UPDATE_H
 #define MB_TRAIN_UPDATE_H
 
+#include "device/table.h"
 #include "infer/engine.h"
 #include "model/optimizer.h"
 #include "train/score.h"
@@ -17,11 +18,12 @@ typedef struct mb_update {
     int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
     int *place_in_layer;           /* [n_params] */
     size_t moment_bytes;
-    double *norms;    /* [n_params] squares; host */
-    double *gathered; /* [stages][n_params] host */
-    double *device_norms;
-    mb_comm_request_t *requests; /* [2 stages] */
-    void *incoming;              /* device memory: one tied gradient or statistic */
+    mb_table_t table;        /* of what this stage updates */
+    double *norms;           /* [n_params] squares; this and the following in device memory */
+    double *others;          /* [stages][n_params] the other stages' */
+    float *scale;            /* [n_params] what clipping multiplies gradients by */
+    mb_request_t **requests; /* [2 stages] */
+    void *incoming;          /* device memory: one tied gradient or statistic */
 } mb_update_t;
 
 /* Not collective. Moments are zero. Works on an idle rank (does nothing there). */

@@ -391,22 +391,22 @@ static void adam(run_t *run)
     double alpha = step > 0 ? rate * sqrt(1 - pow(beta2, step)) / (1 - pow(beta1, step)) : rate;
     for (int i = 0; i < n; i++) {
         float *g = put(run, input(run, 2 + n + i));
+        mb_tensor_t at = {.w = put(run, input(run, 2 + i)),
+                          .g = g,
+                          .s0 = put(run, input(run, 2 + 2 * n + i)),
+                          .s1 = put(run, input(run, 2 + 3 * n + i)),
+                          .count = input(run, 2 + i)->count};
         mb_update_args_t args = {.rule = MB_RULE_ADAM,
-                                 .count = input(run, 2 + i)->count,
                                  .epsilon = (float)onnx_number(&run->vector, "epsilon", 1e-6),
                                  .beta1 = beta1,
                                  .beta2 = beta2,
                                  .alpha = (float)alpha,
-                                 .grad_scale = 1.0f,
-                                 .w = put(run, input(run, 2 + i)),
-                                 .g = g,
-                                 .s0 = put(run, input(run, 2 + 2 * n + i)),
-                                 .s1 = put(run, input(run, 2 + 3 * n + i))};
-        regularize(run, args.count, args.w, g);
+                                 .table = op_table(&run->op, &at, 1)};
+        regularize(run, at.count, at.w, g);
         OP_RUN(&run->op, UPDATE, &args);
-        near_output(run, i, args.w);
-        near_output(run, n + i, args.s0);
-        near_output(run, 2 * n + i, args.s1);
+        near_output(run, i, at.w);
+        near_output(run, n + i, at.s0);
+        near_output(run, 2 * n + i, at.s1);
     }
 }
 
@@ -419,22 +419,20 @@ static void momentum(run_t *run)
     const char *mode = onnx_attribute(&run->vector, "mode")->text;
     for (int i = 0; i < n; i++) {
         float *g = put(run, input(run, 2 + n + i)), *v = put(run, input(run, 2 + 2 * n + i));
+        mb_tensor_t at = {
+            .w = put(run, input(run, 2 + i)), .g = g, .s0 = v, .count = input(run, 2 + i)->count};
         mb_update_args_t args = {.rule = MB_RULE_SGD,
                                  .nesterov = strcmp(mode, "nesterov") == 0,
-                                 .count = input(run, 2 + i)->count,
                                  .lr = (float)(rate * beta),
                                  .momentum = (float)onnx_number(&run->vector, "alpha", 0),
-                                 .grad_scale = 1.0f,
-                                 .w = put(run, input(run, 2 + i)),
-                                 .g = g,
-                                 .s0 = v};
-        for (int64_t j = 0; j < args.count; j++)
+                                 .table = op_table(&run->op, &at, 1)};
+        for (int64_t j = 0; j < at.count; j++)
             v[j] *= (float)-rate;
-        regularize(run, args.count, args.w, g);
+        regularize(run, at.count, at.w, g);
         OP_RUN(&run->op, UPDATE, &args);
-        for (int64_t j = 0; j < args.count; j++)
+        for (int64_t j = 0; j < at.count; j++)
             v[j] /= (float)-rate;
-        near_output(run, i, args.w);
+        near_output(run, i, at.w);
         near_output(run, n + i, v);
     }
 }

@@ -85,6 +85,16 @@ int32_t *op_labels(op_t *op, int64_t count, int32_t classes)
     return labels;
 }
 
+mb_table_t op_table(op_t *op, mb_tensor_t *tensors, int64_t n)
+{
+    mb_table_t table = {.n = n, .tiles = mb_table_number(tensors, n)};
+    mb_tensor_t *memory = op_memory(op, (size_t)n * sizeof *tensors);
+    memcpy(memory, tensors, (size_t)n * sizeof *tensors);
+    op->bytes[op->n_buffers - 1] = 0; /* addresses: no part of the digest */
+    table.tensors = memory;
+    return table;
+}
+
 mb_status_t op_try(op_t *op, mb_op_t which, const void *args, size_t bytes)
 {
     op->exec.planning = true;

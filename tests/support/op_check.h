@@ -5,7 +5,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
-#include "device/device.h"
+#include "device/table.h"
 
 #define OP_MOST_BUFFERS 64
 
@@ -34,6 +34,9 @@ float *op_floats(op_t *op, int64_t count);
 float *op_random(op_t *op, int64_t count, double low, double high);
 int32_t *op_labels(op_t *op, int64_t count, int32_t classes);
 double *op_doubles(op_t *op, int64_t count);
+
+/* A table of N tensors on the device; numbers their tiles. */
+mb_table_t op_table(op_t *op, mb_tensor_t *tensors, int64_t n);
 
 /* Plans the operation, gives the stream its workspace, and runs it. */
 mb_status_t op_try(op_t *op, mb_op_t which, const void *args, size_t bytes);

@@ -238,9 +238,10 @@ static void update(op_t *op)
     int64_t n = op_integer(op, 1, 200000);
     float *w = op_random(op, n, -1, 1), *g = op_random(op, n, -1, 1);
     float *s0 = op_floats(op, n), *s1 = op_floats(op, n), *s2 = op_floats(op, n);
+    mb_tensor_t tensor = {.w = w, .g = g, .s0 = s0, .s1 = s1, .s2 = s2, .count = n};
+    mb_norms_args_t norms = {op_table(op, &tensor, 1), op_doubles(op, 1)};
     for (int rule = 0; rule < 3; rule++) {
         mb_update_args_t a = {.rule = (mb_rule_t)rule,
-                              .count = n,
                               .lr = 0.1f,
                               .momentum = 0.9f,
                               .epsilon = 1e-7f,
@@ -248,17 +249,13 @@ static void update(op_t *op)
                               .beta1 = 0.9,
                               .beta2 = 0.99,
                               .alpha = 0.1f,
-                              .grad_scale = 0.5f,
-                              .w = w,
-                              .g = g,
-                              .s0 = s0,
-                              .s1 = s1,
-                              .s2 = s2};
+                              .table = norms.table};
         OP_RUN(op, UPDATE, &a);
     }
     mb_sum_args_t sum = {MB_F32, n, false, true, g, op_doubles(op, 1)};
     mb_regularize_args_t regularize = {MB_F32, n, 0.1f, 0.2f, g, w};
     OP_RUN(op, SUM, &sum);
+    OP_RUN(op, NORMS, &norms);
     OP_RUN(op, REGULARIZE, &regularize);
     mb_constrain_args_t constrain = {MB_LIMIT_MINMAX, 1, n / 7, 7, 0.1f, 0.5f, 0.3f, g};
     OP_RUN(op, CONSTRAIN, &constrain);

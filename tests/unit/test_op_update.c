@@ -1,4 +1,5 @@
-/* Optimizer steps, regularizers, constraints and norms against their formulas in double. */
+/* Optimizer steps, norms, clipping, regularizers and constraints against their formulas in double.
+ */
 #include <string.h>
 #include "support/op_check.h"
 
@@ -6,13 +7,13 @@ typedef struct {
     double w, s0, s1, s2;
 } state_t;
 
-static state_t truth(const mb_update_args_t *a, state_t s, double g)
+static state_t truth(const mb_update_args_t *a, double decay, double scale, state_t s, double g)
 {
     double lr = (double)a->lr, momentum = (double)a->momentum, epsilon = (double)a->epsilon;
-    g *= (double)a->grad_scale;
+    g *= scale;
     if (a->clip_value > 0)
         g = fmin(fmax(g, -(double)a->clip_value), (double)a->clip_value);
-    s.w -= (double)a->weight_decay * lr * s.w;
+    s.w -= decay * lr * s.w;
     if (a->rule == MB_RULE_SGD) {
         if (momentum != 0.0)
             s.s0 = momentum * s.s0 - lr * g;
@@ -35,13 +36,16 @@ static state_t truth(const mb_update_args_t *a, state_t s, double g)
     return s;
 }
 
+/* Tensors that end inside a tile and a block, at their ends, and empty ones. */
+enum { TENSORS = 7 };
+static const int64_t counts[TENSORS] = {0, 40003, 0, 1, 65536, 16384 + 7, 70001};
+
 static mb_update_args_t variant(int i)
 {
     mb_update_args_t a = {.rule = (mb_rule_t)(i % 3),
                           .nesterov = i & 4,
                           .centered = i & 8,
                           .amsgrad = i & 4,
-                          .count = 40003,
                           .lr = 0.01f,
                           .momentum = i & 16 ? 0.9f : 0.0f,
                           .epsilon = 1e-7f,
@@ -49,35 +53,68 @@ static mb_update_args_t variant(int i)
                           .beta1 = 0.9,
                           .beta2 = 0.999,
                           .alpha = 0.003f,
-                          .weight_decay = i & 32 ? 0.04f : 0.0f,
-                          .clip_value = i & 8 ? 0.5f : 0.0f,
-                          .grad_scale = i & 16 ? 0.25f : 1.0f};
+                          .clip_value = i & 8 ? 0.5f : 0.0f};
     return a;
+}
+
+/* Velocities of RMSprop lie well above the squared mean. */
+static mb_tensor_t tensor_of(op_t *op, const mb_update_args_t *a, int64_t count)
+{
+    return (mb_tensor_t){.w = op_random(op, count, -1, 1),
+                         .g = op_random(op, count, -1, 1),
+                         .s0 = op_random(op, count, a->rule == MB_RULE_RMSPROP ? 0.2 : -0.1, 0.3),
+                         .s1 = op_random(op, count, 0.01, 0.3),
+                         .s2 = op_random(op, count, 0.01, 0.3),
+                         .count = count};
+}
+
+static state_t *truths(const mb_update_args_t *a, const mb_tensor_t *t, double scale)
+{
+    state_t *want = malloc(sizeof *want * (size_t)(t->count + 1));
+    for (int64_t i = 0; i < t->count; i++) {
+        state_t before = {(double)t->w[i], (double)t->s0[i], (double)t->s1[i], (double)t->s2[i]};
+        want[i] = truth(a, (double)t->weight_decay, scale, before, (double)t->g[i]);
+    }
+    return want;
+}
+
+static bool is_near(float got, double want)
+{
+    return fabs((double)got - want) <= 4 * OP_EPSILON * (fabs(want) + 1.0);
+}
+
+static int count_wrong(const mb_tensor_t *t, const state_t *want)
+{
+    int wrong = 0;
+    for (int64_t i = 0; i < t->count; i++)
+        wrong += !is_near(t->w[i], want[i].w) || !is_near(t->s0[i], want[i].s0) ||
+                 !is_near(t->s1[i], want[i].s1) || !is_near(t->s2[i], want[i].s2);
+    return wrong;
 }
 
 /* Some ten correctly rounded operations on numbers below about one. The centered variance loses
  * half of the digits where it nearly vanishes, hence velocities well above the squared mean. */
-START_TEST(a_step_matches_the_rule)
+START_TEST(a_step_over_all_tensors_matches_the_rule)
 {
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 1);
     mb_update_args_t a = variant(_i);
-    float *w = op_random(&op, a.count, -1, 1), *g = op_random(&op, a.count, -1, 1);
-    float *s0 = op_random(&op, a.count, a.rule == MB_RULE_RMSPROP ? 0.2 : -0.1, 0.3);
-    float *s1 = op_random(&op, a.count, 0.01, 0.3), *s2 = op_random(&op, a.count, 0.01, 0.3);
-    a.w = w, a.g = g, a.s0 = s0, a.s1 = s1, a.s2 = s2;
-    state_t *want = malloc(sizeof *want * (size_t)a.count);
-    for (int64_t i = 0; i < a.count; i++)
-        want[i] = truth(&a, (state_t){(double)w[i], (double)s0[i], (double)s1[i], (double)s2[i]},
-                        (double)g[i]);
-    OP_RUN(&op, UPDATE, &a);
-    for (int64_t i = 0; i < a.count; i++) {
-        op_near("w", &w[i], &want[i].w, 1, 4 * OP_EPSILON, 4 * OP_EPSILON);
-        op_near("s0", &s0[i], &want[i].s0, 1, 4 * OP_EPSILON, 4 * OP_EPSILON);
-        op_near("s1", &s1[i], &want[i].s1, 1, 4 * OP_EPSILON, 4 * OP_EPSILON);
-        op_near("s2", &s2[i], &want[i].s2, 1, 4 * OP_EPSILON, 4 * OP_EPSILON);
+    mb_tensor_t tensors[TENSORS];
+    state_t *want[TENSORS];
+    float *scale = op_random(&op, TENSORS, 0.1, 1);
+    a.scale = _i & 16 ? scale : NULL;
+    for (int t = 0; t < TENSORS; t++) {
+        tensors[t] = tensor_of(&op, &a, counts[t]);
+        tensors[t].weight_decay = (_i & 32) != 0 && t % 2 == 1 ? 0.04f : 0.0f;
+        tensors[t].place = TENSORS - 1 - t;
+        want[t] = truths(&a, &tensors[t], a.scale == NULL ? 1.0 : (double)scale[tensors[t].place]);
     }
-    free(want);
+    a.table = op_table(&op, tensors, TENSORS);
+    OP_RUN(&op, UPDATE, &a);
+    for (int t = 0; t < TENSORS; t++) {
+        ck_assert_int_eq(count_wrong(&tensors[t], want[t]), 0);
+        free(want[t]);
+    }
     op_close(&op);
 }
 END_TEST
@@ -87,41 +124,142 @@ START_TEST(small_decay_rates_are_exact)
 {
     op_t op;
     op_open(&op, 1, 1);
-    float *w = op_floats(&op, 1), *g = op_floats(&op, 1), *s0 = op_floats(&op, 1);
-    float *s1 = op_floats(&op, 1);
-    g[0] = 1.0f;
     mb_update_args_t a = variant(2);
-    a.count = 1, a.w = w, a.g = g, a.s0 = s0, a.s1 = s1;
+    mb_tensor_t tensor = {.w = op_floats(&op, 1),
+                          .g = op_floats(&op, 1),
+                          .s0 = op_floats(&op, 1),
+                          .s1 = op_floats(&op, 1),
+                          .count = 1};
+    tensor.g[0] = 1.0f;
+    a.table = op_table(&op, &tensor, 1);
     OP_RUN(&op, UPDATE, &a);
-    ck_assert_float_eq(s1[0], 0.001f);
-    ck_assert_float_eq(s0[0], 0.1f);
+    ck_assert_float_eq(tensor.s1[0], 0.001f);
+    ck_assert_float_eq(tensor.s0[0], 0.1f);
     op_close(&op);
 }
 END_TEST
 
-/* ZeRO updates shards of a parameter. */
+static mb_tensor_t part_of(float *base, int64_t stride, int64_t begin, int64_t end)
+{
+    return (mb_tensor_t){.w = base + begin,
+                         .g = base + begin + stride,
+                         .s0 = base + begin + 2 * stride,
+                         .s1 = base + begin + 3 * stride,
+                         .s2 = base + begin + 4 * stride,
+                         .count = end - begin};
+}
+
+/* ZeRO updates shards of a parameter, at any address. */
 START_TEST(a_part_gets_the_bits_of_the_whole)
 {
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 1);
+    const int64_t count = 140003, cuts[] = {0, 1001, 17777, count};
     mb_update_args_t a = variant(_i);
-    float *base = op_random(&op, 5 * a.count, 0.1, 0.3), *copy = op_floats(&op, 5 * a.count);
-    memcpy(copy, base, sizeof(float) * (size_t)(5 * a.count));
-    a.w = base, a.g = base + a.count, a.s0 = base + 2 * a.count, a.s1 = base + 3 * a.count;
-    a.s2 = base + 4 * a.count;
+    float *base = op_random(&op, 5 * count, 0.1, 0.3), *copy = op_floats(&op, 5 * count);
+    memcpy(copy, base, sizeof(float) * (size_t)(5 * count));
+    mb_tensor_t whole = part_of(base, count, 0, count), parts[3];
+    a.table = op_table(&op, &whole, 1);
     OP_RUN(&op, UPDATE, &a);
-    const int64_t cuts[] = {0, 1001, 17777, a.count};
-    for (int i = 0; i < 3; i++) {
-        mb_update_args_t part = a;
-        part.count = cuts[i + 1] - cuts[i];
-        part.w = copy + cuts[i];
-        part.g = part.w + a.count;
-        part.s0 = part.w + 2 * a.count;
-        part.s1 = part.w + 3 * a.count;
-        part.s2 = part.w + 4 * a.count;
-        OP_RUN(&op, UPDATE, &part);
+    for (int i = 0; i < 3; i++)
+        parts[i] = part_of(copy, count, cuts[i], cuts[i + 1]);
+    a.table = op_table(&op, parts, 3);
+    OP_RUN(&op, UPDATE, &a);
+    ck_assert_mem_eq(base, copy, sizeof(float) * (size_t)(5 * count));
+    op_close(&op);
+}
+END_TEST
+
+/* Into the places the table says, and nowhere else. */
+START_TEST(norms_of_a_table_have_the_bits_of_single_sums)
+{
+    op_t op;
+    op_open(&op, 2, 1);
+    mb_tensor_t tensors[TENSORS];
+    double *out = op_doubles(&op, 2 * TENSORS), *alone = op_doubles(&op, 1);
+    for (int t = 0; t < TENSORS; t++)
+        tensors[t] = (mb_tensor_t){
+            .g = op_random(&op, counts[t], -1, 1), .count = counts[t], .place = 2 * t};
+    for (int t = 0; t < TENSORS; t++)
+        out[2 * t] = out[2 * t + 1] = -1.0;
+    mb_norms_args_t args = {op_table(&op, tensors, TENSORS), out};
+    OP_RUN(&op, NORMS, &args);
+    for (int t = 0; t < TENSORS; t++) {
+        mb_sum_args_t sum = {MB_F32, counts[t], false, false, tensors[t].g, alone};
+        OP_RUN(&op, SUM, &sum);
+        ck_assert_mem_eq(&out[2 * t], alone, sizeof(double));
+        ck_assert_double_eq(out[2 * t + 1], -1.0);
     }
-    ck_assert_mem_eq(base, copy, sizeof(float) * (size_t)(5 * a.count));
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(a_norm_is_finite_exactly_when_all_elements_are)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    double *out = op_doubles(&op, 1);
+    mb_tensor_t tensor = {.g = op_floats(&op, 70001), .count = 70001};
+    mb_norms_args_t args = {op_table(&op, &tensor, 1), out};
+    for (int64_t i = 0; i < tensor.count; i++)
+        tensor.g[i] = 3.4028234e38f;
+    OP_RUN(&op, NORMS, &args);
+    ck_assert(isfinite(out[0]));
+    const float others[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        tensor.g[70000] = others[i];
+        OP_RUN(&op, NORMS, &args);
+        ck_assert(!isfinite(out[0]));
+    }
+    op_close(&op);
+}
+END_TEST
+
+static void clip(op_t *op, bool global, float to, const double squares[2], float scale[2])
+{
+    double *in = op_doubles(op, 2);
+    float *out = op_floats(op, 2);
+    memcpy(in, squares, 2 * sizeof *in);
+    mb_clip_args_t args = {2, global, to, in, out};
+    OP_RUN(op, CLIP, &args);
+    memcpy(scale, out, 2 * sizeof *out);
+}
+
+START_TEST(clipping_scales_by_own_or_by_global_norms_as_keras)
+{
+    op_t op;
+    float scale[2];
+    op_open(&op, 1, 1);
+    clip(&op, false, 0.5f, (const double[]){4.0, 0.01}, scale);
+    ck_assert_float_eq(scale[0], 0.25f);
+    ck_assert_float_eq(scale[1], 1.0f);
+    clip(&op, false, 0.5f, (const double[]){(double)INFINITY, (double)NAN}, scale);
+    ck_assert_float_eq(scale[0], 0.0f);
+    ck_assert_float_eq(scale[1], 1.0f); /* the gradient is NaN itself */
+    clip(&op, true, 0.5f, (const double[]){0.0, 0.0}, scale);
+    ck_assert_float_eq(scale[0], 1.0f);
+    clip(&op, true, 0.5f, (const double[]){0.0, 4.0}, scale);
+    ck_assert_float_eq(scale[0], 0.25f);
+    ck_assert_float_eq(scale[1], 0.25f);
+    clip(&op, true, 0.5f, (const double[]){(double)INFINITY, 4.0}, scale);
+    ck_assert(isnan(scale[0]) && isnan(scale[1]));
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(division_reaches_every_element)
+{
+    op_t op;
+    op_open(&op, 2, 1);
+    const int64_t count = 20001;
+    float *x = op_random(&op, count, -1, 1);
+    double *want = op_widen(x, count);
+    mb_divide_args_t args = {MB_F32, count, 0.3f, x};
+    OP_RUN(&op, DIVIDE, &args);
+    for (int64_t i = 0; i < count; i++)
+        want[i] /= (double)0.3f;
+    op_near("divided", x, want, count, OP_EPSILON, 0.0);
+    free(want);
     op_close(&op);
 }
 END_TEST
@@ -209,9 +347,13 @@ static Suite *suite(void)
     Suite *s = suite_create("op_update");
     TCase *t = tcase_create("update");
     tcase_set_timeout(t, 60);
-    tcase_add_loop_test(t, a_step_matches_the_rule, 0, 64);
+    tcase_add_loop_test(t, a_step_over_all_tensors_matches_the_rule, 0, 64);
     tcase_add_test(t, small_decay_rates_are_exact);
     tcase_add_loop_test(t, a_part_gets_the_bits_of_the_whole, 0, 32);
+    tcase_add_test(t, norms_of_a_table_have_the_bits_of_single_sums);
+    tcase_add_test(t, a_norm_is_finite_exactly_when_all_elements_are);
+    tcase_add_test(t, clipping_scales_by_own_or_by_global_norms_as_keras);
+    tcase_add_test(t, division_reaches_every_element);
     tcase_add_test(t, regularizers_add_their_gradient);
     tcase_add_loop_test(t, constraints_match_their_formulas, 0, 12);
     tcase_add_loop_test(t, sums_match_and_parts_chain_to_the_same_bits, 0, 2);

@@ -27,6 +27,14 @@ static void add_f64(const double *a, const double *b, double *y, int64_t count)
         y[i] = a[i] + b[i];
 }
 
+MB_MULTIVERSION
+static void divide(float *x, int64_t count, float divisor)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        x[i] /= divisor;
+}
+
 static void add_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
@@ -41,6 +49,14 @@ static void multiply_tile(void *context, int64_t tile, int thread)
     const mb_multiply_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
     multiply(mb_in(a->a) + s.begin, mb_in(a->b) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin);
+}
+
+static void divide_tile(void *context, int64_t tile, int thread)
+{
+    (void)thread;
+    const mb_divide_args_t *a = context;
+    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    divide(mb_out(a->x) + s.begin, s.end - s.begin, a->divisor);
 }
 
 static void add_f64_tile(void *context, int64_t tile, int thread)
@@ -122,6 +138,12 @@ mb_status_t mb_cpu_multiply(mb_exec_t *exec, const mb_multiply_args_t *args)
 {
     mb_multiply_args_t a = *args;
     return run(exec, MB_OP_MULTIPLY, a.count, MB_CPU_BLOCK, multiply_tile, &a);
+}
+
+mb_status_t mb_cpu_divide(mb_exec_t *exec, const mb_divide_args_t *args)
+{
+    mb_divide_args_t a = *args;
+    return run(exec, MB_OP_DIVIDE, a.count, MB_CPU_BLOCK, divide_tile, &a);
 }
 
 mb_status_t mb_cpu_add_f64(mb_exec_t *exec, const mb_add_f64_args_t *args)

@@ -1,10 +1,10 @@
 /* Sums of squares or magnitudes in double over tiles of 65536 elements, in tile order, so that sums
  * over parts that begin on tile boundaries chain to the same bits. */
-#include "device/cpu/cpu.h"
+#include "device/cpu/sum.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
 
-#define TILE 65536
+#define TILE MB_TENSOR_TILE
 
 typedef struct {
     const mb_sum_args_t *args;
@@ -12,7 +12,7 @@ typedef struct {
 } sum_t;
 
 MB_MULTIVERSION
-static double sum_of(const float *x, int64_t count, bool absolute)
+double mb_cpu_sum_of(const float *x, int64_t count, bool absolute)
 {
     double sum = 0.0;
     if (absolute) {
@@ -33,7 +33,7 @@ static void sum_tile(void *context, int64_t tile, int thread)
     const sum_t *s = context;
     mb_span_t span = mb_span(tile, TILE, s->args->count);
     s->partial[tile] =
-        sum_of(mb_in(s->args->x) + span.begin, span.end - span.begin, s->args->absolute);
+        mb_cpu_sum_of(mb_in(s->args->x) + span.begin, span.end - span.begin, s->args->absolute);
 }
 
 mb_status_t mb_cpu_sum(mb_exec_t *exec, const mb_sum_args_t *args)

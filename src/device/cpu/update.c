@@ -1,9 +1,10 @@
-/* One step of an optimizer over a parameter, and the gradient of its regularizer. Every element is
- * computed by itself with correctly rounded operations, so that a part of a parameter gets the bits
- * that the whole would give it. The rules are Keras 3's (keras/src/optimizers). */
+/* One step of an optimizer over all tensors of a table, and the gradient of a regularizer. Every
+ * element is computed by itself with correctly rounded operations, so that a part of a parameter
+ * gets the bits that the whole would give it. The rules are Keras 3's (keras/src/optimizers). */
 #include <math.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
+#include "device/table.h"
 
 typedef struct {
     float *w, *s0, *s1, *s2;
@@ -127,28 +128,40 @@ static void adam_amsgrad(const step_t *t)
 
 typedef struct {
     const mb_update_args_t *args;
-    step_t whole;
+    step_t constants;
     void (*apply)(const step_t *part);
 } update_t;
+
+enum { BLOCKS = MB_TENSOR_TILE / MB_CPU_BLOCK }; /* of a tile */
 
 static float *offset(float *base, int64_t by)
 {
     return base == NULL ? NULL : base + by;
 }
 
-static void update_tile(void *context, int64_t tile, int thread)
+static step_t part_of(const update_t *u, const mb_tensor_t *tensor, mb_span_t span)
+{
+    step_t part = u->constants;
+    part.w = tensor->w + span.begin;
+    part.g = tensor->g + span.begin;
+    part.s0 = offset(tensor->s0, span.begin);
+    part.s1 = offset(tensor->s1, span.begin);
+    part.s2 = offset(tensor->s2, span.begin);
+    part.count = span.end - span.begin;
+    part.decay = tensor->weight_decay * u->args->lr;
+    part.scale = u->args->scale == NULL ? 1.0f : u->args->scale[tensor->place];
+    return part;
+}
+
+static void update_block(void *context, int64_t block, int thread)
 {
     (void)thread;
     const update_t *u = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, u->args->count);
-    step_t part = u->whole;
-    part.w += s.begin;
-    part.g += s.begin;
-    part.s0 = offset(part.s0, s.begin);
-    part.s1 = offset(part.s1, s.begin);
-    part.s2 = offset(part.s2, s.begin);
-    part.count = s.end - s.begin;
-    u->apply(&part);
+    const mb_tensor_t *tensor = mb_table_find(&u->args->table, block / BLOCKS);
+    mb_span_t span = mb_span(block - BLOCKS * tensor->first_tile, MB_CPU_BLOCK, tensor->count);
+    step_t part = part_of(u, tensor, span);
+    if (part.count > 0)
+        u->apply(&part);
 }
 
 static void (*choose(const mb_update_args_t *a))(const step_t *)
@@ -169,16 +182,9 @@ static void (*choose(const mb_update_args_t *a))(const step_t *)
 static step_t constants(const mb_update_args_t *a)
 {
     return (step_t){
-        .w = a->w,
-        .s0 = a->s0,
-        .s1 = a->s1,
-        .s2 = a->s2,
-        .g = a->g,
-        .scale = a->grad_scale,
         .low = a->clip_value > 0.0f ? -a->clip_value : -INFINITY,
         .high = a->clip_value > 0.0f ? a->clip_value : INFINITY,
         .lr = a->lr,
-        .decay = a->weight_decay * a->lr,
         .momentum = a->momentum,
         .epsilon = a->epsilon,
         .alpha = a->alpha,
@@ -192,11 +198,11 @@ static step_t constants(const mb_update_args_t *a)
 
 mb_status_t mb_cpu_update(mb_exec_t *exec, const mb_update_args_t *args)
 {
-    MB_CPU_CHECK(MB_OP_UPDATE, args->count >= 0, "negative count");
-    update_t u = {.args = args, .whole = constants(args), .apply = choose(args)};
+    MB_CPU_CHECK(MB_OP_UPDATE, args->table.n >= 0 && args->table.tiles >= 0, "negative count");
+    update_t u = {.args = args, .constants = constants(args), .apply = choose(args)};
     MB_CPU_CHECK(MB_OP_UPDATE, u.apply != NULL, "unknown rule");
     if (!exec->planning)
-        mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), update_tile, &u);
+        mb_cpu_tiles(exec, args->table.tiles * BLOCKS, update_block, &u);
     return MB_OK;
 }
 

@@ -6,6 +6,7 @@ CUDA_KERNELS = \
 	kernels/attention_backward.cu \
 	kernels/attention_forward.cu \
 	kernels/batchnorm.cu \
+	kernels/clip.cu \
 	kernels/column_sum.cu \
 	kernels/constrain.cu \
 	kernels/conv_backward_input.cu \
@@ -20,6 +21,7 @@ CUDA_KERNELS = \
 	kernels/global_pool.cu \
 	kernels/layernorm.cu \
 	kernels/loss.cu \
+	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \
 	kernels/softmax.cu \

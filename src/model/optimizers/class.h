@@ -24,7 +24,7 @@ extern const mb_optimizer_class_t mb_optimizer_rmsprop;
 extern const mb_optimizer_class_t mb_optimizer_adam;
 extern const mb_optimizer_class_t mb_optimizer_adamw;
 
-/* INDEX: which of s0, s1, s2 of mb_update_args_t. */
+/* INDEX: which of s0, s1, s2 of mb_tensor_t. */
 void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index);
 
 /* A number from LOW to HIGH, or OTHERWISE. */

@@ -122,26 +122,33 @@ mb_status_t mb_optimizer_set(mb_optimizer_t *optimizer, const char *key, const c
     return MB_OK;
 }
 
-mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
-                                const mb_param_t *param, int64_t iterations, float lr,
-                                float grad_scale, float *w, const float *g, float *const *slots)
+mb_tensor_t mb_optimizer_tensor(const mb_optimizer_t *optimizer, const mb_param_t *param, float *w,
+                                float *g, float *const *slots)
 {
     float *places[MB_MAX_SLOTS] = {NULL};
+    for (int i = 0; i < optimizer->n_slots; i++)
+        places[optimizer->slot_index[i]] = slots[i];
+    return (mb_tensor_t){.w = w,
+                         .g = g,
+                         .s0 = places[0],
+                         .s1 = places[1],
+                         .s2 = places[2],
+                         .count = param->elements,
+                         .weight_decay = (float)optimizer->weight_decay,
+                         .place = param->index};
+}
+
+mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
+                                const mb_table_t *table, int64_t iterations, float lr,
+                                const float *scale)
+{
     mb_update_args_t args = {
         .rule = optimizer->rule,
-        .count = param->elements,
         .lr = lr,
-        .weight_decay = (float)optimizer->weight_decay,
         .clip_value = (float)optimizer->clipvalue,
-        .grad_scale = grad_scale,
-        .w = w,
-        .g = g,
+        .table = *table,
+        .scale = scale,
     };
-    for (int i = 0; slots != NULL && i < optimizer->n_slots; i++)
-        places[optimizer->slot_index[i]] = slots[i];
-    args.s0 = places[0];
-    args.s1 = places[1];
-    args.s2 = places[2];
     optimizer->class_->arguments(optimizer, iterations, &args);
     return mb_run_update(exec, &args);
 }

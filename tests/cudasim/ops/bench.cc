@@ -151,6 +151,7 @@ struct bench::twin {
     int64_t count = 0;
     size_t bytes = 0;
     bool is_written = false, has_tolerance = false;
+    bool is_table = false; /* of pointers to other operands */
     struct tolerance tolerance;
     void *cpu = nullptr;
     unsigned char *cuda = nullptr;
@@ -298,6 +299,13 @@ place bench::bytes(const void *from, size_t count)
     return {made.cpu};
 }
 
+place bench::table(const mb_tensor_t *tensors, int64_t n)
+{
+    place made = bytes(tensors, static_cast<size_t>(n) * sizeof *tensors);
+    operands_.back()->is_table = true;
+    return made;
+}
+
 place bench::behind(place operand, int64_t byte)
 {
     return {static_cast<char *>(operand.pointer) + byte};
@@ -344,23 +352,27 @@ void bench::complete_any(mb_op_t op, void *args, double low, double high)
 
 /* ---- running */
 
-/* Which operands the arguments point to; their pointers are replaced in TRANSLATED. */
-std::vector<bench::twin *> bench::translate(const void *args, size_t bytes, void *translated)
+/* Adds to FOUND the operands that FROM points to, also through tables; their pointers are replaced
+ * in TRANSLATED. */
+void bench::translate(const void *from, size_t bytes, void *translated, std::vector<twin *> *found)
 {
-    std::vector<twin *> found;
-    memcpy(translated, args, bytes);
+    memcpy(translated, from, bytes);
     for (size_t at = 0; at < bytes; at += sizeof(void *)) {
         char *pointer;
-        memcpy(&pointer, static_cast<const char *>(args) + at, sizeof pointer);
+        memcpy(&pointer, static_cast<const char *>(from) + at, sizeof pointer);
         twin *operand = find(pointer);
         if (operand == nullptr)
             continue;
         void *there = operand->cuda + (pointer - static_cast<char *>(operand->cpu));
         memcpy(static_cast<char *>(translated) + at, &there, sizeof there);
-        if (std::find(found.begin(), found.end(), operand) == found.end())
-            found.push_back(operand);
+        if (std::find(found->begin(), found->end(), operand) != found->end())
+            continue;
+        found->push_back(operand);
+        const unsigned char *begin = static_cast<unsigned char *>(operand->cpu);
+        operand->before.assign(begin, begin + operand->bytes);
+        if (operand->is_table)
+            translate(operand->cpu, operand->bytes, operand->before.data(), found);
     }
-    return found;
 }
 
 void bench::start(const invocation &call)
@@ -458,11 +470,7 @@ bool bench::run_any(mb_op_t op, const void *args, size_t bytes, const tolerance 
     int before = failures_;
     std::vector<uint64_t> translated(bytes / sizeof(uint64_t));
     invocation call = {op, bytes, args, translated.data(), tolerance, {}};
-    call.operands = translate(args, bytes, translated.data());
-    for (twin *operand : call.operands) {
-        const unsigned char *from = static_cast<unsigned char *>(operand->cpu);
-        operand->before.assign(from, from + operand->bytes);
-    }
+    translate(args, bytes, translated.data(), &call.operands);
     require(mb_exec_run_alone(&cpu_.exec, op, args, bytes));
     run_on_device(call);
     std::vector<bytes_t> first;

@@ -94,6 +94,9 @@ class bench
     place written(mb_dtype_t type, int64_t count);
     /* Only read; as they are. */
     place bytes(const void *from, size_t count);
+    /* A table of tensors whose operands were made before; they take part in a run like those that
+     * the arguments point to. */
+    place table(const mb_tensor_t *tensors, int64_t n);
     /* BYTE bytes into an operand. */
     static place behind(place operand, int64_t byte);
 
@@ -134,7 +137,7 @@ class bench
     twin *find(const void *pointer);
     void complete_any(mb_op_t op, void *args, double low, double high);
     bool run_any(mb_op_t op, const void *args, size_t bytes, const tolerance &tolerance);
-    std::vector<twin *> translate(const void *args, size_t bytes, void *translated);
+    void translate(const void *from, size_t bytes, void *translated, std::vector<twin *> *found);
     void start(const invocation &call);
     void plan(const invocation &call);
     void compute(const invocation &call);

@@ -1,8 +1,67 @@
-/* Steps of optimizers, and constraints on weights. */
+/* Steps of optimizers, norms and clipping, and constraints on weights. */
 #include "cudasim/ops/bench.h"
+
+extern "C" {
+#include "device/table.h"
+}
+
+#include <cmath>
 
 namespace
 {
+
+/* Tensors of odd counts, empty ones and ones of some tiles among them; W, G and moments at
+ * addresses of their own, now and then no multiples of 16. */
+class tensors
+{
+  public:
+    explicit tensors(bench &bench) : bench_(bench), n_(bench.integer(0, 9))
+    {
+    }
+
+    void add_all(bool positive)
+    {
+        for (int64_t i = 0; i < n_; i++)
+            add(bench_.one_in(8) ? bench_.integer(60000, 140000) : bench_.some_count(), positive);
+    }
+    mb_table_t table()
+    {
+        mb_table_t made = {};
+        made.n = n_;
+        made.tiles = mb_table_number(all_.data(), n_);
+        made.tensors = bench_.table(all_.data(), n_);
+        return made;
+    }
+    int64_t n() const
+    {
+        return n_;
+    }
+
+  private:
+    float *changed(int64_t count, double low, double high)
+    {
+        int64_t off = bench_.one_in(4) ? bench_.integer(0, 3) : 0;
+        place at = bench_.changed(MB_F32, count + off, low, high);
+        return bench::behind(at, off * 4);
+    }
+    void add(int64_t count, bool positive)
+    {
+        mb_tensor_t t = {};
+        t.w = changed(count, -1, 1);
+        t.g = changed(count, -1, 1);
+        t.s0 = changed(count, positive ? 0.2 : -1, 1);
+        t.s1 = changed(count, 0, 0.1);
+        t.s2 = changed(count, 0, 0.1);
+        t.count = count;
+        t.weight_decay = bench_.coin() ? 0 : 0.01f;
+        t.place = static_cast<int32_t>(n_ - 1 - static_cast<int64_t>(all_.size()));
+        all_.push_back(t);
+    }
+
+    bench &bench_;
+    int64_t n_;
+    std::vector<mb_tensor_t> all_;
+};
 
 /* Step by step as the CPU: the same bits. s0 is a mean of squares for RMSprop, and s1 less than its
  * root. */
@@ -13,25 +72,64 @@ void update(bench &bench, mb_dtype_t)
     args.nesterov = bench.coin();
     args.centered = bench.coin();
     args.amsgrad = bench.coin();
-    args.count = bench.some_count();
     args.lr = 0.013f;
     args.momentum = bench.coin() ? 0.9f : 0;
     args.epsilon = 1e-7f;
     args.rho = args.beta1 = 0.9;
     args.beta2 = 0.999;
     args.alpha = 0.0021f;
-    args.weight_decay = bench.coin() ? 0 : 0.01f;
     args.clip_value = bench.coin() ? 0 : 0.3f;
-    args.grad_scale = 0.7f;
-    args.w = bench.changed(MB_F32, args.count, -1, 1);
-    args.g = bench.given(MB_F32, args.count, -1, 1);
-    args.s0 = bench.changed(MB_F32, args.count, args.rule == MB_RULE_RMSPROP ? 0.2 : -1, 1);
-    args.s1 = bench.changed(MB_F32, args.count, 0, 0.1);
-    args.s2 = bench.changed(MB_F32, args.count, 0, 0.1);
-    bench.describe("rule %d, %lld elements, nesterov %d, centered %d, amsgrad %d, momentum %g",
-                   args.rule, (long long)args.count, args.nesterov, args.centered, args.amsgrad,
-                   args.momentum);
+    tensors all(bench);
+    all.add_all(args.rule == MB_RULE_RMSPROP);
+    args.table = all.table();
+    if (bench.coin())
+        args.scale = bench.given(MB_F32, all.n(), 0.1, 1);
+    bench.describe("rule %d, %lld tensors of %lld tiles, nesterov %d, centered %d, amsgrad %d, "
+                   "momentum %g",
+                   args.rule, (long long)args.table.n, (long long)args.table.tiles, args.nesterov,
+                   args.centered, args.amsgrad, args.momentum);
     bench.run(MB_OP_UPDATE, args, {});
+}
+
+/* Sums of a tile in double, in another order. */
+void norms(bench &bench, mb_dtype_t)
+{
+    tensors all(bench);
+    all.add_all(false);
+    mb_norms_args_t args = {};
+    args.table = all.table();
+    args.out = bench.written(MB_F64, all.n());
+    bench.describe("%lld tensors of %lld tiles", (long long)args.table.n,
+                   (long long)args.table.tiles);
+    bench.run(MB_OP_NORMS, args, {1e-12, 0, 0});
+}
+
+/* The same bits, also of what is not finite. */
+void clip(bench &bench, mb_dtype_t)
+{
+    static const double odd[] = {0, INFINITY, NAN};
+    mb_clip_args_t args = {};
+    args.n = bench.coin() ? bench.integer(0, 40) : bench.integer(200, 1000);
+    args.global = bench.coin();
+    args.clip = bench.coin() ? 0.7f : 13;
+    bool all_finite = bench.coin();
+    args.squares = bench.given(MB_F64, args.n, [&](int64_t) {
+        return !all_finite && bench.one_in(50) ? bench.one_of(odd) : bench.uniform(0, 2);
+    });
+    args.scale = bench.written(MB_F32, args.n);
+    bench.describe("%lld norms, global %d", (long long)args.n, args.global);
+    bench.run(MB_OP_CLIP, args, {});
+}
+
+void divide(bench &bench, mb_dtype_t type)
+{
+    mb_divide_args_t args = {};
+    args.type = type;
+    args.count = bench.some_count();
+    args.divisor = bench.coin() ? 0x1p15f : 0.3f;
+    bench.complete(MB_OP_DIVIDE, &args);
+    bench.describe("%lld elements", (long long)args.count);
+    bench.run(MB_OP_DIVIDE, args, {});
 }
 
 /* The norm is of a sum in double; what it becomes is rounded four times. */
@@ -54,5 +152,8 @@ void constrain(bench &bench, mb_dtype_t)
 } // namespace
 
 const test update_tests[] = {{"update", "steps of optimizers agree", false, 1, update},
+                             {"norms", "norms of all tensors agree", false, 1, norms},
+                             {"clip", "factors of clipping agree", false, 1, clip},
+                             {"divide", "quotients agree", true, 1, divide},
                              {"constrain", "constraints agree", false, 1, constrain},
                              {}};

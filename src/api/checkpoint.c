@@ -58,7 +58,8 @@ static mb_status_t find_counter(const mb_run_state_t *state, const char *name, i
                     {"epoch", state->epoch},
                     {"step_in_epoch", state->step_in_epoch},
                     {"best_step", state->best_step},
-                    {"iterations", state->iterations}};
+                    {"iterations", state->iterations},
+                    {"skipped_steps", state->skipped_steps}};
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
         if (strcmp(counters[i].name, name) == 0) {
             *value = counters[i].value;
@@ -67,7 +68,7 @@ static mb_status_t find_counter(const mb_run_state_t *state, const char *name, i
     }
     return mb_error_set(MB_ERR_ARGUMENT,
                         "mb_checkpoint_get: there is no counter '%s'; there are step, epoch, "
-                        "step_in_epoch, best_step, iterations",
+                        "step_in_epoch, best_step, iterations, skipped_steps",
                         name);
 }
 

@@ -1,6 +1,8 @@
 /* See report_json.h. */
 #include "cli/report_json.h"
 
+#include <math.h>
+
 #include "cli/say.h"
 
 json_t *mb_json_start(const mb_start_report_t *report)
@@ -30,14 +32,18 @@ json_t *mb_json_start(const mb_start_report_t *report)
 
 json_t *mb_json_step(const mb_step_report_t *report)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "step",
-                     "step", (json_int_t)report->step, "total_steps",
-                     (json_int_t)report->total_steps, "epoch", (json_int_t)report->epoch,
-                     "step_in_epoch", (json_int_t)report->step_in_epoch, "steps_per_epoch",
-                     (json_int_t)report->steps_per_epoch, "loss", mb_json_number(report->loss),
-                     "accuracy", mb_json_number(report->accuracy), "lr", mb_json_number(report->lr),
-                     "samples_per_second", mb_json_number(report->samples_per_second),
-                     "seconds_left", mb_json_number(report->seconds_left));
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "step",
+                  "step", (json_int_t)report->step, "total_steps", (json_int_t)report->total_steps,
+                  "epoch", (json_int_t)report->epoch, "step_in_epoch",
+                  (json_int_t)report->step_in_epoch, "steps_per_epoch",
+                  (json_int_t)report->steps_per_epoch, "loss", mb_json_number(report->loss),
+                  "accuracy", mb_json_number(report->accuracy), "lr", mb_json_number(report->lr),
+                  "samples_per_second", mb_json_number(report->samples_per_second), "seconds_left",
+                  mb_json_number(report->seconds_left));
+    if (isfinite(report->loss_scale))
+        json_object_set_new(object, "loss_scale", json_real(report->loss_scale));
+    return object;
 }
 
 json_t *mb_json_eval(const mb_eval_report_t *report, const char *event)

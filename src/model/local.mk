@@ -49,7 +49,8 @@ libmb_la_SOURCES += \
 	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/optimizer.c \
 	src/model/optimizers/parse.c src/model/optimizers/piecewise.c \
 	src/model/optimizers/rmsprop.c src/model/optimizers/lr_schedule.c \
-	src/model/optimizers/lr_schedule.h src/model/optimizers/lr_schedule_text.c \
+	src/model/optimizers/loss_scale.c src/model/optimizers/lr_schedule.h \
+	src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/preset.c \
 	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \

@@ -25,6 +25,10 @@ typedef struct {
     double momentum, rho, beta1, beta2, epsilon;
     double weight_decay;                         /* 0: none */
     double clipnorm, global_clipnorm, clipvalue; /* 0: none */
+    bool scales_loss;                            /* Keras' LossScaleOptimizer around it */
+    bool fixed_scale;                            /* Keras 2's dynamic=False */
+    double initial_scale;
+    int64_t growth_steps;
     int n_slots;
     const char *slot_names[MB_MAX_SLOTS]; /* Keras': "momentum", "velocity", "velocity_hat" */
     int slot_index[MB_MAX_SLOTS];         /* which of s0, s1, s2 of mb_tensor_t */
@@ -51,6 +55,9 @@ mb_status_t mb_optimizer_create(const json_t *optimizer_config, const char *spec
  * it was. */
 mb_status_t mb_optimizer_set(mb_optimizer_t *optimizer, const char *key, const char *value,
                              mb_arena_t *arena);
+/* Puts Keras' LossScaleOptimizer with its defaults around one that has none, as Keras' compile does
+ * under the policy mixed_float16. What is written for Keras stays as it is. */
+void mb_optimizer_scale_loss(mb_optimizer_t *optimizer);
 void mb_optimizer_destroy(mb_optimizer_t *optimizer); /* drops its JSON reference */
 
 /* Learning rate at `iterations` steps done, in float32 arithmetic as Keras computes it. */

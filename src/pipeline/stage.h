@@ -70,6 +70,7 @@ typedef struct mb_stage {
     mb_format_t round_to;
     bool integer;
     const mb_observer_t *observer; /* may be set between steps */
+    float loss_scale;              /* gradients are of the loss times this; set between steps */
     bool *owned;                   /* [graph->n_params] this stage updates and stores it */
     bool shares_values;
 

@@ -259,6 +259,7 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     stage->n_blocks = options->n_blocks;
     stage->n_sum_blocks = options->n_sum_blocks;
     stage->integer = options->integer && !plan->training;
+    stage->loss_scale = 1.0F;
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);

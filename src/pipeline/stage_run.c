@@ -116,11 +116,12 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
     const mb_output_place_t *at = &stage->outputs[place];
     const mb_loss_t *loss = &stage->losses[at->output];
     double rows = loss->sum ? 1.0 : (double)micro->batch * (double)loss->rows;
+    double divisor = rows / (double)stage->loss_scale;
     double *sums = sums_at(stage, micro->replica, at->sums);
     int node = stage->graph->outputs[at->output].node;
     return mb_loss_run(
         loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
-        micro->valid, rows, mb_stage_tensor(stage, micro->slot, node),
+        micro->valid, divisor, mb_stage_tensor(stage, micro->slot, node),
         mb_stage_labels(stage, micro->slot, place), dx, sums, sums == NULL ? NULL : sums + 1);
 }
 
@@ -246,7 +247,7 @@ static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, void
     return mb_run_zero(stage->exec, &args);
 }
 
-/* Keras divides an activity regularizer's loss by the batch. */
+/* Keras divides an activity regularizer's loss by the batch; it is part of what is scaled. */
 static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro, void **now,
                                      int node)
 {
@@ -254,10 +255,11 @@ static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro,
     const mb_regularizer_t *activity = &stage->graph->layers[n->layer]->activity;
     if (stage->places[node].activity < 0 || micro->batch == 0)
         return MB_OK;
+    float factor = stage->loss_scale / (float)micro->batch;
     mb_regularize_args_t args = {.type = n->call.output_type,
                                  .count = micro->valid * mb_shape_elements(&n->call.output),
-                                 .l1 = activity->l1 / (float)micro->batch,
-                                 .l2 = activity->l2 / (float)micro->batch,
+                                 .l1 = activity->l1 * factor,
+                                 .l2 = activity->l2 * factor,
                                  .w = mb_stage_tensor(stage, micro->slot, node),
                                  .g = now[node]};
     return mb_run_regularize(stage->exec, &args);

@@ -247,6 +247,16 @@ static mb_status_t make_run(const maker_t *m)
     return status;
 }
 
+static mb_status_t write_loss_scale(const maker_t *m, hid_t group)
+{
+    const mb_run_state_t *state = &m->layout->state;
+    if (!(state->loss_scale > 0))
+        return MB_OK;
+    MB_TRY(mb_h5_write_real(m->h5, group, "loss_scale", state->loss_scale));
+    MB_TRY(mb_h5_write_int(m->h5, group, "loss_scale_steps", state->loss_scale_steps));
+    return mb_h5_write_int(m->h5, group, "skipped_steps", state->skipped_steps);
+}
+
 static mb_status_t make_state(const maker_t *m)
 {
     const mb_run_state_t *state = &m->layout->state;
@@ -267,6 +277,8 @@ static mb_status_t make_state(const maker_t *m)
         status = mb_h5_write_int(m->h5, group, integers[i].name, integers[i].value);
     if (status == MB_OK)
         status = mb_h5_write_real(m->h5, group, "best_metric", state->best_metric);
+    if (status == MB_OK)
+        status = write_loss_scale(m, group);
     H5Gclose(group);
     return status;
 }

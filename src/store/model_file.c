@@ -262,12 +262,16 @@ static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *stat
         {"step_in_epoch", &state->step_in_epoch},
         {"best_step", &state->best_step},
         {"iterations", &state->iterations},
+        {"loss_scale_steps", &state->loss_scale_steps},
+        {"skipped_steps", &state->skipped_steps},
     };
     mb_status_t status = MB_OK;
     for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]) && status == MB_OK; i++)
         status = mb_h5_read_int(reader, group, path, integers[i].name, integers[i].value);
     if (status == MB_OK)
         status = mb_h5_read_real(reader, group, path, "best_metric", &state->best_metric);
+    if (status == MB_OK)
+        status = mb_h5_read_real(reader, group, path, "loss_scale", &state->loss_scale);
     mb_h5_close(&group);
     state->present = status == MB_OK;
     return status;

@@ -55,7 +55,10 @@ typedef struct mb_run_state {
     int64_t step_in_epoch; /* steps done of the current one */
     double best_metric;    /* NaN: none yet */
     int64_t best_step;
-    int64_t iterations; /* of the optimizer; Keras' `iteration` may start above 0 */
+    int64_t iterations;       /* of the optimizer; Keras' `iteration` may start above 0 */
+    double loss_scale;        /* 0: the loss is not scaled */
+    int64_t loss_scale_steps; /* since it last changed */
+    int64_t skipped_steps;    /* whose gradients were not finite */
 } mb_run_state_t;
 
 typedef struct mb_model_file {

@@ -1,6 +1,7 @@
 libmb_la_SOURCES += src/train/evaluate.c src/train/evaluate.h
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
+libmb_la_SOURCES += src/train/loss_scale.c src/train/loss_scale.h
 libmb_la_SOURCES += src/train/moments.c
 libmb_la_SOURCES += src/train/score.c src/train/score.h
 libmb_la_SOURCES += src/train/stored_sums.c src/train/stored_sums.h

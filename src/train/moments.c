@@ -105,7 +105,9 @@ static mb_status_t read_iterations(const mb_model_file_t *file, mb_update_t *upd
         update->iterations = file->state.iterations;
         return MB_OK;
     }
-    for (int i = 0; i < file->n_optimizer; i++) {
+    /* The last one: a LossScaleOptimizer's own, which never counts, stands in front of its inner
+     * optimizer's. */
+    for (int i = file->n_optimizer - 1; i >= 0; i--) {
         const mb_stored_tensor_t *tensor = &file->optimizer[i];
         if (tensor->shape.rank == 0 &&
             (ends_with(tensor->name, "iteration") || ends_with(tensor->name, "iter:0") ||
@@ -120,6 +122,8 @@ mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *upda
     const mb_graph_t *graph = update->engine->plan->graph;
     int ordinal = 0;
     MB_TRY(read_iterations(file, update));
+    MB_TRY(mb_loss_scale_read(&update->loss_scale, file));
+    mb_update_use_loss_scale(update);
     for (int p = 0; p < graph->n_params; p++) {
         if (graph->params[p].trainable && !mb_engine_idle(update->engine))
             MB_TRY(read_param(file, update, p, ordinal));

@@ -37,6 +37,7 @@ typedef struct {
     double loss;     /* total: outputs by weight, regularizers */
     double accuracy; /* NaN: none */
     double lr;
+    double loss_scale;         /* that this step was computed with; NaN: none */
     double samples_per_second; /* over the last few seconds */
     double seconds_left;       /* of the whole run */
 } mb_step_report_t;

@@ -159,6 +159,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
     add_number(&line, "loss", report->loss);
     add_number(&line, "accuracy", report->accuracy);
     add_number(&line, "lr", report->lr);
+    add_number(&line, "loss_scale", report->loss_scale);
     add_number(&line, "samples_per_second", report->samples_per_second);
     mb_str_add(&line, "}");
     MB_TRY(write_line(trainer, &line));

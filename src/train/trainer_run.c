@@ -34,6 +34,12 @@ static void count_step(mb_training_t *trainer)
     trainer->finished = state->step >= trainer->total_steps;
 }
 
+static double loss_scale(const mb_training_t *trainer)
+{
+    const mb_loss_scale_t *scale = &trainer->update->loss_scale;
+    return scale->on ? (double)scale->scale : (double)NAN;
+}
+
 static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
 {
     int64_t step = trainer->state.step;
@@ -48,7 +54,8 @@ static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
                                  .steps_per_epoch = trainer->steps_per_epoch,
                                  .loss = NAN,
                                  .accuracy = NAN,
-                                 .lr = (double)mb_update_lr(trainer->update)};
+                                 .lr = (double)mb_update_lr(trainer->update),
+                                 .loss_scale = loss_scale(trainer)};
     MB_TRY(compute(trainer, &info));
     /* An idle rank has no update to count its steps. */
     if (mb_engine_idle(trainer->engine))

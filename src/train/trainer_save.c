@@ -44,6 +44,7 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     mb_comm_doing(trainer->comm, actions[kind]);
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
+    mb_loss_scale_write(&trainer->update->loss_scale, &state.state);
     return mb_state_write(&state, path);
 }
 

@@ -53,21 +53,6 @@ static mb_status_t split_data(mb_training_t *trainer)
     return MB_OK;
 }
 
-/* Gradients below 2^-24 are zero in float16, and nothing here scales the loss against that. */
-static mb_status_t choose_types(mb_training_t *trainer)
-{
-    const mb_graph_t *graph = trainer->model->graph;
-    MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
-    for (int i = 0; i < graph->n_layers; i++) {
-        if (graph->layers[i]->type == MB_F16)
-            return mb_error_set(MB_ERR_UNSUPPORTED,
-                                "%s: layer '%s' computes in float16, which is for eval and predict "
-                                "only: training in it needs a loss scale; use --dtype bf16",
-                                trainer->options.model, graph->layers[i]->path);
-    }
-    return MB_OK;
-}
-
 static mb_status_t open_data(mb_training_t *trainer)
 {
     trainer->whole = trainer->options.source;
@@ -82,7 +67,7 @@ static mb_status_t open_data(mb_training_t *trainer)
         trainer->owns_whole = true;
     }
     MB_TRY(split_data(trainer));
-    MB_TRY(choose_types(trainer));
+    MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
     return mb_model_bind(trainer->model, trainer->data);
 }
 
@@ -94,6 +79,28 @@ static mb_status_t set_optimizer_key(mb_training_t *trainer, mb_setting_id_t id,
                             trainer->arena);
 }
 
+/* Gradients below 2^-24 are zero in float16. */
+static bool computes_in_float16(const mb_graph_t *graph)
+{
+    for (int i = 0; i < graph->n_layers; i++) {
+        if (graph->layers[i]->type == MB_F16)
+            return true;
+    }
+    return false;
+}
+
+static mb_status_t take_loss_scale(mb_training_t *trainer)
+{
+    if (computes_in_float16(trainer->model->graph))
+        mb_optimizer_scale_loss(trainer->optimizer);
+    if (trainer->optimizer->scales_loss &&
+        mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER))
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "keras-optimizer: the state of a LossScaleOptimizer is not written as "
+                            "Keras does; leave it away, mbrun's own checkpoints have it");
+    return MB_OK;
+}
+
 static mb_status_t make_optimizer(mb_training_t *trainer)
 {
     const json_t *training = trainer->model->training;
@@ -103,7 +110,8 @@ static mb_status_t make_optimizer(mb_training_t *trainer)
     MB_TRY(set_optimizer_key(trainer, MB_SET_LR, "lr"));
     MB_TRY(set_optimizer_key(trainer, MB_SET_LR_SCHEDULE, "lr_schedule"));
     MB_TRY(set_optimizer_key(trainer, MB_SET_WEIGHT_DECAY, "weight_decay"));
-    return set_optimizer_key(trainer, MB_SET_CLIP, "clip");
+    MB_TRY(set_optimizer_key(trainer, MB_SET_CLIP, "clip"));
+    return take_loss_scale(trainer);
 }
 
 /* training_config as checkpoints carry it: the model's own with this run's optimizer. */
@@ -189,6 +197,20 @@ static void note_layout(mb_training_t *trainer)
             (long long)layout->micro_batch, (long long)layout->batch);
         break;
     }
+}
+
+static void note_loss_scale(mb_training_t *trainer)
+{
+    const mb_optimizer_t *optimizer = trainer->optimizer;
+    if (!optimizer->scales_loss)
+        return;
+    if (optimizer->fixed_scale)
+        mb_training_note(trainer, "the loss is scaled by %.9g", optimizer->initial_scale);
+    else
+        mb_training_note(trainer,
+                         "the loss is scaled, from %.9g: doubled after %lld steps, halved where "
+                         "gradients overflow, and such a step is left out",
+                         optimizer->initial_scale, (long long)optimizer->growth_steps);
 }
 
 static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
@@ -314,6 +336,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
     MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
     note_layout(trainer);
+    note_loss_scale(trainer);
     mb_training_note_formats(trainer);
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));

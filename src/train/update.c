@@ -1,6 +1,7 @@
 /* See update.h. */
 #include "train/update.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "train/ties.h"
@@ -70,9 +71,10 @@ static mb_status_t take_tables(mb_update_t *update)
     update->updates = calloc(n + 1, sizeof *update->updates);
     update->first_call = calloc(n + 1, sizeof *update->first_call);
     update->place_in_layer = calloc(n + 1, sizeof *update->place_in_layer);
+    update->host_norms = calloc(n + 1, sizeof *update->host_norms);
     update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof(mb_request_t *));
-    if (update->requests == NULL || update->slots == NULL || update->updates == NULL ||
-        update->first_call == NULL || update->place_in_layer == NULL)
+    if (update->requests == NULL || update->host_norms == NULL || update->slots == NULL ||
+        update->updates == NULL || update->first_call == NULL || update->place_in_layer == NULL)
         return mb_error_memory("the tables of the update", n);
     return MB_OK;
 }
@@ -130,6 +132,12 @@ static mb_status_t take_memory(mb_update_t *update)
     return make_table(update);
 }
 
+void mb_update_use_loss_scale(mb_update_t *update)
+{
+    if (!mb_engine_idle(update->engine))
+        update->engine->stage->loss_scale = update->loss_scale.scale;
+}
+
 mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
                              mb_score_t *score, mb_update_t **out)
 {
@@ -139,11 +147,13 @@ mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimize
     update->engine = engine;
     update->optimizer = optimizer;
     update->score = score;
+    mb_loss_scale_begin(&update->loss_scale, optimizer);
     mb_status_t status = take_memory(update);
     if (status != MB_OK) {
         mb_update_destroy(update);
         return status;
     }
+    mb_update_use_loss_scale(update);
     *out = update;
     return MB_OK;
 }
@@ -166,6 +176,7 @@ void mb_update_destroy(mb_update_t *update)
     free(update->updates);
     free(update->first_call);
     free(update->place_in_layer);
+    free(update->host_norms);
     free(update->requests);
     free(update);
 }
@@ -173,7 +184,6 @@ void mb_update_destroy(mb_update_t *update)
 static mb_status_t regularize(mb_update_t *update)
 {
     const mb_stage_t *stage = update->engine->stage;
-    MB_TRY(mb_score_regularizers(update->score));
     for (int p = 0; p < stage->graph->n_params; p++) {
         const mb_param_t *param = &stage->graph->params[p];
         if (!update->updates[p] || (param->regularizer.l1 == 0 && param->regularizer.l2 == 0))
@@ -311,16 +321,64 @@ static mb_status_t constrain_all(const mb_update_t *update)
     return MB_OK;
 }
 
-mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradients, double *sums)
+/* The squares of finite floats are finite doubles, and so are their sums. */
+static mb_status_t check_finite(mb_update_t *update, bool *finite)
 {
-    mb_update_t *update = user;
-    MB_TRY(mb_ties_gather(update, gradients));
+    mb_exec_t *exec = &update->engine->exec;
+    int n = update->engine->plan->graph->n_params;
+    MB_TRY(measure_norms(update));
+    if (exec->planning)
+        return MB_OK;
+    MB_TRY(mb_exec_copy(exec, update->host_norms, update->norms, (size_t)n * sizeof(double),
+                        MB_COPY_TO_HOST));
+    MB_TRY(mb_exec_sync(exec));
+    for (int p = 0; p < n; p++)
+        *finite = *finite && isfinite(update->host_norms[p]);
+    return MB_OK;
+}
+
+/* All ranks see the same norms and decide alike. */
+static mb_status_t unscale(mb_update_t *update, float *gradients, bool *finite)
+{
+    const mb_loss_scale_t *scale = &update->loss_scale;
+    mb_divide_args_t args = {
+        .count = update->engine->stage->gradient_count, .divisor = scale->scale, .x = gradients};
+    if (!scale->on)
+        return MB_OK;
+    if (!scale->fixed)
+        MB_TRY(check_finite(update, finite));
+    return *finite ? mb_run_divide(&update->engine->exec, &args) : MB_OK;
+}
+
+static mb_status_t optimize(mb_update_t *update)
+{
     MB_TRY(regularize(update));
     MB_TRY(step_all(update));
     MB_TRY(constrain_all(update));
-    MB_TRY(mb_ties_statistics(update, info, sums));
-    MB_TRY(mb_ties_scatter(update));
     if (!update->engine->exec.planning)
         update->iterations++;
     return MB_OK;
+}
+
+static mb_status_t move_loss_scale(mb_update_t *update, bool finite)
+{
+    if (update->engine->exec.planning)
+        return MB_OK;
+    MB_TRY(mb_loss_scale_count(&update->loss_scale, finite));
+    mb_update_use_loss_scale(update);
+    return MB_OK;
+}
+
+mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradients, double *sums)
+{
+    mb_update_t *update = user;
+    bool finite = true;
+    MB_TRY(mb_score_regularizers(update->score));
+    MB_TRY(mb_ties_gather(update, gradients));
+    MB_TRY(unscale(update, gradients, &finite));
+    if (finite)
+        MB_TRY(optimize(update));
+    MB_TRY(mb_ties_statistics(update, info, sums));
+    MB_TRY(mb_ties_scatter(update));
+    return move_loss_scale(update, finite);
 }

@@ -1,17 +1,19 @@
-/* The end of a step: shared layers' sums, regularizers, norms over all stages, optimizer,
- * constraints, moving statistics. Owns the moments. */
+/* The end of a step: shared layers' sums, the loss scale, regularizers, norms over all stages,
+ * optimizer, constraints, moving statistics. Owns the moments. */
 #ifndef MB_TRAIN_UPDATE_H
 #define MB_TRAIN_UPDATE_H
 
 #include "device/table.h"
 #include "infer/engine.h"
 #include "model/optimizer.h"
+#include "train/loss_scale.h"
 #include "train/score.h"
 
 typedef struct mb_update {
     mb_engine_t *engine;
     const mb_optimizer_t *optimizer;
     mb_score_t *score;
+    mb_loss_scale_t loss_scale;
     int64_t iterations;            /* steps the optimizer has done: what schedules see */
     float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters */
     bool *updates;                 /* [n_params] this stage updates it */
@@ -22,6 +24,7 @@ typedef struct mb_update {
     double *norms;           /* [n_params] squares; this and the following in device memory */
     double *others;          /* [stages][n_params] the other stages' */
     float *scale;            /* [n_params] what clipping multiplies gradients by */
+    double *host_norms;      /* [n_params] for the loss scale */
     mb_request_t **requests; /* [2 stages] */
     void *incoming;          /* device memory: one tied gradient or statistic */
 } mb_update_t;
@@ -34,6 +37,8 @@ void mb_update_destroy(mb_update_t *update);
 /* The executor's hook (user: the mb_update_t). Collective over a group's stages. */
 mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *gradients,
                            double *sums);
+/* Puts the loss scale into force, at the beginning and after it was read from a file. */
+void mb_update_use_loss_scale(mb_update_t *update);
 /* Learning rate of the next step. */
 float mb_update_lr(const mb_update_t *update);
 

@@ -58,10 +58,10 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "threads", run->threads, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "device", run->device, MB_FROM_USER));
-    if (run->dtype != NULL) {
+    if (run->dtype != NULL)
         MB_TRY(mb_settings_set(settings, "dtype", run->dtype, MB_FROM_USER));
+    if (run->dtype != NULL || run->model->is_narrow)
         MB_TRY(mb_settings_set(settings, "emulate", "yes", MB_FROM_USER));
-    }
     if (run->model->clip != NULL)
         MB_TRY(mb_settings_set(settings, "clip", run->model->clip, MB_FROM_USER));
     if (run->run != NULL)

@@ -14,6 +14,7 @@ typedef struct {
     int64_t even, uneven; /* batches: one that replicas times micro_batch divides, one that not */
     int64_t samples;      /* two steps of an epoch are full, the third is not */
     int steps;
+    bool is_narrow; /* its policies are what a processor may lack */
     char path[LAYOUT_PATH], data[LAYOUT_PATH];
     mb_source_t *whole, *source;
     int most_stages;

@@ -7,10 +7,13 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts deferred 1 mlp shared
     run_layouts strict 1 regularized branches
     run_layouts strict:bf16 1 cnn
+    run_layouts strict:fp16 1 scaled
 else
     run_layouts cpu 8
     run_layouts deferred 1
     run_layouts strict 1
     run_layouts strict:bf16 1
+    run_layouts strict:fp16 1 mlp cnn scaled
+    run_layouts deferred:fp16 1 scaled
 fi
 echo "1..$count"

@@ -27,6 +27,14 @@ static layout_model_t models[] = {
     {.name = "shared", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "branches", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "regularized", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
+    /* Its first steps overflow and are left out. */
+    {.name = "scaled",
+     .micro_batch = 2,
+     .even = 16,
+     .uneven = 21,
+     .samples = 47,
+     .steps = 14,
+     .is_narrow = true},
 };
 enum { N_MODELS = sizeof models / sizeof models[0] };
 
@@ -275,7 +283,7 @@ static void set_up(void)
     for (int i = 0; i < N_SIZES; i++)
         MPI_Comm_split(MPI_COMM_WORLD, rank < sizes[i] ? 0 : MPI_UNDEFINED, rank, &comms[i]);
     for (int m = 0; m < N_MODELS; m++) {
-        models[m].steps = 4;
+        models[m].steps = models[m].steps > 0 ? models[m].steps : 4;
         if (rank == 0 && layout_write_data(directory, &models[m]) != MB_OK)
             report(false, "the data of %s: %s", models[m].name, mb_error_get());
     }

@@ -32,6 +32,8 @@ static const char *const mixed_skips[] = {"conv2d/bias", /* the batch's mean tak
  * then: each activation may be off by one unit in its last place. The loss, a mean over the batch,
  * feels a few of those. */
 #define BF16_EPSILON 0x1p-8
+/* The same of scaled, in float16. */
+#define F16_EPSILON 0x1p-11
 
 typedef struct {
     const char *name;
@@ -53,6 +55,7 @@ static const trajectory_t trajectories[] = {
     {"regularized", 3e-6, 1e-4, NULL},
     {"mixed", BF16_EPSILON, 4 * BF16_EPSILON, mixed_skips},
     {"shared", 3e-6, 1e-4, NULL},
+    {"scaled", F16_EPSILON, 4 * F16_EPSILON, NULL},
 };
 
 /* Epsilon inside the bias correction, where the paper's first form has it:
@@ -106,6 +109,12 @@ static void forget_iteration(mb_training_t *trainer, int64_t step)
         trainer->update->iterations = 0;
 }
 
+/* Steps that are left out do not count for Adam's bias correction. */
+static void count_every_step(mb_training_t *trainer, int64_t step)
+{
+    trainer->update->iterations = step;
+}
+
 typedef struct {
     const char *rule, *fixture;
     const char *attribute, *where, *value; /* an edit of the file; or */
@@ -145,6 +154,11 @@ static const left_out_t left_out[] = {
     {"the second loss weight", "regularized", "training_config", "loss_weights/kind", "1.0", NULL},
     {"the causal mask", "gpt", "model_config",
      "config/layers/h1_attn/inbound_nodes/0/kwargs/use_causal_mask", "false", NULL},
+    {"the first loss scale", "scaled", OPTIMIZER("initial_scale"), "32768.0", NULL},
+    {"the loss scale's growth", "scaled", OPTIMIZER("dynamic_growth_steps"), "2000", NULL},
+    {"clipping behind the loss scale", "scaled",
+     OPTIMIZER("inner_optimizer/config/global_clipnorm"), "null", NULL},
+    {"the count of steps left out", "scaled", NULL, NULL, NULL, count_every_step},
     {"a moving mean's momentum", "conv1d", LAYER("batch_normalization_4", "momentum"), "0.9", NULL},
 };
 
@@ -179,6 +193,29 @@ static mb_status_t check_predictions(const trajectory_t *trajectory, const fixtu
     return MB_OK;
 }
 
+static float *scales; /* that Keras used, step by step */
+static int other_scales;
+
+static void compare_scale(mb_training_t *trainer, int64_t step)
+{
+    other_scales += trainer->update->loss_scale.scale != scales[step];
+}
+
+/* Overflows and growth at the very steps of Keras. */
+static mb_status_t check_scales(const trajectory_t *trajectory, const fixture_t *fixture)
+{
+    fixture_distance_t apart = {.loss = 0};
+    int64_t count = 0;
+    MB_TRY(fixture_floats(fixture->file, "loss_scale", &count, &scales));
+    mb_status_t status = fixture_train(comm, fixture, fixture->model, scratch, trajectory->skip,
+                                       compare_scale, &apart);
+    free(scales);
+    MB_TRY(status);
+    report(other_scales == 0 && count == fixture->steps, "the loss scales of all steps are Keras'",
+           trajectory->name);
+    return MB_OK;
+}
+
 static mb_status_t check_trajectory(const trajectory_t *trajectory, const fixture_t *fixture)
 {
     fixture_distance_t apart = {.loss = 0};
@@ -191,6 +228,8 @@ static mb_status_t check_trajectory(const trajectory_t *trajectory, const fixtur
             apart.weights);
     report(losses, "the losses of all steps are Keras'", trajectory->name);
     report(weights, "the weights at the end are Keras'", trajectory->name);
+    if (strcmp(trajectory->name, "scaled") == 0)
+        return check_scales(trajectory, fixture);
     return MB_OK;
 }
 

@@ -31,4 +31,4 @@ CLEANFILES += tests/mpi/test_trajectory$(EXEEXT) tests/mpi/test_layouts$(EXEEXT)
 	tests/mpi/test_bytes$(EXEEXT)
 EXTRA_DIST += tests/mpi/layouts_lib.sh tests/campaign/layouts.sh tests/campaign/random_models.py \
 	tests/campaign/damaged.py tests/campaign/quickstart.sh \
-	tests/tools/make_branches.py
+	tests/tools/make_branches.py tests/tools/make_scaled.py

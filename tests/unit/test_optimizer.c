@@ -326,6 +326,65 @@ START_TEST(keras_2_dialects_are_read)
 }
 END_TEST
 
+#define INNER "'inner_optimizer': {'class_name': 'Adam', 'config': {'learning_rate': 0.5}}"
+
+/* Keras 3's wrapper, with the keys that earlier ones wrote, and Keras 2's two. */
+START_TEST(wrappers_that_scale_the_loss_are_read)
+{
+    const struct {
+        const char *text;
+        double initial;
+        int64_t growth;
+        bool fixed;
+    } cases[] = {
+        {"{'class_name': 'LossScaleOptimizer', 'config': {'name': 'l', 'initial_scale': 64.0, "
+         "'dynamic_growth_steps': 7, 'weight_decay': null, 'use_ema': false, "
+         "'loss_scale_factor': null, " INNER "}}",
+         64.0, 7, false},
+        {"{'class_name': 'LossScaleOptimizer', 'config': {'dynamic': true, " INNER "}}", 32768.0,
+         2000, false},
+        {"{'class_name': 'Custom>LossScaleOptimizerV3', 'config': {'dynamic': false, "
+         "'initial_scale': 8.0, 'dynamic_growth_steps': null, " INNER "}}",
+         8.0, 2000, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        mb_arena_t *arena = mb_arena_create();
+        mb_optimizer_t *o = NULL;
+        ck_assert_msg(read_text(arena, cases[i].text, &o) == MB_OK, "%s", mb_error_get());
+        ck_assert(o->scales_loss && o->fixed_scale == cases[i].fixed);
+        ck_assert_double_eq(o->initial_scale, cases[i].initial);
+        ck_assert_int_eq(o->growth_steps, cases[i].growth);
+        ck_assert_str_eq(o->class_name, "Adam");
+        ck_assert_double_eq(o->learning_rate, 0.5);
+        mb_optimizer_destroy(o);
+        mb_arena_destroy(arena);
+    }
+}
+END_TEST
+
+START_TEST(a_setting_changes_the_optimizer_inside_its_wrapper)
+{
+    mb_arena_t *arena = mb_arena_create();
+    mb_optimizer_t *o = NULL;
+    ck_assert_int_eq(
+        read_text(arena,
+                  "{'class_name': 'LossScaleOptimizer', 'config': {'initial_scale': 64.0, " INNER
+                  "}}",
+                  &o),
+        MB_OK);
+    ck_assert_int_eq(mb_optimizer_set(o, "lr", "0.25", arena), MB_OK);
+    ck_assert_float_eq(mb_optimizer_lr(o, 0), 0.25f);
+    ck_assert_double_eq(o->initial_scale, 64.0);
+    json_t *wanted = json_of("{'class_name': 'LossScaleOptimizer', 'config': {'initial_scale': "
+                             "64.0, 'inner_optimizer': {'class_name': 'Adam', 'config': "
+                             "{'learning_rate': 0.25}}}}");
+    ck_assert(json_equal(o->config, wanted));
+    json_decref(wanted);
+    mb_optimizer_destroy(o);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
 static void check_refused(const char *text, mb_status_t status, const char *words)
 {
     mb_arena_t *arena = mb_arena_create();
@@ -355,6 +414,15 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
                   "must be a number");
     check_refused("{'class_name': 'SGD', 'config': {'learning_rate': -1.0}}", MB_ERR_ARGUMENT,
                   "'learning_rate' is -1");
+    check_refused("{'class_name': 'LossScaleOptimizer', 'config': {'clipnorm': 1.0, " INNER "}}",
+                  MB_ERR_UNSUPPORTED, "'clipnorm' is 1.0");
+    check_refused("{'class_name': 'LossScaleOptimizer', 'config': {'loss_scale': 2, " INNER "}}",
+                  MB_ERR_UNSUPPORTED, "'loss_scale' is not known");
+    check_refused("{'class_name': 'LossScaleOptimizer', 'config': {'initial_scale': 0.0, " INNER
+                  "}}",
+                  MB_ERR_ARGUMENT, "'initial_scale' is 0");
+    check_refused("{'class_name': 'LossScaleOptimizer', 'config': {}}", MB_ERR_FORMAT,
+                  "'inner_optimizer' is missing");
     check_refused("{'class_name': 'SGD'}", MB_ERR_FORMAT, "must be a JSON object");
     check_refused("[]", MB_ERR_FORMAT, "class_name");
     check_refused("null", MB_ERR_ARGUMENT, "--optimizer");
@@ -463,6 +531,8 @@ static Suite *suite(void)
     tcase_add_test(t, each_rule_left_out_is_seen);
     tcase_add_test(t, a_schedule_that_sees_the_next_step_is_seen);
     tcase_add_test(t, keras_2_dialects_are_read);
+    tcase_add_test(t, wrappers_that_scale_the_loss_are_read);
+    tcase_add_test(t, a_setting_changes_the_optimizer_inside_its_wrapper);
     tcase_add_test(t, what_cannot_be_obeyed_is_refused_by_name);
     tcase_add_test(t, a_spec_gives_keras_defaults_and_the_keys_named);
     tcase_add_test(t, single_settings_change_what_runs_and_what_is_written);

@@ -35,6 +35,14 @@ mb_status_t mb_optimizer_take(mb_config_t *config, const char *key, double low, 
 mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena_t *arena,
                                mb_optimizer_t *optimizer);
 
+/* Whether NAME is one of the names of Keras' wrapper that scales the loss. */
+bool mb_optimizer_is_wrapper(const char *name);
+/* The wrapper's own settings into *OPTIMIZER; *INNER: the wrapped optimizer's JSON. */
+mb_status_t mb_optimizer_parse_wrapper(mb_config_t *config, mb_optimizer_t *optimizer,
+                                       const json_t **inner);
+/* The "config" of the optimizer itself, inside a wrapper or not. */
+json_t *mb_optimizer_own_config(const json_t *object);
+
 /* Keras' defaults of the optimizer named in SPEC ("adam:beta_2=0.95") with SPEC's keys put in; a
  * new reference. */
 mb_status_t mb_optimizer_from_spec(const char *spec, json_t **out);

@@ -108,7 +108,7 @@ mb_status_t mb_optimizer_set(mb_optimizer_t *optimizer, const char *key, const c
     mb_optimizer_t changed;
     char where[32];
     json_t *object = json_deep_copy(optimizer->config);
-    mb_status_t status = edit(optimizer, key, value, json_object_get(object, "config"));
+    mb_status_t status = edit(optimizer, key, value, mb_optimizer_own_config(object));
     snprintf(where, sizeof(where), "--%s", strcmp(key, "lr_schedule") == 0 ? "lr-schedule" : key);
     if (status == MB_OK)
         status = mb_optimizer_parse(object, where, arena, &changed);

@@ -120,14 +120,11 @@ static const char *without_package(const char *name)
     return has ? name + sizeof(package) - 1 : name;
 }
 
-mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena_t *arena,
-                               mb_optimizer_t *optimizer)
+static mb_status_t parse_own(const char *name, const json_t *object, const char *where,
+                             mb_arena_t *arena, mb_optimizer_t *optimizer)
 {
-    const char *name;
-    const json_t *inner;
     mb_config_t config;
-    MB_TRY(mb_config_object(object, where, &name, &inner));
-    *optimizer = (mb_optimizer_t){.class_ = mb_optimizer_class_find(without_package(name))};
+    optimizer->class_ = mb_optimizer_class_find(without_package(name));
     if (optimizer->class_ == NULL) {
         char hint[MB_KNOWN_HINT];
         return mb_error_set(MB_ERR_UNSUPPORTED,
@@ -135,6 +132,22 @@ mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena
                             where, name, mb_known_hint(&mb_known_optimizers, name, hint));
     }
     optimizer->class_name = optimizer->class_->name;
-    MB_TRY(mb_config_open(&config, inner, "%s: optimizer %s", where, name));
+    MB_TRY(mb_config_open(&config, object, "%s: optimizer %s", where, name));
     return take_all(&config, arena, optimizer);
+}
+
+mb_status_t mb_optimizer_parse(const json_t *object, const char *where, mb_arena_t *arena,
+                               mb_optimizer_t *optimizer)
+{
+    const char *name;
+    const json_t *inner, *wrapped;
+    mb_config_t config;
+    *optimizer = (mb_optimizer_t){.scales_loss = false};
+    MB_TRY(mb_config_object(object, where, &name, &inner));
+    if (mb_optimizer_is_wrapper(without_package(name))) {
+        MB_TRY(mb_config_open(&config, inner, "%s: optimizer %s", where, name));
+        MB_TRY(mb_optimizer_parse_wrapper(&config, optimizer, &wrapped));
+        MB_TRY(mb_config_object(wrapped, where, &name, &inner));
+    }
+    return parse_own(name, inner, where, arena, optimizer);
 }

@@ -321,7 +321,8 @@ mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *
 mb_status_t mb_checkpoint_verify(const char *path, int *sealed);
 
 /* A counter of a checkpoint's state. Not collective.
- *   name      step, epoch, step_in_epoch, best_step, iterations
+ *   name      step, epoch, step_in_epoch, best_step, iterations, skipped_steps (left out because
+ *             their gradients were not finite under a loss scale)
  * MB_ERR_ARGUMENT: no such name; MB_ERR_FORMAT: the file has no state. */
 mb_status_t mb_checkpoint_get(const char *path, const char *name, int64_t *value);
 

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/job.h"
+#include "cli/recorded.h"
 #include "cli/report_json.h"
 #include "cli/say.h"
 #include "train/trainer.h"
@@ -32,17 +33,9 @@ static void print_report(const mb_eval_report_t *report, const char *data)
 /* What the model file records holds here too, but for what belongs to the run's own ranks. */
 static mb_status_t take_recorded(const mb_args_t *args)
 {
-    static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_BATCH, MB_SET_LOSS};
-    mb_model_file_t *file = NULL;
-    mb_status_t status = mb_model_file_open(args->words[0], true, false, &file);
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0] && status == MB_OK; i++) {
-        const char *key = mb_setting_info(ids[i])->key;
-        const char *value = mb_model_file_setting(file, key);
-        if (value != NULL)
-            status = mb_settings_set(args->settings, key, value, MB_FROM_FILE);
-    }
-    mb_model_file_close(file);
-    return status;
+    static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_BATCH, MB_SET_LOSS, MB_SET_DTYPE,
+                                          MB_SET_EMULATE};
+    return mb_recorded_take(args, ids, sizeof ids / sizeof ids[0]);
 }
 
 static mb_status_t evaluate(const mb_job_t *job, const mb_args_t *args, mb_arena_t *arena)

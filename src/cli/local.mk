@@ -21,6 +21,7 @@ mbrun_SOURCES += \
 	src/cli/quantize_text.h \
 	src/cli/progress.c \
 	src/cli/progress.h \
+	src/cli/recorded.c src/cli/recorded.h \
 	src/cli/report_json.c \
 	src/cli/report_json.h \
 	src/cli/say.c \

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/job.h"
+#include "cli/recorded.h"
 #include "cli/say.h"
 #include "infer/predictor.h"
 #include "train/layout.h"
@@ -77,8 +78,16 @@ static mb_status_t print_report(const mb_args_t *args, const mb_predict_report_t
     return MB_OK;
 }
 
+/* A run's model predicts in the type that it was trained in. */
+static mb_status_t take_recorded(const mb_args_t *args)
+{
+    static const mb_setting_id_t ids[] = {MB_SET_DTYPE, MB_SET_EMULATE};
+    return mb_recorded_take(args, ids, sizeof ids / sizeof ids[0]);
+}
+
 static mb_status_t predict(const mb_job_t *job, const mb_args_t *args)
 {
+    MB_TRY(mb_comm_agree(job->comm, take_recorded(args)));
     const mb_settings_t *s = args->settings;
     mb_predict_report_t report;
     live_t live = {.live = !mb_args_has(args, "json") && isatty(STDERR_FILENO)};

@@ -34,6 +34,7 @@ typedef struct {
     int threads;  /* CPU: threads of this rank, 0 for the OpenMP default */
     int index;    /* which device of this machine; the CPU ignores it */
     bool emulate; /* CPU: bfloat16 and float16 also where the processor does not multiply them */
+    bool tf32;    /* products of float32 tensors on tensor cores: operands rounded to TF32 */
     /* Reached by kernels at tile boundaries on the thread that called run, so that messages move
      * while kernels compute. NULL: none. Set later with mb_device_set_progress. */
     void (*progress)(void *user);

@@ -138,6 +138,7 @@ static mb_status_t open_device(mb_machine_t *machine, const mb_machine_options_t
     mb_device_options_t options = {.size = sizeof options,
                                    .threads = machine->threads,
                                    .emulate = given->emulate,
+                                   .tf32 = given->tf32,
                                    .progress = mb_comm_progress,
                                    .progress_user = machine->comm};
     MB_TRY(mb_machine_choose_device(machine->comm, given, &name, &options.index, shared,

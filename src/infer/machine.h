@@ -29,6 +29,7 @@ typedef struct {
     const char *device;    /* NULL: the default, the CPU; "auto": GPUs where every rank has one */
     int threads;           /* 0: the rank's share of the node's allowed cores (hwloc) */
     bool keep_binding;     /* obey the launcher's binding instead of sharing cores out */
+    bool tf32;             /* products of float32 tensors in TF32 */
     bool emulate;          /* compute in bf16 and fp16 where the processor cannot */
     bool share_device;     /* ranks may use one GPU together: for tests */
     const char *transport; /* NULL or "auto", "nccl", "mpi", "staged" */

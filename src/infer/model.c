@@ -189,7 +189,7 @@ mb_status_t mb_model_compute_in(mb_model_t *model, const char *text)
     static const struct {
         const char *name;
         mb_dtype_t type;
-    } types[] = {{"fp32", MB_F32}, {"bf16", MB_BF16}, {"fp16", MB_F16}};
+    } types[] = {{"fp32", MB_F32}, {"tf32", MB_F32}, {"bf16", MB_BF16}, {"fp16", MB_F16}};
     for (size_t i = 0; text != NULL && i < sizeof types / sizeof types[0]; i++) {
         if (strcmp(text, types[i].name) != 0)
             continue;
@@ -198,7 +198,7 @@ mb_status_t mb_model_compute_in(mb_model_t *model, const char *text)
     }
     if (text == NULL)
         return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT, "dtype=%s: there are fp32, bf16 and fp16", text);
+    return mb_error_set(MB_ERR_ARGUMENT, "dtype=%s: there are fp32, tf32, bf16 and fp16", text);
 }
 
 static mb_status_t open_both(const char *path, const char *data, const char *dtype,

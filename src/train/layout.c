@@ -109,9 +109,11 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
 {
     const char *bind = mb_settings_text(settings, MB_SET_BIND);
+    const char *dtype = mb_settings_text(settings, MB_SET_DTYPE);
     return (mb_machine_options_t){.device = mb_settings_text(settings, MB_SET_DEVICE),
                                   .threads = (int)mb_settings_int(settings, MB_SET_THREADS),
                                   .keep_binding = strcmp(bind, "keep") == 0,
+                                  .tf32 = dtype != NULL && strcmp(dtype, "tf32") == 0,
                                   .emulate = mb_settings_on(settings, MB_SET_EMULATE),
                                   .share_device = mb_settings_on(settings, MB_SET_SHARE_DEVICE),
                                   .transport = mb_settings_text(settings, MB_SET_TRANSPORT),

@@ -61,7 +61,7 @@ typedef enum {
       "bits")                                                                                      \
     X(QAT, "qat", TEXT, NULL, true, "FORMAT", "train through weights rounded to int8 or int4")     \
     X(DTYPE, "dtype", TEXT, NULL, true, "TYPE",                                                    \
-      "what layers compute in: fp32, bf16 or fp16 (default: as the model's policy says)")          \
+      "what layers compute in: fp32, tf32, bf16 or fp16 (default: as the model's policy says)")    \
     X(EMULATE, "emulate", SWITCH, "no", true, NULL,                                                \
       "bf16 and fp16 on processors without them: the same rounding, slowly")                       \
     X(DEVICE, "device", TEXT, "auto", false, "NAME",                                               \

@@ -76,6 +76,37 @@ assert [line["step"] for line in lines if line["split"] == "val"] == [20, 40]
 END
 }
 
+@test "float16 trains under a loss scale, which the metrics and checkpoints tell" {
+    fixture scaled
+    ranks 1 model.h5 --data data.h5 --steps 3 --batch 16 --emulate --quiet
+    [ "$(grep -o '"loss_scale": [0-9]*' model.run/metrics.jsonl | tr '\n' ' ')" = \
+        '"loss_scale": 134217728 "loss_scale": 67108864 "loss_scale": 33554432 ' ]
+    "$MBRUN" inspect model.run/final.h5 | grep -q '^loss scale *16777216, 3 steps left out'
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --steps 2 --dtype fp16 --emulate --run half.run --quiet
+    [ "$(field loss_scale half.run/metrics.jsonl)" = 32768 ]
+    both 1 'keras-optimizer.*LossScaleOptimizer' model.h5 --data data.h5 --steps 2 --dtype fp16 \
+        --emulate --keras-optimizer --run other.run
+}
+
+@test "the CPU refuses TF32, naming what it has" {
+    fixture mlp
+    both 1 'no TF32.*--dtype fp32, or bf16' model.h5 --data data.h5 --steps 2 --dtype tf32
+}
+
+@test "a run's model is evaluated and predicts in the type it was trained in" {
+    fixture mlp
+    ranks 1 model.h5 --data data.h5 --steps 3 --dtype bf16 --emulate --quiet
+    for how in '' '--dtype bf16' '--dtype fp32'; do
+        ranks 1 eval model.run/final.h5 --data data.h5 $how | head -n 1 >"eval$how"
+        ranks 1 predict model.run/final.h5 --data data.h5 -o "out$how.h5" $how >/dev/null
+    done
+    cmp eval 'eval--dtype bf16'
+    cmp out.h5 'out--dtype bf16.h5'
+    run ! cmp -s eval 'eval--dtype fp32'
+    run ! cmp -s out.h5 'out--dtype fp32.h5'
+}
+
 @test "SIGUSR1 stops with 85, and another layout goes on to the same bits" {
     fixture mlp
     options="--data data.h5 --replicas 2 --micro-batch 8 --threads 1 --checkpoint-every never"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The kernels and the CUDA device's host code on a simulated CUDA, one device a rank: the same bits on every
-# layout, in float32 and in bfloat16, whatever order the simulation draws its streams in.
+# layout, in float32, bfloat16, TF32 and float16, whatever order the simulation draws its streams in.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ ! -e "$MB_BUILDDIR/mbcudasim.so" ]; then
     echo "1..0 # SKIP the CUDA toolkit's headers were not found"
@@ -10,4 +10,6 @@ export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=8 MB_CUDASIM_SEED=1
 run_layouts cudasim 1 mlp
 MB_CUDASIM_SEED=2
 run_layouts cudasim:bf16 1 mlp cnn
+run_layouts cudasim:tf32 1 mlp
+run_layouts cudasim:fp16 1 scaled
 echo "1..$count"

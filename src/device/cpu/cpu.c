@@ -11,6 +11,10 @@
 
 static mb_status_t cpu_open(const mb_device_options_t *options, mb_device_t **out)
 {
+    if (options->tf32)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "the CPU has no TF32, which is for --device cuda: use --dtype fp32, or "
+                            "bf16");
     mb_cpu_t *cpu = calloc(1, sizeof *cpu);
     if (cpu == NULL)
         return mb_error_memory("the CPU device", sizeof *cpu);

@@ -134,6 +134,7 @@ static mb_status_t cuda_open(const mb_device_options_t *options, mb_device_t **o
         return mb_error_memory("a CUDA device", sizeof *cuda);
     cuda->base.class_ = &mb_device_cuda;
     cuda->index = index;
+    cuda->tf32 = options->tf32;
     mb_status_t status = start(cuda);
     if (status != MB_OK) {
         cuda_close(&cuda->base);
@@ -148,15 +149,15 @@ static void cuda_describe(mb_device_t *device, char *text, size_t capacity)
     const mb_cuda_t *cuda = cuda_of(device);
     int runtime = 0;
     cudaRuntimeGetVersion(&runtime);
-    snprintf(text, capacity, "%s, compute capability %d.%d, CUDA %d.%d", cuda->name, cuda->major,
-             cuda->minor, runtime / 1000, runtime % 1000 / 10);
+    snprintf(text, capacity, "%s, compute capability %d.%d, CUDA %d.%d%s", cuda->name, cuda->major,
+             cuda->minor, runtime / 1000, runtime % 1000 / 10, cuda->tf32 ? ", TF32" : "");
 }
 
 static void cuda_signature(mb_device_t *device, char *text, size_t capacity)
 {
     const mb_cuda_t *cuda = cuda_of(device);
-    snprintf(text, capacity, "%s sm_%d%d cublasLt %zu", cuda->name, cuda->major, cuda->minor,
-             cublasLtGetVersion());
+    snprintf(text, capacity, "%s sm_%d%d cublasLt %zu%s", cuda->name, cuda->major, cuda->minor,
+             cublasLtGetVersion(), cuda->tf32 ? " tf32" : "");
 }
 
 static void cuda_identity(int index, char *text, size_t capacity)

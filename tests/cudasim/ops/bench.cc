@@ -465,6 +465,14 @@ void bench::fail(const invocation &call, const char *format, ...)
     printf("# %s, %s: %s\n", mb_op_name(call.op), description_.c_str(), text);
 }
 
+void bench::expect(bool good, const char *what)
+{
+    if (good)
+        return;
+    failures_++;
+    printf("# %s: not so: %s\n", description_.c_str(), what);
+}
+
 bool bench::run_any(mb_op_t op, const void *args, size_t bytes, const tolerance &tolerance)
 {
     int before = failures_;

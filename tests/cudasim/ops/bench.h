@@ -62,6 +62,8 @@ class bench
     void begin(uint64_t seed);
     /* Of the shape, for what is said when something differs. */
     void describe(const char *format, ...) MB_PRINTF(2, 3);
+    /* For a test that runs devices of its own: GOOD is what was to be seen. */
+    void expect(bool good, const char *what);
     int failures() const
     {
         return failures_;
@@ -164,6 +166,6 @@ struct test {
 
 /* Of the families; the last one has no name. */
 extern const test elementwise_tests[], row_tests[], norm_tests[], pool_tests[], loss_tests[],
-    update_tests[], attention_tests[], conv_tests[], gemm_tests[], stored_tests[];
+    update_tests[], attention_tests[], conv_tests[], gemm_tests[], stored_tests[], tf32_tests[];
 
 #endif

@@ -35,7 +35,8 @@ mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_M
 /* Fixes open dimensions from the source's samples, then matches every parameter with its stored
  * tensor: MB_ERR_SHAPE names file, tensor and both shapes. source NULL: nothing may be open. */
 mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source);
-/* Before binding. TEXT: fp32, bf16 or fp16; NULL: each layer computes in what its policy says. */
+/* Before binding. TEXT: fp32, tf32 (to layers the same), bf16 or fp16; NULL: each layer computes in
+ * what its policy says. */
 mb_status_t mb_model_compute_in(mb_model_t *model, const char *text);
 /* Losses from training_config, or LOSS for an uncompiled model (may be NULL). */
 mb_status_t mb_model_compile(mb_model_t *model, const char *loss);

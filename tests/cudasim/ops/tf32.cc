@@ -89,10 +89,10 @@ class machine
     bool good_ = false;
 };
 
-/* Operands lie from 1/2 to 1, a quarter of TF32's last bit there (2^-11) above a number that it has:
- * rounding takes 2^-13 off each, and so at least 2^-13 off each product. The k roundings of a sum
- * err by EPSILON of at most k each; k^2 EPSILON is less than half of k 2^-13 for k < 1024, so the
- * two modes cannot be taken for each other. */
+/* Operands lie from 1/2 to 1, a quarter of TF32's last bit there (2^-11) above a number that it
+ * has: rounding takes 2^-13 off each, and so at least 2^-13 off each product. The k roundings of a
+ * sum err by EPSILON of at most k each; k^2 EPSILON is less than half of k 2^-13 for k < 1024, so
+ * the two modes cannot be taken for each other. */
 void tf32(bench &bench, mb_dtype_t)
 {
     problem p = {bench.integer(1, 40), bench.integer(1, 40), bench.integer(64, 300), {}, {}};

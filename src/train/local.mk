@@ -3,6 +3,7 @@ libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
 libmb_la_SOURCES += src/train/loss_scale.c src/train/loss_scale.h
 libmb_la_SOURCES += src/train/moments.c
+libmb_la_SOURCES += src/train/norms.c src/train/norms.h
 libmb_la_SOURCES += src/train/score.c src/train/score.h
 libmb_la_SOURCES += src/train/stored_sums.c src/train/stored_sums.h
 libmb_la_SOURCES += src/train/settings.c src/train/settings.h

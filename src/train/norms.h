@@ -1,0 +1,11 @@
+/* The squared norms of all parameters' gradients on every stage of a group, without the host. */
+#ifndef MB_TRAIN_NORMS_H
+#define MB_TRAIN_NORMS_H
+
+#include "train/update.h"
+
+/* Puts on the stream: update->norms, of the gradients as they are now. Collective over a group's
+ * stages. */
+mb_status_t mb_norms_measure(mb_update_t *update);
+
+#endif

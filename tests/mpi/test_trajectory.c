@@ -265,12 +265,43 @@ static mb_status_t check_left_out(const left_out_t *rule, const fixture_t *fixtu
     return MB_OK;
 }
 
+/* A scale that is a power of two changes no bit in float32: not of activity regularizers, which it
+ * multiplies, nor of those of weights, which it does not. */
+static const char *const wrapped[] = {
+    "{\"class_name\": \"LossScaleOptimizer\", \"config\": {\"initial_scale\": 1048576.0, "
+    "\"dynamic_growth_steps\": 3, \"inner_optimizer\": {\"class_name\": \"SGD\", \"config\": "
+    "{\"learning_rate\": 0.10000000149011612}}}}",
+    "{\"class_name\": \"LossScaleOptimizer\", \"config\": {\"initial_scale\": 1048576.0, "
+    "\"dynamic\": false, \"inner_optimizer\": {\"class_name\": \"SGD\", \"config\": "
+    "{\"learning_rate\": 0.10000000149011612}}}}"};
+
+static mb_status_t check_wrapped(const trajectory_t *trajectory, const fixture_t *fixture)
+{
+    for (size_t i = 0; i < sizeof wrapped / sizeof wrapped[0]; i++) {
+        char model[FIXTURE_PATH];
+        fixture_distance_t apart = {.loss = 0};
+        snprintf(model, sizeof model, "%s/wrapped.h5", scratch);
+        MB_TRY(
+            fixture_edit(fixture->model, model, "training_config", "optimizer_config", wrapped[i]));
+        mb_status_t status =
+            fixture_train(comm, fixture, model, scratch, trajectory->skip, NULL, &apart);
+        remove(model);
+        MB_TRY(status);
+        report(apart.loss <= trajectory->loss && apart.weight <= trajectory->weight,
+               i == 0 ? "is Keras' under a loss scale too" : "is Keras' under a fixed one too",
+               trajectory->name);
+    }
+    return MB_OK;
+}
+
 static void run_trajectory(const trajectory_t *trajectory)
 {
     fixture_t fixture = {.file = -1};
     mb_status_t status = fixture_open(trajectory->name, &fixture);
     if (status == MB_OK)
         status = check_trajectory(trajectory, &fixture);
+    if (status == MB_OK && strcmp(trajectory->name, "regularized") == 0)
+        status = check_wrapped(trajectory, &fixture);
     if (status != MB_OK)
         report(false, mb_error_get(), trajectory->name);
     fixture_close(&fixture);

@@ -1,5 +1,7 @@
 check_PROGRAMS += tests/unit/test_loss tests/unit/test_optimizer tests/unit/test_lr_schedule \
-	tests/unit/test_preset
+	tests/unit/test_preset tests/unit/test_loss_scale
+tests_unit_test_loss_scale_SOURCES = tests/unit/test_loss_scale.c
+tests_unit_test_loss_scale_LDADD = $(UNIT_LIBS)
 tests_unit_test_loss_SOURCES = tests/unit/test_loss.c tests/unit/optim_refs.c tests/unit/optim_refs.h
 tests_unit_test_loss_LDADD = $(UNIT_LIBS)
 tests_unit_test_optimizer_SOURCES = tests/unit/test_optimizer.c tests/unit/optim_refs.c \

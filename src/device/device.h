@@ -27,6 +27,7 @@
 typedef struct mb_device mb_device_t;
 typedef struct mb_stream mb_stream_t;
 typedef struct mb_event mb_event_t;
+typedef struct mb_recording mb_recording_t;
 typedef struct mb_link_class mb_link_class_t; /* link.h */
 
 typedef struct {
@@ -51,6 +52,7 @@ typedef struct mb_exec {
     void *workspace; /* device memory shared by all operations of the stream, one after the other */
     size_t workspace_bytes;
     size_t workspace_needed; /* raised while planning */
+    bool draws;              /* an operation so far drew random numbers */
     mb_event_t *idle;        /* for mb_exec_sync */
     /* Waits until an event is done, with an ear for what else may end the wait: a stream may hang
      * on another rank's. NULL: the host just waits. */
@@ -117,6 +119,14 @@ typedef struct mb_device_class {
     mb_status_t (*event_record)(mb_event_t *event, mb_stream_t *stream);
     mb_status_t (*event_query)(mb_event_t *event, bool *done);
     mb_status_t (*stream_wait_event)(mb_stream_t *stream, mb_event_t *event);
+
+    /* What is put on a stream between record_begin and record_end does not run but is kept, with
+     * its arguments as they are, to be put there again and again for the price of one call (a CUDA
+     * graph). record_end gives NULL where something in between failed. NULL: no such thing. */
+    mb_status_t (*record_begin)(mb_stream_t *stream);
+    mb_status_t (*record_end)(mb_stream_t *stream, mb_recording_t **out);
+    mb_status_t (*replay)(mb_recording_t *recording, mb_stream_t *stream);
+    void (*recording_destroy)(mb_recording_t *recording);
 
     bool (*has_op)(mb_device_t *device, mb_op_t op);
     /* ARGS points to the operation's struct of ARGS_BYTES bytes; see mb_run_<op> in ops.h. */

@@ -363,3 +363,14 @@ int mb_op_operands(mb_op_t op, const void *args, mb_operand_t operands[MB_MOST_O
         operands_of[op](args, &list);
     return list.n;
 }
+
+bool mb_op_draws(mb_op_t op, const void *args)
+{
+    if (op == MB_OP_DROPOUT)
+        return ((const mb_dropout_args_t *)args)->rate > 0;
+    if (op == MB_OP_ATTENTION_FORWARD)
+        return ((const mb_attention_forward_args_t *)args)->dropout_rate > 0;
+    if (op == MB_OP_ATTENTION_BACKWARD)
+        return ((const mb_attention_backward_args_t *)args)->dropout_rate > 0;
+    return false;
+}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/str.h"
+#include "device/operands.h"
 #include "device/plugin.h"
 
 #define MAX_CLASSES 8
@@ -146,6 +147,7 @@ const char *mb_op_name(mb_op_t op)
 #define OP_RUN(NAME, name)                                                                         \
     mb_status_t mb_run_##name(mb_exec_t *exec, const mb_##name##_args_t *args)                     \
     {                                                                                              \
+        exec->draws = exec->draws || mb_op_draws(MB_OP_##NAME, args);                              \
         return exec->device->class_->run(exec, MB_OP_##NAME, args, sizeof *args);                  \
     }
 MB_OP_LIST(OP_RUN)

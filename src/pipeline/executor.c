@@ -2,6 +2,8 @@
  * again when its request is done. */
 #include "pipeline/executor.h"
 
+#include "pipeline/replay.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +14,7 @@ struct mb_executor {
     const mb_program_t *program;
     int first_replica, n_replicas;
     mb_request_t **forward, **backward; /* [edges][slots] */
+    mb_replays_t *replays;
     mb_tree_stack_t stack;
     double *stacked_sums[MB_TREE_MAX_ROOTS]; /* the stack's double blocks */
     mb_step_info_t info;
@@ -42,6 +45,11 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
         mb_executor_destroy(executor);
         return mb_error_memory("the requests of an executor", slots);
     }
+    mb_status_t status = mb_replays_create(executor->stage, &executor->replays);
+    if (status != MB_OK) {
+        mb_executor_destroy(executor);
+        return status;
+    }
     *out = executor;
     return MB_OK;
 }
@@ -61,6 +69,7 @@ void mb_executor_destroy(mb_executor_t *executor)
         return;
     cancel_all(executor, executor->forward, executor->plan->n_forward_edges);
     cancel_all(executor, executor->backward, executor->plan->n_backward_edges);
+    mb_replays_destroy(executor->replays);
     free(executor->forward);
     free(executor->backward);
     free(executor);
@@ -203,7 +212,7 @@ static mb_status_t run_forward(mb_executor_t *executor, int index)
         say_doing(executor, mb_action_name(MB_ACTION_F), index);
     }
     MB_TRY(await_activations(executor, index, false));
-    MB_TRY(mb_stage_forward(executor->stage, &micro));
+    MB_TRY(mb_replays_run(executor->replays, mb_stage_forward, &micro));
     return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
 }
 
@@ -243,18 +252,15 @@ static bool ends_replica(const mb_executor_t *executor, int index)
 static mb_status_t run_backward(mb_executor_t *executor, int index, mb_action_kind_t kind)
 {
     mb_micro_t micro;
-    mb_stage_t *stage = executor->stage;
     fill_micro(executor, index, &micro);
     if (kind != MB_ACTION_W) {
         MB_TRY(await_gradients(executor, index, true));
         MB_TRY(await_gradients(executor, index, false));
     }
-    if (kind == MB_ACTION_BW)
-        MB_TRY(mb_stage_backward(stage, &micro));
-    else if (kind == MB_ACTION_B)
-        MB_TRY(mb_stage_backward_input(stage, &micro));
-    else
-        MB_TRY(mb_stage_backward_weights(stage, &micro));
+    mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
+                               : kind == MB_ACTION_B ? mb_stage_backward_input
+                                                     : mb_stage_backward_weights;
+    MB_TRY(mb_replays_run(executor->replays, action, &micro));
     if (kind != MB_ACTION_B && ends_replica(executor, index))
         MB_TRY(finish_replica(executor, micro.replica));
     return MB_OK;
@@ -467,8 +473,10 @@ mb_status_t mb_executor_prepare(mb_executor_t *executor)
     mb_stage_t *stage = executor->stage;
     const mb_hooks_t *hooks = &executor->options.hooks;
     mb_step_info_t info = {.batch = executor->plan->micro_batch};
+    stage->exec->draws = false;
     MB_TRY(start_step(executor, &info));
     MB_TRY(prepare_micro(executor));
+    mb_replays_forget(executor->replays, stage->exec->draws);
     MB_TRY(prepare_reduction(executor));
     if (stage->training && hooks->update != NULL)
         MB_TRY(hooks->update(hooks->user, &info, stage->gradients[0], executor->stacked_sums[0]));

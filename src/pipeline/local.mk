@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/pipeline/order.c src/pipeline/order.h \
 	src/pipeline/partition.c \
 	src/pipeline/plan.c src/pipeline/plan.h \
+	src/pipeline/replay.c src/pipeline/replay.h \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
 	src/pipeline/schedule_gpipe.c \

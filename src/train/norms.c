@@ -35,7 +35,9 @@ static mb_status_t exchange_norms(mb_update_t *update)
                            MB_TAG_SCALARS + 1};
     if (engine->exec.planning)
         return MB_OK;
+    MB_TRY(mb_transport_group_begin(engine->transport));
     MB_TRY(start_messages(update, &requests));
+    MB_TRY(mb_transport_group_end(engine->transport));
     for (int r = 0; r < requests; r++)
         MB_TRY(mb_transport_wait(engine->transport, engine->machine->comm, &update->requests[r],
                                  &note));

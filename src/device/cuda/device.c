@@ -304,6 +304,61 @@ static mb_status_t cuda_stream_wait_event(mb_stream_t *stream, mb_event_t *event
                          "waiting for an event");
 }
 
+/* ---- recordings: CUDA graphs */
+
+struct mb_recording {
+    cudaGraphExec_t graph;
+};
+
+/* Only this thread's calls: NCCL's own threads go on with theirs. */
+static mb_status_t cuda_record_begin(mb_stream_t *stream)
+{
+    return mb_cuda_check(cudaStreamBeginCapture(((mb_cuda_stream_t *)stream)->stream,
+                                                cudaStreamCaptureModeThreadLocal),
+                         "beginning a graph");
+}
+
+static mb_status_t keep_graph(cudaGraph_t graph, mb_recording_t **out)
+{
+    mb_recording_t *recording = calloc(1, sizeof *recording);
+    if (recording == NULL)
+        return mb_error_memory("a graph", sizeof *recording);
+    mb_status_t status =
+        mb_cuda_check(cudaGraphInstantiate(&recording->graph, graph, 0), "making a graph");
+    if (status != MB_OK) {
+        free(recording);
+        return status;
+    }
+    *out = recording;
+    return MB_OK;
+}
+
+static mb_status_t cuda_record_end(mb_stream_t *stream, mb_recording_t **out)
+{
+    cudaGraph_t graph = NULL;
+    *out = NULL;
+    mb_status_t status = mb_cuda_check(
+        cudaStreamEndCapture(((mb_cuda_stream_t *)stream)->stream, &graph), "ending a graph");
+    if (status == MB_OK)
+        status = keep_graph(graph, out);
+    if (graph != NULL)
+        cudaGraphDestroy(graph);
+    return status;
+}
+
+static mb_status_t cuda_replay(mb_recording_t *recording, mb_stream_t *stream)
+{
+    MB_TRY(use(cuda_of(stream->device)));
+    return mb_cuda_check(cudaGraphLaunch(recording->graph, ((mb_cuda_stream_t *)stream)->stream),
+                         "launching a graph");
+}
+
+static void cuda_recording_destroy(mb_recording_t *recording)
+{
+    cudaGraphExecDestroy(recording->graph);
+    free(recording);
+}
+
 /* ---- operations */
 
 typedef struct {
@@ -373,6 +428,10 @@ const mb_device_class_t mb_device_cuda = {
     .event_record = cuda_event_record,
     .event_query = cuda_event_query,
     .stream_wait_event = cuda_stream_wait_event,
+    .record_begin = cuda_record_begin,
+    .record_end = cuda_record_end,
+    .replay = cuda_replay,
+    .recording_destroy = cuda_recording_destroy,
     .has_op = cuda_has_op,
     .run = cuda_run,
     .inventory = mb_cuda_inventory,

@@ -1,0 +1,114 @@
+/* See replay.h. */
+#include "pipeline/replay.h"
+
+#include <stdlib.h>
+
+/* A step has as many places as micro-batches times actions; past this many what is rare (an epoch's
+ * last step) is simply run. */
+enum { MOST = 1024 };
+
+typedef struct {
+    mb_stage_action_t action;
+    mb_micro_t place; /* without what only random numbers depend on */
+    float loss_scale;
+    mb_recording_t *recording;
+} entry_t;
+
+struct mb_replays {
+    mb_stage_t *stage;
+    bool possible;
+    int n, last; /* last: where the search begins */
+    entry_t *entries;
+};
+
+static const mb_device_class_t *class_of(const mb_replays_t *replays)
+{
+    return replays->stage->exec->device->class_;
+}
+
+mb_status_t mb_replays_create(mb_stage_t *stage, mb_replays_t **out)
+{
+    mb_replays_t *replays = calloc(1, sizeof *replays);
+    if (replays == NULL)
+        return mb_error_memory("the recordings of a stage", sizeof *replays);
+    replays->stage = stage;
+    if (class_of(replays)->record_begin != NULL) {
+        replays->entries = calloc(MOST, sizeof *replays->entries);
+        if (replays->entries == NULL) {
+            free(replays);
+            return mb_error_memory("the recordings of a stage", MOST * sizeof(entry_t));
+        }
+    }
+    *out = replays;
+    return MB_OK;
+}
+
+void mb_replays_forget(mb_replays_t *replays, bool draws)
+{
+    for (int i = 0; i < replays->n; i++)
+        class_of(replays)->recording_destroy(replays->entries[i].recording);
+    replays->n = replays->last = 0;
+    replays->possible = replays->entries != NULL && !draws;
+}
+
+void mb_replays_destroy(mb_replays_t *replays)
+{
+    if (replays == NULL)
+        return;
+    mb_replays_forget(replays, true);
+    free(replays->entries);
+    free(replays);
+}
+
+static bool is_same_place(const mb_micro_t *a, const mb_micro_t *b)
+{
+    return a->slot == b->slot && a->block == b->block && a->replica == b->replica &&
+           a->accumulate == b->accumulate && a->valid == b->valid && a->batch == b->batch;
+}
+
+/* Steps repeat, so that the next one is most often the one behind the last. */
+static entry_t *find(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
+{
+    for (int i = 0; i < replays->n; i++) {
+        int at = (replays->last + 1 + i) % replays->n;
+        entry_t *entry = &replays->entries[at];
+        if (entry->action == action && entry->loss_scale == replays->stage->loss_scale &&
+            is_same_place(&entry->place, micro)) {
+            replays->last = at;
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static mb_status_t record(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro,
+                          mb_recording_t **out)
+{
+    mb_stream_t *stream = replays->stage->exec->stream;
+    MB_TRY(class_of(replays)->record_begin(stream));
+    mb_status_t status = action(replays->stage, micro);
+    mb_status_t ended = class_of(replays)->record_end(stream, out);
+    if (status == MB_OK)
+        return ended;
+    if (*out != NULL)
+        class_of(replays)->recording_destroy(*out);
+    return status;
+}
+
+mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
+{
+    mb_stage_t *stage = replays->stage;
+    if (!replays->possible || stage->observer != NULL || stage->exec->planning)
+        return action(stage, micro);
+    entry_t *entry = find(replays, action, micro);
+    if (entry == NULL && replays->n == MOST)
+        return action(stage, micro);
+    if (entry == NULL) {
+        mb_recording_t *recording;
+        MB_TRY(record(replays, action, micro, &recording));
+        replays->last = replays->n++;
+        entry = &replays->entries[replays->last];
+        *entry = (entry_t){action, *micro, stage->loss_scale, recording};
+    }
+    return class_of(replays)->replay(entry->recording, stage->exec->stream);
+}

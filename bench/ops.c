@@ -142,9 +142,9 @@ static void bench_conv(mb_exec_t *exec, int64_t samples, int64_t size, int64_t i
     float *k = numbers(exec->device, 9 * in * out), *bias = numbers(exec->device, out);
     double flops = 2.0 * 9.0 * (double)(pixels * in * out);
     double bytes = 4.0 * (double)(pixels * (in + out));
-    mb_conv_forward_args_t forward = {w, x, k, bias, y};
-    mb_conv_backward_input_args_t input = {w, y, k, x};
-    mb_conv_backward_weights_args_t weights = {w, false, x, y, k, bias};
+    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, y};
+    mb_conv_backward_input_args_t input = {MB_F32, w, y, k, x};
+    mb_conv_backward_weights_args_t weights = {MB_F32, w, false, x, y, k, bias};
     printf("convolution 3x3, %lld x %lld x %lld x %lld -> %lld\n", (long long)samples,
            (long long)size, (long long)size, (long long)in, (long long)out);
     report("  forward", seconds_of(exec, MB_OP_CONV_FORWARD, &forward, sizeof forward), flops,
@@ -156,8 +156,8 @@ static void bench_conv(mb_exec_t *exec, int64_t samples, int64_t size, int64_t i
     mb_window_t p = {samples, out,    out,    1,      {size, size}, {size / 2, size / 2},
                      {2, 2},  {2, 2}, {1, 1}, {0, 0}, {0, 0}};
     float *half = numbers(exec->device, pixels * out / 4);
-    mb_pool_forward_args_t pool = {p, false, y, half};
-    mb_pool_backward_args_t back = {p, false, y, half, half, y};
+    mb_pool_forward_args_t pool = {MB_F32, p, false, y, half};
+    mb_pool_backward_args_t back = {MB_F32, p, false, y, half, half, y};
     report("  max pooling", seconds_of(exec, MB_OP_POOL_FORWARD, &pool, sizeof pool), 0, bytes);
     report("  max pooling backward", seconds_of(exec, MB_OP_POOL_BACKWARD, &back, sizeof back), 0,
            bytes);
@@ -218,16 +218,18 @@ static void bench_rows(mb_exec_t *exec, int64_t rows, int64_t columns)
     float *y = x + count, *dy = x + 2 * count, *dx = x + 3 * count;
     float *mean = statistics, *rstd = statistics + rows;
     double bytes = 4.0 * (double)count;
-    mb_layernorm_forward_args_t norm = {rows, columns, false, 1e-3f, x, row, row, y, mean, rstd};
-    mb_layernorm_backward_input_args_t input = {rows, columns, false, x, dy, row, mean, rstd, dx};
-    mb_layernorm_backward_weights_args_t weights = {rows, columns, false, false, x,
-                                                    dy,   mean,    rstd,  row,   row + columns};
-    mb_act_forward_args_t gelu = {count, MB_ACT_GELU, 0, 0, 0, x, y};
-    mb_act_backward_args_t gelu_back = {count, MB_ACT_GELU, 0, 0, 0, x, y, dy, dx};
-    mb_act_forward_args_t relu = {count, MB_ACT_RELU, 0, 0, 0, x, y};
-    mb_softmax_forward_args_t softmax = {rows, columns, x, y};
-    mb_column_sum_args_t sum = {rows, columns, false, x, row};
-    mb_dropout_args_t dropout = {1, count, 0.1f, {1, 1, 1, 1, 1}, x, y};
+    mb_layernorm_forward_args_t norm = {MB_F32, rows, columns, false, 1e-3f, x,
+                                        row,    row,  y,       mean,  rstd};
+    mb_layernorm_backward_input_args_t input = {MB_F32, rows, columns, false, x,
+                                                dy,     row,  mean,    rstd,  dx};
+    mb_layernorm_backward_weights_args_t weights = {MB_F32, rows, columns, false, false,        x,
+                                                    dy,     mean, rstd,    row,   row + columns};
+    mb_act_forward_args_t gelu = {MB_F32, count, MB_ACT_GELU, 0, 0, 0, x, y};
+    mb_act_backward_args_t gelu_back = {MB_F32, count, MB_ACT_GELU, 0, 0, 0, x, y, dy, dx};
+    mb_act_forward_args_t relu = {MB_F32, count, MB_ACT_RELU, 0, 0, 0, x, y};
+    mb_softmax_forward_args_t softmax = {MB_F32, rows, columns, x, y};
+    mb_column_sum_args_t sum = {MB_F32, rows, columns, false, x, row};
+    mb_dropout_args_t dropout = {MB_F32, 1, count, 0.1f, {1, 1, 1, 1, 1}, x, y};
     printf("rows %lld x %lld\n", (long long)rows, (long long)columns);
     report("  layer norm", seconds_of(exec, MB_OP_LAYERNORM_FORWARD, &norm, sizeof norm), 0,
            2 * bytes);

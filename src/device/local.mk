@@ -10,13 +10,13 @@ libmb_la_SOURCES += \
 	src/device/registry.c \
 	src/device/table.c src/device/table.h \
 	src/device/cpu/accuracy.c \
-	src/device/cpu/activation.c \
+	src/device/cpu/activation.c src/device/cpu/activation.h \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
 	src/device/cpu/attention_backward.c \
 	src/device/cpu/attention_forward.c \
 	src/device/cpu/batchnorm.c \
 	src/device/cpu/clip.c \
-	src/device/cpu/column_sum.c \
+	src/device/cpu/column_sum.c src/device/cpu/column_sum.h \
 	src/device/cpu/constrain.c \
 	src/device/cpu/conv.c \
 	src/device/cpu/cpu.c src/device/cpu/cpu.h \

@@ -54,6 +54,8 @@ OPERANDS(gemm)
         BOTH(gemm, c, spanned(a->m, a->n, a->ldc));
     else
         WRITTEN(gemm, c, spanned(a->m, a->n, a->ldc));
+    if (a->act != MB_ACT_LINEAR)
+        WRITTEN(gemm, pre, a->m * a->n);
 }
 
 OPERANDS(conv_forward)

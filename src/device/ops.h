@@ -35,17 +35,37 @@ typedef enum {
     MB_ACT_COUNT
 } mb_act_t;
 
-/* C[m,n] = A[m,k] B[k,n] (+ bias[n]) (+ C if accumulate). A is stored [k,m] when transpose_a, B
- * [n,k] when transpose_b. Leading dimensions in elements. */
+/* C[m,n] = act(A[m,k] B[k,n] (+ bias[n])), or C += A B if accumulate. A is stored [k,m] when
+ * transpose_a, B [n,k] when transpose_b. Leading dimensions in elements.
+ *
+ * act is any elementwise function, with its parameters as in act_forward; the rows of C stand side
+ * by side then (ldc == n), and nothing is accumulated. pre, of C's type, gets what act is applied
+ * to, where its derivative reads that. The CPU takes act of the float32 sum. So does CUDA if
+ * cuBLASLt has act for a product of the shape: RELU without pre, GELU_TANH (with pre if n is a
+ * multiple of 8), C not wide. Otherwise it takes act of the sum as C's type holds it.
+ *
+ * dbias[n] (+)= the sums of B's columns: beside the gradient of a kernel, x^T dy, that of the bias.
+ * Of wide products with B [k,n], ldb == n, and neither bias nor act. */
 typedef struct {
     mb_dtype_t type;
-    bool wide; /* c is float32 (and bias, if there is one): gradients of weights */
+    bool wide; /* c is float32 (and bias and pre, if there are any): gradients of weights */
     int64_t m, n, k;
     bool transpose_a, transpose_b, accumulate;
     int64_t lda, ldb, ldc;
     const void *a, *b, *bias; /* bias may be NULL; not together with accumulate */
     void *c;
+    mb_act_t act;
+    float p0, p1, p2;
+    void *pre;    /* NULL: not wanted; not with LINEAR */
+    float *dbias; /* NULL: not wanted */
 } mb_gemm_args_t;
+
+/* Whether a product of this shape may be asked for dbias. */
+static inline bool mb_gemm_sums_columns(const mb_gemm_args_t *args)
+{
+    return args->wide && args->m > 0 && !args->transpose_b && args->ldb == args->n &&
+           args->act == MB_ACT_LINEAR;
+}
 
 /* Geometry of convolution and pooling: channels last, two spatial dimensions (one-dimensional ones
  * have height 1). Explicit padding; Keras' "same" puts the odd one behind. */

@@ -1,6 +1,7 @@
 /* The algorithms of a product; see blas_problem.h. */
 #include "cudasim/blas_problem.h"
 
+#include "cudasim/epilogue.h"
 #include "cudasim/random.h"
 #include "cudasim/settings.h"
 
@@ -51,6 +52,16 @@ bool split_first(const problem &p)
     return drawn.below(2) != 0;
 }
 
+/* One product in eight with more behind it than a bias, whatever the seed. */
+bool has_none(const problem &p)
+{
+    if ((p.product->epilogue & ~(unsigned)CUBLASLT_EPILOGUE_BIAS) <= CUBLASLT_EPILOGUE_DEFAULT)
+        return false;
+    random_numbers drawn((uint64_t)p.m << 40 ^ (uint64_t)p.n << 20 ^ (uint64_t)p.k ^
+                         (uint64_t)p.product->epilogue << 52);
+    return drawn.below(8) == 0;
+}
+
 void offer(const blas_algorithm &a, cublasLtMatmulHeuristicResult_t *result)
 {
     *result = {};
@@ -65,6 +76,8 @@ void offer(const blas_algorithm &a, cublasLtMatmulHeuristicResult_t *result)
 int offer_algorithms(const problem &p, const blas_preference &preference, int most,
                      cublasLtMatmulHeuristicResult_t *results)
 {
+    if (has_none(p))
+        return 0;
     bool both = may_split(p, preference), first = both && split_first(p);
     offer(make_algorithm(p, preference, first), &results[0]);
     if (!both || most < 2)

@@ -4,7 +4,7 @@
  * For most problems there are two algorithms with different sums: all of k in order, and two halves
  * of k that go through the workspace. Which one is offered first is drawn from the seed and the
  * problem, so that whoever chooses anew each time, or passes too small a workspace, is found out.
- */
+ * For some products with an epilogue beyond the bias there is none. */
 #ifndef MB_CUDASIM_BLAS_PROBLEM_H
 #define MB_CUDASIM_BLAS_PROBLEM_H
 
@@ -39,7 +39,7 @@ cublasStatus_t make_problem(cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t
 /* Relu's auxiliary matrix is a mask of bits. */
 bool aux_is_mask(const blas_product &product);
 
-/* Offers at most MOST algorithms, gives how many. */
+/* Offers at most MOST algorithms, gives how many: maybe none. */
 int offer_algorithms(const problem &p, const blas_preference &preference, int most,
                      cublasLtMatmulHeuristicResult_t *results);
 /* Who names no algorithm gets this one. */

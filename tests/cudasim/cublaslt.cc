@@ -300,7 +300,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
             return blas_refuse(CUBLAS_STATUS_INVALID_VALUE, "a heuristic for nothing");
         BLAS_TRY(make_problem(product, a, b, c, d, &p));
         *found = offer_algorithms(p, *preference_of(preference), most, results);
-        return CUBLAS_STATUS_SUCCESS;
+        return *found > 0 ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     });
 }
 

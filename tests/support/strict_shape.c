@@ -29,7 +29,8 @@ enum { MOST_FIELDS = 18 };
 static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_GEMM] = {FIELD(gemm, type), FIELD(gemm, wide), FIELD(gemm, m), FIELD(gemm, n),
                     FIELD(gemm, k), FIELD(gemm, transpose_a), FIELD(gemm, transpose_b),
-                    FIELD(gemm, accumulate), FIELD(gemm, lda), FIELD(gemm, ldb), FIELD(gemm, ldc)},
+                    FIELD(gemm, accumulate), FIELD(gemm, lda), FIELD(gemm, ldb), FIELD(gemm, ldc),
+                    FIELD(gemm, act)},
     [MB_OP_CONV_FORWARD] = {FIELD(conv_forward, type), FIELD(conv_forward, window)},
     [MB_OP_CONV_BACKWARD_INPUT] = {FIELD(conv_backward_input, type),
                                    FIELD(conv_backward_input, window)},

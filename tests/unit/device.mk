@@ -93,3 +93,12 @@ CLEANFILES += bench/ops$(EXEEXT)
 bench: bench/ops$(EXEEXT)
 	bench/ops$(EXEEXT)
 .PHONY: bench
+
+# make bench-epilogue: what it saves that products carry their epilogues.
+EXTRA_PROGRAMS += bench/epilogue
+bench_epilogue_SOURCES = bench/epilogue.c
+bench_epilogue_LDADD = libmbcheck.la
+CLEANFILES += bench/epilogue$(EXEEXT)
+bench-epilogue: bench/epilogue$(EXEEXT)
+	bench/epilogue$(EXEEXT)
+.PHONY: bench-epilogue

@@ -96,6 +96,126 @@ START_TEST(product_with_short_leading_dimension_is_refused)
 }
 END_TEST
 
+/* A product of odd sizes, rows side by side. */
+static mb_gemm_args_t some_product(op_t *op)
+{
+    static const int64_t sizes[] = {1, 3, 7, 17, 64, 131, 300, 517};
+    mb_gemm_args_t a = {.m = sizes[op_integer(op, 0, 7)], .n = sizes[op_integer(op, 0, 7)]};
+    a.k = sizes[op_integer(op, 0, 7)];
+    a.transpose_a = op_integer(op, 0, 1);
+    a.lda = a.transpose_a ? a.m : a.k;
+    a.ldb = a.ldc = a.n;
+    a.a = op_random(op, a.m * a.k, -1, 1);
+    a.b = op_random(op, a.n * a.k, -1, 1);
+    return a;
+}
+
+START_TEST(activated_product_is_the_product_then_the_activation)
+{
+    for (int act = MB_ACT_RELU; act < MB_ACT_COUNT; act++) {
+        for (int i = 0; i < 8; i++) {
+            op_t op;
+            op_open(&op, 1 + i % 4, (uint64_t)(8 * act + i));
+            mb_gemm_args_t fused = some_product(&op), plain = fused;
+            int64_t count = fused.m * fused.n;
+            fused.bias = plain.bias = i & 1 ? op_random(&op, fused.n, -1, 1) : NULL;
+            fused.act = (mb_act_t)act;
+            fused.p0 = 0.5f, fused.p1 = 6.0f, fused.p2 = 0.1f;
+            fused.pre = i & 2 ? op_floats(&op, count) : NULL;
+            fused.c = op_floats(&op, count);
+            plain.c = op_floats(&op, count);
+            float *want = op_floats(&op, count);
+            mb_act_forward_args_t then = {MB_F32, count, (mb_act_t)act, 0.5f,
+                                          6.0f,   0.1f,  plain.c,       want};
+            OP_RUN(&op, GEMM, &fused);
+            OP_RUN(&op, GEMM, &plain);
+            OP_RUN(&op, ACT_FORWARD, &then);
+            ck_assert_mem_eq(fused.c, want, (size_t)count * sizeof(float));
+            if (fused.pre != NULL)
+                ck_assert_mem_eq(fused.pre, plain.c, (size_t)count * sizeof(float));
+            op_close(&op);
+        }
+    }
+}
+END_TEST
+
+START_TEST(bias_gradient_beside_the_kernel_s_is_the_column_sum)
+{
+    for (int i = 0; i < 40; i++) {
+        op_t op;
+        op_open(&op, 1 + i % 4, (uint64_t)i + 1);
+        mb_gemm_args_t both = some_product(&op);
+        both.wide = true;
+        both.accumulate = i & 1;
+        both.c = op_random(&op, both.m * both.n, -1, 1);
+        both.dbias = op_random(&op, both.n, -1, 1);
+        mb_gemm_args_t alone = both;
+        alone.dbias = NULL;
+        alone.c = op_floats(&op, both.m * both.n);
+        float *want = op_floats(&op, both.n);
+        memcpy(alone.c, both.c, (size_t)(both.m * both.n) * sizeof(float));
+        memcpy(want, both.dbias, (size_t)both.n * sizeof(float));
+        mb_column_sum_args_t sum = {MB_F32, both.k, both.n, both.accumulate, both.b, want};
+        OP_RUN(&op, GEMM, &both);
+        OP_RUN(&op, GEMM, &alone);
+        OP_RUN(&op, COLUMN_SUM, &sum);
+        ck_assert_mem_eq(both.c, alone.c, (size_t)(both.m * both.n) * sizeof(float));
+        ck_assert_mem_eq(both.dbias, want, (size_t)both.n * sizeof(float));
+        op_close(&op);
+    }
+}
+END_TEST
+
+START_TEST(nothing_to_sum_is_activated_and_has_no_bias_gradient)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    float *c = op_floats(&op, 6), *pre = op_floats(&op, 6), dbias[] = {1, 2, 3};
+    float bias[] = {-1, 0, 2};
+    mb_gemm_args_t args = {.m = 2, .n = 3, .ldb = 3, .ldc = 3, .bias = bias, .c = c, .pre = pre};
+    args.act = MB_ACT_RELU;
+    OP_RUN(&op, GEMM, &args);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_float_eq(pre[i], bias[i % 3]);
+        ck_assert_float_eq(c[i], bias[i % 3] > 0 ? bias[i % 3] : 0);
+    }
+    mb_gemm_args_t wide = {.wide = true, .m = 2, .n = 3, .ldb = 3, .ldc = 3, .c = c};
+    wide.accumulate = true;
+    wide.dbias = dbias;
+    OP_RUN(&op, GEMM, &wide);
+    ck_assert_float_eq(dbias[1], 2);
+    wide.accumulate = false;
+    OP_RUN(&op, GEMM, &wide);
+    ck_assert_float_eq(dbias[1], 0);
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(epilogues_that_do_not_go_together_are_refused)
+{
+    op_t op;
+    float some[6];
+    op_open(&op, 1, 1);
+    mb_gemm_args_t args = {.m = 2, .n = 3, .k = 4, .lda = 4, .ldb = 3, .ldc = 3};
+    mb_gemm_args_t accumulated = args, apart = args, input = args, unknown = args;
+    mb_gemm_args_t narrow = args, transposed = args, activated = args, biased = args;
+    accumulated.act = apart.act = activated.act = MB_ACT_RELU;
+    accumulated.accumulate = true;
+    apart.ldc = 4;
+    input.pre = some;
+    unknown.act = MB_ACT_COUNT;
+    transposed.wide = activated.wide = biased.wide = transposed.transpose_b = true;
+    transposed.ldb = 4;
+    narrow.dbias = transposed.dbias = activated.dbias = biased.dbias = some;
+    biased.bias = some;
+    const mb_gemm_args_t *refused[] = {&accumulated, &apart,      &input,     &unknown,
+                                       &narrow,      &transposed, &activated, &biased};
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(op_try(&op, MB_OP_GEMM, refused[i], sizeof args), MB_ERR_INTERNAL);
+    op_close(&op);
+}
+END_TEST
+
 /* Sums are taken in double and rounded once. */
 START_TEST(column_sum_matches_double_sums)
 {
@@ -128,6 +248,10 @@ static Suite *suite(void)
     tcase_add_test(t, product_matches_plain_loops_for_odd_sizes);
     tcase_add_test(t, product_over_nothing_is_the_bias);
     tcase_add_test(t, product_with_short_leading_dimension_is_refused);
+    tcase_add_test(t, activated_product_is_the_product_then_the_activation);
+    tcase_add_test(t, bias_gradient_beside_the_kernel_s_is_the_column_sum);
+    tcase_add_test(t, nothing_to_sum_is_activated_and_has_no_bias_gradient);
+    tcase_add_test(t, epilogues_that_do_not_go_together_are_refused);
     tcase_add_test(t, column_sum_matches_double_sums);
     suite_add_tcase(s, t);
     return s;

@@ -89,6 +89,9 @@ START_TEST(products_are_rounded_once)
     plain.bias = op_random(&op, 20, -1, 1);
     plain.c = op_floats(&op, 33 * 20);
     CHECK(&op, GEMM, &plain);
+    plain.act = MB_ACT_GELU;
+    plain.pre = op_floats(&op, 33 * 20);
+    CHECK(&op, GEMM, &plain);
     op_close(&op);
 }
 END_TEST
@@ -135,9 +138,12 @@ START_TEST(gradients_of_weights_stay_float32)
     memcpy(got, start, 48 * sizeof(float));
     wide.c = want;
     narrow.c = got;
+    wide.dbias = op_floats(&op, 6);
+    narrow.dbias = op_floats(&op, 6);
     OP_RUN(&op, GEMM, &wide);
     OP_RUN(&op, GEMM, &narrow);
     ck_assert_mem_eq(want, got, 48 * sizeof(float));
+    ck_assert_mem_eq(wide.dbias, narrow.dbias, 6 * sizeof(float));
     op_close(&op);
 }
 END_TEST
@@ -244,6 +250,8 @@ START_TEST(the_processor_s_own_products_of_bf16_are_right)
     narrow_args(&op, MB_OP_GEMM, MB_BF16, &wide, &narrow, sizeof wide);
     wide.c = want;
     narrow.c = got;
+    wide.dbias = op_floats(&op, 70);
+    narrow.dbias = op_floats(&op, 70);
     if (!mb_dnnl_has_bf16()) {
         ck_assert_int_eq(op_try(&op, MB_OP_GEMM, &narrow, sizeof narrow), MB_ERR_UNSUPPORTED);
         ck_assert_ptr_nonnull(strstr(mb_error_get(), "--emulate"));
@@ -253,6 +261,7 @@ START_TEST(the_processor_s_own_products_of_bf16_are_right)
         double *truth = op_widen(want, 150 * 70);
         op_near("bf16", got, truth, 150 * 70, 0, 2 * op_sum_bound(300));
         free(truth);
+        ck_assert_mem_eq(wide.dbias, narrow.dbias, 70 * sizeof(float));
     }
     op_close(&op);
 }

@@ -18,6 +18,16 @@ static void gemm(op_t *op)
     a.c = op_random(op, a.m * a.n, -1, 1);
     a.bias = a.accumulate ? NULL : op_random(op, a.n, -1, 1);
     OP_RUN(op, GEMM, &a);
+    a.bias = NULL;
+    a.wide = true;
+    a.dbias = a.transpose_b ? NULL : op_random(op, a.n, -1, 1);
+    OP_RUN(op, GEMM, &a);
+    a.wide = a.accumulate = false;
+    a.dbias = NULL;
+    a.act = (mb_act_t)op_integer(op, MB_ACT_RELU, MB_ACT_COUNT - 1);
+    a.p0 = 0.5f, a.p1 = 6.0f, a.p2 = 0.1f;
+    a.pre = op_integer(op, 0, 1) ? op_floats(op, a.m * a.n) : NULL;
+    OP_RUN(op, GEMM, &a);
 }
 
 static mb_window_t window(op_t *op, bool pool)

@@ -1,7 +1,8 @@
 /* Activation functions and their derivatives, element by element. The functions are Keras'
  * (keras/src/activations). */
+#include "device/cpu/activation.h"
+
 #include <math.h>
-#include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
 
@@ -148,15 +149,18 @@ static inline float exponential_from_y(float y, P)
     return y;
 }
 
-typedef void (*forward_fn_t)(const float *x, float *y, int64_t count, P);
+typedef void (*forward_fn_t)(const float *x, float *y, const mb_cpu_runs_t *runs, P);
 typedef void (*backward_fn_t)(const float *value, const float *dy, float *dx, int64_t count, P);
 
 /* In place is allowed: an element is read before it is written. */
 #define FORWARD(name)                                                                              \
     MB_MULTIVERSION                                                                                \
-    static void name##_forward(const float *x, float *y, int64_t count, P)                         \
+    static void name##_forward(const float *x, float *y, const mb_cpu_runs_t *runs, P)             \
     {                                                                                              \
-        _Pragma("omp simd") for (int64_t i = 0; i < count; i++) y[i] = name(x[i], p);              \
+        for (int64_t row = 0; row < runs->rows; row++) {                                           \
+            int64_t from = runs->first + row * runs->ld, to = from + runs->columns;                \
+            _Pragma("omp simd") for (int64_t i = from; i < to; i++) y[i] = name(x[i], p);          \
+        }                                                                                          \
     }
 #define BACKWARD(name)                                                                             \
     MB_MULTIVERSION                                                                                \
@@ -209,31 +213,29 @@ static const struct {
     [MB_ACT_EXPONENTIAL] = {exponential_forward, exponential_from_y_backward, true},
 };
 
-typedef struct {
-    const mb_act_forward_args_t *forward;
-    const mb_act_backward_args_t *backward;
-    parameters_t parameters;
-} act_t;
+void mb_cpu_activate(const mb_act_forward_args_t *a, mb_cpu_runs_t runs)
+{
+    const parameters_t parameters = {a->p0, a->p1, a->p2};
+    functions[a->act].forward(a->x, a->y, &runs, &parameters);
+}
 
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
-    const act_t *c = context;
-    const mb_act_forward_args_t *a = c->forward;
+    const mb_act_forward_args_t *a = context;
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    functions[a->act].forward(mb_in(a->x) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin,
-                              &c->parameters);
+    mb_cpu_activate(a, (mb_cpu_runs_t){s.begin, 1, s.end - s.begin, 0});
 }
 
 static void backward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
-    const act_t *c = context;
-    const mb_act_backward_args_t *a = c->backward;
+    const mb_act_backward_args_t *a = context;
+    const parameters_t parameters = {a->p0, a->p1, a->p2};
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
     const float *value = functions[a->act].from_y ? a->y : a->x;
     functions[a->act].backward(value + s.begin, mb_in(a->dy) + s.begin, mb_out(a->dx) + s.begin,
-                               s.end - s.begin, &c->parameters);
+                               s.end - s.begin, &parameters);
 }
 
 /* The identity is a copy, or nothing at all in place. */
@@ -253,7 +255,7 @@ mb_status_t mb_cpu_act_forward(mb_exec_t *exec, const mb_act_forward_args_t *arg
         return MB_OK;
     if (args->act == MB_ACT_LINEAR)
         return copy(exec, args->count, args->x, args->y);
-    act_t act = {.forward = args, .parameters = {args->p0, args->p1, args->p2}};
+    mb_act_forward_args_t act = *args;
     mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), forward_tile, &act);
     return MB_OK;
 }
@@ -269,7 +271,7 @@ mb_status_t mb_cpu_act_backward(mb_exec_t *exec, const mb_act_backward_args_t *a
     const float *value = functions[args->act].from_y ? args->y : args->x;
     MB_CPU_CHECK(MB_OP_ACT_BACKWARD, value != NULL || args->count == 0,
                  "the value that the derivative needs is missing");
-    act_t act = {.backward = args, .parameters = {args->p0, args->p1, args->p2}};
+    mb_act_backward_args_t act = *args;
     mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), backward_tile, &act);
     return MB_OK;
 }

@@ -1,63 +1,96 @@
-/* Sums over rows: blocks of rows give partial sums in double, which are added in their order. */
+/* See column_sum.h. */
+#include "device/cpu/column_sum.h"
+
 #include <string.h>
-#include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 
 #define COLUMNS 64 /* columns whose sums stand on the stack */
 #define MOST_BLOCKS 64
 
-typedef struct {
-    const mb_column_sum_args_t *args;
-    int64_t block;
-    double *partial; /* [blocks][columns] */
-} sum_t;
-
-MB_MULTIVERSION
-static void sum_rows(const float *a, int64_t rows, int64_t columns, double *out)
+static inline float from_f32(float value)
 {
-    double sum[COLUMNS];
-    for (int64_t first = 0; first < columns; first += COLUMNS) {
-        int64_t n = mb_min_i64(COLUMNS, columns - first);
-        memset(sum, 0, sizeof sum);
-        for (int64_t i = 0; i < rows; i++) {
-            const float *restrict row = a + i * columns + first;
-#pragma omp simd
-            for (int64_t j = 0; j < n; j++)
-                sum[j] += (double)row[j];
-        }
-        memcpy(out + first, sum, sizeof(double) * (size_t)n);
+    return value;
+}
+
+static inline float from_bf16(uint16_t code)
+{
+    uint32_t bits = (uint32_t)code << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#define SUM_ROWS(name, element_t)                                                                  \
+    MB_MULTIVERSION                                                                                \
+    static void sum_rows_##name(const element_t *a, int64_t rows, int64_t columns, double *out)    \
+    {                                                                                              \
+        double sum[COLUMNS];                                                                       \
+        for (int64_t first = 0; first < columns; first += COLUMNS) {                               \
+            int64_t n = mb_min_i64(COLUMNS, columns - first);                                      \
+            memset(sum, 0, sizeof sum);                                                            \
+            for (int64_t i = 0; i < rows; i++) {                                                   \
+                const element_t *restrict row = a + i * columns + first;                           \
+                _Pragma("omp simd") for (int64_t j = 0; j < n; j++) sum[j] +=                      \
+                    (double)from_##name(row[j]);                                                   \
+            }                                                                                      \
+            memcpy(out + first, sum, sizeof(double) * (size_t)n);                                  \
+        }                                                                                          \
+    }
+
+SUM_ROWS(f32, float)
+SUM_ROWS(bf16, uint16_t)
+
+mb_column_blocks_t mb_column_blocks(mb_dtype_t type, int64_t rows, int64_t columns, const void *a)
+{
+    mb_column_blocks_t b = {.type = type, .a = a, .rows = rows, .columns = columns};
+    b.block = mb_max_i64(mb_rows_block(columns, MB_CPU_BLOCK), mb_ceil_div(rows, MOST_BLOCKS));
+    b.blocks = mb_ceil_div(rows, b.block);
+    return b;
+}
+
+size_t mb_column_blocks_bytes(const mb_column_blocks_t *blocks)
+{
+    return sizeof(double) * (size_t)(blocks->blocks * blocks->columns);
+}
+
+void mb_column_blocks_sum(const mb_column_blocks_t *b, int64_t block)
+{
+    mb_span_t rows = mb_span(block, b->block, b->rows);
+    int64_t first = rows.begin * b->columns, n = rows.end - rows.begin;
+    double *out = b->partial + block * b->columns;
+    if (b->type == MB_BF16)
+        sum_rows_bf16((const uint16_t *)b->a + first, n, b->columns, out);
+    else
+        sum_rows_f32((const float *)b->a + first, n, b->columns, out);
+}
+
+void mb_column_blocks_finish(const mb_column_blocks_t *b, bool accumulate, float *sum)
+{
+    for (int64_t j = 0; j < b->columns; j++) {
+        double total = accumulate ? (double)sum[j] : 0.0;
+        for (int64_t block = 0; block < b->blocks; block++)
+            total += b->partial[block * b->columns + j];
+        sum[j] = (float)total;
     }
 }
 
 static void sum_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
-    const sum_t *s = context;
-    const mb_column_sum_args_t *a = s->args;
-    mb_span_t rows = mb_span(tile, s->block, a->rows);
-    sum_rows(mb_in(a->a) + rows.begin * a->columns, rows.end - rows.begin, a->columns,
-             s->partial + tile * a->columns);
+    mb_column_blocks_sum(context, tile);
 }
 
 mb_status_t mb_cpu_column_sum(mb_exec_t *exec, const mb_column_sum_args_t *args)
 {
     MB_CPU_CHECK(MB_OP_COLUMN_SUM, args->rows >= 0 && args->columns >= 0, "negative size");
-    sum_t s = {.args = args};
-    s.block = mb_max_i64(mb_rows_block(args->columns, MB_CPU_BLOCK),
-                         mb_ceil_div(args->rows, MOST_BLOCKS));
-    int64_t blocks = mb_ceil_div(args->rows, s.block);
+    mb_column_blocks_t blocks = mb_column_blocks(MB_F32, args->rows, args->columns, args->a);
     mb_workspace_t workspace;
-    MB_TRY(mb_cpu_workspace(exec, MB_OP_COLUMN_SUM,
-                            sizeof(double) * (size_t)(blocks * args->columns), 0, &workspace));
+    MB_TRY(
+        mb_cpu_workspace(exec, MB_OP_COLUMN_SUM, mb_column_blocks_bytes(&blocks), 0, &workspace));
     if (exec->planning)
         return MB_OK;
-    s.partial = (double *)(void *)workspace.shared;
-    mb_cpu_tiles(exec, blocks, sum_tile, &s);
-    for (int64_t j = 0; j < args->columns; j++) {
-        double sum = args->accumulate ? (double)args->sum[j] : 0.0;
-        for (int64_t block = 0; block < blocks; block++)
-            sum += s.partial[block * args->columns + j];
-        args->sum[j] = (float)sum;
-    }
+    blocks.partial = (double *)(void *)workspace.shared;
+    mb_cpu_tiles(exec, blocks.blocks, sum_tile, &blocks);
+    mb_column_blocks_finish(&blocks, args->accumulate, args->sum);
     return MB_OK;
 }

@@ -41,7 +41,7 @@ static inline mb_cuda_t *mb_cuda_of(const mb_exec_t *exec)
 /* inventory.c */
 mb_status_t mb_cuda_inventory(mb_inventory_t *out);
 
-/* gemm.c */
+/* gemm_plan.c */
 mb_status_t mb_gemm_plans_create(mb_cuda_t *cuda);
 void mb_gemm_plans_destroy(mb_cuda_t *cuda);
 

@@ -34,8 +34,8 @@ CUDA_KERNELS = \
 	kernels/stored_tiles.cu \
 	kernels/sum.cu \
 	kernels/update.cu
-CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/inventory.c \
-	src/device/cuda/nccl.c src/device/cuda/plugin.c \
+CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm_plan.c \
+	src/device/cuda/inventory.c src/device/cuda/nccl.c src/device/cuda/plugin.c \
 	src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h

@@ -83,9 +83,8 @@ static mb_status_t forward(const mb_run_t *run)
 {
     const dense_t *dense = dense_of(run->call);
     mb_linear_t linear = linear_of(run);
-    MB_TRY(mb_linear_forward(run, &linear, KERNEL, bias_of(dense), mb_run_input(run, 0),
-                             mb_activated_target(&dense->activation, run)));
-    return mb_activated_forward(&dense->activation, run);
+    return mb_linear_activated(run, &linear, KERNEL, bias_of(dense), &dense->activation,
+                               mb_run_input(run, 0));
 }
 
 static mb_status_t backward_input(const mb_run_t *run)

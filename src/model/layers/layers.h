@@ -123,6 +123,10 @@ typedef struct {
 
 mb_status_t mb_linear_forward(const mb_run_t *run, const mb_linear_t *linear, int kernel, int bias,
                               const void *x, void *y);
+/* y = act(x W + b) into the run's output, with what mb_activated_backward reads; in one operation
+ * where the function is elementwise and the kernel is not stored. */
+mb_status_t mb_linear_activated(const mb_run_t *run, const mb_linear_t *linear, int kernel,
+                                int bias, const mb_activation_t *activation, const void *x);
 /* dx (+)= dy W^T */
 mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *linear, int kernel,
                                      bool accumulate, const void *dy, void *dx);

@@ -1,0 +1,16 @@
+/* Activation functions for operations that have elements at hand in the cache. */
+#ifndef MB_DEVICE_CPU_ACTIVATION_H
+#define MB_DEVICE_CPU_ACTIVATION_H
+
+#include "device/cpu/cpu.h"
+
+/* Elements that lie in ROWS runs of COLUMNS, LD apart. */
+typedef struct {
+    int64_t first, rows, columns, ld;
+} mb_cpu_runs_t;
+
+/* Those elements of the operation, float32, by the calling thread; not for LINEAR. An element's
+ * bits do not depend on where it stands. */
+void mb_cpu_activate(const mb_act_forward_args_t *args, mb_cpu_runs_t runs);
+
+#endif

@@ -14,6 +14,7 @@
 
 extern "C" {
 #include "base/number.h"
+#include "device/table.h"
 }
 
 #include <algorithm>
@@ -494,19 +495,21 @@ void time_adam(bench &b)
 {
     operands memory(b.exec);
     mb_update_args_t args = {};
+    mb_tensor_t tensor = {};
+    tensor.count = b.of.vocabulary * b.of.width;
+    tensor.weight_decay = 0.01f;
+    tensor.w = memory.changed<float>(MB_F32, tensor.count);
+    tensor.g = memory.read<float>(MB_F32, tensor.count);
+    tensor.s0 = memory.changed<float>(MB_F32, tensor.count);
+    tensor.s1 = memory.changed<float>(MB_F32, tensor.count, 0, 1);
     args.rule = MB_RULE_ADAM;
-    args.count = b.of.vocabulary * b.of.width;
     args.lr = args.alpha = 1e-5f;
     args.epsilon = 1e-7f;
     args.beta1 = 0.9;
     args.beta2 = 0.999;
-    args.weight_decay = 0.01f;
-    args.grad_scale = 1;
-    args.w = memory.changed<float>(MB_F32, args.count);
-    args.g = memory.read<float>(MB_F32, args.count);
-    args.s0 = memory.changed<float>(MB_F32, args.count);
-    args.s1 = memory.changed<float>(MB_F32, args.count, 0, 1);
+    require(mb_table_create(b.exec, &tensor, 1, &args.table));
     b.timer.time("adamw", MB_OP_UPDATE, args, memory.moved());
+    mb_table_destroy(b.exec->device, &args.table);
 }
 
 void time_convert(bench &b)

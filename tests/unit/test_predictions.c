@@ -7,7 +7,8 @@
 
 #define SAMPLES 10
 
-static const mb_tensor_spec_t outputs[] = {{"value", {1, {3}}}, {"kind/of", {2, {2, 2}}}};
+static const mb_tensor_spec_t outputs[] = {{.name = "value", .shape = {1, {3}}},
+                                           {.name = "kind/of", .shape = {2, {2, 2}}}};
 
 static void fill(float *values, int64_t first, int64_t count, int64_t elements)
 {

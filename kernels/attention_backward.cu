@@ -299,21 +299,33 @@ mb_status_t launch_tensor(mb_exec_t *exec, const attention_t &a, const pass_t<T>
     return mb_cuda_launched(MB_OP_ATTENTION_BACKWARD);
 }
 
+/* The pass that owns keys, or the one that owns queries. */
+template <typename T>
+pass_t<T> pass_of(const attention_t &a, const mb_attention_backward_args_t *args,
+                  const query_t *queries, bool own_keys)
+{
+    const T *q = (const T *)args->q, *k = (const T *)args->k, *v = (const T *)args->v,
+            *dout = (const T *)args->dout;
+    pass_t<T> p = {};
+    p.queries = queries;
+    for (int i = 0; i < 2; i++) {
+        const T *of_queries = i == 0 ? q : dout, *of_keys = i == 0 ? k : v;
+        p.own[i] = own_keys ? of_keys : of_queries;
+        p.stream[i] = own_keys ? of_queries : of_keys;
+        p.width[i] = i == 0 ? a.d : a.dv;
+        p.ld[i] = a.heads * p.width[i];
+    }
+    p.gradient[0] = (T *)(own_keys ? args->dk : args->dq);
+    p.gradient[1] = own_keys ? (T *)args->dv_ : (T *)nullptr;
+    return p;
+}
+
 template <typename T, int WIDTH, int M>
 mb_status_t run_width(mb_exec_t *exec, const attention_t &a,
                       const mb_attention_backward_args_t *args, const query_t *queries)
 {
-    const T *q = (const T *)args->q, *k = (const T *)args->k, *v = (const T *)args->v,
-            *dout = (const T *)args->dout;
-    pass_t<T> keys = {{k, v},
-                      {q, dout},
-                      queries,
-                      {(T *)args->dk, (T *)args->dv_},
-                      {a.heads * a.d, a.heads * a.dv},
-                      {a.d, a.dv}};
-    pass_t<T> own = {
-        {q, dout},  {k, v}, queries, {(T *)args->dq, nullptr}, {a.heads * a.d, a.heads * a.dv},
-        {a.d, a.dv}};
+    pass_t<T> keys = pass_of<T>(a, args, queries, true);
+    pass_t<T> own = pass_of<T>(a, args, queries, false);
     if (a.rate > 0.0f) {
         MB_TRY((launch_tensor<T, WIDTH, 1, true, true>(exec, a, keys)));
         return launch_tensor<T, WIDTH, 1, false, true>(exec, a, own);
@@ -339,7 +351,7 @@ mb_status_t run_tensor(mb_exec_t *exec, const attention_t &a,
 
 enum { OF_QUERIES, OF_KEYS, OF_VALUES };
 
-template <int OF>
+template <int OF, bool DROP>
 __device__ inline void differentiate_plain(const attention_t &a, const head_t &h,
                                            const query_t *queries, int own, int stream,
                                            const float (&score)[4][4], const float (&grad)[4][4],
@@ -349,9 +361,9 @@ __device__ inline void differentiate_plain(const attention_t &a, const head_t &h
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         keep[i][0] = keep[i][1] = keep[i][2] = keep[i][3] = 1.0f;
-        if (a.rate > 0.0f && OF == OF_QUERIES)
+        if (DROP && OF == OF_QUERIES)
             keep_factors_of_four(a, h, own + i, stream, keep[i]);
-        else if (a.rate > 0.0f)
+        else if (DROP)
             keep_factors_of_four(a, h, stream + i, own, keep[i]);
     }
 #pragma unroll
@@ -372,8 +384,8 @@ __device__ inline void differentiate_plain(const attention_t &a, const head_t &h
     }
 }
 
-template <typename T, int COLUMNS, int OF>
-__global__ void __launch_bounds__(PLAIN_THREADS)
+template <typename T, int COLUMNS, int OF, bool DROP>
+__global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     plain_kernel(attention_t a, int64_t padded, int chunks, pass_t<T> p, T *gradient)
 {
     constexpr bool OWN_KEYS = OF != OF_QUERIES;
@@ -388,11 +400,10 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
     int end = (int)(OWN_KEYS ? a.tq : keys_seen(a, first + PLAIN_ROWS));
     rows_t<T> own[2], stream[2];
     for (int i = 0; i < 2; i++) {
-        int width = (int)(i == 0 ? a.d : a.dv);
-        int64_t ld = a.heads * width;
-        rows_t<T> all = {p.own[i] + head_offset(a, h, owned, width), ld, owned, width};
+        int width = (int)p.width[i];
+        rows_t<T> all = {p.own[i] + head_offset(a, h, owned, width), p.ld[i], owned, width};
         own[i] = rows_from(all, first);
-        stream[i] = {p.stream[i] + head_offset(a, h, streaming, width), ld, streaming, width};
+        stream[i] = {p.stream[i] + head_offset(a, h, streaming, width), p.ld[i], streaming, width};
     }
     const query_t *queries = p.queries + (h.sample * a.heads + h.head) * padded;
 
@@ -402,36 +413,43 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
         if (OF != OF_VALUES)
             plain_scores(shared, own[1], rows_from(stream[1], tile), grad);
         float weight[4][4];
-        differentiate_plain<OF>(a, h, queries, first + plain_row(), tile + plain_column(), score,
-                                grad, weight);
+        differentiate_plain<OF, DROP>(a, h, queries, first + plain_row(), tile + plain_column(),
+                                      score, grad, weight);
         share_weights(shared, weight);
         plain_add_weighted<T, COLUMNS>(shared, rows_from(stream[OF == OF_VALUES], tile), column,
                                        sum);
     }
     const float ones[4] = {1.0f, 1.0f, 1.0f, 1.0f};
-    int width = (int)(OF == OF_VALUES ? a.dv : a.d);
-    int64_t ld = a.heads * width;
+    int width = (int)p.width[OF == OF_VALUES];
+    int64_t ld = p.ld[OF == OF_VALUES];
     plain_store<T, COLUMNS>(sum, gradient + head_offset(a, h, owned, width) + first * ld, ld,
                             owned - first, column, width, ones);
 }
 
-template <typename T, int COLUMNS, int OF>
+template <typename T, int COLUMNS, int OF, bool DROP>
 mb_status_t launch_plain(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, T *gradient)
 {
     int64_t chunks = mb_ceil_div(OF == OF_VALUES ? a.dv : a.d, COLUMNS);
     int64_t blocks =
         a.samples * a.heads * mb_ceil_div(OF == OF_QUERIES ? a.tq : a.tk, PLAIN_ROWS) * chunks;
-    MB_LAUNCH((plain_kernel<T, COLUMNS, OF>), (unsigned)blocks, PLAIN_THREADS, 0,
+    MB_LAUNCH((plain_kernel<T, COLUMNS, OF, DROP>), (unsigned)blocks, PLAIN_THREADS, 0,
               mb_cuda_stream(exec), a, padded_queries(a), (int)chunks, pass, gradient);
     return mb_cuda_launched(MB_OP_ATTENTION_BACKWARD);
+}
+
+template <typename T, int COLUMNS, int OF>
+mb_status_t run_chunks(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, T *to)
+{
+    return a.rate > 0.0f ? launch_plain<T, COLUMNS, OF, true>(exec, a, pass, to)
+                         : launch_plain<T, COLUMNS, OF, false>(exec, a, pass, to);
 }
 
 template <typename T, int OF>
 mb_status_t run_plain_for(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, void *to)
 {
-    return plain_columns(OF == OF_VALUES ? a.dv : a.d) == 64
-               ? launch_plain<T, 64, OF>(exec, a, pass, (T *)to)
-               : launch_plain<T, PLAIN_MOST_COLUMNS, OF>(exec, a, pass, (T *)to);
+    return (OF == OF_VALUES ? a.dv : a.d) <= 64
+               ? run_chunks<T, 64, OF>(exec, a, pass, (T *)to)
+               : run_chunks<T, plain_wide<T>, OF>(exec, a, pass, (T *)to);
 }
 
 template <typename T>
@@ -439,10 +457,8 @@ mb_status_t run_plain(mb_exec_t *exec, const attention_t &a,
                       const mb_attention_backward_args_t *args, query_t *queries)
 {
     MB_TRY(find_queries<T>(exec, a, args, queries));
-    const T *q = (const T *)args->q, *k = (const T *)args->k, *v = (const T *)args->v,
-            *dout = (const T *)args->dout;
-    pass_t<T> keys = {{k, v}, {q, dout}, queries, {}, {}, {}},
-              own = {{q, dout}, {k, v}, queries, {}, {}, {}};
+    pass_t<T> keys = pass_of<T>(a, args, queries, true);
+    pass_t<T> own = pass_of<T>(a, args, queries, false);
     MB_TRY((run_plain_for<T, OF_KEYS>(exec, a, keys, args->dk)));
     MB_TRY((run_plain_for<T, OF_VALUES>(exec, a, keys, args->dv_)));
     return run_plain_for<T, OF_QUERIES>(exec, a, own, args->dq);

@@ -269,8 +269,8 @@ __device__ inline float exponentiate_row(float (&score)[4], float &largest, floa
     return shrink;
 }
 
-template <typename T, int COLUMNS>
-__global__ void __launch_bounds__(PLAIN_THREADS)
+template <typename T, int COLUMNS, bool DROP>
+__global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     plain_kernel(attention_t a, int chunks, const T *q, const T *k, const T *v, T *out,
                  float *log_sum)
 {
@@ -303,7 +303,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
 #pragma unroll
             for (int j = 0; j < COLUMNS / 16; j++)
                 sum[i][j] *= shrink;
-            if (a.rate > 0.0f) {
+            if (DROP) {
                 keep_factors_of_four(a, h, query + i, key, factor);
 #pragma unroll
                 for (int j = 0; j < 4; j++)
@@ -324,24 +324,32 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
                             column, dv, factor);
 }
 
-template <typename T, int COLUMNS>
+template <typename T, int COLUMNS, bool DROP>
 mb_status_t launch_plain(mb_exec_t *exec, const attention_t &a,
                          const mb_attention_forward_args_t *args)
 {
     int64_t chunks = mb_ceil_div(a.dv, COLUMNS);
     int64_t blocks = a.samples * a.heads * mb_ceil_div(a.tq, PLAIN_ROWS) * chunks;
-    MB_LAUNCH((plain_kernel<T, COLUMNS>), (unsigned)blocks, PLAIN_THREADS, 0, mb_cuda_stream(exec),
-              a, (int)chunks, (const T *)args->q, (const T *)args->k, (const T *)args->v,
-              (T *)args->out, args->log_sum);
+    MB_LAUNCH((plain_kernel<T, COLUMNS, DROP>), (unsigned)blocks, PLAIN_THREADS, 0,
+              mb_cuda_stream(exec), a, (int)chunks, (const T *)args->q, (const T *)args->k,
+              (const T *)args->v, (T *)args->out, args->log_sum);
     return mb_cuda_launched(MB_OP_ATTENTION_FORWARD);
+}
+
+template <typename T, int COLUMNS>
+mb_status_t run_chunks(mb_exec_t *exec, const attention_t &a,
+                       const mb_attention_forward_args_t *args)
+{
+    return a.rate > 0.0f ? launch_plain<T, COLUMNS, true>(exec, a, args)
+                         : launch_plain<T, COLUMNS, false>(exec, a, args);
 }
 
 template <typename T>
 mb_status_t run_plain(mb_exec_t *exec, const attention_t &a,
                       const mb_attention_forward_args_t *args)
 {
-    return plain_columns(a.dv) == 64 ? launch_plain<T, 64>(exec, a, args)
-                                     : launch_plain<T, PLAIN_MOST_COLUMNS>(exec, a, args);
+    return a.dv <= 64 ? run_chunks<T, 64>(exec, a, args)
+                      : run_chunks<T, plain_wide<T>>(exec, a, args);
 }
 
 mb_status_t run(mb_exec_t *exec, const attention_t &a, const mb_attention_forward_args_t *args)

@@ -16,6 +16,13 @@ constexpr int PLAIN_DEPTH = 32;
 constexpr int PLAIN_LD = PLAIN_ROWS + 4;
 constexpr int PLAIN_MOST_COLUMNS = 128; /* of a chunk */
 
+/* Columns of a chunk where there are over 64. Of 16 bits only odd widths and those over 128 come
+ * here, which are not worth kernels of their own. */
+template <typename T> constexpr int plain_wide = sizeof(T) == 4 ? PLAIN_MOST_COLUMNS : 64;
+
+/* Two blocks a multiprocessor leave 128 registers; random numbers take more. */
+template <bool DROP> constexpr int plain_blocks = DROP ? 1 : 2;
+
 /* Rows of a matrix: ROWS of them are there, each WIDTH numbers. */
 template <typename T> struct rows_t {
     const T *first;
@@ -64,7 +71,7 @@ __device__ inline void load_piece(float (&piece)[PLAIN_DEPTH][PLAIN_LD], const r
                                   int depth)
 {
     int lane = threadIdx.x % MB_WARP, warp = threadIdx.x / MB_WARP;
-#pragma unroll
+#pragma unroll 4
     for (int i = 0; i < 8; i++) {
         int k = lane % 8 + i % 4 * 8, row = lane / 8 + (warp + i / 4 * 8) * 4;
         bool real = row < rows.rows && depth + k < rows.width;
@@ -85,7 +92,7 @@ __device__ inline void plain_scores(plain_shared_t &shared, const rows_t<T> &own
         load_piece(shared.own, own, depth);
         load_piece(shared.stream, stream, depth);
         __syncthreads();
-#pragma unroll 4
+#pragma unroll 2
         for (int k = 0; k < PLAIN_DEPTH; k++) {
             float a[4], b[4];
             read_four(a, shared.own[k] + plain_row());
@@ -162,11 +169,6 @@ __device__ inline void plain_store(const float (&sum)[4][COLUMNS / 16], T *to, i
                 mb_store(to, row * stride + c, sum[i][j] * factor[i]);
         }
     }
-}
-
-inline int plain_columns(int64_t width)
-{
-    return width <= 64 ? 64 : PLAIN_MOST_COLUMNS;
 }
 
 } // namespace

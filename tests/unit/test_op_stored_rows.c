@@ -200,6 +200,97 @@ START_TEST(instruction_sets_agree)
 }
 END_TEST
 
+static void fill_with_all_codes(uint8_t codes[256])
+{
+    for (int i = 0; i < 256; i++)
+        codes[i] = (uint8_t)i;
+}
+
+/* A sum that begins with 0 has no negative zero. */
+static void check_e3m4(const float *got, int bias, const char *what)
+{
+    for (int i = 0; i < 256; i++) {
+        float want = mb_e3m4_decode((uint8_t)i, bias);
+        ck_assert_msg(isnan(want) ? isnan(got[i]) : want == got[i],
+                      "%s, bias %d, code %#x: %.9g, not %.9g", what, bias, (unsigned)i,
+                      (double)got[i], (double)want);
+    }
+}
+
+/* Infinity and NaN among them. */
+START_TEST(every_step_decodes_every_code_of_e3m4)
+{
+    const mb_rows_step_fn_t steps[] = {mb_rows_step_plain(MB_NUMBER_E3M4),
+                                       mb_rows_step_avx2(MB_NUMBER_E3M4),
+                                       mb_rows_step_avx512(MB_NUMBER_E3M4)};
+    uint8_t codes[256];
+    float one = 1.0f, sums[256] = {0};
+    fill_with_all_codes(codes);
+    mb_rows_step_t step = {.samples = 1,
+                           .rows = 1,
+                           .groups = 256 / MB_STEP_COLUMNS,
+                           .codes = codes,
+                           .row_bytes = 256,
+                           .lda = 1,
+                           .ld_sums = 256,
+                           .a = &one,
+                           .sums = sums};
+    if (steps[_i] == NULL)
+        return;
+    steps[_i](&step);
+    check_e3m4(sums, 15, "step");
+}
+END_TEST
+
+/* Few rows are multiplied as they are decoded, many after it. */
+START_TEST(products_with_every_code_of_e3m4_are_its_values)
+{
+    static const int64_t rows[] = {1, 70};
+    mb_stored_gemm_args_t a = {.m = rows[_i], .lda = 1, .ldc = 256};
+    op_t op;
+    op_open(&op, 2, 1);
+    a.b = stored_matrix_layout(MB_NUMBER_E3M4, 1, 256, 0, 0);
+    a.b.values = op_memory(&op, 256);
+    fill_with_all_codes((uint8_t *)a.b.values);
+    a.a = op_random(&op, a.m, 1, 1);
+    a.c = op_floats(&op, a.m * 256);
+    for (a.b.bias = 1; a.b.bias <= 12; a.b.bias++) {
+        OP_RUN(&op, STORED_GEMM, &a);
+        for (int64_t i = 0; i < a.m; i++)
+            check_e3m4((const float *)a.c + i * 256, a.b.bias, "product");
+    }
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(convolutions_with_every_code_of_e3m4_are_its_values)
+{
+    mb_window_t w = {.samples = 3,
+                     .channels_in = 1,
+                     .channels_out = 256,
+                     .groups = 1,
+                     .in = {2, 2},
+                     .out = {2, 2},
+                     .kernel = {1, 1},
+                     .stride = {1, 1},
+                     .dilation = {1, 1}};
+    mb_stored_conv_args_t a = {.window = w};
+    op_t op;
+    op_open(&op, 2, 1);
+    a.w = stored_matrix_layout(MB_NUMBER_E3M4, 1, 256, 0, 0);
+    a.w.values = op_memory(&op, 256);
+    fill_with_all_codes((uint8_t *)a.w.values);
+    a.x = op_random(&op, 12, 1, 1);
+    a.y = op_floats(&op, 12 * 256);
+    for (a.w.bias = 1; a.w.bias <= 12; a.w.bias++) {
+        OP_RUN(&op, STORED_CONV, &a);
+        for (int i = 0; i < 12; i++)
+            check_e3m4((const float *)a.y + i * 256, a.w.bias, "convolution");
+    }
+    op_close(&op);
+}
+END_TEST
+
 START_TEST(planning_follows_no_pointers)
 {
     op_t op;
@@ -248,6 +339,9 @@ static Suite *suite(void)
     tcase_add_loop_test(t, any_number_of_threads_gives_the_same_bits, 0, N_CASES);
     tcase_add_loop_test(t, a_row_does_not_depend_on_the_others, 0, N_CASES);
     tcase_add_loop_test(t, instruction_sets_agree, 0, N_CASES);
+    tcase_add_loop_test(t, every_step_decodes_every_code_of_e3m4, 0, 3);
+    tcase_add_loop_test(t, products_with_every_code_of_e3m4_are_its_values, 0, 2);
+    tcase_add_test(t, convolutions_with_every_code_of_e3m4_are_its_values);
     tcase_add_loop_test(t, planning_follows_no_pointers, 0, N_CASES);
     tcase_add_loop_test(t, lookups_give_the_values, 0, N_CASES);
     suite_add_tcase(s, t);

@@ -45,12 +45,15 @@ INLINE void decode_bf16(const uint8_t *codes, __m256 value[VECTORS])
 }
 
 /* The seven bits after the sign are where binary16 has the end of its exponent and the beginning of
- * its mantissa. */
+ * its mantissa; the largest exponent, of infinity and NaN, becomes binary16's. */
 INLINE void decode_e3m4(const uint8_t *codes, __m256 value[VECTORS])
 {
+    const __m256i keep = _mm256_set1_epi16((short)0x9FC0), special = _mm256_set1_epi16(0x1C00);
     __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes));
-    decode_halves(_mm256_and_si256(_mm256_slli_epi16(wide, 6), _mm256_set1_epi16((short)0x9FC0)),
-                  value);
+    __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 6), keep);
+    __m256i is_special = _mm256_cmpeq_epi16(_mm256_and_si256(half, special), special);
+    __m256i infinity = _mm256_and_si256(is_special, _mm256_set1_epi16(0x7C00));
+    decode_halves(_mm256_or_si256(half, infinity), value);
 }
 
 INLINE void decode_bytes(__m128i bytes, __m256 value[VECTORS])

@@ -42,14 +42,17 @@ INLINE void decode_bf16(const uint8_t *codes, __m512 value[VECTORS])
 }
 
 /* The seven bits after the sign are where binary16 has the end of its exponent and the beginning of
- * its mantissa. */
+ * its mantissa; the largest exponent, of infinity and NaN, becomes binary16's. */
 INLINE void decode_e3m4(const uint8_t *codes, __m512 value[VECTORS])
 {
-    const __m256i keep = _mm256_set1_epi16((short)0x9FC0);
+    const __m256i keep = _mm256_set1_epi16((short)0x9FC0), special = _mm256_set1_epi16(0x1C00);
     UNROLL
     for (int j = 0; j < VECTORS; j++) {
         __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(codes + 16 * j)));
-        value[j] = _mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(wide, 6), keep));
+        __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 6), keep);
+        __m256i is_special = _mm256_cmpeq_epi16(_mm256_and_si256(half, special), special);
+        __m256i infinity = _mm256_and_si256(is_special, _mm256_set1_epi16(0x7C00));
+        value[j] = _mm512_cvtph_ps(_mm256_or_si256(half, infinity));
     }
 }
 

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/types.h"
 
 typedef enum {
     MB_NUMBER_F32 = 0,
@@ -29,6 +30,11 @@ typedef enum {
 
 const char *mb_number_name(mb_number_t number); /* "fp32", "fp16", "bf16", "e3m4", "int8" ... */
 int mb_number_bits(mb_number_t number);
+/* What a type of mb_dtype_is_float has for elements; its bias is 0. */
+static inline mb_number_t mb_number_of(mb_dtype_t type)
+{
+    return type == MB_BF16 ? MB_NUMBER_BF16 : type == MB_F16 ? MB_NUMBER_F16 : MB_NUMBER_F32;
+}
 /* Bytes of COUNT numbers that lie side by side (halves are rounded up to a byte). */
 static inline int64_t mb_number_bytes(mb_number_t number, int64_t count)
 {

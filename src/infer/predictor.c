@@ -57,7 +57,7 @@ static mb_status_t fetch(predictor_t *p, const void *values, mb_dtype_t type, in
     const void *seen = p->host != NULL ? p->host : values;
     *out = type == MB_F32 ? seen : p->wide;
     if (type != MB_F32)
-        mb_number_decode(type == MB_BF16 ? MB_NUMBER_BF16 : MB_NUMBER_F16, 0, seen, count, p->wide);
+        mb_number_decode(mb_number_of(type), 0, seen, count, p->wide);
     return MB_OK;
 }
 

@@ -6,11 +6,6 @@
 #include "device/operands.h"
 #include "support/op_check.h"
 
-static mb_number_t number_of(mb_dtype_t type)
-{
-    return type == MB_BF16 ? MB_NUMBER_BF16 : MB_NUMBER_F16;
-}
-
 static void *pointer_at(const void *args, size_t at)
 {
     void *pointer;
@@ -32,8 +27,8 @@ static void narrow_args(op_t *op, mb_op_t which, mb_dtype_t type, void *wide, vo
         if (values == NULL)
             continue;
         void *codes = op_memory(op, 2 * (size_t)operands[i].count + 64);
-        mb_number_encode(number_of(type), 0, values, operands[i].count, codes);
-        mb_number_decode(number_of(type), 0, codes, operands[i].count, values);
+        mb_number_encode(mb_number_of(type), 0, values, operands[i].count, codes);
+        mb_number_decode(mb_number_of(type), 0, codes, operands[i].count, values);
         memcpy((char *)narrow + operands[i].at, &codes, sizeof codes);
     }
 }
@@ -47,7 +42,7 @@ static void check_written(mb_op_t which, mb_dtype_t type, const void *wide, cons
         if (values == NULL || !(operands[i].use & MB_OPERAND_WRITTEN))
             continue;
         uint16_t *want = malloc(2 * (size_t)operands[i].count);
-        mb_number_encode(number_of(type), 0, values, operands[i].count, want);
+        mb_number_encode(mb_number_of(type), 0, values, operands[i].count, want);
         ck_assert_msg(
             memcmp(want, pointer_at(narrow, operands[i].at), 2 * (size_t)operands[i].count) == 0,
             "%s in %s", mb_op_name(which), mb_dtype_name(type));

@@ -160,7 +160,7 @@ mb_status_t mb_cpu_narrow(mb_exec_t *exec, mb_op_t op, const void *args, size_t 
 {
     mb_dtype_t type = mb_op_type(op, args);
     MB_TRY(check_type(exec, op, type));
-    narrow_t narrow = {.exec = exec, .number = type == MB_BF16 ? MB_NUMBER_BF16 : MB_NUMBER_F16};
+    narrow_t narrow = {.exec = exec, .number = mb_number_of(type)};
     MB_TRY(prepare(&narrow, op, args, args_bytes));
     mb_exec_t inner = behind(exec, narrow.bytes);
     if (!exec->planning)

@@ -31,11 +31,6 @@ void require(mb_status_t status)
     exit(1);
 }
 
-mb_number_t number_of(mb_dtype_t type)
-{
-    return type == MB_BF16 ? MB_NUMBER_BF16 : type == MB_F16 ? MB_NUMBER_F16 : MB_NUMBER_F32;
-}
-
 template <typename T> void store_as(const std::vector<double> &values, void *to)
 {
     T *elements = static_cast<T *>(to);
@@ -50,7 +45,7 @@ void store(mb_dtype_t type, const std::vector<double> &values, void *to)
     if (type == MB_I32)
         return store_as<int32_t>(values, to);
     std::vector<float> floats(values.begin(), values.end());
-    mb_number_encode(number_of(type), 0, floats.data(), static_cast<int64_t>(floats.size()), to);
+    mb_number_encode(mb_number_of(type), 0, floats.data(), static_cast<int64_t>(floats.size()), to);
 }
 
 template <typename T> std::vector<double> load_as(size_t count, const void *from)
@@ -68,7 +63,7 @@ std::vector<double> load(mb_dtype_t type, size_t count, const void *from)
     if (type == MB_U8)
         return load_as<uint8_t>(count, from);
     std::vector<float> floats(count);
-    mb_number_decode(number_of(type), 0, from, static_cast<int64_t>(count), floats.data());
+    mb_number_decode(mb_number_of(type), 0, from, static_cast<int64_t>(count), floats.data());
     return std::vector<double>(floats.begin(), floats.end());
 }
 

@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/device/exec.c \
 	src/device/lane.c src/device/lane.h \
 	src/device/link.h \
+	src/device/op_name.c \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \

@@ -1,4 +1,5 @@
-/* See operands.h. Every typed operation's arguments begin with the type. */
+/* See operands.h. Every typed operation's arguments begin with the type. An operation that has
+ * neither OPERANDS nor NO_OPERANDS here does not compile: the table names them all. */
 #include "device/operands.h"
 
 #include <string.h>
@@ -19,7 +20,16 @@ static void add(list_t *list, size_t at, mb_operand_use_t use, int64_t count)
     add(list, offsetof(mb_##op##_args_t, member), MB_OPERAND_WRITTEN, (count))
 #define BOTH(op, member, count)                                                                    \
     add(list, offsetof(mb_##op##_args_t, member), MB_OPERAND_BOTH, (count))
-#define OPERANDS(op) static void operands_of_##op(const mb_##op##_args_t *a, list_t *list)
+#define OPERANDS(op)                                                                               \
+    _Static_assert(offsetof(mb_##op##_args_t, type) == 0, #op " begins with its type");            \
+    static void operands_of_##op(const mb_##op##_args_t *a, list_t *list);                         \
+    static void any_##op(const void *args, list_t *list)                                           \
+    {                                                                                              \
+        operands_of_##op(args, list);                                                              \
+    }                                                                                              \
+    static void operands_of_##op(const mb_##op##_args_t *a, list_t *list)
+/* A null pointer in the table. */
+#define NO_OPERANDS(op) enum { any_##op = 0 }
 
 /* Elements from the first to the last of ROWS rows that stand LD apart. */
 static int64_t spanned(int64_t rows, int64_t columns, int64_t ld)
@@ -286,61 +296,20 @@ OPERANDS(fake_quantize)
     WRITTEN(fake_quantize, y, a->format.rows * a->format.columns);
 }
 
-#define TYPED(X)                                                                                   \
-    X(GEMM, gemm)                                                                                  \
-    X(CONV_FORWARD, conv_forward)                                                                  \
-    X(CONV_BACKWARD_INPUT, conv_backward_input)                                                    \
-    X(CONV_BACKWARD_WEIGHTS, conv_backward_weights)                                                \
-    X(POOL_FORWARD, pool_forward)                                                                  \
-    X(POOL_BACKWARD, pool_backward)                                                                \
-    X(GLOBAL_POOL_FORWARD, global_pool_forward)                                                    \
-    X(GLOBAL_POOL_BACKWARD, global_pool_backward)                                                  \
-    X(ACT_FORWARD, act_forward)                                                                    \
-    X(ACT_BACKWARD, act_backward)                                                                  \
-    X(SOFTMAX_FORWARD, softmax_forward)                                                            \
-    X(SOFTMAX_BACKWARD, softmax_backward)                                                          \
-    X(ADD, add)                                                                                    \
-    X(MULTIPLY, multiply)                                                                          \
-    X(FILL, fill)                                                                                  \
-    X(COLUMN_SUM, column_sum)                                                                      \
-    X(BATCHNORM_FORWARD, batchnorm_forward)                                                        \
-    X(BATCHNORM_BACKWARD_INPUT, batchnorm_backward_input)                                          \
-    X(BATCHNORM_BACKWARD_WEIGHTS, batchnorm_backward_weights)                                      \
-    X(LAYERNORM_FORWARD, layernorm_forward)                                                        \
-    X(LAYERNORM_BACKWARD_INPUT, layernorm_backward_input)                                          \
-    X(LAYERNORM_BACKWARD_WEIGHTS, layernorm_backward_weights)                                      \
-    X(EMBEDDING_FORWARD, embedding_forward)                                                        \
-    X(EMBEDDING_BACKWARD, embedding_backward)                                                      \
-    X(ATTENTION_FORWARD, attention_forward)                                                        \
-    X(ATTENTION_BACKWARD, attention_backward)                                                      \
-    X(DROPOUT, dropout)                                                                            \
-    X(LOSS, loss)                                                                                  \
-    X(ACCURACY, accuracy)                                                                          \
-    X(SUM, sum)                                                                                    \
-    X(DIVIDE, divide)                                                                              \
-    X(REGULARIZE, regularize)                                                                      \
-    X(STORED_GEMM, stored_gemm)                                                                    \
-    X(STORED_CONV, stored_conv)                                                                    \
-    X(STORED_LOOKUP, stored_lookup)                                                                \
-    X(FAKE_QUANTIZE, fake_quantize)
-
-#define TYPE_IS_FIRST(NAME, name)                                                                  \
-    _Static_assert(offsetof(mb_##name##_args_t, type) == 0, #name " begins with its type");
-TYPED(TYPE_IS_FIRST)
-TYPE_IS_FIRST(COPY_ROWS, copy_rows)
-#undef TYPE_IS_FIRST
-
-#define OF(NAME, name)                                                                             \
-    static void any_##name(const void *args, list_t *list)                                         \
-    {                                                                                              \
-        operands_of_##name(args, list);                                                            \
-    }
-TYPED(OF)
-#undef OF
+NO_OPERANDS(add_f64);
+NO_OPERANDS(copy_rows);
+NO_OPERANDS(convert);
+NO_OPERANDS(zero);
+NO_OPERANDS(batchnorm_update);
+NO_OPERANDS(norms);
+NO_OPERANDS(clip);
+NO_OPERANDS(update);
+NO_OPERANDS(constrain);
+NO_OPERANDS(patches);
 
 static void (*const operands_of[MB_OP_COUNT])(const void *args, list_t *list) = {
 #define ENTRY(NAME, name) [MB_OP_##NAME] = any_##name,
-    TYPED(ENTRY)
+    MB_OP_LIST(ENTRY)
 #undef ENTRY
 };
 

@@ -134,16 +134,6 @@ void mb_device_host_free(mb_device_t *device, void *memory)
         free(memory);
 }
 
-const char *mb_op_name(mb_op_t op)
-{
-    static const char *const names[] = {
-#define OP_NAME(NAME, name) #name,
-        MB_OP_LIST(OP_NAME)
-#undef OP_NAME
-    };
-    return (size_t)op < MB_OP_COUNT ? names[op] : "unknown operation";
-}
-
 #define OP_RUN(NAME, name)                                                                         \
     mb_status_t mb_run_##name(mb_exec_t *exec, const mb_##name##_args_t *args)                     \
     {                                                                                              \

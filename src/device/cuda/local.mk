@@ -36,7 +36,7 @@ CUDA_KERNELS = \
 	kernels/update.cu
 CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm_plan.c \
 	src/device/cuda/inventory.c src/device/cuda/nccl.c src/device/cuda/plugin.c \
-	src/base/number.c src/base/types.c
+	src/device/op_name.c src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h
 # NCCL is a package of its own, which the simulation does without where it is not there.
@@ -95,7 +95,8 @@ tests/cudasim/test_cudasim: $(CUDASIM_TEST_OBJECTS) $(CUDASIM_RUNTIME)
 	$(AM_V_CCLD)$(CXX) -o $@ $(CUDASIM_TEST_OBJECTS) $(CUDASIM_RUNTIME) -lpthread -ldl
 tests/cudasim/test_ops: $(CUDASIM_OPS_OBJECTS) $(CUDASIM_OBJECTS) libmbcheck.la
 	$(AM_V_CCLD)$(LIBTOOL) $(AM_V_lt) --tag=CXX --mode=link $(CXX) $(OPENMP_CFLAGS) -o $@ \
-	  $(CUDASIM_OPS_OBJECTS) $(filter-out %/plugin.simo src/base/%,$(CUDASIM_OBJECTS)) libmbcheck.la \
+	  $(CUDASIM_OPS_OBJECTS) \
+	  $(filter-out %/plugin.simo src/device/op_name.simo src/base/%,$(CUDASIM_OBJECTS)) libmbcheck.la \
 	  -lpthread -ldl
 $(CUDASIM_TEST_OBJECTS) $(CUDASIM_OPS_OBJECTS): $(MB_CUDA_NEEDS) $(wildcard $(top_srcdir)/tests/cudasim/*.h)
 CLEANFILES += tests/cudasim/test_cudasim tests/cudasim/test_ops
@@ -116,5 +117,6 @@ install-exec-local:
 uninstall-local:
 	rm -f '$(DESTDIR)$(pkglibdir)/mbcuda.so'
 mostlyclean-local:
-	rm -f bench/gpu/*.cuo bench/gpu/*.simo tests/gpu/*.cuo tests/cudasim/ops/*.cuo kernels/*.cuo kernels/*.simo src/device/cuda/*.cuo src/device/cuda/*.simo src/base/*.cuo \
-	  src/base/*.simo tests/cudasim/*.simo tests/cudasim/ops/*.simo
+	rm -f bench/gpu/*.cuo bench/gpu/*.simo tests/gpu/*.cuo tests/cudasim/*.simo tests/cudasim/ops/*.cuo \
+	  tests/cudasim/ops/*.simo kernels/*.cuo kernels/*.simo src/device/cuda/*.cuo src/device/cuda/*.simo \
+	  src/device/*.cuo src/device/*.simo src/base/*.cuo src/base/*.simo

@@ -31,13 +31,3 @@ mb_status_t mb_error_memory(const char *what, size_t bytes)
 {
     return mb_error_set(MB_ERR_MEMORY, "no memory for %s (%zu bytes)", what, bytes);
 }
-
-const char *mb_op_name(mb_op_t op)
-{
-    static const char *const names[] = {
-#define OP_NAME(NAME, name) #name,
-        MB_OP_LIST(OP_NAME)
-#undef OP_NAME
-    };
-    return (size_t)op < MB_OP_COUNT ? names[op] : "unknown operation";
-}

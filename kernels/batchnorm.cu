@@ -269,22 +269,6 @@ mb_status_t backward_input(mb_exec_t *exec, const mb_batchnorm_backward_input_ar
     MB_CUDA_WIDE(T, a.channels, return (gradient<T, W>(exec, a, c, w)));
 }
 
-struct put_gradients {
-    float *dgamma, *dbeta;
-    bool accumulate;
-
-    __device__ void put(float *out, double sum) const
-    {
-        if (out != NULL)
-            *out = (float)((accumulate ? (double)*out : 0.0) + sum);
-    }
-    __device__ void operator()(int64_t c, const double (&total)[2]) const
-    {
-        put(dbeta == NULL ? NULL : dbeta + c, total[0]);
-        put(dgamma == NULL ? NULL : dgamma + c, total[1]);
-    }
-};
-
 template <typename T>
 mb_status_t backward_weights(mb_exec_t *exec, const mb_batchnorm_backward_weights_args_t &a)
 {
@@ -295,7 +279,7 @@ mb_status_t backward_weights(mb_exec_t *exec, const mb_batchnorm_backward_weight
     if (exec->planning)
         return MB_OK;
     add_gradients<T> add = {(const T *)a.x, (const T *)a.dy, a.mean, a.rstd, a.valid, a.channels};
-    put_gradients put = {a.dgamma, a.dbeta, a.accumulate};
+    mb_columns_gradients put = {a.dgamma, a.dbeta, a.accumulate};
     MB_CUDA_WIDE(T, a.channels,
                  return (mb_cuda_columns_sum<2, float, W>(exec, OP, c, add, put, w.partial)));
 }

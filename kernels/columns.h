@@ -174,6 +174,24 @@ mb_status_t mb_cuda_columns_sum(mb_exec_t *exec, mb_op_t op, const mb_columns &c
     return mb_cuda_launched(op);
 }
 
+/* Takes the totals of a normalization: sums of dy are the gradient of beta, and sums of dy times
+ * the normalized input that of gamma. Either may be NULL. */
+struct mb_columns_gradients {
+    float *dgamma, *dbeta;
+    bool accumulate;
+
+    __device__ void put(float *out, double sum) const
+    {
+        if (out != NULL)
+            *out = (float)((accumulate ? (double)*out : 0.0) + sum);
+    }
+    __device__ void operator()(int64_t column, const double (&total)[2]) const
+    {
+        put(dbeta == NULL ? NULL : dbeta + column, total[0]);
+        put(dgamma == NULL ? NULL : dgamma + column, total[1]);
+    }
+};
+
 } // namespace
 
 /* Runs BODY with W the columns of a thread. */

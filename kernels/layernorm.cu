@@ -179,22 +179,6 @@ template <typename T> struct add_gradients {
     }
 };
 
-struct put_gradients {
-    float *dgamma, *dbeta;
-    bool accumulate;
-
-    __device__ void put(float *out, double sum) const
-    {
-        if (out != NULL)
-            *out = (float)((accumulate ? (double)*out : 0.0) + sum);
-    }
-    __device__ void operator()(int64_t j, const double (&total)[2]) const
-    {
-        put(dbeta == NULL ? NULL : dbeta + j, total[0]);
-        put(dgamma == NULL ? NULL : dgamma + j, total[1]);
-    }
-};
-
 template <typename T>
 mb_status_t backward_weights(mb_exec_t *exec, const mb_layernorm_backward_weights_args_t &a)
 {
@@ -205,7 +189,7 @@ mb_status_t backward_weights(mb_exec_t *exec, const mb_layernorm_backward_weight
     if (exec->planning)
         return MB_OK;
     add_gradients<T> add = {(const T *)a.x, (const T *)a.dy, a.mean, a.rstd, a.columns};
-    put_gradients put = {a.dgamma, a.dbeta, a.accumulate};
+    mb_columns_gradients put = {a.dgamma, a.dbeta, a.accumulate};
     MB_CUDA_WIDE(T, a.columns,
                  return (mb_cuda_columns_sum<2, float, W>(exec, OP, c, add, put, partial)));
 }

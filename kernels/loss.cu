@@ -31,9 +31,9 @@ template <typename T> struct row_of {
 /* Labels are float: 16 bytes of them at a time. */
 constexpr int LABELLED = mb_width<float>;
 
-/* Walks a row with its labels: BODY(x, label) of each element. */
+/* Walks a row with its labels: BODY(x, label, j) of each run of it, from column J on. */
 template <typename TEAM, typename T, typename F>
-__device__ inline void each_labelled(const row_of<T> &r, F body)
+__device__ inline void each_labelled_run(const row_of<T> &r, F body)
 {
     mb_each_run_of_row<LABELLED>(r.first, r.columns, TEAM::lane(), TEAM::lanes,
                                  [&](int64_t j, auto run) {
@@ -41,25 +41,29 @@ __device__ inline void each_labelled(const row_of<T> &r, F body)
                                      float v[N], t[N];
                                      mb_load_pack(r.x + r.first + j, v);
                                      mb_load_pack(r.labels + r.first + j, t);
-                                     for (int k = 0; k < N; k++)
-                                         body(v[k], t[k]);
+                                     body(v, t, j);
                                  });
+}
+
+/* BODY(x, label) of each element. */
+template <typename TEAM, typename T, typename F>
+__device__ inline void each_labelled(const row_of<T> &r, F body)
+{
+    each_labelled_run<TEAM>(r, [&](auto &v, auto &t, int64_t) {
+        for (size_t k = 0; k < sizeof v / sizeof *v; k++)
+            body(v[k], t[k]);
+    });
 }
 
 /* Writes BODY(x, label) of each element as its gradient. */
 template <typename TEAM, typename T, typename F>
 __device__ inline void put_labelled(const row_of<T> &r, F body)
 {
-    mb_each_run_of_row<LABELLED>(r.first, r.columns, TEAM::lane(), TEAM::lanes,
-                                 [&](int64_t j, auto run) {
-                                     constexpr int N = decltype(run)::value;
-                                     float v[N], t[N];
-                                     mb_load_pack(r.x + r.first + j, v);
-                                     mb_load_pack(r.labels + r.first + j, t);
-                                     for (int k = 0; k < N; k++)
-                                         v[k] = body(v[k], t[k]);
-                                     mb_store_pack(r.dx + r.first + j, v);
-                                 });
+    each_labelled_run<TEAM>(r, [&](auto &v, auto &t, int64_t j) {
+        for (size_t k = 0; k < sizeof v / sizeof *v; k++)
+            v[k] = body(v[k], t[k]);
+        mb_store_pack(r.dx + r.first + j, v);
+    });
 }
 
 /* The same for sparse kinds: BODY(x, whether this is the label's column). */

@@ -131,30 +131,16 @@ template <int M_, int N_> struct byte_tile_t {
     static constexpr size_t BYTES = STAGES * (A_SIZE + B_SIZE);
 };
 
-template <typename TILE> struct tile_sum_t<TILE, 1> {
-    static constexpr int WARPS = TILE::THREADS / MB_WARP, WARPS_N = 2, WARPS_M = WARPS / WARPS_N;
-    static constexpr int WARP_M = TILE::M / WARPS_M, WARP_N = TILE::N / WARPS_N;
-    static constexpr int PIECES_M = WARP_M / 16, PIECES_N = WARP_N / 8;
-    int32_t sum[PIECES_M][PIECES_N][4];
+template <typename TILE> struct tile_sum_t<TILE, 1> : warp_sum_t<TILE, int32_t, 2> {
+    using WARP = warp_sum_t<TILE, int32_t, 2>;
+    using WARP::PIECES_M, WARP::PIECES_N, WARP::sum;
 
-    static __device__ int first_row()
-    {
-        return (int)threadIdx.x / MB_WARP / WARPS_N * WARP_M;
-    }
-    static __device__ int first_column()
-    {
-        return (int)threadIdx.x / MB_WARP % WARPS_N * WARP_N;
-    }
-    __device__ void clear()
-    {
-        memset(sum, 0, sizeof sum);
-    }
     __device__ void multiply(const uint8_t *a, const uint8_t *b)
     {
-        const uint8_t *own_a = a + first_row() * TILE::A_LD;
+        const uint8_t *own_a = a + WARP::first_row() * TILE::A_LD;
         int lane = (int)threadIdx.x % MB_WARP;
         const uint32_t *own_b = reinterpret_cast<const uint32_t *>(b) + lane % 4 * TILE::B_WORDS +
-                                first_column() + lane / 4;
+                                WARP::first_column() + lane / 4;
 #pragma unroll
         for (int k = 0; k < TILE::K; k += 32) {
             uint32_t left[PIECES_M][4];
@@ -173,18 +159,6 @@ template <typename TILE> struct tile_sum_t<TILE, 1> {
                     mb_mma_bytes(sum[m][n], left[m], right);
             }
         }
-    }
-    template <typename F> __device__ void each_pair(F f)
-    {
-        int row = first_row() + (int)threadIdx.x % MB_WARP / 4;
-        int column = first_column() + (int)threadIdx.x % 4 * 2;
-#pragma unroll
-        for (int m = 0; m < PIECES_M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-#pragma unroll
-                for (int n = 0; n < PIECES_N; n++)
-                    f(row + 16 * m + 8 * half, column + 8 * n, sum[m][n] + 2 * half);
     }
 };
 

@@ -32,14 +32,12 @@ template <typename T_, int M_, int N_, bool A_BY_K_, bool B_BY_K_> struct tile_t
 
 template <typename TILE, int WIDTH = sizeof(typename TILE::T)> struct tile_sum_t;
 
-/* On tensor cores: a warp has a part of the tile, of 16 x 8 pieces. */
-template <typename TILE> struct tile_sum_t<TILE, 2> {
-    using T = typename TILE::T;
-    static constexpr int WARPS = TILE::THREADS / MB_WARP;
-    static constexpr int WARPS_N = TILE::N >= 128 ? 4 : 2, WARPS_M = WARPS / WARPS_N;
+/* On tensor cores, which add numbers of A: a warp has a part of the tile, of 16 x 8 pieces. */
+template <typename TILE, typename A, int WARPS_N> struct warp_sum_t {
+    static constexpr int WARPS_M = TILE::THREADS / MB_WARP / WARPS_N;
     static constexpr int WARP_M = TILE::M / WARPS_M, WARP_N = TILE::N / WARPS_N;
     static constexpr int PIECES_M = WARP_M / 16, PIECES_N = WARP_N / 8;
-    float sum[PIECES_M][PIECES_N][4];
+    A sum[PIECES_M][PIECES_N][4];
 
     static __device__ int first_row()
     {
@@ -53,10 +51,31 @@ template <typename TILE> struct tile_sum_t<TILE, 2> {
     {
         memset(sum, 0, sizeof sum);
     }
+    /* f(row, column, pair): two neighbours of C, the first of an even column. */
+    template <typename F> __device__ void each_pair(F f)
+    {
+        int row = first_row() + (int)threadIdx.x % MB_WARP / 4;
+        int column = first_column() + (int)threadIdx.x % 4 * 2;
+#pragma unroll
+        for (int m = 0; m < PIECES_M; m++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+#pragma unroll
+                for (int n = 0; n < PIECES_N; n++)
+                    f(row + 16 * m + 8 * half, column + 8 * n, sum[m][n] + 2 * half);
+    }
+};
+
+template <typename TILE>
+struct tile_sum_t<TILE, 2> : warp_sum_t<TILE, float, TILE::N >= 128 ? 4 : 2> {
+    using T = typename TILE::T;
+    using WARP = warp_sum_t<TILE, float, TILE::N >= 128 ? 4 : 2>;
+    using WARP::PIECES_M, WARP::PIECES_N, WARP::sum;
+
     __device__ void multiply(const T *a, const T *b)
     {
-        const T *own_a = a + first_row() * (TILE::A_BY_K ? 1 : TILE::A_LD);
-        const T *own_b = b + first_column() * (TILE::B_BY_K ? 1 : TILE::B_LD);
+        const T *own_a = a + WARP::first_row() * (TILE::A_BY_K ? 1 : TILE::A_LD);
+        const T *own_b = b + WARP::first_column() * (TILE::B_BY_K ? 1 : TILE::B_LD);
 #pragma unroll
         for (int k = 0; k < TILE::K; k += 16) {
             uint32_t left[PIECES_M][4];
@@ -82,19 +101,6 @@ template <typename TILE> struct tile_sum_t<TILE, 2> {
                 }
             }
         }
-    }
-    /* f(row, column, pair): two neighbours of C, the first of an even column. */
-    template <typename F> __device__ void each_pair(F f)
-    {
-        int row = first_row() + (int)threadIdx.x % MB_WARP / 4;
-        int column = first_column() + (int)threadIdx.x % 4 * 2;
-#pragma unroll
-        for (int m = 0; m < PIECES_M; m++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-#pragma unroll
-                for (int n = 0; n < PIECES_N; n++)
-                    f(row + 16 * m + 8 * half, column + 8 * n, sum[m][n] + 2 * half);
     }
 };
 

@@ -66,6 +66,63 @@ place deviations(bench &bench, int64_t count)
     return bench.given(MB_F32, count, 0.5, 2);
 }
 
+/* What each operation over rows has; batches have channels, layers columns. */
+template <typename Args> Args some_args(mb_dtype_t type, const shape &s)
+{
+    Args args = {};
+    args.type = type;
+    args.rows = s.rows;
+    return args;
+}
+
+template <typename Args> Args batch_args(bench &bench, mb_dtype_t type, const shape &s)
+{
+    Args args = some_args<Args>(type, s);
+    args.valid = s.valid;
+    args.channels = s.columns;
+    args.x = inputs(bench, s, type);
+    return args;
+}
+
+template <typename Args> Args layer_args(bench &bench, mb_dtype_t type, const shape &s)
+{
+    Args args = some_args<Args>(type, s);
+    args.columns = s.columns;
+    args.rms = bench.coin();
+    args.x = inputs(bench, s, type);
+    return args;
+}
+
+template <typename Args> void give_gamma(bench &bench, const shape &s, Args *args)
+{
+    if (s.gamma)
+        args->gamma = bench.given(MB_F32, s.columns, -1, 2);
+}
+
+template <typename Args> void give_weights(bench &bench, const shape &s, Args *args)
+{
+    give_gamma(bench, s, args);
+    if (s.beta)
+        args->beta = bench.given(MB_F32, s.columns, -1, 1);
+}
+
+/* COUNT: channels, or rows. */
+template <typename Args>
+void give_statistics(bench &bench, const shape &s, int64_t count, Args *args)
+{
+    args->mean = means(bench, s, count);
+    args->rstd = deviations(bench, count);
+}
+
+template <typename Args> void take_gradients(bench &bench, const shape &s, Args *args)
+{
+    args->accumulate = s.accumulate;
+    if (s.gamma)
+        args->dgamma = bench.changed(MB_F32, s.columns, -1, 1);
+    if (s.beta)
+        args->dbeta = bench.changed(MB_F32, s.columns, -1, 1);
+}
+
 /* Statistics are in double on both sides, so mean and rstd are an ulp apart at most. In y the
  * mean's ulp counts 4 * 3.2 * 2 times, and there are three roundings of terms below
  * 5 * 3.2 * 2 + 1. */
@@ -74,18 +131,10 @@ const tolerance batch_forward = {8 * EPSILON, (2 * 26 + 3 * 33) * EPSILON, 0};
 void batchnorm(bench &bench, mb_dtype_t type)
 {
     shape s = some_batch(bench);
-    mb_batchnorm_forward_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.valid = s.valid;
-    args.channels = s.columns;
+    auto args = batch_args<mb_batchnorm_forward_args_t>(bench, type, s);
     args.training = bench.coin();
     args.epsilon = 0.1f;
-    args.x = inputs(bench, s, type);
-    if (s.gamma)
-        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
-    if (s.beta)
-        args.beta = bench.given(MB_F32, s.columns, -1, 1);
+    give_weights(bench, s, &args);
     args.moving_mean = bench.given(MB_F32, s.columns, -1, 1);
     args.moving_variance = bench.given(MB_F32, s.columns, 0.1, 2);
     if (args.training || bench.coin()) {
@@ -109,17 +158,10 @@ const tolerance backward_input = {4 * EPSILON, 80 * EPSILON, 0};
 void batchnorm_gradient(bench &bench, mb_dtype_t type)
 {
     shape s = some_batch(bench);
-    mb_batchnorm_backward_input_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.valid = s.valid;
-    args.channels = s.columns;
+    auto args = batch_args<mb_batchnorm_backward_input_args_t>(bench, type, s);
     args.training = bench.coin();
-    args.x = inputs(bench, s, type);
-    if (s.gamma)
-        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
-    args.mean = means(bench, s, s.columns);
-    args.rstd = deviations(bench, s.columns);
+    give_gamma(bench, s, &args);
+    give_statistics(bench, s, s.columns, &args);
     bench.complete(MB_OP_BATCHNORM_BACKWARD_INPUT, &args);
     describe(bench, s, args.training);
     bench.run(MB_OP_BATCHNORM_BACKWARD_INPUT, args, backward_input);
@@ -134,19 +176,9 @@ tolerance of_weights(const shape &s)
 void batchnorm_weights(bench &bench, mb_dtype_t type)
 {
     shape s = some_batch(bench);
-    mb_batchnorm_backward_weights_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.valid = s.valid;
-    args.channels = s.columns;
-    args.accumulate = s.accumulate;
-    args.x = inputs(bench, s, type);
-    args.mean = means(bench, s, s.columns);
-    args.rstd = deviations(bench, s.columns);
-    if (s.gamma)
-        args.dgamma = bench.changed(MB_F32, s.columns, -1, 1);
-    if (s.beta)
-        args.dbeta = bench.changed(MB_F32, s.columns, -1, 1);
+    auto args = batch_args<mb_batchnorm_backward_weights_args_t>(bench, type, s);
+    give_statistics(bench, s, s.columns, &args);
+    take_gradients(bench, s, &args);
     bench.complete(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, &args);
     describe(bench, s, s.accumulate);
     bench.run(MB_OP_BATCHNORM_BACKWARD_WEIGHTS, args, of_weights(s));
@@ -175,17 +207,9 @@ const tolerance layer_forward = {32 * EPSILON, 16 * 4 * 6.4 * EPSILON, 0};
 void layernorm(bench &bench, mb_dtype_t type)
 {
     shape s = some_layer(bench);
-    mb_layernorm_forward_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.columns = s.columns;
-    args.rms = bench.coin();
+    auto args = layer_args<mb_layernorm_forward_args_t>(bench, type, s);
     args.epsilon = 0.1f;
-    args.x = inputs(bench, s, type);
-    if (s.gamma)
-        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
-    if (s.beta)
-        args.beta = bench.given(MB_F32, s.columns, -1, 1);
+    give_weights(bench, s, &args);
     args.mean = bench.written(MB_F32, s.rows);
     args.rstd = bench.written(MB_F32, s.rows);
     bench.complete(MB_OP_LAYERNORM_FORWARD, &args);
@@ -196,16 +220,9 @@ void layernorm(bench &bench, mb_dtype_t type)
 void layernorm_gradient(bench &bench, mb_dtype_t type)
 {
     shape s = some_layer(bench);
-    mb_layernorm_backward_input_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.columns = s.columns;
-    args.rms = bench.coin();
-    args.x = inputs(bench, s, type);
-    if (s.gamma)
-        args.gamma = bench.given(MB_F32, s.columns, -1, 2);
-    args.mean = means(bench, s, s.rows);
-    args.rstd = deviations(bench, s.rows);
+    auto args = layer_args<mb_layernorm_backward_input_args_t>(bench, type, s);
+    give_gamma(bench, s, &args);
+    give_statistics(bench, s, s.rows, &args);
     bench.complete(MB_OP_LAYERNORM_BACKWARD_INPUT, &args);
     describe(bench, s, args.rms);
     bench.run(MB_OP_LAYERNORM_BACKWARD_INPUT, args, backward_input);
@@ -214,19 +231,9 @@ void layernorm_gradient(bench &bench, mb_dtype_t type)
 void layernorm_weights(bench &bench, mb_dtype_t type)
 {
     shape s = some_layer(bench);
-    mb_layernorm_backward_weights_args_t args = {};
-    args.type = type;
-    args.rows = s.rows;
-    args.columns = s.columns;
-    args.rms = bench.coin();
-    args.accumulate = s.accumulate;
-    args.x = inputs(bench, s, type);
-    args.mean = means(bench, s, s.rows);
-    args.rstd = deviations(bench, s.rows);
-    if (s.gamma)
-        args.dgamma = bench.changed(MB_F32, s.columns, -1, 1);
-    if (s.beta)
-        args.dbeta = bench.changed(MB_F32, s.columns, -1, 1);
+    auto args = layer_args<mb_layernorm_backward_weights_args_t>(bench, type, s);
+    give_statistics(bench, s, s.rows, &args);
+    take_gradients(bench, s, &args);
     bench.complete(MB_OP_LAYERNORM_BACKWARD_WEIGHTS, &args);
     describe(bench, s, args.rms);
     bench.run(MB_OP_LAYERNORM_BACKWARD_WEIGHTS, args, of_weights(s));

@@ -13,6 +13,7 @@ struct format {
     mb_number_t number;
     int64_t block_rows, block_columns;
     bool narrow_scales, zeros, row_scales, squared;
+    bool infinities = false; /* of E3M4: some */
 };
 
 /* The codes' numbers are up to 128 or 8: values are below 1. */
@@ -22,15 +23,22 @@ double most_of(mb_number_t number)
     return bits == 8 ? 1.0 / 128 : bits == 4 ? 1.0 / 8 : 1.0;
 }
 
-void fill_codes(bench &bench, mb_matrix_t *m)
+/* So that no number becomes infinity, or one in 1000 does with the larger biases. */
+double most_of_e3m4(int bias, bool infinities)
+{
+    return fmin(1, (infinities ? 1.001 : 0.999) * ldexp(1.96875, 6 - bias));
+}
+
+void fill_codes(bench &bench, mb_matrix_t *m, bool infinities)
 {
     std::vector<char> codes((size_t)mb_matrix_value_bytes(m));
     for (char &code : codes)
         code = (char)bench.integer(-128, 127);
     if (m->number <= MB_NUMBER_E3M4) {
+        double most = m->number == MB_NUMBER_E3M4 ? most_of_e3m4(m->bias, infinities) : 1;
         std::vector<float> values((size_t)(m->rows * m->columns));
         for (float &value : values)
-            value = (float)bench.uniform(-1, 1);
+            value = (float)bench.uniform(-most, most);
         mb_number_encode(m->number, m->bias, values.data(), m->rows * m->columns, codes.data());
     }
     m->values = bench.bytes(codes.data(), codes.size());
@@ -71,13 +79,13 @@ mb_matrix_t make(bench &bench, const format &f, int64_t rows, int64_t columns)
     m.columns = columns;
     m.block_rows = f.block_rows;
     m.block_columns = f.block_columns;
-    m.bias = (int)bench.integer(1, 6); /* 1 can be stored: there are no codes of infinity */
+    m.bias = (int)bench.integer(1, 12);
     m.scale_number = f.narrow_scales ? MB_NUMBER_BF16 : MB_NUMBER_F32;
     m.squared = f.squared;
     m.has_zeros = f.zeros;
     m.has_row_scales = f.row_scales;
     m.has_column_sums = f.number == MB_NUMBER_I8 && f.block_rows >= rows;
-    fill_codes(bench, &m);
+    fill_codes(bench, &m, f.infinities);
     fill_scales(bench, &m);
     if (m.has_column_sums)
         sum_columns(bench, &m);
@@ -178,8 +186,9 @@ void stored_gemm(bench &bench, mb_dtype_t type)
 {
     static const int64_t counts[] = {1, 1, 2, 4, 5, 9, 15, 16, 17, 33, 70, 130};
     int64_t k = bench.one_in(30) ? 0 : bench.one_of(depths), n = bench.one_of(widths);
-    mb_matrix_t b = make(bench, some_format(bench, k, n, true), k, n);
-    run_product(bench, type, b, bench.one_of(counts), bench.coin());
+    format f = some_format(bench, k, n, true);
+    f.infinities = bench.coin();
+    run_product(bench, type, make(bench, f, k, n), bench.one_of(counts), bench.coin());
 }
 
 /* Whole numbers are the same on any processor, and what scales them is rounded alike. */
@@ -215,6 +224,7 @@ int64_t depth_of(const mb_window_t &w)
     return w.kernel[0] * w.kernel[1] * (w.channels_in / w.groups);
 }
 
+/* Without infinities: times a zero of the padding they are NaN on the device only. */
 void stored_conv(bench &bench, mb_dtype_t type)
 {
     mb_window_t w = some_window(bench);

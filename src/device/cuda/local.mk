@@ -92,9 +92,10 @@ CUDASIM_TEST_OBJECTS = $(patsubst $(top_srcdir)/%.cc,%.simo,$(MB_CUDASIM_TESTS))
 CUDASIM_OPS_OBJECTS = $(patsubst $(top_srcdir)/%.cc,%.simo,$(wildcard $(top_srcdir)/tests/cudasim/ops/*.cc))
 CUDASIM_RUNTIME = $(MB_CUDASIM_FILES:.cc=.simo)
 tests/cudasim/test_cudasim: $(CUDASIM_TEST_OBJECTS) $(CUDASIM_RUNTIME)
-	$(AM_V_CCLD)$(CXX) -o $@ $(CUDASIM_TEST_OBJECTS) $(CUDASIM_RUNTIME) -lpthread -ldl
+	$(AM_V_CCLD)$(CXX) $(SANITIZE_CFLAGS) -o $@ $(CUDASIM_TEST_OBJECTS) $(CUDASIM_RUNTIME) -lpthread -ldl
 tests/cudasim/test_ops: $(CUDASIM_OPS_OBJECTS) $(CUDASIM_OBJECTS) libmbcheck.la
-	$(AM_V_CCLD)$(LIBTOOL) $(AM_V_lt) --tag=CXX --mode=link $(CXX) $(OPENMP_CFLAGS) -o $@ \
+	$(AM_V_CCLD)$(LIBTOOL) $(AM_V_lt) --tag=CXX --mode=link $(CXX) $(OPENMP_CFLAGS) \
+	  $(SANITIZE_CFLAGS) -o $@ \
 	  $(CUDASIM_OPS_OBJECTS) \
 	  $(filter-out %/plugin.simo src/device/op_name.simo src/base/%,$(CUDASIM_OBJECTS)) libmbcheck.la \
 	  -lpthread -ldl

@@ -191,7 +191,8 @@ void mb_number_decode(mb_number_t number, int bias, const void *codes, int64_t c
     case MB_NUMBER_COUNT:
         break;
     }
-    memcpy(values, codes, (size_t)count * sizeof *values);
+    if (count > 0) /* of no numbers the place may be NULL */
+        memcpy(values, codes, (size_t)count * sizeof *values);
 }
 
 void mb_number_encode(mb_number_t number, int bias, const float *values, int64_t count, void *codes)
@@ -203,7 +204,7 @@ void mb_number_encode(mb_number_t number, int bias, const float *values, int64_t
         ENCODE_ALL(uint16_t, encode_bf16(value));
     else if (number == MB_NUMBER_E3M4)
         ENCODE_ALL(uint8_t, encode(value, e3m4));
-    else
+    else if (count > 0)
         memcpy(codes, values, (size_t)count * sizeof *values);
 }
 

@@ -419,7 +419,8 @@ void bench::check_around(const invocation &call, const twin &operand)
     if (!all_unwritten(operand.after.data(), AROUND) ||
         !all_unwritten(operand.left() + operand.bytes, AROUND))
         fail(call, "writes outside operand %d", operand.number);
-    if (!operand.is_written && memcmp(operand.before.data(), operand.left(), operand.bytes) != 0)
+    if (!operand.is_written && !operand.before.empty() &&
+        memcmp(operand.before.data(), operand.left(), operand.bytes) != 0)
         fail(call, "writes operand %d", operand.number);
 }
 

@@ -241,6 +241,24 @@ void integer_conv(bench &bench, mb_dtype_t type)
     run_conv(bench, type, w, make(bench, f, k, n), true);
 }
 
+/* So many rows, columns and positions that the larger tiles are taken. */
+void large_gemm(bench &bench, mb_dtype_t type)
+{
+    int64_t m = 1270, n = 760, k = bench.coin() ? 64 : 35;
+    format f = {MB_NUMBER_I4, 32, 1, true, false, false, false};
+    run_product(bench, type, make(bench, f, k, n), m, false);
+    run_product(bench, type, make(bench, some_integers(bench, k, n), k, n), m, true);
+}
+
+void large_conv(bench &bench, mb_dtype_t type)
+{
+    mb_window_t w = some_large_window(bench);
+    int64_t k = depth_of(w), n = w.channels_out;
+    format f = {MB_NUMBER_I8, k, 1, false, false, false, false};
+    for (int integer = 0; integer < 2; integer++)
+        run_conv(bench, type, w, make(bench, f, k, n), integer != 0);
+}
+
 void stored_lookup(bench &bench, mb_dtype_t type)
 {
     mb_stored_lookup_args_t args = {};
@@ -301,6 +319,8 @@ const test stored_tests[] = {
     {"integer_gemm", "products in whole numbers agree", true, 2, integer_gemm},
     {"stored_conv", "convolutions with stored weights agree", true, 1, stored_conv},
     {"integer_conv", "convolutions in whole numbers agree", true, 1, integer_conv},
+    {"large_stored_gemm", "large products with stored weights agree", true, 40, large_gemm},
+    {"large_stored_conv", "large convolutions with stored weights agree", true, 40, large_conv},
     {"stored_lookup", "lookups in stored tables agree", true, 1, stored_lookup},
     {"fake_quantize", "rounding as formats would agrees", true, 1, fake_quantize},
     {"patches", "patches of convolutions agree", false, 1, patches},

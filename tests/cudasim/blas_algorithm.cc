@@ -47,7 +47,7 @@ bool may_split(const problem &p, const blas_preference &preference)
 /* The same for every rank, and each time. */
 bool split_first(const problem &p)
 {
-    random_numbers drawn(get_settings().seed ^ (uint64_t)p.m << 40 ^ (uint64_t)p.n << 20 ^
+    random_numbers drawn(get_settings().algorithms ^ (uint64_t)p.m << 40 ^ (uint64_t)p.n << 20 ^
                          (uint64_t)p.k ^ (uint64_t)kinds_of(p) << 44);
     return drawn.below(2) != 0;
 }

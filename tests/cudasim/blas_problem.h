@@ -2,7 +2,7 @@
  * the algorithms that are offered for it.
  *
  * For most problems there are two algorithms with different sums: all of k in order, and two halves
- * of k that go through the workspace. Which one is offered first is drawn from the seed and the
+ * of k that go through the workspace. Which one is offered first is drawn from a seed and the
  * problem, so that whoever chooses anew each time, or passes too small a workspace, is found out.
  * For some products with an epilogue beyond the bias there is none. */
 #ifndef MB_CUDASIM_BLAS_PROBLEM_H

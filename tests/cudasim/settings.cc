@@ -33,6 +33,7 @@ settings read_settings()
 {
     settings s;
     s.seed = number("MB_CUDASIM_SEED", 1);
+    s.algorithms = number("MB_CUDASIM_ALGORITHMS", s.seed);
     s.devices = (int)std::min<uint64_t>(number("MB_CUDASIM_DEVICES", 1), MAX_DEVICES);
     s.memory = (size_t)number("MB_CUDASIM_MEMORY", (uint64_t)16 << 30);
     s.protect = allowed_protection();

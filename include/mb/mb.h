@@ -229,9 +229,9 @@ mb_status_t mb_trainer_destroy(mb_trainer_t *trainer);
 mb_status_t mb_predictor_create(mb_context_t *context, const char *path,
                                 mb_predictor_t **predictor);
 
-/* Sets one of batch, micro-batch, replicas, stages, threads, bind, device, deadline, loss. As
- * mb_trainer_set, but possible at any time. For predictions `batch` samples flow together
- * (128 when not set), on which they depend by rounding at most. */
+/* Sets one of batch, micro-batch, replicas, stages, threads, bind, device, share-device, transport,
+ * deadline, loss. As mb_trainer_set, but possible at any time. For predictions `batch` samples flow
+ * together (128 when not set), on which they depend by rounding at most. */
 mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value);
 
 /* Gives the array of an input, or the labels of an output for mb_predictor_evaluate. Arguments and

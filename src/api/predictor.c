@@ -47,16 +47,19 @@ mb_status_t mb_predictor_create(mb_context_t *context, const char *path, mb_pred
 
 static mb_status_t check_key(const char *key)
 {
-    static const char *const keys[] = {"batch", "micro-batch", "replicas", "stages", "threads",
-                                       "bind",  "device",      "deadline", "loss"};
+    static const char *const keys[] = {"batch",     "micro-batch", "replicas", "stages",
+                                       "threads",   "bind",        "device",   "share-device",
+                                       "transport", "deadline",    "loss"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i], key) == 0)
             return MB_OK;
     }
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "mb_predictor_set: a predictor has no setting '%s'; there are batch, "
-                        "micro-batch, replicas, stages, threads, bind, device, deadline, loss",
-                        key);
+    return mb_error_set(
+        MB_ERR_ARGUMENT,
+        "mb_predictor_set: a predictor has no setting '%s'; there are batch, "
+        "micro-batch, replicas, stages, threads, bind, device, share-device, transport, "
+        "deadline, loss",
+        key);
 }
 
 mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value)

@@ -161,7 +161,8 @@ mb_status_t mb_device_inventory(const char *name, mb_inventory_t *out);
 /* Lets tests add a device class; not thread-safe, before any open. */
 mb_status_t mb_device_register(const mb_device_class_t *device_class);
 
-/* Devices of class NAME that can be seen from this process: 0 where there is no such class. */
+/* Devices of class NAME that can be seen from this process. 0: none can be used, and mb_error_get
+ * says why; -1: there is no such class, in this build or beside it. */
 int mb_device_count(const char *name);
 /* "" where it has no address of its own, or is not there. */
 void mb_device_identity(const char *name, int index, char *text, size_t capacity);

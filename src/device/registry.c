@@ -84,10 +84,8 @@ int mb_device_count(const char *name)
     const mb_device_class_t *class_;
     if (find(name, &class_) != MB_OK)
         return 0;
-    if (class_ == NULL) {
-        refuse_name(name);
-        return 0;
-    }
+    if (class_ == NULL)
+        return -1;
     return class_->count == NULL ? 1 : class_->count();
 }
 

@@ -9,6 +9,7 @@
 
 typedef struct { /* what a rank has, for all to see */
     char host[128], identity[32];
+    char reason[128]; /* why it has none, though there is a plugin; "": nothing to say */
     int count, index; /* count 0: none */
 } place_t;
 
@@ -17,6 +18,10 @@ static void find_place(mb_comm_t *comm, const char *name, bool share, place_t *p
     int local = mb_comm_local_rank(comm);
     snprintf(place->host, sizeof place->host, "%s", mb_comm_host(comm));
     place->count = mb_device_count(name);
+    if (place->count == 0)
+        snprintf(place->reason, sizeof place->reason, "%s", mb_error_get());
+    if (place->count < 0)
+        place->count = 0;
     place->index = place->count == 1 ? 0 : local;
     if (share && place->count > 0)
         place->index = local % place->count;
@@ -81,12 +86,15 @@ static const char *settle_auto(const place_t *places, int n, char *choice, size_
     bool some = false;
     for (int r = 0; r < n; r++)
         some = some || places[r].count > 0;
-    choice[0] = '\0'; /* the common case needs no words */
-    if (some && without >= 0)
-        snprintf(choice, capacity, "the CPU: rank %d on %s has no GPU of its own", without,
+    choice[0] = '\0'; /* a build without CUDA needs no words */
+    if (without >= 0 && places[without].reason[0] != '\0')
+        snprintf(choice, capacity, "rank %d on %s: %s", without, places[without].host,
+                 places[without].reason);
+    else if (some && without >= 0)
+        snprintf(choice, capacity, "rank %d on %s has no GPU of its own", without,
                  places[without].host);
     else if (some)
-        snprintf(choice, capacity, "the CPU: ranks %d and %d would share one GPU", pair, other);
+        snprintf(choice, capacity, "ranks %d and %d would share one GPU", pair, other);
     return "cpu";
 }
 

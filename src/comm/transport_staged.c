@@ -140,9 +140,11 @@ static void destroy(mb_transport_t *transport)
     mb_transport_mpi_t *mpi = (mb_transport_mpi_t *)transport;
     mb_comm_remove_progress(mpi->comm, mpi);
     mb_transport_mpi_cancel_all(mpi);
+    bool drained = mb_lane_drain(&mpi->lane);
     mb_lane_destroy(&mpi->lane);
     mb_transport_events_destroy(mpi);
-    mb_device_host_free(mpi->exec->device, mpi->staging);
+    if (drained)
+        mb_device_host_free(mpi->exec->device, mpi->staging);
     free(mpi->pool);
     free(mpi);
 }

@@ -39,14 +39,6 @@ void mb_exec_destroy(mb_exec_t *exec)
     memset(exec, 0, sizeof *exec);
 }
 
-mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
-                         mb_copy_kind_t kind)
-{
-    if (exec->planning || bytes == 0)
-        return MB_OK;
-    return exec->device->class_->copy(exec->stream, to, from, bytes, kind);
-}
-
 mb_status_t mb_exec_await(mb_exec_t *exec, mb_event_t *event)
 {
     if (exec->await != NULL)
@@ -57,15 +49,31 @@ mb_status_t mb_exec_await(mb_exec_t *exec, mb_event_t *event)
     return MB_OK;
 }
 
-/* Where the stream can hang on another rank the host comes to its synchronization only when there
- * is nothing left to wait for. */
+/* Where the stream can hang on another rank the host comes to what would hang with it only when
+ * there is nothing left to wait for. */
+static mb_status_t await_all(mb_exec_t *exec)
+{
+    if (exec->await == NULL)
+        return MB_OK;
+    MB_TRY(exec->device->class_->event_record(exec->idle, exec->stream));
+    return mb_exec_await(exec, exec->idle);
+}
+
 mb_status_t mb_exec_sync(mb_exec_t *exec)
 {
-    if (exec->await != NULL) {
-        MB_TRY(exec->device->class_->event_record(exec->idle, exec->stream));
-        MB_TRY(mb_exec_await(exec, exec->idle));
-    }
+    MB_TRY(await_all(exec));
     return exec->device->class_->stream_sync(exec->stream);
+}
+
+mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
+                         mb_copy_kind_t kind)
+{
+    if (exec->planning || bytes == 0)
+        return MB_OK;
+    /* Into memory that is not pinned the driver copies while the host waits, deaf to all else. */
+    if (kind == MB_COPY_TO_HOST)
+        MB_TRY(await_all(exec));
+    return exec->device->class_->copy(exec->stream, to, from, bytes, kind);
 }
 
 mb_status_t mb_exec_run_alone(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes)

@@ -24,14 +24,21 @@ mb_status_t mb_lane_create(mb_exec_t *exec, mb_lane_t *lane)
     return status;
 }
 
+bool mb_lane_drain(mb_lane_t *lane)
+{
+    if (lane->exec == NULL || lane->ahead == NULL)
+        return true;
+    return mb_lane_record(lane, lane->ahead) == MB_OK &&
+           mb_exec_await(lane->exec, lane->ahead) == MB_OK &&
+           class_of(lane)->stream_sync(lane->stream) == MB_OK;
+}
+
 void mb_lane_destroy(mb_lane_t *lane)
 {
     if (lane->exec == NULL)
         return;
-    if (lane->owned) {
-        class_of(lane)->stream_sync(lane->stream);
+    if (lane->owned)
         class_of(lane)->stream_destroy(lane->stream);
-    }
     if (lane->behind != NULL)
         class_of(lane)->event_destroy(lane->behind);
     if (lane->ahead != NULL)

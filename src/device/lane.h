@@ -19,7 +19,9 @@ typedef struct {
 mb_status_t mb_lane_create(mb_exec_t *exec, mb_lane_t *lane);
 /* The same over a stream that is there already, and outlives it. */
 mb_status_t mb_lane_share(mb_exec_t *exec, mb_stream_t *stream, mb_lane_t *lane);
-/* What is on a stream of its own is waited for. */
+/* Waits for what is on it, by the exec's own wait. False: it may never end, and what it uses must
+ * be left to it. */
+bool mb_lane_drain(mb_lane_t *lane);
 void mb_lane_destroy(mb_lane_t *lane);
 /* What the lane gets from now on comes behind what the exec's stream has so far. */
 mb_status_t mb_lane_follow(mb_lane_t *lane);

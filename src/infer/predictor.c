@@ -140,9 +140,12 @@ static mb_status_t take_buffers(predictor_t *p)
     mb_device_t *device = p->machine->device;
     size_t bytes = (size_t)(longest_output(p->model->graph) * p->micro_batch) * sizeof(float);
     bool apart = !device->class_->host_visible(device), narrow = has_narrow_output(p->model->graph);
-    p->host = apart ? malloc(bytes) : NULL;
+    void *host = NULL;
+    if (apart)
+        MB_TRY(mb_device_host_alloc(device, bytes, &host));
+    p->host = host;
     p->wide = narrow ? malloc(bytes) : NULL;
-    if ((apart && p->host == NULL) || (narrow && p->wide == NULL))
+    if (narrow && p->wide == NULL)
         return mb_error_memory("predictions of a micro-batch", bytes);
     return MB_OK;
 }
@@ -235,11 +238,12 @@ mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t 
     mb_status_t status = predict(&p, report);
     mb_feed_destroy(p.feed);
     mb_engine_destroy(p.engine);
+    if (p.machine != NULL)
+        mb_device_host_free(p.machine->device, p.host);
     mb_machine_close(p.machine);
     if (p.source != NULL && p.source != options->source)
         mb_source_close(p.source);
     mb_model_close(p.model);
-    free(p.host);
     free(p.wide);
     mb_latency_destroy(p.latency);
     return status;

@@ -73,8 +73,9 @@ void mb_upload_destroy(mb_upload_t *upload)
     if (upload == NULL)
         return;
     mb_exec_t *exec = upload->lane.exec;
+    bool drained = mb_lane_drain(&upload->lane);
     mb_lane_destroy(&upload->lane);
-    for (int i = 0; i < BUFFERS && exec != NULL; i++)
+    for (int i = 0; i < BUFFERS && exec != NULL && drained; i++)
         free_buffer(exec->device, &upload->buffers[i]);
     free(upload->items);
     free(upload);

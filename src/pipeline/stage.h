@@ -24,6 +24,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t output;       /* in a slot: of local and of received tensors */
     int64_t saved, carry; /* saved: in a slot; carry: in the backward area */
     int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
+    bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
     int64_t sums;         /* index into a double block */
     int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
     int64_t entries[MB_MAX_LAYER_PARAMS]; /* float index into a gradient block; -1: not trained */

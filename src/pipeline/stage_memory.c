@@ -73,6 +73,19 @@ static void place_gradients(mb_stage_t *stage, int node)
     }
 }
 
+/* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
+ * makes them a step's largest tensor. */
+static bool is_only_scored(const mb_stage_t *stage, int node)
+{
+    const mb_graph_t *graph = stage->graph;
+    const mb_node_place_t *at = &stage->places[node];
+    int outputs = 0;
+    for (int o = 0; o < graph->n_outputs; o++)
+        outputs += graph->outputs[o].node == node;
+    return stage->losses != NULL && outputs == 1 && graph->nodes[node].n_uses == 0 &&
+           !at->memory.keeps_output && at->activity < 0;
+}
+
 static void place_node(mb_stage_t *stage, int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
@@ -95,7 +108,9 @@ static void place_node(mb_stage_t *stage, int node)
         stage->sum_count += at->memory.sums;
     }
     if (n->needs_gradient) {
-        at->gradient = place(&stage->backward_bytes, tensor_bytes(stage, node));
+        at->in_place = is_only_scored(stage, node);
+        if (!at->in_place)
+            at->gradient = place(&stage->backward_bytes, tensor_bytes(stage, node));
         if (at->memory.carry_bytes > 0)
             at->carry = place(&stage->backward_bytes, at->memory.carry_bytes);
     }

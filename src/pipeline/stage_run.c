@@ -172,9 +172,11 @@ static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, v
         now[i] = NULL;
     for (int o = 0; o < stage->n_outputs; o++) {
         int node = stage->graph->outputs[stage->outputs[o].output].node;
-        void *gradient = mb_stage_at(area, stage->places[node].gradient);
+        const mb_node_place_t *at = &stage->places[node];
+        void *gradient = at->in_place ? mb_stage_tensor(stage, micro->slot, node)
+                                      : mb_stage_at(area, at->gradient);
         MB_TRY(run_loss(stage, micro, o, gradient));
-        if (stage->places[node].gradient >= 0)
+        if (at->in_place || at->gradient >= 0)
             now[node] = gradient;
     }
     for (int e = plan->n_backward_edges - 1; e >= 0; e--) {

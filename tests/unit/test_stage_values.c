@@ -68,6 +68,14 @@ static void bench_close(bench_t *b)
     mb_graph_destroy(b->graph);
 }
 
+static void bench_score(bench_t *b, const mb_loss_t *loss)
+{
+    mb_stage_options_t options = {
+        .plan = b->plan, .losses = loss, .n_blocks = 1, .n_sum_blocks = 1, .exec = &b->exec};
+    mb_stage_destroy(b->stage);
+    ck_assert_int_eq(mb_stage_create(&options, &b->stage), MB_OK);
+}
+
 static void forward(bench_t *b, float y[BATCH * OUT])
 {
     mb_micro_t micro = {.valid = VALID, .batch = VALID};
@@ -184,6 +192,23 @@ static mb_status_t see(void *user, const mb_run_t *run, int param, const float *
     return MB_OK;
 }
 
+START_TEST(the_gradient_of_logits_takes_their_place_where_only_the_loss_reads_them)
+{
+    bench_t b;
+    mb_loss_t loss = {.label_shape = {.rank = 1, .dim = {1}}, .rows = 1, .columns = OUT};
+    bench_open(&b, NULL, true);
+    bench_score(&b, &loss);
+    ck_assert(b.stage->places[1].in_place);
+    ck_assert_int_eq(b.stage->places[1].gradient, -1);
+    ck_assert_uint_lt(b.stage->backward_bytes, BATCH * OUT * sizeof(float));
+    b.graph->layers[b.graph->nodes[1].layer]->activity.l2 = 0.5F;
+    bench_score(&b, &loss);
+    ck_assert(!b.stage->places[1].in_place);
+    ck_assert_int_ge(b.stage->places[1].gradient, 0);
+    bench_close(&b);
+}
+END_TEST
+
 START_TEST(an_observer_sees_the_samples_that_count)
 {
     bench_t b = {0};
@@ -209,6 +234,7 @@ int main(void)
     tcase_add_test(cases, a_weight_is_exchanged_for_a_matrix_and_back);
     tcase_add_test(cases, a_bias_is_not_exchanged);
     tcase_add_test(cases, shadows_are_what_the_format_stores);
+    tcase_add_test(cases, the_gradient_of_logits_takes_their_place_where_only_the_loss_reads_them);
     tcase_add_test(cases, an_observer_sees_the_samples_that_count);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

@@ -90,7 +90,8 @@ bool mb_comm_speaks(mb_comm_t *comm);
 bool mb_comm_settle(mb_comm_t *comm, double seconds);
 
 /* Collective: everyone passes its status, everyone gets the same one back: MB_OK if all succeeded,
- * else the lowest failing rank's, with its message recorded on all ranks. */
+ * else the lowest failing rank's, with its message recorded on all ranks: behind "rank N: " where
+ * that is not rank 0, which speaks for all. */
 mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status);
 
 /* Small collective calls on host memory. */

@@ -73,7 +73,9 @@ mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
     if (verdict.rank == INT_MAX)
         return MB_OK;
     MB_TRY(mb_comm_broadcast(comm, text, sizeof(text), verdict.rank));
-    return mb_error_set((mb_status_t)verdict.status, "%s", text);
+    if (verdict.rank == 0)
+        return mb_error_set((mb_status_t)verdict.status, "%s", text);
+    return mb_error_set((mb_status_t)verdict.status, "rank %d: %s", verdict.rank, text);
 }
 
 /* Down a binomial tree whose root is ROOT. */

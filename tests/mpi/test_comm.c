@@ -146,7 +146,10 @@ static void all_agree_on_the_lowest_failing_ranks_message(void)
         if (cases_rank >= lowest)
             status = mb_error_set(cases_rank == lowest ? MB_ERR_DATA : MB_ERR_IO, "of rank %d",
                                   cases_rank);
-        snprintf(expected, sizeof(expected), "of rank %d", lowest);
+        if (lowest == 0)
+            snprintf(expected, sizeof(expected), "of rank 0");
+        else
+            snprintf(expected, sizeof(expected), "rank %d: of rank %d", lowest, lowest);
         EXPECT(mb_comm_agree(comm, status) == MB_ERR_DATA);
         EXPECT(strcmp(mb_error_get(), expected) == 0);
     }

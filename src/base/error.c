@@ -5,14 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MESSAGE_BYTES 2048
-
-static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local char message[MB_ERROR_BYTES];
 
 /* Formats beside the kept message first, because arguments may point into it. */
 mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
 {
-    char text[MESSAGE_BYTES];
+    char text[MB_ERROR_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
@@ -23,7 +21,7 @@ mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
 
 mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
 {
-    char text[MESSAGE_BYTES];
+    char text[MB_ERROR_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
@@ -37,6 +35,16 @@ mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
 const char *mb_error_get(void)
 {
     return message;
+}
+
+void mb_error_keep(mb_error_kept_t *kept)
+{
+    memcpy(kept->text, message, sizeof message);
+}
+
+void mb_error_restore(const mb_error_kept_t *kept)
+{
+    memcpy(message, kept->text, sizeof message);
 }
 
 mb_status_t mb_error_memory(const char *what, size_t bytes)

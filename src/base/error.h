@@ -8,6 +8,8 @@
 
 #include <mb/status.h>
 
+#define MB_ERROR_BYTES 2048
+
 #if defined(__GNUC__)
 #define MB_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
 #else
@@ -23,6 +25,14 @@ mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...) MB_PRIN
 
 /* The last message of this thread; "" when there was none. */
 const char *mb_error_get(void);
+
+/* Across what is done after a failure, which may fail as well: the first cause is the one to tell.
+ */
+typedef struct {
+    char text[MB_ERROR_BYTES];
+} mb_error_kept_t;
+void mb_error_keep(mb_error_kept_t *kept);
+void mb_error_restore(const mb_error_kept_t *kept);
 
 /* Out of memory, with what for. */
 mb_status_t mb_error_memory(const char *what, size_t bytes);

@@ -178,7 +178,7 @@ void mb_device_free(mb_device_t *device, void *memory);
 mb_status_t mb_device_host_alloc(mb_device_t *device, size_t bytes, void **out);
 void mb_device_host_free(mb_device_t *device, void *memory);
 mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
-                         mb_copy_kind_t kind); /* nothing while planning */
+                         mb_copy_kind_t kind); /* nothing while planning; host memory: any */
 /* Waits for all work of the stream; errors as stream_sync's, and of the exec's own wait. */
 mb_status_t mb_exec_sync(mb_exec_t *exec);
 /* Waits for one event of the exec's device. */

@@ -65,13 +65,14 @@ mb_status_t mb_exec_sync(mb_exec_t *exec)
     return exec->device->class_->stream_sync(exec->stream);
 }
 
+/* From and into memory that is not pinned the driver copies while the host waits, deaf to all else.
+ */
 mb_status_t mb_exec_copy(mb_exec_t *exec, void *to, const void *from, size_t bytes,
                          mb_copy_kind_t kind)
 {
     if (exec->planning || bytes == 0)
         return MB_OK;
-    /* Into memory that is not pinned the driver copies while the host waits, deaf to all else. */
-    if (kind == MB_COPY_TO_HOST)
+    if (kind != MB_COPY_ON_DEVICE)
         MB_TRY(await_all(exec));
     return exec->device->class_->copy(exec->stream, to, from, bytes, kind);
 }

@@ -4,8 +4,8 @@
  * Messages match by the order they are handed over, between each two ranks in each direction, and
  * those of one stream hold up each other: a send may wait for its receive. Those between
  * group_begin and group_end are handed over at once and pass each other; the group is over as a
- * whole. No call waits for another rank: after group_end, sum or open, poll says when the link
- * takes the next call. */
+ * whole, or ends, nothing of it sent, with the first of its calls that fails. No call waits for
+ * another rank: after group_end, sum or open, poll says when the link takes the next call. */
 #ifndef MB_DEVICE_LINK_H
 #define MB_DEVICE_LINK_H
 

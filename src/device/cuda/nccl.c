@@ -166,20 +166,31 @@ static cudaStream_t stream_of(mb_stream_t *stream)
     return ((mb_cuda_stream_t *)stream)->stream;
 }
 
+/* A group that is left open would hold up what this thread does next, the abort too. */
+static mb_status_t check_in_group(const link_t *link, ncclResult_t code, const char *what)
+{
+    mb_status_t status = check(link, code, what);
+    if (status != MB_OK)
+        nccl.ncclGroupEnd();
+    return status;
+}
+
 static mb_status_t nccl_send(mb_link_t *base, const void *buffer, size_t bytes, int peer,
                              mb_stream_t *stream)
 {
     link_t *link = link_of(base);
-    return check(link, nccl.ncclSend(buffer, bytes, ncclInt8, peer, link->comm, stream_of(stream)),
-                 "sending");
+    return check_in_group(
+        link, nccl.ncclSend(buffer, bytes, ncclInt8, peer, link->comm, stream_of(stream)),
+        "sending");
 }
 
 static mb_status_t nccl_receive(mb_link_t *base, void *buffer, size_t bytes, int peer,
                                 mb_stream_t *stream)
 {
     link_t *link = link_of(base);
-    return check(link, nccl.ncclRecv(buffer, bytes, ncclInt8, peer, link->comm, stream_of(stream)),
-                 "receiving");
+    return check_in_group(
+        link, nccl.ncclRecv(buffer, bytes, ncclInt8, peer, link->comm, stream_of(stream)),
+        "receiving");
 }
 
 static mb_status_t nccl_sum(mb_link_t *base, void *buffer, int64_t count, bool wide,

@@ -20,7 +20,7 @@ static mb_status_t is_ready(void *user, bool *done)
 mb_status_t mb_channel_settle(mb_channel_t *channel, const char *action)
 {
     mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
-    return mb_comm_wait(channel->comm, is_ready, channel, &note);
+    return mb_comm_fail(channel->comm, mb_comm_wait(channel->comm, is_ready, channel, &note));
 }
 
 static mb_status_t name_group(mb_channel_t *channel, char id[MB_LINK_ID_BYTES])
@@ -88,7 +88,7 @@ static mb_status_t gather_parts(mb_channel_t *channel, int color, part_t *all, i
     return mb_comm_allgather(channel->comm, &own, sizeof own, all);
 }
 
-static mb_status_t join_part(mb_channel_t *part, const part_t *all, int first)
+static mb_status_t open_part(mb_channel_t *part, const part_t *all, int first)
 {
     int ranks = 0, rank = 0;
     for (int r = 0; r < mb_comm_size(part->comm); r++) {
@@ -96,8 +96,16 @@ static mb_status_t join_part(mb_channel_t *part, const part_t *all, int first)
             rank = ranks;
         ranks += all[r].color == all[first].color;
     }
-    MB_TRY(part->device->class_->link->open(part->device, all[first].id, ranks, rank, &part->link));
-    return mb_channel_settle(part, "joining the devices of a stage");
+    return part->device->class_->link->open(part->device, all[first].id, ranks, rank, &part->link);
+}
+
+static mb_status_t join_part(mb_channel_t *part, const part_t *all, int first)
+{
+    bool takes_part = all[mb_comm_rank(part->comm)].color >= 0;
+    mb_status_t status = takes_part ? open_part(part, all, first) : MB_OK;
+    MB_TRY(mb_comm_agree(part->comm, status));
+    status = takes_part ? mb_channel_settle(part, "joining the devices of a stage") : MB_OK;
+    return mb_comm_agree(part->comm, status);
 }
 
 mb_status_t mb_channel_split(mb_channel_t *channel, int color, mb_channel_t **out)
@@ -113,8 +121,7 @@ mb_status_t mb_channel_split(mb_channel_t *channel, int color, mb_channel_t **ou
     part->link = NULL;
     part->borrowed = true;
     MB_TRY_GOTO(gather_parts(channel, color, all, &first), status, err_part);
-    status = color < 0 ? MB_OK : join_part(part, all, first);
-    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_part);
+    MB_TRY_GOTO(join_part(part, all, first), status, err_part);
     MB_TRY_GOTO(mb_comm_add_progress(comm, drive, part), status, err_part);
     free(all);
     *out = part;

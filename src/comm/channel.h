@@ -23,7 +23,8 @@ mb_status_t mb_channel_open(mb_comm_t *comm, mb_device_t *device, mb_channel_t *
 mb_status_t mb_channel_split(mb_channel_t *channel, int color, mb_channel_t **out);
 /* Collective unless a failure was seen. */
 void mb_channel_close(mb_channel_t *channel);
-/* Waits until what was handed over is taken. */
+/* Waits until what was handed over is taken. A failure is told to all (mb_comm_fail): the link of
+ * another rank may wait for this one's, and will not end by itself. */
 mb_status_t mb_channel_settle(mb_channel_t *channel, const char *action);
 /* Gives up what hangs on the stream, which other ranks may never answer. */
 void mb_channel_give_up(mb_channel_t *channel);

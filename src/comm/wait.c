@@ -71,13 +71,13 @@ static mb_status_t take_kept(mb_comm_t *comm)
 static mb_status_t poll(mb_comm_t *comm, mb_comm_done_t done, void *user, bool heed, bool *finished)
 {
     *finished = false;
-    if (heed)
-        MB_TRY(take_kept(comm));
-    mb_status_t status = drive(comm);
-    if (heed && comm->first->rank != INT_MAX)
+    mb_status_t kept = heed ? take_kept(comm) : MB_OK;
+    mb_status_t status = kept == MB_OK ? drive(comm) : kept;
+    if (heed && kept == MB_OK && comm->first->rank != INT_MAX)
         return mb_comm_peer_error(comm);
-    if (heed)
-        MB_TRY(status);
+    /* What the others wait for in the same place will not come. */
+    if (heed && status != MB_OK)
+        return mb_comm_fail(comm, status);
     return done(user, finished);
 }
 

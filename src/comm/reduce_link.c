@@ -35,6 +35,12 @@ mb_status_t mb_reduce_link_create(mb_channel_t *channel, mb_exec_t *exec, int st
     return MB_OK;
 }
 
+void mb_reduce_link_give_up(mb_reduce_link_t *reduce)
+{
+    if (reduce != NULL)
+        mb_channel_give_up(reduce->channel);
+}
+
 void mb_reduce_link_destroy(mb_reduce_link_t *reduce)
 {
     if (reduce == NULL)

@@ -14,6 +14,8 @@ mb_status_t mb_reduce_link_create(mb_channel_t *channel, mb_exec_t *exec, int st
  * stage ends in number 0. While planning the additions are planned. */
 mb_status_t mb_reduce_link_run(mb_reduce_link_t *reduce, int n_roots, int64_t count,
                                int64_t count64, float *const *roots, double *const *roots64);
+/* As mb_channel_give_up. */
+void mb_reduce_link_give_up(mb_reduce_link_t *reduce);
 void mb_reduce_link_destroy(mb_reduce_link_t *reduce);
 
 #endif

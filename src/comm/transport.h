@@ -49,11 +49,13 @@ mb_status_t mb_transport_mpi_create(mb_comm_t *comm, mb_exec_t *exec, int max_re
 /* MPI in the device's own memory, which the host cannot see: for an MPI that is CUDA-aware. */
 mb_status_t mb_transport_aware_create(mb_comm_t *comm, mb_exec_t *exec, int max_requests,
                                       mb_transport_t **out);
-/* Messages over a channel (channel.h), from device to device. Collective over the channel's ranks
- * that PEERS joins: each exchanges an empty message with every peer, so that connections are made
- * now. */
+/* Messages over a channel (channel.h), from device to device. */
 mb_status_t mb_transport_channel_create(mb_channel_t *channel, mb_exec_t *exec, int max_requests,
-                                        const int *peers, int n_peers, mb_transport_t **out);
+                                        mb_transport_t **out);
+/* Collective over the channel's ranks that PEERS joins, when all have such a transport: each
+ * exchanges an empty message with every peer, so that connections are made now. A failure is told
+ * to all (mb_comm_fail). */
+mb_status_t mb_transport_channel_connect(mb_transport_t *transport, const int *peers, int n_peers);
 
 mb_status_t mb_transport_isend(mb_transport_t *transport, const void *buffer, size_t bytes,
                                int peer, int tag, mb_request_t **out);

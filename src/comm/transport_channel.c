@@ -183,24 +183,30 @@ static const mb_transport_class_t channel_class = {.size = sizeof(mb_transport_c
                                                    .progress = progress};
 
 /* NCCL connects two ranks at their first message, which takes time and memory. */
-static mb_status_t connect(transport_t *t, const int *peers, int n_peers)
+static mb_status_t greet(transport_t *t, const int *peers, int n_peers)
 {
     const mb_link_class_t *class_ = link_class(t);
-    char *memory;
-    MB_TRY(mb_device_alloc(t->exec->device, 128, &t->greeting));
-    memory = t->greeting;
-    if (n_peers == 0)
-        return MB_OK;
+    char *memory = t->greeting;
     MB_TRY(class_->group_begin(t->channel->link));
     for (int i = 0; i < n_peers; i++) {
         MB_TRY(class_->send(t->channel->link, memory, 1, peers[i], t->lane.stream));
         MB_TRY(class_->receive(t->channel->link, memory + 64, 1, peers[i], t->lane.stream));
     }
-    MB_TRY(class_->group_end(t->channel->link));
+    return class_->group_end(t->channel->link);
+}
+
+mb_status_t mb_transport_channel_connect(mb_transport_t *transport, const int *peers, int n_peers)
+{
+    transport_t *t = transport_of(transport);
+    if (n_peers == 0)
+        return MB_OK;
+    mb_status_t status = greet(t, peers, n_peers);
+    if (status != MB_OK)
+        return mb_comm_fail(t->channel->comm, status);
     return mb_channel_settle(t->channel, "connecting the devices");
 }
 
-static mb_status_t prepare(transport_t *t, const int *peers, int n_peers)
+static mb_status_t prepare(transport_t *t)
 {
     t->pool = calloc((size_t)t->n_requests + 1, sizeof *t->pool);
     if (t->pool == NULL)
@@ -210,11 +216,11 @@ static mb_status_t prepare(transport_t *t, const int *peers, int n_peers)
         MB_TRY(t->exec->device->class_->event_create(t->exec->device, &t->pool[i].event));
         give_back(t, &t->pool[i]);
     }
-    return connect(t, peers, n_peers);
+    return mb_device_alloc(t->exec->device, 128, &t->greeting);
 }
 
 mb_status_t mb_transport_channel_create(mb_channel_t *channel, mb_exec_t *exec, int max_requests,
-                                        const int *peers, int n_peers, mb_transport_t **out)
+                                        mb_transport_t **out)
 {
     transport_t *t = calloc(1, sizeof *t);
     if (t == NULL)
@@ -223,7 +229,7 @@ mb_status_t mb_transport_channel_create(mb_channel_t *channel, mb_exec_t *exec, 
     t->channel = channel;
     t->exec = exec;
     t->n_requests = max_requests;
-    mb_status_t status = prepare(t, peers, n_peers);
+    mb_status_t status = prepare(t);
     if (status != MB_OK) {
         destroy(&t->base);
         return status;

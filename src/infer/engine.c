@@ -78,14 +78,15 @@ static int list_peers(const mb_grid_t *grid, int *peers)
     return n;
 }
 
-static mb_status_t join_channel(mb_engine_t *engine, int requests)
+static mb_status_t connect(mb_engine_t *engine)
 {
+    if (mb_engine_idle(engine) || engine->machine->way != MB_WAY_CHANNEL)
+        return MB_OK;
     int *peers = calloc((size_t)(engine->grid.stages + engine->grid.groups), sizeof *peers);
     if (peers == NULL)
         return mb_error_memory("the peers of a rank", sizeof *peers);
     int n = list_peers(&engine->grid, peers);
-    mb_status_t status = mb_transport_channel_create(engine->machine->channel, &engine->exec,
-                                                     requests, peers, n, &engine->transport);
+    mb_status_t status = mb_transport_channel_connect(engine->transport, peers, n);
     free(peers);
     return status;
 }
@@ -95,7 +96,8 @@ static mb_status_t make_transport(mb_engine_t *engine, int requests, size_t byte
     mb_comm_t *comm = engine->machine->comm;
     switch (engine->machine->way) {
     case MB_WAY_CHANNEL:
-        return join_channel(engine, requests);
+        return mb_transport_channel_create(engine->machine->channel, &engine->exec, requests,
+                                           &engine->transport);
     case MB_WAY_AWARE:
         return mb_transport_aware_create(comm, &engine->exec, requests, &engine->transport);
     default:
@@ -181,6 +183,7 @@ mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **o
     mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
                 options->replicas);
     MB_TRY_GOTO(mb_comm_agree(comm, make_parts(engine, options)), status, err_engine);
+    MB_TRY_GOTO(mb_comm_agree(comm, connect(engine)), status, err_engine);
     MB_TRY_GOTO(join_sums(engine, options), status, err_engine);
     *out = engine;
     return MB_OK;
@@ -206,10 +209,26 @@ mb_status_t mb_engine_prepare(mb_engine_t *engine)
     return mb_comm_agree(engine->machine->comm, prepare(engine));
 }
 
+static void give_up(mb_engine_t *engine)
+{
+    mb_reduce_link_give_up(engine->reduce_link);
+    mb_channel_give_up(engine->machine->channel);
+    engine->exec.device->class_->stream_sync(engine->exec.stream);
+}
+
+void mb_engine_quiet(mb_engine_t *engine)
+{
+    if (engine == NULL || engine->exec.stream == NULL)
+        return;
+    if (mb_comm_failed(engine->machine->comm, NULL, NULL) || mb_exec_sync(&engine->exec) != MB_OK)
+        give_up(engine);
+}
+
 void mb_engine_destroy(mb_engine_t *engine)
 {
     if (engine == NULL)
         return;
+    mb_engine_quiet(engine);
     mb_executor_destroy(engine->executor);
     mb_reduce_destroy(engine->reduce);
     mb_reduce_link_destroy(engine->reduce_link);

@@ -45,6 +45,9 @@ mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **o
  * mb_stage_use_matrix, whose operations are others: what is prepared already costs nothing, and the
  * workspace only grows. */
 mb_status_t mb_engine_prepare(mb_engine_t *engine);
+/* Before anything that the stream may use is freed: waits for its end; after a failure by giving up
+ * the messages that it hangs in, which other ranks may never answer. NULL: nothing. */
+void mb_engine_quiet(mb_engine_t *engine);
 void mb_engine_destroy(mb_engine_t *engine);
 static inline bool mb_engine_idle(const mb_engine_t *engine)
 {

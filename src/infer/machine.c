@@ -172,6 +172,12 @@ err_machine:
     return status;
 }
 
+void mb_machine_give_up(mb_machine_t *machine)
+{
+    if (machine != NULL)
+        mb_channel_give_up(machine->channel);
+}
+
 void mb_machine_close(mb_machine_t *machine)
 {
     if (machine == NULL)

@@ -40,7 +40,10 @@ typedef struct {
  * ranks on one GPU are refused, naming both, unless they may share it. */
 mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *options,
                             mb_machine_t **out);
-/* Collective unless a failure was seen. */
+/* Where what used the machine has failed on all ranks: its link is not ended together, which would
+ * wait for ranks whose device has failed. NULL: nothing. */
+void mb_machine_give_up(mb_machine_t *machine);
+/* Collective unless a failure was seen, or it was given up. */
 void mb_machine_close(mb_machine_t *machine);
 
 /* machine_device.c: collective. Which device of the node this rank takes: *name, *index, and why

@@ -235,7 +235,12 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report)
 {
     predictor_t p = {.options = options, .comm = options->comm, .source = options->source};
+    mb_error_kept_t kept;
     mb_status_t status = predict(&p, report);
+    mb_error_keep(&kept);
+    if (status != MB_OK)
+        mb_machine_give_up(p.machine);
+    mb_engine_quiet(p.engine);
     mb_feed_destroy(p.feed);
     mb_engine_destroy(p.engine);
     if (p.machine != NULL)
@@ -246,5 +251,6 @@ mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t 
     mb_model_close(p.model);
     free(p.wide);
     mb_latency_destroy(p.latency);
+    mb_error_restore(&kept);
     return status;
 }

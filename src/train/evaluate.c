@@ -98,10 +98,9 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     mb_score_reset(evaluator->score);
     MB_TRY(mb_feed_create(evaluator->engine, evaluator->model, evaluator->source, &span,
                           &evaluator->feed));
-    mb_status_t status = run_steps(evaluator);
+    MB_TRY(run_steps(evaluator));
     mb_feed_destroy(evaluator->feed);
     evaluator->feed = NULL;
-    MB_TRY(status);
     int64_t samples = evaluator->source->samples, batch = evaluator->batch;
     mb_score_count_steps(evaluator->score, (samples + batch - 1) / batch);
     report->loss = mb_score_loss(evaluator->score, losses);
@@ -117,10 +116,14 @@ void mb_evaluator_destroy(mb_evaluator_t *evaluator)
 {
     if (evaluator == NULL)
         return;
+    mb_error_kept_t kept;
+    mb_error_keep(&kept);
+    mb_engine_quiet(evaluator->engine);
     mb_feed_destroy(evaluator->feed);
     mb_score_destroy(evaluator->score);
     mb_engine_destroy(evaluator->engine);
     free(evaluator);
+    mb_error_restore(&kept);
 }
 
 static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_t *source,
@@ -172,6 +175,8 @@ static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_setti
     status = mb_machine_open(comm, &options, &machine);
     if (status == MB_OK)
         status = evaluate(machine, model, source, settings, arena, out);
+    if (status != MB_OK)
+        mb_machine_give_up(machine);
     mb_machine_close(machine);
     if (given == NULL)
         mb_source_close(source);

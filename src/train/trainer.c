@@ -23,6 +23,8 @@ mb_status_t mb_training_create(const mb_training_options_t *options, mb_training
     status = mb_comm_agree(options->comm, status);
     if (status == MB_OK)
         status = mb_training_set_up(trainer);
+    if (status != MB_OK && trainer != NULL)
+        mb_machine_give_up(trainer->machine);
     if (status != MB_OK) {
         mb_training_destroy(trainer);
         return status;
@@ -62,9 +64,12 @@ static void send_all(mb_training_t *trainer)
 
 void mb_training_destroy(mb_training_t *trainer)
 {
+    mb_error_kept_t kept;
     if (trainer == NULL)
         return;
+    mb_error_keep(&kept);
     send_all(trainer);
+    mb_engine_quiet(trainer->engine);
     mb_evaluator_destroy(trainer->evaluator);
     mb_feed_destroy(trainer->feed);
     mb_update_destroy(trainer->update);
@@ -84,4 +89,5 @@ void mb_training_destroy(mb_training_t *trainer)
     mb_settings_destroy(trainer->settings);
     mb_arena_destroy(trainer->arena);
     free(trainer);
+    mb_error_restore(&kept);
 }

@@ -1,4 +1,4 @@
-/* Counts the calls of the function that is to fail; see failing.h. */
+/* Counts calls, above all those of the function that is to fail; see failing.h. */
 #include "cudasim/failing.h"
 
 #include "cudasim/call.h"
@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
 
 namespace mb_cudasim
 {
@@ -67,6 +70,49 @@ plan &the_plan()
     return *once;
 }
 
+/* What MB_CUDASIM_CALLS asks for: how often each function was called. */
+struct counts {
+    const char *path = getenv("MB_CUDASIM_CALLS");
+    std::mutex lock;
+    std::map<std::string, unsigned long> of;
+};
+
+counts &the_counts();
+
+void write_counts()
+{
+    counts &c = the_counts();
+    std::string path = std::string(c.path) + "." + std::to_string(process_rank());
+    FILE *file = fopen(path.c_str(), "w");
+    if (!file) {
+        say("MB_CUDASIM_CALLS: %s cannot be written", path.c_str());
+        return;
+    }
+    for (const auto &[name, calls] : c.of)
+        fprintf(file, "%s %lu\n", name.c_str(), calls);
+    fclose(file);
+}
+
+counts &the_counts()
+{
+    static counts *once = [] {
+        auto c = new counts;
+        if (c->path)
+            atexit(write_counts);
+        return c;
+    }();
+    return *once;
+}
+
+void count(const char *function)
+{
+    counts &c = the_counts();
+    if (!c.path)
+        return;
+    std::lock_guard<std::mutex> hold(c.lock);
+    c.of[function]++;
+}
+
 bool is_allocation(const char *function)
 {
     for (const char *name : {"cudaMalloc", "cudaMallocAsync", "cudaMallocHost", "cudaHostAlloc"})
@@ -80,6 +126,7 @@ bool is_allocation(const char *function)
 bool must_fail(const char *function)
 {
     plan &p = the_plan();
+    count(function);
     if (!is_mine(p) || strcmp(function, p.name) != 0 || ++p.calls != p.call)
         return false;
     say("call %lu of %s fails, as MB_CUDASIM_FAIL wants", p.call, function);

@@ -11,6 +11,8 @@
  *                          would not be asynchronous
  *   MB_CUDASIM_FAIL        NAME:K[:RANK] makes the Kth call (from 1) of the function NAME fail, in
  *                          each process or in the one of that MPI rank
+ *   MB_CUDASIM_CALLS       FILE: at its end each process writes FILE.RANK, the names of all
+ *                          functions that MB_CUDASIM_FAIL may name with the number of their calls
  *
  * A failing allocation gives cudaErrorMemoryAllocation, any other call of the CUDA runtime
  * cudaErrorLaunchFailure, which the device keeps; cuBLASLt's give CUBLAS_STATUS_EXECUTION_FAILED,

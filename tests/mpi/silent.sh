@@ -8,22 +8,6 @@ deadline=2
 first= # the launcher that runs
 trap '[ -z "$first" ] || kill "$first"; rm -rf "$scratch"' EXIT
 
-# now: seconds, with a fraction.
-now() {
-    read -r up _ </proc/uptime
-    echo "$up"
-}
-
-# become CONDITION...: waits until it holds, up to 60 s.
-become() {
-    tries=0
-    until "$@" 2>/dev/null; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 600 ] || return 1
-        sleep 0.1
-    done
-}
-
 has_children() {
     [ "$(children "$first" | wc -l)" -ge "$1" ]
 }
@@ -36,12 +20,6 @@ start() {
         </dev/null &
     first=$!
     become has_children "$on"
-}
-
-# alive PID: not ended, and not only waiting for someone to fetch its code.
-alive() {
-    state=$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null)
-    [ -n "$state" ] && [ "$state" != Z ]
 }
 
 ended() {
@@ -58,7 +36,7 @@ stop() {
     wait "$first"
     code=$?
     first=
-    took=$(echo "$(now) $begun" | awk '{ print $1 - $2 }')
+    took=$(since "$begun")
     left=0
     for process in $ranks; do
         # The kernel takes a moment to end a process that was just killed.

@@ -5,3 +5,30 @@ children() {
         if [ "$parent" = "$1" ]; then echo "${entry#/proc/}"; fi
     done | sort -n
 }
+
+# now: seconds, with a fraction.
+now() {
+    read -r up _ </proc/uptime
+    echo "$up"
+}
+
+# since BEGUN: seconds that have passed.
+since() {
+    echo "$(now) $1" | awk '{ print $1 - $2 }'
+}
+
+# become CONDITION...: waits until it holds, up to 60 s.
+become() {
+    tries=0
+    until "$@" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 600 ] || return 1
+        sleep 0.1
+    done
+}
+
+# alive PID: not ended, and not only waiting for someone to fetch its code.
+alive() {
+    state=$(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null)
+    [ -n "$state" ] && [ "$state" != Z ]
+}

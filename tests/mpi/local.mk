@@ -45,5 +45,8 @@ SHELL_TESTS += tests/mpi/failing_writes.sh
 SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh
 tests/mpi/failing_writes.log: tests/support/failing_io.so mbrun$(EXEEXT)
 
-SHELL_TESTS += tests/mpi/cudasim.sh
+SHELL_TESTS += tests/mpi/cudasim.sh tests/mpi/cudasim_runs.sh tests/mpi/cudasim_failures.sh \
+	tests/mpi/cudasim_lost.sh tests/mpi/cudasim_refusals.sh
 tests/mpi/cudasim.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT) $(check_DATA)
+tests/mpi/cudasim_runs.log tests/mpi/cudasim_failures.log tests/mpi/cudasim_lost.log \
+tests/mpi/cudasim_refusals.log: mbrun$(EXEEXT) $(check_DATA)

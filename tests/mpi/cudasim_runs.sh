@@ -9,13 +9,15 @@ fi
 export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_SEED=3
 fixtures=$MB_SRCDIR/tests/fixtures
 
+batch=8
+
 # run RANKS DEVICES INTO OPTION...: four replicas of a model without dropout, whose actions are CUDA graphs.
 run() {
     on=$1 into=$3
     export MB_CUDASIM_DEVICES="$2"
     shift 3
     timeout -k 5 120 "$MPIEXEC" -n "$on" "$MBRUN" "$fixtures/shared.h5" \
-        --data "$fixtures/shared.ref.h5" --run "$scratch/$into.run" --device cudasim --batch 8 \
+        --data "$fixtures/shared.ref.h5" --run "$scratch/$into.run" --device cudasim --batch $batch \
         --micro-batch 2 --replicas 4 --steps 6 --threads 1 "$@" >"$scratch/out" 2>&1 </dev/null
 }
 
@@ -69,10 +71,11 @@ validation() {
     sed -n 's/.*"split": "val", \("loss": [^,]*\).*/\1/p' "$scratch/$1.run/metrics.jsonl"
 }
 
+batch=64 # five steps are an epoch
 trained 1 1 one --val "$fixtures/shared.ref.h5" && trained 3 3 three --val "$fixtures/shared.ref.h5" --stages 3 &&
     [ -n "$(validation one)" ] && [ "$(validation one)" = "$(validation three)" ] &&
     [ "$(digests one)" = "$(digests three)" ]
-result $? "a validation set gives the same numbers on 1 and 3 ranks, and changes no weights"
+result $? "a run with a validation set comes to the same numbers and weights on 1 and 3 ranks"
 
 # score RANKS STAGES: of the model that was trained, all numbers of an evaluation.
 score() {
@@ -83,8 +86,9 @@ score() {
 
 # predicted RANKS STAGES: batches of two samples, so that many are on their way at once.
 predicted() {
+    rm -f "$scratch/predicted.h5"
     MB_CUDASIM_DEVICES=3 timeout -k 5 120 "$MPIEXEC" -n "$1" "$MBRUN" predict "$scratch/one.run/final.h5" \
-        --data "$fixtures/shared.ref.h5" --device cudasim --batch 2 --stages "$2" --force \
+        --data "$fixtures/shared.ref.h5" --device cudasim --batch 2 --stages "$2" \
         -o "$scratch/predicted.h5" >"$scratch/out" 2>&1 </dev/null && cksum <"$scratch/predicted.h5"
 }
 

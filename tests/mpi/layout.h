@@ -23,7 +23,8 @@ typedef struct {
 typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
-    const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
+    const char *dtype;     /* the setting, emulated where the processor lacks it; NULL: float32 */
+    const char *transport; /* the setting; NULL: auto */
     int stages;
     int64_t batch;
     const char *run; /* a run directory, which is gone on with; NULL: none, rank 0 writes `save` */

@@ -1,4 +1,4 @@
-# Sourced by the layout tests: run_layouts DEVICE[:DTYPE] VARIANTS [MODEL...] runs test_layouts on 8 ranks
+# Sourced by the layout tests: run_layouts DEVICE[:DTYPE][@TRANSPORT] VARIANTS [MODEL...] runs test_layouts on 8 ranks
 # and gives its lines as TAP.
 count=0
 

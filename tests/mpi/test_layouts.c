@@ -3,8 +3,8 @@
  * the middle.
  *
  * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep.
- * Usage: test_layouts DIRECTORY DEVICE EFFORT [MODEL]; EFFORT: "all", or "some" of the
- * combinations. */
+ * Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT [MODEL]; EFFORT: "all", or "some"
+ * of the combinations. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include <inttypes.h>
 #include <math.h>
@@ -51,7 +51,7 @@ enum { ALL_VARIANTS = sizeof variants / sizeof variants[0] };
 
 static int rank;
 static MPI_Comm comms[N_SIZES];
-static const char *directory, *device, *dtype;
+static const char *directory, *device, *dtype, *transport;
 static int n_variants, failures;
 
 static void report(bool good, const char *format, ...) MB_PRINTF(2, 3);
@@ -63,7 +63,8 @@ static void report(bool good, const char *format, ...)
     va_start(args, format);
     printf("%s ", good ? "ok" : "not ok");
     vprintf(format, args);
-    printf(" (%s%s%s)\n", device, dtype != NULL ? ", " : "", dtype != NULL ? dtype : "");
+    printf(" (%s%s%s%s%s)\n", device, dtype != NULL ? ", " : "", dtype != NULL ? dtype : "",
+           transport != NULL ? ", " : "", transport != NULL ? transport : "");
     fflush(stdout);
     va_end(args);
     failures += !good;
@@ -93,6 +94,7 @@ static layout_run_t run_of(const layout_model_t *model, const variant_t *variant
     return (layout_run_t){.model = model,
                           .device = device,
                           .dtype = dtype,
+                          .transport = transport,
                           .schedule = variant->schedule,
                           .threads = variant->threads,
                           .stages = stages,
@@ -295,6 +297,10 @@ int main(int argc, char **argv)
     if (argc < 4)
         return 2;
     directory = argv[1];
+    char *way = strchr(argv[2], '@');
+    if (way != NULL)
+        *way++ = '\0';
+    transport = way;
     device = strtok(argv[2], ":");
     dtype = strtok(NULL, ":");
     n_variants = (int)strtol(argv[3], NULL, 10);

@@ -156,8 +156,6 @@ static void destroy(mb_transport_t *transport)
 {
     transport_t *t = transport_of(transport);
     mb_device_t *device = t->exec->device;
-    if (t->open && t->channel->link != NULL) /* nothing can be given up inside a group */
-        link_class(t)->group_end(t->channel->link);
     if (t->lane.stream != NULL && t->channel->link != NULL && !is_idle(t))
         mb_channel_give_up(t->channel);
     for (int i = 0; t->pool != NULL && i < t->n_requests; i++) {

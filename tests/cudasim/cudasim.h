@@ -15,6 +15,8 @@ void mb_cudasim_seed(uint64_t seed);
 void mb_cudasim_fail(const char *what);
 /* As if MB_CUDASIM_PAGEABLE had been "refuse", or had not, from here on. */
 void mb_cudasim_refuse_pageable(int refuse);
+/* The same of "late". */
+void mb_cudasim_late_pageable(int late);
 /* What was said last on standard error, "" before that. */
 const char *mb_cudasim_last_message(void);
 /* Bytes that are allocated on DEVICE now. */

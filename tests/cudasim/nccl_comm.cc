@@ -2,6 +2,7 @@
 #include "cudasim/nccl_comm.h"
 
 #include "cudasim/nccl_error.h"
+#include "cudasim/random.h"
 
 #include <unistd.h>
 
@@ -20,6 +21,11 @@ std::unordered_set<const ncclComm *> &comms()
 }
 
 } // namespace
+
+comm_clock::time_point comm_slow_end()
+{
+    return comm_clock::now() + std::chrono::milliseconds(draw().below(4) ? 0 : draw().below(300));
+}
 
 ncclComm *comm_create(int ranks, const ncclUniqueId &id, int rank, bool blocking)
 {

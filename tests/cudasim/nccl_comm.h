@@ -7,6 +7,8 @@
 #include "cudasim/nccl_segment.h"
 #include "cudasim/queue.h"
 
+#include <chrono>
+
 /* One direction between this rank and a peer: how many messages calls have issued, and how many are
  * over. Messages are at work one after the other. */
 struct ncclLine {
@@ -25,6 +27,7 @@ struct ncclComm {
     std::unique_ptr<mb_cudasim::segment> memory; /* NULL at both ends of its life */
     std::vector<ncclLine> lines;
     CUstream_st *worker;
+    bool connects = true;              /* with its first group */
     size_t launched = 0, finished = 0; /* groups */
     ncclResult_t error = ncclSuccess;
 };
@@ -43,6 +46,11 @@ void comm_fail(ncclComm *comm, ncclResult_t code);
 /* Does PEER live in another process? */
 bool comm_is_outside(const ncclComm *comm, int peer);
 ncclLine *comm_line(ncclComm *comm, channel which, bool sends, int peer);
+
+/* When what takes long in NCCL, coming together and connecting, is over that begins now. Seldom so
+ * late that who does not ask for the end comes too early with the next call. */
+using comm_clock = std::chrono::steady_clock;
+comm_clock::time_point comm_slow_end();
 
 ncclComm *comm_create(int ranks, const ncclUniqueId &id, int rank, bool blocking);
 /* Coming together begins. */

@@ -28,6 +28,17 @@ class launch_entry final : public entry
     launch_entry(ncclComm *comm, cudaStream_t stream, std::unique_ptr<entry> what)
         : comm_(comm), stream_(stream), what_(std::move(what))
     {
+        if (comm->connects)
+            ready_at_ = comm_slow_end();
+        comm->connects = false;
+    }
+    bool ready() const override
+    {
+        return comm_clock::now() >= ready_at_;
+    }
+    bool waits_outside() const override
+    {
+        return true;
     }
     bool step() override
     {
@@ -54,6 +65,7 @@ class launch_entry final : public entry
     ncclComm *comm_;
     cudaStream_t stream_;
     std::unique_ptr<entry> what_;
+    comm_clock::time_point ready_at_;
 };
 
 void issue(batch b)

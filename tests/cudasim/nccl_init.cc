@@ -29,7 +29,7 @@ void open_lines(ncclComm *comm)
         }
 }
 
-/* Attaches, and is ready again when all others have. */
+/* Attaches, and is ready again when all others have and its own time is over. */
 class start_entry final : public entry
 {
   public:
@@ -38,7 +38,7 @@ class start_entry final : public entry
     }
     bool ready() const override
     {
-        return !comm_->memory || comm_->memory->complete();
+        return !comm_->memory || (comm_->memory->complete() && comm_clock::now() >= ready_at_);
     }
     bool step() override
     {
@@ -56,6 +56,7 @@ class start_entry final : public entry
   private:
     ncclResult_t attach()
     {
+        ready_at_ = comm_slow_end();
         comm_->memory = std::make_unique<segment>();
         return comm_->memory->attach(comm_->id, comm_->ranks, comm_->rank, comm_->device);
     }
@@ -66,6 +67,7 @@ class start_entry final : public entry
         return check_devices(*comm_);
     }
     ncclComm *comm_;
+    comm_clock::time_point ready_at_;
 };
 
 ncclResult_t check_config(const ncclConfig_t *config)

@@ -39,6 +39,7 @@ settings read_settings()
     s.protect = allowed_protection();
     const char *pageable = getenv("MB_CUDASIM_PAGEABLE");
     s.refuse_pageable = pageable && strcmp(pageable, "refuse") == 0;
+    s.late_pageable = pageable && strcmp(pageable, "late") == 0;
     return s;
 }
 

@@ -8,7 +8,8 @@
  *   MB_CUDASIM_PROTECT     0: host code may touch device memory; "pages": keep it away by mprotect
  *                          even where protection keys would be cheaper
  *   MB_CUDASIM_PAGEABLE    "refuse": cudaMemcpyAsync takes no pageable host memory, with which it
- *                          would not be asynchronous
+ *                          would not be asynchronous; "late": it uses such memory as pinned
+ *                          memory, when the stream gets there
  *   MB_CUDASIM_FAIL        NAME:K[:RANK] makes the Kth call (from 1) of the function NAME fail, in
  *                          each process or in the one of that MPI rank
  *   MB_CUDASIM_CALLS       FILE: at its end each process writes FILE.RANK, the names of all
@@ -36,7 +37,7 @@ struct settings {
     int devices;
     size_t memory;
     protection protect; /* the best that is allowed; memory.cc finds out what there is */
-    bool refuse_pageable;
+    bool refuse_pageable, late_pageable;
 };
 
 const settings &get_settings();

@@ -82,6 +82,21 @@ void test_pageable()
     check(host == 2.0f, "pageable memory is read and written before the call returns");
 }
 
+void test_late_pageable()
+{
+    cudaStream_t stream = new_stream();
+    float *p = new_floats(1, 1.0f);
+    float host = 2.0f, back = 0.0f;
+    mb_cudasim_late_pageable(1);
+    CUDA(cudaMemcpyAsync(p, &host, sizeof host, cudaMemcpyHostToDevice, stream));
+    CUDA(cudaMemcpyAsync(&back, p, sizeof back, cudaMemcpyDeviceToHost, stream));
+    host = 3.0f;
+    bool untouched = back == 0.0f;
+    CUDA(cudaStreamSynchronize(stream));
+    check(untouched && back == 3.0f, "or, where that is wanted, when the stream gets there");
+    mb_cudasim_late_pageable(0);
+}
+
 void test_queries()
 {
     cudaStream_t stream = new_stream();
@@ -189,6 +204,7 @@ void test_streams()
     test_missing_event();
     test_laziness();
     test_pageable();
+    test_late_pageable();
     test_queries();
     test_host_function();
     test_rerecord();

@@ -1,6 +1,8 @@
 /* Allocation as CUDA spells it, copies and fills. A copy is asynchronous only as far as CUDA allows
  * it to be: pageable host memory is read before the call returns, or written before it does; pinned
- * memory is read or written whenever the stream gets there. */
+ * memory is read or written whenever the stream gets there, and so is pageable memory where the
+ * device reaches it by itself (MB_CUDASIM_PAGEABLE=late), of which CUDA only says that the call
+ * "might be synchronous". */
 #include "cudasim/call.h"
 #include "cudasim/cudasim.h"
 #include "cudasim/graph.h"
@@ -21,6 +23,12 @@ bool &pageable_is_refused()
 {
     static bool refused = get_settings().refuse_pageable;
     return refused;
+}
+
+bool &pageable_is_late()
+{
+    static bool late = get_settings().late_pageable;
+    return late;
 }
 
 /* One side of a copy, as found at the call. */
@@ -127,10 +135,11 @@ cudaError_t copy_on_stream(copy_plan c, cudaMemcpyKind kind, CUstream_st *stream
     bool pageable = c.to_side == side::pageable || c.from_side == side::pageable;
     if (pageable)
         CUDASIM_TRY(allow_pageable(c, stream));
-    if (c.from_side == side::pageable)
+    bool staged = pageable && !pageable_is_late();
+    if (staged && c.from_side == side::pageable)
         stage(&c);
     CUDASIM_TRY(stream_submit(stream, make_operation(c.device, [c] { return run_copy(c); })));
-    return c.to_side == side::pageable ? finish_stream(stream) : cudaSuccess;
+    return staged && c.to_side == side::pageable ? finish_stream(stream) : cudaSuccess;
 }
 
 /* The legacy default stream's: behind the streams that wait for that one, and behind no others. */
@@ -183,6 +192,11 @@ cudaError_t free_now(void *p)
 void mb_cudasim_refuse_pageable(int refuse)
 {
     mb_cudasim::pageable_is_refused() = refuse != 0;
+}
+
+void mb_cudasim_late_pageable(int late)
+{
+    mb_cudasim::pageable_is_late() = late != 0;
 }
 
 uint64_t mb_cudasim_pageable_copies(void)

@@ -50,7 +50,8 @@ MB_CUDASIM_TESTS = $(filter-out $(MB_CUDASIM_LEFT_OUT),$(wildcard $(top_srcdir)/
 MB_CUDASIM_FILES = $(patsubst $(top_srcdir)/%,%,\
 	$(filter-out $(MB_CUDASIM_LEFT_OUT) $(MB_CUDASIM_TESTS),$(wildcard $(top_srcdir)/tests/cudasim/*.cc)))
 EXTRA_DIST += src/device/cuda kernels tests/cudasim \
-	tests/campaign/cuda_coverage.sh tests/campaign/cuda_sanitized.sh tests/campaign/interleavings.sh
+	tests/campaign/cuda_coverage.sh tests/campaign/cuda_sanitized.sh tests/campaign/cuda_waits.sh \
+	tests/campaign/interleavings.sh
 
 SUFFIXES = .cu .cc .cuo .simo
 MB_CUDA_INCLUDES = -I$(top_srcdir)/kernels -I$(top_srcdir)/tests -I$(top_srcdir)/src \

@@ -218,8 +218,15 @@ static void bench_rows(mb_exec_t *exec, int64_t rows, int64_t columns)
     float *y = x + count, *dy = x + 2 * count, *dx = x + 3 * count;
     float *mean = statistics, *rstd = statistics + rows;
     double bytes = 4.0 * (double)count;
-    mb_layernorm_forward_args_t norm = {MB_F32, rows, columns, false, 1e-3f, x,
-                                        row,    row,  y,       mean,  rstd};
+    mb_layernorm_forward_args_t norm = {.rows = rows,
+                                        .columns = columns,
+                                        .epsilon = 1e-3f,
+                                        .x = x,
+                                        .gamma = row,
+                                        .beta = row,
+                                        .y = y,
+                                        .mean = mean,
+                                        .rstd = rstd};
     mb_layernorm_backward_input_args_t input = {MB_F32, rows, columns, false, x,
                                                 dy,     row,  mean,    rstd,  dx};
     mb_layernorm_backward_weights_args_t weights = {MB_F32, rows, columns, false, false,        x,

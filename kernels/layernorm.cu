@@ -26,19 +26,63 @@ __device__ inline void load_weights(const float *weights, int64_t j, bool aligne
 
 /* ---- forward */
 
-template <typename TEAM, typename T>
-__device__ inline float mean_of(const T *x, int64_t first, int64_t columns)
+template <typename T> __device__ inline float rounded(float value)
+{
+    T element;
+    mb_store(&element, 0, value);
+    return mb_load(&element, 0);
+}
+
+/* What a row's first pass takes: x as it is, or x + residual, which it leaves in sum. A lane comes
+ * back to the elements that it wrote itself, so that later passes read sum without waiting. */
+template <typename T> struct take_plain {
+    static constexpr bool adds = false;
+    const mb_layernorm_forward_args_t &a;
+
+    template <int N> __device__ void operator()(int64_t i, float (&v)[N]) const
+    {
+        mb_load_pack((const T *)a.x + i, v);
+    }
+};
+
+template <typename T> struct take_sum {
+    static constexpr bool adds = true;
+    const mb_layernorm_forward_args_t &a;
+
+    template <int N> __device__ void operator()(int64_t i, float (&v)[N]) const
+    {
+        float other[N];
+        mb_load_pack((const T *)a.x + i, v);
+        mb_load_pack((const T *)a.residual + i, other);
+        for (int k = 0; k < N; k++)
+            v[k] = rounded<T>(v[k] + other[k]);
+        mb_store_pack((T *)a.sum + i, v);
+    }
+};
+
+template <typename TEAM, typename T, typename TAKE>
+__device__ inline float mean_of(TAKE take, int64_t first, int64_t columns)
 {
     float sum = 0.0f;
     mb_each_run_of_row<mb_width<T>>(first, columns, TEAM::lane(), TEAM::lanes,
                                     [&](int64_t j, auto run) {
                                         constexpr int N = decltype(run)::value;
                                         float v[N];
-                                        mb_load_pack(x + first + j, v);
+                                        take(first + j, v);
                                         for (int k = 0; k < N; k++)
                                             sum += v[k];
                                     });
     return TEAM::sum(sum) / (float)columns;
+}
+
+/* Without a mean there is no first pass, unless it adds. */
+template <typename TEAM, typename T, typename TAKE>
+__device__ inline float first_pass(const mb_layernorm_forward_args_t &a, int64_t first)
+{
+    float mean = 0.0f;
+    if (TAKE::adds || !a.rms)
+        mean = mean_of<TEAM, T>(TAKE{a}, first, a.columns);
+    return a.rms ? 0.0f : mean;
 }
 
 template <typename TEAM, typename T>
@@ -56,14 +100,14 @@ __device__ inline float variance_of(const T *x, float mean, int64_t first, int64
     return TEAM::sum(sum) / (float)columns;
 }
 
-template <typename TEAM, typename T>
+template <typename TEAM, typename T, typename TAKE>
 __global__ void __launch_bounds__(TEAM::threads) forward_kernel(mb_layernorm_forward_args_t a)
 {
     int64_t row = (int64_t)blockIdx.x * TEAM::teams + TEAM::number(), first = row * a.columns;
-    const T *x = (const T *)a.x;
+    const T *x = (const T *)(TAKE::adds ? a.sum : a.x);
     if (row >= a.rows)
         return;
-    float mean = a.rms ? 0.0f : mean_of<TEAM>(x, first, a.columns);
+    float mean = first_pass<TEAM, T, TAKE>(a, first);
     float rstd = 1.0f / sqrtf(variance_of<TEAM>(x, mean, first, a.columns) + a.epsilon);
     bool aligned = a.columns % mb_width<T> == 0;
     if (TEAM::lane() == 0) {
@@ -140,13 +184,21 @@ template <typename TEAM> unsigned blocks_of(int64_t rows)
     return (unsigned)mb_ceil_div(rows, TEAM::teams);
 }
 
-template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_layernorm_forward_args_t &a)
+template <typename T, typename TAKE>
+mb_status_t forward_taking(mb_exec_t *exec, const mb_layernorm_forward_args_t &a)
 {
     if (exec->planning || a.rows == 0)
         return MB_OK;
-    MB_CUDA_TEAMED(a.columns, MB_LAUNCH((forward_kernel<TEAM, T>), blocks_of<TEAM>(a.rows),
+    MB_CUDA_TEAMED(a.columns, MB_LAUNCH((forward_kernel<TEAM, T, TAKE>), blocks_of<TEAM>(a.rows),
                                         TEAM::threads, 0, mb_cuda_stream(exec), a));
     return mb_cuda_launched(MB_OP_LAYERNORM_FORWARD);
+}
+
+/* Two kernels: one for both needs 54 registers in 16 bits, where each of the two has 48. */
+template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_layernorm_forward_args_t &a)
+{
+    return a.adds ? forward_taking<T, take_sum<T>>(exec, a)
+                  : forward_taking<T, take_plain<T>>(exec, a);
 }
 
 template <typename T>
@@ -208,7 +260,7 @@ extern "C" mb_status_t mb_cuda_layernorm_forward(mb_exec_t *exec,
 {
     const mb_layernorm_forward_args_t &a = *args;
     MB_TRY(check(MB_OP_LAYERNORM_FORWARD, a.rows, a.columns,
-                 mb_cuda_aligned(a.x, a.y, a.gamma, a.beta)));
+                 mb_cuda_aligned(a.x, a.residual, a.sum, a.y, a.gamma, a.beta)));
     MB_CUDA_TYPED(MB_OP_LAYERNORM_FORWARD, a.type, return forward<T>(exec, a));
 }
 

@@ -351,6 +351,10 @@ void time_layernorm_forward(bench &b)
     args.mean = memory.written<float>(MB_F32, args.rows);
     args.rstd = memory.written<float>(MB_F32, args.rows);
     b.timer.time("rows of the width", MB_OP_LAYERNORM_FORWARD, args, memory.moved());
+    args.adds = true;
+    args.residual = memory.read(MB_BF16, args.rows * args.columns);
+    args.sum = memory.written(MB_BF16, args.rows * args.columns);
+    b.timer.time("of a sum", MB_OP_LAYERNORM_FORWARD, args, memory.moved());
 }
 
 template <typename Args> Args layernorm_gradient(bench &b, operands &memory)

@@ -191,6 +191,10 @@ OPERANDS(layernorm_forward)
 {
     READ(layernorm_forward, x, a->rows * a->columns);
     WRITTEN(layernorm_forward, y, a->rows * a->columns);
+    if (!a->adds)
+        return;
+    READ(layernorm_forward, residual, a->rows * a->columns);
+    WRITTEN(layernorm_forward, sum, a->rows * a->columns);
 }
 
 OPERANDS(layernorm_backward_input)

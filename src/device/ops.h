@@ -266,15 +266,17 @@ typedef struct { /* moving = momentum moving + (1 - momentum) statistic, from su
 } mb_batchnorm_update_args_t;
 
 /* Layer normalization over the last axis; rms: no mean is taken off. Saved: mean[rows], rstd[rows].
- * gamma and beta may be NULL. */
+ * gamma and beta may be NULL. adds: sum = x + residual is written and, as it was rounded there,
+ * normalised instead of x: the bits of an add and a normalization of its result. What is written
+ * overlaps nothing that is read. */
 typedef struct {
     mb_dtype_t type;
     int64_t rows, columns;
-    bool rms;
+    bool rms, adds;
     float epsilon;
-    const void *x;
+    const void *x, *residual; /* residual, sum: where it adds */
     const float *gamma, *beta;
-    void *y;
+    void *sum, *y;
     float *mean, *rstd;
 } mb_layernorm_forward_args_t;
 

@@ -10,13 +10,23 @@ static uint64_t next(op_t *op)
     return op->state * UINT64_C(0x2545F4914F6CDD1D);
 }
 
-void op_open(op_t *op, int threads, uint64_t seed)
+static void open_as(op_t *op, int threads, uint64_t seed, bool emulate)
 {
     memset(op, 0, sizeof *op);
     op->state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
-    mb_device_options_t options = {.size = sizeof options, .threads = threads};
+    mb_device_options_t options = {.size = sizeof options, .threads = threads, .emulate = emulate};
     ck_assert_int_eq(mb_device_open("cpu", &options, &op->device), MB_OK);
     ck_assert_int_eq(mb_exec_create(op->device, &op->exec), MB_OK);
+}
+
+void op_open(op_t *op, int threads, uint64_t seed)
+{
+    open_as(op, threads, seed, false);
+}
+
+void op_open_emulating(op_t *op, int threads, uint64_t seed)
+{
+    open_as(op, threads, seed, true);
 }
 
 void op_close(op_t *op)

@@ -20,6 +20,8 @@ typedef struct {
 } op_t;
 
 void op_open(op_t *op, int threads, uint64_t seed);
+/* A device that computes in all types, on any processor. */
+void op_open_emulating(op_t *op, int threads, uint64_t seed);
 void op_close(op_t *op);
 /* A hash over all memory taken so far. */
 uint64_t op_digest(const op_t *op);

@@ -64,20 +64,10 @@ static void check(op_t *op, mb_op_t which, void *args, size_t bytes)
 }
 #define CHECK(op, NAME, args) check((op), MB_OP_##NAME, (args), sizeof *(args))
 
-static void open_emulating(op_t *op)
-{
-    op_open(op, 2, 7);
-    mb_exec_destroy(&op->exec);
-    mb_device_close(op->device);
-    mb_device_options_t options = {.size = sizeof options, .threads = 2, .emulate = true};
-    ck_assert_int_eq(mb_device_open("cpu", &options, &op->device), MB_OK);
-    ck_assert_int_eq(mb_exec_create(op->device, &op->exec), MB_OK);
-}
-
 START_TEST(products_are_rounded_once)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     mb_gemm_args_t plain = {.m = 33, .n = 20, .k = 17, .lda = 17, .ldb = 20, .ldc = 20};
     plain.a = op_random(&op, 33 * 17, -1, 1);
     plain.b = op_random(&op, 17 * 20, -1, 1);
@@ -94,7 +84,7 @@ END_TEST
 START_TEST(what_stands_between_rows_or_is_added_to_is_kept)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     mb_gemm_args_t args = {.m = 5, .n = 6, .k = 7, .lda = 7, .ldb = 6, .ldc = 9};
     args.a = op_random(&op, 5 * 7, -1, 1);
     args.b = op_random(&op, 7 * 6, -1, 1);
@@ -113,7 +103,7 @@ END_TEST
 START_TEST(gradients_of_weights_stay_float32)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     mb_gemm_args_t wide = {.m = 8,
                            .n = 6,
                            .k = 40,
@@ -146,7 +136,7 @@ END_TEST
 START_TEST(rows_and_elements_are_rounded_once_also_in_place)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     const int64_t rows = 9, columns = 37, count = 9 * 37;
     float *x = op_random(&op, count, -2, 2);
     mb_act_forward_args_t act = {.count = count, .act = MB_ACT_GELU, .x = x, .y = x};
@@ -168,7 +158,7 @@ END_TEST
 START_TEST(a_loss_and_its_gradient_read_the_narrow_type)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     mb_loss_args_t args = {
         .kind = MB_LOSS_SPARSE_SOFTMAX, .rows = 8, .valid = 6, .columns = 11, .scale = 0.125f};
     args.x = op_random(&op, 8 * 11, -2, 2);
@@ -183,7 +173,7 @@ END_TEST
 START_TEST(attention_is_rounded_once)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     mb_attention_forward_args_t args = {
         .samples = 2, .heads = 3, .tq = 7, .tk = 7, .d = 5, .dv = 4, .scale = 0.4f, .causal = true};
     args.q = op_random(&op, 2 * 3 * 7 * 5, -1, 1);
@@ -199,7 +189,7 @@ END_TEST
 START_TEST(conversion_goes_every_way)
 {
     op_t op;
-    open_emulating(&op);
+    op_open_emulating(&op, 2, 7);
     static const mb_dtype_t types[] = {MB_F32, MB_BF16, MB_F16};
     const int64_t count = 10007;
     float *x = op_random(&op, count, -3, 3), *back = op_floats(&op, count);

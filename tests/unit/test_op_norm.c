@@ -1,6 +1,7 @@
 /* Batch and layer normalization against plain formulas in double, and their gradients against
  * finite differences of those. */
 #include <string.h>
+#include "base/number.h"
 #include "support/op_check.h"
 
 /* y = (x - mean) / sqrt(var + eps) gamma + beta over columns of `valid` rows (batch) or over rows
@@ -245,8 +246,16 @@ START_TEST(layer_normalization_and_gradients_match_the_truth)
     n.beta = m.wide_beta;
     n.dy = m.dy;
     n.y = m.want;
-    mb_layernorm_forward_args_t forward = {MB_F32,  rows,   columns, rms,    1e-3f, m.x,
-                                           m.gamma, m.beta, m.y,     m.mean, m.rstd};
+    mb_layernorm_forward_args_t forward = {.rows = rows,
+                                           .columns = columns,
+                                           .rms = rms,
+                                           .epsilon = 1e-3f,
+                                           .x = m.x,
+                                           .gamma = m.gamma,
+                                           .beta = m.beta,
+                                           .y = m.y,
+                                           .mean = m.mean,
+                                           .rstd = m.rstd};
     OP_RUN(&op, LAYERNORM_FORWARD, &forward);
     normalise(&n, m.wide_x);
     op_near("y", m.y, m.want, rows * columns, TOLERANCE, TOLERANCE);
@@ -269,6 +278,77 @@ START_TEST(layer_normalization_and_gradients_match_the_truth)
 }
 END_TEST
 
+/* What is written by one operation or by two. */
+typedef struct {
+    void *sum, *y;
+    float *mean, *rstd;
+} written_t;
+
+static written_t take_written(op_t *op, int64_t rows, size_t bytes)
+{
+    return (written_t){op_memory(op, bytes), op_memory(op, bytes), op_floats(op, rows),
+                       op_floats(op, rows)};
+}
+
+static void put(mb_layernorm_forward_args_t *args, const written_t *written)
+{
+    args->sum = written->sum;
+    args->y = written->y;
+    args->mean = written->mean;
+    args->rstd = written->rstd;
+}
+
+static void *in_type(op_t *op, mb_dtype_t type, int64_t count)
+{
+    void *elements = op_memory(op, (size_t)count * mb_dtype_bytes(type));
+    mb_number_encode(mb_number_of(type), 0, op_random(op, count, -2, 3), count, elements);
+    return elements;
+}
+
+static void run_in_two(op_t *op, mb_layernorm_forward_args_t args)
+{
+    mb_add_args_t add = {.type = args.type,
+                         .count = args.rows * args.columns,
+                         .a = args.x,
+                         .b = args.residual,
+                         .y = args.sum};
+    args.adds = false;
+    args.x = args.sum;
+    args.residual = args.sum = NULL;
+    OP_RUN(op, ADD, &add);
+    OP_RUN(op, LAYERNORM_FORWARD, &args);
+}
+
+START_TEST(a_normalized_sum_has_the_bits_of_two_operations)
+{
+    static const mb_dtype_t types[] = {MB_F32, MB_BF16, MB_F16};
+    op_t op;
+    op_open_emulating(&op, 1 + _i % 4, (uint64_t)_i + 1);
+    int64_t rows = op_integer(&op, 1, 700), columns = op_integer(&op, 1, 150);
+    mb_layernorm_forward_args_t args = {.type = types[_i % 3],
+                                        .rows = rows,
+                                        .columns = columns,
+                                        .rms = _i / 3 % 2,
+                                        .adds = true,
+                                        .epsilon = 1e-3f,
+                                        .x = in_type(&op, types[_i % 3], rows * columns),
+                                        .residual = in_type(&op, types[_i % 3], rows * columns)};
+    args.gamma = _i / 6 % 2 ? op_random(&op, columns, 0.5, 1.5) : NULL;
+    args.beta = _i / 12 % 2 ? op_random(&op, columns, -1, 1) : NULL;
+    size_t bytes = (size_t)(rows * columns) * mb_dtype_bytes(args.type);
+    written_t one = take_written(&op, rows, bytes), two = take_written(&op, rows, bytes);
+    put(&args, &one);
+    OP_RUN(&op, LAYERNORM_FORWARD, &args);
+    put(&args, &two);
+    run_in_two(&op, args);
+    ck_assert_mem_eq(one.sum, two.sum, bytes);
+    ck_assert_mem_eq(one.y, two.y, bytes);
+    ck_assert_mem_eq(one.mean, two.mean, sizeof(float) * (size_t)rows);
+    ck_assert_mem_eq(one.rstd, two.rstd, sizeof(float) * (size_t)rows);
+    op_close(&op);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op_norm");
@@ -278,6 +358,7 @@ static Suite *suite(void)
     tcase_add_test(t, frozen_batch_normalization_uses_the_moving_statistics);
     tcase_add_test(t, moving_statistics_follow_the_whole_batch);
     tcase_add_loop_test(t, layer_normalization_and_gradients_match_the_truth, 0, 12);
+    tcase_add_loop_test(t, a_normalized_sum_has_the_bits_of_two_operations, 0, 24);
     suite_add_tcase(s, t);
     return s;
 }

@@ -137,7 +137,18 @@ static void rows(op_t *op)
     OP_RUN(op, SOFTMAX_FORWARD, &softmax);
     OP_RUN(op, SOFTMAX_BACKWARD, &back);
     OP_RUN(op, COLUMN_SUM, &sum);
-    mb_layernorm_forward_args_t layer = {MB_F32, m, n, false, 1e-3f, x, gamma, beta, y, mean, rstd};
+    mb_layernorm_forward_args_t layer = {.rows = m,
+                                         .columns = n,
+                                         .adds = true,
+                                         .epsilon = 1e-3f,
+                                         .x = x,
+                                         .residual = dy,
+                                         .gamma = gamma,
+                                         .beta = beta,
+                                         .sum = op_floats(op, m * n),
+                                         .y = y,
+                                         .mean = mean,
+                                         .rstd = rstd};
     mb_layernorm_backward_input_args_t layer_input = {MB_F32, m,     n,    false, x,
                                                       dy,     gamma, mean, rstd,  dx};
     mb_layernorm_backward_weights_args_t layer_weights = {MB_F32, m,    n,    false, true, x,

@@ -55,6 +55,25 @@ static void normalise(const mb_layernorm_forward_args_t *a, const float *x, floa
         y[j] += beta[j];
 }
 
+MB_MULTIVERSION
+static void add(const float *a, const float *b, float *sum, int64_t count)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < count; j++)
+        sum[j] = a[j] + b[j];
+}
+
+/* The row that is normalised. */
+static const float *row_at(const mb_layernorm_forward_args_t *a, int64_t first)
+{
+    const float *x = mb_in(a->x) + first;
+    if (!a->adds)
+        return x;
+    float *sum = mb_out(a->sum) + first;
+    add(x, mb_in(a->residual) + first, sum, a->columns);
+    return sum;
+}
+
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
@@ -62,7 +81,7 @@ static void forward_tile(void *context, int64_t tile, int thread)
     const mb_layernorm_forward_args_t *a = f->args;
     mb_span_t rows = mb_span(tile, f->block, a->rows);
     for (int64_t i = rows.begin; i < rows.end; i++) {
-        const float *x = mb_in(a->x) + i * a->columns;
+        const float *x = row_at(a, i * a->columns);
         float mean = a->rms ? 0.0f : (float)(sum_of(x, a->columns) / (double)a->columns);
         double variance = sum_of_squares(x, mean, a->columns) / (double)a->columns;
         float rstd = (float)(1.0 / sqrt(variance + (double)a->epsilon));

@@ -155,11 +155,28 @@ static mb_status_t prepare(narrow_t *narrow, mb_op_t op, const void *args, size_
     return mb_cpu_workspace(narrow->exec, op, narrow->bytes, 0, &workspace);
 }
 
+/* What is normalised has been rounded on the way: two operations. */
+static mb_status_t add_and_normalise(mb_exec_t *exec, const mb_layernorm_forward_args_t *args)
+{
+    mb_add_args_t add = {.type = args->type,
+                         .count = args->rows * args->columns,
+                         .a = args->x,
+                         .b = args->residual,
+                         .y = args->sum};
+    mb_layernorm_forward_args_t norm = *args;
+    norm.adds = false;
+    norm.x = args->sum;
+    MB_TRY(mb_run_add(exec, &add));
+    return mb_run_layernorm_forward(exec, &norm);
+}
+
 mb_status_t mb_cpu_narrow(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes,
                           mb_status_t (*run)(mb_exec_t *exec, const void *args))
 {
     mb_dtype_t type = mb_op_type(op, args);
     MB_TRY(check_type(exec, op, type));
+    if (op == MB_OP_LAYERNORM_FORWARD && ((const mb_layernorm_forward_args_t *)args)->adds)
+        return add_and_normalise(exec, args);
     narrow_t narrow = {.exec = exec, .number = mb_number_of(type)};
     MB_TRY(prepare(&narrow, op, args, args_bytes));
     mb_exec_t inner = behind(exec, narrow.bytes);

@@ -217,6 +217,26 @@ void layernorm(bench &bench, mb_dtype_t type)
     bench.run(MB_OP_LAYERNORM_FORWARD, args, layer_forward);
 }
 
+/* One addition is rounded alike on both sides, so the sum has the CPU's bits, and what is said of
+ * x holds for it: numbers of up to 4, with a deviation near 1. */
+void layernorm_of_sum(bench &bench, mb_dtype_t type)
+{
+    shape s = some_layer(bench);
+    auto args = layer_args<mb_layernorm_forward_args_t>(bench, type, s);
+    args.adds = true;
+    args.x = bench.given(type, s.rows * s.columns, s.center - 0.5, s.center + 0.5);
+    args.residual = bench.given(type, s.rows * s.columns, -0.5, 0.5);
+    args.epsilon = 0.1f;
+    give_weights(bench, s, &args);
+    args.sum = bench.written(type, s.rows * s.columns);
+    args.mean = bench.written(MB_F32, s.rows);
+    args.rstd = bench.written(MB_F32, s.rows);
+    bench.allow(args.sum, {});
+    bench.complete(MB_OP_LAYERNORM_FORWARD, &args);
+    describe(bench, s, args.rms);
+    bench.run(MB_OP_LAYERNORM_FORWARD, args, layer_forward);
+}
+
 void layernorm_gradient(bench &bench, mb_dtype_t type)
 {
     shape s = some_layer(bench);
@@ -248,6 +268,7 @@ const test norm_tests[] = {
      batchnorm_weights},
     {"batchnorm_update", "moving statistics agree", false, 1, batchnorm_update},
     {"layernorm", "layer normalization agrees", true, 2, layernorm},
+    {"layernorm_of_sum", "layer normalization of a sum agrees", true, 2, layernorm_of_sum},
     {"layernorm_gradient", "gradients of layer normalization agree", true, 2, layernorm_gradient},
     {"layernorm_weights", "weights' gradients of layer normalization agree", true, 2,
      layernorm_weights},

@@ -206,6 +206,11 @@ struct mb_layer_class {
     /* True when the output of this call must be float (all) and its gradient flows to input i;
      * NULL: flows to every float input. Embedding: to none. */
     bool (*differentiable)(const mb_call_t *call, int input);
+    /* Forward is the sum of the inputs, all of the output's shape and type. */
+    bool is_sum;
+    /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
+     * output: one operation with the bits of both. NULL: there is none. */
+    mb_status_t (*forward_of_sum)(const mb_run_t *run, const mb_run_t *sum);
 };
 
 /* From declare. Takes the initializer, regularizer and constraint objects (JSON, may be NULL:

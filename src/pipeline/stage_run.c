@@ -125,19 +125,70 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
         mb_stage_labels(stage, micro->slot, place), dx, sums, sums == NULL ? NULL : sums + 1);
 }
 
-mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
+static const mb_layer_t *layer_of(const mb_stage_t *stage, int node)
+{
+    return stage->graph->layers[stage->graph->nodes[node].layer];
+}
+
+static mb_status_t name_layer(mb_status_t status, const mb_layer_t *layer)
+{
+    return status == MB_OK
+               ? MB_OK
+               : mb_error_prefix(status, "layer '%s' (%s): ", layer->path, layer->class_->name);
+}
+
+static bool is_sum_of_two(const mb_stage_t *stage, int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    return !n->is_input && layer_of(stage, node)->class_->is_sum && n->call.n_inputs == 2;
+}
+
+static bool takes_only(const mb_node_t *node, int tensor)
+{
+    return !node->is_input && node->call.n_inputs == 1 && node->inputs[0] == tensor;
+}
+
+/* Whether NODE, a sum of two tensors, runs with the one behind it, which takes it: one operation
+ * reads the two and writes the sum and what becomes of it, with the bits of two operations. That
+ * concerns these two nodes alone: where a stage ends between them, or another node stands there,
+ * they run apart, and nothing of layout, plan or partition knows of it. */
+static bool runs_with_next(const mb_stage_t *stage, int node)
+{
+    if (node + 1 >= stage->end_node || !is_sum_of_two(stage, node))
+        return false;
+    const mb_node_t *sum = &stage->graph->nodes[node], *next = sum + 1;
+    return takes_only(next, node) && layer_of(stage, node + 1)->class_->forward_of_sum != NULL &&
+           sum->call.output_type == next->call.output_type;
+}
+
+static mb_status_t forward_pair(const mb_stage_t *stage, const mb_micro_t *micro, int sum)
+{
+    call_t first, second;
+    const mb_layer_t *layer = layer_of(stage, sum + 1);
+    fill_call(stage, micro, sum, &first);
+    fill_call(stage, micro, sum + 1, &second);
+    MB_TRY(name_layer(layer->class_->forward_of_sum(&second.run, &first.run), layer));
+    MB_TRY(add_activity(stage, micro, sum));
+    return add_activity(stage, micro, sum + 1);
+}
+
+static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro, int node)
 {
     call_t call;
+    const mb_layer_t *layer = layer_of(stage, node);
+    if (stage->graph->nodes[node].is_input)
+        return MB_OK;
+    fill_call(stage, micro, node, &call);
+    MB_TRY(name_layer(layer->class_->forward(&call.run), layer));
+    return add_activity(stage, micro, node);
+}
+
+mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
+{
     for (int i = stage->first_node; i < stage->end_node; i++) {
-        const mb_node_t *n = &stage->graph->nodes[i];
-        const mb_layer_t *layer = stage->graph->layers[n->layer];
-        if (n->is_input)
-            continue;
-        fill_call(stage, micro, i, &call);
-        mb_status_t status = layer->class_->forward(&call.run);
-        if (status != MB_OK)
-            return mb_error_prefix(status, "layer '%s' (%s): ", layer->path, layer->class_->name);
-        MB_TRY(add_activity(stage, micro, i));
+        bool pair = runs_with_next(stage, i);
+        MB_TRY(pair ? forward_pair(stage, micro, i) : forward_node(stage, micro, i));
+        i += pair;
     }
     if (stage->losses == NULL || stage->training)
         return MB_OK;

@@ -13,6 +13,11 @@ tests_unit_test_stage_values_SOURCES = tests/unit/test_stage_values.c tests/supp
 	tests/support/graph_text.h
 tests_unit_test_stage_values_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_stage_sum
+tests_unit_test_stage_sum_SOURCES = tests/unit/test_stage_sum.c tests/support/graph_text.c \
+	tests/support/graph_text.h
+tests_unit_test_stage_sum_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_layout_pass
 tests_unit_test_layout_pass_SOURCES = tests/unit/test_layout_pass.c tests/support/graph_text.c \
 	tests/support/graph_text.h

@@ -77,10 +77,10 @@ static float *rstd_of(const mb_run_t *run)
     return mb_bytes_at(run->saved, bytes);
 }
 
-static mb_status_t forward(const mb_run_t *run)
+static mb_layernorm_forward_args_t forward_args(const mb_run_t *run)
 {
     const layernorm_t *norm = norm_of(run->call);
-    mb_layernorm_forward_args_t args = {
+    return (mb_layernorm_forward_args_t){
         .type = mb_run_type(run),
         .rows = rows_of(run),
         .columns = norm->width,
@@ -91,6 +91,21 @@ static mb_status_t forward(const mb_run_t *run)
         .y = run->output,
         .mean = run->saved,
         .rstd = rstd_of(run)};
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    mb_layernorm_forward_args_t args = forward_args(run);
+    return mb_run_layernorm_forward(run->exec, &args);
+}
+
+static mb_status_t forward_of_sum(const mb_run_t *run, const mb_run_t *sum)
+{
+    mb_layernorm_forward_args_t args = forward_args(run);
+    args.adds = true;
+    args.x = mb_run_input(sum, 0);
+    args.residual = mb_run_input(sum, 1);
+    args.sum = sum->output;
     return mb_run_layernorm_forward(run->exec, &args);
 }
 
@@ -146,4 +161,5 @@ const mb_layer_class_t mb_layer_layer_normalization = {.size = sizeof(mb_layer_c
                                                        .forward = forward,
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
-                                                       .cost = cost};
+                                                       .cost = cost,
+                                                       .forward_of_sum = forward_of_sum};

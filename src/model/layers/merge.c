@@ -143,7 +143,8 @@ const mb_layer_class_t mb_layer_add = {.size = sizeof(mb_layer_class_t),
                                        .memory = mb_call_keeps_nothing,
                                        .forward = forward_add,
                                        .backward_input = backward_add,
-                                       .cost = cost_add};
+                                       .cost = cost_add,
+                                       .is_sum = true};
 
 const mb_layer_class_t mb_layer_multiply = {.size = sizeof(mb_layer_class_t),
                                             .name = "Multiply",

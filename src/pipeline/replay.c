@@ -9,15 +9,15 @@ enum { MOST = 1024 };
 
 typedef struct {
     mb_stage_action_t action;
-    mb_micro_t place; /* without what only random numbers depend on */
-    float loss_scale;
-    mb_recording_t *recording;
+    mb_micro_t place;          /* without what only random numbers depend on */
+    mb_recording_t *recording; /* NULL: it has come here once */
 } entry_t;
 
 struct mb_replays {
     mb_stage_t *stage;
     bool possible;
-    int n, last; /* last: where the search begins */
+    float loss_scale; /* of all entries */
+    int n, last;      /* last: where the search begins */
     entry_t *entries;
 };
 
@@ -45,8 +45,10 @@ mb_status_t mb_replays_create(mb_stage_t *stage, mb_replays_t **out)
 
 void mb_replays_forget(mb_replays_t *replays, bool draws)
 {
-    for (int i = 0; i < replays->n; i++)
-        class_of(replays)->recording_destroy(replays->entries[i].recording);
+    for (int i = 0; i < replays->n; i++) {
+        if (replays->entries[i].recording != NULL)
+            class_of(replays)->recording_destroy(replays->entries[i].recording);
+    }
     replays->n = replays->last = 0;
     replays->possible = replays->entries != NULL && !draws;
 }
@@ -72,8 +74,7 @@ static entry_t *find(mb_replays_t *replays, mb_stage_action_t action, const mb_m
     for (int i = 0; i < replays->n; i++) {
         int at = (replays->last + 1 + i) % replays->n;
         entry_t *entry = &replays->entries[at];
-        if (entry->action == action && entry->loss_scale == replays->stage->loss_scale &&
-            is_same_place(&entry->place, micro)) {
+        if (entry->action == action && is_same_place(&entry->place, micro)) {
             replays->last = at;
             return entry;
         }
@@ -94,24 +95,34 @@ static mb_status_t record(mb_replays_t *replays, mb_stage_action_t action, const
         return ended;
     if (*out != NULL)
         class_of(replays)->recording_destroy(*out);
+    *out = NULL;
     mb_error_restore(&kept);
     return status;
 }
 
+static void add(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
+{
+    replays->last = replays->n++;
+    replays->entries[replays->last] = (entry_t){.action = action, .place = *micro};
+}
+
+/* The first time is for what a device does at its first launch of a kernel, which has no place in a
+ * graph. */
 mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
 {
     mb_stage_t *stage = replays->stage;
     if (!replays->possible || stage->observer != NULL || stage->exec->planning)
         return action(stage, micro);
+    if (replays->loss_scale != stage->loss_scale)
+        mb_replays_forget(replays, false);
+    replays->loss_scale = stage->loss_scale;
     entry_t *entry = find(replays, action, micro);
-    if (entry == NULL && replays->n == MOST)
-        return action(stage, micro);
     if (entry == NULL) {
-        mb_recording_t *recording;
-        MB_TRY(record(replays, action, micro, &recording));
-        replays->last = replays->n++;
-        entry = &replays->entries[replays->last];
-        *entry = (entry_t){action, *micro, stage->loss_scale, recording};
+        if (replays->n < MOST)
+            add(replays, action, micro);
+        return action(stage, micro);
     }
+    if (entry->recording == NULL)
+        MB_TRY(record(replays, action, micro, &entry->recording));
     return class_of(replays)->replay(entry->recording, stage->exec->stream);
 }

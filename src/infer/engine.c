@@ -197,7 +197,6 @@ static mb_status_t prepare(mb_engine_t *engine)
 {
     if (mb_engine_idle(engine))
         return MB_OK;
-    MB_TRY(mb_exec_sync(&engine->exec));
     engine->exec.planning = true;
     MB_TRY(mb_executor_prepare(engine->executor));
     return mb_exec_allocate(&engine->exec);

@@ -4,7 +4,7 @@
 #include "cudasim/ops/bench.h"
 
 #include "base/number.h"
-#include "device/cuda/internal.h"
+#include "cudasim/ops/subject.h"
 
 #include <cstring>
 
@@ -32,7 +32,7 @@ class machine
     {
         mb_device_options_t options = {};
         options.size = sizeof options;
-        good_ = mb_device_cuda.open(&options, &device_) == MB_OK &&
+        good_ = subject_class()->open(&options, &device_) == MB_OK &&
                 mb_exec_create(device_, &exec_) == MB_OK && mb_exec_allocate(&exec_) == MB_OK;
     }
     ~machine()

@@ -3,7 +3,7 @@
 #include "cudasim/ops/bench.h"
 
 #include "cudasim/convert.h"
-#include "device/cuda/internal.h"
+#include "cudasim/ops/subject.h"
 
 #include <cmath>
 
@@ -43,7 +43,7 @@ class machine
         mb_device_options_t options = {};
         options.size = sizeof options;
         options.tf32 = tf32;
-        good_ = mb_device_cuda.open(&options, &device_) == MB_OK &&
+        good_ = subject_class()->open(&options, &device_) == MB_OK &&
                 mb_exec_create(device_, &exec_) == MB_OK && mb_exec_allocate(&exec_) == MB_OK;
     }
     ~machine()

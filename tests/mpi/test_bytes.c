@@ -160,6 +160,16 @@ static int64_t small_bytes(const mb_training_t *training)
            (engine->plan->n_ties > 0 ? tied : 0);
 }
 
+/* The table of trained tensors, clipping's factors, and the norms of all stages where there are
+ * more than one. */
+static int64_t update_bytes(const mb_training_t *training)
+{
+    const mb_engine_t *engine = training->engine;
+    int64_t n = engine->stage->graph->n_params, stages = engine->grid.stages;
+    int64_t table = (training->update->table.n + 1) * (int64_t)sizeof(mb_tensor_t);
+    return table + (n + 1) * 4 + (stages > 1 ? stages * (n + 1) * 8 : 0);
+}
+
 /* A shard begins and ends on 64 bytes, and so do a root's doubles. */
 static int64_t reduction_slack(const mb_engine_t *engine)
 {
@@ -176,7 +186,7 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
         (int64_t)(stage->slot_bytes * (size_t)stage->n_slots +
                   stage->backward_bytes * (size_t)stage->n_areas + engine->exec.workspace_bytes);
     int64_t planned = expected.parameters + expected.gradients + expected.moments + activations +
-                      reduction_bytes(engine) + small_bytes(training);
+                      reduction_bytes(engine) + small_bytes(training) + update_bytes(training);
     bool good = within("parameters", (int64_t)stage->parameter_bytes, expected.parameters, 0);
     good = within("gradients", gradients, expected.gradients, expected.alignment) && good;
     good = within("moments", (int64_t)training->update->moment_bytes, expected.moments, 0) && good;

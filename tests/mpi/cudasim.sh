@@ -10,7 +10,6 @@ export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=8 MB_CUDASIM_SEED=1
 run_layouts cudasim 1 mlp
 MB_CUDASIM_SEED=2
 run_layouts cudasim:bf16 1 mlp cnn
-run_layouts cudasim:bf16@staged 1 mlp
 run_layouts cudasim:tf32 1 mlp
-run_layouts cudasim:fp16 1 scaled
+run_layouts cudasim:fp16@staged 1 scaled
 echo "1..$count"

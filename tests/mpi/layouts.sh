@@ -13,7 +13,6 @@ else
     run_layouts deferred 1
     run_layouts strict 1
     run_layouts strict:bf16 1
-    run_layouts strict:fp16 1 mlp cnn scaled
-    run_layouts deferred:fp16 1 scaled
+    run_layouts strict:fp16 1 scaled
 fi
 echo "1..$count"

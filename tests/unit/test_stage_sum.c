@@ -146,7 +146,8 @@ static void receive(bench_t *b, int stage)
 
 static void start(mb_stage_t *stage)
 {
-    memset(stage->sums[0], 0, sizeof(double) * (size_t)stage->sum_count);
+    for (int64_t i = 0; i < stage->sum_count; i++)
+        stage->sums[0][i] = 0;
     for (int o = 0; o < stage->n_outputs; o++)
         fill(mb_stage_labels(stage, 0, o), BATCH * WIDTH, 3);
 }

@@ -63,11 +63,17 @@ EXTRA_DIST += $(BATS_TESTS) $(SHELL_TESTS) tests/data \
 	tests/support/environment.sh tests/support/lsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/summary.sh
 
+# What measures time, or starts as many ranks as a machine bears, runs by itself and first. The others run
+# MB_TEST_JOBS side by side.
+MB_TEST_JOBS = 1
+ALONE_LOGS = $(filter tests/mpi/% tests/slurm/%,$(TEST_LOGS))
+
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line
 # of their own.
 check-TESTS: $(check_PROGRAMS)
 	@rm -f $(TEST_SUITE_LOG) $(TEST_LOGS) $(TEST_LOGS:.log=.trs); \
-	$(MAKE) $(AM_MAKEFLAGS) $(TEST_SUITE_LOG); \
+	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -j1 $(ALONE_LOGS); \
+	$(MAKE) $(AM_MAKEFLAGS) -j$(MB_TEST_JOBS) $(TEST_SUITE_LOG); \
 	$(SHELL) $(top_srcdir)/tests/support/summary.sh $$? $(TEST_LOGS:.log=.trs)
 
 installcheck-local:

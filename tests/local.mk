@@ -64,8 +64,8 @@ EXTRA_DIST += $(BATS_TESTS) $(SHELL_TESTS) tests/data \
 	tests/support/run-unit.sh tests/support/summary.sh
 
 # What measures time, or starts as many ranks as a machine bears, runs by itself and first. The others run
-# MB_TEST_JOBS side by side.
-MB_TEST_JOBS = 1
+# MB_TEST_JOBS side by side, or as many as make itself was told.
+MB_TEST_JOBS =
 ALONE_LOGS = $(filter tests/mpi/% tests/slurm/%,$(TEST_LOGS))
 
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line
@@ -73,7 +73,7 @@ ALONE_LOGS = $(filter tests/mpi/% tests/slurm/%,$(TEST_LOGS))
 check-TESTS: $(check_PROGRAMS)
 	@rm -f $(TEST_SUITE_LOG) $(TEST_LOGS) $(TEST_LOGS:.log=.trs); \
 	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -j1 $(ALONE_LOGS); \
-	$(MAKE) $(AM_MAKEFLAGS) -j$(MB_TEST_JOBS) $(TEST_SUITE_LOG); \
+	$(MAKE) $(AM_MAKEFLAGS) $(MB_TEST_JOBS:%=-j%) $(TEST_SUITE_LOG); \
 	$(SHELL) $(top_srcdir)/tests/support/summary.sh $$? $(TEST_LOGS:.log=.trs)
 
 installcheck-local:

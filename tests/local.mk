@@ -59,14 +59,14 @@ AM_TESTS_ENVIRONMENT = \
 	CLANG_FORMAT='$(CLANG_FORMAT)'; export CLANG_FORMAT; \
 	. '$(abs_top_srcdir)/tests/support/environment.sh';
 
-EXTRA_DIST += $(BATS_TESTS) $(SHELL_TESTS) tests/data \
+EXTRA_DIST += $(WAITING_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/data \
 	tests/support/environment.sh tests/support/lsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/summary.sh
 
-# What measures time, or starts as many ranks as a machine bears, runs by itself and first. The others run
-# MB_TEST_JOBS side by side, or as many as make itself was told.
+# What measures how long something takes runs by itself and first. The others run MB_TEST_JOBS side by side,
+# or as many as make itself was told.
 MB_TEST_JOBS =
-ALONE_LOGS = $(filter tests/mpi/% tests/slurm/%,$(TEST_LOGS))
+ALONE_LOGS = $(filter $(TIMED_TESTS:.sh=.log),$(TEST_LOGS))
 
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line
 # of their own.

@@ -11,10 +11,12 @@ strict() {
     timeout -k 5 "$LIMIT" "$MPIEXEC" -n "$n" "$MBRUN_STRICT" "$@" --device strict
 }
 
-# commands FIXTURE: every command that computes, on one rank and in stages.
+# commands FIXTURE: every command that computes, on one rank (unless tests are to be short) and in stages.
 commands() {
     fixture "$1"
-    for n in 1 3; do
+    local n ranks="1 3"
+    [ -z "${MB_TEST_REDUCED-}" ] || ranks=3
+    for n in $ranks; do
         strict $n train model.h5 --data data.h5 --val data.h5 --steps 3 --run $n.run --quiet
         strict $n train model.h5 --data data.h5 --steps 3 --run qat$n.run --qat int8 --quiet
         strict $n eval model.h5 --data data.h5

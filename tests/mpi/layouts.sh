@@ -1,6 +1,6 @@
 #!/bin/sh
 # The same bits on every layout, on the CPU, on a device that keeps its memory apart and runs later what
-# it is told, and on one that runs only what was planned.
+# it is told, and on one that runs only what was planned. All of it is tests/campaign/layouts.sh.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts cpu 1
@@ -9,8 +9,8 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled
 else
-    run_layouts cpu 8
-    run_layouts deferred 1
+    run_layouts cpu 4
+    run_layouts deferred 1 mlp cnn gpt shared
     run_layouts strict 1
     run_layouts strict:bf16 1
     run_layouts strict:fp16 1 scaled

@@ -1,2 +1,2 @@
-SHELL_TESTS += tests/slurm/requeue.sh
+WAITING_TESTS += tests/slurm/requeue.sh
 EXTRA_DIST += tests/slurm/cluster.sh

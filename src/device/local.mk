@@ -54,7 +54,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/stored_rows_avx512.c \
 	src/device/cpu/stored_rows_plain.c \
 	src/device/cpu/sum.c src/device/cpu/sum.h \
-	src/device/cpu/team.c src/device/cpu/team.h \
+	src/device/cpu/hold.c src/device/cpu/hold.h src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/tiles.c \
 	src/device/cpu/update.c \
 	src/device/cpu/vmath.h \

@@ -1,5 +1,7 @@
 /* Products of matrices and sums over rows against plain loops in double. */
+#include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 #include "support/op_check.h"
 
 typedef struct {
@@ -240,6 +242,48 @@ START_TEST(column_sum_matches_double_sums)
 }
 END_TEST
 
+static volatile sig_atomic_t signals_heard;
+
+static void hear(int signal)
+{
+    (void)signal;
+    signals_heard++;
+}
+
+/* Sends this process a signal every so many microseconds; 0: no more. */
+static void ring(int microseconds)
+{
+    struct itimerval every = {{0, microseconds}, {0, microseconds}};
+    ck_assert_int_eq(setitimer(ITIMER_REAL, &every, NULL), 0);
+}
+
+/* A host may handle signals on its own stack, and oneDNN's kernels move the stack pointer into
+ * their buffers: the kernel would write the handler's frame over what lies below. */
+START_TEST(a_signal_at_any_time_leaves_memory_whole)
+{
+    enum { M = 16, N = 512, K = 512, TURNS = 4000 };
+    struct sigaction action = {.sa_handler = hear, .sa_flags = SA_RESTART}, before;
+    op_t op;
+    op_open(&op, 1, 5);
+    mb_gemm_args_t args = {.m = M, .n = N, .k = K, .lda = K, .ldb = N, .ldc = N};
+    args.a = op_random(&op, M * K, -1, 1);
+    args.b = op_random(&op, N * K, -1, 1);
+    args.c = op_floats(&op, M * N);
+    OP_RUN(&op, GEMM, &args);
+    uint64_t wanted = op_digest(&op);
+    ck_assert_int_eq(sigaction(SIGALRM, &action, &before), 0);
+    ring(70);
+    for (int turn = 0; turn < TURNS; turn++) {
+        OP_RUN(&op, GEMM, &args);
+        ck_assert(op_digest(&op) == wanted);
+    }
+    ring(0);
+    sigaction(SIGALRM, &before, NULL);
+    ck_assert_int_gt(signals_heard, 100);
+    op_close(&op);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op_gemm");
@@ -253,6 +297,7 @@ static Suite *suite(void)
     tcase_add_test(t, nothing_to_sum_is_activated_and_has_no_bias_gradient);
     tcase_add_test(t, epilogues_that_do_not_go_together_are_refused);
     tcase_add_test(t, column_sum_matches_double_sums);
+    tcase_add_test(t, a_signal_at_any_time_leaves_memory_whole);
     suite_add_tcase(s, t);
     return s;
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "base/log.h"
+#include "device/cpu/hold.h"
 
 #define SPIN_SECONDS 50e-6 /* a few times what waking a sleeper takes */
 #define SPINS_A_LOOK 16    /* pauses between two looks at the clock */
@@ -161,6 +162,7 @@ void mb_team_run(mb_team_t *team, const mb_team_job_t *job)
         take_tiles(team, 0);
         close_job(team);
     }
+    mb_release_signals();
     if (threads != 1)
         omp_set_num_threads(threads);
 }

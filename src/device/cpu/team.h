@@ -17,7 +17,8 @@ mb_status_t mb_team_create(int threads, mb_team_t **out);
 void mb_team_destroy(mb_team_t *team);
 
 /* Computes tiles 0 ... tiles-1, each once, by any thread and in any order, and returns when all are
- * done. BETWEEN (NULL: none) is called by the caller's thread behind each of its tiles. */
+ * done. BETWEEN (NULL: none) is called by the caller's thread behind each of its tiles. Signals
+ * that a tile holds back (hold.h) come through at the end. */
 typedef struct {
     int64_t tiles;
     void (*compute)(void *context, int64_t tile, int thread);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "device/cpu/dnnl/internal.h"
+#include "device/cpu/hold.h"
 
 mb_status_t mb_dnnl_refuse(dnnl_status_t status, const char *what)
 {
@@ -297,6 +298,8 @@ void mb_dnnl_run(mb_dnnl_kernel_t *kernel, int thread, const void *const *argume
     if (status == dnnl_success)
         status = set_handle(memory[n], scratch);
     list[n] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, memory[n]};
+    if (thread == 0)
+        mb_hold_signals(); /* the job's end lets them through */
     if (status == dnnl_success)
         status =
             dnnl_primitive_execute(kernel->primitive, kernel->dnnl->stream[thread], n + 1, list);

@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/device/exec.c \
 	src/device/lane.c src/device/lane.h \
 	src/device/link.h \
+	src/device/map.c src/device/map_functions.h \
 	src/device/op_name.c \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
@@ -30,6 +31,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/loss.c \
+	src/device/cpu/map.c src/device/cpu/map.h src/device/cpu/map_functions.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \
 	src/device/cpu/norms.c \

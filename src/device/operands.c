@@ -300,6 +300,32 @@ OPERANDS(fake_quantize)
     WRITTEN(fake_quantize, y, a->format.rows * a->format.columns);
 }
 
+/* Elements from the first to the last that an operand touches. */
+static int64_t reached(int axes, const int64_t *dim, const int64_t *stride)
+{
+    int64_t last = 0;
+    for (int d = 0; d < axes; d++) {
+        if (dim[d] == 0)
+            return 0;
+        last += (dim[d] - 1) * stride[d];
+    }
+    return last + 1;
+}
+
+OPERANDS(map)
+{
+    int kept = a->axes - a->reduced;
+    int64_t results = reached(kept, a->dim, a->y_stride);
+    for (int i = 0; i < mb_map_inputs(a->function); i++) {
+        if (!(a->constants >> i & 1))
+            READ(map, x[i], reached(a->axes, a->dim, a->stride[i]));
+    }
+    if (a->accumulate || results > mb_map_kept(a))
+        BOTH(map, y, results);
+    else
+        WRITTEN(map, y, results);
+}
+
 NO_OPERANDS(add_f64);
 NO_OPERANDS(copy_rows);
 NO_OPERANDS(convert);

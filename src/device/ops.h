@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "base/types.h"
+#include "device/map_functions.h"
 #include "device/matrix.h"
 
 typedef enum {
@@ -175,6 +176,51 @@ typedef struct {
     const void *a, *b;
     void *y;
 } mb_multiply_args_t;
+
+/* Elementwise functions over strided, broadcast operands, and reductions of them:
+ *
+ *     y[k] (+)= scale * reduction over r of f(a[k, r], b[k, r], c[k, r])
+ *
+ * over `axes` axes of `dim` elements, of which the last `reduced` are reduced (none: no reduction).
+ * stride[i][d] is how far input i steps along axis d, in elements; 0 repeats it. y_stride names the
+ * kept axes only, and no two elements of y lie in one place. An input that is a constant has its
+ * bit in `constants` and neither address nor strides. Sums and products are taken in double, in the
+ * order of r within pieces of a size fixed by shape; the largest of values with a NaN is NaN. With
+ * COPY and without a reduction, elements of any 4 bytes pass unchanged where type is float32. y may
+ * be an input where every element of it is read only for itself. */
+typedef enum {
+#define MB_MAP_ENUM(NAME, inputs, value) MB_MAP_##NAME,
+    MB_MAP_LIST(MB_MAP_ENUM)
+#undef MB_MAP_ENUM
+        MB_MAP_COUNT
+} mb_map_t;
+
+typedef enum { MB_REDUCE_SUM = 0, MB_REDUCE_PRODUCT, MB_REDUCE_MAX, MB_REDUCE_MIN } mb_reduction_t;
+
+#define MB_MAP_AXES 9 /* the samples and MB_MAX_RANK more */
+
+typedef struct {
+    mb_dtype_t type;
+    mb_map_t function;
+    mb_reduction_t reduction;
+    bool accumulate;
+    uint8_t constants; /* bit i: input i is constant[i] */
+    int32_t axes, reduced;
+    float constant[MB_MAP_INPUTS];
+    double scale; /* 1 for largest and smallest values */
+    int64_t dim[MB_MAP_AXES], y_stride[MB_MAP_AXES];
+    int64_t stride[MB_MAP_INPUTS][MB_MAP_AXES];
+    const void *x[MB_MAP_INPUTS];
+    void *y;
+} mb_map_args_t;
+
+int mb_map_inputs(mb_map_t function);
+const char *mb_map_name(mb_map_t function);
+/* Elements of y; how many are reduced to each. */
+int64_t mb_map_kept(const mb_map_args_t *args);
+int64_t mb_map_reduced(const mb_map_args_t *args);
+/* What is wrong with the arguments; NULL: nothing. */
+const char *mb_map_fault(const mb_map_args_t *args);
 
 typedef struct { /* y = a + b in double */
     int64_t count;
@@ -598,7 +644,8 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(STORED_CONV, stored_conv)                                                                    \
     X(STORED_LOOKUP, stored_lookup)                                                                \
     X(FAKE_QUANTIZE, fake_quantize)                                                                \
-    X(PATCHES, patches)
+    X(PATCHES, patches)                                                                            \
+    X(MAP, map)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

@@ -135,6 +135,9 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
                              MATRIX(stored_lookup, table)},
     [MB_OP_FAKE_QUANTIZE] = {FIELD(fake_quantize, type), MATRIX(fake_quantize, format)},
     [MB_OP_PATCHES] = {FIELD(patches, window)},
+    [MB_OP_MAP] = {FIELD(map, type), FIELD(map, function), FIELD(map, reduction),
+                   FIELD(map, accumulate), FIELD(map, constants), FIELD(map, axes),
+                   FIELD(map, reduced), FIELD(map, dim), FIELD(map, y_stride), FIELD(map, stride)},
 };
 
 bool strict_shape_is_known(mb_op_t op)

@@ -29,6 +29,10 @@ check_PROGRAMS += tests/unit/test_op_loss
 tests_unit_test_op_loss_SOURCES = tests/unit/test_op_loss.c $(op_check_sources)
 tests_unit_test_op_loss_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_map
+tests_unit_test_op_map_SOURCES = tests/unit/test_op_map.c $(op_check_sources)
+tests_unit_test_op_map_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_narrow
 tests_unit_test_op_narrow_SOURCES = tests/unit/test_op_narrow.c $(op_check_sources)
 tests_unit_test_op_narrow_LDADD = $(UNIT_LIBS)

@@ -284,8 +284,28 @@ static void update(op_t *op)
     OP_RUN(op, CONSTRAIN, &constrain);
 }
 
-static void (*const cases[])(op_t *) = {gemm,      conv,      pool, elementwise, rows,
-                                        attention, embedding, loss, update};
+/* One result of many elements, many of few, and what lies between. */
+static void strided(op_t *op)
+{
+    mb_map_args_t a = {.function = MB_MAP_MULTIPLY, .axes = 3, .scale = 1};
+    a.reduced = (int32_t)op_integer(op, 0, 2);
+    for (int d = 0; d < 3; d++)
+        a.dim[d] = op_integer(op, 1, d == 0 ? 90 : 60);
+    int64_t elements = a.dim[0] * a.dim[1] * a.dim[2];
+    for (int i = 0; i < 2; i++) {
+        a.stride[i][0] = i == 0 ? a.dim[1] * a.dim[2] : 1;
+        a.stride[i][1] = i == 0 ? a.dim[2] : a.dim[0];
+        a.stride[i][2] = i == 0 ? 1 : a.dim[0] * a.dim[1];
+        a.x[i] = op_random(op, elements, -1, 1);
+    }
+    for (int d = 2 - a.reduced, step = 1; d >= 0; step *= (int)a.dim[d--])
+        a.y_stride[d] = step;
+    a.y = op_floats(op, elements);
+    OP_RUN(op, MAP, &a);
+}
+
+static void (*const cases[])(op_t *) = {strided, gemm,      conv,      pool, elementwise,
+                                        rows,    attention, embedding, loss, update};
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static uint64_t digest_with(int threads, int which, uint64_t seed)

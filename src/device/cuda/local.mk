@@ -21,6 +21,7 @@ CUDA_KERNELS = \
 	kernels/global_pool.cu \
 	kernels/layernorm.cu \
 	kernels/loss.cu \
+	kernels/map.cu \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \
@@ -36,9 +37,10 @@ CUDA_KERNELS = \
 	kernels/update.cu
 CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm_plan.c \
 	src/device/cuda/inventory.c src/device/cuda/nccl.c src/device/cuda/plugin.c \
-	src/device/op_name.c src/base/number.c src/base/types.c
+	src/device/map.c src/device/op_name.c src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
-	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h
+	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h \
+	$(top_srcdir)/src/device/map_functions.h
 # NCCL is a package of its own, which the simulation does without where it is not there.
 if HAVE_NCCL_H
 MB_CUDASIM_LEFT_OUT =

@@ -5,7 +5,6 @@ tests_mpi_test_stored_SOURCES = tests/mpi/test_stored.c tests/mpi/leaks.h tests/
 	tests/mpi/layout_models.c $(deferred_sources)
 tests_mpi_test_stored_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/stored.sh
-SANITIZED_SHELL_TESTS += tests/mpi/stored.sh
 tests/mpi/stored.log: tests/mpi/test_stored$(EXEEXT) mbrun$(EXEEXT)
 
 check_PROGRAMS += tests/unit/test_stage_values

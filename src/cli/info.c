@@ -17,6 +17,7 @@ static const struct {
     const mb_known_t *names;
 } groups[] = {
     {"layers", "layers", &mb_known_layers},
+    {"operations", "operations", &mb_known_operators},
     {"activations", "activations", &mb_known_activations},
     {"initializers", "initializers", &mb_known_initializers},
     {"regularizers", "regularizers", &mb_known_regularizers},

@@ -42,7 +42,10 @@ static mb_status_t read_call(mb_reader_t *reader, const mb_module_t *member, int
     mb_references_t references;
     json_t *kwargs = NULL;
     MB_TRY(new_kwargs(reader, &kwargs));
-    MB_TRY(mb_references_of_call(node, member, where, &references, kwargs));
+    if (member->operation)
+        MB_TRY(mb_arguments_of_call(node, where, &references, kwargs));
+    else
+        MB_TRY(mb_references_of_call(node, member, where, &references, kwargs));
     MB_TRY(read_call_config(reader, member, where, kwargs, &call->config));
     call->n_inputs = references.n;
     call->references = MB_ARENA_ARRAY(reader->arena, mb_reference_t, references.n);

@@ -102,6 +102,20 @@ static mb_dtype_t type_of(const insertion_t *in, const mb_node_t *node)
     return integer ? in->types[node->inputs[0]] : node->call.layer->type;
 }
 
+/* float32 beside anything narrow; two different narrow types meet there too. */
+static void follow_inputs(insertion_t *in, const mb_node_t *node)
+{
+    mb_layer_t *layer = in->graph->layers[node->layer];
+    bool first = true;
+    for (int i = 0; layer->follows && i < node->call.n_inputs; i++) {
+        mb_dtype_t type = in->types[node->inputs[i]];
+        if (!mb_dtype_is_float(type))
+            continue;
+        layer->type = first || layer->type == type ? type : MB_F32;
+        first = false;
+    }
+}
+
 static bool needs_cast(const insertion_t *in, const mb_node_t *node, int input)
 {
     mb_dtype_t type = in->types[node->inputs[input]];
@@ -181,6 +195,7 @@ static mb_status_t prepare(insertion_t *in, int *n_casts)
     in->types = MB_ARENA_ARRAY(graph->arena, mb_dtype_t, graph->n_nodes);
     MB_ARENA_TRY(in->types, "the types of tensors");
     for (int k = 0; k < in->n_old; k++) {
+        follow_inputs(in, &in->old[k]);
         in->types[k] = type_of(in, &in->old[k]);
         for (int i = 0; i < in->old[k].call.n_inputs; i++)
             *n_casts += needs_cast(in, &in->old[k], i);

@@ -4,6 +4,7 @@
 
 #include "model/initializer.h"
 #include "model/known.h"
+#include "model/layers/operators.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -190,6 +191,32 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     MB_ARENA_TRY(layer, "a layer");
     MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,
                                 &layer->activity));
+    if (class_->parse != NULL)
+        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    return mb_config_finish(&c);
+}
+
+static mb_status_t refuse_operation(const mb_module_t *module)
+{
+    char hint[MB_KNOWN_HINT];
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "'%s' is keras.ops' %s, which is not known%s; a layer may do the same",
+                        module->path, module->class_name,
+                        mb_known_hint(&mb_known_operators, module->class_name, hint));
+}
+
+/* What it computes in follows from its inputs. */
+mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config, mb_module_t *module)
+{
+    const mb_layer_class_t *class_ = mb_operator_class_find(module->class_name);
+    if (class_ == NULL)
+        return refuse_operation(module);
+    mb_config_t c;
+    MB_TRY(mb_config_open(&c, config, "operation '%s' (%s)", module->path, module->class_name));
+    mb_config_ignore(&c, "name");
+    mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
+    MB_ARENA_TRY(layer, "an operation");
+    layer->follows = true;
     if (class_->parse != NULL)
         MB_TRY(class_->parse(&c, reader->arena, &layer->config));
     return mb_config_finish(&c);

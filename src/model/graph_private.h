@@ -46,6 +46,7 @@ struct mb_module {
     const mb_module_t *parent; /* NULL: the outermost model */
     bool trainable;            /* its own flag and those of all models around it */
     mb_dtype_t type;           /* that it computes in, by its policy */
+    bool operation;            /* of keras.ops, rather than a layer */
     const json_t *inbound;     /* its calls as the file has them; NULL in a Sequential model */
 
     mb_layer_t *layer; /* inputs and layers */
@@ -123,6 +124,9 @@ mb_status_t mb_module_read(mb_reader_t *reader, const json_t *wrapper, mb_module
 
 /* graph_layer.c: fills MODULE (name, path and parent are set) from a layer's config. */
 mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_module_t *module);
+/* The same for an operation. */
+mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config,
+                                     mb_module_t *module);
 /* The same for an InputLayer. */
 mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_module_t *module);
 /* An InputLayer that a Sequential model leaves out. */
@@ -151,6 +155,13 @@ typedef struct {
 } mb_references_t;
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,
                                   mb_references_t *out, json_t *kwargs);
+/* graph_arguments.c: the same of a call of an operation (model/layers/operators.h). */
+mb_status_t mb_arguments_of_call(const json_t *node, const char *where, mb_references_t *out,
+                                 json_t *kwargs);
+/* graph_lambda.c: Keras 2's operations. The rewriting sets module's class, calls and *CONFIG to
+ * those of the operation it stands for. */
+bool mb_is_lambda(const char *class_name);
+mb_status_t mb_lambda_rewrite(mb_reader_t *reader, mb_module_t *module, const json_t **config);
 /* The leaves of input_layers or output_layers: [name, 0, 0], lists or objects of them. */
 mb_status_t mb_references_flatten(const json_t *value, const char *where, mb_references_t *out);
 

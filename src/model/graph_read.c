@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "model/layers/operators.h"
+
 static mb_status_t read_module(mb_reader_t *reader, const json_t *wrapper,
                                const mb_module_t *parent, int depth, mb_module_t **out);
 
@@ -140,7 +142,33 @@ static mb_status_t read_by_kind(mb_reader_t *reader, const json_t *config, mb_mo
         return mb_module_read_input(reader, config, module);
     }
     module->kind = MB_MODULE_LAYER;
+    if (module->operation)
+        return mb_module_read_operation(reader, config, module);
     return mb_module_read_layer(reader, config, module);
+}
+
+/* Operations whose names are layers' too: Add on two arguments rather than one list, and Reshape by
+ * the key that only the operation has. Concatenate and Softmax mean the same as the layers. */
+static bool is_called_as_operation(const mb_module_t *module, const json_t *config)
+{
+    const json_t *args = json_object_get(json_array_get(module->inbound, 0), "args");
+    return json_array_size(args) > 1 || json_object_get(config, "newshape") != NULL;
+}
+
+/* Keras says which is meant by the module, but leaves that out of HDF5 files. */
+static bool is_operation(const mb_module_t *module, const json_t *module_name, const json_t *config)
+{
+    static const char *const places[] = {"keras.src.ops", "keras.ops"};
+    const char *name = json_string_value(module_name);
+    for (size_t i = 0; name != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
+        if (strncmp(name, places[i], strlen(places[i])) == 0)
+            return true;
+    }
+    if (name != NULL || mb_operator_class_find(module->class_name) == NULL ||
+        json_object_get(json_array_get(module->inbound, 0), "args") == NULL)
+        return false;
+    return mb_layer_class_find(module->class_name) == NULL ||
+           is_called_as_operation(module, config);
 }
 
 /* A class registered under a package is known by that longer name. */
@@ -156,8 +184,8 @@ static const char *class_of(const json_t *class_name, const json_t *registered)
 static mb_status_t read_module(mb_reader_t *reader, const json_t *wrapper,
                                const mb_module_t *parent, int depth, mb_module_t **out)
 {
-    static const char *const without_effect[] = {
-        "module", "build_config", "compile_config", "shared_object_id", "keras_version", "backend"};
+    static const char *const without_effect[] = {"build_config", "compile_config",
+                                                 "shared_object_id", "keras_version", "backend"};
     mb_config_t c;
     if (parent == NULL)
         MB_TRY(mb_config_open(&c, wrapper, "model_config"));
@@ -167,6 +195,7 @@ static mb_status_t read_module(mb_reader_t *reader, const json_t *wrapper,
     const json_t *registered = mb_config_take(&c, "registered_name");
     const json_t *config = mb_config_take(&c, "config");
     const json_t *inbound = mb_config_take(&c, "inbound_nodes");
+    const json_t *module_name = mb_config_take(&c, "module");
     mb_config_ignore(&c, "name");
     for (size_t i = 0; i < sizeof(without_effect) / sizeof(without_effect[0]); i++)
         mb_config_ignore(&c, without_effect[i]);
@@ -179,7 +208,10 @@ static mb_status_t read_module(mb_reader_t *reader, const json_t *wrapper,
     module->parent = parent;
     module->trainable = parent == NULL || parent->trainable;
     module->inbound = inbound;
+    module->operation = is_operation(module, module_name, config);
     MB_TRY(set_name(reader, module, wrapper, config, c.where));
+    if (mb_is_lambda(module->class_name))
+        MB_TRY(mb_lambda_rewrite(reader, module, &config));
     MB_TRY(read_by_kind(reader, config, module, depth));
     *out = module;
     return MB_OK;

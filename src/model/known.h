@@ -13,7 +13,7 @@ typedef struct {
 
 extern const mb_known_t mb_known_layers, mb_known_activations, mb_known_initializers,
     mb_known_regularizers, mb_known_constraints, mb_known_losses, mb_known_metrics,
-    mb_known_optimizers, mb_known_schedules, mb_known_lr_schedules;
+    mb_known_operators, mb_known_optimizers, mb_known_schedules, mb_known_lr_schedules;
 
 enum { MB_KNOWN_HINT = 160 };
 /* "; the nearest one is 'relu'; mbrun info lists the activations". Returns BUFFER. */

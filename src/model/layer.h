@@ -100,6 +100,7 @@ struct mb_layer {
     void *config;              /* the class's own, from parse */
     mb_dtype_t type;           /* that its calls compute in */
     bool implied;              /* not in the file: changes the type of a tensor */
+    bool follows;              /* computes in the widest type of its inputs */
     bool trainable;            /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
     int index;
@@ -179,6 +180,8 @@ struct mb_layer_class {
     size_t size;
     const char *name; /* Keras' class_name; also matches "Package>Name" registrations exactly */
 
+    const void *kind; /* what tells classes apart that share their functions; NULL: nothing does */
+
     /* Reads the layer's config. `name`, `trainable`, `dtype`, `activity_regularizer` and
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
@@ -206,7 +209,7 @@ struct mb_layer_class {
     /* True when the output of this call must be float (all) and its gradient flows to input i;
      * NULL: flows to every float input. Embedding: to none. */
     bool (*differentiable)(const mb_call_t *call, int input);
-    /* Forward is the sum of the inputs, all of the output's shape and type. */
+    /* Forward is the sum of the inputs, where all are of the output's shape and type. */
     bool is_sum;
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
      * output: one operation with the bits of both. NULL: there is none. */

@@ -1,9 +1,11 @@
 libmb_la_SOURCES += \
 	src/model/graph.c src/model/graph.h \
+	src/model/graph_arguments.c \
 	src/model/graph_bind.c \
 	src/model/graph_calls.c \
 	src/model/graph_cast.c \
 	src/model/graph_initial.c \
+	src/model/graph_lambda.c \
 	src/model/graph_layer.c \
 	src/model/graph_names.c src/model/graph_names.h \
 	src/model/graph_open.c \
@@ -28,6 +30,7 @@ libmb_la_SOURCES += \
 	src/model/layers/conv.c \
 	src/model/layers/cropping.c \
 	src/model/layers/dense.c \
+	src/model/layers/dot.c \
 	src/model/layers/dropout.c \
 	src/model/layers/embedding.c \
 	src/model/layers/global_pool.c \
@@ -35,8 +38,20 @@ libmb_la_SOURCES += \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
 	src/model/layers/merge.c \
+	src/model/layers/move.c src/model/layers/move.h \
+	src/model/layers/op_activation.c \
+	src/model/layers/op_elementwise.c \
+	src/model/layers/op_getitem.c \
+	src/model/layers/op_matmul.c \
+	src/model/layers/op_move.c \
+	src/model/layers/op_reduce.c \
+	src/model/layers/operators.c src/model/layers/operators.h \
+	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
+	src/model/layers/view.c src/model/layers/view.h \
 	src/model/layers/pool.c \
 	src/model/layers/registry.c \
+	src/model/layers/repeat.c \
+	src/model/layers/rescaling.c \
 	src/model/layers/reshape.c \
 	src/model/layers/take.c \
 	src/model/layers/window.c src/model/layers/window.h

@@ -140,7 +140,9 @@ static mb_status_t name_layer(mb_status_t status, const mb_layer_t *layer)
 static bool is_sum_of_two(const mb_stage_t *stage, int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
-    return !n->is_input && layer_of(stage, node)->class_->is_sum && n->call.n_inputs == 2;
+    return !n->is_input && layer_of(stage, node)->class_->is_sum && n->call.n_inputs == 2 &&
+           mb_shape_equal(&n->call.inputs[0], &n->call.output) &&
+           mb_shape_equal(&n->call.inputs[1], &n->call.output);
 }
 
 static bool takes_only(const mb_node_t *node, int tensor)

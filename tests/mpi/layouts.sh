@@ -9,8 +9,8 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled
 else
-    run_layouts cpu 4
-    run_layouts deferred 1 mlp cnn gpt shared
+    run_layouts cpu 3
+    run_layouts deferred 1 cnn gpt shared
     run_layouts strict 1
     run_layouts strict:bf16 1
     run_layouts strict:fp16 1 scaled

@@ -55,6 +55,8 @@ static const trajectory_t trajectories[] = {
     {"regularized", 3e-6, 1e-4, NULL},
     {"mixed", BF16_EPSILON, 4 * BF16_EPSILON, mixed_skips},
     {"shared", 3e-6, 1e-4, NULL},
+    {"operators", 3e-6, 1e-4, NULL},
+    {"lambdas", 3e-6, 1e-4, NULL},
     {"scaled", F16_EPSILON, 4 * F16_EPSILON, NULL},
     {"scaled_warm", F16_EPSILON, 4 * F16_EPSILON, NULL},
 };

@@ -16,3 +16,8 @@ tests_unit_test_layer_config_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_layer_state
 tests_unit_test_layer_state_SOURCES = tests/unit/test_layer_state.c $(layer_test_sources)
 tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
+
+# Operations and layers beside Keras.
+SHELL_TESTS += tests/keras/operators.sh
+tests/keras/operators.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/operators.py tests/keras/beside_lib.sh

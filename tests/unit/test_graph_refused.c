@@ -68,6 +68,73 @@ START_TEST(text_that_is_no_model_is_refused)
 }
 END_TEST
 
+/* An operation of keras.ops, as the file of a model in Keras 3 has it. ARGS: what it is called
+ * with. */
+#define TENSOR                                                                                     \
+    "{'class_name': '__keras_tensor__', 'config': {'shape': [null, 3], 'keras_history': ['x', 0, " \
+    "0]}}"
+#define OPERATION(class, keys, args)                                                               \
+    ONE_LAYER("{'class_name': '" class "', 'name': 'd', 'module': 'keras.src.ops.numpy', "         \
+                                       "'inbound_nodes': [{'args': [" args                         \
+                                       "], 'kwargs': {}}], 'config': {'name': 'd'" keys "}}")
+#define SLICE(start, stop, step)                                                                   \
+    "{'class_name': '__slice__', 'config': {'start': " start ", 'stop': " stop ", 'step': " step   \
+    "}}"
+#define WHOLE SLICE("null", "null", "null")
+
+START_TEST(an_operation_that_cannot_be_is_refused_by_name)
+{
+    check_refused(OPERATION("Cumsum", ", 'axis': 1", TENSOR), MB_ERR_UNSUPPORTED,
+                  "'d' is keras.ops' Cumsum, which is not known");
+    check_refused(OPERATION("Mean", ", 'axis': 1, 'where': 2", TENSOR), MB_ERR_UNSUPPORTED,
+                  "operation 'd' (Mean): key 'where' is not known");
+    check_refused(OPERATION("Add", "", TENSOR), MB_ERR_UNSUPPORTED,
+                  "argument 'x2' must be a tensor or a number");
+    check_refused(OPERATION("Add", "",
+                            TENSOR ", {'class_name': '__tensor__', 'config': {'value': "
+                                   "[1.0, 2.0, 3.0], 'dtype': 'float32'}}"),
+                  MB_ERR_UNSUPPORTED, "argument 'x2' must be a tensor or a number");
+    check_refused(OPERATION("Add", "", "1.0, 2.0"), MB_ERR_FORMAT, "called without a tensor");
+    check_refused(OPERATION("GetItem", "", TENSOR ", [" WHOLE ", " SLICE("null", "null", "-1") "]"),
+                  MB_ERR_UNSUPPORTED, "steps backwards");
+    check_refused(OPERATION("GetItem", "", TENSOR ", [" WHOLE ", [0, 1]]"), MB_ERR_UNSUPPORTED,
+                  "holds something else");
+    check_unbound(OPERATION("GetItem", "", TENSOR ", [0]"), MB_ERR_UNSUPPORTED,
+                  "must begin with ':'");
+    check_unbound(OPERATION("GetItem", "", TENSOR ", [" WHOLE ", 3]"), MB_ERR_SHAPE,
+                  "index 3 lies outside of 3 elements");
+    check_unbound(OPERATION("GetItem", "", TENSOR ", [" WHOLE ", " SLICE("3", "null", "null") "]"),
+                  MB_ERR_SHAPE, "takes nothing of 3 elements");
+    check_unbound(OPERATION("Sum", ", 'axis': null", TENSOR), MB_ERR_UNSUPPORTED,
+                  "reduces over all axes");
+    check_unbound(OPERATION("Sum", ", 'axis': [0, 1]", TENSOR), MB_ERR_UNSUPPORTED,
+                  "axis 0 is that of the samples");
+    check_unbound(OPERATION("Transpose", ", 'axes': [1, 0]", TENSOR), MB_ERR_UNSUPPORTED,
+                  "leaves 0, the samples, first");
+    check_unbound(OPERATION("Reshape", ", 'newshape': [3, -1]", TENSOR), MB_ERR_UNSUPPORTED,
+                  "so that they stay apart");
+    check_unbound(OPERATION("Flip", ", 'axis': 2", TENSOR), MB_ERR_SHAPE,
+                  "axis 2 is none of the 2 axes");
+}
+END_TEST
+
+#define LAMBDA(function, keywords)                                                                 \
+    ONE_LAYER(CALL("TFOpLambda", "d", ", 'function': '" function "', 'dtype': 'float32'",          \
+                   "[['x', 0, 0, {" keywords "}]]"))
+
+START_TEST(a_function_of_tensorflow_that_cannot_be_is_refused_by_name)
+{
+    check_refused(LAMBDA("math.cumsum", ""), MB_ERR_UNSUPPORTED,
+                  "'d' calls TensorFlow's math.cumsum, which is not known");
+    check_refused(LAMBDA("math.reduce_men", "'axis': 1"), MB_ERR_UNSUPPORTED,
+                  "the nearest one is 'math.reduce_mean'");
+    check_refused(LAMBDA("linalg.matmul", "'b': ['x', 0, 0], 'transpose_b': true"),
+                  MB_ERR_UNSUPPORTED, "argument 'transpose_b' is not obeyed");
+    check_unbound(LAMBDA("math.reduce_sum", "'name': null"), MB_ERR_UNSUPPORTED,
+                  "reduces over all axes");
+}
+END_TEST
+
 START_TEST(an_unknown_layer_is_named_with_the_nearest_class)
 {
     check_refused(ONE_LAYER(CALL("Dens", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
@@ -300,6 +367,8 @@ static Suite *suite(void)
     TCase *tests = tcase_create("refused");
     tcase_add_test(tests, text_that_is_no_model_is_refused);
     tcase_add_test(tests, an_unknown_layer_is_named_with_the_nearest_class);
+    tcase_add_test(tests, an_operation_that_cannot_be_is_refused_by_name);
+    tcase_add_test(tests, a_function_of_tensorflow_that_cannot_be_is_refused_by_name);
     tcase_add_test(tests, where_no_class_is_near_none_is_suggested);
     tcase_add_test(tests, keys_that_nobody_obeys_are_refused_by_name);
     tcase_add_test(tests, a_policy_whose_weights_are_not_float32_is_refused);

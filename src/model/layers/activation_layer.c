@@ -1,5 +1,7 @@
 /* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax. */
-#include "model/layers/layers.h"
+#include "model/layers/softmax_axes.h"
+
+#include <inttypes.h>
 
 typedef struct {
     mb_activation_t activation;
@@ -57,25 +59,42 @@ static const activation_layer_t *layer_of(const mb_call_t *call)
     return call->layer->config;
 }
 
+static int axis_of(const mb_call_t *call)
+{
+    int64_t axis = layer_of(call)->axis;
+    return (int)(axis < 0 ? axis + call->inputs[0].rank + 1 : axis);
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
     MB_TRY(mb_call_infer_same(call));
-    if (!layer_of(call)->activation.softmax)
+    if (!layer_of(call)->activation.softmax ||
+        (axis_of(call) > 0 && axis_of(call) <= call->inputs[0].rank))
         return MB_OK;
-    return mb_call_expect_last_axis(call, layer_of(call)->axis);
+    return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                         "axis %" PRId64 " is not an axis within a sample of %d dimensions",
+                         layer_of(call)->axis, call->inputs[0].rank);
+}
+
+/* Softmax along another axis than the last. */
+static bool by_views(const mb_call_t *call)
+{
+    return layer_of(call)->activation.softmax && axis_of(call) != call->inputs[0].rank;
 }
 
 static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
-    (void)samples;
-    *out = (mb_memory_t){0};
-    out->keeps_input[0] = layer_of(call)->activation.needs_input;
-    out->keeps_output = layer_of(call)->activation.needs_output;
+    *out = (mb_memory_t){.keeps_input = {layer_of(call)->activation.needs_input},
+                         .keeps_output = layer_of(call)->activation.needs_output};
+    if (by_views(call))
+        out->saved_bytes = mb_softmax_saved(call, axis_of(call), samples);
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
     const mb_shape_t *shape = &run->call->output;
+    if (by_views(run->call))
+        return mb_softmax_forward(run, axis_of(run->call), false);
     return mb_activation_forward(&layer_of(run->call)->activation, run->exec, mb_run_type(run),
                                  run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
                                  mb_run_input(run, 0), run->output);
@@ -87,6 +106,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     const mb_shape_t *shape = &run->call->output;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
+    if (by_views(run->call))
+        return mb_softmax_backward(run, axis_of(run->call), false);
     return mb_activation_backward(
         activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
         mb_shape_columns(shape), activation->needs_input ? mb_run_input(run, 0) : NULL,

@@ -28,7 +28,15 @@
     X(elu, "ELU")                                                                                  \
     X(softmax, "Softmax")                                                                          \
     X(add, "Add")                                                                                  \
+    X(subtract, "Subtract")                                                                        \
     X(multiply, "Multiply")                                                                        \
+    X(average, "Average")                                                                          \
+    X(maximum, "Maximum")                                                                          \
+    X(minimum, "Minimum")                                                                          \
+    X(permute, "Permute")                                                                          \
+    X(repeat_vector, "RepeatVector")                                                               \
+    X(rescaling, "Rescaling")                                                                      \
+    X(dot, "Dot")                                                                                  \
     X(concatenate, "Concatenate")                                                                  \
     X(dropout, "Dropout")                                                                          \
     X(batch_normalization, "BatchNormalization")                                                   \

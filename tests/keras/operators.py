@@ -1,0 +1,402 @@
+"""Operations of keras.ops in functional models, and the layers made of the same: outputs and gradients of
+mbrun beside Keras'.
+
+Usage: operators.py MBRUN SCRATCH SEED ROUNDS
+Each round makes every case once with random shapes and settings, several cases a model, each behind Dense
+layers of its own. Outputs are compared before, weights after one step of SGD with a learning rate of 1,
+which are the gradients. Prints a line "ok NAME" or "not ok NAME" for each case of each round."""
+import os
+import subprocess
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+import h5py
+import keras
+import numpy as np
+from keras import layers, ops
+
+BATCH = 6
+A_MODEL = 4  # cases
+
+
+def positive(t):
+    return layers.Activation("sigmoid")(t) + 0.5
+
+
+class Case:
+    """Makes its own inputs: random tensors of a shape behind Dense layers."""
+
+    def __init__(self, rng, inputs, dense):
+        self.rng, self.inputs, self.dense = rng, inputs, dense
+
+    def shape(self, rank=None):
+        rank = rank or int(self.rng.integers(1, 4))
+        return tuple(int(n) for n in self.rng.integers(2, 6, rank))
+
+    def tensor(self, shape=None):
+        shape = shape or self.shape()
+        i = keras.Input(shape, name=f"input_{len(self.inputs)}")
+        self.inputs.append(i)
+        return layers.Dense(shape[-1], name=f"dense_{next(self.dense)}")(i)
+
+    def pair(self):
+        """Two tensors of one shape, or of shapes that broadcast."""
+        shape = self.shape()
+        other = tuple(1 if self.rng.integers(0, 3) == 0 else n for n in shape)
+        a, b = (shape, other) if self.rng.integers(0, 2) else (other, shape)
+        return self.tensor(a), self.tensor(b)
+
+    def axis(self, t, new=0):
+        axis = int(self.rng.integers(1, len(t.shape) + new))
+        return axis if self.rng.integers(0, 2) else axis - len(t.shape) - new
+
+    def axes(self, t):
+        n = len(t.shape) - 1
+        picked = self.rng.permutation(np.arange(1, n + 1))[: int(self.rng.integers(1, n + 1))]
+        return tuple(int(a) for a in picked)
+
+    def coin(self):
+        return bool(self.rng.integers(0, 2))
+
+    def number(self, low=0.5, high=2):
+        return float(np.float32(self.rng.uniform(low, high)))
+
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__.strip("_")] = function
+    return function
+
+
+def binary(name, function, tame=lambda t: t, constants=True):
+    def both(c):
+        a, b = c.pair()
+        return function(tame(a), tame(b))
+
+    def constant(c):
+        t = tame(c.tensor())
+        return function(t, c.number()) if c.coin() else function(c.number(), t)
+
+    CASES[name] = both
+    if constants:
+        CASES[name + "_constant"] = constant
+
+
+binary("add", lambda a, b: a + b)
+binary("subtract", lambda a, b: a - b)
+binary("multiply", lambda a, b: a * b)
+binary("divide", lambda a, b: a / b, positive)
+binary("power", lambda a, b: a**b, positive)
+binary("maximum", ops.maximum)
+binary("minimum", ops.minimum)
+binary("mod", lambda a, b: a % b, positive)
+binary("where", lambda a, b: ops.where(a > b, a * 2.0, b), constants=False)
+binary("logical", lambda a, b: ops.where(ops.logical_and(a > 0.0, b <= 0.0), a, b), constants=False)
+
+
+def unary(name, function, tame=lambda t: t):
+    CASES[name] = lambda c: function(tame(c.tensor()))
+
+
+for name in "negative abs square exp expm1 sin cos tanh sinh cosh arctan erf sign floor ceil".split():
+    unary(name, getattr(ops, name))
+for name in "sqrt rsqrt reciprocal log log1p log2 log10 tan".split():
+    unary(name, getattr(ops, name), positive)
+for name in "relu sigmoid softplus softsign silu selu gelu softmax elu leaky_relu".split():
+    unary(name, getattr(ops, name))
+CASES["softmax_axis"] = lambda c: (lambda t: ops.softmax(t, axis=c.axis(t)))(c.tensor())
+CASES["log_softmax"] = lambda c: (lambda t: ops.log_softmax(t, axis=c.axis(t)))(c.tensor())
+CASES["layer_Softmax"] = lambda c: (lambda t: layers.Softmax(axis=c.axis(t))(t))(c.tensor())
+unary("gelu_exact", lambda t: ops.gelu(t, approximate=False))
+unary("clip", lambda t: ops.clip(t, -0.4, 0.3))
+unary("elu_alpha", lambda t: ops.elu(t, alpha=0.3))
+unary("leaky_relu_slope", lambda t: ops.leaky_relu(t, negative_slope=0.4))
+
+
+def reduction(name, function):
+    def one(c):
+        t = c.tensor()
+        return function(t, axis=c.axis(t), keepdims=c.coin())
+
+    def several(c):
+        t = c.tensor(c.shape(3))
+        return function(t, axis=c.axes(t), keepdims=c.coin())
+
+    CASES[name] = one
+    CASES[name + "_axes"] = several
+
+
+for name in "sum mean max min amax amin var std logsumexp".split():
+    reduction(name, getattr(ops, name))
+
+
+@case
+def getitem(c):
+    t = c.tensor(c.shape(3))
+    n = t.shape
+    picks = [
+        lambda: t[:, 0],
+        lambda: t[:, -1],
+        lambda: t[..., 1],
+        lambda: t[:, 1:],
+        lambda: t[:, :, ::2],
+        lambda: t[:, None, :, -2],
+        lambda: t[:, : n[1] - 1, None],
+        lambda: t[:, 0, 1:2, -1],
+        lambda: t[..., None],
+    ]
+    return picks[int(c.rng.integers(0, len(picks)))]()
+
+
+@case
+def transpose(c):
+    t = c.tensor(c.shape(3))
+    return ops.transpose(t, [0] + [int(a) for a in 1 + c.rng.permutation(3)])
+
+
+@case
+def swapaxes(c):
+    t = c.tensor(c.shape(3))
+    return ops.swapaxes(t, c.axis(t), c.axis(t))
+
+
+@case
+def moveaxis(c):
+    t = c.tensor(c.shape(3))
+    return ops.moveaxis(t, c.axis(t), c.axis(t))
+
+
+@case
+def expand_dims(c):
+    t = c.tensor()
+    return ops.expand_dims(t, c.axis(t, 1))
+
+
+@case
+def squeeze(c):
+    t = ops.expand_dims(c.tensor(c.shape(2)), 2)
+    return ops.squeeze(t, 2 if c.coin() else -2)
+
+
+@case
+def reshape(c):
+    t = c.tensor((4, 6))
+    return ops.reshape(t, [(-1, 24), (-1, 8, 3), (-1, 2, 2, 6), (-1, 6, 4)][int(c.rng.integers(0, 4))])
+
+
+@case
+def concatenate(c):
+    shape = c.shape()
+    axis = int(c.rng.integers(1, len(shape) + 1))
+    other = tuple(int(c.rng.integers(1, 5)) if i + 1 == axis else n for i, n in enumerate(shape))
+    return ops.concatenate([c.tensor(shape), c.tensor(other), c.tensor(shape)], axis=axis)
+
+
+@case
+def stack(c):
+    t = c.tensor()
+    return ops.stack([t, t * 2.0, c.tensor(t.shape[1:])], axis=c.axis(t, 1))
+
+
+@case
+def flip(c):
+    t = c.tensor()
+    return ops.flip(t, c.axis(t))
+
+
+@case
+def repeat(c):
+    t = c.tensor()
+    return ops.repeat(t, int(c.rng.integers(1, 4)), axis=c.axis(t))
+
+
+@case
+def tile(c):
+    t = c.tensor()
+    return ops.tile(t, [1] + [int(n) for n in c.rng.integers(1, 4, len(t.shape) - 1)])
+
+
+@case
+def pad(c):
+    t = c.tensor()
+    widths = [(0, 0)] + [tuple(int(n) for n in c.rng.integers(0, 3, 2)) for _ in t.shape[1:]]
+    return ops.pad(t, widths, constant_values=c.number()) if c.coin() else ops.pad(t, widths)
+
+
+@case
+def matmul(c):
+    lead, m, k, n = c.shape(1) if c.coin() else (), *c.shape(3)
+    return ops.matmul(c.tensor((*lead, m, k)), c.tensor((*lead, k, n)))
+
+
+# ---- layers made of the same
+
+
+def merging(name, most=4):
+    layer = getattr(layers, name)
+
+    def merge(c):
+        shape = c.shape(int(c.rng.integers(2, 4)))
+        count = int(c.rng.integers(2, most + 1))
+        shapes = [shape] + [tuple(1 if c.rng.integers(0, 3) == 0 else n for n in shape)[
+            int(c.rng.integers(0, 2)) :] for _ in range(count - 1)]
+        order = c.rng.permutation(count)
+        return layer()([c.tensor(shapes[i]) for i in order])
+
+    CASES[f"layer_{name}"] = merge
+
+
+for name in ["Add", "Multiply", "Average", "Maximum", "Minimum"]:
+    merging(name)
+merging("Subtract", 2)
+
+
+@case
+def layer_Permute(c):
+    t = c.tensor(c.shape(3))
+    return layers.Permute([int(a) for a in 1 + c.rng.permutation(3)])(t)
+
+
+@case
+def layer_RepeatVector(c):
+    return layers.RepeatVector(int(c.rng.integers(1, 5)))(c.tensor(c.shape(1)))
+
+
+@case
+def layer_Rescaling(c):
+    return layers.Rescaling(c.number(), offset=c.number())(c.tensor())
+
+
+@case
+def layer_Dot(c):
+    a, b = list(c.shape()), list(c.shape())
+    i, j = int(c.rng.integers(0, len(a))), int(c.rng.integers(0, len(b)))
+    b[j] = a[i]
+    return layers.Dot(axes=(i + 1, j + 1 if c.coin() else j - len(b)))([c.tensor(tuple(a)), c.tensor(tuple(b))])
+
+
+# ---- a model of several cases
+
+
+def make(rng, names):
+    inputs, outputs = [], []
+    dense = iter(range(10**6))
+    for name in names:
+        outputs.append(CASES[name](Case(rng, inputs, dense)))
+    for i, t in enumerate(outputs):
+        t = ops.expand_dims(t, -1) if len(t.shape) == 1 else t
+        outputs[i] = layers.Identity(name=f"out_{i}")(t)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=["mse"] * len(outputs))
+    return model
+
+
+def write_data(path, model, rng):
+    x = [rng.normal(size=(BATCH, *i.shape[1:])).astype("f4") for i in model.inputs]
+    y = [rng.normal(size=(BATCH, *o.shape[1:])).astype("f4") for o in model.outputs]
+    with h5py.File(path, "w") as f:
+        for tensor, values in zip(model.inputs, x):
+            f[tensor.name] = values
+        for name, values in zip(model.output_names, y):
+            f[name] = values
+    return x, y
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ValueError(done.stderr.strip() or f"{command} ends with {done.returncode}")
+
+
+def close(found, expected, terms, scale=None):
+    """Sums of TERMS numbers of the largest one's size, each with a dozen roundings."""
+    expected = np.asarray(expected)
+    size = np.max(np.abs(expected)) if scale is None else scale
+    return np.max(np.abs(np.asarray(found) - expected), initial=0) <= 16 * 2.0**-24 * terms * (size + 1)
+
+
+def predictions(path, model):
+    with h5py.File(path) as f:
+        return [f[name][()] for name in model.output_names]
+
+
+def compare(model, mbrun, scratch, rng):
+    """What differs, by the number of the case: None where nothing does."""
+    m, d = f"{scratch}/m.h5", f"{scratch}/d.h5"
+    for old in (m, d, f"{scratch}/p.h5"):
+        if os.path.exists(old):
+            os.remove(old)
+    model.save(m)
+    x, y = write_data(d, model, rng)
+    run(mbrun, "predict", m, "--data", d, "-o", f"{scratch}/p.h5")
+    run(mbrun, m, "--data", d, "--no-shuffle", "--steps", "1", "--batch", str(BATCH), "--quiet",
+        "--restart", "--run", f"{scratch}/r.run")
+    expected = model.predict_on_batch(x)
+    found = predictions(f"{scratch}/p.h5", model)
+    faults = [None if close(a, b, 8) else "outputs" for a, b in zip(found, expected)]
+    before = {w.path: np.array(w) for w in model.weights}
+    model.train_on_batch(x, y)
+    return faults, before, weights(f"{scratch}/r.run/final.h5")
+
+
+def weights(path):
+    found = {}
+    with h5py.File(path) as f:
+        f["model_weights"].visititems(
+            lambda name, item: found.update({"/".join(name.split("/")[-2:]): item[()]})
+            if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def owners(model, names):
+    """Which case each Dense layer belongs to: those before its output."""
+    owner = {}
+    for k, output in enumerate(model.outputs):
+        todo = [output]
+        while todo:
+            operation = todo.pop()._keras_history.operation
+            owner.setdefault(operation.name, k)
+            for node in operation._inbound_nodes:
+                todo += node.input_tensors
+    return owner
+
+
+def check(names, mbrun, scratch, rng):
+    model = make(rng, names)
+    try:
+        faults, before, found = compare(model, mbrun, scratch, rng)
+    except ValueError as error:
+        return [str(error)] * len(names)
+    owner = owners(model, names)
+    for weight in model.weights:
+        k = owner[weight.path.split("/")[0]]
+        expected = np.array(weight) - before[weight.path]
+        got = found[weight.path] - before[weight.path]
+        scale = np.max(np.abs(before[weight.path])) + np.max(np.abs(expected))
+        if not close(got, expected, BATCH * 8, scale):
+            faults[k] = faults[k] or f"the gradient of {weight.path}"
+    return faults
+
+
+def main():
+    mbrun, scratch, seed, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    names = sorted(CASES) if len(sys.argv) < 6 else sys.argv[5:]
+    good = {name: 0 for name in names}
+    bad = {}
+    for r in range(rounds):
+        for first in range(0, len(names), A_MODEL):
+            part = names[first : first + A_MODEL]
+            rng = np.random.default_rng([seed, r, first])
+            keras.utils.set_random_seed(seed + r)
+            for name, fault in zip(part, check(part, mbrun, scratch, rng)):
+                good[name] += fault is None
+                if fault is not None:
+                    bad.setdefault(name, f"round {r} of seed {seed}: {fault}")
+    for name in names:
+        print(f"ok Keras' {name} over {rounds} random configurations" if name not in bad
+              else f"not ok Keras' {name}: {bad[name]}", flush=True)
+
+
+main()

@@ -189,6 +189,28 @@ AC_DEFUN([MB_CHECK_PKG], [
   AC_SUBST([$1_CFLAGS])
   AC_SUBST([$1_LIBS])])
 
+dnl MB_CHECK_IMAGE(VARIABLE, MODULE, HEADER, FUNCTION): a library that images are read with where it is
+dnl found. Without it such images are refused, with what to install.
+AC_DEFUN([MB_CHECK_IMAGE], [
+  AC_MSG_CHECKING([for $2 (images)])
+  mb_found=no
+  AS_IF([test -n "$PKG_CONFIG" && $PKG_CONFIG --exists "$2"], [
+    $1_CFLAGS=`$PKG_CONFIG --cflags $2`
+    $1_LIBS=`$PKG_CONFIG --libs $2`
+    $1_VERSION=`$PKG_CONFIG --modversion $2`], [
+    $1_CFLAGS=
+    $1_LIBS="-l`echo $2 | $SED 's/^lib//'`"
+    $1_VERSION="without pkg-config"])
+  MB_TRY_LINK([$[]$1_CFLAGS], [$[]$1_LIBS], [@%:@include <stdio.h>
+@%:@include <$3>], [void *p = (void *)&$4; return p == 0], [mb_found=yes])
+  AS_IF([test $mb_found = yes], [AC_DEFINE([MB_HAVE_$1], [1], [$2 is there])], [
+    $1_CFLAGS=
+    $1_LIBS=
+    $1_VERSION="none: such images are refused"])
+  AC_MSG_RESULT([$[]$1_VERSION])
+  AC_SUBST([$1_CFLAGS])
+  AC_SUBST([$1_LIBS])])
+
 AC_DEFUN([MB_CHECK_TEST_TOOLS], [
   AC_MSG_CHECKING([for check (only for make check)])
   mb_check=no
@@ -300,6 +322,8 @@ mbrun $PACKAGE_VERSION is configured:
   jansson     $JANSSON_VERSION
   hwloc       $HWLOC_VERSION
   zlib        $ZLIB_VERSION
+  libpng      $PNG_VERSION
+  libjpeg     $JPEG_VERSION
   OpenMP      ${OPENMP_CFLAGS:-no flag needed}
   CUDA        $mb_cuda_info
   tests       check $mb_check, bats $BATS, clang-format $CLANG_FORMAT

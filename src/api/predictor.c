@@ -101,6 +101,7 @@ static mb_predict_options_t make_options(mb_predictor_t *predictor)
     return (mb_predict_options_t){
         .comm = predictor->context->comm,
         .model = predictor->path,
+        .label = mb_settings_text(settings, MB_SET_LABEL),
         .batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0,
         .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
         .machine = mb_layout_machine(settings),

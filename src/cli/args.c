@@ -90,6 +90,25 @@ static mb_status_t read_flag(reader_t *reader, int index, const char *shown, con
     return MB_OK;
 }
 
+static bool names_files(int id)
+{
+    return id == MB_SET_DATA || id == MB_SET_VAL;
+}
+
+/* Data that is named again is joined: a line a name (data/paths.h). */
+static mb_status_t add_file(reader_t *reader, int id, const char *value)
+{
+    mb_settings_t *settings = reader->args->settings;
+    mb_str_t names = {0};
+    mb_str_addf(&names, "%s\n%s", settings->value[id], value);
+    if (names.failed)
+        return mb_error_memory("the command line", strlen(value));
+    mb_status_t status = mb_settings_set(settings, mb_setting_info((mb_setting_id_t)id)->key,
+                                         names.text, MB_FROM_USER);
+    mb_str_free(&names);
+    return status;
+}
+
 static mb_status_t read_setting(reader_t *reader, int id, const char *shown, const char *equals)
 {
     const mb_setting_info_t *info = mb_setting_info((mb_setting_id_t)id);
@@ -98,6 +117,8 @@ static mb_status_t read_setting(reader_t *reader, int id, const char *shown, con
         MB_TRY(take_value(reader, shown, info->argument, equals, &value));
     else if (value == NULL)
         value = "yes";
+    if (names_files(id) && reader->args->settings->origin[id] == MB_FROM_USER)
+        return add_file(reader, id, value);
     return mb_settings_set(reader->args->settings, info->key, value, MB_FROM_USER);
 }
 

@@ -1,44 +1,111 @@
-/* mbrun data: a data file from IDX files or text. */
+/* mbrun data: a data file from any other kind of data. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
+#include "cli/bar.h"
 #include "cli/command.h"
 #include "cli/say.h"
 #include "data/convert.h"
+
+#define LARGEST_SIDE 65535
 
 static mb_status_t print_json(const char *output, const mb_data_summary_t *summary)
 {
     json_t *shape = json_array();
     for (int i = 0; i < summary->shape.rank; i++)
         json_array_append_new(shape, json_integer(summary->shape.dim[i]));
-    return mb_say_json(json_pack("{s:s, s:I, s:o, s:s, s:b, s:b, s:I}", "output", output, "samples",
-                                 (json_int_t)summary->samples, "shape", shape, "dtype",
+    return mb_say_json(json_pack("{s:s, s:I, s:o, s:s, s:b, s:I, s:b, s:b, s:I}", "output", output,
+                                 "samples", (json_int_t)summary->samples, "shape", shape, "dtype",
                                  mb_dtype_name(summary->dtype), "labels", summary->has_labels,
-                                 "tokens", summary->is_tokens, "bytes",
+                                 "classes", (json_int_t)summary->classes, "tokens",
+                                 summary->is_tokens, "normalized", summary->normalized, "bytes",
                                  (json_int_t)summary->bytes));
+}
+
+static const char *describe_labels(const mb_data_summary_t *summary, char *text, size_t capacity)
+{
+    if (!summary->has_labels)
+        return "without labels";
+    if (summary->classes == 0)
+        return "with labels";
+    snprintf(text, capacity, "with labels of %" PRId64 " classes", summary->classes);
+    return text;
 }
 
 static void print_text(const char *output, const mb_data_summary_t *summary)
 {
-    char count[MB_COUNT_TEXT], shape[MB_SHAPE_TEXT], bytes[32];
+    char count[MB_COUNT_TEXT], shape[MB_SHAPE_TEXT], bytes[32], labels[64];
     mb_say_count(summary->samples, count, sizeof count);
     mb_str_bytes((double)summary->bytes, bytes, sizeof bytes);
-    if (summary->is_tokens)
+    if (summary->is_tokens) {
         printf("%s: %s tokens, %s\n", output, count, bytes);
-    else
-        printf("%s: %s samples of %s %s, %s; %s\n", output, count,
-               mb_shape_text(&summary->shape, shape, sizeof shape), mb_dtype_name(summary->dtype),
-               summary->has_labels ? "with labels" : "without labels", bytes);
+        return;
+    }
+    printf("%s: %s samples of %s %s, %s%s; %s\n", output, count,
+           mb_shape_text(&summary->shape, shape, sizeof shape), mb_dtype_name(summary->dtype),
+           describe_labels(summary, labels, sizeof labels),
+           summary->normalized ? ", with mean and variance" : "", bytes);
+    if (summary->n_datasets > 1 + summary->has_labels)
+        printf("%s: %d datasets in all\n", output, summary->n_datasets);
+}
+
+static bool read_number(const char **text, int64_t most, int64_t *out)
+{
+    char *end;
+    long value = strtol(*text, &end, 10);
+    bool good =
+        end != *text && (*text)[0] >= '0' && (*text)[0] <= '9' && value > 0 && value <= most;
+    *text = end;
+    *out = value;
+    return good;
+}
+
+/* "HEIGHTxWIDTH" or "HEIGHTxWIDTHxCHANNELS". */
+static mb_status_t read_size(const char *given, int64_t size[3])
+{
+    const char *text = given;
+    bool good = read_number(&text, LARGEST_SIDE, &size[0]) && *text++ == 'x' &&
+                read_number(&text, LARGEST_SIDE, &size[1]);
+    if (good && *text == 'x') {
+        text++;
+        good = read_number(&text, 4, &size[2]) && size[2] != 2;
+    }
+    if (good && *text == '\0')
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "size=%s: wanted is HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS with 1, 3 or 4 "
+                        "channels, like 224x224x3",
+                        given);
+}
+
+static void show(void *user, const char *what, int64_t done, int64_t total)
+{
+    mb_bar_show(user, what, done, total);
 }
 
 static mb_status_t convert(const mb_args_t *args)
 {
     mb_data_summary_t summary = {0};
-    const char *output = mb_args_flag(args, "output");
+    mb_bar_t bar;
+    const char *output = mb_args_flag(args, "output"), *size = mb_args_flag(args, "size");
+    mb_data_options_t options = {.label = mb_args_flag(args, "label"),
+                                 .columns = mb_args_has(args, "columns"),
+                                 .text = mb_args_has(args, "text"),
+                                 .normalize = mb_args_has(args, "normalize"),
+                                 .like = mb_args_flag(args, "like"),
+                                 .progress = show,
+                                 .user = &bar};
     if (output == NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "no file to write; use -o DATA.h5");
-    MB_TRY(mb_data_convert(args->words, args->n_words, output, &summary));
+    if (size != NULL)
+        MB_TRY(read_size(size, options.image_size));
+    mb_bar_begin(&bar, mb_args_has(args, "json"));
+    mb_status_t status = mb_data_convert(args->words, args->n_words, output, &options, &summary);
+    mb_bar_end(&bar);
+    MB_TRY(status);
     if (mb_args_has(args, "json"))
         return print_json(output, &summary);
     print_text(output, &summary);
@@ -50,19 +117,34 @@ static int run_data(const mb_args_t *args)
     return mb_say_end(convert(args));
 }
 
-static const mb_flag_t flags[] = {{"output", 'o', "FILE", "the HDF5 file to write"},
-                                  {"json", '\0', NULL, "one JSON object on stdout instead of text"},
-                                  {.name = NULL}};
+static const mb_flag_t flags[] = {
+    {"output", 'o', "FILE", "the HDF5 file to write"},
+    {"label", '\0', "COLUMN", "a table's column of targets: its name, or its place from 0"},
+    {"columns", '\0', NULL, "a table: one dataset a column, for models with an input a column"},
+    {"like", '\0', "FILE.h5", "a data file whose words have their integers here too"},
+    {"size", '\0', "HxW[xC]", "bring images to this size (and 1, 3 or 4 channels)"},
+    {"normalize", '\0', NULL, "add mean and variance of each feature, for Normalization"},
+    {"text", '\0', NULL, "the inputs are text, whatever they are called"},
+    {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    {.name = NULL}};
 
 const mb_command_t mb_command_data = {
     .name = "data",
     .usage = "IN... -o DATA.h5",
-    .title = "Build a data file from IDX files or text",
+    .title = "Build a data file from tables, arrays, images or text",
     .detail =
-        "IN: IDX images, raw or gzip, each with its labels behind it, beside it by the usual\n"
-        "name, or as IMAGES,LABELS; a folder with train-* and t10k-* (DIR, DIR:test); or text,\n"
-        "whose bytes become tokens. Several are joined. DATA.h5 gets the datasets x and y, or\n"
-        "tokens; it appears when it is complete, and replaces an existing one.\n",
+        "IN, several of one kind:\n"
+        "  tables   CSV or TSV (.csv, .tsv, .gz behind it too): x gets the columns of features,\n"
+        "           y the column --label; words become integers, /vocabulary keeps the words\n"
+        "  arrays   NPY (X.npy, or X.npy,Y.npy, or a folder of arrays by name) and NPZ, whose\n"
+        "           members x_train ... are named ARCHIVE.npz:train\n"
+        "  images   a folder of PNG and JPEG images, a folder a class (FOLDER/CLASS/a.png)\n"
+        "  IDX      images, raw or gzip, each with its labels behind it, beside it by the usual\n"
+        "           name, or as IMAGES,LABELS; a folder with train-* and t10k-* (DIR, DIR:test)\n"
+        "  text     (.txt, .text, .md): its bytes become tokens\n"
+        "IDX and text are joined in the order given, the others in the order of their names.\n"
+        "DATA.h5 appears when it is complete, and replaces an existing one. The formats are\n"
+        "described in doc/data.md.\n",
     .flags = flags,
     .least_words = 1,
     .most_words = 1 << 20,

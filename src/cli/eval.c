@@ -33,8 +33,8 @@ static void print_report(const mb_eval_report_t *report, const char *data)
 /* What the model file records holds here too, but for what belongs to the run's own ranks. */
 static mb_status_t take_recorded(const mb_args_t *args)
 {
-    static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_BATCH, MB_SET_LOSS, MB_SET_DTYPE,
-                                          MB_SET_EMULATE};
+    static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_LABEL, MB_SET_BATCH,
+                                          MB_SET_LOSS, MB_SET_DTYPE, MB_SET_EMULATE};
     return mb_recorded_take(args, ids, sizeof ids / sizeof ids[0]);
 }
 
@@ -68,9 +68,10 @@ static int run_eval(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,         MB_SET_BATCH,       MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
-    MB_SET_LOSS,         MB_SET_ACTIVATIONS, MB_SET_DTYPE,       MB_SET_EMULATE,  MB_SET_DEVICE,
-    MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,   MB_SET_THREADS,     MB_SET_BIND,     MB_SET_DEADLINE};
+    MB_SET_DATA,      MB_SET_LABEL,   MB_SET_BATCH,  MB_SET_MICRO_BATCH,
+    MB_SET_REPLICAS,  MB_SET_STAGES,  MB_SET_LOSS,   MB_SET_ACTIVATIONS,
+    MB_SET_DTYPE,     MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_SHARE_DEVICE,
+    MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND,   MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
                                   {.name = NULL}};

@@ -10,6 +10,7 @@
 #include "cli/job.h"
 #include "cli/recorded.h"
 #include "cli/say.h"
+#include "data/paths.h"
 #include "infer/predictor.h"
 #include "train/layout.h"
 
@@ -40,6 +41,19 @@ static mb_status_t check_output(const char *output, const char *other)
     return MB_OK;
 }
 
+/* What is wrong with the names is said where the data is opened. */
+static mb_status_t check_data(const char *output, const char *data)
+{
+    mb_paths_t paths;
+    mb_status_t status = MB_OK;
+    if (mb_paths_expand(data, &paths) != MB_OK)
+        return MB_OK;
+    for (int i = 0; i < paths.n && status == MB_OK; i++)
+        status = check_output(output, paths.path[i]);
+    mb_paths_free(&paths);
+    return status;
+}
+
 static mb_status_t check(const mb_args_t *args)
 {
     const char *output = mb_args_flag(args, "output");
@@ -50,7 +64,7 @@ static mb_status_t check(const mb_args_t *args)
     if (output == NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "no file for the outputs; use -o OUT.h5");
     MB_TRY(check_output(output, args->words[0]));
-    return check_output(output, data);
+    return check_data(output, data);
 }
 
 static mb_status_t print_report(const mb_args_t *args, const mb_predict_report_t *report)
@@ -95,6 +109,7 @@ static mb_status_t predict(const mb_job_t *job, const mb_args_t *args)
     mb_predict_options_t options = {.comm = job->comm,
                                     .model = args->words[0],
                                     .data = mb_settings_text(s, MB_SET_DATA),
+                                    .label = mb_settings_text(s, MB_SET_LABEL),
                                     .output = mb_args_flag(args, "output"),
                                     .batch = batch_given ? mb_settings_int(s, MB_SET_BATCH) : 0,
                                     .stages = (int)mb_settings_int(s, MB_SET_STAGES),
@@ -126,9 +141,9 @@ static int run_predict(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,      MB_SET_BATCH,   MB_SET_STAGES, MB_SET_ACTIVATIONS,
-    MB_SET_DTYPE,     MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_SHARE_DEVICE,
-    MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND,   MB_SET_DEADLINE};
+    MB_SET_DATA,    MB_SET_LABEL,   MB_SET_BATCH,   MB_SET_STAGES,       MB_SET_ACTIVATIONS,
+    MB_SET_DTYPE,   MB_SET_EMULATE, MB_SET_DEVICE,  MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,
+    MB_SET_THREADS, MB_SET_BIND,    MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},

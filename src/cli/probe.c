@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data/paths.h"
 #include "store/model_file.h"
 
 enum { LIMIT_SECONDS = 30, PATH_TEXT = 4096, N_RECORDED = 2 };
@@ -116,6 +117,20 @@ static mb_status_t probe_file(const char *path, recorded_t *recorded)
         endless ? "does not come to an end" : "stumbles");
 }
 
+/* One of several files, or of those that a pattern stands for. What is wrong with the names is said
+ * where the data is opened. */
+static mb_status_t probe_data(const char *names)
+{
+    mb_paths_t paths;
+    mb_status_t status = MB_OK;
+    if (names[0] == '\0' || mb_paths_expand(names, &paths) != MB_OK)
+        return MB_OK;
+    for (int i = 0; i < paths.n && status == MB_OK; i++)
+        status = probe_file(paths.path[i], NULL);
+    mb_paths_free(&paths);
+    return status;
+}
+
 /* Data is looked at by a child of its own: what a damaged file does depends on what was read
  * before. */
 static mb_status_t probe_all(const mb_args_t *args, recorded_t *recorded)
@@ -124,7 +139,7 @@ static mb_status_t probe_all(const mb_args_t *args, recorded_t *recorded)
         MB_TRY(probe_file(args->words[i], recorded));
     for (int i = 0; i < N_RECORDED && args->settings != NULL; i++) {
         const char *given = mb_settings_text(args->settings, recorded_ids[i]);
-        MB_TRY(probe_file(given != NULL ? given : recorded->path[i], NULL));
+        MB_TRY(probe_data(given != NULL ? given : recorded->path[i]));
     }
     return MB_OK;
 }

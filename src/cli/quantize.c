@@ -134,9 +134,9 @@ static void print_formats(void)
           stdout);
 }
 
-static const mb_setting_id_t settings[] = {MB_SET_DATA,    MB_SET_BATCH,        MB_SET_LOSS,
-                                           MB_SET_DEVICE,  MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,
-                                           MB_SET_THREADS, MB_SET_BIND,         MB_SET_DEADLINE};
+static const mb_setting_id_t settings[] = {
+    MB_SET_DATA,         MB_SET_LABEL,     MB_SET_BATCH,   MB_SET_LOSS, MB_SET_DEVICE,
+    MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND, MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "OUT.h5", "the model file to write"},

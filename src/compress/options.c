@@ -128,6 +128,7 @@ void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings
 {
     bool batch = settings->origin[MB_SET_BATCH] == MB_FROM_USER;
     options->data = mb_settings_text(settings, MB_SET_DATA);
+    options->label = mb_settings_text(settings, MB_SET_LABEL);
     options->batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0;
     options->loss = mb_settings_text(settings, MB_SET_LOSS);
     options->machine = mb_layout_machine(settings);

@@ -137,6 +137,18 @@ static mb_status_t bind_without_data(mb_model_t *model)
     return mb_model_use_weights(model, model->file);
 }
 
+static mb_status_t open_source(mb_quantization_t *q, mb_source_wants_t *wants)
+{
+    mb_vocabularies_t words;
+    bool present;
+    MB_TRY(mb_model_words(q->model->file, &words, &present));
+    wants->form.label = q->options->label;
+    wants->form.known = present ? &words : NULL;
+    mb_status_t status = mb_source_open(q->options->data, wants, &q->whole);
+    mb_vocabularies_free(&words);
+    return status;
+}
+
 static mb_status_t open_data(mb_quantization_t *q)
 {
     const mb_graph_t *graph = q->model->graph;
@@ -151,7 +163,7 @@ static mb_status_t open_data(mb_quantization_t *q)
         names[o] = graph->outputs[o].name;
     wants.output_names = names;
     wants.n_outputs = judged ? graph->n_outputs : 0;
-    MB_TRY(mb_source_open(q->options->data, &wants, &q->whole));
+    MB_TRY(open_source(q, &wants));
     int64_t samples = q->whole->samples;
     if (q->options->samples > 0 && q->options->samples < samples)
         samples = q->options->samples;

@@ -43,6 +43,7 @@ typedef struct {
     int n_rules;
     const mb_format_rule_t *rules; /* the first that finds the path holds */
     const char *data;              /* path; NULL: none */
+    const char *label;             /* a table's column of targets; NULL: found by name */
     int64_t samples;               /* of the data, from its start; 0: all, and what calibrates is
                                       an even choice of them */
     int64_t target_bytes;          /* of all tensors together; 0: none */

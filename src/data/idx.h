@@ -18,6 +18,8 @@ typedef struct {
 bool mb_idx_looks_like(const unsigned char head[4]);
 /* PATH names an IDX data set that is no file of that name: "IMAGES,LABELS", "DIR:test". */
 bool mb_idx_names_several(const char *path);
+/* The folder holds IDX images by their usual names. */
+bool mb_idx_in_folder(const char *path);
 
 /* The files that PATH names. *labels is NULL where none is found; LABELS_WANTED makes that an
  * error. The caller frees both. */

@@ -90,6 +90,22 @@ static mb_status_t find_in_folder(const char *path, char **images)
                         (int)length, path, test ? "t10k" : "train");
 }
 
+bool mb_idx_in_folder(const char *path)
+{
+    static const char *const names[] = {"train-images-idx3-ubyte", "train-images.idx3-ubyte",
+                                        "t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !found; i++) {
+        mb_str_t whole = {0};
+        mb_str_addf(&whole, "%s/%s", path, names[i]);
+        char *file = whole.text == NULL ? NULL : existing(whole.text);
+        found = file != NULL;
+        free(file);
+        mb_str_free(&whole);
+    }
+    return found;
+}
+
 static bool is_folder_form(const char *path)
 {
     size_t length;

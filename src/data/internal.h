@@ -9,6 +9,16 @@
 mb_status_t mb_source_open_hdf5(const char *path, const mb_source_wants_t *wants,
                                 mb_source_t **out);
 mb_status_t mb_source_open_idx(const char *path, const mb_source_wants_t *wants, mb_source_t **out);
+/* An NPY file, "X.npy,Y.npy", a folder of NPY files, or an NPZ archive. */
+mb_status_t mb_source_open_npy(const char *path, const mb_source_wants_t *wants, mb_source_t **out);
+mb_status_t mb_source_open_npz(const char *path, const mb_source_wants_t *wants, mb_source_t **out);
+bool mb_npy_in_folder(const char *path);
+mb_status_t mb_source_open_table(char *const *paths, int n_paths, const mb_source_wants_t *wants,
+                                 mb_source_t **out);
+mb_status_t mb_source_open_images(const char *path, const mb_source_wants_t *wants,
+                                  mb_source_t **out);
+/* Sources of one structure as one; takes the parts over, with an error too. */
+mb_status_t mb_source_join(mb_source_t **parts, int n_parts, mb_source_t **out);
 
 /* The file of a field. */
 const char *mb_source_path(const mb_source_t *source, int field);
@@ -26,6 +36,12 @@ int mb_source_only_input(const mb_source_wants_t *wants);
 mb_source_t *mb_source_allocate(const mb_source_class_t *class_, size_t bytes, const char *path,
                                 int n_fields);
 void mb_source_release(mb_source_t *source);
+/* Takes over what integers of the field of its name, or of a column of one, stand for. */
+mb_status_t mb_source_take_words(mb_source_t *source, mb_vocabulary_t *words);
+/* Marks those of N names that serve the model: each input and output by name, or x and y; all of
+ * them where there is no model. */
+mb_status_t mb_source_choose(const char *path, const char *const *names, int n,
+                             const mb_source_wants_t *wants, bool *chosen);
 /* Gives fields the trailing axis of 1 that the model wants and the data lacks. */
 void mb_source_add_channel(mb_source_t *source, const mb_source_wants_t *wants);
 

@@ -12,6 +12,7 @@ typedef struct {
     const char *path;
     mb_output_dataset_t *datasets;
     int n_datasets;
+    const mb_vocabularies_t *words;
 } request_t;
 
 static hid_t file_type(mb_dtype_t dtype)
@@ -58,6 +59,20 @@ static mb_status_t make_dataset(const mb_h5_writer_t *h5, mb_output_dataset_t *d
     return status;
 }
 
+static mb_status_t write_words(const mb_h5_writer_t *h5, const mb_vocabulary_t *words)
+{
+    mb_str_t path = {0};
+    if (words->n > INT32_MAX)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: a vocabulary of over 2^31 words", h5->path);
+    mb_str_addf(&path, "/vocabulary/%s", words->name);
+    if (path.text == NULL)
+        return mb_error_memory("a path", strlen(words->name));
+    mb_status_t status =
+        mb_h5_write_text_list(h5, path.text, (int)words->n, (const char *const *)words->words);
+    mb_str_free(&path);
+    return status;
+}
+
 static mb_status_t make_file(void *user, const char *temporary, int64_t *numbers)
 {
     const request_t *request = user;
@@ -69,17 +84,29 @@ static mb_status_t make_file(void *user, const char *temporary, int64_t *numbers
     if (status == MB_OK) {
         for (int i = 0; i < request->n_datasets && status == MB_OK; i++)
             status = make_dataset(&h5, &request->datasets[i]);
+        for (int i = 0; request->words != NULL && i < request->words->n && status == MB_OK; i++)
+            status = write_words(&h5, request->words->items[i]);
         status = mb_h5_writer_finish(&h5, status);
     }
     mb_h5_quiet_end(&quiet);
     return status;
 }
 
-mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, int n_datasets,
-                             mb_output_t *out)
+static int64_t words_bytes(const mb_vocabulary_t *words)
 {
-    request_t request = {path, datasets, n_datasets};
+    size_t longest = 1;
+    for (int64_t i = 0; i < words->n; i++)
+        longest = strlen(words->words[i]) > longest ? strlen(words->words[i]) : longest;
+    return (int64_t)longest * words->n + METADATA_BYTES;
+}
+
+mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, int n_datasets,
+                             const mb_vocabularies_t *words, mb_output_t *out)
+{
+    request_t request = {path, datasets, n_datasets, words};
     int64_t bytes = METADATA_BYTES;
+    for (int i = 0; words != NULL && i < words->n; i++)
+        bytes += words_bytes(words->items[i]);
     for (int i = 0; i < n_datasets; i++)
         bytes += mb_shape_elements(&datasets[i].shape) * (int64_t)mb_dtype_bytes(datasets[i].dtype);
     MB_TRY(mb_staged_begin(NULL, path, bytes, make_file, &request, NULL, 0, &out->staged));

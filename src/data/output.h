@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "data/vocabulary.h"
 #include "store/staged.h"
 
 typedef struct {
@@ -20,8 +21,9 @@ typedef struct {
     int64_t bytes;
 } mb_output_t;
 
+/* WORDS stand beside the datasets, as hdf5_words.h says; NULL: none. */
 mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, int n_datasets,
-                             mb_output_t *out);
+                             const mb_vocabularies_t *words, mb_output_t *out);
 mb_status_t mb_output_write(const mb_output_t *output, int64_t offset, const void *from,
                             size_t bytes);
 /* Makes the file durable and gives it its name. */

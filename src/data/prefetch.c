@@ -67,6 +67,36 @@ static mb_status_t check_labels(const mb_prefetch_t *p, const mb_prefetch_item_t
     return MB_OK;
 }
 
+/* Integers in front become rows of zeros with a one, from the back, so that none is overwritten
+ * before its turn. */
+static mb_status_t spread(const mb_prefetch_t *p, const mb_prefetch_item_t *item,
+                          const int64_t *indices, int64_t count, char *buffer)
+{
+    for (int64_t i = count; i-- > 0;) {
+        int32_t value;
+        char what[192];
+        float *row = (float *)(void *)buffer + i * item->elements;
+        memcpy(&value, buffer + 4 * i, sizeof(value));
+        if (value < 0 || value >= item->elements) {
+            snprintf(what, sizeof(what), "class %d, but there are %" PRId64, value, item->elements);
+            return mb_source_fault(p->source, item->field, indices[i], what);
+        }
+        memset(row, 0, (size_t)item->elements * sizeof(float));
+        row[value] = 1.0f;
+    }
+    return MB_OK;
+}
+
+static mb_status_t read_samples(const mb_prefetch_t *p, const mb_prefetch_item_t *item,
+                                const int64_t *indices, int64_t count, char *to)
+{
+    MB_TRY(p->source->class_->read(p->source, item->field, indices, count,
+                                   item->as_int || item->one_hot, to));
+    if (item->one_hot)
+        return spread(p, item, indices, count, to);
+    return check_labels(p, item, indices, count, (const int32_t *)(void *)to);
+}
+
 /* Positions without a sample (-1) are filled with zeros. */
 static mb_status_t fill_item(const mb_prefetch_t *p, const mb_prefetch_item_t *item, char *buffer)
 {
@@ -78,9 +108,7 @@ static mb_status_t fill_item(const mb_prefetch_t *p, const mb_prefetch_item_t *i
         while (i + n < p->samples && (p->indices[i + n] >= 0) == some)
             n++;
         if (some) {
-            MB_TRY(p->source->class_->read(p->source, item->field, p->indices + i, n, item->as_int,
-                                           to));
-            MB_TRY(check_labels(p, item, p->indices + i, n, (const int32_t *)(void *)to));
+            MB_TRY(read_samples(p, item, p->indices + i, n, to));
         } else {
             memset(to, 0, (size_t)(n * sample_bytes));
         }
@@ -199,8 +227,9 @@ static mb_status_t check_items(const mb_source_t *source, const mb_prefetch_item
         int field = items[i].field;
         if (field < 0)
             continue;
-        if (field >= source->n_fields ||
-            items[i].elements != mb_shape_elements(&source->fields[field].shape))
+        int64_t elements =
+            field < source->n_fields ? mb_shape_elements(&source->fields[field].shape) : -1;
+        if (elements < 0 || elements != (items[i].one_hot ? 1 : items[i].elements))
             return mb_error_set(MB_ERR_INTERNAL,
                                 "%s: prefetch item %d does not agree with its field %d",
                                 source->path, i, field);

@@ -19,6 +19,8 @@ typedef struct {
         classes; /* as_int: values must lie in [0, classes) unless equal to ignore; 0: unchecked */
     bool has_ignore;
     int64_t ignore;
+    bool one_hot;     /* the field is one integer a sample, the piece `elements` floats: 1 at the
+                         integer's place, else 0 */
     const char *what; /* for messages: "labels of output 'y'" */
 } mb_prefetch_item_t;
 

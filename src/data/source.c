@@ -29,6 +29,7 @@ mb_source_t *mb_source_allocate(const mb_source_class_t *class_, size_t bytes, c
 
 void mb_source_release(mb_source_t *source)
 {
+    mb_vocabularies_free(&source->words);
     free(source->fields);
     free(source->path);
     free(source);
@@ -47,6 +48,18 @@ int mb_source_field(const mb_source_t *source, const char *name)
             return i;
     }
     return -1;
+}
+
+bool mb_source_is_table(const mb_source_t *source)
+{
+    return strcmp(source->class_->kind, "table") == 0;
+}
+
+mb_status_t mb_source_refuse_label(const char *path)
+{
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: --label names a column of a table (.csv, .tsv), and this is none",
+                        path);
 }
 
 const char *mb_source_path(const mb_source_t *source, int field)
@@ -168,6 +181,16 @@ static mb_status_t no_field(const mb_source_t *source, const char *role, const c
                      source->path, role, name, otherwise, has.text == NULL ? "none" : has.text);
     mb_str_free(&has);
     return status;
+}
+
+mb_status_t mb_source_take_words(mb_source_t *source, mb_vocabulary_t *words)
+{
+    MB_TRY(mb_vocabularies_take(&source->words, words));
+    int field = mb_source_field(source, words->name);
+    if (field >= 0)
+        source->fields[field].classes = words->n;
+    source->digest = mb_vocabulary_digest(words, source->digest);
+    return MB_OK;
 }
 
 static mb_status_t match_input(const mb_source_t *source, const mb_source_wants_t *wants, int input,

@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "data/extent.h"
 #include "data/hdf5_select.h"
+#include "data/hdf5_words.h"
 #include "data/internal.h"
 #include "store/h5.h"
 
@@ -297,10 +298,40 @@ static mb_status_t settle(hdf5_t *h)
     return h->scratch == NULL ? mb_error_memory(h->base.path, (size_t)h->scratch_bytes) : MB_OK;
 }
 
+/* "y" is the vocabulary of the field y, "x.3" of a column of the field x. */
+static bool concerns(const mb_source_t *source, const char *words)
+{
+    for (int i = 0; i < source->n_fields; i++) {
+        size_t length = strlen(source->fields[i].name);
+        if (strncmp(words, source->fields[i].name, length) == 0 &&
+            (words[length] == '\0' || words[length] == '.'))
+            return true;
+    }
+    return false;
+}
+
+static mb_status_t take_words(hdf5_t *h)
+{
+    mb_vocabularies_t all;
+    mb_status_t status = MB_OK;
+    MB_TRY(mb_hdf5_words_read(h->hdf5, h->base.path, &all));
+    for (int i = 0; i < all.n && status == MB_OK; i++) {
+        mb_vocabulary_t *copy;
+        if (!concerns(&h->base, all.items[i]->name))
+            continue;
+        status = mb_vocabulary_copy(all.items[i], &copy);
+        if (status == MB_OK)
+            status = mb_source_take_words(&h->base, copy);
+    }
+    mb_vocabularies_free(&all);
+    return status;
+}
+
 static mb_status_t fill(hdf5_t *h, const mb_hdf5_choice_t *choices, const mb_source_wants_t *wants)
 {
     for (int i = 0; i < h->base.n_fields; i++)
         MB_TRY(open_place(h, i, &choices[i]));
+    MB_TRY(take_words(h));
     mb_source_add_channel(&h->base, wants);
     MB_TRY(mb_source_check_inputs(&h->base, wants));
     MB_TRY(settle(h));

@@ -70,6 +70,31 @@ static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int f
                              .what = graph->input_names[input]};
 }
 
+/* Classes that are known by name are spread where the loss compares with a row a class. */
+static bool wants_one_hot(const mb_field_t *field, const mb_loss_t *loss, int64_t elements)
+{
+    return !loss->sparse && elements > 1 && field->classes == elements &&
+           mb_shape_elements(&field->shape) == 1;
+}
+
+/* Rows of the output are classes; binary ones have one for two. */
+static mb_status_t check_classes(const mb_model_t *model, const mb_source_t *source, int output,
+                                 int field)
+{
+    const mb_loss_t *loss = &model->losses[output];
+    int64_t classes = source->fields[field].classes;
+    int64_t rows = loss->sparse ? loss->columns : mb_shape_elements(&loss->label_shape);
+    bool fits = loss->sparse ? classes <= rows : classes == rows;
+    if (loss->binary && classes > 2)
+        rows = 2;
+    else if (classes == 0 || loss->binary || rows == 1 || fits)
+        return MB_OK;
+    return mb_error_set(MB_ERR_SHAPE,
+                        "%s: labels '%s' have %lld classes, but output '%s' with loss %s has %lld",
+                        source->path, source->fields[field].name, (long long)classes,
+                        model->graph->outputs[output].name, loss->name, (long long)rows);
+}
+
 static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb_source_t *source,
                               int place, int field)
 {
@@ -77,7 +102,9 @@ static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb
     const mb_loss_t *loss = &model->losses[output];
     char wanted[MB_SHAPE_TEXT], found[MB_SHAPE_TEXT];
     int64_t elements = mb_shape_elements(&loss->label_shape);
-    if (mb_shape_elements(&source->fields[field].shape) != elements)
+    MB_TRY(check_classes(model, source, output, field));
+    bool one_hot = wants_one_hot(&source->fields[field], loss, elements);
+    if (mb_shape_elements(&source->fields[field].shape) != elements && !one_hot)
         return mb_error_set(MB_ERR_SHAPE,
                             "%s: labels '%s' have shape %s a sample where output '%s' with loss %s "
                             "asks for %s",
@@ -94,6 +121,7 @@ static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb
                              .classes = loss->sparse && !loss->binary ? loss->columns : 0,
                              .has_ignore = loss->has_ignore,
                              .ignore = loss->ignore_label,
+                             .one_hot = one_hot,
                              .what = model->graph->outputs[output].name};
     return MB_OK;
 }

@@ -201,7 +201,30 @@ mb_status_t mb_model_compute_in(mb_model_t *model, const char *text)
     return mb_error_set(MB_ERR_ARGUMENT, "dtype=%s: there are fp32, tf32, bf16 and fp16", text);
 }
 
-static mb_status_t open_both(const char *path, const char *data, const char *dtype,
+mb_status_t mb_model_words(const mb_model_file_t *file, mb_vocabularies_t *words, bool *present)
+{
+    const char *text = mb_model_file_setting(file, MB_MODEL_WORDS);
+    *words = (mb_vocabularies_t){NULL, 0};
+    *present = text != NULL;
+    return text == NULL ? MB_OK : mb_vocabularies_parse(text, file->path, words);
+}
+
+static mb_status_t open_data(const mb_model_t *model, const mb_model_data_t *data,
+                             mb_source_wants_t *wants, mb_source_t **source)
+{
+    mb_vocabularies_t words;
+    bool present;
+    MB_TRY(mb_model_words(model->file, &words, &present));
+    wants->form.label = data->label;
+    wants->form.known = present ? &words : NULL;
+    mb_status_t status = mb_source_open(data->path, wants, source);
+    mb_vocabularies_free(&words);
+    if (status == MB_OK && data->label_given && !mb_source_is_table(*source))
+        return mb_source_refuse_label(data->path);
+    return status;
+}
+
+static mb_status_t open_both(const char *path, const mb_model_data_t *data, const char *dtype,
                              mb_model_purpose_t purpose, mb_model_t **model, mb_source_t **source)
 {
     mb_shape_t shapes[MB_MAX_INPUTS];
@@ -220,12 +243,12 @@ static mb_status_t open_both(const char *path, const char *data, const char *dty
     wants.output_names = names;
     wants.n_outputs = purpose != MB_MODEL_PREDICTS ? graph->n_outputs : 0;
     if (*source == NULL)
-        MB_TRY(mb_source_open(data, &wants, source));
+        MB_TRY(open_data(*model, data, &wants, source));
     MB_TRY(mb_model_compute_in(*model, dtype));
     return mb_model_bind(*model, *source);
 }
 
-mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const mb_model_data_t *data,
                                     const char *dtype, mb_model_purpose_t purpose,
                                     mb_model_t **model, mb_source_t **source)
 {

@@ -48,9 +48,20 @@ mb_status_t mb_model_use_weights(mb_model_t *model, mb_model_file_t *file);
  * stored. Takes no more memory than a few MiB beside the device's. Not collective. */
 mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine);
 
+/* The words that integers of its training data stood for, as its run recorded them: data that the
+ * model is used on must have the same. *present: there is such a record. The caller frees. */
+mb_status_t mb_model_words(const mb_model_file_t *file, mb_vocabularies_t *words, bool *present);
+#define MB_MODEL_WORDS "record.vocabulary" /* its key in /mbrun/run */
+
+typedef struct {
+    const char *path;
+    const char *label; /* a table's column of targets; NULL: found by name */
+    bool label_given;  /* for this data: what is no table is then refused */
+} mb_model_data_t;
+
 /* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and
  * its data on every rank. */
-mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const char *data,
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const mb_model_data_t *data,
                                     const char *dtype, mb_model_purpose_t purpose,
                                     mb_model_t **model, mb_source_t **source);
 

@@ -210,7 +210,10 @@ static mb_status_t fill_report(predictor_t *p, mb_predict_report_t *report)
 
 static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 {
-    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, p->options->data, p->options->dtype,
+    mb_model_data_t data = {.path = p->options->data,
+                            .label = p->options->label,
+                            .label_given = p->options->label != NULL};
+    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, &data, p->options->dtype,
                                    MB_MODEL_PREDICTS, &p->model, &p->source));
     MB_TRY(mb_machine_open(p->comm, &p->options->machine, &p->machine));
     MB_TRY(make_engine(p));

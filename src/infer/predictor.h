@@ -10,6 +10,7 @@ typedef struct {
     mb_comm_t *comm;
     const char *model;   /* path */
     const char *data;    /* path */
+    const char *label;   /* a table's column that is not fed; NULL: none */
     const char *output;  /* HDF5: one dataset per model output, by name */
     mb_source_t *source; /* instead of `data`; stays the caller's */
     /* Instead of `output`. READY is called on every rank once the outputs' shapes are known, WRITE

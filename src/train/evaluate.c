@@ -168,9 +168,11 @@ static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_setti
     mb_machine_t *machine = NULL;
     mb_status_t status;
     *out = (mb_eval_report_t){.accuracy = NAN};
-    MB_TRY(mb_model_open_with_data(comm, path, mb_settings_text(settings, MB_SET_DATA),
-                                   mb_settings_text(settings, MB_SET_DTYPE), MB_MODEL_EVALUATES,
-                                   &model, &source));
+    mb_model_data_t data = {.path = mb_settings_text(settings, MB_SET_DATA),
+                            .label = mb_settings_text(settings, MB_SET_LABEL),
+                            .label_given = settings->origin[MB_SET_LABEL] == MB_FROM_USER};
+    MB_TRY(mb_model_open_with_data(comm, path, &data, mb_settings_text(settings, MB_SET_DTYPE),
+                                   MB_MODEL_EVALUATES, &model, &source));
     mb_machine_options_t options = mb_layout_machine(settings);
     status = mb_machine_open(comm, &options, &machine);
     if (status == MB_OK)

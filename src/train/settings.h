@@ -26,8 +26,10 @@ typedef enum {
  * on. What no run takes, but eval and predict do, comes last. */
 #define MB_SETTING_LIST(X)                                                                         \
     X(DATA, "data", TEXT, NULL, true, "FILE",                                                      \
-      "training data: HDF5, IDX(.gz), or a folder of them")                                        \
+      "training data: HDF5, NPY, NPZ, CSV, TSV, IDX(.gz), a folder; a pattern or again: several")  \
     X(VAL, "val", TEXT, NULL, false, "FILE", "validation data, evaluated after each epoch")        \
+    X(LABEL, "label", TEXT, NULL, true, "COLUMN",                                                  \
+      "a table's column of targets: its name, or its place from 0")                                \
     X(VAL_SPLIT, "val-split", FRACTION, NULL, true, "F",                                           \
       "hold out the last fraction F of the data for validation")                                   \
     X(RUN, "run", TEXT, NULL, false, "DIR", "run directory (default: MODEL.run beside the model)") \

@@ -7,6 +7,7 @@
 #include "store/io.h"
 #include "train/trainer_private.h"
 
+#define LONGEST_WORDS 32768 /* an attribute holds 64 KiB */
 #define FACT MB_RECORD_PREFIX
 
 static char *default_directory(const char *model)
@@ -119,6 +120,25 @@ static mb_status_t record_choice(mb_training_t *trainer, mb_setting_id_t id, int
     return mb_settings_set(trainer->settings, mb_setting_info(id)->key, text, MB_FROM_USER);
 }
 
+/* So that what the model is used on later gives the same integers to the same words. */
+static mb_status_t record_words(mb_training_t *trainer)
+{
+    const mb_vocabularies_t *words = &trainer->data->words;
+    if (words->n == 0)
+        return MB_OK;
+    char *text = mb_vocabularies_text(words);
+    if (text == NULL)
+        return mb_error_memory("a run's record", 0);
+    bool fits = strlen(text) < LONGEST_WORDS;
+    char *kept = fits ? mb_arena_strdup(trainer->arena, text) : NULL;
+    free(text);
+    if (fits)
+        return record_fact(trainer, MB_MODEL_WORDS, kept);
+    mb_training_note(trainer, "the words of the data are too many to be recorded in the run: make "
+                              "data for eval and predict with mbrun data --like TRAINING.h5");
+    return MB_OK;
+}
+
 mb_status_t mb_training_make_record(mb_training_t *trainer)
 {
     mb_arena_t *arena = trainer->arena;
@@ -137,6 +157,7 @@ mb_status_t mb_training_make_record(mb_training_t *trainer)
                        mb_arena_format(arena, "%016" PRIx64, trainer->data->digest)));
     MB_TRY(record_fact(trainer, FACT "data_samples",
                        mb_arena_format(arena, "%" PRId64, trainer->data->samples)));
+    MB_TRY(record_words(trainer));
     MB_TRY(record_fact(trainer, FACT "model",
                        mb_arena_format(arena, "%016" PRIx64, model_hash(trainer))));
     return record_fact(trainer, FACT "device",

@@ -18,7 +18,8 @@ static mb_status_t open_model(mb_training_t *trainer)
     return mb_training_take_formats(trainer);
 }
 
-static mb_status_t open_source(mb_training_t *trainer, const char *path, mb_source_t **out)
+static mb_status_t open_source(mb_training_t *trainer, const char *path,
+                               const mb_vocabularies_t *known, mb_source_t **out)
 {
     const mb_graph_t *graph = trainer->model->graph;
     mb_shape_t shapes[MB_MAX_INPUTS];
@@ -31,6 +32,8 @@ static mb_status_t open_source(mb_training_t *trainer, const char *path, mb_sour
         names[o] = graph->outputs[o].name;
     wants.output_names = names;
     wants.n_outputs = graph->n_outputs;
+    wants.form.label = mb_settings_text(trainer->settings, MB_SET_LABEL);
+    wants.form.known = known;
     return mb_source_open(path, &wants, out);
 }
 
@@ -42,6 +45,11 @@ static mb_status_t split_data(mb_training_t *trainer)
         held = (int64_t)ceil((double)samples * mb_settings_real(settings, MB_SET_VAL_SPLIT) - 1e-9);
     if (held > 0 && mb_settings_has(settings, MB_SET_VAL))
         return mb_error_set(MB_ERR_ARGUMENT, "val and val-split together: use one of them");
+    if (held > 0 && trainer->whole->by_class)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: val-split holds out the last samples, and a folder of images is "
+                            "in the order of its classes: give a folder of its own by --val",
+                            trainer->whole->path);
     if (samples - held < 1)
         return mb_error_set(MB_ERR_DATA, "%s: %lld samples leave none to train on",
                             trainer->whole->path, (long long)samples);
@@ -49,7 +57,30 @@ static mb_status_t split_data(mb_training_t *trainer)
     if (held > 0)
         return mb_source_slice(trainer->whole, samples - held, held, &trainer->val);
     if (mb_settings_has(settings, MB_SET_VAL))
-        return open_source(trainer, mb_settings_text(settings, MB_SET_VAL), &trainer->val);
+        return open_source(trainer, mb_settings_text(settings, MB_SET_VAL), &trainer->whole->words,
+                           &trainer->val);
+    return MB_OK;
+}
+
+/* A model that was trained on words goes on with the same ones. */
+static mb_status_t open_training_source(mb_training_t *trainer)
+{
+    mb_vocabularies_t words;
+    bool present;
+    MB_TRY(mb_model_words(trainer->model->file, &words, &present));
+    mb_status_t status = open_source(trainer, mb_settings_text(trainer->settings, MB_SET_DATA),
+                                     present ? &words : NULL, &trainer->whole);
+    mb_vocabularies_free(&words);
+    return status;
+}
+
+static mb_status_t check_label(const mb_training_t *trainer)
+{
+    bool table = mb_source_is_table(trainer->whole) ||
+                 (trainer->val != NULL && mb_source_is_table(trainer->val));
+    if (trainer->settings->origin[MB_SET_LABEL] == MB_FROM_USER && !table &&
+        mb_settings_has(trainer->settings, MB_SET_LABEL))
+        return mb_source_refuse_label(trainer->whole->path);
     return MB_OK;
 }
 
@@ -62,11 +93,11 @@ static mb_status_t open_data(mb_training_t *trainer)
                             "with mbrun configure",
                             trainer->options.model);
     if (trainer->whole == NULL) {
-        MB_TRY(open_source(trainer, mb_settings_text(trainer->settings, MB_SET_DATA),
-                           &trainer->whole));
+        MB_TRY(open_training_source(trainer));
         trainer->owns_whole = true;
     }
     MB_TRY(split_data(trainer));
+    MB_TRY(check_label(trainer));
     MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
     return mb_model_bind(trainer->model, trainer->data);
 }

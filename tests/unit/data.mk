@@ -22,3 +22,18 @@ tests_unit_test_prefetch_SOURCES = tests/unit/test_prefetch.c
 tests_unit_test_prefetch_LDADD = $(UNIT_LIBS)
 
 EXTRA_DIST += tests/fuzz/fuzz_json.c tests/fuzz/fuzz_idx.c
+
+check_PROGRAMS += tests/unit/test_npy
+tests_unit_test_npy_SOURCES = tests/unit/test_npy.c tests/support/array_files.c \
+	tests/support/array_files.h tests/support/data_files.c tests/support/data_files.h
+tests_unit_test_npy_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_table
+tests_unit_test_table_SOURCES = tests/unit/test_table.c tests/support/data_files.c \
+	tests/support/data_files.h
+tests_unit_test_table_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_images
+tests_unit_test_images_SOURCES = tests/unit/test_images.c tests/support/image_files.c \
+	tests/support/image_files.h tests/support/data_files.c tests/support/data_files.h
+tests_unit_test_images_LDADD = $(UNIT_LIBS)

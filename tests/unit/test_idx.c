@@ -238,7 +238,7 @@ END_TEST
 
 static mb_status_t convert(const char *const *inputs, int n, mb_data_summary_t *summary)
 {
-    return mb_data_convert(inputs, n, test_path("out.h5"), summary);
+    return mb_data_convert(inputs, n, test_path("out.h5"), NULL, summary);
 }
 
 static int files_in_folder(void)
@@ -318,7 +318,7 @@ START_TEST(inputs_that_do_not_fit_are_refused_and_nothing_is_written)
     mb_data_summary_t summary;
     write_images(test_path("i"), IMAGES);
     write_labels(test_path("l"), IMAGES - 1);
-    test_file_write(test_path("text"), "some text", 9);
+    test_file_write(test_path("text.txt"), "some text", 9);
     test_file_write(test_path("binary"), "some\0text", 9);
     test_idx_write(test_path("small"), 0x08, 3, (const uint32_t[]){1, 2, 2}, pixels, 4);
     const char *const labels_first[] = {test_path("l"), test_path("i")};
@@ -326,7 +326,7 @@ START_TEST(inputs_that_do_not_fit_are_refused_and_nothing_is_written)
     test_message_has("labels must come behind their images");
     const char *const counts[] = {test_path("i"), test_path("l")};
     ck_assert_int_eq(convert(counts, 2, &summary), MB_ERR_DATA);
-    const char *const mixed[] = {test_path("i"), test_path("text")};
+    const char *const mixed[] = {test_path("i"), test_path("text.txt")};
     ck_assert_int_eq(convert(mixed, 2, &summary), MB_ERR_ARGUMENT);
     test_message_has("one data file is made of one kind");
     const char *const shapes[] = {test_path("i"), test_path("small")};
@@ -335,9 +335,11 @@ START_TEST(inputs_that_do_not_fit_are_refused_and_nothing_is_written)
     ck_assert_int_eq(convert(binary, 1, &summary), MB_ERR_FORMAT);
     const char *const missing[] = {test_path("missing")};
     ck_assert_int_eq(convert(missing, 1, &summary), MB_ERR_IO);
-    ck_assert_int_eq(mb_data_convert(binary, 1, test_path("binary"), &summary), MB_ERR_ARGUMENT);
+    ck_assert_int_eq(mb_data_convert(binary, 1, test_path("binary"), NULL, &summary),
+                     MB_ERR_ARGUMENT);
     test_message_has("one of the inputs");
-    ck_assert_int_eq(mb_data_convert(mixed + 1, 1, test_path("no/out.h5"), &summary), MB_ERR_IO);
+    ck_assert_int_eq(mb_data_convert(mixed + 1, 1, test_path("no/out.h5"), NULL, &summary),
+                     MB_ERR_IO);
     ck_assert_int_eq(files_in_folder(), 5);
 }
 END_TEST

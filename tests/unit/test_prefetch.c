@@ -102,6 +102,35 @@ START_TEST(a_source_of_the_opener_s_thread_is_read_when_its_batch_is_taken)
 }
 END_TEST
 
+START_TEST(classes_become_rows_with_a_one_and_empty_places_stay_zero)
+{
+    mb_source_t *source = make_source();
+    const mb_prefetch_item_t rows = {.field = 1, .elements = 10, .one_hot = true};
+    mb_sampler_t in_order = {MB_SHUFFLE_NONE, 0, SAMPLES, BATCH, 0};
+    mb_prefetch_t *p = NULL;
+    const void *const *buffers;
+    int64_t count, indices[BATCH];
+    ck_assert_int_eq(mb_prefetch_create(source, &rows, 1, BATCH, 3, next_batch, &in_order, &p),
+                     MB_OK);
+    for (int64_t i = 0; next_batch(&in_order, i, indices) >= 0; i++) {
+        ck_assert_int_eq(mb_prefetch_take(p, &buffers, &count), MB_OK);
+        const float *row = buffers[0];
+        for (int k = 0; k < BATCH * 10; k++) {
+            bool one = indices[k / 10] >= 0 && labels[indices[k / 10]] == k % 10;
+            ck_assert(row[k] == (one ? 1.0f : 0.0f));
+        }
+    }
+    mb_prefetch_destroy(p);
+    const mb_prefetch_item_t few = {.field = 1, .elements = 2, .one_hot = true};
+    ck_assert_int_eq(mb_prefetch_create(source, &few, 1, BATCH, 3, next_batch, &in_order, &p),
+                     MB_OK);
+    ck_assert_int_eq(mb_prefetch_take(p, &buffers, &count), MB_ERR_DATA);
+    ck_assert_msg(strstr(mb_error_get(), "but there are 2") != NULL, "%s", mb_error_get());
+    mb_prefetch_destroy(p);
+    mb_source_close(source);
+}
+END_TEST
+
 static void check_error_at(mb_source_t *source, int64_t bad_batch, const char *part)
 {
     mb_sampler_t in_order = {MB_SHUFFLE_NONE, 0, SAMPLES, BATCH, 0};
@@ -212,6 +241,7 @@ int main(void)
     TCase *t = tcase_create("prefetch");
     tcase_add_test(t, batches_come_in_order_at_every_depth);
     tcase_add_test(t, a_source_of_the_opener_s_thread_is_read_when_its_batch_is_taken);
+    tcase_add_test(t, classes_become_rows_with_a_one_and_empty_places_stay_zero);
     tcase_add_test(t, an_error_is_returned_by_the_take_of_its_batch);
     tcase_add_test(t, the_value_to_ignore_is_no_label_out_of_range);
     tcase_add_test(t, shutdown_is_clean_at_any_point);

@@ -249,7 +249,7 @@ START_TEST(several_inputs_and_outputs_are_found_by_name_and_positions_may_lack)
     const char *const inputs[] = {"image", "positions"};
     const char *const outputs[] = {"class", "y2"};
     const mb_shape_t shapes[] = {wide, {1, {4}}};
-    const mb_source_wants_t wants = {2, 2, inputs, outputs, shapes};
+    const mb_source_wants_t wants = {2, 2, inputs, outputs, shapes, {NULL}};
     make_values();
     test_dataset_t datasets[] = {x_dataset(H5T_IEEE_F32LE, 0, 0), y_dataset(), y_dataset()};
     datasets[0].name = "image";
@@ -521,7 +521,7 @@ START_TEST(files_that_are_no_data_are_refused_by_content)
     test_message_has("empty");
     test_file_write(test_path("text.h5"), "hello, world", 12);
     ck_assert_int_eq(open_fails(test_path("text.h5"), &wide), MB_ERR_FORMAT);
-    test_message_has("neither HDF5 nor IDX");
+    test_message_has("neither HDF5, NPY, NPZ nor IDX");
     ck_assert_int_eq(open_fails("/dev/null", &wide), MB_ERR_IO);
     ck_assert_int_eq(open_fails(test_path("."), &wide), MB_ERR_IO);
 }

@@ -120,7 +120,7 @@ START_TEST(a_dataset_of_targets_makes_tokens_an_ordinary_input_beside_positions)
     const char *const inputs[] = {"tokens", "positions"};
     const char *const outputs[] = {"head"};
     const mb_shape_t shapes[] = {ten, ten};
-    const mb_source_wants_t wants = {2, 1, inputs, outputs, shapes};
+    const mb_source_wants_t wants = {2, 1, inputs, outputs, shapes, {NULL}};
     make_stream();
     const test_dataset_t datasets[] = {
         {"tokens", H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, {9, LENGTH}, stream, 0, 0, 0, 0},

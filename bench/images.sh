@@ -1,0 +1,36 @@
+#!/bin/sh
+# A folder of JPEG images beside the training that it feeds, on two cores: images a second of the decoder alone,
+# and samples a second of a CNN from the folder and from the same samples in an HDF5 file.
+#
+#     bench/images.sh MBRUN SAMPLES [COUNT] [RUNS] [SIDE]
+#
+# SAMPLES is tests/cli/samples of the build, which makes COUNT images of 160 x 160 pixels; the CNN takes SIDE x SIDE.
+# Medians of alternating runs. Where the two rates of the CNN are the same, the decoder does not hold it up.
+set -eu
+mbrun=$(realpath "$1") samples=$(realpath "$2") count=${3:-1500} runs=${4:-5} side=${5:-64}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+cd "$folder"
+"$samples" photos "$count" 160 160
+"$mbrun" new cnn input="${side}x${side}x3" classes=3 -o model.h5 >/dev/null
+"$mbrun" data photos --size "${side}x${side}x3" -o photos.h5 >/dev/null
+
+now() { date +%s.%N; }
+# rate NAME DATA: the last step's samples a second.
+rate() {
+    taskset -c 0,1 "$mbrun" train model.h5 --data "$2" --batch 32 --epochs 1 --run run --restart --threads 2 \
+        --checkpoint-every never --json 2>/dev/null |
+        sed -n 's/.*"event":"step".*"samples_per_second":\([0-9.]*\).*/\1/p' | tail -n 1 >>"$1.rates"
+}
+for _ in $(seq "$runs"); do
+    begin=$(now)
+    taskset -c 0,1 "$mbrun" data photos --size "${side}x${side}x3" -o again.h5 >/dev/null
+    echo "$(now) $begin $count" | awk '{ print $3 / ($1 - $2) }' >>decoder.rates
+    rate from_hdf5 photos.h5
+    rate from_folder photos
+done
+for name in decoder from_hdf5 from_folder; do
+    sort -n "$name.rates" | awk -v name="$name" '{ v[NR] = $1 }
+        END { printf "%s: median %.0f a second, of %d runs\n", name, v[int((NR + 1) / 2)], NR }'
+done

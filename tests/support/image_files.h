@@ -1,0 +1,24 @@
+/* PNG and JPEG images made by the tests themselves. */
+#ifndef MB_TESTS_IMAGE_FILES_H
+#define MB_TESTS_IMAGE_FILES_H
+
+#include <stdbool.h>
+
+/* This build has the libraries. */
+bool test_images_can(void);
+
+typedef struct {
+    int height, width;
+    int channels; /* 1, 2 (grey and opacity), 3, 4 */
+    int bits;     /* 8 or 16; 1, 2, 4 for grey */
+    bool palette; /* the pixels are places in it: entry i is (i, 255 - i, 7 i) */
+    bool interlaced;
+    const unsigned char *pixels; /* packed rows, 16 bits big-endian */
+} test_png_t;
+
+void test_png_write(const char *path, const test_png_t *png);
+/* 1, 3 or 4 (inks) channels. */
+void test_jpeg_write(const char *path, int height, int width, int channels,
+                     const unsigned char *pixels, bool progressive);
+
+#endif

@@ -1,1 +1,1 @@
-EXTRA_DIST += doc/architecture.md doc/benchmarks.md doc/build.md doc/data.md doc/faults.md doc/gpu.md doc/library.md doc/quantization.md
+EXTRA_DIST += doc/architecture.md doc/benchmarks.md doc/build.md doc/data.md doc/faults.md doc/gpu.md doc/library.md doc/losses.md doc/quantization.md

@@ -168,7 +168,7 @@ mb_status_t mb_trainer_set(mb_trainer_t *trainer, const char *key, const char *v
  * all samples, before the start. The array is not copied: it must stay as it is until the trainer
  * is destroyed (threads read ahead in it).
  *   name      of a model input or output; or "x" for the only input, "y" for the labels of the
- *             only output. A name given before is given anew.
+ *             only output; or "sample_weight". A name given before is given anew.
  *   rank      number of dimensions, 1 to MB_MAX_DIMS + 1
  *   shape     [rank]: shape[0] is the number of samples, the same for all arrays; the rest is the
  *             shape of one sample

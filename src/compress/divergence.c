@@ -12,15 +12,35 @@ typedef struct { /* log p(i) = scale(x(i)) - shift */
     int64_t top;
 } row_t;
 
+static bool are_bits(const mb_loss_t *loss)
+{
+    return loss->kind == MB_LOSS_BINARY_LOGITS || loss->kind == MB_LOSS_BINARY_PROBABILITY ||
+           loss->kind == MB_LOSS_BINARY_FOCAL_LOGITS ||
+           loss->kind == MB_LOSS_BINARY_FOCAL_PROBABILITY;
+}
+
 bool mb_divergence_is_defined(const mb_loss_t *loss)
 {
-    return loss->kind != MB_LOSS_SQUARED && loss->kind != MB_LOSS_ABSOLUTE;
+    switch (loss->kind) {
+    case MB_LOSS_SPARSE_SOFTMAX:
+    case MB_LOSS_SPARSE_PROBABILITY:
+    case MB_LOSS_SOFTMAX:
+    case MB_LOSS_PROBABILITY:
+    case MB_LOSS_FOCAL_LOGITS:
+    case MB_LOSS_FOCAL_PROBABILITY:
+    case MB_LOSS_GENERALIZED:
+    case MB_LOSS_DIVERGENCE:
+        return true;
+    default:
+        return are_bits(loss);
+    }
 }
 
 static bool are_logits(const mb_loss_t *loss)
 {
     return loss->kind == MB_LOSS_SPARSE_SOFTMAX || loss->kind == MB_LOSS_SOFTMAX ||
-           loss->kind == MB_LOSS_BINARY_LOGITS;
+           loss->kind == MB_LOSS_BINARY_LOGITS || loss->kind == MB_LOSS_FOCAL_LOGITS ||
+           loss->kind == MB_LOSS_BINARY_FOCAL_LOGITS;
 }
 
 static double clipped(double probability)
@@ -77,7 +97,7 @@ void mb_divergence_add(const mb_loss_t *loss, const float *reference, const floa
                        int64_t rows, mb_divergence_t *sums)
 {
     bool logits = are_logits(loss);
-    bool binary = loss->kind == MB_LOSS_BINARY_LOGITS || loss->kind == MB_LOSS_BINARY_PROBABILITY;
+    bool binary = are_bits(loss);
     for (int64_t r = 0; r < rows && !binary; r++)
         add_row(logits, reference + r * loss->columns, values + r * loss->columns, loss->columns,
                 sums);

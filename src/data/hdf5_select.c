@@ -157,6 +157,21 @@ static mb_status_t choose_output(const select_t *s, int output, mb_hdf5_choice_t
     return MB_OK;
 }
 
+/* Sample weights where there are some: of all outputs, and of single ones. */
+static void choose_weights(const select_t *s, mb_hdf5_choice_t *choices, int *n)
+{
+    if (s->wants->n_outputs > 0 && mb_hdf5_data_has(s->file, MB_SAMPLE_WEIGHT))
+        choices[(*n)++] = (mb_hdf5_choice_t){.dataset = MB_SAMPLE_WEIGHT, .name = MB_SAMPLE_WEIGHT};
+    for (int i = 0; i < s->wants->n_outputs; i++) {
+        mb_hdf5_choice_t *choice = &choices[*n];
+        if (!mb_hdf5_data_has(s->file,
+                              mb_source_weights_name(s->wants->output_names[i], choice->text)))
+            continue;
+        choice->dataset = choice->name = choice->text;
+        ++*n;
+    }
+}
+
 static mb_status_t choose_all(const select_t *s, mb_hdf5_choice_t *choices, int *n)
 {
     for (int i = 0; i < s->wants->n_inputs; i++) {
@@ -166,6 +181,7 @@ static mb_status_t choose_all(const select_t *s, mb_hdf5_choice_t *choices, int 
     }
     for (int i = 0; i < s->wants->n_outputs; i++)
         MB_TRY(choose_output(s, i, &choices[(*n)++]));
+    choose_weights(s, choices, n);
     return MB_OK;
 }
 
@@ -173,7 +189,7 @@ mb_status_t mb_hdf5_select(hid_t file, const char *path, const mb_source_wants_t
                            mb_hdf5_choice_t **choices, int *n_choices)
 {
     select_t s = {.file = file, .path = path, .wants = wants};
-    size_t most = (size_t)(wants->n_inputs + wants->n_outputs) + 1;
+    size_t most = (size_t)(wants->n_inputs + 2 * wants->n_outputs) + 2;
     mb_hdf5_choice_t *made = calloc(most, sizeof(*made));
     int n = 0;
     if (made == NULL)

@@ -16,10 +16,11 @@ typedef struct {
     const char *name;    /* the field's name */
     mb_hdf5_form_t form;
     int64_t length, shift;
+    char text[MB_WEIGHTS_NAME]; /* of a name that is made */
 } mb_hdf5_choice_t;
 
-/* *choices has at most n_inputs + n_outputs entries; the caller frees it. Names belong to WANTS or
- * are constant. */
+/* *choices has at most n_inputs + 2 n_outputs + 1 entries; the caller frees it. Names belong to
+ * WANTS or to *choices, or are constant. */
 mb_status_t mb_hdf5_select(hid_t file, const char *path, const mb_source_wants_t *wants,
                            mb_hdf5_choice_t **choices, int *n_choices);
 

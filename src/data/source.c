@@ -62,6 +62,19 @@ mb_status_t mb_source_refuse_label(const char *path)
                         path);
 }
 
+const char *mb_source_weights_name(const char *output, char name[MB_WEIGHTS_NAME])
+{
+    snprintf(name, MB_WEIGHTS_NAME, MB_SAMPLE_WEIGHT "_%s", output);
+    return name;
+}
+
+int mb_source_weights(const mb_source_t *source, const char *output)
+{
+    char name[MB_WEIGHTS_NAME];
+    int own = mb_source_field(source, mb_source_weights_name(output, name));
+    return own >= 0 ? own : mb_source_field(source, MB_SAMPLE_WEIGHT);
+}
+
 const char *mb_source_path(const mb_source_t *source, int field)
 {
     const char *path = source->fields[field].path;

@@ -71,8 +71,9 @@ typedef struct {
  * (data/paths.h), which are of one structure and joined in the order of their names. Tables are
  * known by their ending (csv.h), all else by what it contains.
  *
- * HDF5: one dataset per model input and output by name, or `x` and `y`; `tokens` (1-D: a stream
- * cut into windows of the model's length T, window i = tokens [i T, i T + T], inputs its first T,
+ * HDF5: one dataset per model input and output by name, or `x` and `y`; beside outputs also
+ * `sample_weight`, of all of them, or `sample_weight_OUTPUT`, of one; `tokens` (1-D: a stream cut
+ * into windows of the model's length T, window i = tokens [i T, i T + T], inputs its first T,
  * targets its last T; 2-D: a row of T + 1 a sample) gives the fields "x" (or the input's name) and
  * "y". scale_factor and add_offset attributes are obeyed.
  *
@@ -112,6 +113,12 @@ bool mb_source_is_table(const mb_source_t *source);
 mb_status_t mb_source_refuse_label(const char *path);
 /* Index of a field by name, -1 if there is none. */
 int mb_source_field(const mb_source_t *source, const char *name);
+/* The field with the sample weights of an output, -1 if there is none. */
+int mb_source_weights(const mb_source_t *source, const char *output);
+enum { MB_WEIGHTS_NAME = 192 };
+/* "sample_weight_OUTPUT" into NAME; returns it. */
+const char *mb_source_weights_name(const char *output, char name[MB_WEIGHTS_NAME]);
+#define MB_SAMPLE_WEIGHT "sample_weight"
 /* Finds the field of every model input and output: by name, else "x" (the only input) and "y" (the
  * only output); wants->n_outputs may be 0 (prediction). Shapes are compared; an error names both
  * shapes. Fields are -1 where an input is to be filled with positions. */

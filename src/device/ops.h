@@ -397,7 +397,8 @@ typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx 
 
 /* Losses. Each adds the sum over the valid rows of the row's loss to *sum (double, on the device)
  * and, when dx is given, writes dx = scale * d(loss of the row)/dx (zero past valid). A row is what
- * Keras computes one loss value for: the last axis. */
+ * Keras computes one loss value for: the last axis. x, t: an element and its label, e: 1e-7; means
+ * and sums run over the columns. Source: keras/src/losses/losses.py. */
 typedef enum {
     MB_LOSS_SPARSE_SOFTMAX = 0, /* labels int32; x: logits */
     MB_LOSS_SPARSE_PROBABILITY, /* labels int32; x: probabilities, clipped to [1e-7, 1 - 1e-7] after
@@ -406,10 +407,34 @@ typedef enum {
     MB_LOSS_PROBABILITY,
     MB_LOSS_BINARY_LOGITS, /* mean over columns */
     MB_LOSS_BINARY_PROBABILITY,
-    MB_LOSS_SQUARED,  /* mean over columns of (y - x)^2 */
-    MB_LOSS_ABSOLUTE, /* mean over columns of |y - x| */
+    MB_LOSS_SQUARED,     /* mean over columns of (y - x)^2 */
+    MB_LOSS_ABSOLUTE,    /* mean over columns of |y - x| */
+    MB_LOSS_PERCENTAGE,  /* mean of 100 |t - x| / max(|t|, e) */
+    MB_LOSS_SQUARED_LOG, /* mean of (log(max(x, e) + 1) - log(max(t, e) + 1))^2 */
+    MB_LOSS_HUBER,       /* mean of d^2 / 2 where |d| <= p0, else p0 |d| - p0^2 / 2; d = x - t */
+    MB_LOSS_LOG_COSH,    /* mean of log(cosh(x - t)) */
+    MB_LOSS_POISSON,     /* mean of x - t log(x + e) */
+    MB_LOSS_DIVERGENCE,  /* sum of t log(t / x), both clipped to [e, 1] */
+    MB_LOSS_HINGE,       /* mean of max(1 - t x, 0); a label 0 counts as -1 */
+    MB_LOSS_SQUARED_HINGE,
+    MB_LOSS_BINARY_FOCAL_LOGITS, /* mean of w u^p0 times the binary cross-entropy of x and t, where
+                                    u = t (1 - x) + (1 - t) x, w = t p1 + (1 - t) p2 */
+    MB_LOSS_BINARY_FOCAL_PROBABILITY,
+    MB_LOSS_FOCAL_LOGITS, /* sum of -p1 t (1 - q)^p0 log(q), q: x as in PROBABILITY */
+    MB_LOSS_FOCAL_PROBABILITY,
+    MB_LOSS_CATEGORICAL_HINGE, /* max(1 + max((1 - t) x) - sum(t x), 0) */
+    MB_LOSS_COSINE,            /* -sum(t x) / (|t| |x|), no norm below e */
+    MB_LOSS_OVERLAP, /* 1 - I / (I + p0 sum(t (1 - x)) + p1 sum(x (1 - t)) + p2), I = sum(t x) */
+    MB_LOSS_GENERALIZED, /* labels int32: (1 - x^p0) / p0 of the label's x */
     MB_LOSS_COUNT
 } mb_loss_kind_t;
+
+/* Whether labels are int32 [rows]. */
+static inline bool mb_loss_is_sparse(mb_loss_kind_t kind)
+{
+    return kind == MB_LOSS_SPARSE_SOFTMAX || kind == MB_LOSS_SPARSE_PROBABILITY ||
+           kind == MB_LOSS_GENERALIZED;
+}
 
 typedef struct {
     mb_dtype_t type;
@@ -417,11 +442,14 @@ typedef struct {
     int64_t rows, valid, columns;
     float scale;
     float label_smoothing;
-    bool has_ignore; /* sparse: rows with this label have loss and gradient zero */
+    float p0, p1, p2; /* as the kind says */
+    bool has_ignore;  /* sparse: rows with this label have loss and gradient zero */
     int32_t ignore_label;
     const void *x;
-    const void *labels; /* int32 or float */
-    void *dx;           /* NULL: evaluation */
+    const void *labels;   /* int32 or float */
+    const float *weights; /* [rows] of each row's loss and gradient, zero: the row does not count;
+                             NULL: all one */
+    void *dx;             /* NULL: evaluation */
     double *sum;
 } mb_loss_args_t;
 

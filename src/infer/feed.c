@@ -3,12 +3,27 @@
  * batch are asked for only in training; an epoch's last step, which may have more of them, ends a
  * pass without it. */
 #include "infer/feed.h"
+#include "infer/hinge_labels.h"
+#include "infer/row_weights.h"
 #include "infer/upload.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 4, MAX_ITEMS = 2 * MB_MAX_INPUTS };
+enum { DEPTH = 4, MAX_ITEMS = 3 * MB_MAX_INPUTS };
+
+/* What is made of an output's labels and weights before its loss: see row_weights.h and
+ * hinge_labels.h. */
+typedef struct {
+    int place;
+    int labels, given;         /* items; given -1: the data has no weights */
+    int64_t values;            /* of the loss, a sample */
+    int64_t batch;             /* that was begun; -1: none */
+    mb_row_weights_t *weights; /* NULL: all one */
+    mb_hinge_labels_t *hinge;  /* NULL: another loss */
+} weighing_t;
+
+typedef enum { INPUT, LABELS, WEIGHTS } part_t;
 
 struct mb_feed {
     mb_engine_t *engine;
@@ -21,7 +36,13 @@ struct mb_feed {
     int n_items;
     mb_prefetch_item_t items[MAX_ITEMS];
     int places[MAX_ITEMS]; /* an input's node, or an output place of the stage */
-    bool is_label[MAX_ITEMS];
+    part_t parts[MAX_ITEMS];
+    int n_weighings;
+    weighing_t weighings[MB_MAX_INPUTS];
+    int64_t taken;          /* micro-batches */
+    int64_t *samples;       /* [micro_batch] of one */
+    int64_t *batch_samples; /* of a whole batch */
+    float *row_weights;     /* of a micro-batch's values */
 };
 
 /* Called from the worker: arithmetic only. */
@@ -61,7 +82,7 @@ static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int f
     const mb_graph_t *graph = model->graph;
     int node = graph->inputs[input];
     feed->places[feed->n_items] = node;
-    feed->is_label[feed->n_items] = false;
+    feed->parts[feed->n_items] = INPUT;
     feed->items[feed->n_items++] =
         (mb_prefetch_item_t){.field = field,
                              .as_int = !mb_dtype_is_float(graph->nodes[node].call.output_type),
@@ -95,6 +116,40 @@ static mb_status_t check_classes(const mb_model_t *model, const mb_source_t *sou
                         model->graph->outputs[output].name, loss->name, (long long)rows);
 }
 
+static const mb_class_weights_t no_classes;
+
+static mb_status_t add_row_weights(mb_feed_t *feed, const mb_model_t *model, mb_source_t *source,
+                                   int output, weighing_t *w)
+{
+    int field = mb_model_weights_field(model, source, output);
+    if (field >= 0) {
+        w->given = feed->n_items;
+        feed->places[feed->n_items] = w->place;
+        feed->parts[feed->n_items] = WEIGHTS;
+        feed->items[feed->n_items++] =
+            (mb_prefetch_item_t){.field = field,
+                                 .elements = mb_shape_elements(&source->fields[field].shape),
+                                 .what = "sample weights"};
+    }
+    return mb_row_weights_create(
+        &model->losses[output], source, feed->items[w->labels].field, field,
+        feed->engine->plan->training ? &model->class_weights : &no_classes, &w->weights);
+}
+
+/* What the labels that were added last need beside them. */
+static mb_status_t add_weighing(mb_feed_t *feed, const mb_model_t *model, mb_source_t *source,
+                                int place)
+{
+    int output = feed->engine->stage->outputs[place].output;
+    const mb_loss_t *loss = &model->losses[output];
+    weighing_t *w = &feed->weighings[feed->n_weighings];
+    *w = (weighing_t){.place = place, .labels = feed->n_items - 1, .given = -1, .batch = -1};
+    w->values = mb_loss_values(loss);
+    MB_TRY(mb_hinge_labels_create(loss, source, feed->items[w->labels].field, &w->hinge));
+    feed->n_weighings += loss->weighted || w->hinge != NULL;
+    return loss->weighted ? add_row_weights(feed, model, source, output, w) : MB_OK;
+}
+
 static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb_source_t *source,
                               int place, int field)
 {
@@ -113,7 +168,7 @@ static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb
                             model->graph->outputs[output].name, loss->name,
                             mb_shape_text(&loss->label_shape, wanted, sizeof wanted));
     feed->places[feed->n_items] = place;
-    feed->is_label[feed->n_items] = true;
+    feed->parts[feed->n_items] = LABELS;
     feed->items[feed->n_items++] =
         (mb_prefetch_item_t){.field = field,
                              .as_int = loss->sparse,
@@ -126,7 +181,7 @@ static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb
     return MB_OK;
 }
 
-static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, const mb_source_t *source)
+static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, mb_source_t *source)
 {
     const mb_stage_t *stage = feed->engine->stage;
     const mb_graph_t *graph = model->graph;
@@ -143,14 +198,40 @@ static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, const mb
         if (graph->inputs[i] >= stage->first_node && graph->inputs[i] < stage->end_node)
             add_input(feed, model, i, inputs[i]);
     }
-    for (int p = 0; p < stage->n_outputs && stage->losses != NULL; p++)
+    for (int p = 0; p < stage->n_outputs && stage->losses != NULL; p++) {
         MB_TRY(add_labels(feed, model, source, p, outputs[stage->outputs[p].output]));
+        MB_TRY(add_weighing(feed, model, source, p));
+    }
     return MB_OK;
 }
 
 static size_t item_bytes(const mb_feed_t *feed, int item)
 {
     return (size_t)(feed->items[item].elements * feed->engine->plan->micro_batch) * sizeof(float);
+}
+
+static size_t weights_bytes(const mb_feed_t *feed, const weighing_t *w)
+{
+    return (size_t)(w->values * feed->engine->plan->micro_batch) * sizeof(float);
+}
+
+static mb_status_t make_lists(mb_feed_t *feed)
+{
+    int64_t sampled = feed->span.sampler.batch, batch = feed->span.batch;
+    size_t most = 1, micro = (size_t)feed->engine->plan->micro_batch + 1;
+    size_t whole = (size_t)(batch > sampled ? batch : sampled) + 1;
+    for (int i = 0; i < feed->n_weighings; i++) {
+        size_t bytes = weights_bytes(feed, &feed->weighings[i]);
+        most = bytes > most ? bytes : most;
+    }
+    if (feed->n_weighings == 0)
+        return MB_OK;
+    feed->samples = malloc(micro * sizeof(int64_t));
+    feed->batch_samples = malloc(whole * sizeof(int64_t));
+    feed->row_weights = malloc(most);
+    if (feed->samples == NULL || feed->batch_samples == NULL || feed->row_weights == NULL)
+        return mb_error_memory("the weights of a batch", most);
+    return MB_OK;
 }
 
 static mb_status_t open_way(mb_feed_t *feed)
@@ -161,7 +242,9 @@ static mb_status_t open_way(mb_feed_t *feed)
         return MB_OK;
     for (int i = 0; i < feed->n_items; i++)
         bytes += item_bytes(feed, i);
-    return mb_upload_create(exec, bytes, feed->n_items, &feed->upload);
+    for (int i = 0; i < feed->n_weighings; i++)
+        bytes += weights_bytes(feed, &feed->weighings[i]);
+    return mb_upload_create(exec, bytes, feed->n_items + feed->n_weighings, &feed->upload);
 }
 
 static int64_t count_asked(const mb_feed_t *feed)
@@ -192,9 +275,10 @@ mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_sour
     feed->each = count_asked(feed);
     MB_TRY_GOTO(list_items(feed, model, source), status, err_feed);
     if (feed->n_items == 0) {
-        free(feed);
+        mb_feed_destroy(feed);
         return MB_OK;
     }
+    MB_TRY_GOTO(make_lists(feed), status, err_feed);
     MB_TRY_GOTO(open_way(feed), status, err_feed);
     MB_TRY_GOTO(mb_prefetch_create(source, feed->items, feed->n_items, engine->plan->micro_batch,
                                    DEPTH, next_samples, feed, &feed->prefetch),
@@ -214,18 +298,107 @@ void mb_feed_destroy(mb_feed_t *feed)
     if (feed->prefetch != NULL)
         mb_prefetch_destroy(feed->prefetch);
     mb_upload_destroy(feed->upload);
+    for (int i = 0; i < feed->n_weighings; i++) {
+        mb_row_weights_destroy(feed->weighings[i].weights);
+        mb_hinge_labels_destroy(feed->weighings[i].hinge);
+    }
+    free(feed->samples);
+    free(feed->batch_samples);
+    free(feed->row_weights);
     free(feed);
+}
+
+static mb_status_t put(mb_feed_t *feed, void *to, const void *from, size_t bytes)
+{
+    if (feed->upload != NULL)
+        return mb_upload_add(feed->upload, to, from, bytes);
+    return mb_exec_copy(&feed->engine->exec, to, from, bytes, MB_COPY_TO_DEVICE);
 }
 
 static mb_status_t put_item(mb_feed_t *feed, const mb_micro_t *micro, int item, const void *from)
 {
-    mb_engine_t *engine = feed->engine;
-    void *to = feed->is_label[item]
-                   ? mb_stage_labels(engine->stage, micro->slot, feed->places[item])
-                   : mb_stage_tensor(engine->stage, micro->slot, feed->places[item]);
-    if (feed->upload != NULL)
-        return mb_upload_add(feed->upload, to, from, item_bytes(feed, item));
-    return mb_exec_copy(&engine->exec, to, from, item_bytes(feed, item), MB_COPY_TO_DEVICE);
+    const mb_stage_t *stage = feed->engine->stage;
+    if (feed->parts[item] == WEIGHTS)
+        return MB_OK;
+    void *to = feed->parts[item] == LABELS
+                   ? mb_stage_labels(stage, micro->slot, feed->places[item])
+                   : mb_stage_tensor(stage, micro->slot, feed->places[item]);
+    return put(feed, to, from, item_bytes(feed, item));
+}
+
+/* The samples of the batch whose mean SAMPLE is in: a step's, or a stretch of the source. */
+static int64_t batch_of(const mb_feed_t *feed, int64_t sample)
+{
+    if (feed->span.batch > 0)
+        return sample / feed->span.batch;
+    return feed->span.first_step + feed->taken / feed->each;
+}
+
+static int64_t list_batch(mb_feed_t *feed, int64_t batch)
+{
+    const mb_sampler_t *sampler = &feed->span.sampler;
+    if (feed->span.batch == 0) {
+        mb_sampler_indices(sampler, batch / feed->steps_per_epoch, batch % feed->steps_per_epoch, 0,
+                           sampler->batch, feed->batch_samples);
+        return sampler->batch;
+    }
+    for (int64_t i = 0; i < feed->span.batch; i++) {
+        int64_t sample = batch * feed->span.batch + i;
+        feed->batch_samples[i] = sample < sampler->samples ? sample : -1;
+    }
+    return feed->span.batch;
+}
+
+static mb_status_t begin_batch(mb_feed_t *feed, weighing_t *w, int64_t batch)
+{
+    if (w->batch == batch)
+        return MB_OK;
+    int64_t count = list_batch(feed, batch);
+    MB_TRY(mb_hinge_labels_check(w->hinge, feed->batch_samples, count));
+    if (w->weights != NULL)
+        MB_TRY(mb_row_weights_begin(w->weights, feed->batch_samples, count));
+    w->batch = batch;
+    return MB_OK;
+}
+
+/* A sample's part of an item. */
+static const void *part_of(const mb_feed_t *feed, const void *const *buffers, int item,
+                           int64_t sample)
+{
+    if (item < 0)
+        return NULL;
+    return (const char *)buffers[item] + 4 * sample * feed->items[item].elements;
+}
+
+static mb_status_t weigh(mb_feed_t *feed, const mb_micro_t *micro, weighing_t *w,
+                         const void *const *buffers)
+{
+    memset(feed->row_weights, 0, weights_bytes(feed, w));
+    for (int64_t i = 0; i < feed->engine->plan->micro_batch; i++) {
+        if (feed->samples[i] < 0)
+            continue;
+        MB_TRY(begin_batch(feed, w, batch_of(feed, feed->samples[i])));
+        if (w->weights != NULL)
+            mb_row_weights_of(w->weights, part_of(feed, buffers, w->labels, i),
+                              part_of(feed, buffers, w->given, i),
+                              feed->row_weights + i * w->values);
+    }
+    if (w->weights == NULL)
+        return MB_OK;
+    return put(feed, mb_stage_weights(feed->engine->stage, micro->slot, w->place),
+               feed->row_weights, weights_bytes(feed, w));
+}
+
+static mb_status_t put_all(mb_feed_t *feed, const mb_micro_t *micro, const void *const *buffers)
+{
+    for (int i = 0; i < feed->n_items; i++)
+        MB_TRY(put_item(feed, micro, i, buffers[i]));
+    if (feed->n_weighings > 0)
+        next_samples(feed, feed->taken, feed->samples);
+    for (int i = 0; i < feed->n_weighings; i++)
+        MB_TRY(weigh(feed, micro, &feed->weighings[i], buffers));
+    feed->taken++;
+    return MB_OK;
 }
 
 mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
@@ -241,7 +414,6 @@ mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
         return mb_error_set(MB_ERR_INTERNAL, "the data ended before its steps did");
     if (feed->upload != NULL)
         MB_TRY(mb_upload_begin(feed->upload));
-    for (int i = 0; i < feed->n_items; i++)
-        MB_TRY(put_item(feed, micro, i, buffers[i]));
+    MB_TRY(put_all(feed, micro, buffers));
     return feed->upload == NULL ? MB_OK : mb_upload_end(feed->upload);
 }

@@ -1,5 +1,6 @@
 /* Brings samples to the stages that want them: the inputs to the first, the labels to those that
- * hold outputs. Which samples is a function of (step, micro-batch) alone; a worker reads ahead. */
+ * hold outputs, and there the weights of their rows. Which samples is a function of (step,
+ * micro-batch) alone; a worker reads ahead. */
 #ifndef MB_INFER_FEED_H
 #define MB_INFER_FEED_H
 
@@ -14,6 +15,8 @@ typedef struct mb_feed mb_feed_t;
 typedef struct {
     mb_sampler_t sampler;
     int64_t first_step, end_step;
+    int64_t batch; /* samples that a mean is taken over, in their order in the source; 0: the
+                      sampler's batches */
 } mb_feed_span_t;
 
 /* Not collective. *out is NULL when this rank's stage wants no data. */

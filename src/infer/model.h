@@ -4,6 +4,7 @@
 #define MB_INFER_MODEL_H
 
 #include "data/source.h"
+#include "infer/class_weights.h"
 #include "infer/engine.h"
 #include "model/loss.h"
 #include "store/model_file.h"
@@ -11,8 +12,9 @@
 typedef struct mb_model {
     mb_model_file_t *file;
     mb_graph_t *graph;
-    json_t *training;         /* parsed training_config; NULL: not compiled */
-    mb_loss_t *losses;        /* after mb_model_compile */
+    json_t *training;                 /* parsed training_config; NULL: not compiled */
+    mb_loss_t *losses;                /* after mb_model_compile */
+    mb_class_weights_t class_weights; /* of the only output, in training */
     mb_model_file_t *weights; /* where values are read: `file`, or a checkpoint of the same model */
     const mb_stored_tensor_t **stored; /* [n_params] where each parameter's values are */
     bool keep_stored; /* set before binding: encoded matrices stay encoded in memory. Otherwise
@@ -40,6 +42,17 @@ mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source);
 mb_status_t mb_model_compute_in(mb_model_t *model, const char *text);
 /* Losses from training_config, or LOSS for an uncompiled model (may be NULL). */
 mb_status_t mb_model_compile(mb_model_t *model, const char *loss);
+
+/* After compiling, for each source that will be fed: what weights its samples have. MB_ERR_SHAPE,
+ * MB_ERR_UNSUPPORTED where they are none for an output's loss. */
+mb_status_t mb_model_weigh(mb_model_t *model, const mb_source_t *source);
+/* "0=1,1=5" for training on SOURCE; NULL: none. MB_ERR_UNSUPPORTED as Keras: beside sample weights,
+ * and for several outputs. */
+mb_status_t mb_model_weigh_classes(mb_model_t *model, const char *text, const mb_source_t *source);
+/* The source's field with the sample weights of an output; -1 if there is none. */
+int mb_model_weights_field(const mb_model_t *model, const mb_source_t *source, int output);
+/* Of all outputs: see mb_loss_check_micro. */
+mb_status_t mb_model_check_micro(const mb_model_t *model, int64_t batch, int64_t micro_batch);
 
 /* Takes the weights from another file of the same model (a checkpoint), which must stay open. */
 mb_status_t mb_model_use_weights(mb_model_t *model, mb_model_file_t *file);

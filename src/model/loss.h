@@ -1,7 +1,9 @@
 /* Losses and metrics of a compiled model, from Keras' training_config.
  *
  * The loss of a step is sum over outputs of weight * (sum of row losses) / rows, where rows counts
- * every position of the whole global batch: the divisor is known before the first backward. */
+ * every position of the whole global batch: the divisor is known before the first backward. Where
+ * Keras divides by something else (labels that are not ignored, the sum of the sample weights), the
+ * weights of the rows carry what makes that of it: see infer/row_weights.h. */
 #ifndef MB_MODEL_LOSS_H
 #define MB_MODEL_LOSS_H
 
@@ -9,10 +11,15 @@
 
 typedef struct {
     mb_loss_kind_t kind;
-    bool sum; /* reduction "sum": no divisor. Default: sum_over_batch_size */
+    float p0, p1, p2; /* as the kind says: device/ops.h */
+    bool sum;         /* reduction "sum": no divisor. Default: sum_over_batch_size */
+    bool by_weight;   /* reduction "mean_with_sample_weight": divided by the sum of the weights */
     float label_smoothing;
-    bool has_ignore; /* only with reduction "sum", see mb_losses_create */
+    bool has_ignore;
     int32_t ignore_label;
+    int n_axes; /* 0: all, the batch's too */
+    int axes[MB_MAX_RANK];
+    bool weighted;    /* rows have weights: of the data, of classes, of labels that are ignored */
     float weight;     /* loss_weights */
     const char *name; /* Keras' name, for messages and files */
     bool accuracy;    /* a match is counted: asked for, or a classification loss */
@@ -22,8 +29,11 @@ typedef struct {
     float threshold;
     bool sparse; /* labels are int32 [rows] */
     /* from the output's shape: */
-    int64_t rows; /* a sample has this many loss rows */
-    int64_t columns;
+    int64_t rows;           /* of a sample: all its axes but the last */
+    int64_t columns;        /* the last axis */
+    int64_t merged;         /* rows that one value of the loss spans: 1 where it is over the last
+                               axis */
+    bool whole;             /* one value of all rows of a batch */
     mb_shape_t label_shape; /* of one sample */
 } mb_loss_t;
 
@@ -33,10 +43,20 @@ typedef struct {
  * settings: "sparse_categorical_crossentropy:from_logits=true". Accuracy is always computed where
  * it makes sense (classification losses). Bound graph needed. Allocated in the graph's arena.
  *
- * Refused: ignore_class under a mean, because Keras leaves the ignored rows out of the divisor,
- * which then depends on the labels; reduction "none"; an output without a loss. */
+ * Refused: reduction "none"; an output without a loss. */
 mb_status_t mb_losses_create(const mb_graph_t *graph, const json_t *training_config,
                              const char *loss_name, const char *where, mb_loss_t **out);
+
+/* Values of the loss a sample has, which sample weights weigh and the mean is taken over. */
+int64_t mb_loss_values(const mb_loss_t *loss);
+
+/* Whether both compute the same of a row. */
+bool mb_loss_is_same(const mb_loss_t *a, const mb_loss_t *b);
+
+/* A loss that is one value of a whole batch can be had only where a micro-batch holds it:
+ * MB_ERR_UNSUPPORTED, with what to do, otherwise. OUTPUT: its name. */
+mb_status_t mb_loss_check_micro(const mb_loss_t *loss, const char *output, int64_t batch,
+                                int64_t micro_batch);
 
 /* Whether labels of this shape (one sample) fit: label_shape, or the same with one axis of length 1
  * more or less behind, as Keras allows. The elements and their order are the same. */
@@ -44,10 +64,10 @@ bool mb_loss_accepts_labels(const mb_loss_t *loss, const mb_shape_t *sample);
 
 /* Adds this micro-batch's row losses, without the output's weight, to *sum and writes the gradient
  * of (weight / divisor) * loss into dx (NULL: none). The output's part of the step's loss is weight
- * * *sum / divisor. divisor: rows of the global batch (1 for "sum"). correct: += matches; NULL: not
- * wanted. The accuracy is *correct / rows. */
+ * * *sum / divisor. divisor: values of the global batch (1 for "sum"). weights: of the samples'
+ * values; NULL: all one. correct: += matches; NULL: not wanted. The accuracy is *correct / rows. */
 mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, mb_dtype_t type, int64_t samples,
-                        int64_t valid, double divisor, const void *x, const void *labels, void *dx,
-                        double *sum, double *correct);
+                        int64_t valid, double divisor, const void *x, const void *labels,
+                        const float *weights, void *dx, double *sum, double *correct);
 
 #endif

@@ -33,8 +33,9 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
 
 typedef struct { /* of a model output whose node is on this stage */
     int output;
-    int64_t labels; /* in a slot */
-    int64_t sums;   /* index into a double block: { loss, correct } */
+    int64_t labels;  /* in a slot */
+    int64_t weights; /* in a slot, of the loss's values; -1: all one */
+    int64_t sums;    /* index into a double block: { loss, correct } */
 } mb_output_place_t;
 
 typedef struct { /* what a stored matrix points to, to be written to */
@@ -143,6 +144,7 @@ bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
 /* Device addresses. */
 void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
 void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);
+float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place);
 void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param);
 

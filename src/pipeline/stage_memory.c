@@ -125,13 +125,17 @@ static void place_outputs(mb_stage_t *stage)
             continue;
         mb_output_place_t *at = &stage->outputs[stage->n_outputs++];
         at->output = o;
-        at->labels = -1;
+        at->labels = at->weights = -1;
         at->sums = -1;
         if (stage->losses == NULL)
             continue;
         int64_t labels = mb_shape_elements(&stage->losses[o].label_shape);
         at->labels =
             place(&stage->slot_bytes, (size_t)(labels * stage->plan->micro_batch) * sizeof(float));
+        if (stage->losses[o].weighted)
+            at->weights = place(&stage->slot_bytes, (size_t)(mb_loss_values(&stage->losses[o]) *
+                                                             stage->plan->micro_batch) *
+                                                        sizeof(float));
         at->sums = stage->sum_count;
         stage->sum_count += 2;
     }

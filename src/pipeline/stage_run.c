@@ -17,6 +17,11 @@ void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place)
     return mb_stage_at(stage->slots[slot], stage->outputs[output_place].labels);
 }
 
+float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place)
+{
+    return (float *)(void *)mb_stage_at(stage->slots[slot], stage->outputs[output_place].weights);
+}
+
 void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
 {
     return mb_stage_at(stage->slots[slot], stage->edge_gradients[edge]);
@@ -115,14 +120,15 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
 {
     const mb_output_place_t *at = &stage->outputs[place];
     const mb_loss_t *loss = &stage->losses[at->output];
-    double rows = loss->sum ? 1.0 : (double)micro->batch * (double)loss->rows;
+    double rows = loss->sum ? 1.0 : (double)micro->batch * (double)mb_loss_values(loss);
     double divisor = rows / (double)stage->loss_scale;
     double *sums = sums_at(stage, micro->replica, at->sums);
     int node = stage->graph->outputs[at->output].node;
     return mb_loss_run(
         loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
         micro->valid, divisor, mb_stage_tensor(stage, micro->slot, node),
-        mb_stage_labels(stage, micro->slot, place), dx, sums, sums == NULL ? NULL : sums + 1);
+        mb_stage_labels(stage, micro->slot, place), mb_stage_weights(stage, micro->slot, place), dx,
+        sums, sums == NULL ? NULL : sums + 1);
 }
 
 static const mb_layer_t *layer_of(const mb_stage_t *stage, int node)

@@ -94,7 +94,8 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     double start = mb_time_seconds();
     mb_feed_span_t span = {.sampler = evaluator->sampler,
                            .first_step = 0,
-                           .end_step = mb_sampler_steps(&evaluator->sampler)};
+                           .end_step = mb_sampler_steps(&evaluator->sampler),
+                           .batch = evaluator->batch};
     mb_score_reset(evaluator->score);
     MB_TRY(mb_feed_create(evaluator->engine, evaluator->model, evaluator->source, &span,
                           &evaluator->feed));
@@ -142,8 +143,14 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     if (status == MB_OK)
         status = mb_model_compile(model, mb_settings_text(settings, MB_SET_LOSS));
     if (status == MB_OK)
+        status = mb_model_weigh(model, source);
+    if (status == MB_OK)
         status = mb_layout_choose_pass(model, settings, mb_comm_size(comm),
                                        mb_comm_local_size(comm), source->samples, &layout);
+    if (status == MB_OK)
+        status = mb_model_check_micro(
+            model, layout.batch < source->samples ? layout.batch : source->samples,
+            layout.micro_batch);
     MB_TRY(mb_comm_agree(comm, status));
     for (int o = 0; o < outputs; o++)
         names[o] = mb_arena_strdup(arena, model->graph->outputs[o].name);

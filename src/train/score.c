@@ -252,7 +252,7 @@ double mb_score_loss(const mb_score_t *score, double *per_output)
     double total = 0;
     for (int o = 0; o < score->n_outputs; o++) {
         const mb_loss_t *loss = &score->model->losses[o];
-        double divisor = loss->sum ? score->steps : score->samples * (double)loss->rows;
+        double divisor = loss->sum ? score->steps : score->samples * (double)mb_loss_values(loss);
         double value = divisor > 0 ? score->loss[o] / divisor : 0;
         total += (double)loss->weight * value;
         if (per_output != NULL)

@@ -51,6 +51,8 @@ typedef enum {
     X(WEIGHT_DECAY, "weight-decay", REAL, NULL, true, "X", "decoupled weight decay")               \
     X(CLIP, "clip", REAL, NULL, true, "X", "clip the global norm of the gradients")                \
     X(LOSS, "loss", TEXT, NULL, true, "NAME", "loss of a model that was not compiled")             \
+    X(CLASS_WEIGHT, "class-weight", TEXT, NULL, true, "C=W,...",                                   \
+      "weights of classes in training: 0=1,1=5; others have 1")                                    \
     X(CHECKPOINT_EVERY, "checkpoint-every", CADENCE, "1epoch", false, "WHEN",                      \
       "500, 10min, 1epoch or never")                                                               \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \

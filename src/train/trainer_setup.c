@@ -164,9 +164,19 @@ static mb_status_t make_training_config(mb_training_t *trainer)
     return trainer->training_config == NULL ? mb_error_memory("training_config", 0) : MB_OK;
 }
 
+static mb_status_t weigh(mb_training_t *trainer)
+{
+    MB_TRY(mb_model_weigh(trainer->model, trainer->data));
+    if (trainer->val != NULL)
+        MB_TRY(mb_model_weigh(trainer->model, trainer->val));
+    return mb_model_weigh_classes(
+        trainer->model, mb_settings_text(trainer->settings, MB_SET_CLASS_WEIGHT), trainer->data);
+}
+
 static mb_status_t compile(mb_training_t *trainer)
 {
     MB_TRY(mb_model_compile(trainer->model, mb_settings_text(trainer->settings, MB_SET_LOSS)));
+    MB_TRY(weigh(trainer));
     MB_TRY(make_optimizer(trainer));
     return make_training_config(trainer);
 }
@@ -197,6 +207,8 @@ static mb_status_t make_layout(mb_training_t *trainer)
 {
     MB_TRY(mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
                             mb_comm_local_size(trainer->comm), &trainer->layout));
+    MB_TRY(
+        mb_model_check_micro(trainer->model, trainer->layout.batch, trainer->layout.micro_batch));
     MB_TRY(make_sampler(trainer));
     MB_TRY(mb_training_make_record(trainer));
     return mb_training_check_record(trainer);

@@ -234,3 +234,36 @@ load helper
     [ $code -eq 85 ]
     [ ! -e model.run/lease ]
 }
+
+@test "a loss that is not computed, and what to do instead" {
+    fixture mlp
+    both 1 "loss 'ctc' is not computed: .*sparse_categorical_crossentropy" \
+        model.h5 --data data.h5 --loss ctc
+    both 1 "loss 'Circle' is not computed: .*all others of the batch" \
+        model.h5 --data data.h5 --loss Circle
+    both 1 "dice.*--micro-batch 32 --replicas 1" \
+        model.h5 --data data.h5 --loss dice --batch 32 --micro-batch 8 --replicas 1
+    both 1 "key 'delta' must be a number" model.h5 --data data.h5 --loss huber:delta=x
+    both 1 "reduction 'none'" model.h5 --data data.h5 --loss mse:reduction=none
+    nothing_left model.run
+}
+
+@test "weights of classes that are none" {
+    fixture mlp
+    both 2 "class-weight=10=2: '10=2' does not begin with a class from 0 to 9" \
+        model.h5 --data data.h5 --class-weight 10=2
+    both 2 "'1=heavy' does not end with a number" \
+        model.h5 --data data.h5 --class-weight 0=1,1=heavy
+    both 1 "labels of loss mean_squared_error are not one class a sample" \
+        model.h5 --data data.h5 --loss mse --class-weight 0=1
+    nothing_left model.run
+}
+
+@test "weights of classes change what is learned" {
+    fixture mlp
+    for weights in 0=1 0=1,1=1 3=4; do
+        ranks 1 model.h5 --data data.h5 --steps 2 --quiet --class-weight $weights --run w$weights.run
+    done
+    [ "$(digest w0=1.run/final.h5)" = "$(digest w0=1,1=1.run/final.h5)" ]
+    [ "$(digest w0=1.run/final.h5)" != "$(digest w3=4.run/final.h5)" ]
+}

@@ -66,6 +66,8 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
         MB_TRY(mb_settings_set(settings, "emulate", "yes", MB_FROM_USER));
     if (run->model->clip != NULL)
         MB_TRY(mb_settings_set(settings, "clip", run->model->clip, MB_FROM_USER));
+    if (run->model->loss != NULL)
+        MB_TRY(mb_settings_set(settings, "loss", run->model->loss, MB_FROM_USER));
     if (run->run != NULL)
         MB_TRY(mb_settings_set(settings, "run", run->run, MB_FROM_USER));
     return MB_OK;

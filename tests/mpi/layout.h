@@ -10,11 +10,13 @@ enum { LAYOUT_MAX_STEPS = 16, LAYOUT_PATH = 512, LAYOUT_REPLICAS = 4 };
 typedef struct {
     const char *name;
     const char *clip; /* the setting; NULL: the file's own */
+    const char *loss; /* likewise */
     int64_t micro_batch;
     int64_t even, uneven; /* batches: one that replicas times micro_batch divides, one that not */
     int64_t samples;      /* two steps of an epoch are full, the third is not */
     int steps;
-    bool is_narrow; /* its policies are what a processor may lack */
+    bool is_narrow;  /* its policies are what a processor may lack */
+    bool is_weighed; /* its data has sample weights */
     char path[LAYOUT_PATH], data[LAYOUT_PATH];
     mb_source_t *whole, *source;
     int most_stages;

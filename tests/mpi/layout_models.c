@@ -30,8 +30,23 @@ static herr_t write_all(hid_t file, const char *name, hid_t type, hid_t memory,
     return put;
 }
 
+/* Weights that are no powers of two, some of them zero: how they are summed shows in the bits. */
+static herr_t write_weights(hid_t file, int64_t samples)
+{
+    mb_shape_t scalar = {.rank = 0};
+    float *weights = malloc((size_t)samples * sizeof(float));
+    for (int64_t i = 0; i < samples && weights != NULL; i++)
+        weights[i] = (float)(i % 7) / 3.0F;
+    herr_t put = weights == NULL ? -1
+                                 : write_all(file, "sample_weight", H5T_IEEE_F32LE,
+                                             H5T_NATIVE_FLOAT, &scalar, samples, weights);
+    free(weights);
+    return put;
+}
+
 /* Noise in [-1, 1), and the class that the first of a sample's numbers falls into. */
-static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes, int64_t samples)
+static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes, int64_t samples,
+                               bool is_weighed)
 {
     int64_t elements = mb_shape_elements(sample);
     mb_shape_t scalar = {.rank = 0};
@@ -49,6 +64,8 @@ static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes
         put = write_all(file, "x", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, sample, samples, x);
         if (put >= 0)
             put = write_all(file, "y", H5T_STD_I32LE, H5T_NATIVE_INT32, &scalar, samples, y);
+        if (put >= 0 && is_weighed)
+            put = write_weights(file, samples);
     }
     free(x);
     free(y);
@@ -66,7 +83,8 @@ mb_status_t layout_write_data(const char *directory, const layout_model_t *model
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: cannot be created", path);
-    mb_status_t status = write_noise(file, flat ? &vector : &image, 5, model->samples);
+    mb_status_t status =
+        write_noise(file, flat ? &vector : &image, 5, model->samples, model->is_weighed);
     return H5Fclose(file) < 0 ? mb_error_set(MB_ERR_IO, "%s: cannot be written", path) : status;
 }
 

@@ -13,6 +13,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/mb-layouts.XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 "$MBRUN" new mlp -o "$scratch/mlp.h5" input=12 hidden=24,20,16 classes=5 activation=tanh \
     dropout=0.3 >"$scratch/new" 2>&1 &&
+    cp "$scratch/mlp.h5" "$scratch/mlp_weighed.h5" &&
     "$MBRUN" new cnn -o "$scratch/cnn.h5" input=8x8x2 filters=4,6 dense=16 classes=5 \
         batchnorm=yes dropout=0.25 >>"$scratch/new" 2>&1 &&
     cp "$MB_SRCDIR/tests/data/branches.h5" "$scratch" || {

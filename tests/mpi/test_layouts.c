@@ -22,6 +22,15 @@ enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 
 static layout_model_t models[] = {
     {.name = "mlp", .clip = "0.5", .micro_batch = 3, .even = 24, .uneven = 22, .samples = 53},
+    /* Its divisors depend on labels and weights of the whole batch. */
+    {.name = "mlp_weighed",
+     .loss = "sparse_categorical_crossentropy:from_logits=true,ignore_class=2,"
+             "reduction=mean_with_sample_weight",
+     .is_weighed = true,
+     .micro_batch = 3,
+     .even = 24,
+     .uneven = 22,
+     .samples = 53},
     {.name = "cnn", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
     {.name = "gpt", .micro_batch = 1, .even = 8, .uneven = 6, .samples = 15},
     {.name = "shared", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "device/table.h"
 
-#define OP_MOST_BUFFERS 64
+#define OP_MOST_BUFFERS 192
 
 /* A device with its stream, and the memory that a test took from it. */
 typedef struct {

@@ -13,4 +13,10 @@ tests_unit_test_lr_schedule_LDADD = $(UNIT_LIBS)
 tests_unit_test_preset_SOURCES = tests/unit/test_preset.c tests/unit/optim_refs.c \
 	tests/unit/optim_refs.h
 tests_unit_test_preset_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/keras/losses.sh
+tests/keras/losses.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/losses.py
 EXTRA_DIST += tests/tools/make_optimizer_refs.py tests/tools/make_loss_refs.py
+check_PROGRAMS += tests/unit/test_row_weights
+tests_unit_test_row_weights_SOURCES = tests/unit/test_row_weights.c
+tests_unit_test_row_weights_LDADD = $(UNIT_LIBS)

@@ -115,7 +115,7 @@ static result_t evaluate(case_t *c, const float *x, double divisor, float *dx)
     double *sum = bench_put(b, NULL, sizeof(double));
     double *correct = bench_put(b, NULL, sizeof(double));
     BENCH_RUN(b, mb_loss_run(c->loss, &b->exec, MB_F32, c->samples, c->valid, divisor, dev_x,
-                             labels, dev_dx, sum, correct));
+                             labels, NULL, dev_dx, sum, correct));
     bench_get(b, &result.sum, sum, sizeof(double));
     bench_get(b, &result.correct, correct, sizeof(double));
     if (dx != NULL)
@@ -344,7 +344,24 @@ static void check_refused(const char *text, mb_status_t status, const char *word
 
 START_TEST(what_cannot_be_obeyed_is_refused_by_name)
 {
-    check_refused("{'loss': 'huber'}", MB_ERR_UNSUPPORTED, "loss 'huber'");
+    check_refused("{'loss': 'hubris'}", MB_ERR_UNSUPPORTED, "loss 'hubris'");
+    check_refused("{'loss': 'ctc'}", MB_ERR_UNSUPPORTED, "label each step");
+    check_refused("{'loss': {'class_name': 'Circle', 'config': {}}}", MB_ERR_UNSUPPORTED,
+                  "all others of the batch");
+    check_refused("{'loss': {'class_name': 'Huber', 'config': {'delta': 'x'}}}", MB_ERR_FORMAT,
+                  "'delta' must be a number");
+    check_refused("{'loss': {'class_name': 'CategoricalFocalCrossentropy', 'config': {'alpha': "
+                  "[0.1, 0.9, 1]}}}",
+                  MB_ERR_UNSUPPORTED, "'alpha' is a list");
+    check_refused("{'loss': {'class_name': 'CategoricalGeneralizedCrossEntropy', 'config': {'q': "
+                  "1}}}",
+                  MB_ERR_ARGUMENT, "'q' is 1");
+    check_refused("{'loss': {'class_name': 'Dice', 'config': {'axis': [0, 1]}}}",
+                  MB_ERR_UNSUPPORTED, "mixes samples");
+    check_refused("{'loss': {'class_name': 'Dice', 'config': {'axis': 'all'}}}", MB_ERR_FORMAT,
+                  "'axis' must be");
+    check_refused("{'loss': {'class_name': 'CosineSimilarity', 'config': {'axis': 2}}}",
+                  MB_ERR_UNSUPPORTED, "only the last ones");
     check_refused("{'loss': 'crossentropy'}", MB_ERR_UNSUPPORTED, "'crossentropy' leaves");
     check_refused("{'loss': null}", MB_ERR_ARGUMENT, "--loss");
     check_refused("{'loss': ['mse', null]}", MB_ERR_UNSUPPORTED, "output 'kind' has no loss");
@@ -357,11 +374,8 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
                   MB_ERR_UNSUPPORTED, "reduction 'none'");
     check_refused("{'loss': {'class_name': 'MeanSquaredError', 'config': {'reduction': null}}}",
                   MB_ERR_UNSUPPORTED, "reduction 'none'");
-    check_refused("{'loss': {'class_name': 'SparseCategoricalCrossentropy', 'config': "
-                  "{'ignore_class': -1}}}",
-                  MB_ERR_UNSUPPORTED, "'ignore_class' is -1");
-    check_refused("{'loss': {'class_name': 'CategoricalCrossentropy', 'config': {'axis': 1}}}",
-                  MB_ERR_UNSUPPORTED, "'axis' is 1");
+    check_refused("{'loss': {'class_name': 'CategoricalCrossentropy', 'config': {'axis': -2}}}",
+                  MB_ERR_UNSUPPORTED, "'axis' is [-2]");
     check_refused("{'loss': {'class_name': 'MeanSquaredError', 'config': {'delta': 1}}}",
                   MB_ERR_UNSUPPORTED, "'delta' is not known");
     check_refused("{'loss': {'class_name': 'MeanSquaredError', 'config': {'dtype': 'float16'}}}",
@@ -378,6 +392,132 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
     check_refused("{'loss': 'mse', 'metrics': [{'class_name': 'Accuracy', 'config': {}}, []]}",
                   MB_ERR_UNSUPPORTED, "metric 'Accuracy'");
     check_refused("[]", MB_ERR_FORMAT, "training_config");
+}
+END_TEST
+
+/* One loss of every class, by its class and by each of its names. */
+static void check_names(mb_loss_kind_t kind, const char *names)
+{
+    char copy[256], text[512];
+    snprintf(copy, sizeof(copy), "%s", names);
+    for (char *name = strtok(copy, " "); name != NULL; name = strtok(NULL, " ")) {
+        snprintf(text, sizeof(text), "{'loss': '%s'}", name);
+        check_two(text, kind, kind, 1, 1);
+        snprintf(text, sizeof(text),
+                 "{'loss': {'class_name': '%s', 'config': {'name': 'n', "
+                 "'reduction': 'auto', 'fn': '%s'}}}",
+                 name, name);
+        check_two(text, kind, kind, 1, 1);
+    }
+}
+
+START_TEST(losses_have_the_names_of_keras)
+{
+    check_names(MB_LOSS_PERCENTAGE,
+                "MeanAbsolutePercentageError mean_absolute_percentage_error mape MAPE");
+    check_names(MB_LOSS_SQUARED_LOG,
+                "MeanSquaredLogarithmicError mean_squared_logarithmic_error msle MSLE");
+    check_names(MB_LOSS_HUBER, "Huber huber huber_loss");
+    check_names(MB_LOSS_LOG_COSH, "LogCosh log_cosh logcosh");
+    check_names(MB_LOSS_COSINE, "CosineSimilarity cosine_similarity");
+    check_names(MB_LOSS_POISSON, "Poisson poisson");
+    check_names(MB_LOSS_DIVERGENCE,
+                "KLDivergence kl_divergence kullback_leibler_divergence kld KLD");
+    check_names(MB_LOSS_HINGE, "Hinge hinge");
+    check_names(MB_LOSS_SQUARED_HINGE, "SquaredHinge squared_hinge");
+    check_names(MB_LOSS_CATEGORICAL_HINGE, "CategoricalHinge categorical_hinge");
+    check_names(MB_LOSS_BINARY_FOCAL_PROBABILITY,
+                "BinaryFocalCrossentropy binary_focal_crossentropy");
+    check_names(MB_LOSS_FOCAL_PROBABILITY,
+                "CategoricalFocalCrossentropy categorical_focal_crossentropy");
+    check_names(MB_LOSS_GENERALIZED,
+                "CategoricalGeneralizedCrossEntropy categorical_generalized_cross_entropy");
+    check_names(MB_LOSS_OVERLAP, "Dice dice Tversky tversky");
+}
+END_TEST
+
+static mb_loss_t read_one(const char *text)
+{
+    mb_loss_t losses[2] = {0};
+    char metric[64];
+    ck_assert_msg(read_two(text, losses, metric) == MB_OK, "%s: %s", text, mb_error_get());
+    return losses[1];
+}
+
+START_TEST(every_key_is_read)
+{
+    mb_loss_t loss = read_one("{'loss': {'class_name': 'Huber', 'config': {'delta': 0.5}}}");
+    ck_assert_float_eq(loss.p0, 0.5f);
+    loss = read_one("{'loss': {'class_name': 'BinaryFocalCrossentropy', 'config': {'gamma': 3, "
+                    "'alpha': 0.75, 'from_logits': true, 'label_smoothing': 0.25, 'axis': 1, "
+                    "'apply_class_balancing': true}}}");
+    ck_assert_int_eq(loss.kind, MB_LOSS_BINARY_FOCAL_LOGITS);
+    ck_assert(loss.p0 == 3.0f && loss.p1 == 0.75f && loss.p2 == 0.25f);
+    ck_assert_float_eq(loss.label_smoothing, 0.25f);
+    loss = read_one("{'loss': {'class_name': 'BinaryFocalCrossentropy', 'config': {'alpha': 1}}}");
+    ck_assert(loss.p0 == 2.0f && loss.p1 == 1.0f && loss.p2 == 1.0f);
+    loss = read_one("{'loss': {'class_name': 'CategoricalFocalCrossentropy', 'config': {'gamma': "
+                    "0.5, 'alpha': 2, 'from_logits': true, 'label_smoothing': 0.5}}}");
+    ck_assert(loss.kind == MB_LOSS_FOCAL_LOGITS && loss.p0 == 0.5f && loss.p1 == 2.0f);
+    loss = read_one("{'loss': {'class_name': 'Tversky', 'config': {'alpha': 0.25, 'beta': 0.75, "
+                    "'axis': {'class_name': '__tuple__', 'items': [-1]}}}}");
+    ck_assert(loss.p0 == 0.25f && loss.p1 == 0.75f && loss.p2 == 1e-7f && !loss.whole);
+    loss = read_one("{'loss': {'class_name': 'Dice', 'config': {'axis': null}}}");
+    ck_assert(loss.whole && loss.sum && loss.p0 == 0.5f && loss.p1 == 0.5f && loss.p2 == 0.5e-7f);
+    loss = read_one("{'loss': {'class_name': 'CategoricalGeneralizedCrossEntropy', 'config': {'q': "
+                    "0.25}}}");
+    ck_assert(loss.sparse && loss.p0 == 0.25f);
+    loss = read_one("{'loss': {'class_name': 'SparseCategoricalCrossentropy', 'config': "
+                    "{'ignore_class': -1}}}");
+    ck_assert(loss.has_ignore && loss.ignore_label == -1 && loss.weighted && !loss.sum);
+    loss = read_one("{'loss': {'class_name': 'MeanSquaredError', 'config': {'reduction': "
+                    "'mean_with_sample_weight'}}}");
+    ck_assert(loss.by_weight && !loss.sum && !loss.weighted);
+}
+END_TEST
+
+/* Axes of an output of 2 x 3 x 5: how many rows of 5 one value spans. */
+static void check_axes(const char *axis, int64_t merged)
+{
+    static const int64_t shape[] = {2, 3, 5};
+    char text[256];
+    model_t model;
+    mb_loss_t *loss = NULL;
+    model_open(&model);
+    model_add(&model, "mask", 3, shape);
+    snprintf(text, sizeof(text), "{'loss': {'class_name': 'Dice', 'config': {'axis': %s}}}", axis);
+    json_t *config = json_of(text);
+    mb_status_t status = mb_losses_create(&model.graph, config, NULL, "file.h5", &loss);
+    ck_assert_msg((status == MB_OK) == (merged > 0), "%s: %s", text, mb_error_get());
+    if (merged > 0)
+        ck_assert(loss->merged == merged && loss->rows == 6 && loss->columns == 5);
+    json_decref(config);
+    model_close(&model);
+}
+
+START_TEST(a_value_may_span_the_last_axes)
+{
+    check_axes("-1", 1);
+    check_axes("3", 1);
+    check_axes("[-1, -2]", 3);
+    check_axes("[2, 3]", 3);
+    check_axes("[1, 2, 3]", 6);
+    check_axes("[1, 2]", 0);
+    check_axes("[1, 3]", 0);
+    check_axes("[3, 3]", 0);
+    check_axes("4", 0);
+    check_axes("[0, 1, 2, 3]", 0);
+}
+END_TEST
+
+START_TEST(a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it)
+{
+    mb_loss_t loss = {.whole = true, .name = "dice"};
+    ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 32), MB_OK);
+    ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 8), MB_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "--micro-batch 32 --replicas 1"));
+    loss.whole = false;
+    ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 8), MB_OK);
 }
 END_TEST
 
@@ -485,6 +625,10 @@ static Suite *suite(void)
     tcase_add_test(t, samples_past_valid_count_nowhere_and_get_no_gradient);
     tcase_add_test(t, losses_and_weights_are_paired_with_outputs_by_name_and_by_order);
     tcase_add_test(t, what_cannot_be_obeyed_is_refused_by_name);
+    tcase_add_test(t, losses_have_the_names_of_keras);
+    tcase_add_test(t, every_key_is_read);
+    tcase_add_test(t, a_value_may_span_the_last_axes);
+    tcase_add_test(t, a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it);
     tcase_add_test(t, keys_without_effect_are_passed_over);
     tcase_add_test(t, metrics_of_both_dialects_are_read);
     tcase_add_test(t, a_named_loss_serves_an_uncompiled_model);

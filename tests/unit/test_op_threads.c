@@ -236,7 +236,7 @@ static void loss(op_t *op)
 {
     for (int kind = 0; kind < MB_LOSS_COUNT; kind++) {
         int64_t m = op_integer(op, 1, 900), n = op_integer(op, 2, 70);
-        bool sparse = kind == MB_LOSS_SPARSE_SOFTMAX || kind == MB_LOSS_SPARSE_PROBABILITY;
+        bool sparse = mb_loss_is_sparse((mb_loss_kind_t)kind);
         const void *labels =
             sparse ? (const void *)op_labels(op, m, (int32_t)n) : op_random(op, m * n, 0, 1);
         mb_loss_args_t a = {.kind = (mb_loss_kind_t)kind,
@@ -244,6 +244,10 @@ static void loss(op_t *op)
                             .valid = m,
                             .columns = n,
                             .scale = 0.1f,
+                            .p0 = 0.5f,
+                            .p1 = 0.3f,
+                            .p2 = 0.7f,
+                            .weights = op_random(op, m, 0, 2),
                             .x = op_random(op, m * n, 0.01, 0.99),
                             .labels = labels,
                             .dx = op_floats(op, m * n),

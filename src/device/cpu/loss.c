@@ -1,22 +1,13 @@
-/* Losses and their gradients, a block of rows a tile. The arithmetic is that of Keras' torch
- * backend (keras/src/backend/torch/nn.py, keras/src/losses/losses.py); sums are in double. */
+/* Losses and their gradients, a block of rows a tile, with the cross-entropies of classes. The
+ * arithmetic is that of Keras' torch backend (keras/src/backend/torch/nn.py,
+ * keras/src/losses/losses.py); sums are in double. */
+#include "device/cpu/loss.h"
+
 #include <math.h>
 #include <string.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
-
-static const float tiny = 1e-7f;                     /* Keras' epsilon */
-static const float nearly_one = (float)(1.0 - 1e-7); /* rounded as Keras' clip rounds it */
-
-/* One row: returns its loss, and its gradient times scale when dx is not NULL. */
-typedef struct {
-    const mb_loss_args_t *args;
-    const float *x;
-    const float *labels; /* float kinds */
-    int32_t label;       /* sparse kinds */
-    float *dx;
-} row_t;
 
 /* log(sum(exp(x))); the exponentials are left in e where it is not NULL. */
 MB_MULTIVERSION
@@ -53,7 +44,7 @@ static void scale_row(float *y, int64_t columns, float factor)
         y[j] *= factor;
 }
 
-static double sparse_softmax(const row_t *r)
+static double sparse_softmax(const mb_loss_row_t *r)
 {
     const mb_loss_args_t *a = r->args;
     double sum;
@@ -62,19 +53,13 @@ static double sparse_softmax(const row_t *r)
     double own = (double)r->x[r->label];
     double log_sum = log_sum_exp(r->x, r->dx, a->columns, &sum, &largest);
     if (r->dx != NULL) {
-        scale_row(r->dx, a->columns, (float)((double)a->scale / sum));
-        r->dx[r->label] -= a->scale;
+        scale_row(r->dx, a->columns, (float)((double)r->scale / sum));
+        r->dx[r->label] -= r->scale;
     }
     return log_sum - own;
 }
 
-/* Keras' label smoothing: towards the uniform distribution. */
-static inline float smoothed(const mb_loss_args_t *a, float label, float uniform)
-{
-    return label * (1.0f - a->label_smoothing) + a->label_smoothing * uniform;
-}
-
-static double softmax(const row_t *r)
+static double softmax(const mb_loss_row_t *r)
 {
     const mb_loss_args_t *a = r->args;
     float uniform = 1.0f / (float)a->columns;
@@ -82,26 +67,16 @@ static double softmax(const row_t *r)
     float largest;
     double log_sum = log_sum_exp(r->x, NULL, a->columns, &sum, &largest);
     for (int64_t j = 0; j < a->columns; j++) {
-        double t = (double)smoothed(a, r->labels[j], uniform);
+        double t = (double)mb_loss_smoothed(a, r->labels[j], uniform);
         mass += t;
         loss -= t * ((double)r->x[j] - log_sum);
     }
     for (int64_t j = 0; j < a->columns && r->dx != NULL; j++) {
         double p = (double)mb_v_exp(r->x[j] - largest) / sum;
-        double t = (double)smoothed(a, r->labels[j], uniform);
-        r->dx[j] = (float)((double)a->scale * (p * mass - t));
+        double t = (double)mb_loss_smoothed(a, r->labels[j], uniform);
+        r->dx[j] = (float)((double)r->scale * (p * mass - t));
     }
     return loss;
-}
-
-static float clipped(float q)
-{
-    return q < tiny ? tiny : q > nearly_one ? nearly_one : q;
-}
-
-static bool inside(float q)
-{
-    return q >= tiny && q <= nearly_one;
 }
 
 static double sum_of(const float *x, int64_t columns)
@@ -114,22 +89,22 @@ static double sum_of(const float *x, int64_t columns)
 
 /* q = x / sum(x), loss = -log(clip(q)): the gradient goes through the division, and is zero where
  * the clip holds. */
-static double sparse_probability(const row_t *r)
+static double sparse_probability(const mb_loss_row_t *r)
 {
     const mb_loss_args_t *a = r->args;
     float sum = (float)sum_of(r->x, a->columns);
     float q = r->x[r->label] / sum;
     if (r->dx != NULL) {
-        double g = inside(q) ? -(double)a->scale / (double)q : 0.0;
+        double g = mb_loss_inside(q) ? -(double)r->scale / (double)q : 0.0;
         float shared = (float)(-g * (double)q / (double)sum);
         for (int64_t j = 0; j < a->columns; j++)
             r->dx[j] = shared;
         r->dx[r->label] = (float)(g * (1.0 - (double)q) / (double)sum);
     }
-    return -log((double)clipped(q));
+    return -log((double)mb_loss_clipped(q));
 }
 
-static double probability(const row_t *r)
+static double probability(const mb_loss_row_t *r)
 {
     const mb_loss_args_t *a = r->args;
     float uniform = 1.0f / (float)a->columns;
@@ -137,90 +112,45 @@ static double probability(const row_t *r)
     double loss = 0.0, shared = 0.0;
     for (int64_t j = 0; j < a->columns; j++) {
         float q = r->x[j] / sum;
-        double t = (double)smoothed(a, r->labels[j], uniform);
-        loss -= t * log((double)clipped(q));
-        shared += inside(q) ? -t : 0.0; /* g q, where g = -t / q */
+        double t = (double)mb_loss_smoothed(a, r->labels[j], uniform);
+        loss -= t * log((double)mb_loss_clipped(q));
+        shared += mb_loss_inside(q) ? -t : 0.0; /* g q, where g = -t / q */
     }
     for (int64_t j = 0; j < a->columns && r->dx != NULL; j++) {
         float q = r->x[j] / sum;
-        double t = (double)smoothed(a, r->labels[j], uniform);
-        double g = inside(q) ? -t / (double)q : 0.0;
-        r->dx[j] = (float)((double)a->scale * (g - shared) / (double)sum);
+        double t = (double)mb_loss_smoothed(a, r->labels[j], uniform);
+        double g = mb_loss_inside(q) ? -t / (double)q : 0.0;
+        r->dx[j] = (float)((double)r->scale * (g - shared) / (double)sum);
     }
     return loss;
 }
 
-static double binary_logits(const row_t *r)
-{
-    const mb_loss_args_t *a = r->args;
-    double loss = 0.0, scale = (double)a->scale / (double)a->columns;
-    for (int64_t j = 0; j < a->columns; j++) {
-        double t = (double)smoothed(a, r->labels[j], 0.5f), x = (double)r->x[j];
-        loss += (x > 0.0 ? x : 0.0) - x * t + log1p(exp(-fabs(x)));
-        if (r->dx != NULL)
-            r->dx[j] = (float)(scale * (1.0 / (1.0 + exp(-x)) - t));
-    }
-    return loss / (double)a->columns;
-}
-
-static double binary_probability(const row_t *r)
-{
-    const mb_loss_args_t *a = r->args;
-    double loss = 0.0, scale = (double)a->scale / (double)a->columns;
-    for (int64_t j = 0; j < a->columns; j++) {
-        double t = (double)smoothed(a, r->labels[j], 0.5f);
-        double q = (double)clipped(r->x[j]);
-        bool counts = inside(r->x[j]);
-        loss -= t * log(q) + (1.0 - t) * log(1.0 - q);
-        if (r->dx != NULL)
-            r->dx[j] = counts ? (float)(scale * (q - t) / (q * (1.0 - q))) : 0.0f;
-    }
-    return loss / (double)a->columns;
-}
-
-static double squared(const row_t *r)
-{
-    const mb_loss_args_t *a = r->args;
-    double loss = 0.0;
-    float scale = 2.0f * a->scale / (float)a->columns;
-    for (int64_t j = 0; j < a->columns; j++) {
-        float d = r->x[j] - r->labels[j];
-        loss += (double)d * (double)d;
-        if (r->dx != NULL)
-            r->dx[j] = scale * d;
-    }
-    return loss / (double)a->columns;
-}
-
-static double absolute(const row_t *r)
-{
-    const mb_loss_args_t *a = r->args;
-    double loss = 0.0;
-    float scale = a->scale / (float)a->columns;
-    for (int64_t j = 0; j < a->columns; j++) {
-        float d = r->x[j] - r->labels[j];
-        loss += fabs((double)d);
-        if (r->dx != NULL)
-            r->dx[j] = d > 0.0f ? scale : d < 0.0f ? -scale : 0.0f;
-    }
-    return loss / (double)a->columns;
-}
-
-static double (*const kinds[MB_LOSS_COUNT])(const row_t *) = {
+static double (*const kinds[MB_LOSS_COUNT])(const mb_loss_row_t *) = {
     [MB_LOSS_SPARSE_SOFTMAX] = sparse_softmax,
     [MB_LOSS_SPARSE_PROBABILITY] = sparse_probability,
     [MB_LOSS_SOFTMAX] = softmax,
     [MB_LOSS_PROBABILITY] = probability,
-    [MB_LOSS_BINARY_LOGITS] = binary_logits,
-    [MB_LOSS_BINARY_PROBABILITY] = binary_probability,
-    [MB_LOSS_SQUARED] = squared,
-    [MB_LOSS_ABSOLUTE] = absolute,
+    [MB_LOSS_BINARY_LOGITS] = mb_cpu_loss_binary_logits,
+    [MB_LOSS_BINARY_PROBABILITY] = mb_cpu_loss_binary_probability,
+    [MB_LOSS_SQUARED] = mb_cpu_loss_squared,
+    [MB_LOSS_ABSOLUTE] = mb_cpu_loss_absolute,
+    [MB_LOSS_PERCENTAGE] = mb_cpu_loss_percentage,
+    [MB_LOSS_SQUARED_LOG] = mb_cpu_loss_squared_log,
+    [MB_LOSS_HUBER] = mb_cpu_loss_huber,
+    [MB_LOSS_LOG_COSH] = mb_cpu_loss_log_cosh,
+    [MB_LOSS_POISSON] = mb_cpu_loss_poisson,
+    [MB_LOSS_DIVERGENCE] = mb_cpu_loss_divergence,
+    [MB_LOSS_HINGE] = mb_cpu_loss_hinge,
+    [MB_LOSS_SQUARED_HINGE] = mb_cpu_loss_squared_hinge,
+    [MB_LOSS_BINARY_FOCAL_LOGITS] = mb_cpu_loss_binary_focal_logits,
+    [MB_LOSS_BINARY_FOCAL_PROBABILITY] = mb_cpu_loss_binary_focal_probability,
+    [MB_LOSS_FOCAL_LOGITS] = mb_cpu_loss_focal_logits,
+    [MB_LOSS_FOCAL_PROBABILITY] = mb_cpu_loss_focal_probability,
+    [MB_LOSS_CATEGORICAL_HINGE] = mb_cpu_loss_categorical_hinge,
+    [MB_LOSS_COSINE] = mb_cpu_loss_cosine,
+    [MB_LOSS_OVERLAP] = mb_cpu_loss_overlap,
+    [MB_LOSS_GENERALIZED] = mb_cpu_loss_generalized,
 };
-
-static bool is_sparse(mb_loss_kind_t kind)
-{
-    return kind == MB_LOSS_SPARSE_SOFTMAX || kind == MB_LOSS_SPARSE_PROBABILITY;
-}
 
 typedef struct {
     const mb_loss_args_t *args;
@@ -230,17 +160,18 @@ typedef struct {
 
 static double loss_of_row(const mb_loss_args_t *a, int64_t i)
 {
-    row_t row = {.args = a, .x = mb_in(a->x) + i * a->columns};
+    float weight = a->weights == NULL ? 1.0f : a->weights[i];
+    mb_loss_row_t row = {.args = a, .x = mb_in(a->x) + i * a->columns, .scale = a->scale * weight};
     row.dx = a->dx == NULL ? NULL : mb_out(a->dx) + i * a->columns;
-    bool counts = i < a->valid;
-    if (counts && is_sparse(a->kind)) {
+    bool counts = i < a->valid && weight != 0.0f;
+    if (counts && mb_loss_is_sparse(a->kind)) {
         row.label = ((const int32_t *)a->labels)[i];
         counts = !(a->has_ignore && row.label == a->ignore_label);
     } else if (counts) {
         row.labels = (const float *)a->labels + i * a->columns;
     }
     if (counts)
-        return kinds[a->kind](&row);
+        return (double)weight * kinds[a->kind](&row);
     if (row.dx != NULL)
         memset(row.dx, 0, sizeof(float) * (size_t)a->columns);
     return 0.0;

@@ -22,6 +22,8 @@ CUDA_KERNELS = \
 	kernels/layernorm.cu \
 	kernels/loss.cu \
 	kernels/map.cu \
+	kernels/loss_elements.cu \
+	kernels/loss_rows.cu \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \

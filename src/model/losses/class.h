@@ -10,17 +10,43 @@
 typedef struct {
     size_t size;
     const char *class_name;
-    const char *names[4]; /* the function's name, then short ones; ends with NULL */
+    const char *names[6]; /* the function's name, then others; ends with NULL */
     /* Reads the keys of its own; those that all losses share are taken around it. */
     mb_status_t (*parse)(mb_config_t *config, mb_loss_t *loss);
     bool classifies; /* accuracy makes sense */
+    bool binary;     /* of each column by itself */
 } mb_loss_class_t;
 
 extern const mb_loss_class_t mb_loss_sparse_crossentropy;
 extern const mb_loss_class_t mb_loss_categorical_crossentropy;
 extern const mb_loss_class_t mb_loss_binary_crossentropy;
+extern const mb_loss_class_t mb_loss_binary_focal_crossentropy;
+extern const mb_loss_class_t mb_loss_categorical_focal_crossentropy;
+extern const mb_loss_class_t mb_loss_generalized_crossentropy;
 extern const mb_loss_class_t mb_loss_squared_error;
 extern const mb_loss_class_t mb_loss_absolute_error;
+extern const mb_loss_class_t mb_loss_percentage_error;
+extern const mb_loss_class_t mb_loss_logarithmic_error;
+extern const mb_loss_class_t mb_loss_huber;
+extern const mb_loss_class_t mb_loss_log_cosh;
+extern const mb_loss_class_t mb_loss_cosine_similarity;
+extern const mb_loss_class_t mb_loss_poisson;
+extern const mb_loss_class_t mb_loss_kl_divergence;
+extern const mb_loss_class_t mb_loss_hinge;
+extern const mb_loss_class_t mb_loss_squared_hinge;
+extern const mb_loss_class_t mb_loss_categorical_hinge;
+extern const mb_loss_class_t mb_loss_dice;
+extern const mb_loss_class_t mb_loss_tversky;
+
+/* A number that must be finite; absent or null gives OTHERWISE. */
+mb_status_t mb_loss_take_real(mb_config_t *config, const char *key, double otherwise, float *out);
+
+/* "axis": an integer, a list of them, or null where ALL says so. They are held against the output's
+ * shape later (mb_loss_take_shapes). */
+mb_status_t mb_loss_take_axes(mb_config_t *config, bool all, mb_loss_t *loss);
+
+/* The shapes that follow from the output's, which WHERE names with the loss. */
+mb_status_t mb_loss_take_shapes(const mb_call_t *call, const char *where, mb_loss_t *loss);
 
 /* The loss of one output from its serialized form; weight, accuracy and shapes are the caller's. */
 mb_status_t mb_loss_parse(const json_t *value, const char *where, mb_loss_t *loss,

@@ -106,17 +106,11 @@ static mb_status_t take_shapes(const mb_graph_t *graph, int output, const char *
     const mb_call_t *call = &graph->nodes[graph->outputs[output].node].call;
     if (!mb_dtype_is_float(call->output_type) || call->output.rank < 1)
         return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: output '%s' has no axis of numbers to take a loss over", where,
-                            graph->outputs[output].name);
-    int last = call->output.rank - 1;
-    loss->columns = call->output.dim[last];
-    loss->label_shape = call->output;
-    if (loss->sparse)
-        loss->label_shape.rank = last;
-    loss->rows = 1;
-    for (int i = 0; i < last; i++)
-        loss->rows *= call->output.dim[i];
-    return MB_OK;
+                            "%s (%s): there is no axis of numbers to take it over", where,
+                            loss->name);
+    char place[WHERE_TEXT + 64];
+    snprintf(place, sizeof(place), "%s (%s)", where, loss->name);
+    return mb_loss_take_shapes(call, place, loss);
 }
 
 /* Keys beside the losses: nothing here may change what is computed without being said. Earlier
@@ -134,7 +128,8 @@ static mb_status_t take_others(mb_config_t *config)
         used += json_is_null(json_array_get(mode, i)) ? 0 : 1;
     if (used != 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: key 'sample_weight_mode' is set; this build has no sample weights",
+                            "%s: key 'sample_weight_mode' is set; weights of a sample's rows are "
+                            "known by their shape, so that it is to be null",
                             config->where);
     return mb_config_finish(config);
 }
@@ -153,7 +148,7 @@ static mb_status_t take_output(const mb_graph_t *graph, const compiled_t *compil
     snprintf(place, sizeof(place), "%s: loss of output '%s'", where, graph->outputs[output].name);
     MB_TRY(mb_loss_parse(value, place, loss, &class_));
     MB_TRY(take_weight(graph, compiled->loss, compiled->weights, output, where, loss));
-    MB_TRY(take_shapes(graph, output, where, loss));
+    MB_TRY(take_shapes(graph, output, place, loss));
     MB_TRY(mb_metrics_take(graph, output, compiled->metrics, "metrics", where, loss));
     MB_TRY(mb_metrics_take(graph, output, compiled->weighted_metrics, "weighted_metrics", where,
                            loss));

@@ -1,9 +1,8 @@
-/* Keras' cross-entropies: labels as class numbers, as distributions, as independent bits. From
- * probabilities Keras divides by their sum (not for bits) and clips to [1e-7, 1 - 1e-7]; a softmax
- * in front is not looked through. Source: keras/src/losses/losses.py, backend/torch/nn.py. */
+/* Keras' cross-entropies: labels as class numbers, as distributions, as independent bits; each
+ * plain, the latter two with a focal factor, the first one generalized. From probabilities Keras
+ * divides by their sum (not for bits) and clips to [1e-7, 1 - 1e-7]; a softmax in front is not
+ * looked through. Source: keras/src/losses/losses.py, backend/torch/nn.py. */
 #include "model/losses/class.h"
-
-#include <inttypes.h>
 
 static mb_status_t take_smoothing(mb_config_t *config, mb_loss_t *loss)
 {
@@ -23,7 +22,7 @@ static mb_status_t take_logits(mb_config_t *config, mb_loss_t *loss, mb_loss_kin
     bool from_logits;
     MB_TRY(mb_config_bool_or(config, "from_logits", false, &from_logits));
     loss->kind = from_logits ? logits : probability;
-    return mb_config_only(config, "axis", "-1");
+    return mb_loss_take_axes(config, false, loss);
 }
 
 static mb_status_t parse_sparse(mb_config_t *config, mb_loss_t *loss)
@@ -34,12 +33,6 @@ static mb_status_t parse_sparse(mb_config_t *config, mb_loss_t *loss)
     int64_t label;
     MB_TRY(mb_config_int_or(config, "ignore_class", INT32_MIN, INT32_MAX, 0, &label));
     loss->ignore_label = (int32_t)label;
-    if (loss->has_ignore && !loss->sum)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: key 'ignore_class' is %" PRId64
-                            "; under a mean Keras divides by the number of labels that are not "
-                            "ignored, which this build does only with reduction \"sum\"",
-                            config->where, label);
     return MB_OK;
 }
 
@@ -53,6 +46,44 @@ static mb_status_t parse_binary(mb_config_t *config, mb_loss_t *loss)
 {
     MB_TRY(take_logits(config, loss, MB_LOSS_BINARY_LOGITS, MB_LOSS_BINARY_PROBABILITY));
     return take_smoothing(config, loss);
+}
+
+static mb_status_t parse_binary_focal(mb_config_t *config, mb_loss_t *loss)
+{
+    bool balanced;
+    float alpha;
+    MB_TRY(
+        take_logits(config, loss, MB_LOSS_BINARY_FOCAL_LOGITS, MB_LOSS_BINARY_FOCAL_PROBABILITY));
+    MB_TRY(mb_loss_take_real(config, "gamma", 2.0, &loss->p0));
+    MB_TRY(mb_loss_take_real(config, "alpha", 0.25, &alpha));
+    MB_TRY(mb_config_bool_or(config, "apply_class_balancing", false, &balanced));
+    loss->p1 = balanced ? alpha : 1.0f;
+    loss->p2 = balanced ? 1.0f - alpha : 1.0f;
+    return take_smoothing(config, loss);
+}
+
+static mb_status_t parse_categorical_focal(mb_config_t *config, mb_loss_t *loss)
+{
+    MB_TRY(take_logits(config, loss, MB_LOSS_FOCAL_LOGITS, MB_LOSS_FOCAL_PROBABILITY));
+    MB_TRY(mb_loss_take_real(config, "gamma", 2.0, &loss->p0));
+    if (json_is_array(json_object_get(config->object, "alpha")))
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: key 'alpha' is a list; one number for all classes is taken: set "
+                            "it to 1 and give the classes their weights with --class-weight",
+                            config->where);
+    MB_TRY(mb_loss_take_real(config, "alpha", 0.25, &loss->p1));
+    return take_smoothing(config, loss);
+}
+
+static mb_status_t parse_generalized(mb_config_t *config, mb_loss_t *loss)
+{
+    MB_TRY(mb_loss_take_real(config, "q", 0.5, &loss->p0));
+    loss->kind = MB_LOSS_GENERALIZED;
+    loss->sparse = true;
+    if (loss->p0 > 0.0f && loss->p0 < 1.0f)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT, "%s: key 'q' is %g, it must lie between 0 and 1",
+                        config->where, (double)loss->p0);
 }
 
 const mb_loss_class_t mb_loss_sparse_crossentropy = {
@@ -76,5 +107,31 @@ const mb_loss_class_t mb_loss_binary_crossentropy = {
     .class_name = "BinaryCrossentropy",
     .names = {"binary_crossentropy", "bce", "BCE"},
     .parse = parse_binary,
+    .classifies = true,
+    .binary = true,
+};
+
+const mb_loss_class_t mb_loss_binary_focal_crossentropy = {
+    .size = sizeof(mb_loss_class_t),
+    .class_name = "BinaryFocalCrossentropy",
+    .names = {"binary_focal_crossentropy"},
+    .parse = parse_binary_focal,
+    .classifies = true,
+    .binary = true,
+};
+
+const mb_loss_class_t mb_loss_categorical_focal_crossentropy = {
+    .size = sizeof(mb_loss_class_t),
+    .class_name = "CategoricalFocalCrossentropy",
+    .names = {"categorical_focal_crossentropy"},
+    .parse = parse_categorical_focal,
+    .classifies = true,
+};
+
+const mb_loss_class_t mb_loss_generalized_crossentropy = {
+    .size = sizeof(mb_loss_class_t),
+    .class_name = "CategoricalGeneralizedCrossEntropy",
+    .names = {"categorical_generalized_cross_entropy"},
+    .parse = parse_generalized,
     .classifies = true,
 };

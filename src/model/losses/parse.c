@@ -1,13 +1,32 @@
 /* From Keras' serialized loss (name or object, Keras 2 or 3) to its class and settings. */
 #include "model/losses/class.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "model/known.h"
 
 static const mb_loss_class_t *const classes[] = {
-    &mb_loss_sparse_crossentropy, &mb_loss_categorical_crossentropy, &mb_loss_binary_crossentropy,
-    &mb_loss_squared_error,       &mb_loss_absolute_error,
+    &mb_loss_sparse_crossentropy,
+    &mb_loss_categorical_crossentropy,
+    &mb_loss_binary_crossentropy,
+    &mb_loss_categorical_focal_crossentropy,
+    &mb_loss_binary_focal_crossentropy,
+    &mb_loss_generalized_crossentropy,
+    &mb_loss_squared_error,
+    &mb_loss_absolute_error,
+    &mb_loss_percentage_error,
+    &mb_loss_logarithmic_error,
+    &mb_loss_huber,
+    &mb_loss_log_cosh,
+    &mb_loss_cosine_similarity,
+    &mb_loss_poisson,
+    &mb_loss_kl_divergence,
+    &mb_loss_hinge,
+    &mb_loss_squared_hinge,
+    &mb_loss_categorical_hinge,
+    &mb_loss_dice,
+    &mb_loss_tversky,
 };
 #define N_CLASSES (sizeof(classes) / sizeof(classes[0]))
 
@@ -26,8 +45,32 @@ static const char *loss_name(size_t index)
 
 const mb_known_t mb_known_losses = {"loss", "losses", loss_name};
 
+/* Losses of Keras that are not computed here, and why. */
+static const struct {
+    const char *names[2], *why;
+} refused[] = {
+    {{"CTC", "ctc"},
+     "it aligns sequences without a length of their own, which this build does not do; label each "
+     "step and use sparse_categorical_crossentropy, or train this model with Keras"},
+    {{"Circle", "circle"},
+     "it compares each sample with all others of the batch, which lie on several ranks; "
+     "cosine_similarity with labels that are embeddings, or sparse_categorical_crossentropy over "
+     "the classes, take each sample by itself"},
+};
+
+static mb_status_t check_refused(const char *name, const char *where)
+{
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        if (strcmp(name, refused[i].names[0]) == 0 || strcmp(name, refused[i].names[1]) == 0)
+            return mb_error_set(MB_ERR_UNSUPPORTED, "%s: loss '%s' is not computed: %s", where,
+                                name, refused[i].why);
+    }
+    return MB_OK;
+}
+
 static mb_status_t find_class(const char *name, const char *where, const mb_loss_class_t **out)
 {
+    MB_TRY(check_refused(name, where));
     for (size_t i = 0; i < N_CLASSES; i++) {
         if (has_name(classes[i], name)) {
             *out = classes[i];
@@ -57,6 +100,17 @@ mb_status_t mb_loss_take_dtype(mb_config_t *config)
     return mb_error_set(MB_ERR_UNSUPPORTED, "%s: key 'dtype' must be float32", config->where);
 }
 
+mb_status_t mb_loss_take_real(mb_config_t *config, const char *key, double otherwise, float *out)
+{
+    double value;
+    MB_TRY(mb_config_real_or(config, key, otherwise, &value));
+    *out = (float)value;
+    if (isfinite(*out))
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT, "%s: key '%s' is %g, it must be a finite float32",
+                        config->where, key, value);
+}
+
 /* Keras 2's "auto" is the mean outside its distribution strategies. Without sample weights Keras
  * 3's three means are one. */
 static mb_status_t take_reduction(mb_config_t *config, mb_loss_t *loss)
@@ -66,8 +120,10 @@ static mb_status_t take_reduction(mb_config_t *config, mb_loss_t *loss)
     static const char *const means[] = {"sum_over_batch_size", "auto", "mean",
                                         "mean_with_sample_weight"};
     for (size_t i = 0; name != NULL && i < sizeof(means) / sizeof(means[0]); i++) {
-        if (strcmp(name, means[i]) == 0)
-            return MB_OK;
+        if (strcmp(name, means[i]) != 0)
+            continue;
+        loss->by_weight = strcmp(name, "mean_with_sample_weight") == 0;
+        return MB_OK;
     }
     loss->sum = name != NULL && strcmp(name, "sum") == 0;
     if (loss->sum)
@@ -95,6 +151,8 @@ static mb_status_t take_function(mb_config_t *config, const mb_loss_class_t *cla
 
 static mb_status_t take_all(mb_config_t *config, const mb_loss_class_t *class_, mb_loss_t *loss)
 {
+    loss->axes[0] = -1;
+    loss->n_axes = 1;
     mb_config_ignore(config, "name");
     MB_TRY(mb_loss_take_dtype(config));
     MB_TRY(take_reduction(config, loss));

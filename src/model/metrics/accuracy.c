@@ -61,9 +61,8 @@ static mb_status_t check_same_as_loss(const json_t *value, const char *name, con
 {
     mb_loss_t other = {0};
     const mb_loss_class_t *class_;
-    if (mb_loss_parse(value, where, &other, &class_) == MB_OK && other.kind == loss->kind &&
-        !(other.label_smoothing < loss->label_smoothing) &&
-        !(other.label_smoothing > loss->label_smoothing) && !loss->has_ignore)
+    if (mb_loss_parse(value, where, &other, &class_) == MB_OK && mb_loss_is_same(&other, loss) &&
+        !loss->has_ignore && !loss->whole && loss->merged == 1)
         return MB_OK;
     char hint[MB_KNOWN_HINT], why[MB_KNOWN_HINT + 64];
     snprintf(why, sizeof(why), "only accuracies and the loss itself are computed%s",
@@ -191,6 +190,7 @@ void mb_metrics_default(const mb_loss_class_t *class_, mb_loss_t *loss)
         return;
     loss->accuracy = true;
     loss->accuracy_name = "accuracy";
-    loss->binary = !loss->sparse && class_ == &mb_loss_binary_crossentropy;
-    loss->threshold = loss->kind == MB_LOSS_BINARY_LOGITS ? 0.0f : 0.5f;
+    bool logits = loss->kind == MB_LOSS_BINARY_LOGITS || loss->kind == MB_LOSS_BINARY_FOCAL_LOGITS;
+    loss->binary = !loss->sparse && class_->binary;
+    loss->threshold = logits ? 0.0f : 0.5f;
 }

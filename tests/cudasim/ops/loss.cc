@@ -6,20 +6,57 @@
 namespace
 {
 
-bool is_sparse(mb_loss_kind_t kind)
-{
-    return kind == MB_LOSS_SPARSE_SOFTMAX || kind == MB_LOSS_SPARSE_PROBABILITY;
-}
-
 bool is_probability(mb_loss_kind_t kind)
 {
-    return kind == MB_LOSS_SPARSE_PROBABILITY || kind == MB_LOSS_PROBABILITY ||
-           kind == MB_LOSS_BINARY_PROBABILITY;
+    switch (kind) {
+    case MB_LOSS_SPARSE_PROBABILITY:
+    case MB_LOSS_PROBABILITY:
+    case MB_LOSS_BINARY_PROBABILITY:
+    case MB_LOSS_BINARY_FOCAL_PROBABILITY:
+    case MB_LOSS_FOCAL_PROBABILITY:
+    case MB_LOSS_DIVERGENCE:
+    case MB_LOSS_OVERLAP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where a number of zero is none. */
+bool is_positive(mb_loss_kind_t kind)
+{
+    return kind == MB_LOSS_POISSON || kind == MB_LOSS_GENERALIZED;
+}
+
+bool is_hinge(mb_loss_kind_t kind)
+{
+    return kind == MB_LOSS_HINGE || kind == MB_LOSS_SQUARED_HINGE;
 }
 
 bool is_distance(mb_loss_kind_t kind)
 {
-    return kind == MB_LOSS_SQUARED || kind == MB_LOSS_ABSOLUTE;
+    switch (kind) {
+    case MB_LOSS_SQUARED:
+    case MB_LOSS_ABSOLUTE:
+    case MB_LOSS_PERCENTAGE:
+    case MB_LOSS_SQUARED_LOG:
+    case MB_LOSS_HUBER:
+    case MB_LOSS_LOG_COSH:
+    case MB_LOSS_COSINE:
+        return true;
+    default:
+        return is_hinge(kind);
+    }
+}
+
+void some_parameters(bench &bench, mb_loss_args_t *args)
+{
+    const float gammas[] = {0, 1, 1.5f, 2};
+    bool focal =
+        args->kind >= MB_LOSS_BINARY_FOCAL_LOGITS && args->kind <= MB_LOSS_FOCAL_PROBABILITY;
+    args->p0 = focal ? bench.one_of(gammas) : (float)bench.uniform(0.2, 0.9);
+    args->p1 = (float)bench.uniform(0.2, 0.9);
+    args->p2 = args->kind == MB_LOSS_OVERLAP ? 1e-7f : 1 - args->p1;
 }
 
 void some_shape(bench &bench, mb_loss_args_t *args)
@@ -43,28 +80,50 @@ double some_input(bench &bench, mb_loss_kind_t kind)
 {
     if (is_probability(kind))
         return bench.one_in(31) ? (double)bench.integer(0, 1) : bench.uniform(0.02, 0.98);
+    if (is_positive(kind))
+        return bench.uniform(0.02, 2);
+    if (kind == MB_LOSS_COSINE)
+        return bench.coin() ? bench.uniform(0.5, 2) : bench.uniform(-2, -0.5);
     return is_distance(kind) ? bench.uniform(-2, 2) : bench.uniform(-8, 8);
+}
+
+double some_label(bench &bench, mb_loss_kind_t kind)
+{
+    if (is_hinge(kind) || kind == MB_LOSS_CATEGORICAL_HINGE)
+        return (double)bench.integer(is_hinge(kind) ? -1 : 0, 1);
+    if (kind == MB_LOSS_PERCENTAGE)
+        return bench.coin() ? bench.uniform(0.5, 2) : bench.uniform(-2, -0.5);
+    return is_distance(kind) ? bench.uniform(-2, 2) : bench.uniform(0, 1);
 }
 
 place some_labels(bench &bench, const mb_loss_args_t &args)
 {
-    if (is_sparse(args.kind))
+    if (mb_loss_is_sparse(args.kind))
         return bench.given(MB_I32, args.rows, [&](int64_t) {
             return args.has_ignore && bench.one_in(4) ? -1 : bench.integer(0, args.columns - 1);
         });
-    double low = is_distance(args.kind) ? -2 : 0;
-    return bench.given(MB_F32, args.rows * args.columns, low, low == 0 ? 1 : 2);
+    return bench.given(MB_F32, args.rows * args.columns,
+                       [&](int64_t) { return some_label(bench, args.kind); });
+}
+
+place some_weights(bench &bench, const mb_loss_args_t &args)
+{
+    return bench.given(MB_F32, args.rows,
+                       [&](int64_t) { return bench.one_in(4) ? 0 : bench.uniform(0, 2); });
 }
 
 /* A probability of logits errs as softmax does (rows.cc), where x - max(x) is down to -16:
  * 16 + 10 + 16 EPSILON, and the fast exp's 2 (2 + 1.173 * 16) for narrow elements; labels are taken
  * off it, and what is left is scaled: as much of the largest gradient, which is near scale. Losses
- * of rows have terms of up to 16 with the same errors. */
+ * of rows have terms of up to 16, of percentages up to 800, with the same errors, and weights of up
+ * to 2. The gradient of a cosine is a difference of terms of up to 2 scale / |x|, where |x| is 0.5
+ * at least, and may be zero. */
 void set_tolerance(bench &bench, const mb_loss_args_t &args, tolerance *gradient)
 {
     double error = (16 + 10 + 16 + (args.type == MB_F32 ? 0 : 42)) * EPSILON;
-    *gradient = {error, 0, error};
-    bench.allow(args.sum, {error, 16 * error * sqrt((double)args.rows), 0});
+    *gradient = {error, args.kind == MB_LOSS_COSINE ? 4 * error : 0, error};
+    double term = args.kind == MB_LOSS_PERCENTAGE ? 2 * 800 : 2 * 16;
+    bench.allow(args.sum, {error, term * error * sqrt((double)args.rows), 0});
 }
 
 void loss(bench &bench, mb_dtype_t type)
@@ -76,6 +135,7 @@ void loss(bench &bench, mb_dtype_t type)
     args.label_smoothing = bench.coin() ? 0 : 0.1f;
     args.has_ignore = bench.coin();
     args.ignore_label = -1;
+    some_parameters(bench, &args);
     some_shape(bench, &args);
     bool in_place = bench.coin();
     int64_t count = args.rows * args.columns, nan = bench.one_in(8) ? count / 2 : -1;
@@ -87,6 +147,8 @@ void loss(bench &bench, mb_dtype_t type)
     else if (bench.coin())
         args.dx = bench.written(type, count);
     args.labels = some_labels(bench, args);
+    if (bench.coin())
+        args.weights = some_weights(bench, args);
     args.sum = bench.changed(MB_F64, 1, 0, 1);
     tolerance gradient;
     set_tolerance(bench, args, &gradient);

@@ -18,12 +18,26 @@ static void print_line(const char *name, double loss, double accuracy)
     printf("\n");
 }
 
+static void print_metrics(const mb_eval_report_t *report)
+{
+    for (int i = 0; i < report->n_metrics; i++) {
+        const mb_metric_value_t *metric = &report->metrics[i];
+        if (metric->told)
+            continue;
+        printf("%-16s%s", "", metric->name);
+        for (int64_t k = 0; k < metric->n; k++)
+            printf(" %.9g", metric->values[k]);
+        printf("\n");
+    }
+}
+
 static void print_report(const mb_eval_report_t *report, const char *data)
 {
     char samples[MB_COUNT_TEXT], seconds[32];
     print_line(report->n_outputs > 1 ? "total" : "", report->loss, report->accuracy);
     for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++)
         print_line(report->names[o], report->losses[o], report->accuracies[o]);
+    print_metrics(report);
     printf("%-16s%s: %s samples in %s, %.0f samples/s\n", "", data,
            mb_say_count(report->samples, samples, sizeof samples),
            mb_str_seconds(report->seconds, seconds, sizeof seconds),

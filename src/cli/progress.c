@@ -191,6 +191,19 @@ static void add_number(char *text, size_t capacity, const char *format, double v
         snprintf(text + length, capacity - length, format, value);
 }
 
+/* Those that the model asks for, by their names. */
+static void add_metrics(char *text, size_t capacity, const mb_metric_value_t *metrics, int n)
+{
+    for (int i = 0; i < n; i++) {
+        size_t length = strlen(text);
+        if (metrics[i].told)
+            continue;
+        snprintf(text + length, capacity - length, "  %s", metrics[i].name);
+        for (int64_t k = 0; k < metrics[i].n; k++)
+            add_number(text, capacity, " %.5g", metrics[i].values[k]);
+    }
+}
+
 static int live_width(void)
 {
     struct winsize window;
@@ -200,12 +213,13 @@ static int live_width(void)
 
 static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
 {
-    char line[512], left[32];
+    char line[1024], left[32];
     snprintf(line, sizeof line,
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.6g",
              report->epoch, progress->epochs, report->step_in_epoch, report->steps_per_epoch,
              report->loss);
     add_number(line, sizeof line, "  acc %.4f", report->accuracy);
+    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
     add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
     size_t length = strlen(line);
     snprintf(line + length, sizeof line - length, "  %s left",
@@ -216,11 +230,12 @@ static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
 
 static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
 {
-    char line[512], left[32];
+    char line[1024], left[32];
     snprintf(line, sizeof line,
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %#.9g",
              report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
     add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
     size_t length = strlen(line);
     if (report->step < report->total_steps)
@@ -259,12 +274,13 @@ void mb_progress_step(void *user, const mb_step_report_t *report)
 void mb_progress_evaluated(void *user, const mb_eval_report_t *report)
 {
     mb_progress_t *progress = user;
-    char line[256];
+    char line[1024];
     progress->val_loss = report->loss;
     progress->val_accuracy = report->accuracy;
     snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  validation loss %#.9g",
              report->epoch, progress->epochs, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
+    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
     say(progress, "%s", line);
     if (progress->json)
         say_object(progress, mb_json_eval(report, "validation"));

@@ -30,6 +30,24 @@ json_t *mb_json_start(const mb_start_report_t *report)
     return object;
 }
 
+static json_t *metric_json(const mb_metric_value_t *metric)
+{
+    if (!metric->listed)
+        return mb_json_number(metric->values[0]);
+    json_t *list = json_array();
+    for (int64_t i = 0; i < metric->n; i++)
+        json_array_append_new(list, mb_json_number(metric->values[i]));
+    return list;
+}
+
+static json_t *metrics_json(const mb_metric_value_t *metrics, int n)
+{
+    json_t *object = json_object();
+    for (int i = 0; i < n; i++)
+        json_object_set_new(object, metrics[i].name, metric_json(&metrics[i]));
+    return object;
+}
+
 json_t *mb_json_step(const mb_step_report_t *report)
 {
     json_t *object =
@@ -43,6 +61,7 @@ json_t *mb_json_step(const mb_step_report_t *report)
                   mb_json_number(report->seconds_left));
     if (isfinite(report->loss_scale))
         json_object_set_new(object, "loss_scale", json_real(report->loss_scale));
+    json_object_set_new(object, "metrics", metrics_json(report->metrics, report->n_metrics));
     return object;
 }
 
@@ -54,10 +73,11 @@ json_t *mb_json_eval(const mb_eval_report_t *report, const char *event)
                             json_pack("{s:o, s:o}", "loss", mb_json_number(report->losses[o]),
                                       "accuracy", mb_json_number(report->accuracies[o])));
     double rate = report->seconds > 0 ? (double)report->samples / report->seconds : 0;
-    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:o}", "event", event, "step",
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "event", event, "step",
                      (json_int_t)report->step, "epoch", (json_int_t)report->epoch, "loss",
                      mb_json_number(report->loss), "accuracy", mb_json_number(report->accuracy),
                      "samples", (json_int_t)report->samples, "seconds",
                      mb_json_number(report->seconds), "samples_per_second", mb_json_number(rate),
-                     "outputs", outputs);
+                     "outputs", outputs, "metrics",
+                     metrics_json(report->metrics, report->n_metrics));
 }

@@ -17,7 +17,10 @@ libmb_la_SOURCES += \
 	src/device/cpu/attention_backward.c \
 	src/device/cpu/attention_forward.c \
 	src/device/cpu/batchnorm.c \
+	src/device/cpu/cells.c src/device/cpu/cells.h \
+	src/device/cpu/class_counts.c \
 	src/device/cpu/clip.c \
+	src/device/cpu/column_metric.c \
 	src/device/cpu/column_sum.c src/device/cpu/column_sum.h \
 	src/device/cpu/constrain.c \
 	src/device/cpu/conv.c \
@@ -29,6 +32,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
 	src/device/cpu/global_pool.c \
+	src/device/cpu/labels.h \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/loss.c src/device/cpu/loss.h \
 	src/device/cpu/loss_elements.c \
@@ -40,6 +44,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
+	src/device/cpu/row_metric.c \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \
 	src/device/cpu/stored.h \
@@ -60,6 +65,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/stored_rows_plain.c \
 	src/device/cpu/sum.c src/device/cpu/sum.h \
 	src/device/cpu/hold.c src/device/cpu/hold.h src/device/cpu/team.c src/device/cpu/team.h \
+	src/device/cpu/threshold_counts.c \
 	src/device/cpu/tiles.c \
 	src/device/cpu/update.c \
 	src/device/cpu/vmath.h \

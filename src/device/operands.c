@@ -259,6 +259,26 @@ OPERANDS(accuracy)
     READ(accuracy, x, a->rows * a->columns);
 }
 
+OPERANDS(row_metric)
+{
+    READ(row_metric, x, a->rows * a->columns);
+}
+
+OPERANDS(threshold_counts)
+{
+    READ(threshold_counts, x, a->rows * a->columns);
+}
+
+OPERANDS(column_metric)
+{
+    READ(column_metric, x, a->rows * a->columns);
+}
+
+OPERANDS(class_counts)
+{
+    READ(class_counts, x, a->rows * a->columns);
+}
+
 OPERANDS(sum)
 {
     READ(sum, x, a->count);

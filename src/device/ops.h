@@ -465,6 +465,121 @@ typedef struct { /* *count += valid rows whose largest x (the first) is the labe
     double *count;
 } mb_accuracy_args_t;
 
+/* Metrics: what Keras' metrics add up (keras/src/metrics), over the valid rows, in double and in an
+ * order fixed by shape. */
+typedef struct {
+    const void *values; /* [rows, columns]: int32 where whole, otherwise float */
+    int64_t columns;    /* x's, or 1: each column of x meets the row's one label */
+    bool whole;
+} mb_labels_t;
+
+/* A row's value; x is what was predicted and t the label. */
+typedef enum {
+    /* means over the columns of: */
+    MB_ROW_SQUARED = 0,        /* (x - t)^2 */
+    MB_ROW_ABSOLUTE,           /* |x - t| */
+    MB_ROW_PERCENTAGE,         /* 100 |x - t| / max(|t|, 1e-7) */
+    MB_ROW_LOGARITHMIC,        /* (log(max(x, 1e-7) + 1) - log(max(t, 1e-7) + 1))^2 */
+    MB_ROW_LOG_COSH,           /* log(cosh(x - t)) */
+    MB_ROW_POISSON,            /* x - t log(x + 1e-7) */
+    MB_ROW_HINGE,              /* max(1 - t x, 0) */
+    MB_ROW_SQUARED_HINGE,      /* the same squared */
+    MB_ROW_EQUAL,              /* x == t */
+    MB_ROW_BINARY,             /* (x > threshold) == t */
+    MB_ROW_BINARY_LOGITS,      /* as the losses of these names */
+    MB_ROW_BINARY_PROBABILITY, /* */
+    /* of the row as a whole: */
+    MB_ROW_KL,                 /* sum of t log(t / x), both in [1e-7, 1] */
+    MB_ROW_COSINE,             /* of the angle; lengths are at least 1e-7 */
+    MB_ROW_PEARSON,            /* correlation */
+    MB_ROW_CONCORDANCE,        /* 2 cov / (var x + var t + (mean x - mean t)^2 + 1e-7) */
+    MB_ROW_CATEGORICAL_HINGE,  /* max(max((1 - t) x) - sum(t x) + 1, 0) */
+    MB_ROW_SOFTMAX,            /* as the losses of these names */
+    MB_ROW_PROBABILITY,        /* */
+    MB_ROW_SPARSE_SOFTMAX,     /* */
+    MB_ROW_SPARSE_PROBABILITY, /* */
+    MB_ROW_CLASS,      /* the first largest x is at the label: t, or at the first largest t */
+    MB_ROW_TOP_K,      /* fewer than k columns of x are larger than that at the label */
+    MB_ROW_SORTED_IDS, /* t is one of the first k x */
+    MB_ROW_COUNT
+} mb_row_kind_t;
+
+/* sums += { w value, w, w value with labels 2 t - 1 (hinges), labels that are neither 0 nor 1 }.
+ * A row with the label that is ignored has value 0, and w 0 where weights are given. */
+#define MB_ROW_SUMS 4
+typedef struct {
+    mb_dtype_t type;
+    mb_row_kind_t kind;
+    int64_t rows, valid, columns, k;
+    float threshold, label_smoothing;
+    bool has_ignore;
+    int32_t ignore_label;
+    const void *x;
+    mb_labels_t labels;
+    const float *weights; /* [rows]; NULL: all one */
+    double *sums;         /* [MB_ROW_SUMS] */
+} mb_row_metric_args_t;
+
+/* counts[group][label is not 0][b] += w of the elements that exceed b of the n thresholds. w is the
+ * row's weight times the column's. */
+typedef struct {
+    mb_dtype_t type;
+    int64_t rows, valid, columns;
+    bool apart;       /* a group for each column; otherwise one for all */
+    bool logits;      /* the sigmoid of x is compared */
+    bool even;        /* the thresholds are i / (n - 1) and b = ceil(clip(x, 0, 1) (n - 1)) */
+    bool above_first; /* even: each x exceeds the first one */
+    int64_t column;   /* only this one counts; -1: all do */
+    int64_t top_k;    /* x past the k largest of its row exceeds none (the first of equal ones is
+                         the larger); 0: all do */
+    int64_t n;
+    const float *thresholds;     /* [n] ascending; even: NULL */
+    const float *column_weights; /* [columns]; NULL: all one */
+    const void *x;
+    mb_labels_t labels;   /* of as many columns */
+    const float *weights; /* [rows]; NULL: all one */
+    double *counts;       /* [groups][2][n + 1] */
+} mb_threshold_counts_args_t;
+
+/* sums[4][columns] += w times: of MOMENTS { t, t^2, (t - x)^2, 1 }; otherwise, p being 1 where x is
+ * predicted and 0 elsewhere, { p t, p (1 - t), (1 - p) t, t }. ABOVE: predicted is x > threshold;
+ * LARGEST: the row's largest x, each of equal ones, where |x| > 1e-9. sums[4 columns] += rows. */
+typedef enum { MB_COLUMN_MOMENTS = 0, MB_COLUMN_ABOVE, MB_COLUMN_LARGEST } mb_column_kind_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_column_kind_t kind;
+    int64_t rows, valid, columns;
+    float threshold;
+    const void *x;
+    mb_labels_t labels;
+    const float *weights; /* [rows]; NULL: all one */
+    double *sums;         /* [4 columns + 1] */
+} mb_column_metric_args_t;
+
+/* counts[3][classes] += w of the rows whose label is the class, whose x is it, and that both are. A
+ * row with a class outside, or with the label that is ignored, does not count. */
+typedef enum {
+    MB_CLASS_VALUE = 0, /* the one column's value, cut to an integer */
+    MB_CLASS_ABOVE,     /* 1 where the one column is threshold or more */
+    MB_CLASS_LARGEST    /* the first largest column */
+} mb_class_of_t;
+
+typedef struct {
+    mb_dtype_t type;
+    int64_t rows, valid, columns, classes;
+    mb_class_of_t x_is, label_is; /* of labels: VALUE or LARGEST */
+    bool whole; /* values and weights are cut to integers before they are compared or added */
+    bool has_ignore;
+    int32_t ignore_label;
+    float threshold;
+    int64_t per_weight; /* rows that a weight is for */
+    const void *x;
+    mb_labels_t labels;   /* of x's columns or 1 */
+    const float *weights; /* [rows / per_weight]; NULL: all one */
+    double *counts;       /* [3][classes] */
+} mb_class_counts_args_t;
+
 /* Sums for norms and regularizers: *out = (or +=) over tiles of 65536 elements in tile order, in
  * double: sum x^2 or sum |x|. What is planned for a count serves smaller ones. */
 typedef struct {
@@ -661,6 +776,10 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(DROPOUT, dropout)                                                                            \
     X(LOSS, loss)                                                                                  \
     X(ACCURACY, accuracy)                                                                          \
+    X(ROW_METRIC, row_metric)                                                                      \
+    X(THRESHOLD_COUNTS, threshold_counts)                                                          \
+    X(COLUMN_METRIC, column_metric)                                                                \
+    X(CLASS_COUNTS, class_counts)                                                                  \
     X(SUM, sum)                                                                                    \
     X(NORMS, norms)                                                                                \
     X(CLIP, clip)                                                                                  \

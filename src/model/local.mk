@@ -60,7 +60,13 @@ libmb_la_SOURCES += \
 	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
 	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/regression.c \
-	src/model/losses/run.c src/model/metrics/accuracy.c \
+	src/model/losses/run.c \
+	src/model/metric.h src/model/metrics/accuracy.c src/model/metrics/accuracy.h \
+	src/model/metrics/auc.c src/model/metrics/class.h src/model/metrics/columns.c \
+	src/model/metrics/confusion.c src/model/metrics/confusion.h src/model/metrics/counts.c \
+	src/model/metrics/iou.c src/model/metrics/parse.c src/model/metrics/reaching.c \
+	src/model/metrics/registry.c src/model/metrics/rows.c src/model/metrics/run.c \
+	src/model/metrics/take.c \
 	src/model/optimizers/adam.c src/model/optimizers/class.h src/model/optimizers/clip.c \
 	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/optimizer.c \
 	src/model/optimizers/parse.c src/model/optimizers/piecewise.c \

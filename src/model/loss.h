@@ -8,6 +8,7 @@
 #define MB_MODEL_LOSS_H
 
 #include "model/graph.h"
+#include "model/metric.h"
 
 typedef struct {
     mb_loss_kind_t kind;
@@ -35,6 +36,7 @@ typedef struct {
                                axis */
     bool whole;             /* one value of all rows of a batch */
     mb_shape_t label_shape; /* of one sample */
+    mb_metrics_t metrics;   /* those asked for */
 } mb_loss_t;
 
 /* One loss per model output, in graph->outputs order. training_config may be NULL (an uncompiled

@@ -33,9 +33,10 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
 
 typedef struct { /* of a model output whose node is on this stage */
     int output;
-    int64_t labels;  /* in a slot */
-    int64_t weights; /* in a slot, of the loss's values; -1: all one */
-    int64_t sums;    /* index into a double block: { loss, correct } */
+    int64_t labels;   /* in a slot */
+    int64_t weights;  /* in a slot, of the loss's values; -1: all one */
+    int64_t sums;     /* index into a double block: { loss, correct }, then the metrics' states */
+    float *constants; /* the metrics', in device memory; NULL: none */
 } mb_output_place_t;
 
 typedef struct { /* what a stored matrix points to, to be written to */

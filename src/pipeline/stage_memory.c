@@ -137,7 +137,7 @@ static void place_outputs(mb_stage_t *stage)
                                                              stage->plan->micro_batch) *
                                                         sizeof(float));
         at->sums = stage->sum_count;
-        stage->sum_count += 2;
+        stage->sum_count += 2 + stage->losses[o].metrics.states;
     }
 }
 
@@ -201,6 +201,24 @@ static mb_status_t take_blocks(mb_stage_t *stage)
     return MB_OK;
 }
 
+/* What an output's metrics read beside their arguments: thresholds, weights of columns. */
+static mb_status_t take_constants(mb_stage_t *stage, mb_output_place_t *at)
+{
+    const mb_metrics_t *metrics = &stage->losses[at->output].metrics;
+    size_t bytes = (size_t)metrics->constants * sizeof(float);
+    char *memory;
+    if (bytes == 0)
+        return MB_OK;
+    float *host = MB_ARENA_ARRAY(stage->arena, float, metrics->constants);
+    if (host == NULL)
+        return mb_error_memory("the constants of metrics", bytes);
+    MB_TRY(take_block(stage, bytes, &memory));
+    at->constants = (float *)(void *)memory;
+    mb_metrics_constants(metrics, host);
+    MB_TRY(mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE));
+    return mb_exec_sync(stage->exec);
+}
+
 static mb_status_t stage_arrays(mb_stage_t *stage)
 {
     const mb_graph_t *graph = stage->graph;
@@ -251,6 +269,8 @@ static void stage_free(mb_stage_t *stage)
         mb_device_free(device, stage->gradients[b]);
     for (int b = 0; b < stage->n_sum_blocks; b++)
         mb_device_free(device, stage->sums[b]);
+    for (int o = 0; o < stage->n_outputs; o++)
+        mb_device_free(device, stage->outputs[o].constants);
     mb_device_free(device, stage->backward);
 }
 
@@ -282,6 +302,8 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
+    for (int o = 0; o < stage->n_outputs && stage->losses != NULL; o++)
+        MB_TRY_GOTO(take_constants(stage, &stage->outputs[o]), status, err_stage);
     *out = stage;
     return MB_OK;
 

@@ -116,6 +116,22 @@ static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro
     return MB_OK;
 }
 
+/* Before the loss, whose gradient may take the output's place. */
+static mb_status_t run_metrics(const mb_stage_t *stage, const mb_micro_t *micro, int place)
+{
+    const mb_output_place_t *at = &stage->outputs[place];
+    const mb_metrics_t *metrics = &stage->losses[at->output].metrics;
+    int node = stage->graph->outputs[at->output].node;
+    double *sums = sums_at(stage, micro->replica, at->sums);
+    mb_metric_batch_t batch = {.type = stage->graph->nodes[node].call.output_type,
+                               .samples = stage->plan->micro_batch,
+                               .valid = micro->valid,
+                               .x = mb_stage_tensor(stage, micro->slot, node),
+                               .labels = mb_stage_labels(stage, micro->slot, place),
+                               .constants = at->constants};
+    return sums == NULL ? MB_OK : mb_metrics_run(metrics, stage->exec, &batch, sums + 2);
+}
+
 static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place, void *dx)
 {
     const mb_output_place_t *at = &stage->outputs[place];
@@ -124,6 +140,7 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
     double divisor = rows / (double)stage->loss_scale;
     double *sums = sums_at(stage, micro->replica, at->sums);
     int node = stage->graph->outputs[at->output].node;
+    MB_TRY(run_metrics(stage, micro, place));
     return mb_loss_run(
         loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
         micro->valid, divisor, mb_stage_tensor(stage, micro->slot, node),

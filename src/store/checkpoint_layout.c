@@ -257,6 +257,16 @@ static mb_status_t write_loss_scale(const maker_t *m, hid_t group)
     return mb_h5_write_int(m->h5, group, "skipped_steps", state->skipped_steps);
 }
 
+static mb_status_t write_metrics(const maker_t *m)
+{
+    const mb_run_state_t *state = &m->layout->state;
+    mb_shape_t shape = {.rank = 1, .dim = {state->n_metrics}};
+    if (state->n_metrics == 0)
+        return MB_OK;
+    return mb_h5_write_array(m->h5, MB_STATE_METRICS, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &shape,
+                             state->metrics);
+}
+
 static mb_status_t make_state(const maker_t *m)
 {
     const mb_run_state_t *state = &m->layout->state;
@@ -279,6 +289,8 @@ static mb_status_t make_state(const maker_t *m)
         status = mb_h5_write_real(m->h5, group, "best_metric", state->best_metric);
     if (status == MB_OK)
         status = write_loss_scale(m, group);
+    if (status == MB_OK)
+        status = write_metrics(m);
     H5Gclose(group);
     return status;
 }

@@ -245,6 +245,45 @@ static mb_status_t read_settings(const mb_h5_reader_t *reader, mb_model_file_t *
     return walk.status;
 }
 
+/* A list of float64, not larger than what a stage may sum up. */
+static int64_t metrics_in(hid_t dataset)
+{
+    hsize_t count = 0;
+    hid_t space = H5Dget_space(dataset), type = H5Dget_type(dataset);
+    bool good = space >= 0 && type >= 0 && H5Sget_simple_extent_ndims(space) == 1 &&
+                H5Sget_simple_extent_dims(space, &count, NULL) == 1 &&
+                H5Tequal(type, H5T_IEEE_F64LE) > 0 && count < INT32_MAX;
+    if (type >= 0)
+        H5Tclose(type);
+    if (space >= 0)
+        H5Sclose(space);
+    return good ? (int64_t)count : -1;
+}
+
+static mb_status_t take_metrics(const mb_h5_reader_t *reader, hid_t dataset, mb_run_state_t *state)
+{
+    int64_t count = metrics_in(dataset);
+    double *values = count < 0 ? NULL : MB_ARENA_ARRAY(reader->arena, double, count);
+    if (count >= 0 && values == NULL)
+        return no_memory();
+    if (count < 0 || H5Dread(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
+        return mb_h5_error(MB_ERR_FORMAT, reader->path, "read", MB_STATE_METRICS);
+    state->n_metrics = count;
+    state->metrics = values;
+    return MB_OK;
+}
+
+static mb_status_t read_metrics(const mb_h5_reader_t *reader, mb_run_state_t *state)
+{
+    hid_t dataset = H5I_INVALID_HID;
+    MB_TRY(mb_h5_open_object(reader, MB_STATE_METRICS, H5I_DATASET, true, &dataset));
+    if (dataset < 0)
+        return MB_OK;
+    mb_status_t status = take_metrics(reader, dataset, state);
+    mb_h5_close(&dataset);
+    return status;
+}
+
 static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *state)
 {
     const char *path = "/mbrun/state";
@@ -272,6 +311,8 @@ static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *stat
         status = mb_h5_read_real(reader, group, path, "best_metric", &state->best_metric);
     if (status == MB_OK)
         status = mb_h5_read_real(reader, group, path, "loss_scale", &state->loss_scale);
+    if (status == MB_OK)
+        status = read_metrics(reader, state);
     mb_h5_close(&group);
     state->present = status == MB_OK;
     return status;

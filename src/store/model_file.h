@@ -48,6 +48,8 @@ typedef struct {
 
 typedef enum { MB_SEAL_NONE, MB_SEAL_HOLDS, MB_SEAL_BROKEN } mb_seal_state_t;
 
+#define MB_STATE_METRICS "/mbrun/state/metrics"
+
 typedef struct mb_run_state {
     bool present;
     int64_t step;          /* steps done */
@@ -59,6 +61,8 @@ typedef struct mb_run_state {
     double loss_scale;        /* 0: the loss is not scaled */
     int64_t loss_scale_steps; /* since it last changed */
     int64_t skipped_steps;    /* whose gradients were not finite */
+    int64_t n_metrics;        /* what metrics have summed up in an epoch that is not over */
+    const double *metrics;    /* [n_metrics]; of a file that was read: as long as it is open */
 } mb_run_state_t;
 
 typedef struct mb_model_file {

@@ -97,6 +97,7 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
                            .end_step = mb_sampler_steps(&evaluator->sampler),
                            .batch = evaluator->batch};
     mb_score_reset(evaluator->score);
+    mb_score_reset_metrics(evaluator->score);
     MB_TRY(mb_feed_create(evaluator->engine, evaluator->model, evaluator->source, &span,
                           &evaluator->feed));
     MB_TRY(run_steps(evaluator));
@@ -108,6 +109,7 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     report->accuracy = mb_score_accuracy(evaluator->score, accuracies);
     report->losses = losses;
     report->accuracies = accuracies;
+    report->metrics = mb_score_metrics(evaluator->score, &report->n_metrics);
     report->samples = samples;
     report->seconds = mb_time_seconds() - start;
     return MB_OK;
@@ -125,6 +127,25 @@ void mb_evaluator_destroy(mb_evaluator_t *evaluator)
     mb_engine_destroy(evaluator->engine);
     free(evaluator);
     mb_error_restore(&kept);
+}
+
+/* The report outlives the evaluator and the model, which its metrics belong to. */
+static mb_status_t keep_metrics(mb_arena_t *arena, mb_eval_report_t *report)
+{
+    mb_metric_value_t *kept = MB_ARENA_ARRAY(arena, mb_metric_value_t, report->n_metrics);
+    if (kept == NULL)
+        return mb_error_memory("an evaluation's report", 0);
+    for (int i = 0; i < report->n_metrics; i++) {
+        double *values = MB_ARENA_ARRAY(arena, double, report->metrics[i].n);
+        kept[i] = report->metrics[i];
+        kept[i].name = mb_arena_strdup(arena, kept[i].name);
+        if (values == NULL || kept[i].name == NULL)
+            return mb_error_memory("an evaluation's report", 0);
+        memcpy(values, kept[i].values, (size_t)kept[i].n * sizeof *values);
+        kept[i].values = values;
+    }
+    report->metrics = kept;
+    return MB_OK;
 }
 
 static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_t *source,
@@ -161,6 +182,8 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     status = mb_evaluator_create(machine, model, &layout, NULL, source, &evaluator);
     MB_TRY(status);
     status = mb_evaluator_run(evaluator, out, losses, accuracies);
+    if (status == MB_OK)
+        status = keep_metrics(arena, out);
     if (status != MB_OK)
         mb_comm_fail(comm, status);
     mb_evaluator_destroy(evaluator);

@@ -37,4 +37,14 @@ double mb_score_loss(const mb_score_t *score, double *per_output);
 double mb_score_accuracy(const mb_score_t *score, double *per_output);
 void mb_score_reset(mb_score_t *score);
 
+/* Rank 0: what the metrics asked for say of all steps since they were last reset, which may reach
+ * further back than the losses: over an epoch. *n: how many; they belong to the score, and hold
+ * until the next call. */
+const mb_metric_value_t *mb_score_metrics(mb_score_t *score, int *n);
+void mb_score_reset_metrics(mb_score_t *score);
+/* What they have summed up, to be kept over the end of a run: *n doubles, none where there are no
+ * metrics. Given back, they go on from there; of another number they are left. */
+const double *mb_score_kept_metrics(const mb_score_t *score, int64_t *n);
+void mb_score_restore_metrics(mb_score_t *score, const double *kept, int64_t n);
+
 #endif

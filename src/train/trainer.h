@@ -7,6 +7,7 @@
 
 #include "data/source.h"
 #include "infer/engine.h"
+#include "model/metric.h"
 #include "train/settings.h"
 
 typedef struct mb_training mb_training_t;
@@ -36,6 +37,8 @@ typedef struct {
     int64_t step_in_epoch, steps_per_epoch;
     double loss;     /* total: outputs by weight, regularizers */
     double accuracy; /* NaN: none */
+    int n_metrics;
+    const mb_metric_value_t *metrics; /* asked for by the model: over the epoch so far */
     double lr;
     double loss_scale;         /* that this step was computed with; NaN: none */
     double samples_per_second; /* over the last few seconds */
@@ -50,6 +53,8 @@ typedef struct {
     int n_outputs;
     const char *const *names;
     const double *losses, *accuracies; /* per output */
+    int n_metrics;
+    const mb_metric_value_t *metrics; /* asked for by the model */
 } mb_eval_report_t;
 
 typedef struct {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "train/trainer_private.h"
@@ -109,6 +110,42 @@ static void add_number(mb_str_t *line, const char *key, double value)
         mb_str_addf(line, ", \"%s\": %.9g", key, value);
 }
 
+/* What lines say of their own; a metric may have any name. */
+static bool is_own_key(const char *name)
+{
+    static const char *const own[] = {"step",     "epoch", "split",      "loss",
+                                      "accuracy", "lr",    "loss_scale", "samples_per_second"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(own[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_value(mb_str_t *line, double value)
+{
+    if (isfinite(value))
+        mb_str_addf(line, "%.9g", value);
+    else
+        mb_str_add(line, "null");
+}
+
+static void add_metrics(mb_str_t *line, const mb_metric_value_t *metrics, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const mb_metric_value_t *metric = &metrics[i];
+        if (metric->told)
+            continue;
+        mb_str_addf(line, ", \"%s%s\": %s", is_own_key(metric->name) ? "metric/" : "", metric->name,
+                    metric->listed ? "[" : "");
+        for (int64_t k = 0; k < metric->n; k++) {
+            mb_str_add(line, k > 0 ? ", " : "");
+            add_value(line, metric->values[k]);
+        }
+        mb_str_add(line, metric->listed ? "]" : "");
+    }
+}
+
 static mb_status_t write_line(mb_training_t *trainer, mb_str_t *line)
 {
     mb_status_t status = line->failed ? mb_error_memory("a line of metrics", 0) : MB_OK;
@@ -139,7 +176,10 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
         return MB_OK;
     report->loss = mb_score_loss(trainer->score, NULL);
     report->accuracy = mb_score_accuracy(trainer->score, NULL);
+    report->metrics = mb_score_metrics(trainer->score, &report->n_metrics);
     mb_score_reset(trainer->score);
+    if (report->step_in_epoch == report->steps_per_epoch)
+        mb_score_reset_metrics(trainer->score);
     measure_rate(trainer, now);
     report->samples_per_second = trainer->rate;
     double done = (double)(trainer->state.step - trainer->begun_step);
@@ -158,6 +198,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);
     add_number(&line, "accuracy", report->accuracy);
+    add_metrics(&line, report->metrics, report->n_metrics);
     add_number(&line, "lr", report->lr);
     add_number(&line, "loss_scale", report->loss_scale);
     add_number(&line, "samples_per_second", report->samples_per_second);
@@ -182,6 +223,7 @@ mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report
         if (isfinite(report->accuracies[o]))
             mb_str_addf(&line, ", \"accuracy/%s\": %.9g", report->names[o], report->accuracies[o]);
     }
+    add_metrics(&line, report->metrics, report->n_metrics);
     mb_str_add(&line, "}");
     MB_TRY(write_line(trainer, &line));
     if (trainer->options.events.evaluated != NULL)

@@ -45,6 +45,9 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
     mb_loss_scale_write(&trainer->update->loss_scale, &state.state);
+    state.state.n_metrics = 0;
+    if (trainer->state.step_in_epoch > 0)
+        state.state.metrics = mb_score_kept_metrics(trainer->score, &state.state.n_metrics);
     return mb_state_write(&state, path);
 }
 

@@ -274,6 +274,7 @@ static mb_status_t load_values(mb_training_t *trainer)
     const mb_model_file_t *file = trainer->resume != NULL ? trainer->resume : trainer->model->file;
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
     MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
+    mb_score_restore_metrics(trainer->score, trainer->state.metrics, trainer->state.n_metrics);
     MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, &trainer->update));
     return mb_state_read_moments(file, trainer->update);
 }

@@ -32,6 +32,9 @@ tests_unit_test_op_loss_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_op_map
 tests_unit_test_op_map_SOURCES = tests/unit/test_op_map.c $(op_check_sources)
 tests_unit_test_op_map_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_op_metric
+tests_unit_test_op_metric_SOURCES = tests/unit/test_op_metric.c $(op_check_sources)
+tests_unit_test_op_metric_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_op_narrow
 tests_unit_test_op_narrow_SOURCES = tests/unit/test_op_narrow.c $(op_check_sources)

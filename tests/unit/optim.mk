@@ -2,6 +2,13 @@ check_PROGRAMS += tests/unit/test_loss tests/unit/test_optimizer tests/unit/test
 	tests/unit/test_preset tests/unit/test_loss_scale
 tests_unit_test_loss_scale_SOURCES = tests/unit/test_loss_scale.c
 tests_unit_test_loss_scale_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_metric
+tests_unit_test_metric_SOURCES = tests/unit/test_metric.c tests/support/op_check.c \
+	tests/support/op_check.h
+tests_unit_test_metric_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/keras/metrics.sh
+tests/keras/metrics.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/metrics.py
 tests_unit_test_loss_SOURCES = tests/unit/test_loss.c tests/unit/optim_refs.c tests/unit/optim_refs.h
 tests_unit_test_loss_LDADD = $(UNIT_LIBS)
 tests_unit_test_optimizer_SOURCES = tests/unit/test_optimizer.c tests/unit/optim_refs.c \

@@ -383,14 +383,15 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
     check_refused("{'loss': 'mse', 'sample_weight_mode': 'temporal'}", MB_ERR_UNSUPPORTED,
                   "sample_weight_mode");
     check_refused("{'loss': 'mse', 'callbacks': []}", MB_ERR_UNSUPPORTED, "'callbacks'");
-    check_refused("{'loss': 'mse', 'metrics': {'kind': ['mae']}}", MB_ERR_UNSUPPORTED,
-                  "metric 'mae'");
+    check_refused("{'loss': 'mse', 'metrics': {'kind': ['mea']}}", MB_ERR_UNSUPPORTED,
+                  "metric 'mea'");
     check_refused("{'loss': 'mse', 'metrics': {'kind': ['sparse_categorical_accuracy']}}",
                   MB_ERR_UNSUPPORTED, "labels of different form");
     check_refused("{'loss': 'mse', 'metrics': {'sort': ['acc']}}", MB_ERR_FORMAT,
                   "no output 'sort'");
-    check_refused("{'loss': 'mse', 'metrics': [{'class_name': 'Accuracy', 'config': {}}, []]}",
-                  MB_ERR_UNSUPPORTED, "metric 'Accuracy'");
+    check_refused(
+        "{'loss': 'mse', 'metrics': [{'class_name': 'Accuracy', 'config': {'k': 1}}, []]}",
+        MB_ERR_UNSUPPORTED, "metric 'Accuracy'");
     check_refused("[]", MB_ERR_FORMAT, "training_config");
 }
 END_TEST
@@ -574,6 +575,65 @@ START_TEST(metrics_of_both_dialects_are_read)
 }
 END_TEST
 
+/* The keys of all metrics, in the order of both outputs, in one line. */
+static void check_keys(const char *metrics, const char *want)
+{
+    static const int64_t three[] = {3};
+    char text[1024], found[1024] = "";
+    model_t model;
+    mb_loss_t *losses = NULL;
+    model_open(&model);
+    model_add(&model, "value", 1, three);
+    model_add(&model, "kind", 1, three);
+    snprintf(text, sizeof(text), "{'loss': 'mse', %s}", metrics);
+    json_t *config = json_of(text);
+    mb_status_t status = mb_losses_create(&model.graph, config, NULL, "file.h5", &losses);
+    ck_assert_msg(status == MB_OK, "%s: %s", text, mb_error_get());
+    for (int o = 0; o < 2; o++) {
+        for (int i = 0; i < losses[o].metrics.n; i++) {
+            size_t length = strlen(found);
+            snprintf(found + length, sizeof(found) - length, " %s", losses[o].metrics.list[i].key);
+        }
+    }
+    ck_assert_str_eq(found, want);
+    json_decref(config);
+    model_close(&model);
+}
+
+START_TEST(metrics_bear_the_names_of_their_outputs_and_numbers)
+{
+    check_keys("'metrics': {'kind': ['mae', 'mse']}", " kind_mae kind_mse");
+    check_keys("'metrics': [['mae', 'mae'], 'mae']", " value_mae value_mae_1 kind_mae");
+    check_keys("'metrics': ['mae', null], 'weighted_metrics': [['mae', 'mse', 'mae'], ['mae']]",
+               " value_mae value_weighted_mae value_mse value_weighted_mae_1 kind_mae");
+    check_keys("'metrics': ['mae', 'accuracy', 'mse']",
+               " value_mae value_accuracy value_mse kind_mae kind_accuracy kind_mse");
+}
+END_TEST
+
+/* The first accuracy is counted with the loss; another one by itself, and one that weights may
+ * weigh. */
+START_TEST(one_accuracy_is_counted_with_the_loss)
+{
+    static const int64_t three[] = {3};
+    static const bool counted[] = {true, false, false, true, false};
+    model_t model;
+    mb_loss_t *losses = NULL;
+    model_open(&model);
+    model_add(&model, "kind", 1, three);
+    json_t *config = json_of("{'loss': 'bce', 'metrics': ['binary_accuracy', 'mse', "
+                             "'categorical_accuracy', 'binary_accuracy'], "
+                             "'weighted_metrics': ['binary_accuracy']}");
+    ck_assert_int_eq(mb_losses_create(&model.graph, config, NULL, "file.h5", &losses), MB_OK);
+    ck_assert(losses->accuracy && losses->binary);
+    ck_assert_int_eq(losses->metrics.n, 5);
+    for (int i = 0; i < 5; i++)
+        ck_assert_msg(losses->metrics.list[i].counted == counted[i], "metric %d", i);
+    json_decref(config);
+    model_close(&model);
+}
+END_TEST
+
 START_TEST(a_named_loss_serves_an_uncompiled_model)
 {
     static const int64_t shape[] = {4, 7};
@@ -631,6 +691,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it);
     tcase_add_test(t, keys_without_effect_are_passed_over);
     tcase_add_test(t, metrics_of_both_dialects_are_read);
+    tcase_add_test(t, metrics_bear_the_names_of_their_outputs_and_numbers);
+    tcase_add_test(t, one_accuracy_is_counted_with_the_loss);
     tcase_add_test(t, a_named_loss_serves_an_uncompiled_model);
     tcase_add_test(t, labels_may_have_one_axis_of_length_one_more_or_less);
     suite_add_tcase(s, t);

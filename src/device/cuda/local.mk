@@ -6,7 +6,9 @@ CUDA_KERNELS = \
 	kernels/attention_backward.cu \
 	kernels/attention_forward.cu \
 	kernels/batchnorm.cu \
+	kernels/class_counts.cu \
 	kernels/clip.cu \
+	kernels/column_metric.cu \
 	kernels/column_sum.cu \
 	kernels/constrain.cu \
 	kernels/conv_backward_input.cu \
@@ -27,6 +29,7 @@ CUDA_KERNELS = \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \
+	kernels/row_metric.cu \
 	kernels/softmax.cu \
 	kernels/stored_conv.cu \
 	kernels/stored_conv_integer.cu \
@@ -36,6 +39,7 @@ CUDA_KERNELS = \
 	kernels/stored_rows.cu \
 	kernels/stored_tiles.cu \
 	kernels/sum.cu \
+	kernels/threshold_counts.cu \
 	kernels/update.cu
 CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm_plan.c \
 	src/device/cuda/inventory.c src/device/cuda/nccl.c src/device/cuda/plugin.c \

@@ -149,9 +149,8 @@ static mb_status_t take_output(const mb_graph_t *graph, const compiled_t *compil
     MB_TRY(mb_loss_parse(value, place, loss, &class_));
     MB_TRY(take_weight(graph, compiled->loss, compiled->weights, output, where, loss));
     MB_TRY(take_shapes(graph, output, place, loss));
-    MB_TRY(mb_metrics_take(graph, output, compiled->metrics, "metrics", where, loss));
-    MB_TRY(mb_metrics_take(graph, output, compiled->weighted_metrics, "weighted_metrics", where,
-                           loss));
+    MB_TRY(mb_metrics_take(graph, output, compiled->metrics, false, where, loss));
+    MB_TRY(mb_metrics_take(graph, output, compiled->weighted_metrics, true, where, loss));
     mb_metrics_default(class_, loss);
     return MB_OK;
 }
@@ -192,6 +191,8 @@ mb_status_t mb_losses_create(const mb_graph_t *graph, const json_t *training_con
     for (int i = 0; i < graph->n_outputs && status == MB_OK; i++)
         status = take_output(graph, &compiled, i, where, &losses[i]);
     json_decref(named);
+    if (status == MB_OK)
+        status = mb_metrics_name(graph, losses);
     if (status == MB_OK)
         *out = losses;
     return status;

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "infer/model_variables.h"
+#include "store/keras_archive.h"
 #include "store/model_file.h"
 #include "store/seal.h"
 
@@ -12,7 +14,7 @@ mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *
     MB_NEED(path);
     MB_NEED(weights);
     MB_NEED(full);
-    MB_TRY(mb_model_file_open(path, false, false, &file));
+    MB_TRY(mb_model_file_open_arranged(path, &file));
     mb_status_t status = mb_model_file_digest(file, &digest);
     mb_model_file_close(file);
     MB_TRY(status);
@@ -35,6 +37,12 @@ mb_status_t mb_checkpoint_verify(const char *path, int *sealed)
     mb_model_file_t *file = NULL;
     MB_NEED(path);
     MB_NEED(sealed);
+    bool is_archive = false;
+    MB_TRY(mb_keras_archive_check(path, &is_archive));
+    if (is_archive) {
+        *sealed = 1;
+        return MB_OK;
+    }
     MB_TRY(mb_seal_check_file(path, &seal, &step));
     if (seal == MB_SEAL_BROKEN)
         return broken(path);

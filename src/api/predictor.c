@@ -47,9 +47,10 @@ mb_status_t mb_predictor_create(mb_context_t *context, const char *path, mb_pred
 
 static mb_status_t check_key(const char *key)
 {
-    static const char *const keys[] = {"batch",     "micro-batch", "replicas", "stages",
-                                       "threads",   "bind",        "device",   "share-device",
-                                       "transport", "deadline",    "loss"};
+    static const char *const keys[] = {"batch",      "micro-batch",  "replicas", "stages",
+                                       "threads",    "bind",         "device",   "share-device",
+                                       "transport",  "deadline",     "loss",     "weights",
+                                       "weights-by", "skip-mismatch"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i], key) == 0)
             return MB_OK;
@@ -58,7 +59,7 @@ static mb_status_t check_key(const char *key)
         MB_ERR_ARGUMENT,
         "mb_predictor_set: a predictor has no setting '%s'; there are batch, "
         "micro-batch, replicas, stages, threads, bind, device, share-device, transport, "
-        "deadline, loss",
+        "deadline, loss, weights, weights-by, skip-mismatch",
         key);
 }
 
@@ -88,7 +89,9 @@ static mb_status_t check_ranks(const mb_predictor_t *predictor, const mb_source_
 {
     mb_comm_t *comm = predictor->context->comm;
     bool integer;
+    mb_weights_request_t weights;
     MB_TRY(mb_layout_activations(predictor->settings, &integer));
+    MB_TRY(mb_settings_weights(predictor->settings, &weights));
     MB_TRY(mb_api_same(comm, mb_hash_name(predictor->path), "model path"));
     MB_TRY(mb_api_same(comm, mb_api_settings_digest(predictor->settings), "settings"));
     return mb_api_same(comm, source == NULL ? 0 : source->digest, "arrays");
@@ -98,10 +101,13 @@ static mb_predict_options_t make_options(mb_predictor_t *predictor)
 {
     const mb_settings_t *settings = predictor->settings;
     bool batch = settings->origin[MB_SET_BATCH] == MB_FROM_USER;
+    mb_weights_request_t weights;
+    mb_settings_weights(settings, &weights);
     return (mb_predict_options_t){
         .comm = predictor->context->comm,
         .model = predictor->path,
         .label = mb_settings_text(settings, MB_SET_LABEL),
+        .weights = weights,
         .batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0,
         .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
         .machine = mb_layout_machine(settings),

@@ -90,7 +90,7 @@ static mb_status_t run(mb_quantizer_t *quantizer)
     MB_TRY(mb_api_same(comm, output, "output path"));
     MB_TRY(mb_api_same(comm, mb_api_settings_digest(quantizer->settings) ^ quantizer->digest,
                        "settings"));
-    mb_quantize_take_settings(options, quantizer->settings);
+    MB_TRY(mb_quantize_take_settings(options, quantizer->settings));
     mb_api_settings_use(quantizer->settings, quantizer->context);
     options->comm = comm;
     return mb_quantize(options, quantizer->arena, &quantizer->result);

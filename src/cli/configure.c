@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/say.h"
 #include "store/edit.h"
+#include "train/export.h"
 
 #define MAX_CHANGES (2 * MB_SET_COUNT)
 
@@ -54,6 +56,23 @@ static void print_changes(const char *path, const changes_t *changes)
     }
 }
 
+/* A copy in another form is made first, and gone again when it cannot be changed. */
+static mb_status_t record(const char *path, const char *output, const changes_t *changes)
+{
+    if (output == NULL || mb_form_of(path) == mb_form_of(output))
+        return mb_model_file_set_settings(path, output, changes->n, changes->list);
+    if (mb_form_of(output) == MB_FORM_WEIGHTS)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: weights alone are no model to record settings in; name it .keras "
+                            "or .h5",
+                            output);
+    MB_TRY(mb_export(path, output, NULL, NULL));
+    mb_status_t status = mb_model_file_set_settings(output, NULL, changes->n, changes->list);
+    if (status != MB_OK)
+        unlink(output);
+    return status;
+}
+
 static mb_status_t configure(const mb_args_t *args, char *unset)
 {
     changes_t changes = {.n = 0};
@@ -69,7 +88,7 @@ static mb_status_t configure(const mb_args_t *args, char *unset)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "nothing to record: give settings as options (--data D --epochs 3); "
                             "mbrun inspect shows what is recorded");
-    MB_TRY(mb_model_file_set_settings(path, output, changes.n, changes.list));
+    MB_TRY(record(path, output, &changes));
     print_changes(output == NULL ? path : output, &changes);
     return MB_OK;
 }

@@ -82,10 +82,10 @@ static int run_eval(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,      MB_SET_LABEL,   MB_SET_BATCH,  MB_SET_MICRO_BATCH,
-    MB_SET_REPLICAS,  MB_SET_STAGES,  MB_SET_LOSS,   MB_SET_ACTIVATIONS,
-    MB_SET_DTYPE,     MB_SET_EMULATE, MB_SET_DEVICE, MB_SET_SHARE_DEVICE,
-    MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND,   MB_SET_DEADLINE};
+    MB_SET_DATA,        MB_SET_LABEL,   MB_SET_BATCH,   MB_SET_MICRO_BATCH, MB_SET_REPLICAS,
+    MB_SET_STAGES,      MB_SET_LOSS,    MB_SET_WEIGHTS, MB_SET_WEIGHTS_BY,  MB_SET_SKIP_MISMATCH,
+    MB_SET_ACTIVATIONS, MB_SET_DTYPE,   MB_SET_EMULATE, MB_SET_DEVICE,      MB_SET_SHARE_DEVICE,
+    MB_SET_TRANSPORT,   MB_SET_THREADS, MB_SET_BIND,    MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
                                   {.name = NULL}};
@@ -95,7 +95,8 @@ const mb_command_t mb_command_eval = {
     .usage = "MODEL.h5 --data FILE [options]",
     .title = "Show the loss and metrics of a model on data",
     .detail =
-        "The model is any Keras HDF5 file, a checkpoint or final.h5 among them. The numbers do\n"
+        "The model is any file of Keras', HDF5 or .keras, or a checkpoint or final.h5. The numbers "
+        "do\n"
         "not depend on the ranks and stages that compute them. Quantized weights are used as they\n"
         "are stored.\n",
     .flags = flags,

@@ -9,6 +9,8 @@
 #include "cli/inspect.h"
 #include "cli/quantize_text.h"
 #include "cli/say.h"
+#include "infer/model_variables.h"
+#include "store/keras_archive.h"
 #include "store/seal.h"
 
 static const char *seal_text(mb_seal_state_t seal)
@@ -126,11 +128,24 @@ static mb_status_t check_all_tensors(const char *path, int *checked)
     return status;
 }
 
+/* An archive has a checksum of each member for a seal. */
+static mb_status_t verify_archive(const char *path, bool *is_archive)
+{
+    MB_TRY(mb_keras_archive_check(path, is_archive));
+    if (*is_archive)
+        printf("%s: the archive's checksums hold\n", path);
+    return MB_OK;
+}
+
 static mb_status_t verify(const char *path)
 {
+    bool is_archive = false;
     mb_seal_state_t state = MB_SEAL_NONE;
     int64_t step = 0;
     int checked = 0;
+    MB_TRY(verify_archive(path, &is_archive));
+    if (is_archive)
+        return MB_OK;
     MB_TRY(mb_seal_check_file(path, &state, &step));
     if (state == MB_SEAL_NONE)
         return mb_error_set(MB_ERR_FORMAT,
@@ -170,7 +185,7 @@ static mb_status_t say_digest(const mb_model_file_t *file, bool json)
 static mb_status_t print_digest(const char *path, bool json)
 {
     mb_model_file_t *file = NULL;
-    MB_TRY(mb_model_file_open(path, false, false, &file));
+    MB_TRY(mb_model_file_open_arranged(path, &file));
     mb_status_t status = say_digest(file, json);
     mb_model_file_close(file);
     return status;

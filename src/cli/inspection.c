@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "cli/quantize_text.h"
 #include "cli/say.h"
+#include "infer/model_variables.h"
 
 #define UNKNOWN "?"
 
@@ -124,9 +125,37 @@ static mb_status_t list_graph(mb_inspection_t *seen)
     return MB_OK;
 }
 
+/* Weights by paths of a model that is not understood, or of none: those of one owner are a line. */
+static mb_status_t list_variables(mb_inspection_t *seen)
+{
+    const mb_model_file_t *file = seen->file;
+    const mb_stored_variable_t *last = NULL;
+    seen->layers = MB_ARENA_ARRAY(seen->arena, mb_layer_line_t, file->n_variables + 1);
+    if (seen->layers == NULL)
+        return mb_error_memory("a summary", 0);
+    for (int i = 0; i < file->n_variables; i++) {
+        const mb_stored_variable_t *variable = &file->variables[i];
+        bool same = last != NULL && last->group_length == variable->group_length &&
+                    strncmp(last->path, variable->path, (size_t)last->group_length) == 0;
+        if (!mb_variables_is_weight(variable))
+            continue;
+        if (!same) {
+            const char *name =
+                mb_arena_format(seen->arena, "%.*s", variable->group_length, variable->path);
+            seen->layers[seen->n_layers++] = (mb_layer_line_t){
+                .name = name != NULL ? name : UNKNOWN, .class_name = UNKNOWN, .output = UNKNOWN};
+        }
+        seen->layers[seen->n_layers - 1].parameters += variable->tensor.elements;
+        last = variable;
+    }
+    return MB_OK;
+}
+
 static mb_status_t list_file(mb_inspection_t *seen)
 {
     const mb_model_file_t *file = seen->file;
+    if (file->n_layers == 0)
+        return list_variables(seen);
     seen->layers = MB_ARENA_ARRAY(seen->arena, mb_layer_line_t, file->n_layers + 1);
     if (seen->layers == NULL)
         return mb_error_memory("a summary", 0);
@@ -163,7 +192,7 @@ mb_status_t mb_inspect(const char *path, mb_inspection_t *out)
     *out = (mb_inspection_t){.arena = mb_arena_create(), .name = UNKNOWN};
     if (out->arena == NULL)
         return mb_error_memory("a summary", 0);
-    MB_TRY(mb_model_file_open(path, false, false, &out->file));
+    MB_TRY(mb_model_file_open_arranged(path, &out->file));
     open_graph(out);
     find_optimizer(out);
     for (int i = 0; i < out->file->n_layers; i++)
@@ -171,6 +200,12 @@ mb_status_t mb_inspect(const char *path, mb_inspection_t *out)
     add_storage(out->file->moments, out->file->n_moments, &out->moments);
     for (int i = 0; i < out->file->n_layers; i++)
         out->parameters += stored_parameters(&out->file->layers[i]);
+    for (int i = 0; i < out->file->n_variables && out->file->n_layers == 0; i++) {
+        if (!mb_variables_is_weight(&out->file->variables[i]))
+            continue;
+        add_storage(&out->file->variables[i].tensor, 1, &out->weights);
+        out->parameters += out->file->variables[i].tensor.elements;
+    }
     if (out->graph == NULL)
         return list_file(out);
     out->name = out->graph->name != NULL ? out->graph->name : UNKNOWN;
@@ -239,6 +274,12 @@ static json_t *weights_json(const mb_model_file_t *file)
             json_array_append_new(list,
                                   weight_json(file->layers[i].name, &file->layers[i].weights[k]));
         }
+    }
+    for (int i = 0; i < file->n_variables && file->n_layers == 0; i++) {
+        const mb_stored_variable_t *variable = &file->variables[i];
+        if (mb_variables_is_weight(variable))
+            json_array_append_new(list, weight_json(variable->owner != NULL ? variable->owner : "",
+                                                    &variable->tensor));
     }
     return list;
 }

@@ -20,9 +20,11 @@ static void write_log(void *user, mb_log_level_t level, const char *message)
 {
     const mb_job_t *job = user;
     char line[4096];
-    (void)level;
+    if (level == MB_LOG_INFO && job->rank != 0)
+        return;
     if (job->rank == 0)
-        snprintf(line, sizeof line, "mbrun: warning: %s", message);
+        snprintf(line, sizeof line, "mbrun: %s%s",
+                 level == MB_LOG_INFO ? "" : "warning: ", message);
     else
         snprintf(line, sizeof line, "mbrun: warning (rank %d): %s", job->rank, message);
     fprintf(stderr, "%s\n", line);
@@ -49,7 +51,7 @@ static int refuse_mpi(void)
 bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
 {
     int provided = MPI_THREAD_SINGLE;
-    *job = (mb_job_t){.log = {write_log, job, MB_LOG_WARNING}};
+    *job = (mb_job_t){.log = {write_log, job, MB_LOG_INFO}};
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         mb_error_set(MB_ERR_MPI, "MPI could not be started");
         *code = mb_say_end(MB_ERR_MPI);

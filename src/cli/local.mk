@@ -3,6 +3,7 @@ mbrun_SOURCES += \
 	src/cli/bar.c src/cli/bar.h \
 	src/cli/command.h \
 	src/cli/configure.c \
+	src/cli/convert.c \
 	src/cli/data.c \
 	src/cli/eval.c \
 	src/cli/help.c \

@@ -1,5 +1,6 @@
 /* mbrun new: a model file from a preset, with initial values. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +9,8 @@
 #include "cli/say.h"
 #include "model/optimizer.h"
 #include "model/preset.h"
+#include "store/io.h"
+#include "train/export.h"
 #include "train/fresh.h"
 
 #define MAX_PAIRS 32
@@ -83,10 +86,28 @@ static mb_status_t print_result(const maker_t *maker, const mb_args_t *args)
     return MB_OK;
 }
 
+/* Other forms are made from an HDF5 file beside. */
+static mb_status_t write_model(maker_t *maker)
+{
+    if (mb_form_of(maker->output) == MB_FORM_HDF5)
+        return mb_fresh_write(maker->model, maker->training, maker->seed, maker->output,
+                              &maker->parameters);
+    char *temporary = mb_io_temporary_name(maker->output);
+    if (temporary == NULL)
+        return mb_error_memory("a path", strlen(maker->output));
+    mb_status_t status =
+        mb_fresh_write(maker->model, maker->training, maker->seed, temporary, &maker->parameters);
+    if (status == MB_OK)
+        status = mb_export(temporary, maker->output, NULL, NULL);
+    unlink(temporary);
+    free(temporary);
+    return status;
+}
+
 static mb_status_t make(maker_t *maker, const mb_args_t *args)
 {
     if (maker->output == NULL)
-        return mb_error_set(MB_ERR_ARGUMENT, "no file to write; use -o MODEL.h5");
+        return mb_error_set(MB_ERR_ARGUMENT, "no file to write; use -o MODEL.h5 or -o MODEL.keras");
     if (access(maker->output, F_OK) == 0 && !mb_args_has(args, "force"))
         return mb_error_set(MB_ERR_ARGUMENT, "%s exists already; use --force to replace it",
                             maker->output);
@@ -94,8 +115,7 @@ static mb_status_t make(maker_t *maker, const mb_args_t *args)
         return mb_error_memory("a model", 0);
     MB_TRY(create_preset(maker, args));
     MB_TRY(set_optimizer(maker, args->settings));
-    MB_TRY(mb_fresh_write(maker->model, maker->training, maker->seed, maker->output,
-                          &maker->parameters));
+    MB_TRY(write_model(maker));
     return print_result(maker, args);
 }
 
@@ -126,10 +146,11 @@ static void print_presets(void)
 static const mb_setting_id_t settings[] = {MB_SET_SEED,        MB_SET_OPTIMIZER,    MB_SET_LR,
                                            MB_SET_LR_SCHEDULE, MB_SET_WEIGHT_DECAY, MB_SET_CLIP};
 
-static const mb_flag_t flags[] = {{"output", 'o', "MODEL.h5", "the model file to write"},
-                                  {"force", '\0', NULL, "replace an existing file"},
-                                  {"json", '\0', NULL, "one JSON object on stdout instead of text"},
-                                  {.name = NULL}};
+static const mb_flag_t flags[] = {
+    {"output", 'o', "MODEL", "the model file to write: .h5 or .keras"},
+    {"force", '\0', NULL, "replace an existing file"},
+    {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    {.name = NULL}};
 
 const mb_command_t mb_command_new = {
     .name = "new",

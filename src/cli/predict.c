@@ -122,6 +122,8 @@ static mb_status_t predict(const mb_job_t *job, const mb_args_t *args)
     bool integer = true;
     mb_status_t status = check(args);
     if (status == MB_OK)
+        status = mb_settings_weights(s, &options.weights);
+    if (status == MB_OK)
         status = mb_layout_activations(s, &integer);
     MB_TRY(mb_comm_agree(job->comm, status));
     options.float_activations = !integer;
@@ -141,9 +143,10 @@ static int run_predict(const mb_args_t *args)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,    MB_SET_LABEL,   MB_SET_BATCH,   MB_SET_STAGES,       MB_SET_ACTIVATIONS,
-    MB_SET_DTYPE,   MB_SET_EMULATE, MB_SET_DEVICE,  MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,
-    MB_SET_THREADS, MB_SET_BIND,    MB_SET_DEADLINE};
+    MB_SET_DATA,      MB_SET_LABEL,      MB_SET_BATCH,         MB_SET_STAGES,
+    MB_SET_WEIGHTS,   MB_SET_WEIGHTS_BY, MB_SET_SKIP_MISMATCH, MB_SET_ACTIVATIONS,
+    MB_SET_DTYPE,     MB_SET_EMULATE,    MB_SET_DEVICE,        MB_SET_SHARE_DEVICE,
+    MB_SET_TRANSPORT, MB_SET_THREADS,    MB_SET_BIND,          MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},

@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "data/paths.h"
+#include "store/io.h"
+#include "store/keras_archive.h"
 #include "store/model_file.h"
 
-enum { LIMIT_SECONDS = 30, PATH_TEXT = 4096, N_RECORDED = 2 };
+enum { LIMIT_SECONDS = 30, PATH_TEXT = 4096, N_RECORDED = 3 };
 
-static const mb_setting_id_t recorded_ids[N_RECORDED] = {MB_SET_DATA, MB_SET_VAL};
+static const mb_setting_id_t recorded_ids[N_RECORDED] = {MB_SET_DATA, MB_SET_VAL, MB_SET_WEIGHTS};
 
 typedef struct {
     char path[N_RECORDED][PATH_TEXT];
@@ -50,13 +52,15 @@ static herr_t look_at_object(hid_t root, const char *name, const H5O_info_t *inf
     return 0;
 }
 
-static void look_at_file(const char *path)
+/* PART: NULL, or the stretch of an archive that is to be looked at. */
+static void look_at_hdf5(const char *path, const mb_h5_part_t *part)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access, 1, 1);
 #endif
-    hid_t file = H5Fis_hdf5(path) > 0 ? H5Fopen(path, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
+    bool is_hdf5 = part != NULL ? mb_h5_part_use(part, access) : H5Fis_hdf5(path) > 0;
+    hid_t file = is_hdf5 ? H5Fopen(path, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
     if (file >= 0) {
         H5Ovisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, look_at_object, NULL);
         H5Fclose(file);
@@ -64,7 +68,18 @@ static void look_at_file(const char *path)
     H5Pclose(access);
 }
 
-/* The data that `mbrun configure` recorded in a model. */
+static void look_at_archive(const char *path)
+{
+    mb_keras_archive_t archive;
+    int64_t bytes = 0;
+    int fd = -1;
+    mb_arena_t *arena = mb_arena_create();
+    if (arena != NULL && mb_io_open_read(path, &fd, &bytes) == MB_OK &&
+        mb_keras_archive_open(fd, bytes, path, false, arena, &archive) == MB_OK)
+        look_at_hdf5(path, &archive.weights);
+}
+
+/* The data and weights that `mbrun configure` recorded in a model. */
 static void note_recorded(const char *model, recorded_t *recorded)
 {
     mb_model_file_t *file = NULL;
@@ -81,7 +96,7 @@ static void note_recorded(const char *model, recorded_t *recorded)
 static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGALRM};
 
 /* What HDF5 says goes nowhere, a crash leaves no core, and _exit runs none of its handlers. */
-static void be_child(const char *path, recorded_t *recorded)
+static void be_child(const char *path, bool archive, recorded_t *recorded)
 {
     int nowhere = open("/dev/null", O_RDWR);
     struct rlimit no_core = {0, 0};
@@ -91,7 +106,10 @@ static void be_child(const char *path, recorded_t *recorded)
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
         signal(deadly[i], SIG_DFL);
     alarm(LIMIT_SECONDS);
-    look_at_file(path);
+    if (archive)
+        look_at_archive(path);
+    else
+        look_at_hdf5(path, NULL);
     if (recorded != NULL)
         note_recorded(path, recorded);
     _exit(0);
@@ -101,11 +119,13 @@ static void be_child(const char *path, recorded_t *recorded)
 static mb_status_t probe_file(const char *path, recorded_t *recorded)
 {
     int status = 0;
+    bool archive = false;
     if (path == NULL || path[0] == '\0' || access(path, R_OK) != 0)
         return MB_OK;
+    MB_TRY(mb_keras_archive_check(path, &archive));
     pid_t child = fork();
     if (child == 0)
-        be_child(path, recorded);
+        be_child(path, archive, recorded);
     while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
     if (child < 0 || status == 0)

@@ -16,8 +16,16 @@ typedef struct {
 typedef struct {
     mb_arena_t *arena;
     live_t live;
+    mb_log_t log;
     mb_quantize_options_t options;
 } request_t;
+
+static void say_rank_0(void *user, mb_log_level_t level, const char *message)
+{
+    (void)user, (void)level;
+    if (mb_launch_rank() == 0)
+        fprintf(stderr, "mbrun: %s\n", message);
+}
 
 static void show_progress(void *user, const char *what, int64_t done, int64_t all)
 {
@@ -70,7 +78,9 @@ static mb_status_t read_request(const mb_args_t *args, request_t *request)
                            .live = {.live = !mb_args_has(args, "json") && isatty(STDERR_FILENO)},
                            .options = {.model = args->words[0], .progress = show_progress}};
     request->options.user = &request->live;
-    mb_quantize_take_settings(&request->options, args->settings);
+    request->log = (mb_log_t){say_rank_0, NULL, MB_LOG_INFO};
+    request->options.log = &request->log;
+    MB_TRY(mb_quantize_take_settings(&request->options, args->settings));
     return read_flags(request, args);
 }
 
@@ -135,8 +145,9 @@ static void print_formats(void)
 }
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,         MB_SET_LABEL,     MB_SET_BATCH,   MB_SET_LOSS, MB_SET_DEVICE,
-    MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT, MB_SET_THREADS, MB_SET_BIND, MB_SET_DEADLINE};
+    MB_SET_DATA,       MB_SET_LABEL,         MB_SET_BATCH,   MB_SET_LOSS,         MB_SET_WEIGHTS,
+    MB_SET_WEIGHTS_BY, MB_SET_SKIP_MISMATCH, MB_SET_DEVICE,  MB_SET_SHARE_DEVICE, MB_SET_TRANSPORT,
+    MB_SET_THREADS,    MB_SET_BIND,          MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {
     {"output", 'o', "OUT.h5", "the model file to write"},

@@ -62,6 +62,7 @@ static mb_status_t train(run_t *run, const mb_args_t *args)
     mb_training_options_t options = {.comm = run->job.comm,
                                      .model = args->words[0],
                                      .settings = args->settings,
+                                     .output = mb_args_flag(args, "output"),
                                      .restart = mb_args_has(args, "restart"),
                                      .log = &run->job.log,
                                      .events = {.user = run,
@@ -81,6 +82,7 @@ static int run_train(const mb_args_t *args)
     mb_progress_begin(&run.progress, mb_args_has(args, "json"), mb_args_has(args, "quiet"));
     if (!mb_job_start(&run.job, args, &code))
         return code;
+    run.job.log.least = mb_args_has(args, "quiet") ? MB_LOG_WARNING : MB_LOG_INFO;
     run.job.write = write_line;
     run.job.user = &run.progress;
     mb_signals_install(run.job.rank);
@@ -97,6 +99,7 @@ static int run_train(const mb_args_t *args)
 }
 
 static const mb_flag_t flags[] = {
+    {"output", 'o', "FILE", "write the final model here too: .keras, .weights.h5 or .h5"},
     {"restart", '\0', NULL, "forget the run's checkpoints and begin again"},
     {"json", '\0', NULL, "one JSON object a line on stdout instead of text"},
     {"quiet", 'q', NULL, "print errors only"},

@@ -124,7 +124,7 @@ mb_status_t mb_quantize_set(mb_quantize_options_t *options, mb_arena_t *arena, c
                         key);
 }
 
-void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings_t *settings)
+mb_status_t mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings_t *settings)
 {
     bool batch = settings->origin[MB_SET_BATCH] == MB_FROM_USER;
     options->data = mb_settings_text(settings, MB_SET_DATA);
@@ -132,4 +132,5 @@ void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings
     options->batch = batch ? mb_settings_int(settings, MB_SET_BATCH) : 0;
     options->loss = mb_settings_text(settings, MB_SET_LOSS);
     options->machine = mb_layout_machine(settings);
+    return mb_settings_weights(settings, &options->weights);
 }

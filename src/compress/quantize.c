@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/str.h"
@@ -12,7 +13,6 @@
 #include "store/ranks.h"
 
 enum { DEFAULT_BATCH = 32, LEAST_BATCH = 4, BATCH_ROWS = 2048, LEAST_BATCHES = 8 };
-enum { OPEN_DIMENSION = 64 };
 
 /* The bound holds on the data given and, with probability 0.975, on as much data of the same kind
  * that was not seen: the difference of two such means has sqrt(2) times the standard error of one,
@@ -116,25 +116,12 @@ static mb_status_t check_output(const mb_quantize_options_t *options)
         is_same_file(options->output, options->data))
         return mb_error_set(MB_ERR_ARGUMENT, "%s: the output is one of the inputs",
                             options->output);
+    size_t length = options->output == NULL ? 0 : strlen(options->output);
+    if (length > 6 && strcmp(options->output + length - 6, ".keras") == 0)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: a .keras archive holds no quantized weights; name the output .h5",
+                            options->output);
     return MB_OK;
-}
-
-/* Without data nothing says what an open dimension is; weights do not depend on it. */
-static mb_status_t bind_without_data(mb_model_t *model)
-{
-    mb_shape_t shapes[MB_MAX_INPUTS];
-    const mb_graph_t *graph = model->graph;
-    bool open = false;
-    for (int i = 0; i < graph->n_inputs && i < MB_MAX_INPUTS; i++) {
-        shapes[i] = graph->nodes[graph->inputs[i]].call.output;
-        open = open || mb_shape_is_open(&shapes[i]);
-        for (int d = 0; d < shapes[i].rank; d++)
-            shapes[i].dim[d] = shapes[i].dim[d] == MB_OPEN ? OPEN_DIMENSION : shapes[i].dim[d];
-    }
-    if (!open || graph->n_inputs > MB_MAX_INPUTS)
-        return mb_model_bind(model, NULL);
-    MB_TRY(mb_graph_bind(model->graph, shapes));
-    return mb_model_use_weights(model, model->file);
 }
 
 static mb_status_t open_source(mb_quantization_t *q, mb_source_wants_t *wants)
@@ -186,7 +173,8 @@ static mb_status_t open_model(mb_quantization_t *q)
     mb_graph_compute_in(q->model->graph, MB_F32);
     if (q->model->file->quantized != NULL && !options->again && !expands(options))
         return refuse_again(q->model->file);
-    MB_TRY(options->data == NULL ? bind_without_data(q->model) : open_data(q));
+    MB_TRY(options->data == NULL ? mb_model_bind_without_data(q->model) : open_data(q));
+    MB_TRY(mb_model_take_weights(q->model, &options->weights, options->log));
     return mb_targets_list(q);
 }
 

@@ -52,6 +52,8 @@ typedef struct {
     bool keras_int8;               /* Keras' own int8 layout instead of ours */
     int64_t batch;                 /* samples at a time; 0: chosen */
     const char *loss;
+    mb_weights_request_t weights; /* instead of the model's own */
+    const mb_log_t *log;          /* told of those; may be NULL */
     mb_machine_options_t machine;
     void *user;
     void (*progress)(void *user, const char *what, int64_t done, int64_t all); /* rank 0 */
@@ -69,8 +71,9 @@ typedef struct {
  * samples, target-size, max-drop, again, keras-int8. What it makes lives in the arena. */
 mb_status_t mb_quantize_set(mb_quantize_options_t *options, mb_arena_t *arena, const char *key,
                             const char *value);
-/* data, batch, loss, device, threads and bind; the texts stay the settings'. */
-void mb_quantize_take_settings(mb_quantize_options_t *options, const mb_settings_t *settings);
+/* data, batch, loss, weights, device, threads and bind; the texts stay the settings'. */
+mb_status_t mb_quantize_take_settings(mb_quantize_options_t *options,
+                                      const mb_settings_t *settings);
 
 /* Collective. The result is the same on all ranks; its texts live in the arena. Nothing is left at
  * OUTPUT when it fails. format fp32 expands a quantized file, which loses nothing and is never

@@ -85,9 +85,7 @@ static mb_status_t find_parent(mb_quantization_t *q, const char **digest)
         return *digest == NULL ? mb_error_memory("a report", 0) : MB_OK;
     }
     if (mb_ranks_rank(q->comm) == 0) {
-        mb_digest_t digests;
-        status = mb_model_file_digest(file, &digests);
-        weights = digests.weights;
+        status = mb_model_weights_digest(q->model, &weights);
     }
     MB_TRY(mb_ranks_agree(q->comm, status));
     MB_TRY(mb_ranks_broadcast(q->comm, &weights, sizeof weights));

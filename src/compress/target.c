@@ -12,7 +12,8 @@ mb_status_t mb_target_read(const mb_quantization_t *q, const mb_target_t *target
     *values = malloc(bytes > 0 ? bytes : 1);
     if (*values == NULL)
         return mb_error_memory("a tensor that is quantized", bytes);
-    mb_status_t status = mb_stored_tensor_read(q->model->weights, target->stored, *values);
+    mb_status_t status =
+        mb_stored_tensor_read(q->model->sources[target->param->index], target->stored, *values);
     if (status != MB_OK) {
         free(*values);
         *values = NULL;

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer/model_variables.h"
+
+/* An open dimension where there is no data to say what it is. */
+enum { OPEN_DIMENSION = 64 };
+
 mb_status_t mb_model_open(const char *path, mb_model_t **out)
 {
     mb_status_t status;
@@ -33,7 +38,9 @@ void mb_model_close(mb_model_t *model)
     json_decref(model->training);
     mb_graph_destroy(model->graph);
     mb_model_file_close(model->file);
+    mb_model_file_close(model->other);
     free(model->stored);
+    free(model->sources);
     free(model);
 }
 
@@ -99,6 +106,14 @@ static mb_status_t keep_stored(mb_model_t *model, mb_param_t *param,
     return MB_OK;
 }
 
+mb_status_t mb_model_take_stored(mb_model_t *model, mb_param_t *param, const mb_model_file_t *file,
+                                 const mb_stored_tensor_t *stored)
+{
+    model->stored[param->index] = stored;
+    model->sources[param->index] = file;
+    return keep_stored(model, param, stored);
+}
+
 static mb_status_t match_layer(mb_model_t *model, int index)
 {
     const mb_graph_t *graph = model->graph;
@@ -127,8 +142,7 @@ static mb_status_t match_layer(mb_model_t *model, int index)
                                 model->weights->path, tensor->name, name,
                                 mb_shape_text(&tensor->shape, found, sizeof found),
                                 mb_shape_text(&param->shape, wanted, sizeof wanted));
-        model->stored[param->index] = tensor;
-        MB_TRY(keep_stored(model, param, tensor));
+        MB_TRY(mb_model_take_stored(model, param, model->weights, tensor));
     }
     return MB_OK;
 }
@@ -136,9 +150,12 @@ static mb_status_t match_layer(mb_model_t *model, int index)
 static mb_status_t match_weights(mb_model_t *model)
 {
     size_t n = (size_t)model->graph->n_params;
+    MB_TRY(mb_variables_arrange(model->weights, model->graph, model->training));
     free(model->stored);
+    free(model->sources);
     model->stored = calloc(n + 1, sizeof(const mb_stored_tensor_t *));
-    if (model->stored == NULL)
+    model->sources = calloc(n + 1, sizeof(const mb_model_file_t *));
+    if (model->stored == NULL || model->sources == NULL)
         return mb_error_memory("the places of the weights", n * sizeof(void *));
     for (int i = 0; i < model->graph->n_file_layers; i++)
         MB_TRY(match_layer(model, i));
@@ -176,6 +193,23 @@ mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source)
         }
     }
     MB_TRY(mb_graph_bind(model->graph, given));
+    return match_weights(model);
+}
+
+mb_status_t mb_model_bind_without_data(mb_model_t *model)
+{
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    const mb_graph_t *graph = model->graph;
+    bool open = false;
+    for (int i = 0; i < graph->n_inputs && i < MB_MAX_INPUTS; i++) {
+        shapes[i] = graph->nodes[graph->inputs[i]].call.output;
+        open = open || mb_shape_is_open(&shapes[i]);
+        for (int d = 0; d < shapes[i].rank; d++)
+            shapes[i].dim[d] = shapes[i].dim[d] == MB_OPEN ? OPEN_DIMENSION : shapes[i].dim[d];
+    }
+    if (!open || graph->n_inputs > MB_MAX_INPUTS)
+        return mb_model_bind(model, NULL);
+    MB_TRY(mb_graph_bind(model->graph, shapes));
     return match_weights(model);
 }
 
@@ -224,37 +258,37 @@ static mb_status_t open_data(const mb_model_t *model, const mb_model_data_t *dat
     return status;
 }
 
-static mb_status_t open_both(const char *path, const mb_model_data_t *data, const char *dtype,
-                             mb_model_purpose_t purpose, mb_model_t **model, mb_source_t **source)
+static mb_status_t open_both(const mb_model_request_t *request, mb_model_t **model,
+                             mb_source_t **source)
 {
     mb_shape_t shapes[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
-    MB_TRY(mb_model_open(path, model));
-    if (purpose == MB_MODEL_TRAINS)
+    MB_TRY(mb_model_open(request->path, model));
+    if (request->purpose == MB_MODEL_TRAINS)
         MB_TRY(mb_model_refuse_quantized((*model)->file));
-    (*model)->keep_stored = purpose != MB_MODEL_TRAINS;
+    (*model)->keep_stored = request->purpose != MB_MODEL_TRAINS;
     const mb_graph_t *graph = (*model)->graph;
     if (graph->n_inputs > MB_MAX_INPUTS || graph->n_outputs > MB_MAX_INPUTS)
-        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d inputs or outputs", path,
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d inputs or outputs", request->path,
                             MB_MAX_INPUTS);
     mb_source_wants_t wants = mb_model_wants(*model, shapes);
     for (int o = 0; o < graph->n_outputs; o++)
         names[o] = graph->outputs[o].name;
     wants.output_names = names;
-    wants.n_outputs = purpose != MB_MODEL_PREDICTS ? graph->n_outputs : 0;
+    wants.n_outputs = request->purpose != MB_MODEL_PREDICTS ? graph->n_outputs : 0;
     if (*source == NULL)
-        MB_TRY(open_data(*model, data, &wants, source));
-    MB_TRY(mb_model_compute_in(*model, dtype));
-    return mb_model_bind(*model, *source);
+        MB_TRY(open_data(*model, &request->data, &wants, source));
+    MB_TRY(mb_model_compute_in(*model, request->dtype));
+    MB_TRY(mb_model_bind(*model, *source));
+    return mb_model_take_weights(*model, request->weights, request->log);
 }
 
-mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const mb_model_data_t *data,
-                                    const char *dtype, mb_model_purpose_t purpose,
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const mb_model_request_t *request,
                                     mb_model_t **model, mb_source_t **source)
 {
     mb_source_t *given = *source;
     mb_comm_doing(comm, "opening the model and its data");
-    mb_status_t status = mb_comm_agree(comm, open_both(path, data, dtype, purpose, model, source));
+    mb_status_t status = mb_comm_agree(comm, open_both(request, model, source));
     if (status != MB_OK) {
         mb_model_close(*model);
         if (given == NULL)

@@ -3,9 +3,11 @@
 #ifndef MB_INFER_MODEL_H
 #define MB_INFER_MODEL_H
 
+#include "base/log.h"
 #include "data/source.h"
 #include "infer/class_weights.h"
 #include "infer/engine.h"
+#include "infer/model_weights.h"
 #include "model/loss.h"
 #include "store/model_file.h"
 
@@ -17,6 +19,9 @@ typedef struct mb_model {
     mb_class_weights_t class_weights; /* of the only output, in training */
     mb_model_file_t *weights; /* where values are read: `file`, or a checkpoint of the same model */
     const mb_stored_tensor_t **stored; /* [n_params] where each parameter's values are */
+    const mb_model_file_t **sources;   /* [n_params] in which file: `weights`, or `other` */
+    mb_model_file_t *other; /* that weights were taken from (model_weights.h); NULL: none. The
+                               model's own */
     bool keep_stored; /* set before binding: encoded matrices stay encoded in memory. Otherwise
                          every parameter is float32 there */
 } mb_model_t;
@@ -37,6 +42,11 @@ mb_source_wants_t mb_model_wants(const mb_model_t *model, mb_shape_t shapes[MB_M
 /* Fixes open dimensions from the source's samples, then matches every parameter with its stored
  * tensor: MB_ERR_SHAPE names file, tensor and both shapes. source NULL: nothing may be open. */
 mb_status_t mb_model_bind(mb_model_t *model, const mb_source_t *source);
+/* The same where nothing says what an open dimension is: weights do not depend on it. */
+mb_status_t mb_model_bind_without_data(mb_model_t *model);
+/* Makes STORED, a tensor of FILE, the values of a parameter. */
+mb_status_t mb_model_take_stored(mb_model_t *model, mb_param_t *param, const mb_model_file_t *file,
+                                 const mb_stored_tensor_t *stored);
 /* Before binding. TEXT: fp32, tf32 (to layers the same), bf16 or fp16; NULL: each layer computes in
  * what its policy says. */
 mb_status_t mb_model_compute_in(mb_model_t *model, const char *text);
@@ -72,10 +82,19 @@ typedef struct {
     bool label_given;  /* for this data: what is no table is then refused */
 } mb_model_data_t;
 
+/* A model to be opened with its data. */
+typedef struct {
+    const char *path;
+    mb_model_data_t data;
+    const char *dtype;                   /* see mb_model_compute_in; NULL: as the model says */
+    const mb_weights_request_t *weights; /* NULL: those of the model's own file */
+    const mb_log_t *log;                 /* told what was taken of the other weights */
+    mb_model_purpose_t purpose;
+} mb_model_request_t;
+
 /* Collective: MB_OK everywhere or the lowest failing rank's error everywhere. Opens the model and
  * its data on every rank. */
-mb_status_t mb_model_open_with_data(mb_comm_t *comm, const char *path, const mb_model_data_t *data,
-                                    const char *dtype, mb_model_purpose_t purpose,
+mb_status_t mb_model_open_with_data(mb_comm_t *comm, const mb_model_request_t *request,
                                     mb_model_t **model, mb_source_t **source);
 
 #endif

@@ -7,7 +7,7 @@
 enum { CHUNK = 4 << 20 };
 
 typedef struct {
-    const mb_model_file_t *file;
+    const mb_model_file_t *file; /* of the parameter at hand */
     mb_stage_t *stage;
     mb_exec_t *exec;
     bool direct;
@@ -122,11 +122,12 @@ static mb_status_t load_floats(const loader_t *l, const mb_stored_tensor_t *tens
     return MB_OK;
 }
 
-static mb_status_t load_all(const loader_t *l, const mb_model_t *model)
+static mb_status_t load_all(loader_t *l, const mb_model_t *model)
 {
     for (int i = 0; i < l->stage->n_params; i++) {
         int p = l->stage->params[i];
         const mb_stored_tensor_t *tensor = model->stored[p];
+        l->file = model->sources[p];
         if (l->stage->stored[p] != NULL)
             MB_TRY(load_matrix(l, tensor, p));
         else
@@ -153,8 +154,7 @@ mb_status_t mb_model_load_values(const mb_model_t *model, mb_engine_t *engine)
     mb_comm_doing(engine->machine->comm, "reading the weights");
     mb_device_t *device = engine->exec.device;
     int64_t row = longest_row(engine->stage);
-    loader_t l = {.file = model->weights,
-                  .stage = engine->stage,
+    loader_t l = {.stage = engine->stage,
                   .exec = &engine->exec,
                   .direct = device->class_->host_visible(device),
                   .chunk = row > CHUNK ? row : CHUNK};

@@ -210,11 +210,15 @@ static mb_status_t fill_report(predictor_t *p, mb_predict_report_t *report)
 
 static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 {
-    mb_model_data_t data = {.path = p->options->data,
-                            .label = p->options->label,
-                            .label_given = p->options->label != NULL};
-    MB_TRY(mb_model_open_with_data(p->comm, p->options->model, &data, p->options->dtype,
-                                   MB_MODEL_PREDICTS, &p->model, &p->source));
+    mb_model_request_t request = {.path = p->options->model,
+                                  .data = {.path = p->options->data,
+                                           .label = p->options->label,
+                                           .label_given = p->options->label != NULL},
+                                  .dtype = p->options->dtype,
+                                  .weights = &p->options->weights,
+                                  .log = p->options->log,
+                                  .purpose = MB_MODEL_PREDICTS};
+    MB_TRY(mb_model_open_with_data(p->comm, &request, &p->model, &p->source));
     MB_TRY(mb_machine_open(p->comm, &p->options->machine, &p->machine));
     MB_TRY(make_engine(p));
     MB_TRY(mb_comm_agree(p->comm, load(p)));

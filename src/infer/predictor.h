@@ -5,14 +5,16 @@
 
 #include "data/source.h"
 #include "infer/engine.h"
+#include "infer/model_weights.h"
 
 typedef struct {
     mb_comm_t *comm;
-    const char *model;   /* path */
-    const char *data;    /* path */
-    const char *label;   /* a table's column that is not fed; NULL: none */
-    const char *output;  /* HDF5: one dataset per model output, by name */
-    mb_source_t *source; /* instead of `data`; stays the caller's */
+    const char *model;            /* path */
+    mb_weights_request_t weights; /* instead of its own */
+    const char *data;             /* path */
+    const char *label;            /* a table's column that is not fed; NULL: none */
+    const char *output;           /* HDF5: one dataset per model output, by name */
+    mb_source_t *source;          /* instead of `data`; stays the caller's */
     /* Instead of `output`. READY is called on every rank once the outputs' shapes are known, WRITE
      * on the ranks that have the samples FIRST .. FIRST + COUNT - 1 of an output, in any order. */
     mb_status_t (*ready)(void *user, const mb_graph_t *graph);

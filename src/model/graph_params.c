@@ -185,6 +185,7 @@ mb_status_t mb_graph_order_params(mb_graph_t *graph)
     MB_ARENA_TRY(graph->params, "a graph's parameters");
     MB_TRY(mb_names_create(graph->arena, count, &graph->detail->params));
     MB_TRY(walk(graph, graph->detail->root));
+    MB_TRY(mb_graph_name_variables(graph));
     return lay_out_file(graph);
 }
 

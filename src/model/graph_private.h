@@ -175,4 +175,7 @@ mb_status_t mb_graph_open(mb_graph_t *graph);
 /* graph_params.c: params, paths and the file's layout from detail->specs. */
 mb_status_t mb_graph_order_params(mb_graph_t *graph);
 
+/* graph_variables.c: the variables of params. */
+mb_status_t mb_graph_name_variables(mb_graph_t *graph);
+
 #endif

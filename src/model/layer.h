@@ -72,6 +72,8 @@ typedef enum {
 typedef struct mb_param {
     const char *name; /* within its layer: "kernel", "query/bias" */
     const char *path; /* Keras' weight name in files: "dense/kernel", "sequential/dense/kernel" */
+    const char *variable; /* Keras 3's place for it in files: "layers/dense/vars/0" */
+    const char *owner;    /* of the variable, as Keras calls it: "dense", "query" */
     mb_shape_t shape;
     int64_t elements;
     int64_t fan_in, fan_out;

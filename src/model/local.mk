@@ -15,6 +15,7 @@ libmb_la_SOURCES += \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
 	src/model/graph_resolve.c \
+	src/model/graph_variables.c \
 	src/model/initializer.c src/model/initializer.h \
 	src/model/known.c src/model/known.h \
 	src/model/layer.h

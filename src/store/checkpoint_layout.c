@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "store/callback_numbers.h"
 #include "store/encoded_write.h"
 #include "store/h5_write.h"
 #include "store/keras_optimizer.h"
@@ -267,6 +268,17 @@ static mb_status_t write_metrics(const maker_t *m)
                              state->metrics);
 }
 
+static mb_status_t write_callbacks(const maker_t *m, hid_t group, mb_callback_state_t state)
+{
+    mb_callback_numbers_t numbers = mb_callback_numbers(&state);
+    MB_TRY(mb_h5_write_int(m->h5, group, "callbacks", 1));
+    for (int i = 0; i < numbers.n_integers; i++)
+        MB_TRY(mb_h5_write_int(m->h5, group, numbers.integers[i].name, *numbers.integers[i].value));
+    for (int i = 0; i < numbers.n_reals; i++)
+        MB_TRY(mb_h5_write_real(m->h5, group, numbers.reals[i].name, *numbers.reals[i].value));
+    return MB_OK;
+}
+
 static mb_status_t make_state(const maker_t *m)
 {
     const mb_run_state_t *state = &m->layout->state;
@@ -291,6 +303,8 @@ static mb_status_t make_state(const maker_t *m)
         status = write_loss_scale(m, group);
     if (status == MB_OK)
         status = write_metrics(m);
+    if (status == MB_OK && state->callbacks.present)
+        status = write_callbacks(m, group, state->callbacks);
     H5Gclose(group);
     return status;
 }

@@ -45,7 +45,6 @@ static uint64_t add_floats(uint64_t hash, const float *values, int64_t count)
 static mb_status_t add_plain(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                              uint64_t *hash)
 {
-    const mb_model_source_t *source = file->private_;
     float *chunk = malloc((size_t)CHUNK_ELEMENTS * sizeof(float));
     if (chunk == NULL)
         return mb_error_memory("a digest", (size_t)CHUNK_ELEMENTS * sizeof(float));
@@ -53,8 +52,8 @@ static mb_status_t add_plain(const mb_model_file_t *file, const mb_stored_tensor
     for (int64_t at = 0; at < tensor->elements && status == MB_OK; at += CHUNK_ELEMENTS) {
         int64_t left = tensor->elements - at;
         int64_t count = left < CHUNK_ELEMENTS ? left : CHUNK_ELEMENTS;
-        status = mb_io_read(source->fd, chunk, (size_t)count * sizeof(float),
-                            tensor->offset + at * (int64_t)sizeof(float), file->path);
+        status = mb_model_file_read(file, chunk, (size_t)count * sizeof(float),
+                                    tensor->offset + at * (int64_t)sizeof(float));
         if (status == MB_OK)
             *hash = add_floats(*hash, chunk, count);
     }
@@ -133,14 +132,19 @@ uint64_t mb_digest_add_tensor(uint64_t hash, const char *name, const mb_shape_t 
     return add_floats(add_head(hash, name, shape), values, mb_shape_elements(shape));
 }
 
+mb_status_t mb_digest_add_stored(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
+                                 uint64_t *hash)
+{
+    *hash = add_head(*hash, tensor->name, &tensor->shape);
+    return add_values(file, tensor, hash);
+}
+
 static mb_status_t add_tensors(const mb_model_file_t *file, const mb_stored_tensor_t *tensors,
                                int count, uint64_t *hash)
 {
     *hash = mb_digest_add_count(*hash, count);
-    for (int i = 0; i < count; i++) {
-        *hash = add_head(*hash, tensors[i].name, &tensors[i].shape);
-        MB_TRY(add_values(file, &tensors[i], hash));
-    }
+    for (int i = 0; i < count; i++)
+        MB_TRY(mb_digest_add_stored(file, &tensors[i], hash));
     return MB_OK;
 }
 
@@ -149,6 +153,8 @@ mb_status_t mb_model_file_digest(const mb_model_file_t *file, mb_digest_t *out)
     uint64_t hash = 0;
     for (int i = 0; i < file->n_layers; i++)
         MB_TRY(add_tensors(file, file->layers[i].weights, file->layers[i].n_weights, &hash));
+    for (int i = 0; i < file->n_variables && file->n_layers == 0; i++)
+        MB_TRY(add_tensors(file, &file->variables[i].tensor, 1, &hash));
     uint64_t weights = hash;
     MB_TRY(add_tensors(file, file->optimizer, file->n_optimizer, &hash));
     MB_TRY(add_tensors(file, file->moments, file->n_moments, &hash));

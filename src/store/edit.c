@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "store/archive_edit.h"
 #include "store/h5_write.h"
 #include "store/io.h"
 #include "store/seal.h"
@@ -50,6 +51,17 @@ static mb_status_t change_file(const char *temporary, const char *path, int n_se
     }
     mb_h5_quiet_end(&quiet);
     return status;
+}
+
+typedef struct {
+    int n;
+    const mb_setting_t *settings;
+} changes_t;
+
+static mb_status_t change_member(void *user, const char *temporary, const char *path)
+{
+    const changes_t *changes = user;
+    return change_file(temporary, path, changes->n, changes->settings);
 }
 
 static mb_status_t seal_again(int fd, const char *path, mb_seal_t *seal)
@@ -111,11 +123,18 @@ mb_status_t mb_model_file_set_settings(const char *path, const char *out_path, i
                                        const mb_setting_t *settings)
 {
     mb_model_file_t *file = NULL;
+    changes_t changes = {n_settings, settings};
     MB_TRY(mb_model_file_open(path, false, false, &file));
+    bool archive = file->archive;
     mb_model_file_close(file);
     char *target = out_path == NULL ? realpath(path, NULL) : strdup(out_path);
     if (target == NULL)
         return mb_io_error("find", path);
+    if (archive) {
+        mb_status_t edited = mb_archive_edit(path, target, change_member, &changes);
+        free(target);
+        return edited;
+    }
     char *temporary = mb_io_temporary_name(target);
     mb_status_t status = temporary == NULL ? mb_error_memory("a path", strlen(target))
                                            : edit(path, target, temporary, n_settings, settings);

@@ -16,9 +16,7 @@
 static mb_status_t read_part(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                              mb_part_t part, int64_t first, int64_t count, void *bytes)
 {
-    const mb_model_source_t *source = file->private_;
-    return mb_io_read(source->fd, bytes, (size_t)count, tensor->part_offsets[part] + first,
-                      file->path);
+    return mb_model_file_read(file, bytes, (size_t)count, tensor->part_offsets[part] + first);
 }
 
 mb_status_t mb_stored_tensor_read_part(const mb_model_file_t *file,

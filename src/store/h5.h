@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/types.h"
+#include "store/h5_part.h"
 
 typedef struct {
     H5E_auto2_t print;
@@ -37,6 +38,7 @@ typedef struct {
     hid_t file;
     int64_t bytes; /* of the file: nothing in it can be larger, unless compressed */
     mb_arena_t *arena;
+    const mb_h5_part_t *part; /* where in another file it lies; NULL: it is the file at PATH */
 } mb_h5_reader_t;
 
 typedef struct {

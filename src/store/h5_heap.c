@@ -57,7 +57,9 @@ mb_status_t mb_h5_heap_open(const mb_h5_reader_t *reader, mb_h5_heap_t *heap)
     if (!good || heap->address_bytes > 8 || heap->size_bytes > 8)
         return mb_h5_error(MB_ERR_FORMAT, reader->path, "read", "its sizes");
     heap->base = (int64_t)user_block;
-    heap->file = open(reader->path, O_RDONLY | O_CLOEXEC);
+    heap->start = reader->part == NULL ? 0 : reader->part->base;
+    heap->file = reader->part == NULL ? open(reader->path, O_RDONLY | O_CLOEXEC)
+                                      : fcntl(reader->part->fd, F_DUPFD_CLOEXEC, 0);
     if (heap->file < 0)
         return mb_error_set(MB_ERR_IO, "'%s': %s", reader->path, strerror(errno));
     return MB_OK;
@@ -99,7 +101,7 @@ static bool read_at(const mb_h5_heap_t *heap, uint64_t address, void *to, size_t
         return false;
     for (size_t done = 0; done < count;) {
         ssize_t got = pread(heap->file, (char *)to + done, count - done,
-                            (off_t)(heap->base + (int64_t)address + (int64_t)done));
+                            (off_t)(heap->start + heap->base + (int64_t)address + (int64_t)done));
         if (got <= 0 && errno != EINTR)
             return false;
         done += got > 0 ? (size_t)got : 0;

@@ -15,7 +15,8 @@
 typedef struct {
     const mb_h5_reader_t *reader;
     int file;
-    int64_t base; /* what addresses count from */
+    int64_t start; /* of the HDF5 file in what is open */
+    int64_t base;  /* what addresses count from */
     size_t address_bytes, size_bytes;
     uint64_t address; /* of the collection at hand */
     unsigned char *collection;

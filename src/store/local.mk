@@ -1,5 +1,7 @@
 libmb_la_SOURCES += \
+	src/store/archive_edit.c src/store/archive_edit.h \
 	src/store/report.h \
+	src/store/callback_numbers.h \
 	src/store/checkpoint.c src/store/checkpoint.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
 	src/store/digest.c src/store/digest.h \
@@ -11,8 +13,11 @@ libmb_la_SOURCES += \
 	src/store/h5.c src/store/h5.h \
 	src/store/h5_attributes.c src/store/h5_heap.c src/store/h5_heap.h src/store/h5_storage.c src/store/h5_storage.h \
 	src/store/h5_image.c src/store/h5_image.h \
+	src/store/h5_part.c src/store/h5_part.h \
 	src/store/h5_write.c src/store/h5_write.h \
 	src/store/io.c src/store/io.h \
+	src/store/keras_archive.c src/store/keras_archive.h \
+	src/store/keras_config.c src/store/keras_config.h \
 	src/store/keras_int8.c src/store/keras_int8.h \
 	src/store/keras_optimizer.c src/store/keras_optimizer.h \
 	src/store/lease.c src/store/lease.h \
@@ -25,4 +30,7 @@ libmb_la_SOURCES += \
 	src/store/run_dir.c src/store/run_dir.h \
 	src/store/seal.c src/store/seal.h \
 	src/store/staged.c src/store/staged.h \
-	src/store/tensors.c src/store/tensors.h
+	src/store/tensors.c src/store/tensors.h \
+	src/store/variables.c src/store/variables.h \
+	src/store/zip.c src/store/zip.h src/store/zip_unpack.c \
+	src/store/zip_write.c src/store/zip_write.h

@@ -9,9 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 #include "store/io.h"
+#include "store/callback_numbers.h"
+#include "store/keras_archive.h"
+#include "store/keras_config.h"
 #include "store/report_file.h"
 #include "store/seal.h"
 #include "store/tensors.h"
+#include "store/variables.h"
 
 static mb_status_t no_memory(void)
 {
@@ -96,20 +100,16 @@ static mb_status_t read_layers(const mb_h5_reader_t *reader, const char *base,
     return MB_OK;
 }
 
-static mb_status_t refuse_not_a_model(const mb_h5_reader_t *reader)
+/* Keras 3's .weights.h5, or the same inside an archive. */
+static mb_status_t read_variables(const mb_h5_reader_t *reader, mb_model_file_t *file)
 {
-    hid_t layers = H5I_INVALID_HID;
-    mb_status_t status = mb_h5_open_object(reader, "/layers", H5I_GROUP, true, &layers);
-    bool keras3_weights = status == MB_OK && layers >= 0;
-    mb_h5_close(&layers);
-    if (keras3_weights)
-        return mb_error_set(MB_ERR_FORMAT,
-                            "'%s' holds weights in the .weights.h5 layout of Keras 3; save the "
-                            "whole model instead: model.save('model.h5')",
-                            reader->path);
+    bool present = false;
+    MB_TRY(mb_variables_read(reader, file, &present));
+    if (present)
+        return MB_OK;
     return mb_error_set(MB_ERR_FORMAT,
                         "'%s' is an HDF5 file but not a Keras model: it has neither model_weights "
-                        "nor layer_names; save one with model.save('model.h5')",
+                        "nor layer_names nor layers; save one with model.save('model.h5')",
                         reader->path);
 }
 
@@ -135,7 +135,7 @@ static mb_status_t read_weights(const mb_h5_reader_t *reader, mb_model_file_t *f
     mb_h5_close(&group);
     MB_TRY(status);
     if (!present)
-        return refuse_not_a_model(reader);
+        return read_variables(reader, file);
     if (file->keras_version == NULL && version != NULL)
         file->keras_version = mb_arena_strdup(reader->arena, version);
     if (file->backend == NULL && backend != NULL)
@@ -180,10 +180,11 @@ static mb_status_t read_root(const mb_h5_reader_t *reader, bool need_config, mb_
     mb_status_t status = read_root_attributes(reader, root, file);
     mb_h5_close(&root);
     MB_TRY(status);
-    if (need_config && file->model_config == NULL)
+    if (need_config && file->model_config == NULL && !file->archive)
         return mb_error_set(MB_ERR_FORMAT,
                             "'%s' has no model_config: it holds at most weights; save the whole "
-                            "model with model.save('model.h5')",
+                            "model with model.save('model.h5'), or load these into a model with "
+                            "--weights",
                             reader->path);
     return MB_OK;
 }
@@ -284,6 +285,23 @@ static mb_status_t read_metrics(const mb_h5_reader_t *reader, mb_run_state_t *st
     return status;
 }
 
+static mb_status_t read_callbacks(const mb_h5_reader_t *reader, hid_t group,
+                                  mb_callback_state_t *state)
+{
+    int64_t present = 0;
+    mb_callback_numbers_t numbers = mb_callback_numbers(state);
+    state->rate = NAN;
+    MB_TRY(mb_h5_read_int(reader, group, "/mbrun/state", "callbacks", &present));
+    state->present = present != 0;
+    for (int i = 0; i < numbers.n_integers; i++)
+        MB_TRY(mb_h5_read_int(reader, group, "/mbrun/state", numbers.integers[i].name,
+                              numbers.integers[i].value));
+    for (int i = 0; i < numbers.n_reals; i++)
+        MB_TRY(mb_h5_read_real(reader, group, "/mbrun/state", numbers.reals[i].name,
+                               numbers.reals[i].value));
+    return MB_OK;
+}
+
 static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *state)
 {
     const char *path = "/mbrun/state";
@@ -313,6 +331,8 @@ static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *stat
         status = mb_h5_read_real(reader, group, path, "loss_scale", &state->loss_scale);
     if (status == MB_OK)
         status = read_metrics(reader, state);
+    if (status == MB_OK)
+        status = read_callbacks(reader, group, &state->callbacks);
     mb_h5_close(&group);
     state->present = status == MB_OK;
     return status;
@@ -345,7 +365,34 @@ static mb_status_t read_all(const mb_h5_reader_t *reader, bool need_config, bool
     MB_TRY(read_settings(reader, file));
     MB_TRY(mb_report_read(reader, &file->report));
     MB_TRY(read_state(reader, &file->state));
-    return read_seal(reader, verified, file);
+    return file->archive ? MB_OK : read_seal(reader, verified, file);
+}
+
+/* The optimizer's second variable is its learning rate, unless it follows a schedule; that of a
+ * LossScaleOptimizer stands for nothing, but its inner optimizer's for it. */
+static mb_status_t read_rate(const mb_model_file_t *file, double *rate)
+{
+    float value = NAN;
+    const mb_stored_variable_t *variable =
+        mb_variables_find(file, "optimizer/inner_optimizer/vars/1");
+    if (variable == NULL)
+        variable = mb_variables_find(file, "optimizer/vars/1");
+    if (variable != NULL && variable->tensor.shape.rank == 0)
+        MB_TRY(mb_stored_tensor_read(file, &variable->tensor, &value));
+    *rate = (double)value;
+    return MB_OK;
+}
+
+/* The texts of an archive, as an HDF5 file has them. */
+static mb_status_t take_config(const mb_keras_archive_t *archive, mb_model_file_t *file)
+{
+    const mb_model_source_t *source = file->private_;
+    double rate = NAN;
+    MB_TRY(read_rate(file, &rate));
+    if (archive->keras_version != NULL)
+        file->keras_version = archive->keras_version;
+    return mb_keras_config_split(archive->config, file->path, rate, source->arena,
+                                 &file->model_config, &file->training_config);
 }
 
 /* What the first bytes say about a file that HDF5 does not take. */
@@ -355,11 +402,6 @@ static mb_status_t refuse_not_hdf5(int fd, int64_t bytes, const char *path)
     if (bytes == 0)
         return mb_error_set(MB_ERR_FORMAT, "'%s' is empty; copy or save it again", path);
     MB_TRY(mb_io_read(fd, start, bytes < 8 ? (size_t)bytes : 8, 0, path));
-    if (memcmp(start, "PK\003\004", 4) == 0)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "'%s' is a zip archive, as a .keras file is; save the model as HDF5: "
-                            "model.save('model.h5')",
-                            path);
     return mb_error_set(MB_ERR_FORMAT,
                         "'%s' is not an HDF5 file; give a model saved with model.save('model.h5')",
                         path);
@@ -383,44 +425,73 @@ static mb_status_t refuse_opening(const char *path)
 }
 
 /* Locks are not needed for files that are replaced as a whole, and fail on some file systems. */
-static hid_t open_quietly(const char *path)
+static hid_t open_quietly(const char *path, const mb_h5_part_t *part)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = H5I_INVALID_HID;
     if (access < 0)
         return H5I_INVALID_HID;
 #if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
     H5Pset_file_locking(access, false, true);
 #endif
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (part == NULL || mb_h5_part_use(part, access))
+        file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     return file;
 }
 
 static mb_status_t open_source(mb_model_file_t *file, mb_model_source_t *source)
 {
-    htri_t is_hdf5 = H5Fis_hdf5(file->path);
-    if (is_hdf5 <= 0)
+    if (!file->archive && H5Fis_hdf5(file->path) <= 0)
         return refuse_not_hdf5(source->fd, source->bytes, file->path);
-    source->file = open_quietly(file->path);
+    source->file = open_quietly(file->path, file->archive ? &source->part : NULL);
     return source->file < 0 ? refuse_opening(file->path) : MB_OK;
 }
 
-static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verify_seal)
+static mb_status_t enter_hdf5(mb_model_file_t *file, bool need_config, bool verify_seal)
 {
     mb_model_source_t *source = file->private_;
-    MB_TRY(mb_io_open_read(file->path, &source->fd, &source->bytes));
-    if (verify_seal)
-        MB_TRY(mb_seal_check(source->fd, source->bytes, file->path, true, &file->seal, NULL));
     mb_h5_quiet_t quiet;
     const char *before = mb_h5_work_on(file->path);
     mb_h5_quiet_begin(&quiet);
     mb_status_t status = open_source(file, source);
     if (status == MB_OK) {
-        const mb_h5_reader_t reader = {file->path, source->file, source->bytes, source->arena};
+        const mb_h5_reader_t reader = {file->path, source->file, source->bytes, source->arena,
+                                       file->archive ? &source->part : NULL};
         status = read_all(&reader, need_config, verify_seal, file);
     }
     mb_h5_quiet_end(&quiet);
     mb_h5_work_on(before);
+    return status;
+}
+
+static mb_status_t open_archive(mb_model_file_t *file, bool verify)
+{
+    mb_model_source_t *source = file->private_;
+    mb_keras_archive_t archive;
+    file->archive = true;
+    file->seal = MB_SEAL_HOLDS;
+    mb_status_t status = mb_keras_archive_open(source->fd, source->bytes, file->path, verify,
+                                               source->arena, &archive);
+    source->unpacked = archive.unpacked;
+    MB_TRY(status);
+    source->part = archive.weights;
+    source->bytes = archive.weights.bytes;
+    MB_TRY(enter_hdf5(file, true, verify));
+    return take_config(&archive, file);
+}
+
+static mb_status_t open_file(mb_model_file_t *file, bool need_config, bool verify_seal)
+{
+    mb_model_source_t *source = file->private_;
+    unsigned char start[4] = {0};
+    MB_TRY(mb_io_open_read(file->path, &source->fd, &source->bytes));
+    if (source->bytes >= (int64_t)sizeof start)
+        MB_TRY(mb_io_read(source->fd, start, sizeof start, 0, file->path));
+    if (mb_zip_begins(start, sizeof start))
+        return open_archive(file, verify_seal);
+    if (verify_seal)
+        MB_TRY(mb_seal_check(source->fd, source->bytes, file->path, true, &file->seal, NULL));
+    mb_status_t status = enter_hdf5(file, need_config, verify_seal);
     if (status != MB_OK && status != MB_ERR_MEMORY && file->seal == MB_SEAL_BROKEN)
         return mb_error_set(status,
                             "the checksums in '%s' do not hold; copy it again. It cannot be "
@@ -441,7 +512,8 @@ mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_s
         mb_arena_destroy(arena);
         return no_memory();
     }
-    *source = (mb_model_source_t){.arena = arena, .file = H5I_INVALID_HID, .fd = -1};
+    *source =
+        (mb_model_source_t){.arena = arena, .file = H5I_INVALID_HID, .fd = -1, .unpacked = -1};
     file->private_ = source;
     file->path = mb_arena_strdup(arena, path);
     mb_status_t status =
@@ -466,11 +538,18 @@ void mb_model_file_close(mb_model_file_t *file)
         H5Fclose(source->file);
     mb_h5_quiet_end(&quiet);
     mb_h5_work_on(before);
+    if (source->unpacked >= 0)
+        close(source->unpacked);
     if (source->fd >= 0)
         close(source->fd);
     mb_arena_destroy(source->arena);
     free(source);
     free(file);
+}
+
+mb_arena_t *mb_model_file_arena(const mb_model_file_t *file)
+{
+    return ((const mb_model_source_t *)file->private_)->arena;
 }
 
 const char *mb_model_file_setting(const mb_model_file_t *file, const char *key)

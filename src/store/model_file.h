@@ -1,4 +1,5 @@
-/* Model files and checkpoints: Keras legacy HDF5 with mbrun's additions (DESIGN: Files).
+/* Model files and checkpoints: Keras legacy HDF5 with mbrun's additions (DESIGN: Files); and, for
+ * reading, Keras 3's .keras archives and .weights.h5.
  *
  * The store knows tensors by path and bytes, attributes and JSON text; nothing of graphs or
  * training.
@@ -13,6 +14,7 @@
 #ifndef MB_STORE_MODEL_FILE_H
 #define MB_STORE_MODEL_FILE_H
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/types.h"
 #include "quant/encode.h"
@@ -42,6 +44,16 @@ typedef struct {
     mb_stored_tensor_t *weights; /* in weight_names order */
 } mb_stored_layer_t;
 
+/* A weight of a file that orders its weights by paths (variables.h), which only a model's graph can
+ * tell the layers of. */
+typedef struct {
+    const char *path; /* "layers/dense/vars/0"; the tensor's name */
+    int group_length; /* of the path without its number */
+    int number;
+    const char *owner; /* names of the layers it belongs to: "tower/dense_1"; NULL: not said */
+    mb_stored_tensor_t tensor;
+} mb_stored_variable_t;
+
 typedef struct {
     const char *key, *value;
 } mb_setting_t;
@@ -49,6 +61,16 @@ typedef struct {
 typedef enum { MB_SEAL_NONE, MB_SEAL_HOLDS, MB_SEAL_BROKEN } mb_seal_state_t;
 
 #define MB_STATE_METRICS "/mbrun/state/metrics"
+/* What the callbacks of a run have seen (train/callbacks.h). */
+typedef struct {
+    bool present;
+    int64_t stop_seen, stop_wait, stopped;
+    int64_t plateau_seen, plateau_wait, plateau_cooldown;
+    int64_t best_seen;
+    double stop_best, plateau_best, best_value;
+    double rate; /* that the learning rate was lowered to; NaN: it was not */
+    double loss_sum, accuracy_sum, samples; /* of the epoch so far */
+} mb_callback_state_t;
 
 typedef struct mb_run_state {
     bool present;
@@ -63,6 +85,7 @@ typedef struct mb_run_state {
     int64_t skipped_steps;    /* whose gradients were not finite */
     int64_t n_metrics;        /* what metrics have summed up in an epoch that is not over */
     const double *metrics;    /* [n_metrics]; of a file that was read: as long as it is open */
+    mb_callback_state_t callbacks;
 } mb_run_state_t;
 
 typedef struct mb_model_file {
@@ -72,7 +95,10 @@ typedef struct mb_model_file {
     char *keras_version;   /* "3.15.1"; NULL when absent */
     char *backend;
     int n_layers;
-    mb_stored_layer_t *layers; /* layer_names order (chunked attributes joined) */
+    mb_stored_layer_t *layers; /* layer_names order (chunked attributes joined); none in a file of
+                                  variables, until mb_model_arrange gives them */
+    int n_variables;
+    mb_stored_variable_t *variables;
     int n_optimizer;
     mb_stored_tensor_t
         *optimizer; /* optimizer_weights in weight_names order; scalars have rank 0 */
@@ -85,7 +111,9 @@ typedef struct mb_model_file {
     char *quantized;     /* the format in words, of a file that mbrun quantized; NULL: it was not */
     mb_report_t *report; /* NULL: none */
     mb_seal_state_t seal;
-    void *private_; /* the open file and what backs the pointers */
+    bool archive;         /* a .keras file: its checksums are its seal */
+    const char *left_out; /* what of the file is not taken, to be told; NULL: nothing */
+    void *private_;       /* the open file and what backs the pointers */
 } mb_model_file_t;
 
 /* Opens and reads all but tensor data. Not collective. Errors name the file and what is wrong:
@@ -105,6 +133,11 @@ mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_t
 mb_status_t mb_stored_tensor_read_some(const mb_model_file_t *file,
                                        const mb_stored_tensor_t *tensor, int64_t first,
                                        int64_t count, float *values);
+/* Reads BYTES bytes at OFFSET, which counts as those of tensors do. Any thread. */
+mb_status_t mb_model_file_read(const mb_model_file_t *file, void *data, size_t bytes,
+                               int64_t offset);
+/* Memory that lives as long as the file is open. */
+mb_arena_t *mb_model_file_arena(const mb_model_file_t *file);
 /* Reads one integer scalar (the optimizer's iteration). */
 mb_status_t mb_stored_tensor_read_int(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                                       int64_t *value);

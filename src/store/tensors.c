@@ -210,18 +210,26 @@ static mb_status_t read_encoded(const mb_model_file_t *file, const mb_stored_ten
     return status;
 }
 
+mb_status_t mb_model_file_read(const mb_model_file_t *file, void *data, size_t bytes,
+                               int64_t offset)
+{
+    const mb_model_source_t *source = file->private_;
+    if (file->archive)
+        return mb_io_read(source->part.fd, data, bytes, source->part.base + offset, file->path);
+    return mb_io_read(source->fd, data, bytes, offset, file->path);
+}
+
 mb_status_t mb_stored_tensor_read_some(const mb_model_file_t *file,
                                        const mb_stored_tensor_t *tensor, int64_t first,
                                        int64_t count, float *values)
 {
-    const mb_model_source_t *source = file->private_;
     if (tensor->offset < 0 || first < 0 || count < 0 || first > tensor->elements - count)
         return mb_error_set(MB_ERR_INTERNAL,
                             "reading elements %" PRId64 " to %" PRId64
                             " of '%s' in '%s', which do not lie there as plain float32",
                             first, first + count, tensor->name, file->path);
-    return mb_io_read(source->fd, values, (size_t)count * sizeof(float),
-                      tensor->offset + first * (int64_t)sizeof(float), file->path);
+    return mb_model_file_read(file, values, (size_t)count * sizeof(float),
+                              tensor->offset + first * (int64_t)sizeof(float));
 }
 
 mb_status_t mb_stored_tensor_read(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,

@@ -3,14 +3,17 @@
 #define MB_STORE_TENSORS_H
 
 #include "store/h5.h"
+#include "store/h5_part.h"
 #include "store/model_file.h"
 
 /* Behind mb_model_file_t: the open file and the memory of all its texts and tables. */
 typedef struct {
     mb_arena_t *arena;
     hid_t file;
-    int fd;
-    int64_t bytes;
+    int fd;            /* what is open */
+    int64_t bytes;     /* of the HDF5 file */
+    mb_h5_part_t part; /* of an archive: where that lies; else of no use */
+    int unpacked;      /* of an archive whose weights are deflated; else -1 */
 } mb_model_source_t;
 
 /* Fills TENSOR from the dataset DATASET_PATH or, when there is none, from the group QUANTIZED_PATH

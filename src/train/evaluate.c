@@ -191,18 +191,26 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
 }
 
 static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
-                               mb_source_t *given, mb_arena_t *arena, mb_eval_report_t *out)
+                               mb_source_t *given, const mb_log_t *log, mb_arena_t *arena,
+                               mb_eval_report_t *out)
 {
     mb_model_t *model = NULL;
     mb_source_t *source = given;
     mb_machine_t *machine = NULL;
     mb_status_t status;
+    mb_weights_request_t weights;
     *out = (mb_eval_report_t){.accuracy = NAN};
-    mb_model_data_t data = {.path = mb_settings_text(settings, MB_SET_DATA),
-                            .label = mb_settings_text(settings, MB_SET_LABEL),
-                            .label_given = settings->origin[MB_SET_LABEL] == MB_FROM_USER};
-    MB_TRY(mb_model_open_with_data(comm, path, &data, mb_settings_text(settings, MB_SET_DTYPE),
-                                   MB_MODEL_EVALUATES, &model, &source));
+    MB_TRY(mb_settings_weights(settings, &weights));
+    mb_model_request_t request = {
+        .path = path,
+        .data = {.path = mb_settings_text(settings, MB_SET_DATA),
+                 .label = mb_settings_text(settings, MB_SET_LABEL),
+                 .label_given = settings->origin[MB_SET_LABEL] == MB_FROM_USER},
+        .dtype = mb_settings_text(settings, MB_SET_DTYPE),
+        .weights = &weights,
+        .log = log,
+        .purpose = MB_MODEL_EVALUATES};
+    MB_TRY(mb_model_open_with_data(comm, &request, &model, &source));
     mb_machine_options_t options = mb_layout_machine(settings);
     status = mb_machine_open(comm, &options, &machine);
     if (status == MB_OK)
@@ -219,14 +227,13 @@ static mb_status_t evaluate_on(mb_comm_t *comm, const char *path, const mb_setti
 mb_status_t mb_evaluate(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
                         const mb_log_t *log, mb_arena_t *arena, mb_eval_report_t *out)
 {
-    (void)log;
     if (!mb_settings_has(settings, MB_SET_DATA))
         return mb_error_set(MB_ERR_ARGUMENT, "%s: no data to evaluate on; use --data FILE", path);
-    return evaluate_on(comm, path, settings, NULL, arena, out);
+    return evaluate_on(comm, path, settings, NULL, log, arena, out);
 }
 
 mb_status_t mb_evaluate_source(mb_comm_t *comm, const char *path, const mb_settings_t *settings,
                                mb_source_t *source, mb_arena_t *arena, mb_eval_report_t *out)
 {
-    return evaluate_on(comm, path, settings, source, arena, out);
+    return evaluate_on(comm, path, settings, source, NULL, arena, out);
 }

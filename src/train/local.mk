@@ -1,4 +1,8 @@
+libmb_la_SOURCES += src/train/callbacks.c src/train/callbacks.h
 libmb_la_SOURCES += src/train/evaluate.c src/train/evaluate.h
+libmb_la_SOURCES += src/train/export.c src/train/export.h src/train/export_private.h
+libmb_la_SOURCES += src/train/export_hdf5.c
+libmb_la_SOURCES += src/train/export_keras.c
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
 libmb_la_SOURCES += src/train/loss_scale.c src/train/loss_scale.h
@@ -12,6 +16,7 @@ libmb_la_SOURCES += src/train/state_encode.c
 libmb_la_SOURCES += src/train/state_report.c
 libmb_la_SOURCES += src/train/ties.c src/train/ties.h
 libmb_la_SOURCES += src/train/trainer.c src/train/trainer.h src/train/trainer_private.h
+libmb_la_SOURCES += src/train/trainer_callbacks.c
 libmb_la_SOURCES += src/train/trainer_formats.c
 libmb_la_SOURCES += src/train/trainer_report.c
 libmb_la_SOURCES += src/train/trainer_resume.c

@@ -61,6 +61,13 @@ static const mb_stored_tensor_t *find_own(const mb_model_file_t *file, const cha
     return NULL;
 }
 
+const mb_stored_tensor_t *mb_moment_find(const mb_model_file_t *file, const char *slot,
+                                         const char *path, int ordinal)
+{
+    const mb_stored_tensor_t *tensor = find_own(file, slot, path);
+    return tensor != NULL ? tensor : find_keras(file, slot, ordinal);
+}
+
 static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
                             const mb_param_t *param, mb_exec_t *exec, float *slot)
 {
@@ -90,19 +97,17 @@ static mb_status_t read_param(const mb_model_file_t *file, mb_update_t *update, 
     const mb_param_t *param = &update->engine->plan->graph->params[p];
     for (int s = 0; s < update->optimizer->n_slots; s++) {
         const char *slot = update->optimizer->slot_names[s];
-        const mb_stored_tensor_t *tensor = find_own(file, slot, param->path);
-        if (tensor == NULL)
-            tensor = find_keras(file, slot, ordinal);
+        const mb_stored_tensor_t *tensor = mb_moment_find(file, slot, param->path, ordinal);
         if (tensor != NULL && update->slots[p][s] != NULL)
             MB_TRY(read_one(file, tensor, param, &update->engine->exec, update->slots[p][s]));
     }
     return MB_OK;
 }
 
-static mb_status_t read_iterations(const mb_model_file_t *file, mb_update_t *update)
+mb_status_t mb_moments_iterations(const mb_model_file_t *file, int64_t *iterations)
 {
     if (file->state.present) {
-        update->iterations = file->state.iterations;
+        *iterations = file->state.iterations;
         return MB_OK;
     }
     /* The last one: a LossScaleOptimizer's own, which never counts, stands in front of its inner
@@ -112,7 +117,7 @@ static mb_status_t read_iterations(const mb_model_file_t *file, mb_update_t *upd
         if (tensor->shape.rank == 0 &&
             (ends_with(tensor->name, "iteration") || ends_with(tensor->name, "iter:0") ||
              ends_with(tensor->name, "iteration:0")))
-            return mb_stored_tensor_read_int(file, tensor, &update->iterations);
+            return mb_stored_tensor_read_int(file, tensor, iterations);
     }
     return MB_OK;
 }
@@ -121,7 +126,7 @@ mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *upda
 {
     const mb_graph_t *graph = update->engine->plan->graph;
     int ordinal = 0;
-    MB_TRY(read_iterations(file, update));
+    MB_TRY(mb_moments_iterations(file, &update->iterations));
     MB_TRY(mb_loss_scale_read(&update->loss_scale, file));
     mb_update_use_loss_scale(update);
     for (int p = 0; p < graph->n_params; p++) {

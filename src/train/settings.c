@@ -273,6 +273,19 @@ double mb_settings_real(const mb_settings_t *settings, mb_setting_id_t id)
     return value;
 }
 
+mb_status_t mb_settings_weights(const mb_settings_t *settings, mb_weights_request_t *out)
+{
+    *out = (mb_weights_request_t){.path = mb_settings_text(settings, MB_SET_WEIGHTS),
+                                  .skip_mismatch = mb_settings_on(settings, MB_SET_SKIP_MISMATCH)};
+    bool told = mb_settings_has(settings, MB_SET_WEIGHTS_BY) || out->skip_mismatch;
+    if (out->path == NULL && told)
+        return mb_error_set(
+            MB_ERR_ARGUMENT,
+            "weights-by and skip-mismatch say how weights are loaded: use them with "
+            "--weights FILE");
+    return mb_weights_read_way(mb_settings_text(settings, MB_SET_WEIGHTS_BY), &out->by_name);
+}
+
 bool mb_settings_on(const mb_settings_t *settings, mb_setting_id_t id)
 {
     return settings->value[id] != NULL && strcmp(settings->value[id], "yes") == 0;

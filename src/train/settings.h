@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "infer/model_weights.h"
 #include "store/model_file.h"
 
 typedef enum {
@@ -53,8 +54,22 @@ typedef enum {
     X(LOSS, "loss", TEXT, NULL, true, "NAME", "loss of a model that was not compiled")             \
     X(CLASS_WEIGHT, "class-weight", TEXT, NULL, true, "C=W,...",                                   \
       "weights of classes in training: 0=1,1=5; others have 1")                                    \
+    X(WEIGHTS, "weights", TEXT, NULL, false, "FILE",                                               \
+      "weights to begin with: .weights.h5, .keras, or HDF5 of Keras 2 or 3")                       \
+    X(WEIGHTS_BY, "weights-by", TEXT, NULL, false, "WAY",                                          \
+      "how layers are paired with those of --weights: order (the default) or name")                \
+    X(SKIP_MISMATCH, "skip-mismatch", SWITCH, "no", false, NULL,                                   \
+      "leave out of --weights what does not fit")                                                  \
     X(CHECKPOINT_EVERY, "checkpoint-every", CADENCE, "1epoch", false, "WHEN",                      \
       "500, 10min, 1epoch or never")                                                               \
+    X(VAL_EVERY, "val-every", CADENCE, "1epoch", false, "WHEN",                                    \
+      "when validation data is evaluated: 2epochs, 500 (steps) or never")                          \
+    X(EARLY_STOP, "early-stop", TEXT, NULL, false, "SPEC",                                         \
+      "ends the run as Keras' EarlyStopping: val_loss:patience=3,min-delta=0.01,restore-best")     \
+    X(PLATEAU, "reduce-lr-on-plateau", TEXT, NULL, false, "SPEC",                                  \
+      "as Keras' ReduceLROnPlateau: val_loss:factor=0.5,patience=2,cooldown=1,min-lr=1e-5")        \
+    X(SAVE_BEST, "save-best", TEXT, NULL, false, "SPEC",                                           \
+      "best.h5 whenever a metric is the best so far: val_accuracy, or NAME:mode=max")              \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
     X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
       "write the moments where Keras reads them")                                                  \
@@ -131,6 +146,8 @@ const char *mb_settings_text(const mb_settings_t *settings, mb_setting_id_t id);
 int64_t mb_settings_int(const mb_settings_t *settings, mb_setting_id_t id);
 uint64_t mb_settings_seed(const mb_settings_t *settings, mb_setting_id_t id);
 double mb_settings_real(const mb_settings_t *settings, mb_setting_id_t id);
+/* What weights, weights-by and skip-mismatch say; its texts are the settings'. */
+mb_status_t mb_settings_weights(const mb_settings_t *settings, mb_weights_request_t *out);
 bool mb_settings_on(const mb_settings_t *settings, mb_setting_id_t id);
 
 typedef struct { /* at most one is positive; all zero: never */

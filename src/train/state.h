@@ -38,5 +38,11 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path);
  * from Keras' optimizer_weights matched by kind and order. Absent ones stay zero. Not collective.
  */
 mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *update);
+/* Where FILE has the moment SLOT of the trainable parameter with this path, the ORDINAL-th from 0;
+ * NULL: nowhere. */
+const mb_stored_tensor_t *mb_moment_find(const mb_model_file_t *file, const char *slot,
+                                         const char *path, int ordinal);
+/* The optimizer's steps so far; left as it is where the file does not say. */
+mb_status_t mb_moments_iterations(const mb_model_file_t *file, int64_t *iterations);
 
 #endif

@@ -86,6 +86,7 @@ void mb_training_destroy(mb_training_t *trainer)
     free(trainer->training_config);
     mb_model_close(trainer->model);
     mb_model_file_close(trainer->resume);
+    mb_model_file_close(trainer->restored);
     mb_settings_destroy(trainer->settings);
     mb_arena_destroy(trainer->arena);
     free(trainer);

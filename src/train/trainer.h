@@ -73,6 +73,7 @@ typedef struct {
     const char *model;             /* path */
     const mb_settings_t *settings; /* the user's; the file's are merged in */
     mb_source_t *source; /* instead of the setting `data`; stays the caller's. NULL: by path */
+    const char *output;  /* the final model once more, in the form its name says (export.h); NULL */
     bool restart;        /* forget the run directory's checkpoints and begin again */
     bool no_directory;   /* library use: no run directory, no checkpoints unless saved */
     const mb_log_t *log;

@@ -5,10 +5,17 @@
 #include "comm/vote.h"
 #include "infer/feed.h"
 #include "store/run_dir.h"
+#include "train/callbacks.h"
 #include "train/evaluate.h"
 #include "train/layout.h"
 #include "train/state.h"
 #include "train/trainer.h"
+
+/* What is watched (trainer_callbacks.c). */
+typedef struct {
+    bool any;
+    mb_monitor_t stop, plateau, best;
+} mb_callbacks_t;
 
 enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
 enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 256 };
@@ -48,7 +55,9 @@ struct mb_training {
     mb_setting_t *record; /* what checkpoints keep of the settings */
     int n_record;
     mb_comm_vote_t vote;
-    mb_cadence_t cadence;
+    mb_cadence_t cadence, val_cadence;
+    mb_callbacks_t callbacks;
+    mb_model_file_t *restored; /* the weights that a run ends with; NULL: its last */
     double last_save, begun, rate_since;
     int64_t begun_step, rate_step, saved_step;
     double rate;
@@ -60,6 +69,21 @@ struct mb_training {
 /* trainer_setup.c */
 /* From the options to a run that is ready for its first step. Collective. */
 mb_status_t mb_training_set_up(mb_training_t *trainer);
+
+/* Writes options.training_config anew from the optimizer as it is. */
+mb_status_t mb_training_make_training_config(mb_training_t *trainer);
+
+/* trainer_callbacks.c */
+mb_status_t mb_training_take_callbacks(mb_training_t *trainer);
+/* After the checkpoint's state was taken. */
+mb_status_t mb_training_resume_callbacks(mb_training_t *trainer);
+/* Rank 0: a step's metrics enter those of its epoch. */
+void mb_training_count_metrics(mb_training_t *trainer, const mb_step_report_t *report,
+                               int64_t samples);
+/* At the end of an epoch, or behind a validation, whose REPORT rank 0 gives. Collective. */
+mb_status_t mb_training_callbacks(mb_training_t *trainer, const mb_eval_report_t *report);
+/* Puts the best weights into the model when a run ends. Collective. */
+mb_status_t mb_training_restore_best(mb_training_t *trainer);
 
 /* trainer_formats.c */
 /* Reads the settings checkpoint-dtype, moments and qat, and writes them in one spelling. */
@@ -83,6 +107,11 @@ mb_status_t mb_training_check_record(const mb_training_t *trainer);
 /* trainer_save.c */
 /* A step checkpoint and what goes with it. Collective. */
 mb_status_t mb_training_checkpoint(mb_training_t *trainer);
+/* The output that was asked for beside final.h5: whether it can be, and writing it. */
+/* A file of the run's directory, exact; with moments and counters if WHOLE. */
+mb_status_t mb_training_save_in_run(mb_training_t *trainer, const char *name, bool whole);
+mb_status_t mb_training_check_output(const mb_training_t *trainer);
+mb_status_t mb_training_write_output(mb_training_t *trainer);
 mb_status_t mb_training_write_final(mb_training_t *trainer);
 mb_status_t mb_training_write_plan(mb_training_t *trainer);
 

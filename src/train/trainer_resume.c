@@ -12,9 +12,13 @@
 
 static char *default_directory(const char *model)
 {
+    static const char *const ends[] = {".h5", ".keras"};
     size_t length = strlen(model);
-    if (length > 3 && strcmp(model + length - 3, ".h5") == 0)
-        length -= 3;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t end = strlen(ends[i]);
+        if (length > end && strcmp(model + length - end, ends[i]) == 0)
+            length -= end;
+    }
     char *path = malloc(length + sizeof ".run");
     if (path != NULL)
         snprintf(path, length + sizeof ".run", "%.*s.run", (int)length, model);

@@ -61,7 +61,9 @@ static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
     if (mb_engine_idle(trainer->engine))
         trainer->update->iterations++;
     count_step(trainer);
-    return mb_training_report_step(trainer, report);
+    MB_TRY(mb_training_report_step(trainer, report));
+    mb_training_count_metrics(trainer, report, info.batch);
+    return MB_OK;
 }
 
 mb_status_t mb_training_step(mb_training_t *trainer, mb_step_report_t *report, bool *done)
@@ -80,32 +82,50 @@ static mb_status_t settle_stream(mb_training_t *trainer)
     return mb_engine_idle(trainer->engine) ? MB_OK : mb_exec_sync(&trainer->engine->exec);
 }
 
-static mb_status_t validate(mb_training_t *trainer)
+/* A checkpoint of a model whose validation loss is the least so far is kept. */
+static mb_status_t keep_best(mb_training_t *trainer, double loss)
 {
-    double losses[MB_MAX_INPUTS], accuracies[MB_MAX_INPUTS], best[2];
+    double best = loss;
+    MB_TRY(mb_comm_broadcast(trainer->comm, &best, sizeof best, 0));
+    if (!isfinite(best) ||
+        (!isnan(trainer->state.best_metric) && best >= trainer->state.best_metric))
+        return MB_OK;
+    trainer->state.best_metric = best;
+    trainer->state.best_step = trainer->state.step;
+    return trainer->cadence.steps + trainer->cadence.epochs > 0 || trainer->cadence.seconds > 0
+               ? mb_training_checkpoint(trainer)
+               : MB_OK;
+}
+
+static bool validates(const mb_training_t *trainer)
+{
+    const mb_cadence_t *cadence = &trainer->val_cadence;
+    const mb_run_state_t *state = &trainer->state;
+    if (trainer->evaluator == NULL)
+        return false;
+    if (cadence->steps > 0)
+        return state->step % cadence->steps == 0;
+    return cadence->epochs > 0 && state->step_in_epoch == 0 && state->epoch % cadence->epochs == 0;
+}
+
+/* Validation and what callbacks make of it and of the epoch. */
+static mb_status_t look_back(mb_training_t *trainer)
+{
+    double losses[MB_MAX_INPUTS], accuracies[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
     mb_eval_report_t report = {.step = trainer->state.step,
                                .epoch = trainer->state.epoch,
                                .n_outputs = trainer->model->graph->n_outputs,
                                .names = names};
-    if (trainer->evaluator == NULL)
-        return MB_OK;
+    if (!validates(trainer))
+        return mb_training_callbacks(trainer, NULL);
     for (int o = 0; o < report.n_outputs; o++)
         names[o] = trainer->model->graph->outputs[o].name;
     MB_TRY(settle_stream(trainer));
     MB_TRY(mb_evaluator_run(trainer->evaluator, &report, losses, accuracies));
     MB_TRY(mb_training_report_eval(trainer, &report));
-    best[0] = report.loss;
-    MB_TRY(mb_comm_broadcast(trainer->comm, best, sizeof best[0], 0));
-    if (isfinite(best[0]) &&
-        (isnan(trainer->state.best_metric) || best[0] < trainer->state.best_metric)) {
-        trainer->state.best_metric = best[0];
-        trainer->state.best_step = trainer->state.step;
-        return trainer->cadence.steps + trainer->cadence.epochs > 0 || trainer->cadence.seconds > 0
-                   ? mb_training_checkpoint(trainer)
-                   : MB_OK;
-    }
-    return MB_OK;
+    MB_TRY(mb_training_callbacks(trainer, &report));
+    return keep_best(trainer, report.loss);
 }
 
 static bool is_due(const mb_training_t *trainer, uint32_t votes)
@@ -124,8 +144,7 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
 {
     uint32_t votes;
     MB_TRY(mb_comm_vote_finish(trainer->comm, &trainer->vote, &votes));
-    if (trainer->state.step_in_epoch == 0)
-        MB_TRY(validate(trainer));
+    MB_TRY(look_back(trainer));
     if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
         MB_TRY(mb_run_dir_renew(trainer->dir));
     if (is_due(trainer, votes))
@@ -143,6 +162,7 @@ static mb_status_t finish(mb_training_t *trainer)
         MB_TRY(mb_exec_sync(&trainer->engine->exec));
     }
     MB_TRY(mb_training_checkpoint(trainer));
+    MB_TRY(mb_training_restore_best(trainer));
     MB_TRY(mb_training_write_final(trainer));
     return mb_training_write_plan(trainer);
 }
@@ -171,6 +191,8 @@ mb_status_t mb_training_run(mb_training_t *trainer)
         status = run(trainer);
     else if (trainer->dir != NULL && trainer->final_step != trainer->state.step)
         status = finish(trainer); /* it ended between its last checkpoint and final.h5 */
+    if (status == MB_OK)
+        status = mb_training_write_output(trainer);
     if (status == MB_OK && trainer->dir != NULL)
         status = mb_run_dir_release(trainer->dir);
     if (status != MB_OK && status != MB_ERR_STOPPED)

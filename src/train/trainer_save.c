@@ -1,21 +1,29 @@
 /* What a run writes: step checkpoints, final.h5, plan.json. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "store/io.h"
+#include "train/export.h"
 #include "train/trainer_private.h"
+
+/* What is added to the name of a file that stands for another for a while. */
+#define MB_BESIDE ".part.h5"
 
 typedef enum {
     SAVE_STEP = 0, /* exact, with moments and counters */
     SAVE_FINAL,    /* the same, or, in a smaller format, with counters alone */
-    SAVE_EXPORT    /* weights alone */
+    SAVE_EXPORT,   /* weights alone */
+    SAVE_KEPT      /* the same, always exact */
 } save_kind_t;
 
 static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
 {
     mb_method_t method;
     const mb_format_t *format =
-        kind == SAVE_STEP ? NULL : mb_training_final_format(trainer, &method);
+        kind == SAVE_STEP || kind == SAVE_KEPT ? NULL : mb_training_final_format(trainer, &method);
     return (mb_state_t){.engine = trainer->engine,
                         .model = trainer->model,
                         .optimizer = trainer->optimizer,
@@ -24,7 +32,7 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
                         .settings = trainer->record,
                         .n_settings = trainer->n_record,
                         .state = trainer->state,
-                        .with_state = kind != SAVE_EXPORT,
+                        .with_state = kind != SAVE_EXPORT && kind != SAVE_KEPT,
                         .without_moments = format != NULL,
                         .format = format,
                         .method = format == NULL ? MB_METHOD_NEAREST : method,
@@ -38,7 +46,8 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
 {
     static const char *const actions[] = {[SAVE_STEP] = "writing a checkpoint",
                                           [SAVE_FINAL] = "writing final.h5",
-                                          [SAVE_EXPORT] = "writing a model file"};
+                                          [SAVE_EXPORT] = "writing a model file",
+                                          [SAVE_KEPT] = "keeping the best weights"};
     mb_state_t state = state_of(trainer, kind);
     state.lease = lease;
     mb_comm_doing(trainer->comm, actions[kind]);
@@ -51,9 +60,31 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     return mb_state_write(&state, path);
 }
 
+/* Rank 0 writes the other form from an HDF5 file beside, which all have written. */
+static mb_status_t save_other_form(mb_training_t *trainer, const char *path, save_kind_t kind)
+{
+    mb_comm_t *comm = trainer->comm;
+    size_t room = strlen(path) + sizeof MB_BESIDE;
+    char *beside = malloc(room);
+    mb_status_t status = beside == NULL ? mb_error_memory("a path", room) : MB_OK;
+    if (status == MB_OK)
+        snprintf(beside, room, "%s" MB_BESIDE, path);
+    status = mb_comm_agree(comm, status);
+    if (status == MB_OK)
+        status = save(trainer, beside, kind, NULL);
+    if (status == MB_OK && mb_comm_rank(comm) == 0) {
+        status = mb_export(beside, path, NULL, NULL);
+        unlink(beside);
+    }
+    free(beside);
+    return mb_comm_agree(comm, status);
+}
+
 mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with_state)
 {
-    return save(trainer, path, with_state ? SAVE_STEP : SAVE_EXPORT, NULL);
+    save_kind_t kind = with_state ? SAVE_STEP : SAVE_EXPORT;
+    return mb_form_of(path) == MB_FORM_HDF5 ? save(trainer, path, kind, NULL)
+                                            : save_other_form(trainer, path, kind);
 }
 
 /* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
@@ -97,9 +128,43 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
     return mb_comm_agree(trainer->comm, status);
 }
 
+mb_status_t mb_training_save_in_run(mb_training_t *trainer, const char *name, bool whole)
+{
+    return save_as(trainer, name, whole ? SAVE_STEP : SAVE_KEPT);
+}
+
 mb_status_t mb_training_write_final(mb_training_t *trainer)
 {
     return trainer->dir == NULL ? MB_OK : save_as(trainer, "final.h5", SAVE_FINAL);
+}
+
+mb_status_t mb_training_check_output(const mb_training_t *trainer)
+{
+    mb_method_t method;
+    if (trainer->options.output == NULL || mb_training_final_format(trainer, &method) == NULL)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: what Keras reads holds exact weights, and checkpoint-dtype rounds "
+                        "those of final.h5; leave one of the two out",
+                        trainer->options.output);
+}
+
+mb_status_t mb_training_write_output(mb_training_t *trainer)
+{
+    mb_status_t status = MB_OK;
+    const char *output = trainer->options.output;
+    if (output == NULL || trainer->dir == NULL)
+        return MB_OK;
+    mb_comm_doing(trainer->comm, "writing the model in another form");
+    if (mb_comm_rank(trainer->comm) == 0) {
+        char *final = mb_run_dir_file(trainer->dir, "final.h5");
+        status =
+            final == NULL ? mb_error_memory("a path", 0) : mb_export(final, output, NULL, NULL);
+        if (status == MB_OK && trainer->options.events.saved != NULL)
+            trainer->options.events.saved(trainer->options.events.user, output);
+        free(final);
+    }
+    return mb_comm_agree(trainer->comm, status);
 }
 
 /* One rank's part of plan.json. */

@@ -146,8 +146,9 @@ static mb_status_t make_optimizer(mb_training_t *trainer)
 }
 
 /* training_config as checkpoints carry it: the model's own with this run's optimizer. */
-static mb_status_t make_training_config(mb_training_t *trainer)
+mb_status_t mb_training_make_training_config(mb_training_t *trainer)
 {
+    free(trainer->training_config);
     json_t *config =
         trainer->model->training == NULL ? json_object() : json_deep_copy(trainer->model->training);
     bool good = config != NULL;
@@ -178,7 +179,7 @@ static mb_status_t compile(mb_training_t *trainer)
     MB_TRY(mb_model_compile(trainer->model, mb_settings_text(trainer->settings, MB_SET_LOSS)));
     MB_TRY(weigh(trainer));
     MB_TRY(make_optimizer(trainer));
-    return make_training_config(trainer);
+    return mb_training_make_training_config(trainer);
 }
 
 static mb_status_t make_sampler(mb_training_t *trainer)
@@ -323,6 +324,28 @@ static mb_status_t take_checkpoint(mb_training_t *trainer)
     return mb_model_use_weights(model, trainer->resume);
 }
 
+static void write_note(void *user, mb_log_level_t level, const char *message)
+{
+    (void)level;
+    mb_training_note(user, "%s", message);
+}
+
+/* What a run begins with; one that goes on has its own. */
+static mb_status_t take_weights(mb_training_t *trainer)
+{
+    mb_weights_request_t request;
+    const mb_log_t notes = {write_note, trainer, MB_LOG_INFO};
+    MB_TRY(mb_settings_weights(trainer->settings, &request));
+    if (trainer->resume != NULL)
+        return MB_OK;
+    MB_TRY(mb_model_take_weights(trainer->model, &request, &notes));
+    if (trainer->model->other != NULL)
+        MB_TRY(mb_model_refuse_quantized(trainer->model->other));
+    if (trainer->model->file->left_out != NULL)
+        mb_training_note(trainer, "%s", trainer->model->file->left_out);
+    return MB_OK;
+}
+
 /* A run whose step checkpoints are gone has only a final.h5, and that may be quantized. */
 static mb_status_t check_exact(const mb_training_t *trainer)
 {
@@ -341,6 +364,7 @@ static mb_status_t open_feed(mb_training_t *trainer)
                            .first_step = trainer->state.step,
                            .end_step = trainer->total_steps};
     trainer->finished = trainer->state.step >= trainer->total_steps;
+    MB_TRY(mb_training_resume_callbacks(trainer));
     trainer->begun_step = trainer->rate_step = trainer->state.step;
     trainer->saved_step = trainer->resume != NULL ? trainer->state.step : -1;
     if (trainer->finished && (trainer->dir == NULL || trainer->final_step == trainer->state.step))
@@ -358,7 +382,8 @@ static mb_status_t open_feed(mb_training_t *trainer)
 static mb_status_t take_record(mb_training_t *trainer)
 {
     MB_TRY(mb_training_take_record(trainer));
-    return mb_training_take_formats(trainer);
+    MB_TRY(mb_training_take_formats(trainer));
+    return mb_training_check_output(trainer);
 }
 
 mb_status_t mb_training_set_up(mb_training_t *trainer)
@@ -376,6 +401,8 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, open_data(trainer)));
     MB_TRY(mb_comm_agree(comm, compile(trainer)));
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
+    MB_TRY(mb_comm_agree(comm, take_weights(trainer)));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_callbacks(trainer)));
     mb_machine_options_t machine = mb_layout_machine(settings);
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
     MB_TRY(mb_comm_agree(comm, make_layout(trainer)));

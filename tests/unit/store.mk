@@ -22,6 +22,14 @@ check_PROGRAMS += tests/unit/test_seal
 tests_unit_test_seal_SOURCES = tests/unit/test_seal.c $(STORE_SUPPORT)
 tests_unit_test_seal_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_archive
+tests_unit_test_archive_SOURCES = tests/unit/test_archive.c $(STORE_SUPPORT)
+tests_unit_test_archive_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_zip
+tests_unit_test_zip_SOURCES = tests/unit/test_zip.c $(STORE_SUPPORT)
+tests_unit_test_zip_LDADD = $(UNIT_LIBS)
+
 EXTRA_DIST += tests/fixtures
 
 check_PROGRAMS += tests/unit/test_run_dir
@@ -44,6 +52,9 @@ tests_keras_rewrite_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/test_checkpoint.sh
 SANITIZED_SHELL_TESTS += tests/mpi/test_checkpoint.sh
 tests/mpi/test_checkpoint.log: tests/mpi/test_checkpoint$(EXEEXT)
+SHELL_TESTS += tests/keras/archives.sh
+tests/keras/archives.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/archives.py
 SHELL_TESTS += tests/keras/roundtrip.sh
 tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT) mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py tests/keras/trained.py

@@ -1,0 +1,5 @@
+
+check_PROGRAMS += tests/unit/test_callbacks
+tests_unit_test_callbacks_SOURCES = tests/unit/test_callbacks.c
+tests_unit_test_callbacks_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += tests/tools/keras_callbacks.py tests/data/callbacks.txt

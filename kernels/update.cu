@@ -1,9 +1,6 @@
-/* One step of an optimizer over all tensors of a table, in one launch. Every element is computed by
- * itself with each operation rounded by itself (no fused multiply-add), so that a part of a
- * parameter gets the bits that the whole would give it, and those of the CPU. A tile is shared by a
- * few blocks, so that small models fill the device too; 16 bytes of each operand at a time; bound
- * by memory. The rules are Keras 3's (keras/src/optimizers). */
-#include "table.h"
+/* One pass of a rule over all tensors of a table, in one launch. A tile is shared by a few blocks,
+ * so that small models fill the device too; 16 bytes of each operand at a time; bound by memory. */
+#include "update_rules.h"
 
 namespace
 {
@@ -11,99 +8,6 @@ namespace
 constexpr int THREADS = 256;
 constexpr int64_t BLOCKS = 8; /* of a tile */
 constexpr int64_t BLOCK = MB_TENSOR_TILE / BLOCKS;
-
-struct step {
-    float low, high; /* the gradient is scaled, then clipped */
-    float lr, momentum, epsilon, alpha;
-    float rho, one_minus_rho, one_minus_beta1, one_minus_beta2;
-    bool nesterov;
-};
-
-/* The same of one tensor. */
-struct part : step {
-    float *w, *s0, *s1, *s2;
-    const float *g;
-    float scale, decay;
-};
-
-__device__ inline float plus(float a, float b)
-{
-    return __fadd_rn(a, b);
-}
-__device__ inline float minus(float a, float b)
-{
-    return __fsub_rn(a, b);
-}
-__device__ inline float times(float a, float b)
-{
-    return __fmul_rn(a, b);
-}
-
-__device__ inline float clipped(const part &t, float g)
-{
-    g = times(g, t.scale);
-    g = g < t.low ? t.low : g;
-    return g > t.high ? t.high : g;
-}
-
-/* What a rule sees of an element: the weight after its decay, the clipped gradient, and the moments
- * it keeps. It returns the new weight. */
-struct element {
-    float w, g, s0, s1, s2;
-};
-
-/* The moments that a rule keeps. */
-template <bool S0, bool S1, bool S2> struct keeps {
-    static constexpr bool s0 = S0, s1 = S1, s2 = S2;
-};
-
-struct sgd : keeps<false, false, false> {
-    __device__ float operator()(const step &t, element &e) const
-    {
-        return minus(e.w, times(t.lr, e.g));
-    }
-};
-
-struct sgd_momentum : keeps<true, false, false> {
-    __device__ float operator()(const step &t, element &e) const
-    {
-        float change = times(e.g, t.lr);
-        e.s0 = minus(times(e.s0, t.momentum), change);
-        return plus(e.w, t.nesterov ? minus(times(e.s0, t.momentum), change) : e.s0);
-    }
-};
-
-template <bool CENTERED, bool MOMENTUM> struct rmsprop : keeps<true, CENTERED, MOMENTUM> {
-    __device__ float operator()(const step &t, element &e) const
-    {
-        e.s0 = plus(times(t.rho, e.s0), times(t.one_minus_rho, times(e.g, e.g)));
-        float d = e.s0;
-        if (CENTERED) {
-            e.s1 = plus(times(t.rho, e.s1), times(t.one_minus_rho, e.g));
-            d = minus(e.s0, times(e.s1, e.s1));
-        }
-        float change = __fdiv_rn(times(t.lr, e.g), __fsqrt_rn(plus(d, t.epsilon)));
-        if (MOMENTUM) {
-            change = plus(times(t.momentum, e.s2), change);
-            e.s2 = change;
-        }
-        return minus(e.w, change);
-    }
-};
-
-template <bool AMSGRAD> struct adam : keeps<true, true, AMSGRAD> {
-    __device__ float operator()(const step &t, element &e) const
-    {
-        e.s0 = plus(e.s0, times(minus(e.g, e.s0), t.one_minus_beta1));
-        e.s1 = plus(e.s1, times(minus(times(e.g, e.g), e.s1), t.one_minus_beta2));
-        float second = e.s1;
-        if (AMSGRAD) {
-            second = e.s2 > second ? e.s2 : second;
-            e.s2 = second;
-        }
-        return minus(e.w, __fdiv_rn(times(e.s0, t.alpha), plus(__fsqrt_rn(second), t.epsilon)));
-    }
-};
 
 template <int N, bool KEPT>
 __device__ inline void load_moment(const float *s, int64_t i, float (&out)[N])
@@ -122,21 +26,25 @@ __device__ inline void store_moment(float *s, int64_t i, const float (&in)[N])
 template <typename RULE, int N> __device__ inline void step_run(const part &t, int64_t i)
 {
     RULE rule;
-    float w[N], g[N], s0[N] = {}, s1[N] = {}, s2[N] = {};
-    mb_load_pack(t.w + i, w);
-    mb_load_pack(t.g + i, g);
+    float w[N] = {}, g[N] = {}, s0[N] = {}, s1[N] = {}, s2[N] = {};
+    load_moment<N, RULE::w != NONE>(t.w, i, w);
+    load_moment<N, RULE::g != NONE>(t.g, i, g);
     load_moment<N, RULE::s0>(t.s0, i, s0);
     load_moment<N, RULE::s1>(t.s1, i, s1);
     load_moment<N, RULE::s2>(t.s2, i, s2);
 #pragma unroll
     for (int k = 0; k < N; k++) {
-        element e = {minus(w[k], times(w[k], t.decay)), clipped(t, g[k]), s0[k], s1[k], s2[k]};
-        w[k] = rule(t, e);
+        float own = RULE::decays ? minus(w[k], times(w[k], t.decay)) : w[k];
+        element e = {own, clipped(t, g[k]), s0[k], s1[k], s2[k]};
+        rule(t, e);
+        w[k] = e.w;
+        g[k] = e.g;
         s0[k] = e.s0;
         s1[k] = e.s1;
         s2[k] = e.s2;
     }
-    mb_store_pack(t.w + i, w);
+    store_moment<N, RULE::w == WRITTEN>(t.w, i, w);
+    store_moment<N, RULE::g == WRITTEN>(t.g, i, g);
     store_moment<N, RULE::s0>(t.s0, i, s0);
     store_moment<N, RULE::s1>(t.s1, i, s1);
     store_moment<N, RULE::s2>(t.s2, i, s2);
@@ -164,20 +72,37 @@ __global__ void __launch_bounds__(THREADS)
         [&](int64_t i, auto run) { step_run<RULE, decltype(run)::value>(p, i); });
 }
 
+void put_rates(const mb_update_args_t &a, step *t)
+{
+    t->rho = (float)a.rho;
+    t->beta1 = (float)a.beta1;
+    t->beta2 = (float)a.beta2;
+    t->one_minus_rho = (float)(1.0 - a.rho);
+    t->one_minus_beta1 = (float)(1.0 - a.beta1);
+    t->one_minus_beta2 = (float)(1.0 - a.beta2);
+}
+
 step step_of(const mb_update_args_t &a)
 {
     step t = {};
+    put_rates(a, &t);
     t.low = a.clip_value > 0.0f ? -a.clip_value : -INFINITY;
     t.high = a.clip_value > 0.0f ? a.clip_value : INFINITY;
     t.lr = a.lr;
     t.momentum = a.momentum;
     t.epsilon = a.epsilon;
     t.alpha = a.alpha;
-    t.rho = (float)a.rho;
-    t.one_minus_rho = (float)(1.0 - a.rho);
-    t.one_minus_beta1 = (float)(1.0 - a.beta1);
-    t.one_minus_beta2 = (float)(1.0 - a.beta2);
+    t.correction0 = a.correction0;
+    t.correction1 = a.correction1;
+    t.correction2 = a.correction2;
+    t.ahead = a.ahead;
+    t.now = a.now;
+    t.power = a.power;
+    t.l1 = a.l1;
+    t.l2 = a.l2;
+    t.shrinkage = 2.0f * a.shrinkage;
     t.nesterov = a.nesterov;
+    t.overwrites = a.overwrites;
     return t;
 }
 
@@ -197,6 +122,62 @@ mb_status_t update_rmsprop(mb_exec_t *exec, const mb_update_args_t &a)
                               : update<rmsprop<false, true>>(exec, a);
 }
 
+mb_status_t update_adam_family(mb_exec_t *exec, const mb_update_args_t &a)
+{
+    switch (a.rule) {
+    case MB_RULE_ADAM:
+        return a.amsgrad ? update<adam<true>>(exec, a) : update<adam<false>>(exec, a);
+    case MB_RULE_ADAMAX:
+        return update<adamax>(exec, a);
+    case MB_RULE_NADAM:
+        return update<nadam>(exec, a);
+    default:
+        return update<lamb>(exec, a);
+    }
+}
+
+mb_status_t update_squares(mb_exec_t *exec, const mb_update_args_t &a)
+{
+    switch (a.rule) {
+    case MB_RULE_RMSPROP:
+        return update_rmsprop(exec, a);
+    case MB_RULE_ADAGRAD:
+        return update<adagrad>(exec, a);
+    case MB_RULE_ADADELTA:
+        return update<adadelta>(exec, a);
+    default:
+        return update<adafactor>(exec, a);
+    }
+}
+
+mb_status_t update_momentum(mb_exec_t *exec, const mb_update_args_t &a)
+{
+    switch (a.rule) {
+    case MB_RULE_SGD:
+        return a.momentum == 0.0f ? update<sgd>(exec, a) : update<sgd_momentum>(exec, a);
+    case MB_RULE_LION:
+        return update<lion>(exec, a);
+    default:
+        return update<muon>(exec, a);
+    }
+}
+
+mb_status_t update_around(mb_exec_t *exec, const mb_update_args_t &a)
+{
+    switch (a.rule) {
+    case MB_RULE_PLAIN:
+        return update<plain>(exec, a);
+    case MB_RULE_STEP:
+        return update<straight>(exec, a);
+    case MB_RULE_ACCUMULATE:
+        return update<accumulate>(exec, a);
+    case MB_RULE_RELEASE:
+        return update<release>(exec, a);
+    default:
+        return update<average>(exec, a);
+    }
+}
+
 } // namespace
 
 extern "C" mb_status_t mb_cuda_update(mb_exec_t *exec, const mb_update_args_t *args)
@@ -204,13 +185,28 @@ extern "C" mb_status_t mb_cuda_update(mb_exec_t *exec, const mb_update_args_t *a
     const mb_update_args_t &a = *args;
     if (a.table.n < 0 || a.table.tiles < 0)
         return mb_cuda_refuse(MB_OP_UPDATE, "negative count");
-    if (a.rule != MB_RULE_SGD && a.rule != MB_RULE_RMSPROP && a.rule != MB_RULE_ADAM)
+    if (a.rule < 0 || a.rule >= MB_RULE_COUNT)
         return mb_cuda_refuse(MB_OP_UPDATE, "unknown rule");
     if (exec->planning || a.table.tiles == 0)
         return MB_OK;
-    if (a.rule == MB_RULE_SGD)
-        return a.momentum == 0.0f ? update<sgd>(exec, a) : update<sgd_momentum>(exec, a);
-    if (a.rule == MB_RULE_RMSPROP)
-        return update_rmsprop(exec, a);
-    return a.amsgrad ? update<adam<true>>(exec, a) : update<adam<false>>(exec, a);
+    switch (a.rule) {
+    case MB_RULE_SGD:
+    case MB_RULE_LION:
+    case MB_RULE_MUON:
+        return update_momentum(exec, a);
+    case MB_RULE_ADAM:
+    case MB_RULE_ADAMAX:
+    case MB_RULE_NADAM:
+    case MB_RULE_LAMB:
+        return update_adam_family(exec, a);
+    case MB_RULE_FTRL:
+        return a.power == 0.5f ? update<ftrl<true>>(exec, a) : update<ftrl<false>>(exec, a);
+    case MB_RULE_RMSPROP:
+    case MB_RULE_ADAGRAD:
+    case MB_RULE_ADADELTA:
+    case MB_RULE_ADAFACTOR:
+        return update_squares(exec, a);
+    default:
+        return update_around(exec, a);
+    }
 }

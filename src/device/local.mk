@@ -67,7 +67,15 @@ libmb_la_SOURCES += \
 	src/device/cpu/hold.c src/device/cpu/hold.h src/device/cpu/team.c src/device/cpu/team.h \
 	src/device/cpu/threshold_counts.c \
 	src/device/cpu/tiles.c \
-	src/device/cpu/update.c \
+	src/device/cpu/combine.c \
+	src/device/cpu/factor.c \
+	src/device/cpu/trust.c \
+	src/device/cpu/update.c src/device/cpu/update.h \
+	src/device/cpu/update_adam.c \
+	src/device/cpu/update_around.c \
+	src/device/cpu/update_ftrl.c \
+	src/device/cpu/update_momentum.c \
+	src/device/cpu/update_squares.c \
 	src/device/cpu/vmath.h \
 	src/device/cpu/dnnl/context.c \
 	src/device/cpu/dnnl/conv.c \

@@ -354,6 +354,9 @@ NO_OPERANDS(batchnorm_update);
 NO_OPERANDS(norms);
 NO_OPERANDS(clip);
 NO_OPERANDS(update);
+NO_OPERANDS(trust);
+NO_OPERANDS(factor);
+NO_OPERANDS(combine);
 NO_OPERANDS(constrain);
 NO_OPERANDS(patches);
 

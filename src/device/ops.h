@@ -643,29 +643,122 @@ typedef struct { /* x[i] /= divisor */
     void *x;
 } mb_divide_args_t;
 
-/* One optimizer step over all tensors of a table. First g' = clip(g * scale[place], -clip_value,
- * clip_value) (scale NULL: 1; clip_value <= 0: none), then w -= weight_decay * lr * w, then the
- * rule (Keras 3's arithmetic in float32; step counts from 1):
- * SGD: momentum 0: w -= lr g. Otherwise s0 = momentum s0 - lr g; w += nesterov ? momentum s0 - lr g
- * : s0 RMSPROP: s0 = rho s0 + (1-rho) g^2; centered: s1 = rho s1 + (1-rho) g, d = s0 - s1^2; step =
- * lr g / sqrt(d + epsilon); momentum: s2 = momentum s2 + step, w -= s2 ADAM: s0 += (g - s0)(1 -
- * beta1); s1 += (g^2 - s1)(1 - beta2); amsgrad: s2 = max(s2, s1); w -= s0 alpha / (sqrt(s1 or s2) +
- * epsilon), alpha = lr sqrt(1 - beta2^step)/(1 - beta1^step) */
-typedef enum { MB_RULE_SGD = 0, MB_RULE_RMSPROP, MB_RULE_ADAM } mb_rule_t;
+/* One pass over all elements of the tensors of a table, by a rule. First g' = clip(g *
+ * scale[place], -clip_value, clip_value) (scale NULL: 1; clip_value <= 0: none), then w -=
+ * weight_decay * lr * w, then the rule, in float32 and in Keras 3's order (steps count from 1; what
+ * is not named stays):
+ *
+ * SGD        w -= lr g'; with momentum s0 = momentum s0 - lr g',
+ *            w += nesterov ? momentum s0 - lr g' : s0
+ * RMSPROP    s0 = rho s0 + (1-rho) g'^2, d = s0; centered: s1 = rho s1 + (1-rho) g', d = s0 - s1^2;
+ *            step = lr g' / sqrt(d + epsilon); with momentum step = s2 = momentum s2 + step;
+ *            w -= step
+ * ADAM       s0 += (g' - s0)(1-beta1), s1 += (g'^2 - s1)(1-beta2), d = s1; amsgrad: d = s2 =
+ *            max(s2, s1); w -= s0 alpha / (sqrt(d) + epsilon),
+ *            alpha = lr sqrt(1 - beta2^step) / (1 - beta1^step)
+ * ADAGRAD    s0 += g'^2; w -= lr g' / sqrt(s0 + epsilon)
+ * ADADELTA   s0 = rho s0 + (1-rho) g'^2; d = g' sqrt(s1 + epsilon) / sqrt(s0 + epsilon);
+ *            s1 = rho s1 + (1-rho) d^2; w -= lr d
+ * ADAMAX     s0 += (g' - s0)(1-beta1); s1 = max(beta2 s1, |g'|);
+ *            w -= lr s0 / (correction1 (s1 + epsilon)), correction1 = 1 - beta1^step
+ * NADAM      s0, s1 as ADAM; w -= lr (ahead s0 / correction1 + now g' / correction0) /
+ *            (sqrt(s1 / correction2) + epsilon)
+ * FTRL       a = s0 + g'^2; s1 += g' + 2 shrinkage w - (a^power - s0^power) / lr w;
+ *            w = (clip(s1, -l1, l1) - s1) / (a^power / lr + l2); s0 = a
+ * LION       w -= lr sign(beta1 s0 + (1-beta1) g'); s0 = beta2 s0 + (1-beta2) g'
+ *
+ * Rules whose step depends on a whole tensor leave its direction in g, and take no step:
+ *
+ * LAMB       s0, s1 as ADAM; g = (s0 / correction1) / (sqrt(s1 / correction2) + epsilon)
+ * ADAFACTOR  s2 = rho s2 + (1-rho)(g'^2 + epsilon); g = g' / sqrt(s2): of vectors
+ * MUON       s0 += g' - (1-rho) s0; g = nesterov ? g' + rho s0 : s0
+ * PLAIN      g = g'
+ *
+ * The others change no weight by its decay:
+ *
+ * STEP       w -= g'
+ * ACCUMULATE s0 += g'
+ * RELEASE    g = (g' + s0) / alpha, the steps that are in s0 and this one; s0 = 0
+ * AVERAGE    s0 = rho s0 + (1-rho) w; overwrites: w = s0 */
+typedef enum {
+    MB_RULE_SGD = 0,
+    MB_RULE_RMSPROP,
+    MB_RULE_ADAM,
+    MB_RULE_ADAGRAD,
+    MB_RULE_ADADELTA,
+    MB_RULE_ADAMAX,
+    MB_RULE_NADAM,
+    MB_RULE_FTRL,
+    MB_RULE_LION,
+    MB_RULE_LAMB,
+    MB_RULE_ADAFACTOR,
+    MB_RULE_MUON,
+    MB_RULE_PLAIN,
+    MB_RULE_STEP,
+    MB_RULE_ACCUMULATE,
+    MB_RULE_RELEASE,
+    MB_RULE_AVERAGE,
+    MB_RULE_COUNT
+} mb_rule_t;
+
+/* Whether a rule takes the decay off the weight first. */
+static inline bool mb_rule_decays(mb_rule_t rule)
+{
+    return rule < MB_RULE_STEP;
+}
 
 typedef struct {
     mb_rule_t rule;
-    bool nesterov, centered, amsgrad;
+    bool nesterov, centered, amsgrad, overwrites;
     float lr, momentum, epsilon;
     /* Double, never cast to float: Keras takes 1 - beta in double and rounds the difference (float
-     * 1 - 0.999f is off by 1.3e-5). */
+     * 1 - 0.999f is off by 1.3e-5); where it takes the difference in float, the caller rounds. */
     double rho, beta1, beta2;
     float
         alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
+    float correction0, correction1, correction2;
+    float ahead, now;
+    float power, l1, l2, shrinkage; /* power: 0 or more */
     float clip_value;
     mb_table_t table;
     const float *scale; /* by place */
 } mb_update_args_t;
+
+/* What a tensor's direction (in g) is multiplied by, from its squared norm u and that of the
+ * weight, w, over `count` elements; by place. You et al., arXiv 1904.00962; Shazeer, Stern, arXiv
+ * 1804.04235; Keller Jordan's Muon.
+ * LAMB       lr sqrt(w) / sqrt(u); lr where either is zero
+ * ADAFACTOR  lr max(epsilon, sqrt(w / count)) / max(1, sqrt(u / count) / threshold)
+ * MUON       1 / (sqrt(u) + epsilon) */
+typedef enum { MB_TRUST_LAMB = 0, MB_TRUST_ADAFACTOR, MB_TRUST_MUON } mb_trust_t;
+
+typedef struct {
+    mb_trust_t trust;
+    float lr, epsilon, threshold;
+    mb_table_t table;
+    const double *directions, *weights; /* squared norms; MUON looks at no weights */
+    float *scale;
+} mb_trust_args_t;
+
+/* Adafactor's direction of a tensor seen as `matrices` matrices [rows, columns]. Means are taken in
+ * double, of s = g^2 + epsilon:
+ * row[matrix, rows] = rho row + (1-rho) (mean of s over columns); column[matrix, columns] the same
+ * over rows; velocity = row / (mean of row over rows) * column; g = g / sqrt(velocity), and 0 where
+ * g is: of a row and a column of zeros the velocity underflows, and Keras goes on with 0 / 0. */
+typedef struct {
+    int64_t matrices, rows, columns;
+    float rho, epsilon;
+    float *g, *row, *column, *velocity;
+} mb_factor_args_t;
+
+/* y = (p * scale) a + q b, in place allowed; scale NULL: 1; b NULL: none. */
+typedef struct {
+    int64_t count;
+    float p, q;
+    const float *scale; /* one number */
+    const float *a, *b;
+    float *y;
+} mb_combine_args_t;
 
 /* Constraints, over a weight seen as [outer, axis, inner]: the norm runs over axis.
  * MAXNORM: w *= clip(n, 0, high) / (1e-7 + n). UNITNORM: w /= 1e-7 + n. NONNEG: w = max(w, 0).
@@ -786,6 +879,9 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(DIVIDE, divide)                                                                              \
     X(REGULARIZE, regularize)                                                                      \
     X(UPDATE, update)                                                                              \
+    X(TRUST, trust)                                                                                \
+    X(FACTOR, factor)                                                                              \
+    X(COMBINE, combine)                                                                            \
     X(CONSTRAIN, constrain)                                                                        \
     X(STORED_GEMM, stored_gemm)                                                                    \
     X(STORED_CONV, stored_conv)                                                                    \

@@ -68,13 +68,18 @@ libmb_la_SOURCES += \
 	src/model/metrics/iou.c src/model/metrics/parse.c src/model/metrics/reaching.c \
 	src/model/metrics/registry.c src/model/metrics/rows.c src/model/metrics/run.c \
 	src/model/metrics/take.c \
-	src/model/optimizers/adam.c src/model/optimizers/class.h src/model/optimizers/clip.c \
-	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/optimizer.c \
+	src/model/optimizers/adadelta.c src/model/optimizers/adafactor.c \
+	src/model/optimizers/adagrad.c src/model/optimizers/adam.c src/model/optimizers/adamax.c \
+	src/model/optimizers/class.h src/model/optimizers/clip.c \
+	src/model/optimizers/cosine.c src/model/optimizers/decay.c src/model/optimizers/ftrl.c \
+	src/model/optimizers/lamb.c src/model/optimizers/lion.c src/model/optimizers/match.c \
+	src/model/optimizers/muon.c src/model/optimizers/nadam.c src/model/optimizers/optimizer.c \
 	src/model/optimizers/parse.c src/model/optimizers/piecewise.c \
 	src/model/optimizers/rmsprop.c src/model/optimizers/lr_schedule.c \
 	src/model/optimizers/loss_scale.c src/model/optimizers/lr_schedule.h \
 	src/model/optimizers/lr_schedule_text.c \
-	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/preset.c \
+	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
+	src/model/preset.c \
 	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
 	src/model/preset_settings.h src/model/spec.c src/model/spec.h

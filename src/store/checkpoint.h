@@ -59,6 +59,8 @@ typedef struct {
                              /mbrun/optimizer */
     const char *optimizer_name; /* "adam": for Keras' names */
     double learning_rate; /* Keras' optimizer_weights/<name>/learning_rate; NaN: a schedule, none */
+    const char *keras_scalar; /* a number behind all moments of optimizer_weights; NULL: none */
+    double keras_scalar_value;
     int n_settings;
     const mb_setting_t *settings; /* /mbrun/run; none when exporting */
     mb_run_state_t state;         /* present: /mbrun/state is written */

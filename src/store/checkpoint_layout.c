@@ -216,6 +216,17 @@ static mb_status_t check_keras_moments(const maker_t *m)
     return MB_OK;
 }
 
+/* VALUE NULL: the iteration. */
+static mb_status_t write_scalar(const maker_t *m, const char *name, const double *value)
+{
+    const char *path = mb_arena_format(m->arena, "/optimizer_weights/%s", name);
+    if (path == NULL)
+        return no_memory();
+    if (value == NULL)
+        return write_iteration(m, path);
+    return mb_h5_write_scalar(m->h5, path, H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE, value);
+}
+
 static mb_status_t make_keras_moments(const maker_t *m)
 {
     MB_TRY(check_keras_moments(m));
@@ -223,17 +234,13 @@ static mb_status_t make_keras_moments(const maker_t *m)
     MB_TRY(mb_keras_optimizer_name(m->layout, m->arena, &keras));
     MB_TRY(make_named(m, "/optimizer_weights", "/quantized/optimizer", keras.names, keras.tensors,
                       keras.count));
-    const char *path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[0]);
-    if (path == NULL)
-        return no_memory();
-    MB_TRY(write_iteration(m, path));
-    if (isnan(m->layout->learning_rate))
+    const mb_checkpoint_layout_t *layout = m->layout;
+    MB_TRY(write_scalar(m, keras.names[0], NULL));
+    if (!isnan(layout->learning_rate))
+        MB_TRY(write_scalar(m, keras.names[1], &layout->learning_rate));
+    if (layout->keras_scalar == NULL)
         return MB_OK;
-    path = mb_arena_format(m->arena, "/optimizer_weights/%s", keras.names[1]);
-    if (path == NULL)
-        return no_memory();
-    return mb_h5_write_scalar(m->h5, path, H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE,
-                              &m->layout->learning_rate);
+    return write_scalar(m, keras.names[keras.count - 1], &layout->keras_scalar_value);
 }
 
 static mb_status_t make_run(const maker_t *m)
@@ -305,6 +312,8 @@ static mb_status_t make_state(const maker_t *m)
         status = write_metrics(m);
     if (status == MB_OK && state->callbacks.present)
         status = write_callbacks(m, group, state->callbacks);
+    if (status == MB_OK && state->averaged != 0)
+        status = mb_h5_write_int(m->h5, group, "averaged", state->averaged);
     H5Gclose(group);
     return status;
 }

@@ -1,5 +1,6 @@
-/* Keras 3 makes optimizer variables by slot, each for all parameters, but Adam's momentum and
- * velocity together, parameter by parameter (keras/src/optimizers: add_optimizer_variables):
+/* Keras 3 makes optimizer variables by slot, each for all parameters, but some slots together,
+ * parameter by parameter (keras/src/optimizers: add_optimizer_variables, and build of Adafactor and
+ * Muon):
  *
  *     <optimizer>/iteration, <optimizer>/learning_rate,
  *     <optimizer>/<weight path with _ for />_<slot> ...
@@ -25,7 +26,6 @@ typedef struct {
     moment_t *moments;
     const moment_t *slots[MOST_SLOTS]; /* first moment of each slot */
     int n_slots;
-    bool paired; /* the first two slots go parameter by parameter */
     mb_keras_optimizer_t *out;
 } namer_t;
 
@@ -62,8 +62,6 @@ static mb_status_t split_names(namer_t *n)
             return mb_error_set(MB_ERR_INTERNAL, "moments have more than %d slots", MOST_SLOTS);
         n->slots[n->n_slots++] = &n->moments[i];
     }
-    n->paired =
-        n->n_slots >= 2 && slot_is(n->slots[0], "momentum") && slot_is(n->slots[1], "velocity");
     return MB_OK;
 }
 
@@ -90,30 +88,59 @@ static mb_status_t add_moment(namer_t *n, const moment_t *moment)
     return add(n, name, n->layout->n_weights + (int)(moment - n->moments));
 }
 
-static mb_status_t add_slot(namer_t *n, int slot)
+enum { MOST_TOGETHER = 3 };
+static const char *const together[][MOST_TOGETHER] = {{"momentum", "velocity"},
+                                                      {"momentum", "norm"},
+                                                      {"accumulator", "linear"},
+                                                      {"accumulated_grad", "accumulated_delta_var"},
+                                                      {"row", "column", "velocity"}};
+
+/* How many slots from this one on go parameter by parameter. */
+static int slots_together(const namer_t *n, int first)
 {
-    for (int i = 0; i < n->layout->n_moments; i++) {
-        if (same_slot(&n->moments[i], n->slots[slot]))
-            MB_TRY(add_moment(n, &n->moments[i]));
+    for (size_t i = 0; i < sizeof together / sizeof together[0]; i++) {
+        int count = 0;
+        while (count < MOST_TOGETHER && together[i][count] != NULL && first + count < n->n_slots &&
+               slot_is(n->slots[first + count], together[i][count]))
+            count++;
+        if (count == MOST_TOGETHER || (count > 1 && together[i][count] == NULL))
+            return count;
     }
-    return MB_OK;
+    return 1;
 }
 
-/* The k-th momentum and the k-th velocity are the same parameter's, in whichever order they came.
- */
-static mb_status_t add_pairs(namer_t *n)
+/* The slot's first moment from *AT on, which *AT then is the place of; NULL: there is none. */
+static const moment_t *next_of(const namer_t *n, int slot, int *at)
 {
-    int velocity = 0, count = n->layout->n_moments;
-    for (int i = 0; i < count; i++) {
-        if (!same_slot(&n->moments[i], n->slots[0]))
-            continue;
-        while (velocity < count && !same_slot(&n->moments[velocity], n->slots[1]))
-            velocity++;
-        if (velocity == count || strcmp(n->moments[velocity].weight, n->moments[i].weight) != 0)
-            return mb_error_set(MB_ERR_INTERNAL, "moment '%s' has no velocity beside it",
-                                n->moments[i].slot);
-        MB_TRY(add_moment(n, &n->moments[i]));
-        MB_TRY(add_moment(n, &n->moments[velocity++]));
+    for (; *at < n->layout->n_moments; (*at)++) {
+        if (same_slot(&n->moments[*at], n->slots[slot]))
+            return &n->moments[*at];
+    }
+    return NULL;
+}
+
+/* In whichever order the moments came, those of one slot are in the order of parameters. A slot
+ * behind the first may lack some parameters (Muon's velocity). */
+static mb_status_t add_together(namer_t *n, int first, int count)
+{
+    int at[MOST_TOGETHER] = {0};
+    const moment_t *lead;
+    while ((lead = next_of(n, first, &at[0])) != NULL) {
+        MB_TRY(add_moment(n, lead));
+        at[0]++;
+        for (int k = 1; k < count; k++) {
+            const moment_t *own = next_of(n, first + k, &at[k]);
+            if (own == NULL || strcmp(own->weight, lead->weight) != 0)
+                continue;
+            MB_TRY(add_moment(n, own));
+            at[k]++;
+        }
+    }
+    for (int k = 1; k < count; k++) {
+        const moment_t *left = next_of(n, first + k, &at[k]);
+        if (left != NULL)
+            return mb_error_set(MB_ERR_INTERNAL, "moment '%s' has none of the slot in front of it",
+                                left->slot);
     }
     return MB_OK;
 }
@@ -156,10 +183,12 @@ static mb_status_t name_all(namer_t *n)
     MB_TRY(add(n, mb_arena_format(n->arena, "%s/iteration", optimizer), -1));
     if (!isnan(n->layout->learning_rate))
         MB_TRY(add(n, mb_arena_format(n->arena, "%s/learning_rate", optimizer), -1));
-    if (n->paired)
-        MB_TRY(add_pairs(n));
-    for (int slot = n->paired ? 2 : 0; slot < n->n_slots; slot++)
-        MB_TRY(add_slot(n, slot));
+    for (int slot = 0, count; slot < n->n_slots; slot += count) {
+        count = slots_together(n, slot);
+        MB_TRY(add_together(n, slot, count));
+    }
+    if (n->layout->keras_scalar != NULL)
+        MB_TRY(add(n, mb_arena_format(n->arena, "%s/%s", optimizer, n->layout->keras_scalar), -1));
     return make_unique(n);
 }
 
@@ -168,7 +197,7 @@ mb_status_t mb_keras_optimizer_name(const mb_checkpoint_layout_t *layout, mb_are
 {
     if (layout->optimizer_name == NULL)
         return mb_error_set(MB_ERR_INTERNAL, "the optimizer has no name to save its weights under");
-    int most = layout->n_moments + 2;
+    int most = layout->n_moments + 3;
     *out = (mb_keras_optimizer_t){
         .names = MB_ARENA_ARRAY(arena, const char *, most),
         .tensors = MB_ARENA_ARRAY(arena, int, most),

@@ -8,8 +8,8 @@
 typedef struct {
     int count;
     const char **names; /* names[0] is the iteration, names[1] the learning rate unless it is a
-                           schedule */
-    int *tensors;       /* -1 for those two */
+                           schedule; the last one is the layout's keras_scalar if it has one */
+    int *tensors;       /* -1 for those three */
 } mb_keras_optimizer_t;
 
 /* Moments must be called "<slot>/<weight path>". Tables are in ARENA. */

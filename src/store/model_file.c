@@ -321,6 +321,7 @@ static mb_status_t read_state(const mb_h5_reader_t *reader, mb_run_state_t *stat
         {"iterations", &state->iterations},
         {"loss_scale_steps", &state->loss_scale_steps},
         {"skipped_steps", &state->skipped_steps},
+        {"averaged", &state->averaged},
     };
     mb_status_t status = MB_OK;
     for (size_t i = 0; i < sizeof(integers) / sizeof(integers[0]) && status == MB_OK; i++)

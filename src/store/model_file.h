@@ -86,6 +86,7 @@ typedef struct mb_run_state {
     int64_t n_metrics;        /* what metrics have summed up in an epoch that is not over */
     const double *metrics;    /* [n_metrics]; of a file that was read: as long as it is open */
     mb_callback_state_t callbacks;
+    int64_t averaged; /* 1: the weights are averages over steps, not the last step's */
 } mb_run_state_t;
 
 typedef struct mb_model_file {

@@ -270,13 +270,14 @@ typedef struct {
     bool finished;
 } newest_t;
 
-/* A final.h5 whose weights are quantized ends a run, but nothing goes on from it. */
+/* A final.h5 whose weights are quantized, or averages over steps, ends a run, but nothing goes on
+ * from it. */
 static bool is_exact(const mb_run_dir_t *dir)
 {
     mb_model_file_t *file = NULL;
     char *path = mb_run_dir_file(dir, "final.h5");
     bool exact = path != NULL && mb_model_file_open(path, false, false, &file) == MB_OK &&
-                 file->quantized == NULL;
+                 file->quantized == NULL && file->state.averaged == 0;
     mb_model_file_close(file);
     free(path);
     return exact;

@@ -12,6 +12,10 @@ void mb_loss_scale_begin(mb_loss_scale_t *scale, const mb_optimizer_t *optimizer
                                .scale = 1.0F};
     if (scale->on)
         scale->scale = (float)optimizer->initial_scale;
+    if (!scale->on && optimizer->loss_scale_factor > 0.0) {
+        scale->on = scale->fixed = true;
+        scale->scale = (float)optimizer->loss_scale_factor;
+    }
 }
 
 static mb_status_t halve(mb_loss_scale_t *scale)

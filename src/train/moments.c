@@ -14,20 +14,34 @@ static bool ends_with(const char *name, const char *suffix)
     return length >= end && strcmp(name + length - end, suffix) == 0;
 }
 
-/* Does a Keras name denote the kind of moment SLOT? */
+/* Does a Keras name denote the kind of moment SLOT? What ends in a slash may stand anywhere, all
+ * else at the end. */
 static bool is_kind(const char *name, const char *slot)
 {
-    static const char *const spellings[][6] = {
+    static const char *const spellings[][7] = {
         {"momentum", "_momentum", "/m/", "/m:0", "/momentum/", "/momentum:0"},
         {"velocity", "_velocity", "/v/", "/v:0", "/velocity/", "/rms:0"},
         {"velocity_hat", "_velocity_hat", "/vhat/", "/vhat:0", "/v_hat/", "/velocity_hat/"},
         {"average_gradient", "_average_gradient", "/mg/", "/mg:0", "/average_gradient/",
          "/average_gradient:0"},
+        {"accumulator", "_accumulator", "/accumulator/", "/accumulator:0"},
+        {"linear", "_linear", "/linear/", "/linear:0"},
+        {"accumulated_grad", "_accumulated_grad", "/accumulated_grad/", "/accum_grad:0"},
+        {"accumulated_delta_var", "_accumulated_delta_var", "/accumulated_delta_var/",
+         "/accum_var:0"},
+        {"norm", "_norm", "/u/", "/v:0"},
+        {"row", "_row"},
+        {"column", "_column"},
+        {"average", "_average", "/average/"},
+        {"gradient_accumulator", "_gradient_accumulator"},
     };
+    bool of_sum = ends_with(name, "_gradient_accumulator");
+    if (of_sum && strcmp(slot, "gradient_accumulator") != 0)
+        return false;
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
         if (strcmp(slot, spellings[i][0]) != 0)
             continue;
-        for (int k = 1; k < 6; k++) {
+        for (int k = 1; k < 7 && spellings[i][k] != NULL; k++) {
             const char *spelling = spellings[i][k];
             bool inside = spelling[strlen(spelling) - 1] == '/';
             if (inside ? strstr(name, spelling) != NULL : ends_with(name, spelling))
@@ -69,17 +83,18 @@ const mb_stored_tensor_t *mb_moment_find(const mb_model_file_t *file, const char
 }
 
 static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
-                            const mb_param_t *param, mb_exec_t *exec, float *slot)
+                            const mb_param_t *param, const mb_shape_t *shape, mb_exec_t *exec,
+                            float *slot)
 {
     char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
-    size_t bytes = (size_t)param->elements * sizeof(float);
-    if (!mb_shape_equal(&tensor->shape, &param->shape))
+    size_t bytes = (size_t)mb_shape_elements(shape) * sizeof(float);
+    if (!mb_shape_equal(&tensor->shape, shape))
         return mb_error_set(
             MB_ERR_SHAPE,
-            "%s: moment '%s' has shape %s where weight '%s' has %s; the optimizer's "
+            "%s: moment '%s' has shape %s where that of weight '%s' has %s; the optimizer's "
             "state does not belong to this model",
             file->path, tensor->name, mb_shape_text(&tensor->shape, found, sizeof found),
-            param->path, mb_shape_text(&param->shape, wanted, sizeof wanted));
+            param->path, mb_shape_text(shape, wanted, sizeof wanted));
     float *values = malloc(bytes > 0 ? bytes : 1);
     if (values == NULL)
         return mb_error_memory("a moment on its way from the file", bytes);
@@ -92,14 +107,20 @@ static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_
     return status;
 }
 
-static mb_status_t read_param(const mb_model_file_t *file, mb_update_t *update, int p, int ordinal)
+/* ORDINALS: how many trainable variables before this one have each slot. */
+static mb_status_t read_param(const mb_model_file_t *file, mb_update_t *update, int p,
+                              int ordinals[MB_MAX_SLOTS])
 {
     const mb_param_t *param = &update->engine->plan->graph->params[p];
     for (int s = 0; s < update->optimizer->n_slots; s++) {
         const char *slot = update->optimizer->slot_names[s];
-        const mb_stored_tensor_t *tensor = mb_moment_find(file, slot, param->path, ordinal);
+        mb_shape_t shape;
+        if (!mb_optimizer_slot(update->optimizer, param, s, &shape))
+            continue;
+        const mb_stored_tensor_t *tensor = mb_moment_find(file, slot, param->path, ordinals[s]++);
         if (tensor != NULL && update->slots[p][s] != NULL)
-            MB_TRY(read_one(file, tensor, param, &update->engine->exec, update->slots[p][s]));
+            MB_TRY(
+                read_one(file, tensor, param, &shape, &update->engine->exec, update->slots[p][s]));
     }
     return MB_OK;
 }
@@ -125,14 +146,13 @@ mb_status_t mb_moments_iterations(const mb_model_file_t *file, int64_t *iteratio
 mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *update)
 {
     const mb_graph_t *graph = update->engine->plan->graph;
-    int ordinal = 0;
+    int ordinals[MB_MAX_SLOTS] = {0};
     MB_TRY(mb_moments_iterations(file, &update->iterations));
     MB_TRY(mb_loss_scale_read(&update->loss_scale, file));
     mb_update_use_loss_scale(update);
     for (int p = 0; p < graph->n_params; p++) {
         if (graph->params[p].trainable && !mb_engine_idle(update->engine))
-            MB_TRY(read_param(file, update, p, ordinal));
-        ordinal += graph->params[p].trainable;
+            MB_TRY(read_param(file, update, p, ordinals));
     }
     return MB_OK;
 }

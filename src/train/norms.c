@@ -67,7 +67,7 @@ mb_status_t mb_norms_measure(mb_update_t *update)
     mb_exec_t *exec = &update->engine->exec;
     int n = update->engine->plan->graph->n_params;
     mb_zero_args_t zero = {.bytes = n * (int64_t)sizeof(double), .y = update->norms};
-    mb_norms_args_t norms = {.table = update->table, .out = update->norms};
+    mb_norms_args_t norms = {.table = *mb_stepper_table(update->stepper), .out = update->norms};
     MB_TRY(mb_run_zero(exec, &zero));
     MB_TRY(mb_run_norms(exec, &norms));
     return share_norms(update);

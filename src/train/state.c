@@ -20,6 +20,13 @@ static int trainable_count(const mb_graph_t *graph)
     return count;
 }
 
+/* Whether the file has a moment of the parameter in that slot. */
+static bool has_moment(const mb_state_t *state, int param, int slot, mb_shape_t *shape)
+{
+    const mb_param_t *p = &state->model->graph->params[param];
+    return p->trainable && mb_optimizer_slot(state->optimizer, p, slot, shape);
+}
+
 mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
                                  mb_checkpoint_layout_t *layout)
 {
@@ -32,6 +39,21 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
                                       .weights = graph->file_layer_params[i]};
     layout->n_layers = graph->n_file_layers;
     layout->layers = layers;
+    return MB_OK;
+}
+
+static mb_status_t list_moment(mb_state_writer_t *writer, int param, int slot, int *n)
+{
+    const mb_state_t *state = writer->state;
+    mb_shape_t shape;
+    if (!has_moment(state, param, slot, &shape))
+        return MB_OK;
+    char *name = mb_arena_format(writer->arena, "%s/%s", state->optimizer->slot_names[slot],
+                                 state->model->graph->params[param].path);
+    if (name == NULL)
+        return mb_error_memory("a checkpoint's layout", 0);
+    writer->places[*n] = (mb_state_place_t){.param = param, .slot = slot};
+    writer->tensors[(*n)++] = (mb_tensor_spec_t){.name = name, .shape = shape};
     return MB_OK;
 }
 
@@ -52,14 +74,8 @@ static mb_status_t list_tensors(mb_state_writer_t *writer)
         writer->tensors[p] = (mb_tensor_spec_t){.name = stored != NULL ? stored->name : param->path,
                                                 .shape = param->shape};
         writer->places[p] = (mb_state_place_t){.param = p, .slot = -1};
-        for (int s = 0; s < slots && param->trainable; s++) {
-            char *name = mb_arena_format(writer->arena, "%s/%s", state->optimizer->slot_names[s],
-                                         param->path);
-            if (name == NULL)
-                return mb_error_memory("a checkpoint's layout", 0);
-            writer->places[n] = (mb_state_place_t){.param = p, .slot = s};
-            writer->tensors[n++] = (mb_tensor_spec_t){.name = name, .shape = param->shape};
-        }
+        for (int s = 0; s < slots; s++)
+            MB_TRY(list_moment(writer, p, s, &n));
     }
     writer->layout.n_weights = graph->n_params;
     writer->layout.n_moments = n - graph->n_params;
@@ -75,10 +91,10 @@ static bool writes(const mb_state_writer_t *writer, int param)
            param % engine->grid.groups == engine->grid.group;
 }
 
-static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device,
-                             int64_t elements)
+static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device)
 {
     mb_exec_t *exec = &writer->state->engine->exec;
+    int64_t elements = mb_shape_elements(&writer->tensors[tensor].shape);
     size_t bytes = (size_t)elements * sizeof(float);
     float *values = malloc(bytes > 0 ? bytes : 1);
     if (values == NULL)
@@ -88,23 +104,34 @@ static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float 
     return mb_exec_copy(exec, values, device, bytes, MB_COPY_TO_HOST);
 }
 
+static const float *weight_of(const mb_state_t *state, int param)
+{
+    int average = state->averaged && state->model->graph->params[param].trainable
+                      ? mb_optimizer_average_slot(state->optimizer)
+                      : -1;
+    return average < 0 ? state->engine->stage->values[param] : state->update->slots[param][average];
+}
+
 static mb_status_t collect(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
     const mb_graph_t *graph = state->model->graph;
     int slots = slot_count(state), n = graph->n_params;
+    mb_shape_t shape;
     writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t,
                                     writer->layout.n_weights + writer->layout.n_moments + 1);
     if (writer->pieces == NULL)
         return mb_error_memory("a checkpoint's pieces", 0);
     for (int p = 0; p < graph->n_params; p++) {
-        const mb_param_t *param = &graph->params[p];
         bool mine = writes(writer, p);
         if (mine)
-            MB_TRY(add_piece(writer, p, state->engine->stage->values[p], param->elements));
-        for (int s = 0; s < slots && param->trainable; s++, n++) {
+            MB_TRY(add_piece(writer, p, weight_of(state, p)));
+        for (int s = 0; s < slots; s++) {
+            if (!has_moment(state, p, s, &shape))
+                continue;
             if (mine)
-                MB_TRY(add_piece(writer, n, state->update->slots[p][s], param->elements));
+                MB_TRY(add_piece(writer, n, state->update->slots[p][s]));
+            n++;
         }
     }
     return mb_engine_idle(state->engine) ? MB_OK : mb_exec_sync(&state->engine->exec);
@@ -123,6 +150,9 @@ static void fill_layout(mb_state_writer_t *writer)
         layout->optimizer_name = state->optimizer->name;
         layout->learning_rate =
             state->optimizer->schedule == NULL ? state->optimizer->learning_rate : NAN;
+        layout->keras_scalar = mb_optimizer_scalar(
+            state->optimizer, mb_optimizer_updates(state->optimizer, state->state.iterations),
+            &layout->keras_scalar_value);
     }
     layout->n_settings = state->n_settings;
     layout->settings = state->settings;

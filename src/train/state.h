@@ -23,6 +23,7 @@ typedef struct {
     mb_method_t method;        /* how they are encoded */
     bool moments_in_8_bits;    /* quant/moments.h */
     bool keras_optimizer;      /* moments where Keras reads them */
+    bool averaged;             /* weights are their averages, where the optimizer keeps them */
     mb_run_dir_t
         *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;

@@ -35,27 +35,48 @@ static const float *values_of_slot(const mb_state_writer_t *writer, int param, c
     return NULL;
 }
 
-/* RMSprop divides by the root of velocity, less the square of average_gradient where that is kept:
- * their difference must not become negative. */
+/* What the averages of gradients are divided by; NULL: nothing that has an element for each. */
+static const float *divisor_of(const mb_state_writer_t *writer, int param)
+{
+    const float *norm = values_of_slot(writer, param, "norm");
+    return norm != NULL ? norm : values_of_slot(writer, param, "velocity");
+}
+
+/* What an optimizer divides by, or takes roots of, is never negative, and the step it makes must
+ * not grow out of bounds. RMSprop divides by the root of velocity, less the square of
+ * average_gradient where that is kept: their difference must not become negative. */
 static mb_moment_kind_t kind_of(const mb_state_writer_t *writer, int slot)
 {
+    static const char *const squares[] = {
+        "velocity_hat",     "accumulator",          "norm", "row", "column",
+        "accumulated_grad", "accumulated_delta_var"};
     bool centered = false;
     for (int s = 0; s < writer->state->optimizer->n_slots; s++)
         centered = centered || is_slot(writer, s, "average_gradient");
     if (is_slot(writer, slot, "velocity"))
         return centered ? MB_MOMENT_SQUARE_OUTWARD : MB_MOMENT_SQUARE;
-    if (is_slot(writer, slot, "velocity_hat"))
-        return MB_MOMENT_SQUARE;
+    for (size_t i = 0; i < sizeof squares / sizeof squares[0]; i++) {
+        if (is_slot(writer, slot, squares[i]))
+            return MB_MOMENT_SQUARE;
+    }
     return is_slot(writer, slot, "average_gradient") ? MB_MOMENT_SIGNED_INWARD : MB_MOMENT_SIGNED;
+}
+
+/* Averages of weights become weights, and sums of gradients are read once: both stay as they are.
+ */
+static bool is_moment_encoded(const mb_state_writer_t *writer, int slot)
+{
+    return writer->state->moments_in_8_bits &&
+           writer->state->optimizer->slot_index[slot] < MB_SLOT_AVERAGE;
 }
 
 static bool is_encoded(const mb_state_writer_t *writer, int tensor)
 {
     const mb_state_place_t *place = &writer->places[tensor];
     const mb_param_t *param = &writer->state->model->graph->params[place->param];
-    if (param->elements == 0)
+    if (mb_shape_elements(&writer->tensors[tensor].shape) == 0)
         return false;
-    return place->slot >= 0 ? writer->state->moments_in_8_bits
+    return place->slot >= 0 ? is_moment_encoded(writer, place->slot)
                             : mb_state_is_small(writer->state) && param->view != MB_VIEW_VECTOR;
 }
 
@@ -82,8 +103,7 @@ static mb_status_t encode_piece(const mb_state_writer_t *writer, mb_piece_t *pie
         status = encode_weight(writer->state, param, piece, where.text, out);
     else if (status == MB_OK)
         status = mb_moment_encode(kind_of(writer, place->slot), piece->values,
-                                  values_of_slot(writer, place->param, "velocity"), param->elements,
-                                  where.text, out);
+                                  divisor_of(writer, place->param), piece->count, where.text, out);
     mb_str_free(&where);
     if (status == MB_OK)
         piece->encoded = out;

@@ -37,6 +37,7 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
                         .format = format,
                         .method = format == NULL ? MB_METHOD_NEAREST : method,
                         .moments_in_8_bits = trainer->moments_in_8_bits,
+                        .averaged = kind != SAVE_STEP && trainer->finished,
                         .keras_optimizer =
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
@@ -53,6 +54,7 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     mb_comm_doing(trainer->comm, actions[kind]);
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
+    state.state.averaged = state.averaged && trainer->optimizer->averages;
     mb_loss_scale_write(&trainer->update->loss_scale, &state.state);
     state.state.n_metrics = 0;
     if (trainer->state.step_in_epoch > 0)

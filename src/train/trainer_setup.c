@@ -132,6 +132,16 @@ static mb_status_t take_loss_scale(mb_training_t *trainer)
     return MB_OK;
 }
 
+/* Ftrl makes the weights anew from its moments, so that what rounds them rounds the model. */
+static mb_status_t check_moments(const mb_training_t *trainer)
+{
+    if (!trainer->moments_in_8_bits || trainer->optimizer->rule != MB_RULE_FTRL)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "moments int8: Ftrl makes the weights from its moments in every step, so "
+                        "they must stay fp32");
+}
+
 static mb_status_t make_optimizer(mb_training_t *trainer)
 {
     const json_t *training = trainer->model->training;
@@ -142,6 +152,7 @@ static mb_status_t make_optimizer(mb_training_t *trainer)
     MB_TRY(set_optimizer_key(trainer, MB_SET_LR_SCHEDULE, "lr_schedule"));
     MB_TRY(set_optimizer_key(trainer, MB_SET_WEIGHT_DECAY, "weight_decay"));
     MB_TRY(set_optimizer_key(trainer, MB_SET_CLIP, "clip"));
+    MB_TRY(check_moments(trainer));
     return take_loss_scale(trainer);
 }
 
@@ -246,6 +257,8 @@ static void note_layout(mb_training_t *trainer)
 static void note_loss_scale(mb_training_t *trainer)
 {
     const mb_optimizer_t *optimizer = trainer->optimizer;
+    if (!optimizer->scales_loss && optimizer->loss_scale_factor > 0.0)
+        mb_training_note(trainer, "the loss is scaled by %.9g", optimizer->loss_scale_factor);
     if (!optimizer->scales_loss)
         return;
     if (optimizer->fixed_scale)
@@ -255,6 +268,13 @@ static void note_loss_scale(mb_training_t *trainer)
                          "the loss is scaled, from %.9g: doubled after %lld steps, halved where "
                          "gradients overflow, and such a step is left out",
                          optimizer->initial_scale, (long long)optimizer->growth_steps);
+}
+
+static void note_average(mb_training_t *trainer)
+{
+    if (trainer->optimizer->averages)
+        mb_training_note(trainer, "final.h5 gets the averages of the weights over steps (use_ema), "
+                                  "as Keras' fit leaves them; step checkpoints have the weights");
 }
 
 static mb_status_t feed_hook(void *user, const mb_micro_t *micro, int index)
@@ -346,16 +366,20 @@ static mb_status_t take_weights(mb_training_t *trainer)
     return MB_OK;
 }
 
-/* A run whose step checkpoints are gone has only a final.h5, and that may be quantized. */
+/* A run whose step checkpoints are gone has only a final.h5, and that may be quantized or hold
+ * averages. */
 static mb_status_t check_exact(const mb_training_t *trainer)
 {
-    if (trainer->resume == NULL || trainer->resume->quantized == NULL)
+    const mb_model_file_t *file = trainer->resume;
+    bool quantized = file != NULL && file->quantized != NULL;
+    if (!quantized && (file == NULL || file->state.averaged == 0))
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT,
-                        "%s: its weights are quantized (%s), and the exact step-*.h5 that the run "
+                        "%s: its weights are %s%s%s, and the exact step-*.h5 that the run "
                         "would go on from is gone: use --run NEW for another run, or --restart to "
                         "begin again",
-                        trainer->resume->path, trainer->resume->quantized);
+                        file->path, quantized ? "quantized (" : "averages over steps (use_ema",
+                        quantized ? file->quantized : "", ")");
 }
 
 static mb_status_t open_feed(mb_training_t *trainer)
@@ -408,6 +432,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
     note_layout(trainer);
     note_loss_scale(trainer);
+    note_average(trainer);
     mb_training_note_formats(trainer);
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));

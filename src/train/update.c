@@ -7,18 +7,28 @@
 #include "train/norms.h"
 #include "train/ties.h"
 
+static mb_status_t take_slot(mb_update_t *update, int param, int slot)
+{
+    const mb_optimizer_t *optimizer = update->optimizer;
+    mb_exec_t *exec = &update->engine->exec;
+    mb_shape_t shape;
+    void *memory;
+    if (!mb_optimizer_slot(optimizer, &update->engine->plan->graph->params[param], slot, &shape))
+        return MB_OK;
+    size_t bytes = (size_t)mb_shape_elements(&shape) * sizeof(float);
+    MB_TRY(mb_device_alloc(exec->device, bytes, &memory));
+    update->slots[param][slot] = memory;
+    update->moment_bytes += bytes;
+    mb_fill_args_t args = {.count = mb_shape_elements(&shape),
+                           .value = (float)optimizer->slot_initial[slot],
+                           .y = memory};
+    return mb_exec_run_alone(exec, MB_OP_FILL, &args, sizeof args);
+}
+
 static mb_status_t take_slots(mb_update_t *update, int param)
 {
-    mb_exec_t *exec = &update->engine->exec;
-    size_t bytes = (size_t)update->engine->plan->graph->params[param].elements * sizeof(float);
-    for (int s = 0; s < update->optimizer->n_slots; s++) {
-        void *memory;
-        MB_TRY(mb_device_alloc(exec->device, bytes, &memory));
-        update->slots[param][s] = memory;
-        update->moment_bytes += bytes;
-        mb_zero_args_t args = {.bytes = (int64_t)bytes, .y = memory};
-        MB_TRY(mb_exec_run_alone(exec, MB_OP_ZERO, &args, sizeof args));
-    }
+    for (int s = 0; s < update->optimizer->n_slots; s++)
+        MB_TRY(take_slot(update, param, s));
     return MB_OK;
 }
 
@@ -97,21 +107,38 @@ static mb_status_t take_norms(mb_update_t *update)
     return MB_OK;
 }
 
-static mb_status_t make_table(mb_update_t *update)
+/* Like Keras also of what no output needs: its moments are written and read with the rest. */
+static bool is_trained(const mb_update_t *update, int param)
 {
     const mb_stage_t *stage = update->engine->stage;
+    return stage->owned[param] && stage->graph->params[param].trainable;
+}
+
+static mb_trained_t trained_of(const mb_update_t *update, int param)
+{
+    const mb_stage_t *stage = update->engine->stage;
+    mb_trained_t trained = {.param = &stage->graph->params[param],
+                            .w = stage->values[param],
+                            .g = update->updates[param] ? gradient_of(update, param) : NULL};
+    for (int s = 0; s < MB_MAX_SLOTS; s++)
+        trained.slots[s] = update->slots[param][s];
+    return trained;
+}
+
+static mb_status_t make_stepper(mb_update_t *update)
+{
+    const mb_graph_t *graph = update->engine->plan->graph;
     int n = 0;
-    mb_tensor_t *tensors = calloc((size_t)stage->graph->n_params + 1, sizeof *tensors);
-    if (tensors == NULL)
-        return mb_error_memory("the table of trained tensors", sizeof *tensors);
-    for (int p = 0; p < stage->graph->n_params; p++) {
-        if (update->updates[p])
-            tensors[n++] =
-                mb_optimizer_tensor(update->optimizer, &stage->graph->params[p], stage->values[p],
-                                    gradient_of(update, p), update->slots[p]);
+    mb_trained_t *trained = calloc((size_t)graph->n_params + 1, sizeof *trained);
+    if (trained == NULL)
+        return mb_error_memory("the table of trained tensors", sizeof *trained);
+    for (int p = 0; p < graph->n_params; p++) {
+        if (is_trained(update, p))
+            trained[n++] = trained_of(update, p);
     }
-    mb_status_t status = mb_table_create(&update->engine->exec, tensors, n, &update->table);
-    free(tensors);
+    mb_status_t status = mb_stepper_create(update->optimizer, &update->engine->exec, trained, n,
+                                           graph->n_params, &update->stepper);
+    free(trained);
     return status;
 }
 
@@ -125,12 +152,11 @@ static mb_status_t take_memory(mb_update_t *update)
     MB_TRY(take_norms(update));
     if (engine->plan->n_ties > 0)
         MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
-    /* Like Keras also for what no output needs: their zeros are written and read with the rest. */
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
-        if (engine->stage->owned[p] && engine->plan->graph->params[p].trainable)
+        if (is_trained(update, p))
             MB_TRY(take_slots(update, p));
     }
-    return make_table(update);
+    return make_stepper(update);
 }
 
 void mb_update_use_loss_scale(mb_update_t *update)
@@ -168,7 +194,7 @@ void mb_update_destroy(mb_update_t *update)
         for (int s = 0; s < MB_MAX_SLOTS; s++)
             mb_device_free(device, update->slots[p][s]);
     }
-    mb_table_destroy(device, &update->table);
+    mb_stepper_destroy(update->stepper);
     mb_device_free(device, update->norms);
     mb_device_free(device, update->others);
     mb_device_free(device, update->scale);
@@ -204,7 +230,7 @@ float mb_update_lr(const mb_update_t *update)
     return mb_optimizer_lr(update->optimizer, update->iterations);
 }
 
-static mb_status_t step_all(mb_update_t *update)
+static mb_status_t step_all(mb_update_t *update, int64_t updates)
 {
     const mb_optimizer_t *optimizer = update->optimizer;
     mb_exec_t *exec = &update->engine->exec;
@@ -215,8 +241,7 @@ static mb_status_t step_all(mb_update_t *update)
                                  update->norms, update->scale));
         scale = update->scale;
     }
-    return mb_optimizer_update(optimizer, exec, &update->table, update->iterations,
-                               mb_update_lr(update), scale);
+    return mb_stepper_step(update->stepper, updates, mb_update_lr(update), scale);
 }
 
 /* The constraint's norm runs over consecutive axes: the weight is [outer, axis, inner] to it. */
@@ -282,10 +307,28 @@ static mb_status_t unscale(mb_update_t *update, float *gradients, bool *finite)
     return *finite ? mb_run_divide(&update->engine->exec, &args) : MB_OK;
 }
 
+/* Gradients of steps that only accumulate go into their sums. Planning plans both. */
+static mb_status_t accumulate(mb_update_t *update, bool applies)
+{
+    if (update->optimizer->accumulated_steps == 1)
+        return MB_OK;
+    if (update->engine->exec.planning)
+        MB_TRY(mb_stepper_accumulate(update->stepper, !applies));
+    return mb_stepper_accumulate(update->stepper, applies);
+}
+
+/* Constraints follow every step, as in Keras: w of norm n <= max becomes w n / (n + epsilon). */
 static mb_status_t optimize(mb_update_t *update)
 {
+    const mb_optimizer_t *optimizer = update->optimizer;
+    bool applies = mb_optimizer_applies(optimizer, update->iterations);
+    int64_t updates = mb_optimizer_updates(optimizer, update->iterations);
     MB_TRY(regularize(update));
-    MB_TRY(step_all(update));
+    MB_TRY(accumulate(update, applies));
+    if (applies || update->engine->exec.planning)
+        MB_TRY(step_all(update, updates));
+    if (optimizer->averages)
+        MB_TRY(mb_stepper_average(update->stepper, updates));
     MB_TRY(constrain_all(update));
     if (!update->engine->exec.planning)
         update->iterations++;

@@ -20,7 +20,7 @@ typedef struct mb_update {
     int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
     int *place_in_layer;           /* [n_params] */
     size_t moment_bytes;
-    mb_table_t table;        /* of what this stage updates */
+    mb_stepper_t *stepper;   /* of what this stage updates */
     double *norms;           /* [n_params] squares; this and the following in device memory */
     double *others;          /* [stages][n_params] the other stages' */
     float *scale;            /* [n_params] what clipping multiplies gradients by */

@@ -52,6 +52,10 @@ check_PROGRAMS += tests/unit/test_op_threads
 tests_unit_test_op_threads_SOURCES = tests/unit/test_op_threads.c $(op_check_sources)
 tests_unit_test_op_threads_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_direction
+tests_unit_test_op_direction_SOURCES = tests/unit/test_op_direction.c $(op_check_sources)
+tests_unit_test_op_direction_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_update
 tests_unit_test_op_update_SOURCES = tests/unit/test_op_update.c $(op_check_sources)
 tests_unit_test_op_update_LDADD = $(UNIT_LIBS)

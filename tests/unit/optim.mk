@@ -27,3 +27,16 @@ EXTRA_DIST += tests/tools/make_optimizer_refs.py tests/tools/make_loss_refs.py
 check_PROGRAMS += tests/unit/test_row_weights
 tests_unit_test_row_weights_SOURCES = tests/unit/test_row_weights.c
 tests_unit_test_row_weights_LDADD = $(UNIT_LIBS)
+
+# Run by its script.
+EXTRA_PROGRAMS += tests/keras/optimize
+CLEANFILES += tests/keras/optimize$(EXEEXT)
+tests_keras_optimize_SOURCES = tests/keras/optimize.c
+tests_keras_optimize_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/keras/optimizers.sh
+tests/keras/optimizers.log: tests/keras/optimize$(EXEEXT) mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/optimizers.py tests/keras/optimizers_trained.py
+
+check_PROGRAMS += tests/unit/test_optimizer_rules
+tests_unit_test_optimizer_rules_SOURCES = tests/unit/test_optimizer_rules.c
+tests_unit_test_optimizer_rules_LDADD = $(UNIT_LIBS)

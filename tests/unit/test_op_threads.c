@@ -265,7 +265,7 @@ static void update(op_t *op)
     float *s0 = op_floats(op, n), *s1 = op_floats(op, n), *s2 = op_floats(op, n);
     mb_tensor_t tensor = {.w = w, .g = g, .s0 = s0, .s1 = s1, .s2 = s2, .count = n};
     mb_norms_args_t norms = {op_table(op, &tensor, 1), op_doubles(op, 1)};
-    for (int rule = 0; rule < 3; rule++) {
+    for (int rule = 0; rule < MB_RULE_COUNT; rule++) {
         mb_update_args_t a = {.rule = (mb_rule_t)rule,
                               .lr = 0.1f,
                               .momentum = 0.9f,
@@ -274,6 +274,10 @@ static void update(op_t *op)
                               .beta1 = 0.9,
                               .beta2 = 0.99,
                               .alpha = 0.1f,
+                              .correction0 = 0.1f,
+                              .correction1 = 0.2f,
+                              .correction2 = 0.3f,
+                              .power = 0.5f,
                               .table = norms.table};
         OP_RUN(op, UPDATE, &a);
     }

@@ -1,6 +1,5 @@
 /* Optimizers against Keras' own trajectories; each rule left out must be seen. Also the dialects of
  * optimizer_config, and settings from the command line. */
-#include "device/table.h"
 #include "model/optimizer.h"
 #include "unit/optim_refs.h"
 
@@ -58,9 +57,9 @@ typedef struct {
     float *w, *g, *slots[MB_MAX_SLOTS];
 } place_t;
 
-/* The table and the vectors that clipping needs. */
+/* The steps, and the vectors that clipping needs. */
 typedef struct {
-    mb_table_t table;
+    mb_stepper_t *stepper;
     double *squares;
     float *scale;
 } all_t;
@@ -99,18 +98,22 @@ static void gather(run_t *run, const place_t places[MAX_PARAMS], int slot, float
 
 static void all_open(run_t *run, const mb_optimizer_t *optimizer, const place_t *places, all_t *all)
 {
-    mb_tensor_t tensors[MAX_PARAMS];
-    for (int i = 0; i < run->n_params; i++)
-        tensors[i] = mb_optimizer_tensor(optimizer, &run->params[i], places[i].w, places[i].g,
-                                         places[i].slots);
-    ck_assert_int_eq(mb_table_create(&run->bench.exec, tensors, run->n_params, &all->table), MB_OK);
+    mb_trained_t trained[MAX_PARAMS];
+    for (int i = 0; i < run->n_params; i++) {
+        trained[i] = (mb_trained_t){.param = &run->params[i], .w = places[i].w, .g = places[i].g};
+        memcpy(trained[i].slots, places[i].slots, sizeof trained[i].slots);
+    }
+    run->bench.exec.planning = false; /* tables are made at once */
+    ck_assert_int_eq(mb_stepper_create(optimizer, &run->bench.exec, trained, run->n_params,
+                                       run->n_params, &all->stepper),
+                     MB_OK);
     all->squares = bench_put(&run->bench, NULL, MAX_PARAMS * sizeof(double));
     all->scale = bench_put(&run->bench, NULL, MAX_PARAMS * sizeof(float));
 }
 
 static void all_close(run_t *run, all_t *all)
 {
-    mb_table_destroy(run->bench.device, &all->table);
+    mb_stepper_destroy(all->stepper);
     mb_device_free(run->bench.device, all->squares);
     mb_device_free(run->bench.device, all->scale);
 }
@@ -120,14 +123,14 @@ static mb_status_t update(run_t *run, const mb_optimizer_t *optimizer, const all
 {
     mb_exec_t *exec = &run->bench.exec;
     bool clips = mb_optimizer_needs_norms(optimizer);
-    mb_norms_args_t norms = {all->table, all->squares};
+    mb_norms_args_t norms = {*mb_stepper_table(all->stepper), all->squares};
     if (clips) {
         MB_TRY(mb_run_norms(exec, &norms));
         MB_TRY(mb_optimizer_clip(optimizer, exec, run->n_params, all->squares, all->scale));
     }
-    return mb_optimizer_update(optimizer, exec, &all->table, (int64_t)step,
-                               mb_optimizer_lr(optimizer, (int64_t)schedule_step),
-                               clips ? all->scale : NULL);
+    return mb_stepper_step(all->stepper, (int64_t)step,
+                           mb_optimizer_lr(optimizer, (int64_t)schedule_step),
+                           clips ? all->scale : NULL);
 }
 
 static void take_step(run_t *run, const mb_optimizer_t *optimizer, place_t places[MAX_PARAMS],
@@ -397,11 +400,29 @@ static void check_refused(const char *text, mb_status_t status, const char *word
 
 START_TEST(what_cannot_be_obeyed_is_refused_by_name)
 {
-    check_refused("{'class_name': 'Lion', 'config': {}}", MB_ERR_UNSUPPORTED, "optimizer 'Lion'");
-    check_refused("{'class_name': 'Adam', 'config': {'use_ema': true}}", MB_ERR_UNSUPPORTED,
-                  "'use_ema' is true");
-    check_refused("{'class_name': 'Adam', 'config': {'gradient_accumulation_steps': 2}}",
-                  MB_ERR_UNSUPPORTED, "'gradient_accumulation_steps' is 2");
+    check_refused("{'class_name': 'ScheduleFreeAdamW', 'config': {}}", MB_ERR_UNSUPPORTED,
+                  "optimizer 'ScheduleFreeAdamW'");
+    check_refused("{'class_name': 'Adam', 'config': {'use_ema': true, 'ema_momentum': 1.5}}",
+                  MB_ERR_ARGUMENT, "'ema_momentum' is 1.5");
+    check_refused("{'class_name': 'Adam', 'config': {'use_ema': true, 'ema_overwrite_frequency': "
+                  "0}}",
+                  MB_ERR_ARGUMENT, "'ema_overwrite_frequency' is 0");
+    check_refused("{'class_name': 'Adam', 'config': {'gradient_accumulation_steps': 1}}",
+                  MB_ERR_ARGUMENT, "'gradient_accumulation_steps' is 1");
+    check_refused("{'class_name': 'Adam', 'config': {'loss_scale_factor': 0.0}}", MB_ERR_ARGUMENT,
+                  "'loss_scale_factor' is 0");
+    check_refused("{'class_name': 'AdamW', 'config': {'weight_decay': null}}", MB_ERR_ARGUMENT,
+                  "'weight_decay' is null");
+    check_refused("{'class_name': 'Lion', 'config': {'beta_1': 0.0}}", MB_ERR_ARGUMENT,
+                  "'beta_1' is 0");
+    check_refused("{'class_name': 'Ftrl', 'config': {'learning_rate_power': 0.5}}", MB_ERR_ARGUMENT,
+                  "'learning_rate_power' is 0.5");
+    check_refused("{'class_name': 'Muon', 'config': {'exclude_layers': ['head(?=x)']}}",
+                  MB_ERR_UNSUPPORTED, "the pattern 'head(?=x)'");
+    check_refused("{'class_name': 'Muon', 'config': {'exclude_layers': ['a\\\\d']}}",
+                  MB_ERR_UNSUPPORTED, "the pattern 'a\\d'");
+    check_refused("{'class_name': 'Muon', 'config': {'exclude_layers': 'head'}}", MB_ERR_FORMAT,
+                  "must be a list");
     check_refused("{'class_name': 'Adam', 'config': {'decay': 0.1}}", MB_ERR_UNSUPPORTED,
                   "'decay' is 0.1");
     check_refused("{'class_name': 'Adam', 'config': {'clipnorm': 1.0, 'clipvalue': 1.0}}",
@@ -457,8 +478,27 @@ START_TEST(a_spec_gives_keras_defaults_and_the_keys_named)
     ck_assert_int_eq(mb_optimizer_create(NULL, "sgd:momentun=1", "f", arena, &none),
                      MB_ERR_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(mb_error_get(), "momentum"));
-    ck_assert_int_eq(mb_optimizer_create(NULL, "adagrad", "f", arena, &none), MB_ERR_ARGUMENT);
+    ck_assert_int_eq(mb_optimizer_create(NULL, "adagrat", "f", arena, &none), MB_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "adagrad"));
     ck_assert_int_eq(mb_optimizer_create(NULL, "sgd:nesterov=3", "f", arena, &none), MB_ERR_FORMAT);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
+START_TEST(a_spec_keeps_counts_whole_and_takes_a_pattern)
+{
+    mb_arena_t *arena = mb_arena_create();
+    mb_optimizer_t *o = from_spec(
+        arena, "muon:gradient_accumulation_steps=3,use_ema=true,ema_overwrite_frequency=5,"
+               "exclude_layers=head|gate,ns_steps=4,adam_lr_ratio=2");
+    ck_assert_int_eq(o->accumulated_steps, 3);
+    ck_assert_int_eq(o->overwrite_every, 5);
+    ck_assert_int_eq(o->muon.steps, 4);
+    json_t *config = json_object_get(o->config, "config");
+    ck_assert(json_is_integer(json_object_get(config, "gradient_accumulation_steps")));
+    ck_assert(json_is_real(json_object_get(config, "adam_lr_ratio")));
+    ck_assert_uint_eq(json_array_size(json_object_get(config, "exclude_layers")), 1);
+    mb_optimizer_destroy(o);
     mb_arena_destroy(arena);
 }
 END_TEST
@@ -535,6 +575,7 @@ static Suite *suite(void)
     tcase_add_test(t, a_setting_changes_the_optimizer_inside_its_wrapper);
     tcase_add_test(t, what_cannot_be_obeyed_is_refused_by_name);
     tcase_add_test(t, a_spec_gives_keras_defaults_and_the_keys_named);
+    tcase_add_test(t, a_spec_keeps_counts_whole_and_takes_a_pattern);
     tcase_add_test(t, single_settings_change_what_runs_and_what_is_written);
     tcase_add_test(t, a_setting_that_fails_leaves_the_optimizer_as_it_was);
     suite_add_tcase(s, t);

@@ -1,135 +1,15 @@
-/* One step of an optimizer over all tensors of a table, and the gradient of a regularizer. Every
- * element is computed by itself with correctly rounded operations, so that a part of a parameter
- * gets the bits that the whole would give it. The rules are Keras 3's (keras/src/optimizers). */
+/* One pass of a rule over all tensors of a table, in blocks of elements, and the gradient of a
+ * regularizer. */
 #include <math.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
+#include "device/cpu/update.h"
 #include "device/table.h"
 
 typedef struct {
-    float *w, *s0, *s1, *s2;
-    const float *g;
-    int64_t count;
-    float scale, low, high; /* the gradient is scaled, then clipped */
-    float lr, decay, momentum, epsilon, alpha;
-    float rho, one_minus_rho, one_minus_beta1, one_minus_beta2;
-    bool nesterov;
-} step_t;
-
-static inline float clipped(const step_t *t, int64_t i)
-{
-    float g = t->g[i] * t->scale;
-    g = g < t->low ? t->low : g;
-    return g > t->high ? t->high : g;
-}
-
-static inline float decayed(const step_t *t, int64_t i)
-{
-    return t->w[i] - t->w[i] * t->decay;
-}
-
-MB_MULTIVERSION
-static void sgd(const step_t *t)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < t->count; i++)
-        t->w[i] = decayed(t, i) - t->lr * clipped(t, i);
-}
-
-MB_MULTIVERSION
-static void sgd_momentum(const step_t *t)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < t->count; i++) {
-        float step = clipped(t, i) * t->lr;
-        float m = t->s0[i] * t->momentum - step;
-        t->s0[i] = m;
-        t->w[i] = decayed(t, i) + (t->nesterov ? m * t->momentum - step : m);
-    }
-}
-
-/* s1, s2: NULL where the variant has none */
-static inline __attribute__((always_inline)) void rmsprop(const step_t *t, float *restrict average,
-                                                          float *restrict moment)
-{
-    float *restrict w = t->w;
-    float *restrict velocity = t->s0;
-#pragma omp simd
-    for (int64_t i = 0; i < t->count; i++) {
-        float g = clipped(t, i);
-        float v = t->rho * velocity[i] + t->one_minus_rho * (g * g);
-        float d = v;
-        velocity[i] = v;
-        if (average != NULL) {
-            float mean = t->rho * average[i] + t->one_minus_rho * g;
-            average[i] = mean;
-            d = v - mean * mean;
-        }
-        float step = t->lr * g / sqrtf(d + t->epsilon);
-        if (moment != NULL) {
-            step = t->momentum * moment[i] + step;
-            moment[i] = step;
-        }
-        w[i] = decayed(t, i) - step;
-    }
-}
-
-MB_MULTIVERSION
-static void rmsprop_plain(const step_t *t)
-{
-    rmsprop(t, NULL, NULL);
-}
-MB_MULTIVERSION
-static void rmsprop_centered(const step_t *t)
-{
-    rmsprop(t, t->s1, NULL);
-}
-MB_MULTIVERSION
-static void rmsprop_momentum(const step_t *t)
-{
-    rmsprop(t, NULL, t->s2);
-}
-MB_MULTIVERSION
-static void rmsprop_both(const step_t *t)
-{
-    rmsprop(t, t->s1, t->s2);
-}
-
-static inline __attribute__((always_inline)) void adam(const step_t *t, float *restrict largest)
-{
-    float *restrict w = t->w;
-    float *restrict m = t->s0;
-    float *restrict v = t->s1;
-#pragma omp simd
-    for (int64_t i = 0; i < t->count; i++) {
-        float g = clipped(t, i);
-        float first = m[i] + (g - m[i]) * t->one_minus_beta1;
-        float second = v[i] + (g * g - v[i]) * t->one_minus_beta2;
-        m[i] = first;
-        v[i] = second;
-        if (largest != NULL) {
-            second = largest[i] > second ? largest[i] : second;
-            largest[i] = second;
-        }
-        w[i] = decayed(t, i) - first * t->alpha / (sqrtf(second) + t->epsilon);
-    }
-}
-
-MB_MULTIVERSION
-static void adam_plain(const step_t *t)
-{
-    adam(t, NULL);
-}
-MB_MULTIVERSION
-static void adam_amsgrad(const step_t *t)
-{
-    adam(t, t->s2);
-}
-
-typedef struct {
     const mb_update_args_t *args;
-    step_t constants;
-    void (*apply)(const step_t *part);
+    mb_cpu_step_t constants;
+    mb_cpu_rule_t apply;
 } update_t;
 
 enum { BLOCKS = MB_TENSOR_TILE / MB_CPU_BLOCK }; /* of a tile */
@@ -139,16 +19,16 @@ static float *offset(float *base, int64_t by)
     return base == NULL ? NULL : base + by;
 }
 
-static step_t part_of(const update_t *u, const mb_tensor_t *tensor, mb_span_t span)
+static mb_cpu_step_t part_of(const update_t *u, const mb_tensor_t *tensor, mb_span_t span)
 {
-    step_t part = u->constants;
+    mb_cpu_step_t part = u->constants;
     part.w = tensor->w + span.begin;
-    part.g = tensor->g + span.begin;
+    part.g = offset(tensor->g, span.begin);
     part.s0 = offset(tensor->s0, span.begin);
     part.s1 = offset(tensor->s1, span.begin);
     part.s2 = offset(tensor->s2, span.begin);
     part.count = span.end - span.begin;
-    part.decay = tensor->weight_decay * u->args->lr;
+    part.decay = mb_rule_decays(u->args->rule) ? tensor->weight_decay * u->args->lr : 0.0f;
     part.scale = u->args->scale == NULL ? 1.0f : u->args->scale[tensor->place];
     return part;
 }
@@ -159,41 +39,55 @@ static void update_block(void *context, int64_t block, int thread)
     const update_t *u = context;
     const mb_tensor_t *tensor = mb_table_find(&u->args->table, block / BLOCKS);
     mb_span_t span = mb_span(block - BLOCKS * tensor->first_tile, MB_CPU_BLOCK, tensor->count);
-    step_t part = part_of(u, tensor, span);
+    mb_cpu_step_t part = part_of(u, tensor, span);
     if (part.count > 0)
         u->apply(&part);
 }
 
-static void (*choose(const mb_update_args_t *a))(const step_t *)
+static mb_cpu_rule_t choose(const mb_update_args_t *a)
 {
-    switch (a->rule) {
-    case MB_RULE_SGD:
-        return a->momentum == 0.0f ? sgd : sgd_momentum;
-    case MB_RULE_RMSPROP:
-        if (a->centered)
-            return a->momentum == 0.0f ? rmsprop_centered : rmsprop_both;
-        return a->momentum == 0.0f ? rmsprop_plain : rmsprop_momentum;
-    case MB_RULE_ADAM:
-        return a->amsgrad ? adam_amsgrad : adam_plain;
-    }
-    return NULL;
+    static mb_cpu_rule_t (*const families[])(const mb_update_args_t *) = {
+        mb_cpu_momentum_rule, mb_cpu_squares_rule, mb_cpu_adam_rule, mb_cpu_ftrl_rule,
+        mb_cpu_around_rule};
+    mb_cpu_rule_t found = NULL;
+    for (size_t i = 0; found == NULL && i < sizeof families / sizeof families[0]; i++)
+        found = families[i](a);
+    return found;
 }
 
-static step_t constants(const mb_update_args_t *a)
+static void put_rates(const mb_update_args_t *a, mb_cpu_step_t *step)
 {
-    return (step_t){
+    step->rho = (float)a->rho;
+    step->beta1 = (float)a->beta1;
+    step->beta2 = (float)a->beta2;
+    step->one_minus_rho = (float)(1.0 - a->rho);
+    step->one_minus_beta1 = (float)(1.0 - a->beta1);
+    step->one_minus_beta2 = (float)(1.0 - a->beta2);
+}
+
+static mb_cpu_step_t constants(const mb_update_args_t *a)
+{
+    mb_cpu_step_t step = {
         .low = a->clip_value > 0.0f ? -a->clip_value : -INFINITY,
         .high = a->clip_value > 0.0f ? a->clip_value : INFINITY,
         .lr = a->lr,
         .momentum = a->momentum,
         .epsilon = a->epsilon,
         .alpha = a->alpha,
-        .rho = (float)a->rho,
-        .one_minus_rho = (float)(1.0 - a->rho),
-        .one_minus_beta1 = (float)(1.0 - a->beta1),
-        .one_minus_beta2 = (float)(1.0 - a->beta2),
+        .correction0 = a->correction0,
+        .correction1 = a->correction1,
+        .correction2 = a->correction2,
+        .ahead = a->ahead,
+        .now = a->now,
+        .power = a->power,
+        .l1 = a->l1,
+        .l2 = a->l2,
+        .shrinkage = 2.0f * a->shrinkage,
         .nesterov = a->nesterov,
+        .overwrites = a->overwrites,
     };
+    put_rates(a, &step);
+    return step;
 }
 
 mb_status_t mb_cpu_update(mb_exec_t *exec, const mb_update_args_t *args)

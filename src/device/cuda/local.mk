@@ -10,6 +10,7 @@ CUDA_KERNELS = \
 	kernels/clip.cu \
 	kernels/column_metric.cu \
 	kernels/column_sum.cu \
+	kernels/combine.cu \
 	kernels/constrain.cu \
 	kernels/conv_backward_input.cu \
 	kernels/conv_backward_weights.cu \
@@ -19,6 +20,7 @@ CUDA_KERNELS = \
 	kernels/dropout.cu \
 	kernels/elementwise.cu \
 	kernels/embedding.cu \
+	kernels/factor.cu \
 	kernels/fake_quantize.cu \
 	kernels/global_pool.cu \
 	kernels/layernorm.cu \
@@ -38,6 +40,7 @@ CUDA_KERNELS = \
 	kernels/stored_lookup.cu \
 	kernels/stored_rows.cu \
 	kernels/stored_tiles.cu \
+	kernels/trust.cu \
 	kernels/sum.cu \
 	kernels/threshold_counts.cu \
 	kernels/update.cu

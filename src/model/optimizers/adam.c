@@ -19,22 +19,24 @@ static mb_status_t parse(mb_config_t *config, mb_optimizer_t *optimizer)
     return MB_OK;
 }
 
-/* In float32 as Keras: 1 - 0.999f^1 is off by 1.3e-5, and so is Keras' first step. */
-static float bias_corrected(const mb_optimizer_t *optimizer, int64_t iterations, float lr)
+float mb_optimizer_correction(double beta, int64_t updates)
 {
-    float step = (float)(iterations + 1);
-    float power1 = powf((float)optimizer->beta1, step);
-    float power2 = powf((float)optimizer->beta2, step);
-    return lr * sqrtf(1.0f - power2) / (1.0f - power1);
+    return 1.0f - powf((float)beta, (float)(updates + 1));
 }
 
-static void arguments(const mb_optimizer_t *optimizer, int64_t iterations, mb_update_args_t *args)
+static float bias_corrected(const mb_optimizer_t *optimizer, int64_t updates, float lr)
+{
+    return lr * sqrtf(mb_optimizer_correction(optimizer->beta2, updates)) /
+           mb_optimizer_correction(optimizer->beta1, updates);
+}
+
+static void arguments(const mb_optimizer_t *optimizer, int64_t updates, mb_update_args_t *args)
 {
     args->beta1 = optimizer->beta1;
     args->beta2 = optimizer->beta2;
     args->epsilon = (float)optimizer->epsilon;
     args->amsgrad = optimizer->amsgrad;
-    args->alpha = bias_corrected(optimizer, iterations, args->lr);
+    args->alpha = bias_corrected(optimizer, updates, args->lr);
 }
 
 #define OWN_CONFIG "{\"beta_1\": 0.9, \"beta_2\": 0.999, \"epsilon\": 1e-07, \"amsgrad\": false}"

@@ -122,33 +122,39 @@ mb_status_t mb_optimizer_set(mb_optimizer_t *optimizer, const char *key, const c
     return MB_OK;
 }
 
-mb_tensor_t mb_optimizer_tensor(const mb_optimizer_t *optimizer, const mb_param_t *param, float *w,
-                                float *g, float *const *slots)
+bool mb_optimizer_applies(const mb_optimizer_t *optimizer, int64_t iterations)
 {
-    float *places[MB_MAX_SLOTS] = {NULL};
-    for (int i = 0; i < optimizer->n_slots; i++)
-        places[optimizer->slot_index[i]] = slots[i];
-    return (mb_tensor_t){.w = w,
-                         .g = g,
-                         .s0 = places[0],
-                         .s1 = places[1],
-                         .s2 = places[2],
-                         .count = param->elements,
-                         .weight_decay = (float)optimizer->weight_decay,
-                         .place = param->index};
+    return (iterations + 1) % optimizer->accumulated_steps == 0;
 }
 
-mb_status_t mb_optimizer_update(const mb_optimizer_t *optimizer, mb_exec_t *exec,
-                                const mb_table_t *table, int64_t iterations, float lr,
-                                const float *scale)
+int64_t mb_optimizer_updates(const mb_optimizer_t *optimizer, int64_t iterations)
 {
-    mb_update_args_t args = {
-        .rule = optimizer->rule,
-        .lr = lr,
-        .clip_value = (float)optimizer->clipvalue,
-        .table = *table,
-        .scale = scale,
-    };
-    optimizer->class_->arguments(optimizer, iterations, &args);
-    return mb_run_update(exec, &args);
+    return iterations / optimizer->accumulated_steps;
+}
+
+bool mb_optimizer_slot(const mb_optimizer_t *optimizer, const mb_param_t *param, int slot,
+                       mb_shape_t *shape)
+{
+    int index = optimizer->slot_index[slot];
+    *shape = param->shape;
+    if (optimizer->class_->slot == NULL || index >= MB_SLOT_AVERAGE)
+        return true;
+    return optimizer->class_->slot(optimizer, param, index, shape);
+}
+
+int mb_optimizer_average_slot(const mb_optimizer_t *optimizer)
+{
+    for (int s = 0; s < optimizer->n_slots; s++) {
+        if (optimizer->slot_index[s] == MB_SLOT_AVERAGE)
+            return s;
+    }
+    return -1;
+}
+
+const char *mb_optimizer_scalar(const mb_optimizer_t *optimizer, int64_t updates, double *value)
+{
+    const mb_optimizer_class_t *class_ = optimizer->class_;
+    if (class_->scalar != NULL)
+        *value = class_->scalar_value(optimizer, updates);
+    return class_->scalar;
 }

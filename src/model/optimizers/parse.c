@@ -9,8 +9,11 @@
 
 #include "model/known.h"
 
-static const mb_optimizer_class_t *const classes[] = {&mb_optimizer_sgd, &mb_optimizer_rmsprop,
-                                                      &mb_optimizer_adam, &mb_optimizer_adamw};
+static const mb_optimizer_class_t *const classes[] = {
+    &mb_optimizer_sgd,   &mb_optimizer_rmsprop,   &mb_optimizer_adam,     &mb_optimizer_adamw,
+    &mb_optimizer_lamb,  &mb_optimizer_adagrad,   &mb_optimizer_adadelta, &mb_optimizer_adamax,
+    &mb_optimizer_nadam, &mb_optimizer_adafactor, &mb_optimizer_ftrl,     &mb_optimizer_lion,
+    &mb_optimizer_muon};
 
 const mb_optimizer_class_t *mb_optimizer_class_find(const char *name)
 {
@@ -28,11 +31,18 @@ static const char *optimizer_name(size_t index)
 
 const mb_known_t mb_known_optimizers = {"optimizer", "optimizers", optimizer_name};
 
-void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index)
+void mb_optimizer_add_filled_slot(mb_optimizer_t *optimizer, const char *name, int index,
+                                  double value)
 {
     optimizer->slot_names[optimizer->n_slots] = name;
     optimizer->slot_index[optimizer->n_slots] = index;
+    optimizer->slot_initial[optimizer->n_slots] = value;
     optimizer->n_slots++;
+}
+
+void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index)
+{
+    mb_optimizer_add_filled_slot(optimizer, name, index, 0.0);
 }
 
 mb_status_t mb_optimizer_take(mb_config_t *config, const char *key, double low, double high,
@@ -78,18 +88,56 @@ static mb_status_t take_clipping(mb_config_t *config, mb_optimizer_t *optimizer)
     return MB_OK;
 }
 
-/* loss_scale_factor multiplies the loss and divides the gradients again: without effect in float32.
- * The rest belongs to other programs' ways of computing the same. */
-static mb_status_t take_others(mb_config_t *config)
+static mb_status_t take_average(mb_config_t *config, mb_optimizer_t *optimizer)
 {
-    static const char *const without_effect[] = {"ema_momentum", "ema_overwrite_frequency",
-                                                 "jit_compile", "is_legacy_optimizer",
-                                                 "loss_scale_factor"};
-    for (size_t i = 0; i < sizeof(without_effect) / sizeof(without_effect[0]); i++)
-        mb_config_ignore(config, without_effect[i]);
-    MB_TRY(mb_config_only(config, "use_ema", "false"));
-    MB_TRY(mb_config_only(config, "gradient_accumulation_steps", "null"));
+    MB_TRY(mb_config_bool_or(config, "use_ema", false, &optimizer->averages));
+    if (!optimizer->averages) {
+        mb_config_ignore(config, "ema_momentum");
+        mb_config_ignore(config, "ema_overwrite_frequency");
+        return MB_OK;
+    }
+    MB_TRY(mb_optimizer_take(config, "ema_momentum", 0.0, 1.0, 0.99, &optimizer->average_momentum));
+    MB_TRY(mb_config_int_or(config, "ema_overwrite_frequency", 1, INT64_MAX, 0,
+                            &optimizer->overwrite_every));
+    mb_optimizer_add_slot(optimizer, "average", MB_SLOT_AVERAGE);
+    return MB_OK;
+}
+
+static mb_status_t take_accumulation(mb_config_t *config, mb_optimizer_t *optimizer)
+{
+    MB_TRY(mb_config_int_or(config, "gradient_accumulation_steps", 2, INT64_MAX, 1,
+                            &optimizer->accumulated_steps));
+    if (optimizer->accumulated_steps > 1)
+        mb_optimizer_add_slot(optimizer, "gradient_accumulator", MB_SLOT_SUM);
+    return MB_OK;
+}
+
+/* jit_compile and is_legacy_optimizer are other programs' ways of computing the same. */
+static mb_status_t take_others(mb_config_t *config, mb_optimizer_t *optimizer)
+{
+    mb_config_ignore(config, "jit_compile");
+    mb_config_ignore(config, "is_legacy_optimizer");
+    MB_TRY(take_average(config, optimizer));
+    MB_TRY(take_accumulation(config, optimizer));
+    if (mb_config_has(config, "loss_scale_factor"))
+        MB_TRY(mb_optimizer_take(config, "loss_scale_factor", (double)FLT_MIN, (double)FLT_MAX, 1.0,
+                                 &optimizer->loss_scale_factor));
+    mb_config_ignore(config, "loss_scale_factor"); /* null, which has not taken it */
     return mb_config_only(config, "decay", "0.0");
+}
+
+/* Only where the key is absent the default holds; null is none, which AdamW does not take. */
+static mb_status_t take_decay(mb_config_t *config, mb_optimizer_t *optimizer)
+{
+    bool none = json_is_null(json_object_get(config->object, "weight_decay"));
+    double otherwise = none ? 0.0 : optimizer->class_->weight_decay;
+    if (none && optimizer->class_ == &mb_optimizer_adamw)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: key 'weight_decay' is null, and AdamW needs a number there, as "
+                            "in Keras",
+                            config->where);
+    return mb_optimizer_take(config, "weight_decay", 0.0, FLT_MAX, otherwise,
+                             &optimizer->weight_decay);
 }
 
 static mb_status_t take_name(mb_config_t *config, mb_arena_t *arena, mb_optimizer_t *optimizer)
@@ -104,10 +152,9 @@ static mb_status_t take_all(mb_config_t *config, mb_arena_t *arena, mb_optimizer
 {
     MB_TRY(take_name(config, arena, optimizer));
     MB_TRY(take_rate(config, arena, optimizer));
-    MB_TRY(mb_optimizer_take(config, "weight_decay", 0.0, FLT_MAX, optimizer->class_->weight_decay,
-                             &optimizer->weight_decay));
+    MB_TRY(take_decay(config, optimizer));
     MB_TRY(take_clipping(config, optimizer));
-    MB_TRY(take_others(config));
+    MB_TRY(take_others(config, optimizer));
     MB_TRY(optimizer->class_->parse(config, optimizer));
     return mb_config_finish(config);
 }

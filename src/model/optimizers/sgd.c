@@ -11,9 +11,9 @@ static mb_status_t parse(mb_config_t *config, mb_optimizer_t *optimizer)
     return MB_OK;
 }
 
-static void arguments(const mb_optimizer_t *optimizer, int64_t iterations, mb_update_args_t *args)
+static void arguments(const mb_optimizer_t *optimizer, int64_t updates, mb_update_args_t *args)
 {
-    (void)iterations;
+    (void)updates;
     args->momentum = (float)optimizer->momentum;
     args->nesterov = optimizer->nesterov;
 }

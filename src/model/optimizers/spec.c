@@ -5,6 +5,7 @@
 #include "model/known.h"
 #include "model/spec.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define MAX_KEYS 32
@@ -44,15 +45,34 @@ static mb_status_t unknown_key(json_t *config, const char *key)
                         nearest == NULL ? "" : nearest);
 }
 
-/* Keras wants its numbers written as floats. */
+static bool counts(const char *key)
+{
+    static const char *const counts[] = {"gradient_accumulation_steps", "ema_overwrite_frequency",
+                                         "ns_steps"};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (strcmp(key, counts[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Keras wants its numbers written as floats, but for those that count steps; and a list of
+ * patterns, which here is one. A new reference. */
+static json_t *keras_value(const char *key, json_t *value)
+{
+    if (strcmp(key, "exclude_layers") == 0 && json_is_string(value))
+        return json_pack("[O]", value);
+    if (json_is_integer(value) && !counts(key))
+        return json_real(json_number_value(value));
+    return json_incref(value);
+}
+
 static mb_status_t put(json_t *config, const char *key, json_t *value)
 {
     const char *full = strcmp(key, "lr") == 0 ? "learning_rate" : key;
     if (json_object_get(config, full) == NULL)
         return unknown_key(config, key);
-    int failed = json_is_integer(value)
-                     ? json_object_set_new(config, full, json_real(json_number_value(value)))
-                     : json_object_set(config, full, value);
+    int failed = json_object_set_new(config, full, keras_value(full, value));
     return failed != 0 ? mb_error_memory("an optimizer's settings", 1) : MB_OK;
 }
 

@@ -63,32 +63,114 @@ class tensors
     std::vector<mb_tensor_t> all_;
 };
 
-/* Step by step as the CPU: the same bits. s0 is a mean of squares for RMSprop, and s1 less than its
- * root. */
-void update(bench &bench, mb_dtype_t)
+/* Averages and sums of squares. */
+bool is_square(mb_rule_t rule)
+{
+    return rule == MB_RULE_RMSPROP || rule == MB_RULE_ADAGRAD || rule == MB_RULE_ADADELTA ||
+           rule == MB_RULE_FTRL;
+}
+
+mb_update_args_t some_constants(bench &bench)
 {
     mb_update_args_t args = {};
-    args.rule = (mb_rule_t)bench.integer(0, 2);
+    args.rule = (mb_rule_t)bench.integer(0, MB_RULE_COUNT - 1);
     args.nesterov = bench.coin();
     args.centered = bench.coin();
     args.amsgrad = bench.coin();
+    args.overwrites = bench.coin();
     args.lr = 0.013f;
     args.momentum = bench.coin() ? 0.9f : 0;
     args.epsilon = 1e-7f;
     args.rho = args.beta1 = 0.9;
     args.beta2 = 0.999;
     args.alpha = 0.0021f;
+    args.correction0 = 0.7f;
+    args.correction1 = 0.4f;
+    args.correction2 = 0.3f;
+    args.ahead = 0.8f;
+    args.now = 0.2f;
+    args.power = bench.coin() ? 0.5f : 0.3f;
+    args.l1 = 0.1f;
+    args.l2 = 0.2f;
+    args.shrinkage = 0.05f;
     args.clip_value = bench.coin() ? 0 : 0.3f;
+    return args;
+}
+
+/* Step by step as the CPU: the same bits. s0 is a mean of squares for RMSprop, and s1 less than its
+ * root. */
+void update(bench &bench, mb_dtype_t)
+{
+    mb_update_args_t args = some_constants(bench);
     tensors all(bench);
-    all.add_all(args.rule == MB_RULE_RMSPROP);
+    all.add_all(is_square(args.rule));
     args.table = all.table();
     if (bench.coin())
         args.scale = bench.given(MB_F32, all.n(), 0.1, 1);
     bench.describe("rule %d, %lld tensors of %lld tiles, nesterov %d, centered %d, amsgrad %d, "
-                   "momentum %g",
+                   "overwrites %d, momentum %g, power %g",
                    args.rule, (long long)args.table.n, (long long)args.table.tiles, args.nesterov,
-                   args.centered, args.amsgrad, args.momentum);
+                   args.centered, args.amsgrad, args.overwrites, args.momentum, args.power);
     bench.run(MB_OP_UPDATE, args, {});
+}
+
+/* The same bits: norms are given. */
+void trust(bench &bench, mb_dtype_t)
+{
+    mb_trust_args_t args = {};
+    args.trust = (mb_trust_t)bench.integer(0, 2);
+    args.lr = 0.02f;
+    args.epsilon = 1e-3f;
+    args.threshold = 0.8f;
+    tensors all(bench);
+    all.add_all(false);
+    args.table = all.table();
+    auto square = [&](int64_t) { return bench.one_in(4) ? 0 : bench.uniform(0, 1e4); };
+    args.directions = bench.given(MB_F64, all.n(), square);
+    args.weights = bench.given(MB_F64, all.n(), square);
+    args.scale = bench.written(MB_F32, all.n());
+    bench.describe("trust %d of %lld tensors", args.trust, (long long)args.table.n);
+    bench.run(MB_OP_TRUST, args, {});
+}
+
+/* Means of doubles in another order round to a neighbour now and then: one unit, twice EPSILON, in
+ * a row, a column and the mean of rows, so three in the velocity and half of that in the direction.
+ */
+void factor(bench &bench, mb_dtype_t)
+{
+    mb_factor_args_t args = {};
+    args.matrices = bench.integer(0, 4);
+    args.rows = bench.integer(1, 70);
+    args.columns = bench.some_columns();
+    args.rho = 0.6f;
+    args.epsilon = 1e-30f;
+    args.g = bench.changed(MB_F32, args.matrices * args.rows * args.columns, -1, 1);
+    args.velocity = bench.written(MB_F32, args.matrices * args.rows * args.columns);
+    args.row = bench.changed(MB_F32, args.matrices * args.rows, 0.1, 1);
+    args.column = bench.changed(MB_F32, args.matrices * args.columns, 0.1, 1);
+    bench.describe("%lld of %lld x %lld", (long long)args.matrices, (long long)args.rows,
+                   (long long)args.columns);
+    bench.run(MB_OP_FACTOR, args, {2 * 4 * EPSILON, 0, 0});
+}
+
+void combine(bench &bench, mb_dtype_t)
+{
+    mb_combine_args_t args = {};
+    args.count = bench.some_count();
+    args.p = 1.7f;
+    args.q = -0.3f;
+    args.a = bench.given(MB_F32, args.count, -1, 1);
+    if (bench.coin())
+        args.b = bench.given(MB_F32, args.count, -1, 1);
+    if (bench.coin())
+        args.scale = bench.given(MB_F32, 1, 0.1, 1);
+    if (bench.coin())
+        args.y = bench.written(MB_F32, args.count);
+    else
+        args.a = args.y = bench.changed(MB_F32, args.count, -1, 1);
+    bench.describe("%lld elements, two %d, scaled %d, in place %d", (long long)args.count,
+                   args.b != NULL, args.scale != NULL, args.a == args.y);
+    bench.run(MB_OP_COMBINE, args, {});
 }
 
 /* Sums of a tile in double, in another order. */
@@ -152,6 +234,9 @@ void constrain(bench &bench, mb_dtype_t)
 } // namespace
 
 const test update_tests[] = {{"update", "steps of optimizers agree", false, 1, update},
+                             {"trust", "factors from norms agree", false, 1, trust},
+                             {"factor", "Adafactor's directions agree", false, 1, factor},
+                             {"combine", "sums of multiples agree", false, 1, combine},
                              {"norms", "norms of all tensors agree", false, 1, norms},
                              {"clip", "factors of clipping agree", false, 1, clip},
                              {"divide", "quotients agree", true, 1, divide},

@@ -1,0 +1,50 @@
+#!/bin/bash
+# Every optimizer, with accumulation of gradients and averages of weights: the same bits on any layout, and
+# after a stop in the middle, also where that falls between two updates.
+. "$MB_SRCDIR/tests/mpi/runs_lib.sh"
+
+options="--replicas 4 --micro-batch 8 --checkpoint-every never --quiet"
+both="gradient_accumulation_steps=3,use_ema=true,ema_momentum=0.9"
+
+while read -r spec; do
+    rm -rf "$scratch"/*.run
+    given="$options --optimizer $spec"
+    train 1 one $given --steps 11
+    result $? "$spec: a run ends well"
+    for ranks in 2 4; do
+        train $ranks $ranks $given --steps 11 && [ "$(digests $ranks)" = "$(digests one)" ]
+        result $? "$spec: $ranks ranks give the same bits"
+    done
+    train 4 stages $given --steps 11 --stages 2 && [ "$(digests stages)" = "$(digests one)" ]
+    result $? "$spec: two stages give the same bits"
+    train 2 parts $given --steps 4 && train 1 parts $given --steps 11 &&
+        [ "$(digests parts)" = "$(digests one)" ]
+    result $? "$spec: a run that was stopped gives the same bits"
+done <<END
+adagrad:$both
+adadelta:lr=0.1,$both
+adamax
+nadam:$both,ema_overwrite_frequency=2
+ftrl:lr=0.1,$both
+lion:clipnorm=0.1
+lamb:weight_decay=0.1,$both
+adafactor:lr=0.01,$both
+muon:lr=0.01,global_clipnorm=0.1,$both
+adam:amsgrad=true,$both
+rmsprop:centered=true,momentum=0.5,loss_scale_factor=3
+END
+
+# What final.h5 holds of a run that averages is not what the run would go on from.
+rm -rf "$scratch"/*.run
+train 1 average $options --optimizer "adam:$both" --steps 6
+"$MBRUN" inspect --digest "$scratch/average.run/step-00000006.h5" >"$scratch/step" &&
+    [ "$(sed -n 's/^weights *//p' "$scratch/step")" != "$(weights average)" ]
+result $? "final.h5 has averages, step checkpoints the weights"
+rm "$scratch/average.run"/step-*.h5
+! train 1 average $options --optimizer "adam:$both" --steps 9 >"$scratch/log" &&
+    grep -q 'averages over steps' "$scratch/log"
+result $? "a run whose averages alone are left is not gone on with"
+! train 1 ftrl $options --optimizer ftrl --moments int8 --steps 1 >"$scratch/log" &&
+    grep -q 'Ftrl makes the weights from its moments' "$scratch/log"
+result $? "moments in 8 bits are refused where weights are made from them"
+echo "1..$count"

@@ -1,6 +1,6 @@
-"""The opponent of bench/fashion.sh: the same two nets in PyTorch, on Fashion-MNIST, with Adam at 1e-3.
+"""The opponent of bench/fashion.sh and bench/mobilenet.sh: the same nets in PyTorch, on Fashion-MNIST, with Adam at 1e-3.
 
-Usage: fashion_torch.py mlp|cnn BATCH EPOCHS SEED THREADS
+Usage: fashion_torch.py mlp|cnn|mobilenet BATCH EPOCHS SEED THREADS
 Prints one JSON line: test accuracy after each epoch, samples a second (median epoch), seconds from the
 start of the process to the end of the first step, peak memory in MiB."""
 import time
@@ -33,7 +33,38 @@ def load(part):
     return images[:, None].contiguous(), labels
 
 
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+def convolved(width, filters, size, stride=1, groups=1, relu=True):
+    layers = [nn.Conv2d(width, filters, size, stride, size // 2, groups=groups, bias=False)]
+    layers += [nn.BatchNorm2d(filters, 1e-3, 0.01)] + relu * [nn.ReLU6()]
+    return layers
+
+
+def inverted(width, filters, stride, expansion=6):
+    wide = expansion * width
+    layers = convolved(width, wide, 1) + convolved(wide, wide, 3, stride, wide)
+    layers += convolved(wide, filters, 1, relu=False)
+    return (Residual if stride == 1 and width == filters else nn.Sequential)(*layers)
+
+
+def mobilenet():
+    """mbrun new mobilenet input=28x28x1: strided windows lie a pixel apart from Keras' at even sizes."""
+    layers, width = convolved(1, 16, 3), 16
+    for stage, filters in enumerate((16, 24, 32)):
+        for block in range(2):
+            layers.append(inverted(width, filters, 2 if stage and not block else 1))
+            width = filters
+    layers += convolved(width, 4 * width, 1)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * width, 10))
+
+
 def build(net):
+    if net == "mobilenet":
+        return mobilenet().to(memory_format=torch.channels_last)
     if net == "mlp":
         return nn.Sequential(
             nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
@@ -50,8 +81,12 @@ def main():
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     images, labels = load("train")
+    if "BENCH_SAMPLES" in os.environ:  # of an epoch
+        images, labels = images[: int(os.environ["BENCH_SAMPLES"])], labels[: int(os.environ["BENCH_SAMPLES"])]
     test_images, test_labels = load("t10k")
     model = build(net)
+    if net == "mobilenet":  # what its processors are fastest with
+        images, test_images = (i.contiguous(memory_format=torch.channels_last) for i in (images, test_images))
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
     first = None
     rates, accuracies = [], []

@@ -143,7 +143,7 @@ static void bench_conv(mb_exec_t *exec, int64_t samples, int64_t size, int64_t i
     double flops = 2.0 * 9.0 * (double)(pixels * in * out);
     double bytes = 4.0 * (double)(pixels * (in + out));
     mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, y};
-    mb_conv_backward_input_args_t input = {MB_F32, w, y, k, x};
+    mb_conv_backward_input_args_t input = {MB_F32, w, y, k, x, NULL};
     mb_conv_backward_weights_args_t weights = {MB_F32, w, false, x, y, k, bias};
     printf("convolution 3x3, %lld x %lld x %lld x %lld -> %lld\n", (long long)samples,
            (long long)size, (long long)size, (long long)in, (long long)out);

@@ -50,7 +50,7 @@ inline int64_t window_depth(const mb_window_t &w)
 
 inline int64_t window_positions(const mb_window_t &w)
 {
-    return w.samples * w.out[0] * w.out[1];
+    return w.samples * mb_window_out(&w);
 }
 
 inline mb_status_t window_check(mb_op_t op, const mb_window_t &w)
@@ -58,6 +58,8 @@ inline mb_status_t window_check(mb_op_t op, const mb_window_t &w)
     constexpr int64_t MOST = (INT64_C(1) << 31) - 256;
     if (w.samples < 0)
         return mb_cuda_refuse(op, "negative number of samples");
+    if (mb_window_is_volume(&w))
+        return mb_cuda_refuse(op, "a window over volumes");
     if (w.groups < 1 || w.channels_in % w.groups != 0 || w.channels_out % w.groups != 0)
         return mb_cuda_refuse(op, "channels that the groups do not divide");
     for (int i = 0; i < 2; i++) {

@@ -4,6 +4,7 @@
  * equal modulo the stride: blocks own positions of one such phase, and only its taps are summed.
  * Bound by the products. */
 #include "conv.h"
+#include "conv_volume.h"
 
 namespace
 {
@@ -157,7 +158,7 @@ template <typename T> struct kernel_source_t {
 
 template <typename TILE, int VEC, typename T = typename TILE::T>
 __global__ void __launch_bounds__(TILE::THREADS)
-    backward_kernel(backward_t b, const T *dy, const T *w, T *dx)
+    backward_kernel(backward_t b, const T *dy, const T *w, const T *bias, T *dx)
 {
     MB_SHARED_DYNAMIC(T, shared);
     __shared__ corner_t corners[TILE::M];
@@ -181,13 +182,20 @@ __global__ void __launch_bounds__(TILE::THREADS)
     tile_sum_t<TILE> sum;
     tile_multiply(sum, shared, left, right, 0, taps.depth);
     dx += (int64_t)blockIdx.y * b.columns + column;
+    if (bias != nullptr)
+        bias += (int64_t)blockIdx.y * b.columns + column;
     sum.each_pair([&](int r, int c, const float *pair) {
         if (first + r >= here.positions || column + c >= b.columns)
             return;
         place_t at = place_of(here, first + r);
         int64_t h = at.h * b.h.stride + here.phase_h, v = at.w * b.w.stride + here.phase_w;
         int64_t position = (at.sample * (int64_t)b.h.in + h) * b.w.in + v;
-        store_pair(dx + position * b.channels_in + c, pair[0], pair[1], b.columns - column - c);
+        float value[2] = {pair[0], pair[1]};
+        int rest = b.columns - column - c;
+        if (bias != nullptr)
+            for (int i = 0; i < 2 && i < rest; i++)
+                value[i] += mb_load(bias, c + i);
+        store_pair(dx + position * b.channels_in + c, value[0], value[1], rest);
     });
 }
 
@@ -204,7 +212,7 @@ mb_status_t launch(mb_exec_t *exec, const mb_conv_backward_input_args_t *args)
     dim3 grid((unsigned)(mb_ceil_div(positions, M) * b.tiles_n), (unsigned)w.groups,
               (unsigned)(b.phases_h * b.phases_w));
     MB_LAUNCH(kernel, grid, TILE::THREADS, TILE::BYTES, mb_cuda_stream(exec), b,
-              (const T *)args->dy, (const T *)args->w, (T *)args->dx);
+              (const T *)args->dy, (const T *)args->w, (const T *)args->bias, (T *)args->dx);
     return mb_cuda_launched(MB_OP_CONV_BACKWARD_INPUT);
 }
 
@@ -227,10 +235,12 @@ template <typename T> mb_status_t run(mb_exec_t *exec, const mb_conv_backward_in
 extern "C" mb_status_t mb_cuda_conv_backward_input(mb_exec_t *exec,
                                                    const mb_conv_backward_input_args_t *args)
 {
+    if (mb_window_is_volume(&args->window))
+        return mb_cuda_volume_backward_input(exec, args);
     MB_TRY(window_check(MB_OP_CONV_BACKWARD_INPUT, args->window));
     if (exec->planning || args->window.samples == 0)
         return MB_OK;
-    if (is_depthwise(args->window))
+    if (is_depthwise(args->window) && args->bias == nullptr)
         return mb_cuda_depthwise_backward_input(exec, args);
     MB_CUDA_TYPED(MB_OP_CONV_BACKWARD_INPUT, args->type, return run<T>(exec, args));
 }

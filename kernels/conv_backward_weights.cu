@@ -4,6 +4,7 @@
  * blocks of their own, whose partial sums a second kernel adds in their order. Bound by the
  * products. */
 #include "conv.h"
+#include "conv_volume.h"
 
 namespace
 {
@@ -200,6 +201,9 @@ mb_status_t bias_gradient(mb_exec_t *exec, const mb_conv_backward_weights_args_t
 
 mb_status_t run_any(mb_exec_t *exec, const mb_conv_backward_weights_args_t *args)
 {
+    if (mb_window_is_volume(&args->window))
+        return mb_cuda_volume_backward_weights(exec, args);
+    MB_TRY(window_check(MB_OP_CONV_BACKWARD_WEIGHTS, args->window));
     if (is_depthwise(args->window))
         return mb_cuda_depthwise_backward_weights(exec, args);
     MB_CUDA_TYPED(MB_OP_CONV_BACKWARD_WEIGHTS, args->type, return run<T>(exec, args));
@@ -210,8 +214,7 @@ mb_status_t run_any(mb_exec_t *exec, const mb_conv_backward_weights_args_t *args
 extern "C" mb_status_t mb_cuda_conv_backward_weights(mb_exec_t *exec,
                                                      const mb_conv_backward_weights_args_t *args)
 {
-    MB_TRY(window_check(MB_OP_CONV_BACKWARD_WEIGHTS, args->window));
-    if (args->window.samples == 0)
+    if (args->window.samples < 1)
         return mb_cuda_refuse(MB_OP_CONV_BACKWARD_WEIGHTS, "no samples");
     MB_TRY(run_any(exec, args));
     /* While planning dbias may be NULL although it is wanted: its need is counted in any case. */

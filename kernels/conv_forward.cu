@@ -2,6 +2,7 @@
  * channels, and A[position, (kh, kw, ci)] is gathered from the images as its pieces are copied (see
  * tile.h). Bound by the products. */
 #include "conv.h"
+#include "conv_volume.h"
 
 namespace
 {
@@ -71,6 +72,8 @@ template <typename T> mb_status_t run(mb_exec_t *exec, const mb_conv_forward_arg
 
 extern "C" mb_status_t mb_cuda_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *args)
 {
+    if (mb_window_is_volume(&args->window))
+        return mb_cuda_volume_forward(exec, args);
     MB_TRY(window_check(MB_OP_CONV_FORWARD, args->window));
     if (exec->planning || args->window.samples == 0)
         return MB_OK;

@@ -253,6 +253,8 @@ mb_status_t check(mb_op_t op, const mb_window_t &w, bool aligned)
     constexpr int64_t MOST = 1 << 30;
     if (w.samples < 0 || w.channels_in < 1 || w.channels_in != w.channels_out)
         return mb_cuda_refuse(op, "channels in and out differ");
+    if (mb_window_is_volume(&w))
+        return mb_cuda_refuse(op, "a window over volumes");
     for (int i = 0; i < 2; i++) {
         int64_t reached = (w.out[i] - 1) * w.stride[i] + (w.kernel[i] - 1) * w.dilation[i];
         if (w.kernel[i] < 1 || w.stride[i] < 1 || w.dilation[i] < 1)

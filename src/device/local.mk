@@ -10,6 +10,7 @@ libmb_la_SOURCES += \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \
+	src/device/resample.h \
 	src/device/table.c src/device/table.h \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c src/device/cpu/activation.h \
@@ -26,6 +27,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/conv.c \
 	src/device/cpu/cpu.c src/device/cpu/cpu.h \
 	src/device/cpu/convert.c \
+	src/device/cpu/copy_view.c \
 	src/device/cpu/dropout.c \
 	src/device/cpu/elementwise.c \
 	src/device/cpu/embedding.c \
@@ -44,6 +46,8 @@ libmb_la_SOURCES += \
 	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
+	src/device/cpu/region_pool.c \
+	src/device/cpu/resample.c \
 	src/device/cpu/row_metric.c \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \

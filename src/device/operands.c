@@ -39,17 +39,17 @@ static int64_t spanned(int64_t rows, int64_t columns, int64_t ld)
 
 static int64_t inputs_of(const mb_window_t *w)
 {
-    return w->samples * w->in[0] * w->in[1] * w->channels_in;
+    return w->samples * mb_window_in(w) * w->channels_in;
 }
 
 static int64_t outputs_of(const mb_window_t *w)
 {
-    return w->samples * w->out[0] * w->out[1] * w->channels_out;
+    return w->samples * mb_window_out(w) * w->channels_out;
 }
 
 static int64_t weights_of(const mb_window_t *w)
 {
-    return w->kernel[0] * w->kernel[1] * (w->channels_in / w->groups) * w->channels_out;
+    return mb_window_taps(w) * (w->channels_in / w->groups) * w->channels_out;
 }
 
 /* What lies between the rows of a wider matrix is not the operation's to write. */
@@ -80,6 +80,7 @@ OPERANDS(conv_backward_input)
 {
     READ(conv_backward_input, dy, outputs_of(&a->window));
     READ(conv_backward_input, w, weights_of(&a->window));
+    READ(conv_backward_input, bias, a->window.channels_in);
     WRITTEN(conv_backward_input, dx, inputs_of(&a->window));
 }
 
@@ -115,6 +116,26 @@ OPERANDS(global_pool_backward)
     READ(global_pool_backward, y, a->samples * a->channels);
     READ(global_pool_backward, dy, a->samples * a->channels);
     WRITTEN(global_pool_backward, dx, a->samples * a->positions * a->channels);
+}
+
+OPERANDS(region_pool_forward)
+{
+    READ(region_pool_forward, x, a->outer * a->in * a->inner);
+    WRITTEN(region_pool_forward, y, a->outer * a->out * a->inner);
+}
+
+OPERANDS(region_pool_backward)
+{
+    READ(region_pool_backward, x, a->outer * a->in * a->inner);
+    READ(region_pool_backward, y, a->outer * a->out * a->inner);
+    READ(region_pool_backward, dy, a->outer * a->out * a->inner);
+    WRITTEN(region_pool_backward, dx, a->outer * a->in * a->inner);
+}
+
+OPERANDS(resample)
+{
+    READ(resample, x, a->outer * (a->transposed ? a->out : a->in) * a->inner);
+    WRITTEN(resample, y, a->outer * (a->transposed ? a->in : a->out) * a->inner);
 }
 
 OPERANDS(act_forward)
@@ -348,6 +369,7 @@ OPERANDS(map)
 
 NO_OPERANDS(add_f64);
 NO_OPERANDS(copy_rows);
+NO_OPERANDS(copy_view);
 NO_OPERANDS(convert);
 NO_OPERANDS(zero);
 NO_OPERANDS(batchnorm_update);

@@ -68,12 +68,41 @@ static inline bool mb_gemm_sums_columns(const mb_gemm_args_t *args)
            args->act == MB_ACT_LINEAR;
 }
 
+/* One dimension of a window. */
+typedef struct {
+    int64_t in, out, kernel, stride, dilation, pad_before, pad_after;
+} mb_window_axis_t;
+
 /* Geometry of convolution and pooling: channels last, two spatial dimensions (one-dimensional ones
- * have height 1). Explicit padding; Keras' "same" puts the odd one behind. */
+ * have height 1). Explicit padding; Keras' "same" puts the odd one behind. Convolutions of volumes
+ * have a third dimension in front of the two; its kernel is 0 where there is none, as in all that
+ * is no convolution of floats. */
 typedef struct {
     int64_t samples, channels_in, channels_out, groups;
     int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
+    mb_window_axis_t depth;
 } mb_window_t;
+
+static inline bool mb_window_is_volume(const mb_window_t *w)
+{
+    return w->depth.kernel > 0;
+}
+
+/* Positions of a sample's input and output, and of the kernel. */
+static inline int64_t mb_window_in(const mb_window_t *w)
+{
+    return w->in[0] * w->in[1] * (mb_window_is_volume(w) ? w->depth.in : 1);
+}
+
+static inline int64_t mb_window_out(const mb_window_t *w)
+{
+    return w->out[0] * w->out[1] * (mb_window_is_volume(w) ? w->depth.out : 1);
+}
+
+static inline int64_t mb_window_taps(const mb_window_t *w)
+{
+    return w->kernel[0] * w->kernel[1] * (mb_window_is_volume(w) ? w->depth.kernel : 1);
+}
 
 typedef struct { /* y[n,oh,ow,co] = conv(x[n,ih,iw,ci], w[kh,kw,ci/groups,co]) + bias[co] */
     mb_dtype_t type;
@@ -82,11 +111,12 @@ typedef struct { /* y[n,oh,ow,co] = conv(x[n,ih,iw,ci], w[kh,kw,ci/groups,co]) +
     void *y;
 } mb_conv_forward_args_t;
 
-typedef struct { /* dx */
+typedef struct { /* dx (+ bias[ci], NULL: none): also what a transposed convolution computes */
     mb_dtype_t type;
     mb_window_t window;
     const void *dy, *w;
     void *dx;
+    const void *bias;
 } mb_conv_backward_input_args_t;
 
 typedef struct { /* dw (+)=, dbias (+)= (NULL: none) */
@@ -128,6 +158,49 @@ typedef struct { /* max: shared equally by equal largest ones, as Keras' amax do
     const void *x, *y, *dy;
     void *dx;
 } mb_global_pool_backward_args_t;
+
+/* Pooling over the middle axis of x[outer, in, inner] in `out` regions of nearly equal lengths:
+ * region j goes from floor(j in / out) to ceil((j + 1) in / out), as Keras' adaptive pooling has
+ * them. */
+typedef struct { /* y[outer, out, inner]: max or mean */
+    mb_dtype_t type;
+    int64_t outer, in, out, inner;
+    bool average;
+    const void *x;
+    void *y;
+} mb_region_pool_forward_args_t;
+
+typedef struct { /* max: to the first largest of each region */
+    mb_dtype_t type;
+    int64_t outer, in, out, inner;
+    bool average;
+    const void *x, *y, *dy;
+    void *dx;
+} mb_region_pool_backward_args_t;
+
+/* Resampling of the middle axis: y = M x with a matrix M[out, in] that follows from the filter k of
+ * radius r (jax.image.resize, which Keras' layers are defined by):
+ *     M[j, i] = k((s_j - i) / scale) / (their sum over i),   s_j = (j + 1/2) in / out - 1/2
+ * with scale 1, or in / out where that is larger and antialias is set. NEAREST takes
+ * floor((j + 1/2) in / out).
+ * transposed: y = M^T x, from [outer, out, inner] to [outer, in, inner]. */
+typedef enum {
+    MB_FILTER_NEAREST = 0,
+    MB_FILTER_LINEAR,   /* 1 - |x|, r = 1 */
+    MB_FILTER_CUBIC,    /* Keys' cubic, a = -1/2, r = 2 */
+    MB_FILTER_LANCZOS3, /* sinc(x) sinc(x / r), r = 3 */
+    MB_FILTER_LANCZOS5,
+    MB_FILTER_COUNT
+} mb_filter_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_filter_t filter;
+    bool antialias, transposed;
+    int64_t outer, in, out, inner;
+    const void *x;
+    void *y;
+} mb_resample_args_t;
 
 typedef struct { /* y = act(x), in place allowed */
     mb_dtype_t type;
@@ -235,6 +308,18 @@ typedef struct { /* rows of `columns` elements, of any type, from one leading di
     const void *from;
     void *to;
 } mb_copy_rows_args_t;
+
+/* to[i . to_stride] = from[i . from_stride] for all i below size, elements of any type: between
+ * views of arrays (transposes, parts of larger ones). Axes in the order of `to`, the last one the
+ * innermost; those that are not needed have size 1. Nothing overlaps. */
+#define MB_VIEW_AXES 5
+
+typedef struct {
+    mb_dtype_t type;
+    int64_t size[MB_VIEW_AXES], from_stride[MB_VIEW_AXES], to_stride[MB_VIEW_AXES];
+    const void *from;
+    void *to;
+} mb_copy_view_args_t;
 
 typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16 or float16; not in place */
     mb_dtype_t type, from;
@@ -843,6 +928,9 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(POOL_BACKWARD, pool_backward)                                                                \
     X(GLOBAL_POOL_FORWARD, global_pool_forward)                                                    \
     X(GLOBAL_POOL_BACKWARD, global_pool_backward)                                                  \
+    X(REGION_POOL_FORWARD, region_pool_forward)                                                    \
+    X(REGION_POOL_BACKWARD, region_pool_backward)                                                  \
+    X(RESAMPLE, resample)                                                                          \
     X(ACT_FORWARD, act_forward)                                                                    \
     X(ACT_BACKWARD, act_backward)                                                                  \
     X(SOFTMAX_FORWARD, softmax_forward)                                                            \
@@ -851,6 +939,7 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(MULTIPLY, multiply)                                                                          \
     X(ADD_F64, add_f64)                                                                            \
     X(COPY_ROWS, copy_rows)                                                                        \
+    X(COPY_VIEW, copy_view)                                                                        \
     X(CONVERT, convert)                                                                            \
     X(FILL, fill)                                                                                  \
     X(ZERO, zero)                                                                                  \

@@ -23,14 +23,18 @@ libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \
 	src/model/layers/activated.c \
 	src/model/layers/activation_layer.c \
+	src/model/layers/adaptive_pool.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/batchnorm.c \
+	src/model/layers/box.c \
+	src/model/layers/channels.c src/model/layers/channels.h \
 	src/model/layers/common.c \
 	src/model/layers/concatenate.c \
-	src/model/layers/conv.c \
-	src/model/layers/cropping.c \
+	src/model/layers/conv.c src/model/layers/conv.h \
+	src/model/layers/conv_run.c \
 	src/model/layers/dense.c \
+	src/model/layers/depthwise.c \
 	src/model/layers/dot.c \
 	src/model/layers/dropout.c \
 	src/model/layers/embedding.c \
@@ -49,12 +53,16 @@ libmb_la_SOURCES += \
 	src/model/layers/operators.c src/model/layers/operators.h \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
 	src/model/layers/view.c src/model/layers/view.h \
+	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
 	src/model/layers/registry.c \
 	src/model/layers/repeat.c \
 	src/model/layers/rescaling.c \
 	src/model/layers/reshape.c \
+	src/model/layers/resize.c \
+	src/model/layers/separable.c \
 	src/model/layers/take.c \
+	src/model/layers/transposed.c \
 	src/model/layers/window.c src/model/layers/window.h
 libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
@@ -80,6 +88,6 @@ libmb_la_SOURCES += \
 	src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
-	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_gpt.c src/model/preset_images.c src/model/preset_layers.c src/model/preset_layers.h \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
 	src/model/preset_settings.h src/model/spec.c src/model/spec.h

@@ -14,10 +14,15 @@ static const mb_preset_t presets[] = {
      "input=28x28x1 hidden=512,512 classes=10 activation=relu dropout=0"},
     {"cnn", "a convolutional classifier: 3x3 convolutions and pooling, a dense layer, logits",
      "input=28x28x1 filters=32,64 dense=128 classes=10 batchnorm=no dropout=0"},
+    {"unet", "a segmenter: convolutions down and up again, logits for each pixel",
+     "input=64x64x3 filters=16,32,64 classes=2"},
+    {"mobilenet", "a classifier of inverted residual blocks with depthwise convolutions",
+     "input=32x32x3 filters=16,24,32 repeat=2 expansion=6 classes=10"},
     {"gpt", "a language model: causal attention blocks over tokens and positions",
      "layers=3 width=48 heads=4 length=32 vocabulary=256 dropout=0"},
 };
-static const build_t builds[] = {mb_preset_mlp, mb_preset_cnn, mb_preset_gpt};
+static const build_t builds[] = {mb_preset_mlp, mb_preset_cnn, mb_preset_unet, mb_preset_mobilenet,
+                                 mb_preset_gpt};
 #define N_PRESETS (sizeof(presets) / sizeof(presets[0]))
 
 const mb_preset_t *mb_preset_list(int *count)
@@ -36,9 +41,9 @@ static mb_status_t find(const char *name, size_t *out)
             return MB_OK;
     }
     const char *nearest = mb_str_nearest(name, names, N_PRESETS);
-    return mb_error_set(MB_ERR_ARGUMENT, "preset '%s' is not known%s%s; there are mlp, cnn, gpt",
-                        name, nearest == NULL ? "" : "; the nearest one is ",
-                        nearest == NULL ? "" : nearest);
+    return mb_error_set(
+        MB_ERR_ARGUMENT, "preset '%s' is not known%s%s; there are mlp, cnn, unet, mobilenet, gpt",
+        name, nearest == NULL ? "" : "; the nearest one is ", nearest == NULL ? "" : nearest);
 }
 
 static mb_status_t compile(json_t **out)

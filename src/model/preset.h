@@ -6,7 +6,7 @@
 #include "base/error.h"
 
 typedef struct {
-    const char *name;  /* "mlp", "cnn", "gpt" */
+    const char *name;  /* "mlp", "cnn", ... */
     const char *title; /* one line for --help */
     const char *keys;  /* "input=28x28x1 hidden=512,512 classes=10 activation=relu dropout=0" */
 } mb_preset_t;

@@ -83,6 +83,56 @@ json_t *mb_preset_conv2d(const char *name, int64_t filters, const char *activati
                   "activity_regularizer", "kernel_constraint", "bias_constraint"));
 }
 
+/* Keys that one of the three kinds has alone. */
+static json_t *own_keys(const mb_preset_window_t *window)
+{
+    if (window->filters == 0)
+        return json_pack("{s:i, s:o, s:n, s:n}", "depth_multiplier", 1, "depthwise_initializer",
+                         glorot(), "depthwise_regularizer", "depthwise_constraint");
+    json_t *own =
+        json_pack("{s:I, s:o, s:n, s:n}", "filters", (json_int_t)window->filters,
+                  "kernel_initializer", glorot(), "kernel_regularizer", "kernel_constraint");
+    if (window->transposed)
+        json_object_set_new(own, "output_padding", json_null());
+    else
+        json_object_set_new(own, "groups", json_integer(1));
+    return own;
+}
+
+json_t *mb_preset_window2d(const char *name, const mb_preset_window_t *window)
+{
+    json_int_t size = window->size, stride = window->stride;
+    json_t *own = own_keys(window);
+    json_t *config = with_base(
+        name, json_pack("{s:[II], s:[II], s:s, s:s, s:[ii], s:s, s:b, s:o, s:n, s:n, s:n}",
+                        "kernel_size", size, size, "strides", stride, stride, "padding", "same",
+                        "data_format", "channels_last", "dilation_rate", 1, 1, "activation",
+                        window->activation, "use_bias", (int)window->use_bias, "bias_initializer",
+                        zeros(), "bias_regularizer", "activity_regularizer", "bias_constraint"));
+    if (json_object_update(config, own) != 0) {
+        json_decref(config);
+        config = NULL;
+    }
+    json_decref(own);
+    return config;
+}
+
+json_t *mb_preset_global_average_pooling2d(const char *name)
+{
+    return with_base(name, json_pack("{s:s, s:b}", "data_format", "channels_last", "keepdims", 0));
+}
+
+json_t *mb_preset_relu(const char *name, double max_value)
+{
+    return with_base(name, json_pack("{s:f, s:f, s:f}", "max_value", max_value, "negative_slope",
+                                     0.0, "threshold", 0.0));
+}
+
+json_t *mb_preset_concatenate(const char *name)
+{
+    return with_base(name, json_pack("{s:i}", "axis", -1));
+}
+
 json_t *mb_preset_max_pooling2d(const char *name)
 {
     return with_base(name, json_pack("{s:[ii], s:s, s:[ii], s:s}", "pool_size", 2, 2, "padding",

@@ -27,7 +27,18 @@ json_t *mb_preset_batch_shape(const mb_shape_t *sample);
 json_t *mb_preset_input(const char *name, const mb_shape_t *sample, const char *dtype);
 json_t *mb_preset_dense(const char *name, int64_t units, const char *activation, bool use_bias);
 json_t *mb_preset_conv2d(const char *name, int64_t filters, const char *activation, bool use_bias);
+/* Of Conv2D (filters above 0), DepthwiseConv2D (filters 0) and Conv2DTranspose (transposed): a
+ * square window, padding "same". */
+typedef struct {
+    int64_t filters, size, stride;
+    const char *activation;
+    bool use_bias, transposed;
+} mb_preset_window_t;
+json_t *mb_preset_window2d(const char *name, const mb_preset_window_t *window);
 json_t *mb_preset_max_pooling2d(const char *name);
+json_t *mb_preset_global_average_pooling2d(const char *name);
+json_t *mb_preset_relu(const char *name, double max_value);
+json_t *mb_preset_concatenate(const char *name);
 json_t *mb_preset_flatten(const char *name);
 json_t *mb_preset_activation(const char *name, const char *activation);
 json_t *mb_preset_dropout(const char *name, double rate);

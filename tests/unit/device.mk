@@ -48,6 +48,14 @@ check_PROGRAMS += tests/unit/test_op_pool
 tests_unit_test_op_pool_SOURCES = tests/unit/test_op_pool.c $(op_check_sources)
 tests_unit_test_op_pool_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_resample
+tests_unit_test_op_resample_SOURCES = tests/unit/test_op_resample.c $(op_check_sources)
+tests_unit_test_op_resample_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_view
+tests_unit_test_op_view_SOURCES = tests/unit/test_op_view.c $(op_check_sources)
+tests_unit_test_op_view_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_threads
 tests_unit_test_op_threads_SOURCES = tests/unit/test_op_threads.c $(op_check_sources)
 tests_unit_test_op_threads_LDADD = $(UNIT_LIBS)

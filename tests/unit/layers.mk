@@ -21,3 +21,11 @@ tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/keras/operators.sh
 tests/keras/operators.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/operators.py tests/keras/beside_lib.sh
+check_PROGRAMS += tests/unit/test_layer_windows
+tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/unit/layer_fixture.c \
+	tests/unit/layer_fixture.h $(deferred_sources)
+tests_unit_test_layer_windows_LDADD = $(UNIT_LIBS)
+
+SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh
+tests/keras/convolutions.log tests/keras/pooling.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/convolutions.py

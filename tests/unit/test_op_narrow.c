@@ -155,6 +155,29 @@ START_TEST(rows_and_elements_are_rounded_once_also_in_place)
 }
 END_TEST
 
+START_TEST(convolutions_and_what_works_along_axes_are_rounded_once)
+{
+    op_t op;
+    op_open_emulating(&op, 2, 7);
+    mb_window_t w = {2, 3, 5, 1, {6, 7}, {4, 3}, {3, 3}, {1, 2}, {1, 1}, {0, 0}, {0, 0}, {0}};
+    const float *x = op_random(&op, 2 * 42 * 3, -1, 1), *dy = op_random(&op, 2 * 12 * 5, -1, 1);
+    const float *k = op_random(&op, 9 * 15, -1, 1), *bias = op_random(&op, 5, -1, 1);
+    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(&op, 2 * 12 * 5)};
+    mb_conv_backward_input_args_t input = {MB_F32, w, dy, k, op_floats(&op, 2 * 42 * 3), bias};
+    CHECK(&op, CONV_FORWARD, &forward);
+    CHECK(&op, CONV_BACKWARD_INPUT, &input);
+    mb_region_pool_forward_args_t pool = {MB_F32, 6, 7, 3, 3, true, x, op_floats(&op, 6 * 9)};
+    mb_resample_args_t up = {MB_F32, MB_FILTER_CUBIC,       false, false, 6, 7, 11, 3,
+                             x,      op_floats(&op, 6 * 33)};
+    CHECK(&op, REGION_POOL_FORWARD, &pool);
+    CHECK(&op, RESAMPLE, &up);
+    mb_region_pool_backward_args_t back = {MB_F32, 6, 7,      3,  3,
+                                           false,  x, pool.y, dy, op_floats(&op, 6 * 21)};
+    CHECK(&op, REGION_POOL_BACKWARD, &back);
+    op_close(&op);
+}
+END_TEST
+
 START_TEST(a_loss_and_its_gradient_read_the_narrow_type)
 {
     op_t op;
@@ -271,6 +294,7 @@ int main(void)
     tcase_add_test(t, what_stands_between_rows_or_is_added_to_is_kept);
     tcase_add_test(t, gradients_of_weights_stay_float32);
     tcase_add_test(t, rows_and_elements_are_rounded_once_also_in_place);
+    tcase_add_test(t, convolutions_and_what_works_along_axes_are_rounded_once);
     tcase_add_test(t, a_loss_and_its_gradient_read_the_narrow_type);
     tcase_add_test(t, attention_is_rounded_once);
     tcase_add_test(t, conversion_goes_every_way);

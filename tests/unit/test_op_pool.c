@@ -121,7 +121,7 @@ START_TEST(equal_largest_values_give_the_gradient_to_the_first)
     float *x = op_floats(&op, 4), *y = op_floats(&op, 1), *dy = op_floats(&op, 1);
     float *dx = op_floats(&op, 4);
     dy[0] = 3.0f;
-    mb_window_t w = {1, 1, 1, 1, {2, 2}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}};
+    mb_window_t w = {1, 1, 1, 1, {2, 2}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}, {0}};
     mb_pool_backward_args_t args = {MB_F32, w, false, x, y, dy, dx};
     OP_RUN(&op, POOL_BACKWARD, &args);
     ck_assert_float_eq(dx[0], 3.0f);
@@ -171,6 +171,80 @@ START_TEST(global_pooling_and_its_gradient_match_the_truth)
 }
 END_TEST
 
+/* Row I of the input takes what region J gives it. */
+static double region_share(const float *column, int64_t inner, int64_t begin, int64_t end,
+                           bool average, int64_t i)
+{
+    if (average)
+        return 1.0 / (double)(end - begin);
+    int64_t first = begin;
+    for (int64_t k = begin; k < end; k++)
+        if (column[k * inner] > column[first * inner])
+            first = k;
+    return i == first ? 1.0 : 0.0;
+}
+
+static void check_regions(const mb_region_pool_backward_args_t *a)
+{
+    int64_t columns = a->outer * a->inner;
+    for (int64_t at = 0; at < columns; at++) {
+        int64_t x_at = at / a->inner * a->in * a->inner + at % a->inner;
+        int64_t y_at = at / a->inner * a->out * a->inner + at % a->inner;
+        const float *x = (const float *)a->x + x_at, *y = (const float *)a->y + y_at;
+        const float *dy = (const float *)a->dy + y_at, *dx = (const float *)a->dx + x_at;
+        double *want = calloc((size_t)a->in, sizeof(double));
+        for (int64_t j = 0; j < a->out; j++) {
+            int64_t begin = j * a->in / a->out, end = ((j + 1) * a->in + a->out - 1) / a->out;
+            double sum = 0.0, largest = -INFINITY;
+            for (int64_t i = begin; i < end; i++) {
+                sum += (double)x[i * a->inner];
+                largest = fmax(largest, (double)x[i * a->inner]);
+                want[i] +=
+                    (double)dy[j * a->inner] * region_share(x, a->inner, begin, end, a->average, i);
+            }
+            double value = a->average ? sum / (double)(end - begin) : largest;
+            op_near("region", &y[j * a->inner], &value, 1, 2 * OP_EPSILON,
+                    a->average ? op_sum_bound(end - begin) : 0.0);
+        }
+        for (int64_t i = 0; i < a->in; i++)
+            op_near("region gradient", &dx[i * a->inner], &want[i], 1, 2 * OP_EPSILON,
+                    op_sum_bound(2 + a->out / a->in));
+        free(want);
+    }
+}
+
+/* Fewer regions than rows, as many, and more; numbers that are often equal. */
+START_TEST(regions_and_their_gradient_match_the_truth)
+{
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    mb_region_pool_backward_args_t a = {.outer = op_integer(&op, 1, 4),
+                                        .in = op_integer(&op, 1, 20),
+                                        .out = op_integer(&op, 1, 24),
+                                        .inner = op_integer(&op, 1, 90),
+                                        .average = _i % 2 == 1};
+    int64_t n_x = a.outer * a.in * a.inner, n_y = a.outer * a.out * a.inner;
+    float *x = op_random(&op, n_x, -1, 1), *y = op_floats(&op, n_y);
+    for (int64_t i = 0; i < n_x; i++)
+        x[i] = floorf(x[i] * 4.0f);
+    a.x = x;
+    a.y = y;
+    a.dy = op_random(&op, n_y, -1, 1);
+    a.dx = op_random(&op, n_x, -1, 1);
+    mb_region_pool_forward_args_t forward = {.outer = a.outer,
+                                             .in = a.in,
+                                             .out = a.out,
+                                             .inner = a.inner,
+                                             .average = a.average,
+                                             .x = x,
+                                             .y = y};
+    OP_RUN(&op, REGION_POOL_FORWARD, &forward);
+    OP_RUN(&op, REGION_POOL_BACKWARD, &a);
+    check_regions(&a);
+    op_close(&op);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op_pool");
@@ -179,6 +253,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, pooling_and_its_gradient_match_the_truth, 0, 24);
     tcase_add_test(t, equal_largest_values_give_the_gradient_to_the_first);
     tcase_add_loop_test(t, global_pooling_and_its_gradient_match_the_truth, 0, 8);
+    tcase_add_loop_test(t, regions_and_their_gradient_match_the_truth, 0, 30);
     suite_add_tcase(s, t);
     return s;
 }

@@ -49,21 +49,24 @@ static mb_window_t window(op_t *op, bool pool)
 
 static int64_t in_count(const mb_window_t *w)
 {
-    return w->samples * w->in[0] * w->in[1] * w->channels_in;
+    return w->samples * mb_window_in(w) * w->channels_in;
 }
 static int64_t out_count(const mb_window_t *w)
 {
-    return w->samples * w->out[0] * w->out[1] * w->channels_out;
+    return w->samples * mb_window_out(w) * w->channels_out;
 }
 
-static void conv(op_t *op)
+static void convolve(op_t *op, mb_window_t w)
 {
-    mb_window_t w = window(op, false);
-    int64_t weights = w.kernel[0] * w.kernel[1] * w.channels_in * w.channels_out;
+    int64_t weights = mb_window_taps(&w) * w.channels_in * w.channels_out;
     float *x = op_random(op, in_count(&w), -1, 1), *dy = op_random(op, out_count(&w), -1, 1);
     float *k = op_random(op, weights, -1, 1), *bias = op_random(op, w.channels_out, -1, 1);
     mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(op, out_count(&w))};
-    mb_conv_backward_input_args_t input = {MB_F32, w, dy, k, op_floats(op, in_count(&w))};
+    mb_conv_backward_input_args_t input = {.window = w,
+                                           .dy = dy,
+                                           .w = k,
+                                           .dx = op_floats(op, in_count(&w)),
+                                           .bias = op_random(op, w.channels_in, -1, 1)};
     mb_conv_backward_weights_args_t gradient = {MB_F32,
                                                 w,
                                                 op_integer(op, 0, 1),
@@ -74,6 +77,20 @@ static void conv(op_t *op)
     OP_RUN(op, CONV_FORWARD, &forward);
     OP_RUN(op, CONV_BACKWARD_INPUT, &input);
     OP_RUN(op, CONV_BACKWARD_WEIGHTS, &gradient);
+}
+
+static void conv(op_t *op)
+{
+    convolve(op, window(op, false));
+}
+
+static void conv_of_volumes(op_t *op)
+{
+    mb_window_t w = window(op, false);
+    w.samples = op_integer(op, 1, 12);
+    w.depth = (mb_window_axis_t){op_integer(op, 3, 5), 0, 3, 1, 1, 1, 1};
+    w.depth.out = w.depth.in;
+    convolve(op, w);
 }
 
 static void pool(op_t *op)
@@ -95,6 +112,29 @@ static void pool(op_t *op)
     OP_RUN(op, GLOBAL_POOL_FORWARD, &global);
     if (out_count(&w) >= all)
         OP_RUN(op, GLOBAL_POOL_BACKWARD, &back);
+}
+
+static void axes(op_t *op)
+{
+    int64_t outer = op_integer(op, 1, 9), in = op_integer(op, 1, 40), out = op_integer(op, 1, 60);
+    int64_t inner = op_integer(op, 1, 200), n_x = outer * in * inner, n_y = outer * out * inner;
+    float *x = op_random(op, n_x, -1, 1), *y = op_floats(op, n_y);
+    float *dy = op_random(op, n_y, -1, 1), *dx = op_floats(op, n_x);
+    bool average = op_integer(op, 0, 1);
+    mb_region_pool_forward_args_t pool = {MB_F32, outer, in, out, inner, average, x, y};
+    mb_region_pool_backward_args_t back = {MB_F32, outer, in, out, inner, average, x, y, dy, dx};
+    mb_filter_t filter = (mb_filter_t)op_integer(op, 0, MB_FILTER_COUNT - 1);
+    mb_resample_args_t resample = {MB_F32, filter, true, true, outer, in, out, inner, dy, dx};
+    mb_copy_view_args_t view = {.type = MB_F32,
+                                .size = {1, 1, outer, inner, in},
+                                .from_stride = {0, 0, in * inner, 1, inner},
+                                .to_stride = {0, 0, in * inner, in, 1},
+                                .from = dx,
+                                .to = x};
+    OP_RUN(op, REGION_POOL_FORWARD, &pool);
+    OP_RUN(op, REGION_POOL_BACKWARD, &back);
+    OP_RUN(op, RESAMPLE, &resample);
+    OP_RUN(op, COPY_VIEW, &view);
 }
 
 static void elementwise(op_t *op)
@@ -312,8 +352,9 @@ static void strided(op_t *op)
     OP_RUN(op, MAP, &a);
 }
 
-static void (*const cases[])(op_t *) = {strided, gemm,      conv,      pool, elementwise,
-                                        rows,    attention, embedding, loss, update};
+static void (*const cases[])(op_t *) = {strided,   gemm,      conv,        conv_of_volumes,
+                                        pool,      axes,      elementwise, rows,
+                                        attention, embedding, loss,        update};
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static uint64_t digest_with(int threads, int which, uint64_t seed)

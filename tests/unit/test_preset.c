@@ -59,6 +59,15 @@ START_TEST(presets_write_the_layers_they_promise)
     check_layers("cnn", normalized, 2,
                  "InputLayer Conv2D BatchNormalization Activation MaxPooling2D Flatten Dense "
                  "Dense");
+    setting_t shallow[] = {{"filters", "4,8"}};
+    check_layers("unet", shallow, 1,
+                 "InputLayer Conv2D Conv2D MaxPooling2D Conv2D Conv2D Conv2DTranspose Concatenate "
+                 "Conv2D Conv2D Conv2D");
+    setting_t single[] = {{"filters", "8"}, {"repeat", "1"}};
+    check_layers("mobilenet", single, 2,
+                 "InputLayer Conv2D BatchNormalization ReLU Conv2D BatchNormalization ReLU "
+                 "DepthwiseConv2D BatchNormalization ReLU Conv2D BatchNormalization Add Conv2D "
+                 "BatchNormalization ReLU GlobalAveragePooling2D Dense");
     setting_t one[] = {{"layers", "1"}};
     check_layers("gpt", one, 1,
                  "InputLayer InputLayer Embedding Embedding Add LayerNormalization "
@@ -74,8 +83,8 @@ END_TEST
 
 START_TEST(layer_names_are_all_different)
 {
-    static const char *const presets[] = {"mlp", "cnn", "gpt"};
-    for (int p = 0; p < 3; p++) {
+    static const char *const presets[] = {"mlp", "cnn", "unet", "mobilenet", "gpt"};
+    for (int p = 0; p < 5; p++) {
         json_t *model = create(presets[p], NULL, 0);
         const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
         json_t *seen = json_object();
@@ -119,6 +128,10 @@ START_TEST(wrong_settings_are_refused_with_the_remedy)
     check_refused("cnn", "input", "784", "height x width x channels");
     check_refused("cnn", "filters", "1,1,1,1,1,1", "halves the image");
     check_refused("cnn", "batchnorm", "maybe", "yes or no");
+    check_refused("unet", "input", "64x63x3", "multiples of 4");
+    check_refused("unet", "filters", "none", "at least one");
+    check_refused("mobilenet", "input", "784", "height x width x channels");
+    check_refused("mobilenet", "repeat", "0", "above 0");
     check_refused("gpt", "heads", "5", "multiple");
 }
 END_TEST
@@ -127,7 +140,7 @@ START_TEST(every_preset_is_listed_with_the_keys_it_takes)
 {
     int count;
     const mb_preset_t *list = mb_preset_list(&count);
-    ck_assert_int_eq(count, 3);
+    ck_assert_int_eq(count, 5);
     for (int i = 0; i < count; i++) {
         json_t *model = create(list[i].name, NULL, 0);
         ck_assert_ptr_nonnull(list[i].title);

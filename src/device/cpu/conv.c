@@ -2,6 +2,7 @@
  * weights is a partial sum for each tile, and the partial sums are added in tile order. */
 #include <string.h>
 #include "device/cpu/cpu.h"
+#include "device/cpu/simd.h"
 
 /* A sixteenth of the samples a tile, as many as cores are likely to share one convolution, but not
  * so few that starting a kernel shows, nor so many that long ones hold up the rest (multiply-adds).
@@ -23,17 +24,28 @@ typedef struct {
 
 static int64_t elements_in(const mb_window_t *w)
 {
-    return w->in[0] * w->in[1] * w->channels_in;
+    return mb_window_in(w) * w->channels_in;
 }
 
 static int64_t elements_out(const mb_window_t *w)
 {
-    return w->out[0] * w->out[1] * w->channels_out;
+    return mb_window_out(w) * w->channels_out;
 }
 
 static int64_t elements_weights(const mb_window_t *w)
 {
-    return w->kernel[0] * w->kernel[1] * (w->channels_in / w->groups) * w->channels_out;
+    return mb_window_taps(w) * (w->channels_in / w->groups) * w->channels_out;
+}
+
+static mb_status_t check_axis(mb_op_t op, const mb_window_axis_t *a)
+{
+    int64_t reach = (a->kernel - 1) * a->dilation + 1;
+    int64_t room = a->in + a->pad_before + a->pad_after - reach;
+    MB_CPU_CHECK(op, a->kernel >= 1 && a->stride >= 1 && a->dilation >= 1,
+                 "a kernel, stride or dilation below one");
+    MB_CPU_CHECK(op, room >= 0 && a->out == room / a->stride + 1,
+                 "an output size that the geometry does not give");
+    return MB_OK;
 }
 
 static mb_status_t check(mb_op_t op, const mb_window_t *w)
@@ -43,20 +55,17 @@ static mb_status_t check(mb_op_t op, const mb_window_t *w)
         op, w->groups >= 1 && w->channels_in % w->groups == 0 && w->channels_out % w->groups == 0,
         "channels that the groups do not divide");
     for (int i = 0; i < 2; i++) {
-        int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
-        int64_t room = w->in[i] + w->pad_before[i] + w->pad_after[i] - reach;
-        MB_CPU_CHECK(op, w->kernel[i] >= 1 && w->stride[i] >= 1 && w->dilation[i] >= 1,
-                     "a kernel, stride or dilation below one");
-        MB_CPU_CHECK(op, room >= 0 && w->out[i] == room / w->stride[i] + 1,
-                     "an output size that the geometry does not give");
+        mb_window_axis_t axis = {w->in[i],       w->out[i],        w->kernel[i],   w->stride[i],
+                                 w->dilation[i], w->pad_before[i], w->pad_after[i]};
+        MB_TRY(check_axis(op, &axis));
     }
-    return MB_OK;
+    return mb_window_is_volume(w) ? check_axis(op, &w->depth) : MB_OK;
 }
 
 /* The weights' gradient has a partial sum for each tile, so their number is held down. */
 static int64_t choose_samples(const mb_window_t *w, bool weights)
 {
-    int64_t work = mb_max_i64(1, w->out[0] * w->out[1] * elements_weights(w));
+    int64_t work = mb_max_i64(1, mb_window_out(w) * elements_weights(w));
     int64_t samples = mb_max_i64(mb_ceil_div(w->samples, MANY), LEAST_WORK / work);
     if (!weights)
         samples = mb_min_i64(samples, mb_max_i64(1, MOST_WORK / work));
@@ -68,10 +77,12 @@ static mb_status_t find_kernels(mb_exec_t *exec, conv_t *c, mb_dnnl_conv_kind_t 
     const mb_window_t *w = c->window;
     mb_dnnl_conv_t shape = {
         .kind = kind,
-        .bias = c->bias != NULL,
+        .bias = c->bias != NULL && kind == MB_DNNL_CONV_FORWARD,
         .channels_in = w->channels_in,
         .channels_out = w->channels_out,
         .groups = w->groups,
+        .depth = {w->depth.in, w->depth.out, w->depth.kernel, w->depth.stride, w->depth.dilation,
+                  w->depth.pad_before, w->depth.pad_after},
     };
     memcpy(shape.in, w->in, sizeof shape.in);
     memcpy(shape.out, w->out, sizeof shape.out);
@@ -144,10 +155,10 @@ static void forward_tile(void *context, int64_t tile, int thread)
                 mb_workspace_thread(&c->workspace, thread));
 }
 
-static mb_status_t run_forward(mb_exec_t *exec, conv_t *c)
+static mb_status_t run_packed(mb_exec_t *exec, conv_t *c, mb_tile_fn_t compute)
 {
     mb_cpu_tiles(exec, 2, pack_tile, c);
-    mb_cpu_tiles(exec, c->tiles, forward_tile, c);
+    mb_cpu_tiles(exec, c->tiles, compute, c);
     return mb_dnnl_take_status(mb_cpu_of(exec)->dnnl);
 }
 
@@ -162,7 +173,32 @@ mb_status_t mb_cpu_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *a
                    .bias = args->bias,
                    .out = args->y};
     MB_TRY(prepare(exec, MB_OP_CONV_FORWARD, &conv, MB_DNNL_CONV_FORWARD));
-    return exec->planning ? MB_OK : run_forward(exec, &conv);
+    return exec->planning ? MB_OK : run_packed(exec, &conv, forward_tile);
+}
+
+MB_MULTIVERSION
+static void add_bias(float *x, const float *restrict bias, int64_t rows, int64_t channels)
+{
+    for (int64_t row = 0; row < rows; row++, x += channels)
+#pragma omp simd
+        for (int64_t c = 0; c < channels; c++)
+            x[c] += bias[c];
+}
+
+static void backward_input_tile(void *context, int64_t tile, int thread)
+{
+    conv_t *c = context;
+    mb_span_t samples = mb_span(tile, c->tile_samples, c->window->samples);
+    const void *arguments[] = {
+        c->in + samples.begin * c->in_elements,
+        c->workspace.shared + (tile == c->tiles - 1 ? c->packed_bytes : 0),
+        c->out + samples.begin * c->out_elements,
+    };
+    mb_dnnl_run(kernels_of(c, tile)->kernel, thread, arguments,
+                mb_workspace_thread(&c->workspace, thread));
+    if (c->bias != NULL)
+        add_bias(c->out + samples.begin * c->out_elements, c->bias,
+                 (samples.end - samples.begin) * mb_window_in(c->window), c->window->channels_in);
 }
 
 mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_input_args_t *args)
@@ -170,13 +206,17 @@ mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_i
     MB_TRY(check(MB_OP_CONV_BACKWARD_INPUT, &args->window));
     if (args->window.samples == 0)
         return MB_OK;
-    conv_t conv = {.window = &args->window, .in = args->dy, .other = args->w, .out = args->dx};
+    conv_t conv = {.window = &args->window,
+                   .in = args->dy,
+                   .other = args->w,
+                   .bias = args->bias,
+                   .out = args->dx};
     MB_TRY(prepare(exec, MB_OP_CONV_BACKWARD_INPUT, &conv, MB_DNNL_CONV_BACKWARD_INPUT));
     if (exec->planning)
         return MB_OK;
     conv.in_elements = elements_out(&args->window);
     conv.out_elements = elements_in(&args->window);
-    return run_forward(exec, &conv);
+    return run_packed(exec, &conv, backward_input_tile);
 }
 
 static char *partial_sum(const conv_t *c, int64_t tile)
@@ -226,7 +266,7 @@ static mb_status_t bias_gradient(mb_exec_t *exec, const mb_conv_backward_weights
 {
     const mb_window_t *w = &args->window;
     mb_column_sum_args_t sum = {
-        .rows = w->samples * w->out[0] * w->out[1],
+        .rows = w->samples * mb_window_out(w),
         .columns = w->channels_out,
         .accumulate = args->accumulate,
         .a = args->dy,

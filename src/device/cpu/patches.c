@@ -45,6 +45,7 @@ void mb_patch(const mb_window_t *w, const float *x, int64_t oh, int64_t ow, int6
 mb_status_t mb_window_check(mb_op_t op, const mb_window_t *w)
 {
     MB_CPU_CHECK(op, w->samples >= 0, "negative number of samples");
+    MB_CPU_CHECK(op, !mb_window_is_volume(w), "a window over volumes");
     MB_CPU_CHECK(
         op, w->groups >= 1 && w->channels_in % w->groups == 0 && w->channels_out % w->groups == 0,
         "channels that the groups do not divide");

@@ -203,6 +203,7 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, pool_t *p, mb_tile_fn_t comp
     const mb_window_t *w = p->window;
     MB_CPU_CHECK(op, w->samples >= 0 && w->channels_in >= 1 && w->channels_in == w->channels_out,
                  "channels in and out differ");
+    MB_CPU_CHECK(op, !mb_window_is_volume(w), "a window over volumes");
     for (int i = 0; i < 2; i++)
         MB_CPU_CHECK(op, w->kernel[i] >= 1 && w->stride[i] >= 1 && w->dilation[i] >= 1,
                      "a kernel, stride or dilation below one");

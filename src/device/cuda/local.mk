@@ -16,7 +16,9 @@ CUDA_KERNELS = \
 	kernels/conv_backward_weights.cu \
 	kernels/conv_depthwise.cu \
 	kernels/conv_forward.cu \
+	kernels/conv_volume.cu \
 	kernels/convert.cu \
+	kernels/copy_view.cu \
 	kernels/dropout.cu \
 	kernels/elementwise.cu \
 	kernels/embedding.cu \
@@ -31,6 +33,8 @@ CUDA_KERNELS = \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \
+	kernels/region_pool.cu \
+	kernels/resample.cu \
 	kernels/row_metric.cu \
 	kernels/softmax.cu \
 	kernels/stored_conv.cu \
@@ -49,7 +53,8 @@ CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm
 	src/device/map.c src/device/op_name.c src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h \
-	$(top_srcdir)/src/device/map_functions.h
+	$(top_srcdir)/src/device/map_functions.h \
+	$(top_srcdir)/src/device/resample.h
 # NCCL is a package of its own, which the simulation does without where it is not there.
 if HAVE_NCCL_H
 MB_CUDASIM_LEFT_OUT =

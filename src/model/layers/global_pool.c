@@ -1,10 +1,23 @@
 /* Max or mean over all spatial positions, one value a channel. */
-#include "model/layers/layers.h"
+#include "model/layers/channels.h"
 
 typedef struct {
+    mb_channels_t channels; /* first */
     int spatial;
     bool average, keepdims;
 } global_pool_t;
+
+static mb_status_t infer(mb_call_t *call);
+static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out);
+static mb_status_t forward(const mb_run_t *run);
+static mb_status_t backward_input(const mb_run_t *run);
+static void cost(const mb_call_t *call, mb_cost_t *out);
+
+static const mb_layer_class_t layer = {.infer = infer,
+                                       .memory = memory,
+                                       .forward = forward,
+                                       .backward_input = backward_input,
+                                       .cost = cost};
 
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, int spatial, bool average,
                          void **out)
@@ -14,29 +27,9 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, int spatial, bo
         return mb_error_memory("a layer", sizeof(*pool));
     pool->spatial = spatial;
     pool->average = average;
-    MB_TRY(mb_config_bool_or(config, "keepdims", false, &pool->keepdims));
     *out = pool;
-    return mb_config_only(config, "data_format", "\"channels_last\"");
-}
-
-static mb_status_t parse_max_1d(mb_config_t *config, mb_arena_t *arena, void **out)
-{
-    return parse(config, arena, 1, false, out);
-}
-
-static mb_status_t parse_max_2d(mb_config_t *config, mb_arena_t *arena, void **out)
-{
-    return parse(config, arena, 2, false, out);
-}
-
-static mb_status_t parse_average_1d(mb_config_t *config, mb_arena_t *arena, void **out)
-{
-    return parse(config, arena, 1, true, out);
-}
-
-static mb_status_t parse_average_2d(mb_config_t *config, mb_arena_t *arena, void **out)
-{
-    return parse(config, arena, 2, true, out);
+    MB_TRY(mb_channels_take(config, &layer, &pool->channels));
+    return mb_config_bool_or(config, "keepdims", false, &pool->keepdims);
 }
 
 static const global_pool_t *pool_of(const mb_call_t *call)
@@ -53,7 +46,7 @@ static mb_status_t infer(mb_call_t *call)
     call->output = (mb_shape_t){1, {channels}};
     if (!pool->keepdims)
         return MB_OK;
-    call->output = (mb_shape_t){pool->spatial + 1, {1, 1}};
+    call->output = (mb_shape_t){pool->spatial + 1, {1, 1, 1}};
     call->output.dim[pool->spatial] = channels;
     return MB_OK;
 }
@@ -100,17 +93,16 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){traffic, traffic, 0.0};
 }
 
-#define GLOBAL_POOL_CLASS(symbol, keras, parser)                                                   \
-    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
-                                                .name = keras,                                     \
-                                                .parse = parser,                                   \
-                                                .infer = infer,                                    \
-                                                .memory = memory,                                  \
-                                                .forward = forward,                                \
-                                                .backward_input = backward_input,                  \
-                                                .cost = cost}
+#define GLOBAL_POOL_CLASS(symbol, keras, spatial, average)                                         \
+    static mb_status_t parse_##symbol(mb_config_t *config, mb_arena_t *arena, void **out)          \
+    {                                                                                              \
+        return parse(config, arena, spatial, average, out);                                        \
+    }                                                                                              \
+    MB_CHANNELS_CLASS(symbol, keras, parse_##symbol)
 
-GLOBAL_POOL_CLASS(global_max_pooling1d, "GlobalMaxPooling1D", parse_max_1d);
-GLOBAL_POOL_CLASS(global_max_pooling2d, "GlobalMaxPooling2D", parse_max_2d);
-GLOBAL_POOL_CLASS(global_average_pooling1d, "GlobalAveragePooling1D", parse_average_1d);
-GLOBAL_POOL_CLASS(global_average_pooling2d, "GlobalAveragePooling2D", parse_average_2d);
+GLOBAL_POOL_CLASS(global_max_pooling1d, "GlobalMaxPooling1D", 1, false);
+GLOBAL_POOL_CLASS(global_max_pooling2d, "GlobalMaxPooling2D", 2, false);
+GLOBAL_POOL_CLASS(global_max_pooling3d, "GlobalMaxPooling3D", 3, false);
+GLOBAL_POOL_CLASS(global_average_pooling1d, "GlobalAveragePooling1D", 1, true);
+GLOBAL_POOL_CLASS(global_average_pooling2d, "GlobalAveragePooling2D", 2, true);
+GLOBAL_POOL_CLASS(global_average_pooling3d, "GlobalAveragePooling3D", 3, true);

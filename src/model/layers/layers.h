@@ -10,18 +10,45 @@
     X(dense, "Dense")                                                                              \
     X(conv1d, "Conv1D")                                                                            \
     X(conv2d, "Conv2D")                                                                            \
+    X(conv3d, "Conv3D")                                                                            \
+    X(depthwise_conv1d, "DepthwiseConv1D")                                                         \
+    X(depthwise_conv2d, "DepthwiseConv2D")                                                         \
+    X(separable_conv1d, "SeparableConv1D")                                                         \
+    X(separable_conv2d, "SeparableConv2D")                                                         \
+    X(conv1d_transpose, "Conv1DTranspose")                                                         \
+    X(conv2d_transpose, "Conv2DTranspose")                                                         \
+    X(conv3d_transpose, "Conv3DTranspose")                                                         \
     X(max_pooling1d, "MaxPooling1D")                                                               \
     X(max_pooling2d, "MaxPooling2D")                                                               \
+    X(max_pooling3d, "MaxPooling3D")                                                               \
     X(average_pooling1d, "AveragePooling1D")                                                       \
     X(average_pooling2d, "AveragePooling2D")                                                       \
+    X(average_pooling3d, "AveragePooling3D")                                                       \
     X(global_max_pooling1d, "GlobalMaxPooling1D")                                                  \
     X(global_max_pooling2d, "GlobalMaxPooling2D")                                                  \
+    X(global_max_pooling3d, "GlobalMaxPooling3D")                                                  \
     X(global_average_pooling1d, "GlobalAveragePooling1D")                                          \
     X(global_average_pooling2d, "GlobalAveragePooling2D")                                          \
+    X(global_average_pooling3d, "GlobalAveragePooling3D")                                          \
+    X(adaptive_max_pooling1d, "AdaptiveMaxPooling1D")                                              \
+    X(adaptive_max_pooling2d, "AdaptiveMaxPooling2D")                                              \
+    X(adaptive_max_pooling3d, "AdaptiveMaxPooling3D")                                              \
+    X(adaptive_average_pooling1d, "AdaptiveAveragePooling1D")                                      \
+    X(adaptive_average_pooling2d, "AdaptiveAveragePooling2D")                                      \
+    X(adaptive_average_pooling3d, "AdaptiveAveragePooling3D")                                      \
     X(flatten, "Flatten")                                                                          \
     X(reshape, "Reshape")                                                                          \
     X(identity, "Identity")                                                                        \
     X(cropping1d, "Cropping1D")                                                                    \
+    X(cropping2d, "Cropping2D")                                                                    \
+    X(cropping3d, "Cropping3D")                                                                    \
+    X(zero_padding1d, "ZeroPadding1D")                                                             \
+    X(zero_padding2d, "ZeroPadding2D")                                                             \
+    X(zero_padding3d, "ZeroPadding3D")                                                             \
+    X(up_sampling1d, "UpSampling1D")                                                               \
+    X(up_sampling2d, "UpSampling2D")                                                               \
+    X(up_sampling3d, "UpSampling3D")                                                               \
+    X(resizing, "Resizing")                                                                        \
     X(activation, "Activation")                                                                    \
     X(relu, "ReLU")                                                                                \
     X(leaky_relu, "LeakyReLU")                                                                     \

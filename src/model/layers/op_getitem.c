@@ -194,7 +194,7 @@ static mb_status_t check(const mb_call_t *call)
         return mb_call_error(
             call, MB_ERR_UNSUPPORTED,
             "the index must begin with ':', since samples are worked on one by one");
-    if (axes - axes_used(key) + key->n > MB_VIEW_AXES)
+    if (axes - axes_used(key) + key->n > MB_LAYER_VIEW_AXES)
         return mb_call_error(call, MB_ERR_UNSUPPORTED, "the index makes too many axes");
     return MB_OK;
 }

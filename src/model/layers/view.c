@@ -151,7 +151,7 @@ static void set_input(mb_map_args_t *args, int i, const mb_map_input_t *input)
 
 mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call)
 {
-    axis_t axes[MB_VIEW_AXES];
+    axis_t axes[MB_LAYER_VIEW_AXES];
     int inputs = mb_map_inputs(call->function), n = sort_axes(call, inputs, axes);
     mb_dtype_t type = mb_run_type(run);
     mb_map_args_t args = {.type = mb_dtype_is_float(type) ? type : MB_F32, /* any 4 bytes */

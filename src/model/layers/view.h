@@ -7,13 +7,13 @@
 
 /* Axes that a view may have before neighbours that lie alike are taken together: the samples, and
  * twice those of a tensor, for what repeats each. */
-#define MB_VIEW_AXES (1 + 2 * MB_MAX_RANK)
+#define MB_LAYER_VIEW_AXES (1 + 2 * MB_MAX_RANK)
 
 typedef struct {
     int axes;
-    int64_t dim[MB_VIEW_AXES];
-    int64_t stride[MB_VIEW_AXES]; /* in elements; 0: repeated */
-    int64_t offset;               /* of the first element */
+    int64_t dim[MB_LAYER_VIEW_AXES];
+    int64_t stride[MB_LAYER_VIEW_AXES]; /* in elements; 0: repeated */
+    int64_t offset;                     /* of the first element */
 } mb_view_t;
 
 /* SAMPLES tensors of SHAPE one behind the other: axis 0, then those of the shape. */

@@ -26,20 +26,21 @@ static axis_t axis_of(const mb_window_config_t *window, int axis, int64_t n)
     return (axis_t){out, total / 2, total - total / 2};
 }
 
-/* One value or a list, into the last SPATIAL of two places. */
-static mb_status_t take_sizes(mb_config_t *config, const char *key, int spatial,
-                              const int64_t otherwise[2], int64_t out[2])
+mb_status_t mb_window_take_sizes(mb_config_t *config, const char *key, int spatial, int64_t most,
+                                 const int64_t otherwise[MB_MAX_SPATIAL],
+                                 int64_t out[MB_MAX_SPATIAL])
 {
-    out[0] = 1;
+    int first = MB_MAX_SPATIAL - spatial;
+    for (int i = 0; i < MB_MAX_SPATIAL; i++)
+        out[i] = i < first ? 1 : otherwise[i];
     if (mb_config_has(config, key))
-        MB_TRY(mb_config_ints(config, key, spatial, 1, out + (2 - spatial)));
-    else
-        memcpy(out, otherwise, 2 * sizeof(*out));
+        MB_TRY(mb_config_ints(config, key, spatial, 1, out + first));
     mb_config_ignore(config, key);
-    for (int i = 0; i < 2; i++) {
-        if (out[i] > MB_LAYER_MAX_WINDOW)
-            return mb_error_set(MB_ERR_UNSUPPORTED, "%s: key '%s' is %" PRId64 ", more than %d",
-                                config->where, key, out[i], MB_LAYER_MAX_WINDOW);
+    for (int i = 0; i < MB_MAX_SPATIAL; i++) {
+        if (out[i] > most)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "%s: key '%s' is %" PRId64 ", more than %" PRId64, config->where,
+                                key, out[i], most);
     }
     return MB_OK;
 }
@@ -63,20 +64,22 @@ static mb_status_t take_padding(mb_config_t *config, bool causal, mb_padding_t *
 }
 
 mb_status_t mb_window_take(mb_config_t *config, const char *size_key, int spatial,
-                           bool stride_is_size, mb_window_config_t *out)
+                           bool stride_is_size, bool causal, mb_window_config_t *out)
 {
-    static const int64_t ones[2] = {1, 1};
+    static const int64_t ones[MB_MAX_SPATIAL] = {1, 1, 1};
+    const int64_t *strides = stride_is_size ? out->size : ones;
     int64_t none;
     out->spatial = spatial;
     if (!mb_config_has(config, size_key))
         MB_TRY(mb_config_ints(config, size_key, spatial, 1, &none));
-    MB_TRY(take_sizes(config, size_key, spatial, ones, out->size));
-    MB_TRY(take_sizes(config, "strides", spatial, stride_is_size ? out->size : ones, out->stride));
+    MB_TRY(mb_window_take_sizes(config, size_key, spatial, MB_LAYER_MAX_WINDOW, ones, out->size));
+    MB_TRY(mb_window_take_sizes(config, "strides", spatial, MB_LAYER_MAX_WINDOW, strides,
+                                out->stride));
     memcpy(out->dilation, ones, sizeof(ones));
     if (!stride_is_size)
-        MB_TRY(take_sizes(config, "dilation_rate", spatial, ones, out->dilation));
-    MB_TRY(take_padding(config, spatial == 1 && !stride_is_size, &out->padding));
-    return mb_config_only(config, "data_format", "\"channels_last\"");
+        MB_TRY(mb_window_take_sizes(config, "dilation_rate", spatial, MB_LAYER_MAX_WINDOW, ones,
+                                    out->dilation));
+    return take_padding(config, causal, &out->padding);
 }
 
 mb_status_t mb_window_infer(const mb_window_config_t *window, mb_call_t *call, int64_t channels)
@@ -90,12 +93,27 @@ mb_status_t mb_window_infer(const mb_window_config_t *window, mb_call_t *call, i
         int64_t n = call->inputs[0].dim[i];
         if (n == MB_OPEN)
             continue;
-        call->output.dim[i] = axis_of(window, i + 2 - spatial, n).out;
+        call->output.dim[i] = axis_of(window, i + MB_MAX_SPATIAL - spatial, n).out;
         if (call->output.dim[i] == 0)
             return mb_call_error(call, MB_ERR_SHAPE, "its window is larger than its input %s",
                                  mb_shape_text(&call->inputs[0], text, sizeof(text)));
     }
     return MB_OK;
+}
+
+void mb_window_put_axis(mb_window_t *window, int axis, const mb_window_axis_t *values)
+{
+    if (axis == 0) {
+        window->depth = *values;
+        return;
+    }
+    window->in[axis - 1] = values->in;
+    window->out[axis - 1] = values->out;
+    window->kernel[axis - 1] = values->kernel;
+    window->stride[axis - 1] = values->stride;
+    window->dilation[axis - 1] = values->dilation;
+    window->pad_before[axis - 1] = values->pad_before;
+    window->pad_after[axis - 1] = values->pad_after;
 }
 
 mb_window_t mb_window_geometry(const mb_window_config_t *window, const mb_call_t *call,
@@ -104,18 +122,20 @@ mb_window_t mb_window_geometry(const mb_window_config_t *window, const mb_call_t
     mb_window_t geometry = {.samples = samples,
                             .channels_in = mb_shape_columns(&call->inputs[0]),
                             .channels_out = mb_shape_columns(&call->output),
-                            .groups = 1,
-                            .in = {1, 1}};
-    for (int i = 0; i < window->spatial; i++)
-        geometry.in[i + 2 - window->spatial] = call->inputs[0].dim[i];
-    for (int i = 0; i < 2; i++) {
-        axis_t axis = axis_of(window, i, geometry.in[i]);
-        geometry.out[i] = axis.out;
-        geometry.kernel[i] = window->size[i];
-        geometry.stride[i] = window->stride[i];
-        geometry.dilation[i] = window->dilation[i];
-        geometry.pad_before[i] = axis.before;
-        geometry.pad_after[i] = axis.after;
+                            .groups = 1};
+    int missing = MB_MAX_SPATIAL - window->spatial;
+    for (int i = window->spatial == MB_MAX_SPATIAL ? 0 : 1; i < MB_MAX_SPATIAL; i++) {
+        int64_t n = i < missing ? 1 : call->inputs[0].dim[i - missing];
+        axis_t axis = axis_of(window, i, n);
+        mb_window_axis_t values = {
+            n,           axis.out,  window->size[i], window->stride[i], window->dilation[i],
+            axis.before, axis.after};
+        mb_window_put_axis(&geometry, i, &values);
     }
     return geometry;
+}
+
+double mb_window_positions(const mb_window_config_t *window)
+{
+    return (double)window->size[0] * (double)window->size[1] * (double)window->size[2];
 }

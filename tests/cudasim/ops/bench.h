@@ -165,8 +165,8 @@ struct test {
 };
 
 /* Of the families; the last one has no name. */
-extern const test elementwise_tests[], row_tests[], norm_tests[], pool_tests[], loss_tests[],
-    update_tests[], attention_tests[], conv_tests[], gemm_tests[], stored_tests[], tf32_tests[],
-    of_sum_tests[], map_tests[], metric_tests[];
+extern const test axis_tests[], elementwise_tests[], row_tests[], norm_tests[], pool_tests[],
+    loss_tests[], update_tests[], attention_tests[], conv_tests[], gemm_tests[], stored_tests[],
+    tf32_tests[], of_sum_tests[], map_tests[], metric_tests[];
 
 #endif

@@ -8,7 +8,7 @@ namespace
 
 int64_t taps_of(const mb_window_t &w)
 {
-    return w.kernel[0] * w.kernel[1];
+    return mb_window_taps(&w);
 }
 
 void forward(bench &bench, mb_dtype_t type, const mb_window_t &window)
@@ -29,7 +29,9 @@ void backward_input(bench &bench, mb_dtype_t type, const mb_window_t &window)
     args.type = type;
     args.window = window;
     bench.complete(MB_OP_CONV_BACKWARD_INPUT, &args);
-    int64_t terms = taps_of(window) * window.channels_out / window.groups;
+    if (bench.coin())
+        args.bias = nullptr;
+    int64_t terms = taps_of(window) * window.channels_out / window.groups + 1;
     bench.run(MB_OP_CONV_BACKWARD_INPUT, args, {2 * EPSILON, sum_bound(terms), 0});
 }
 
@@ -44,7 +46,7 @@ void backward_weights(bench &bench, mb_dtype_t type, const mb_window_t &window)
     if (bench.coin())
         args.dbias = bench.changed(MB_F32, window.channels_out, -1, 1);
     bench.complete(MB_OP_CONV_BACKWARD_WEIGHTS, &args);
-    int64_t terms = window.samples * window.out[0] * window.out[1] + 1;
+    int64_t terms = window.samples * mb_window_out(&window) + 1;
     bench.run(MB_OP_CONV_BACKWARD_WEIGHTS, args, {2 * EPSILON, sum_bound(terms), 0});
 }
 
@@ -52,6 +54,15 @@ void conv(bench &bench, mb_dtype_t type)
 {
     mb_window_t window = some_window(bench);
     describe_window(bench, window, "");
+    forward(bench, type, window);
+    backward_input(bench, type, window);
+    backward_weights(bench, type, window);
+}
+
+void volume_conv(bench &bench, mb_dtype_t type)
+{
+    mb_window_t window = some_volume(bench);
+    describe_window(bench, window, ", of volumes");
     forward(bench, type, window);
     backward_input(bench, type, window);
     backward_weights(bench, type, window);
@@ -71,5 +82,6 @@ void large_conv(bench &bench, mb_dtype_t type)
 
 const test conv_tests[] = {
     {"conv", "convolutions and their gradients agree", true, 2, conv},
+    {"volume_conv", "convolutions of volumes and their gradients agree", true, 2, volume_conv},
     {"large_conv", "large convolutions and their gradients agree", true, 40, large_conv},
     {}};

@@ -53,10 +53,26 @@ mb_window_t some_window(bench &bench)
     return w;
 }
 
+mb_window_t some_volume(bench &bench)
+{
+    mb_window_t w = some_window(bench);
+    mb_window_axis_t &d = w.depth;
+    int64_t room = -1;
+    while (room < 0) {
+        d = {bench.integer(1, 6), 0,
+             bench.integer(1, 4), bench.integer(1, 3),
+             bench.integer(1, 2), bench.integer(0, 3),
+             bench.integer(0, 3)};
+        room = d.in + d.pad_before + d.pad_after - (d.kernel - 1) * d.dilation - 1;
+    }
+    d.out = room / d.stride + 1;
+    return w;
+}
+
 mb_window_t some_large_window(bench &bench)
 {
     bool wide = bench.coin();
-    mb_window_t w = {1, 16, wide ? 136 : 40, 1, {}, {}, {1, 1}, {1, 1}, {1, 1}, {}, {}};
+    mb_window_t w = {1, 16, wide ? 136 : 40, 1, {}, {}, {1, 1}, {1, 1}, {1, 1}, {}, {}, {}};
     if (bench.coin())
         std::swap(w.channels_in, w.channels_out);
     w.in[0] = w.out[0] = wide ? 97 : 128;

@@ -5,6 +5,8 @@
 #include "cudasim/ops/bench.h"
 
 mb_window_t some_window(bench &bench);
+/* The same with a third dimension. */
+mb_window_t some_volume(bench &bench);
 /* One sample with many positions. */
 mb_window_t some_large_window(bench &bench);
 void describe_window(bench &bench, const mb_window_t &window, const char *more);

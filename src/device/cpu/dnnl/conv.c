@@ -1,6 +1,6 @@
-/* Convolutions over channels-last images: the primitive chooses the order of its weights, and a
- * reorder turns Keras' [kh,kw,ci/groups,co] into it. The forward descriptor is the hint that oneDNN
- * wants for the backward ones. */
+/* Convolutions over channels-last images and volumes: the primitive chooses the order of its
+ * weights, and a reorder turns Keras' [kh,kw,ci/groups,co] into it. The forward descriptor is the
+ * hint that oneDNN wants for the backward ones. */
 #include <stdio.h>
 #include <string.h>
 #include "device/cpu/dnnl/internal.h"
@@ -34,39 +34,66 @@ static mb_dnnl_key_t key_of(const mb_dnnl_conv_t *s)
                             s->pad_before[0],
                             s->pad_before[1],
                             s->pad_after[0],
-                            s->pad_after[1]}};
+                            s->pad_after[1],
+                            s->depth.in,
+                            s->depth.out,
+                            s->depth.kernel,
+                            s->depth.stride,
+                            s->depth.dilation,
+                            s->depth.pad_before,
+                            s->depth.pad_after}};
+}
+
+/* Spatial dimensions of images or volumes in a row, the depth first. Their number. */
+static int put_spatial(const mb_dnnl_conv_t *s, const int64_t of_image[2], int64_t of_depth,
+                       dnnl_dim_t *to)
+{
+    int volume = s->depth.kernel > 0;
+    to[0] = of_depth;
+    to[volume] = of_image[0];
+    to[volume + 1] = of_image[1];
+    return 2 + volume;
 }
 
 static dnnl_status_t describe_weights(const mb_dnnl_conv_t *s, geometry_t *g)
 {
     int64_t co = s->channels_out / s->groups, ci = s->channels_in / s->groups;
-    const dnnl_dims_t grouped = {s->groups, co, ci, s->kernel[0], s->kernel[1]};
-    const dnnl_dims_t strides = {co, 1, s->channels_out, s->kernel[1] * ci * s->channels_out,
-                                 ci * s->channels_out};
+    dnnl_dims_t grouped = {s->groups, co, ci}, strides = {co, 1, s->channels_out};
+    int last = 3 + put_spatial(s, s->kernel, s->depth.kernel, grouped + 3);
+    int64_t step = ci * s->channels_out;
+    for (int i = last - 1; i >= 3; step *= grouped[i], i--)
+        strides[i] = step;
     /* Without groups the first dimension is left out. */
     int skip = s->groups == 1 ? 1 : 0;
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&g->any, 5 - skip, grouped + skip, dnnl_f32,
-                                                        dnnl_format_tag_any);
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&g->any, last - skip, grouped + skip,
+                                                        dnnl_f32, dnnl_format_tag_any);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_strides(&g->plain, 5 - skip, grouped + skip, dnnl_f32,
+        status = dnnl_memory_desc_init_by_strides(&g->plain, last - skip, grouped + skip, dnnl_f32,
                                                   strides + skip);
     return status;
 }
 
+static void describe_moves(const mb_dnnl_conv_t *s, geometry_t *g)
+{
+    int n = put_spatial(s, s->stride, s->depth.stride, g->stride);
+    put_spatial(s, s->dilation, s->depth.dilation, g->dilation);
+    put_spatial(s, s->pad_before, s->depth.pad_before, g->before);
+    put_spatial(s, s->pad_after, s->depth.pad_after, g->after);
+    for (int i = 0; i < n; i++)
+        g->dilation[i]--; /* oneDNN counts the gaps */
+}
+
 static dnnl_status_t describe(const mb_dnnl_conv_t *s, geometry_t *g)
 {
-    const dnnl_dims_t x = {s->samples, s->channels_in, s->in[0], s->in[1]};
-    const dnnl_dims_t y = {s->samples, s->channels_out, s->out[0], s->out[1]};
+    dnnl_dims_t x = {s->samples, s->channels_in}, y = {s->samples, s->channels_out};
     const dnnl_dims_t bias = {s->channels_out};
-    for (int i = 0; i < 2; i++) {
-        g->stride[i] = s->stride[i];
-        g->dilation[i] = s->dilation[i] - 1; /* oneDNN counts the gaps */
-        g->before[i] = s->pad_before[i];
-        g->after[i] = s->pad_after[i];
-    }
-    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&g->x, 4, x, dnnl_f32, dnnl_nhwc);
+    int n = 2 + put_spatial(s, s->in, s->depth.in, x + 2);
+    dnnl_format_tag_t order = n == 5 ? dnnl_ndhwc : dnnl_nhwc;
+    put_spatial(s, s->out, s->depth.out, y + 2);
+    describe_moves(s, g);
+    dnnl_status_t status = dnnl_memory_desc_init_by_tag(&g->x, n, x, dnnl_f32, order);
     if (status == dnnl_success)
-        status = dnnl_memory_desc_init_by_tag(&g->y, 4, y, dnnl_f32, dnnl_nhwc);
+        status = dnnl_memory_desc_init_by_tag(&g->y, n, y, dnnl_f32, order);
     if (status == dnnl_success)
         status = dnnl_memory_desc_init_by_tag(&g->bias, 1, bias, dnnl_f32, dnnl_x);
     if (status == dnnl_success)

@@ -7,7 +7,7 @@
 #include "device/cpu/dnnl/onednn.h"
 
 #define MB_DNNL_MAX_ARGUMENTS 4
-#define MB_DNNL_KEY_WORDS 24
+#define MB_DNNL_KEY_WORDS 28
 
 /* What a kernel is looked up by: its kind and its numbers. */
 typedef struct {

@@ -69,8 +69,8 @@ typedef struct {
 mb_status_t mb_dnnl_packed_matmul(mb_dnnl_t *dnnl, const mb_dnnl_matmul_t *shape,
                                   mb_dnnl_packed_t *out);
 
-/* A convolution over channels-last images. Weights are in the primitive's own order; pack and
- * unpack turn [kh,kw,ci/groups,co] into it and back. */
+/* A convolution over channels-last images or volumes. Weights are in the primitive's own order;
+ * pack and unpack turn [kh,kw,ci/groups,co] into it and back. */
 typedef enum {
     MB_DNNL_CONV_FORWARD,         /* x, packed w, y, bias */
     MB_DNNL_CONV_BACKWARD_INPUT,  /* dy, packed w, dx */
@@ -82,6 +82,9 @@ typedef struct {
     bool bias;
     int64_t samples, channels_in, channels_out, groups;
     int64_t in[2], out[2], kernel[2], stride[2], dilation[2], pad_before[2], pad_after[2];
+    struct {
+        int64_t in, out, kernel, stride, dilation, pad_before, pad_after;
+    } depth; /* of volumes; kernel 0: there is none */
 } mb_dnnl_conv_t;
 
 mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_packed_t *out);

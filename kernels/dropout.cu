@@ -20,13 +20,13 @@ struct keep {
     }
 };
 
-/* Samples whose elements fill runs of N, a multiple of four. */
+/* Rows whose elements fill runs of N, a multiple of four; REPEATS of them are a sample. */
 template <int N, typename T>
 __global__ void __launch_bounds__(THREADS)
-    runs_kernel(int64_t runs, int64_t runs_a_sample, keep k, const T *x, T *y)
+    runs_kernel(int64_t runs, int64_t runs_a_row, int64_t repeats, keep k, const T *x, T *y)
 {
     for (int64_t i = mb_first(); i < runs; i += mb_stride()) {
-        int64_t sample = i / runs_a_sample, at = i - sample * runs_a_sample;
+        int64_t row = i / runs_a_row, at = i - row * runs_a_row, sample = row / repeats;
         float v[N];
         mb_load_pack(x + i * N, v);
 #pragma unroll
@@ -40,15 +40,15 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* Any samples, four elements a thread. */
+/* Any rows, four elements a thread. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    fours_kernel(int64_t samples, int64_t elements, keep k, const T *x, T *y)
+    fours_kernel(int64_t rows, int64_t elements, int64_t repeats, keep k, const T *x, T *y)
 {
     int64_t fours = mb_ceil_div(elements, 4);
-    for (int64_t i = mb_first(); i < samples * fours; i += mb_stride()) {
-        int64_t sample = i / fours, four = i - sample * fours, first = sample * elements;
-        mb_random_four words = mb_random_words(k.random, (uint32_t)sample, (uint32_t)four);
+    for (int64_t i = mb_first(); i < rows * fours; i += mb_stride()) {
+        int64_t row = i / fours, four = i - row * fours, first = row * elements;
+        mb_random_four words = mb_random_words(k.random, (uint32_t)(row / repeats), (uint32_t)four);
         for (int word = 0; word < 4 && four * 4 + word < elements; word++) {
             int64_t at = first + four * 4 + word;
             mb_store(y, at, mb_load(x, at) * k.factor(words.word[word]));
@@ -60,22 +60,24 @@ template <typename T> mb_status_t dropout(mb_exec_t *exec, const mb_dropout_args
 {
     constexpr int W = mb_width<T>;
     keep k = {a.random, a.rate, 1.0f / (1.0f - a.rate)};
-    int64_t all = a.samples * a.elements;
+    int64_t rows = mb_dropout_runs(&a), all = rows * a.elements;
+    int64_t repeats = a.repeats > 1 ? a.repeats : 1;
     if (exec->planning || all == 0)
         return MB_OK;
     if (a.elements % W == 0 && mb_cuda_aligned(a.x, a.y))
         MB_LAUNCH((runs_kernel<W, T>), mb_cuda_blocks(all / W, THREADS), THREADS, 0,
-                  mb_cuda_stream(exec), all / W, a.elements / W, k, (const T *)a.x, (T *)a.y);
+                  mb_cuda_stream(exec), all / W, a.elements / W, repeats, k, (const T *)a.x,
+                  (T *)a.y);
     else
-        MB_LAUNCH((fours_kernel<T>),
-                  mb_cuda_blocks(a.samples * mb_ceil_div(a.elements, 4), THREADS), THREADS, 0,
-                  mb_cuda_stream(exec), a.samples, a.elements, k, (const T *)a.x, (T *)a.y);
+        MB_LAUNCH((fours_kernel<T>), mb_cuda_blocks(rows * mb_ceil_div(a.elements, 4), THREADS),
+                  THREADS, 0, mb_cuda_stream(exec), rows, a.elements, repeats, k, (const T *)a.x,
+                  (T *)a.y);
     return mb_cuda_launched(MB_OP_DROPOUT);
 }
 
 mb_status_t check(const mb_dropout_args_t &a)
 {
-    if (a.samples < 0 || a.elements < 0)
+    if (a.samples < 0 || a.elements < 0 || a.repeats < 0)
         return mb_cuda_refuse(MB_OP_DROPOUT, "negative size");
     if (!(a.rate >= 0.0f && a.rate <= 1.0f))
         return mb_cuda_refuse(MB_OP_DROPOUT, "a rate outside 0 to 1");
@@ -89,7 +91,7 @@ mb_status_t check(const mb_dropout_args_t &a)
 
 extern "C" mb_status_t mb_cuda_dropout(mb_exec_t *exec, const mb_dropout_args_t *args)
 {
-    int64_t count = args->samples * args->elements;
+    int64_t count = mb_dropout_runs(args) * args->elements;
     MB_TRY(check(*args));
     if (args->rate >= 1.0f) {
         mb_zero_args_t zero = {count * (int64_t)mb_dtype_bytes(args->type), args->y};

@@ -20,6 +20,7 @@
 
 typedef struct {
     const json_t *object;
+    bool keras2; /* the object is in Keras 2's dialect */
     char where[192];
     int n_taken;
     const char *taken[MB_CONFIG_MAX_KEYS];

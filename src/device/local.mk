@@ -46,6 +46,9 @@ libmb_la_SOURCES += \
 	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \
+	src/device/cpu/recurrent.c src/device/cpu/recurrent.h \
+	src/device/cpu/recurrent_backward.c \
+	src/device/cpu/recurrent_forward.c \
 	src/device/cpu/region_pool.c \
 	src/device/cpu/resample.c \
 	src/device/cpu/row_metric.c \
@@ -80,6 +83,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/update_ftrl.c \
 	src/device/cpu/update_momentum.c \
 	src/device/cpu/update_squares.c \
+	src/device/cpu/vectors.c src/device/cpu/vectors.h \
 	src/device/cpu/vmath.h \
 	src/device/cpu/dnnl/context.c \
 	src/device/cpu/dnnl/conv.c \

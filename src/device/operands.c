@@ -265,8 +265,32 @@ OPERANDS(attention_backward)
 
 OPERANDS(dropout)
 {
-    READ(dropout, x, a->samples * a->elements);
-    WRITTEN(dropout, y, a->samples * a->elements);
+    READ(dropout, x, mb_dropout_runs(a) * a->elements);
+    WRITTEN(dropout, y, mb_dropout_runs(a) * a->elements);
+}
+
+OPERANDS(rnn_forward)
+{
+    const mb_rnn_t *r = &a->rnn;
+    int64_t positions = r->samples * r->steps;
+    int64_t y = spanned(mb_rnn_rows(r), r->units, r->ldy);
+    READ(rnn_forward, u, mb_rnn_gates(r->cell) * r->units * r->units);
+    WRITTEN(rnn_forward, previous, mb_rnn_parts(r) * positions * r->units);
+    if (r->ldy > r->units)
+        BOTH(rnn_forward, y, y);
+    else
+        WRITTEN(rnn_forward, y, y);
+}
+
+OPERANDS(rnn_backward)
+{
+    const mb_rnn_t *r = &a->rnn;
+    int64_t gates = mb_rnn_gates(r->cell) * r->units;
+    READ(rnn_backward, u, gates * r->units);
+    READ(rnn_backward, dy, spanned(mb_rnn_rows(r), r->units, r->ldy));
+    WRITTEN(rnn_backward, dgates, r->samples * r->steps * gates);
+    if (r->cell == MB_CELL_GRU)
+        WRITTEN(rnn_backward, drecurrent, r->samples * r->steps * gates);
 }
 
 OPERANDS(loss)

@@ -33,8 +33,21 @@ typedef enum {
     MB_ACT_SOFTPLUS,
     MB_ACT_SOFTSIGN,
     MB_ACT_EXPONENTIAL,
+    MB_ACT_HARD_SIGMOID, /* p0 x + 0.5 between 0 and 1 */
     MB_ACT_COUNT
 } mb_act_t;
+
+/* Whether the derivative is computed from the function's value; else from its argument. */
+static inline bool mb_act_from_value(mb_act_t act)
+{
+    return act == MB_ACT_LINEAR || act == MB_ACT_RELU || act == MB_ACT_TANH ||
+           act == MB_ACT_SIGMOID || act == MB_ACT_EXPONENTIAL || act == MB_ACT_HARD_SIGMOID;
+}
+
+typedef struct {
+    mb_act_t act;
+    float p0, p1, p2;
+} mb_function_t;
 
 /* C[m,n] = act(A[m,k] B[k,n] (+ bias[n])), or C += A B if accumulate. A is stored [k,m] when
  * transpose_a, B [n,k] when transpose_b. Leading dimensions in elements.
@@ -59,6 +72,8 @@ typedef struct {
     float p0, p1, p2;
     void *pre;    /* NULL: not wanted; not with LINEAR */
     float *dbias; /* NULL: not wanted */
+    bool inside;  /* operands may begin inside other arrays, at any element; else their addresses
+                     are multiples of 16 */
 } mb_gemm_args_t;
 
 /* Whether a product of this shape may be asked for dbias. */
@@ -213,7 +228,7 @@ typedef struct { /* y = act(x), in place allowed */
 } mb_act_forward_args_t;
 
 typedef struct { /* dx = dy act'(x), in place on dy allowed. x may be NULL where the derivative
-                    needs only y (LINEAR RELU TANH SIGMOID EXPONENTIAL), y where it needs only x. */
+                    needs only y (mb_act_from_value), y where it needs only x. */
     mb_dtype_t type;
     int64_t count;
     mb_act_t act;
@@ -473,12 +488,113 @@ typedef struct {
 
 typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
     mb_dtype_t type;
-    int64_t samples, elements; /* elements a sample */
+    int64_t samples, elements; /* elements a sample, or a repeat of it */
     float rate;
     mb_random_key_t random;
     const void *x;
     void *y;
+    int64_t repeats; /* a sample is so many runs of elements, all with the numbers of the first; 0:
+                        one */
 } mb_dropout_args_t;
+
+static inline int64_t mb_dropout_runs(const mb_dropout_args_t *args)
+{
+    return args->repeats > 1 ? args->samples * args->repeats : args->samples;
+}
+
+/* Recurrent cells. At each step a gate g has z_g = (what the input gives it) + (h' U)_g, where h',
+ * c' are the states before the step, zero at the first, and the functions are act and gate:
+ *
+ * SIMPLE      h = act(z_0)
+ * LSTM        c = gate(z_1) c' + gate(z_0) act(z_2),  h = gate(z_3) act(c)
+ *             (Hochreiter and Schmidhuber, 1997; with the forget gate of Gers and others, 2000)
+ * GRU         h = u h' + (1 - u) act(z_2), u = gate(z_0), r = gate(z_1); z_2 has r (h' U)_2 for its
+ *             second part, and bias is added to h' U
+ * GRU_BEFORE  the same with ((r h') U)_2 for that part, and no bias (Cho and others, 2014)
+ *
+ * The gates stand in Keras' order. With masks each gate has (h' mask_g) U_g. */
+typedef enum { MB_CELL_SIMPLE = 0, MB_CELL_LSTM, MB_CELL_GRU, MB_CELL_GRU_BEFORE } mb_cell_t;
+
+typedef struct {
+    mb_cell_t cell;
+    bool backwards; /* steps from the last position to the first */
+    bool last_only; /* y is of the last step: [samples, units] */
+    bool reversed;  /* y's rows begin with the last step's; else with the first's */
+    bool masked;
+    int64_t samples, steps, units;
+    int64_t ldy; /* elements from row to row of y and dy */
+    mb_function_t act, gate;
+} mb_rnn_t;
+
+static inline int64_t mb_rnn_gates(mb_cell_t cell)
+{
+    return cell == MB_CELL_SIMPLE ? 1 : cell == MB_CELL_LSTM ? 4 : 3;
+}
+
+/* Values of `units` that each position keeps for backward: a gate's function, or z where its
+ * derivative is computed from that; behind the three of GRU (h' U)_2 with its bias. */
+static inline int64_t mb_rnn_kept(mb_cell_t cell)
+{
+    return cell == MB_CELL_GRU ? 4 : mb_rnn_gates(cell);
+}
+
+/* U is multiplied by one matrix for all gates, or by one for each of these many groups. */
+static inline int64_t mb_rnn_parts(const mb_rnn_t *rnn)
+{
+    return rnn->masked ? mb_rnn_gates(rnn->cell) : rnn->cell == MB_CELL_GRU_BEFORE ? 2 : 1;
+}
+
+/* The gates of a part: all, or one each, or the first two of three. */
+static inline int64_t mb_rnn_part_first(const mb_rnn_t *rnn, int64_t part)
+{
+    return rnn->masked ? part : 2 * part;
+}
+
+static inline int64_t mb_rnn_part_gates(const mb_rnn_t *rnn, int64_t part)
+{
+    return rnn->masked ? 1 : mb_rnn_parts(rnn) == 1 ? mb_rnn_gates(rnn->cell) : 2 - part;
+}
+
+/* The position of a step, and the row of y that it writes. */
+static inline int64_t mb_rnn_position(const mb_rnn_t *rnn, int64_t step)
+{
+    return rnn->backwards ? rnn->steps - 1 - step : step;
+}
+
+static inline int64_t mb_rnn_row(const mb_rnn_t *rnn, int64_t sample, int64_t step)
+{
+    int64_t row = rnn->reversed ? rnn->steps - 1 - step : step;
+    return rnn->last_only ? sample : sample * rnn->steps + row;
+}
+
+/* Rows of y. */
+static inline int64_t mb_rnn_rows(const mb_rnn_t *rnn)
+{
+    return rnn->last_only ? rnn->samples : rnn->samples * rnn->steps;
+}
+
+typedef struct {
+    mb_dtype_t type;
+    mb_rnn_t rnn;
+    const void *u;      /* [units, gates, units] */
+    const float *bias;  /* GRU: [gates, units]; NULL: none */
+    const float *masks; /* [samples, gates, units], where masked */
+    float *gates;   /* [samples, steps, kept, units]: what the input gives the gates, in front; then
+                       what is kept */
+    float *states;  /* [samples, steps, units]: c of LSTM, h of GRU; not for SIMPLE */
+    void *previous; /* [parts, samples, steps, units]: what U was multiplied by */
+    void *y;
+} mb_rnn_forward_args_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_rnn_t rnn;
+    const void *u;
+    const float *masks, *gates, *states;
+    const void *dy;
+    void *dgates;     /* [samples, steps, gates, units]: of what the input gave */
+    void *drecurrent; /* GRU: the same of h' U, where it differs */
+} mb_rnn_backward_args_t;
 
 /* Losses. Each adds the sum over the valid rows of the row's loss to *sum (double, on the device)
  * and, when dx is given, writes dx = scale * d(loss of the row)/dx (zero past valid). A row is what
@@ -956,6 +1072,8 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(ATTENTION_FORWARD, attention_forward)                                                        \
     X(ATTENTION_BACKWARD, attention_backward)                                                      \
     X(DROPOUT, dropout)                                                                            \
+    X(RNN_FORWARD, rnn_forward)                                                                    \
+    X(RNN_BACKWARD, rnn_backward)                                                                  \
     X(LOSS, loss)                                                                                  \
     X(ACCURACY, accuracy)                                                                          \
     X(ROW_METRIC, row_metric)                                                                      \

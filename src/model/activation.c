@@ -14,24 +14,30 @@ typedef struct {
 } named_t;
 
 static const named_t named[] = {
-    {"linear", MB_ACT_LINEAR, 0, 0, 0},      {"relu", MB_ACT_RELU, 0, 0, 0},
-    {"relu6", MB_ACT_RELU_GENERAL, 0, 6, 0}, {"leaky_relu", MB_ACT_RELU_GENERAL, 0.2, INFINITY, 0},
-    {"tanh", MB_ACT_TANH, 0, 0, 0},          {"sigmoid", MB_ACT_SIGMOID, 0, 0, 0},
-    {"gelu", MB_ACT_GELU, 0, 0, 0},          {"silu", MB_ACT_SILU, 0, 0, 0},
-    {"swish", MB_ACT_SILU, 0, 0, 0},         {"elu", MB_ACT_ELU, 1, 0, 0},
-    {"selu", MB_ACT_SELU, 0, 0, 0},          {"softplus", MB_ACT_SOFTPLUS, 0, 0, 0},
-    {"softsign", MB_ACT_SOFTSIGN, 0, 0, 0},  {"exponential", MB_ACT_EXPONENTIAL, 0, 0, 0},
+    {"linear", MB_ACT_LINEAR, 0, 0, 0},
+    {"relu", MB_ACT_RELU, 0, 0, 0},
+    {"relu6", MB_ACT_RELU_GENERAL, 0, 6, 0},
+    {"leaky_relu", MB_ACT_RELU_GENERAL, 0.2, INFINITY, 0},
+    {"tanh", MB_ACT_TANH, 0, 0, 0},
+    {"sigmoid", MB_ACT_SIGMOID, 0, 0, 0},
+    {"gelu", MB_ACT_GELU, 0, 0, 0},
+    {"silu", MB_ACT_SILU, 0, 0, 0},
+    {"swish", MB_ACT_SILU, 0, 0, 0},
+    {"elu", MB_ACT_ELU, 1, 0, 0},
+    {"selu", MB_ACT_SELU, 0, 0, 0},
+    {"softplus", MB_ACT_SOFTPLUS, 0, 0, 0},
+    {"softsign", MB_ACT_SOFTSIGN, 0, 0, 0},
+    {"exponential", MB_ACT_EXPONENTIAL, 0, 0, 0},
+    {"hard_sigmoid", MB_ACT_HARD_SIGMOID, 1.0 / 6.0, 0, 0},
 };
 #define N_NAMED (sizeof(named) / sizeof(named[0]))
 
 /* What the derivative reads, by the contract of the device's operation (device/ops.h). */
 static void set_act(mb_activation_t *out, mb_act_t act, double p0, double p1, double p2)
 {
-    bool from_output = act == MB_ACT_RELU || act == MB_ACT_TANH || act == MB_ACT_SIGMOID ||
-                       act == MB_ACT_EXPONENTIAL;
     *out = (mb_activation_t){.act = act, .p0 = (float)p0, .p1 = (float)p1, .p2 = (float)p2};
-    out->needs_output = from_output;
-    out->needs_input = !from_output && act != MB_ACT_LINEAR;
+    out->needs_output = mb_act_from_value(act) && act != MB_ACT_LINEAR;
+    out->needs_input = !mb_act_from_value(act);
 }
 
 static void set_softmax(mb_activation_t *out)
@@ -155,6 +161,14 @@ mb_status_t mb_activation_parse(const json_t *value, const char *where, mb_activ
     if (object == NULL)
         return find(where, name, out);
     return parse_object(where, name, object, out);
+}
+
+mb_status_t mb_activation_take_key(mb_config_t *config, const char *key, mb_activation_t *out)
+{
+    MB_TRY(mb_activation_parse(mb_config_take(config, key), config->where, out));
+    if (config->keras2 && out->act == MB_ACT_HARD_SIGMOID)
+        out->p0 = 0.2f;
+    return MB_OK;
 }
 
 bool mb_activation_is_linear(const mb_activation_t *activation)

@@ -14,6 +14,9 @@ typedef struct {
 
 /* NULL or JSON null: linear. */
 mb_status_t mb_activation_parse(const json_t *value, const char *where, mb_activation_t *out);
+/* Takes KEY. What Keras 2 computes differently under the same name is obeyed by the config's
+ * dialect: its hard_sigmoid has the slope 0.2, Keras 3's 1/6. */
+mb_status_t mb_activation_take_key(mb_config_t *config, const char *key, mb_activation_t *out);
 /* The same from the config of a layer that is an activation: ReLU, LeakyReLU, ELU, Softmax. Takes
  * the keys of that class; MB_ERR_UNSUPPORTED for another class. AXIS gets Softmax's axis, -1
  * otherwise. */

@@ -12,7 +12,10 @@ static mb_status_t build(const char *model_config, const char *where, mb_graph_t
     detail->kept = json_array();
     MB_ARENA_TRY(detail->where, "a graph");
     MB_ARENA_TRY(detail->kept, "a graph");
-    mb_reader_t reader = {.arena = graph->arena, .kept = detail->kept};
+    /* Keras 3 calls the shape of an input batch_shape. */
+    mb_reader_t reader = {.arena = graph->arena,
+                          .kept = detail->kept,
+                          .keras2 = strstr(model_config, "\"batch_input_shape\"") != NULL};
     MB_TRY(mb_module_read(&reader, graph->config, &detail->root));
     graph->name = detail->root->name;
     graph->sequential = detail->root->sequential;

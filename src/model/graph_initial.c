@@ -9,6 +9,7 @@
 #include "base/philox.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 /* Keras divides by the deviation that a standard normal has after truncation to (-2, 2). */
 #define TRUNCATED_DEVIATION 0.87962566103423978
@@ -120,7 +121,69 @@ static void fill_scaled(const stream_t *stream, const mb_param_t *param, float *
     }
 }
 
-mb_status_t mb_param_initialize(const mb_param_t *param, uint64_t seed, float *values)
+/* A diagonal of GAIN; a matrix, as Keras wants it. */
+static mb_status_t fill_identity(const mb_param_t *param, float *out)
+{
+    if (param->shape.rank != 2)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "parameter '%s': the initializer Identity is for matrices",
+                            param->path);
+    fill_constant(0, param->elements, out);
+    for (int64_t i = 0; i < param->shape.dim[0] && i < param->shape.dim[1]; i++)
+        out[i * param->shape.dim[1] + i] = (float)param->initializer.a;
+    return MB_OK;
+}
+
+/* Makes the columns of A [rows, columns], rows >= columns, orthogonal and of length one, by
+ * Gram and Schmidt's method with each column reduced twice (Giraud, Langou, Rozloznik, 2005). The
+ * signs are those of a QR decomposition with a positive diagonal, which makes normal deviates
+ * uniform among such matrices (Mezzadri, "How to generate random matrices", 2007). */
+static void orthogonalize(double *a, int64_t rows, int64_t columns)
+{
+    for (int64_t j = 0; j < columns; j++) {
+        double *column = a + j * rows, square = 0.0;
+        for (int64_t k = 0; k < 2 * j; k++) {
+            const double *other = a + k % j * rows;
+            double dot = 0.0;
+            for (int64_t i = 0; i < rows; i++)
+                dot += other[i] * column[i];
+            for (int64_t i = 0; i < rows; i++)
+                column[i] -= dot * other[i];
+        }
+        for (int64_t i = 0; i < rows; i++)
+            square += column[i] * column[i];
+        for (int64_t i = 0; i < rows; i++)
+            column[i] /= sqrt(square);
+    }
+}
+
+/* The longer side's vectors stand one after the other in A; the last axis is the matrix's columns.
+ */
+static mb_status_t fill_orthogonal(const stream_t *stream, const mb_param_t *param, float *out)
+{
+    int64_t columns = param->shape.dim[param->shape.rank - 1], rows = param->elements / columns;
+    int64_t longer = rows > columns ? rows : columns, shorter = param->elements / longer;
+    if (param->shape.rank < 2)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "parameter '%s': the initializer Orthogonal is for matrices",
+                            param->path);
+    double *a = malloc(sizeof(double) * (size_t)param->elements);
+    if (a == NULL)
+        return mb_error_memory("orthogonal values", sizeof(double) * (size_t)param->elements);
+    fill_normal(stream, 0, 1, param->elements, out);
+    for (int64_t i = 0; i < param->elements; i++)
+        a[i] = (double)out[i];
+    orthogonalize(a, longer, shorter);
+    for (int64_t i = 0; i < param->elements; i++) {
+        int64_t row = i / columns, column = i % columns;
+        int64_t at = rows > columns ? column * rows + row : row * columns + column;
+        out[i] = (float)(param->initializer.a * a[at]);
+    }
+    free(a);
+    return MB_OK;
+}
+
+static mb_status_t fill(const mb_param_t *param, uint64_t seed, float *values)
 {
     const mb_initializer_t *initializer = &param->initializer;
     uint64_t hash = mb_hash_name(param->path);
@@ -148,7 +211,20 @@ mb_status_t mb_param_initialize(const mb_param_t *param, uint64_t seed, float *v
     case MB_INIT_VARIANCE_SCALING:
         fill_scaled(&stream, param, values);
         return MB_OK;
+    case MB_INIT_ORTHOGONAL:
+        return fill_orthogonal(&stream, param, values);
+    case MB_INIT_IDENTITY:
+        return fill_identity(param, values);
     }
     return mb_error_set(MB_ERR_INTERNAL, "parameter '%s': no such initializer (%d)", param->path,
                         (int)initializer->kind);
+}
+
+mb_status_t mb_param_initialize(const mb_param_t *param, uint64_t seed, float *values)
+{
+    const mb_initializer_t *initializer = &param->initializer;
+    MB_TRY(fill(param, seed, values));
+    for (int64_t i = initializer->ones_from; i < initializer->ones_to; i++)
+        values[i] = 1.0f;
+    return MB_OK;
 }

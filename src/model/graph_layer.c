@@ -186,6 +186,7 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
         return refuse_class(module);
     mb_config_t c;
     MB_TRY(mb_config_open(&c, config, "layer '%s' (%s)", module->path, module->class_name));
+    c.keras2 = reader->keras2;
     MB_TRY(take_common(&c, module));
     mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
     MB_ARENA_TRY(layer, "a layer");

@@ -98,6 +98,7 @@ typedef struct mb_graph_detail {
 typedef struct {
     mb_arena_t *arena;
     json_t *kept; /* a list */
+    bool keras2;  /* the dialect */
 } mb_reader_t;
 
 struct mb_param_list {

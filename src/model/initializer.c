@@ -32,6 +32,10 @@ static const known_initializer_t initializers[] = {
     {"LecunNormal", " lecun_normal ", SCALING(1.0, MB_FAN_IN, MB_DIST_TRUNCATED)},
     {"HeUniform", " he_uniform ", SCALING(2.0, MB_FAN_IN, MB_DIST_UNIFORM)},
     {"HeNormal", " he_normal ", SCALING(2.0, MB_FAN_IN, MB_DIST_TRUNCATED)},
+    {"Orthogonal", " orthogonal ", {.kind = MB_INIT_ORTHOGONAL, .a = 1.0}},
+    {"OrthogonalInitializer", " ", {.kind = MB_INIT_ORTHOGONAL, .a = 1.0}},
+    {"Identity", " identity ", {.kind = MB_INIT_IDENTITY, .a = 1.0}},
+    {"IdentityInitializer", " ", {.kind = MB_INIT_IDENTITY, .a = 1.0}},
 };
 #undef SCALING
 #define N_INITIALIZERS (sizeof(initializers) / sizeof(initializers[0]))
@@ -108,7 +112,8 @@ static mb_status_t take_scaling(mb_config_t *c, mb_initializer_t *out)
 static mb_status_t take_initializer(mb_config_t *c, const char *name, mb_initializer_t *out)
 {
     mb_config_ignore(c, "dtype");
-    if (out->kind != MB_INIT_ZEROS && out->kind != MB_INIT_ONES && out->kind != MB_INIT_CONSTANT)
+    if (out->kind != MB_INIT_ZEROS && out->kind != MB_INIT_ONES && out->kind != MB_INIT_CONSTANT &&
+        out->kind != MB_INIT_IDENTITY)
         mb_config_ignore(c, "seed");
     switch (out->kind) {
     case MB_INIT_ZEROS:
@@ -116,6 +121,9 @@ static mb_status_t take_initializer(mb_config_t *c, const char *name, mb_initial
         return MB_OK;
     case MB_INIT_CONSTANT:
         return mb_config_real_or(c, "value", 0, &out->a);
+    case MB_INIT_ORTHOGONAL:
+    case MB_INIT_IDENTITY:
+        return mb_config_real_or(c, "gain", out->a, &out->a);
     case MB_INIT_UNIFORM:
         MB_TRY(mb_config_real_or(c, "minval", out->a, &out->a));
         return mb_config_real_or(c, "maxval", out->b, &out->b);

@@ -37,7 +37,9 @@ typedef enum {
     MB_INIT_UNIFORM,          /* [a, b) */
     MB_INIT_NORMAL,           /* mean a, deviation b */
     MB_INIT_TRUNCATED_NORMAL, /* the same, drawn again outside two deviations */
-    MB_INIT_VARIANCE_SCALING  /* Glorot, He, LeCun: see initializer.h */
+    MB_INIT_VARIANCE_SCALING, /* Glorot, He, LeCun: see initializer.h */
+    MB_INIT_ORTHOGONAL,       /* orthogonal rows or columns, times a */
+    MB_INIT_IDENTITY          /* a on the diagonal */
 } mb_init_kind_t;
 
 typedef struct {
@@ -46,6 +48,7 @@ typedef struct {
     double scale; /* variance scaling */
     enum { MB_FAN_IN, MB_FAN_OUT, MB_FAN_AVG } mode;
     enum { MB_DIST_UNIFORM, MB_DIST_NORMAL, MB_DIST_TRUNCATED } distribution;
+    int64_t ones_from, ones_to; /* elements that are one whatever the kind; none where equal */
 } mb_initializer_t;
 
 typedef struct { /* l1 sum|w| + l2 sum w^2; both zero: none */

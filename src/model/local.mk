@@ -55,6 +55,10 @@ libmb_la_SOURCES += \
 	src/model/layers/view.c src/model/layers/view.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
+	src/model/layers/bidirectional.c \
+	src/model/layers/recurrent.c src/model/layers/recurrent.h \
+	src/model/layers/recurrent_config.c \
+	src/model/layers/recurrent_run.c \
 	src/model/layers/registry.c \
 	src/model/layers/repeat.c \
 	src/model/layers/rescaling.c \

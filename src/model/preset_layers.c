@@ -189,6 +189,43 @@ json_t *mb_preset_embedding(const char *name, int64_t vocabulary, int64_t width)
                         "activity_regularizer", "embeddings_constraint", "mask_zero", 0));
 }
 
+static json_t *orthogonal(void)
+{
+    return initializer("Orthogonal", json_pack("{s:n, s:f}", "seed", "gain", 1.0));
+}
+
+json_t *mb_preset_lstm_layer(const char *name, int64_t units, bool sequences, bool backwards,
+                             double dropout)
+{
+    json_t *loop = json_pack("{s:b, s:b, s:b, s:b, s:b, s:b}", "return_sequences", (int)sequences,
+                             "return_state", 0, "go_backwards", (int)backwards, "stateful", 0,
+                             "unroll", 0, "zero_output_for_mask", 0);
+    json_t *cell = json_pack(
+        "{s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:f, s:f, "
+        "s:n}",
+        "units", (json_int_t)units, "activation", "tanh", "recurrent_activation", "sigmoid",
+        "use_bias", 1, "unit_forget_bias", 1, "kernel_initializer", glorot(),
+        "recurrent_initializer", orthogonal(), "bias_initializer", zeros(), "kernel_regularizer",
+        "recurrent_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
+        "recurrent_constraint", "bias_constraint", "dropout", dropout, "recurrent_dropout", 0.0,
+        "seed");
+    if (json_object_update(loop, cell) != 0) {
+        json_decref(loop);
+        loop = NULL;
+    }
+    json_decref(cell);
+    return with_base(name, loop);
+}
+
+json_t *mb_preset_bidirectional(const char *name, const char *class_name, json_t *forward,
+                                json_t *backward)
+{
+    return with_base(name,
+                     json_pack("{s:s, s:{s:s, s:o}, s:{s:s, s:o}}", "merge_mode", "concat", "layer",
+                               "class_name", class_name, "config", forward, "backward_layer",
+                               "class_name", class_name, "config", backward));
+}
+
 json_t *mb_preset_attention(const char *name, int64_t heads, int64_t key_dim, double dropout)
 {
     return with_base(

@@ -46,6 +46,11 @@ json_t *mb_preset_add(const char *name);
 json_t *mb_preset_batch_normalization(const char *name);
 json_t *mb_preset_layer_normalization(const char *name, double epsilon);
 json_t *mb_preset_embedding(const char *name, int64_t vocabulary, int64_t width);
+json_t *mb_preset_lstm_layer(const char *name, int64_t units, bool sequences, bool backwards,
+                             double dropout);
+/* Takes the references of both layers' configs, which are of CLASS_NAME. */
+json_t *mb_preset_bidirectional(const char *name, const char *class_name, json_t *forward,
+                                json_t *backward);
 json_t *mb_preset_attention(const char *name, int64_t heads, int64_t key_dim, double dropout);
 
 /* Appends CONFIG (its reference is taken) as a layer of a Sequential model. */

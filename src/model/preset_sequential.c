@@ -1,4 +1,4 @@
-/* The presets that are a chain of layers: mlp and cnn. Names count up as Keras' do. */
+/* The presets that are a chain of layers: mlp, cnn and lstm. Names count up as Keras' do. */
 #include "model/preset_layers.h"
 #include "model/preset_models.h"
 
@@ -143,5 +143,48 @@ mb_status_t mb_preset_cnn(const mb_preset_settings_t *settings, json_t **out)
     mb_preset_append(&builder, "Dense", mb_preset_dense("dense", dense, "relu", true));
     append_dropout(&builder, 0, dropout);
     mb_preset_append(&builder, "Dense", mb_preset_dense("dense_1", classes, "linear", true));
+    return finish(&builder, &input, out);
+}
+
+/* As Keras names the two layers inside: after the one that they are made of. */
+static json_t *both_ways(int index, int64_t units, bool sequences, double dropout)
+{
+    char forward[48], backward[48];
+    const name_t inner = numbered("lstm", index), name = numbered("bidirectional", index);
+    snprintf(forward, sizeof(forward), "forward_%s", inner.text);
+    snprintf(backward, sizeof(backward), "backward_%s", inner.text);
+    return mb_preset_bidirectional(name.text, "LSTM",
+                                   mb_preset_lstm_layer(forward, units, sequences, false, dropout),
+                                   mb_preset_lstm_layer(backward, units, sequences, true, dropout));
+}
+
+mb_status_t mb_preset_lstm(const mb_preset_settings_t *settings, json_t **out)
+{
+    int n_units;
+    int64_t units[MB_PRESET_MAX_LIST];
+    int64_t vocabulary, width, classes;
+    bool bidirectional;
+    double dropout;
+    mb_shape_t input = {.rank = 1};
+    MB_TRY(mb_preset_int(settings, "vocabulary", 2, &vocabulary));
+    MB_TRY(mb_preset_int(settings, "length", 1, &input.dim[0]));
+    MB_TRY(mb_preset_int(settings, "width", 1, &width));
+    MB_TRY(mb_preset_list_of(settings, "units", ',', &n_units, units));
+    MB_TRY(mb_preset_int(settings, "classes", 2, &classes));
+    MB_TRY(mb_preset_flag(settings, "bidirectional", &bidirectional));
+    MB_TRY(mb_preset_rate(settings, "dropout", &dropout));
+    if (n_units < 1)
+        return mb_preset_refuse(settings, "units", "at least one layer is wanted, as in 128,64");
+    mb_preset_builder_t builder = {.layers = json_array()};
+    mb_preset_append(&builder, "InputLayer", mb_preset_input("input_layer", &input, "int32"));
+    mb_preset_append(&builder, "Embedding", mb_preset_embedding("embedding", vocabulary, width));
+    for (int i = 0; i < n_units; i++) {
+        bool sequences = i + 1 < n_units;
+        json_t *layer = bidirectional ? both_ways(i, units[i], sequences, dropout)
+                                      : mb_preset_lstm_layer(numbered("lstm", i).text, units[i],
+                                                             sequences, false, dropout);
+        mb_preset_append(&builder, bidirectional ? "Bidirectional" : "LSTM", layer);
+    }
+    mb_preset_append(&builder, "Dense", mb_preset_dense("dense", classes, "linear", true));
     return finish(&builder, &input, out);
 }

@@ -72,19 +72,30 @@ static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes
     return put < 0 ? mb_error_set(MB_ERR_IO, "the data of a test cannot be written") : MB_OK;
 }
 
+/* NULL: the model has Keras' own data. */
+static const mb_shape_t *sample_of(const layout_model_t *model)
+{
+    static const mb_shape_t vector = {.rank = 1, .dim = {12}};
+    static const mb_shape_t image = {.rank = 3, .dim = {8, 8, 2}};
+    static const mb_shape_t sequence = {.rank = 2, .dim = {9, 4}};
+    if (strncmp(model->name, "mlp", 3) == 0 || strcmp(model->name, "branches") == 0)
+        return &vector;
+    if (strcmp(model->name, "recurrent") == 0)
+        return &sequence;
+    return strncmp(model->name, "cnn", 3) == 0 ? &image : NULL;
+}
+
 mb_status_t layout_write_data(const char *directory, const layout_model_t *model)
 {
     char path[LAYOUT_PATH];
-    mb_shape_t vector = {.rank = 1, .dim = {12}}, image = {.rank = 3, .dim = {8, 8, 2}};
-    bool flat = strncmp(model->name, "mlp", 3) == 0 || strcmp(model->name, "branches") == 0;
-    if (!flat && strncmp(model->name, "cnn", 3) != 0)
-        return MB_OK; /* Keras' own data */
+    const mb_shape_t *sample = sample_of(model);
+    if (sample == NULL)
+        return MB_OK;
     snprintf(path, sizeof path, "%s/%s.data.h5", directory, model->name);
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: cannot be created", path);
-    mb_status_t status =
-        write_noise(file, flat ? &vector : &image, 5, model->samples, model->is_weighed);
+    mb_status_t status = write_noise(file, sample, 5, model->samples, model->is_weighed);
     return H5Fclose(file) < 0 ? mb_error_set(MB_ERR_IO, "%s: cannot be written", path) : status;
 }
 

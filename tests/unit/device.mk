@@ -55,6 +55,9 @@ tests_unit_test_op_resample_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_op_view
 tests_unit_test_op_view_SOURCES = tests/unit/test_op_view.c $(op_check_sources)
 tests_unit_test_op_view_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_op_recurrent
+tests_unit_test_op_recurrent_SOURCES = tests/unit/test_op_recurrent.c $(op_check_sources)
+tests_unit_test_op_recurrent_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_op_threads
 tests_unit_test_op_threads_SOURCES = tests/unit/test_op_threads.c $(op_check_sources)

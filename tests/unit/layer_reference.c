@@ -36,6 +36,8 @@ static double activate(const truth_t *t, double x)
         return x / (1 + fabs(x));
     if (strcmp(name, "exponential") == 0)
         return exp(x);
+    if (strcmp(name, "hard_sigmoid") == 0)
+        return fmin(fmax(x / 6 + 0.5, 0), 1);
     return x;
 }
 
@@ -396,4 +398,142 @@ void true_attention(const truth_t *t, const layer_fixture_t *f, double *const *x
     free(v);
     free(context);
     free(result);
+}
+
+enum { MOST_STATES = 256 };
+
+/* One direction of a recurrent layer at one sample. */
+typedef struct {
+    const truth_t *t;
+    const layer_fixture_t *f;
+    int64_t width, steps, sample, gates;
+    int direction;
+    const double *x; /* of the sample */
+    double *const *w;
+    const double *h; /* before the step */
+} cell_t;
+
+static double dropped_input(const cell_t *c, int64_t position, int64_t gate, int64_t k)
+{
+    uint32_t purpose =
+        (uint32_t)(MB_RANDOM_RECURRENT_INPUT + 4 * c->direction + (c->t->apart ? gate : 0));
+    double factor = c->t->dropout > 0 ? keep(c->f, purpose, c->t->dropout, c->sample, k) : 1;
+    return c->x[position * c->width + k] * factor;
+}
+
+static double dropped_state(const cell_t *c, int64_t gate, int64_t k)
+{
+    const truth_t *t = c->t;
+    uint32_t purpose = (uint32_t)(MB_RANDOM_RECURRENT_STATE + 4 * c->direction);
+    double factor = t->recurrent_dropout > 0
+                        ? keep(c->f, purpose, t->recurrent_dropout, c->sample, gate * t->units + k)
+                        : 1;
+    return c->h[k] * factor;
+}
+
+static double from_input(const cell_t *c, int64_t position, int64_t gate, int64_t j)
+{
+    int64_t column = gate * c->t->units + j;
+    double sum = c->t->no_bias ? 0 : c->w[2][column];
+    for (int64_t k = 0; k < c->width; k++)
+        sum += dropped_input(c, position, gate, k) * c->w[0][k * c->gates * c->t->units + column];
+    return sum;
+}
+
+/* FACTOR: by which the states are multiplied first. */
+static double from_states(const cell_t *c, int64_t gate, int64_t j, const double *factor)
+{
+    int64_t columns = c->gates * c->t->units, column = gate * c->t->units + j;
+    bool has_bias = c->t->cell == MB_CELL_GRU && !c->t->no_bias;
+    double sum = has_bias ? c->w[2][columns + column] : 0;
+    for (int64_t k = 0; k < c->t->units; k++)
+        sum += dropped_state(c, gate, k) * (factor == NULL ? 1 : factor[k]) *
+               c->w[1][k * columns + column];
+    return sum;
+}
+
+static double whole(const cell_t *c, int64_t position, int64_t gate, int64_t j)
+{
+    return from_input(c, position, gate, j) + from_states(c, gate, j, NULL);
+}
+
+static double gate_value(const cell_t *c, int64_t position, int64_t gate, int64_t j)
+{
+    truth_t of_gate = {.activation = c->t->gate};
+    return activate(&of_gate, whole(c, position, gate, j));
+}
+
+static double lstm_state(const cell_t *c, int64_t p, int64_t j, double *carry)
+{
+    double candidate = activate(c->t, whole(c, p, 2, j));
+    *carry = gate_value(c, p, 1, j) * *carry + gate_value(c, p, 0, j) * candidate;
+    return gate_value(c, p, 3, j) * activate(c->t, *carry);
+}
+
+static double gru_state(const cell_t *c, int64_t p, int64_t j)
+{
+    double reset[16], update = gate_value(c, p, 0, j);
+    for (int64_t k = 0; k < c->t->units; k++)
+        reset[k] = gate_value(c, p, 1, k);
+    double inner = c->t->cell == MB_CELL_GRU ? reset[j] * from_states(c, 2, j, NULL)
+                                             : from_states(c, 2, j, reset);
+    double candidate = activate(c->t, from_input(c, p, 2, j) + inner);
+    return update * c->h[j] + (1 - update) * candidate;
+}
+
+/* Writes the states of all steps. */
+static void run_cell(cell_t c, double *states)
+{
+    double h[16] = {0}, carry[16] = {0};
+    bool backwards = c.t->backwards != (c.direction == 1);
+    for (int64_t step = 0; step < c.steps; step++) {
+        int64_t p = backwards ? c.steps - 1 - step : step;
+        double *after = states + step * c.t->units;
+        c.h = h;
+        for (int64_t j = 0; j < c.t->units; j++)
+            after[j] = c.t->cell == MB_CELL_SIMPLE ? activate(c.t, whole(&c, p, 0, j))
+                       : c.t->cell == MB_CELL_LSTM ? lstm_state(&c, p, j, &carry[j])
+                                                   : gru_state(&c, p, j);
+        memcpy(h, after, sizeof(double) * (size_t)c.t->units);
+    }
+}
+
+static double merged(const char *merge, double one, double two)
+{
+    if (strcmp(merge, "sum") == 0)
+        return one + two;
+    return strcmp(merge, "mul") == 0 ? one * two : (one + two) / 2;
+}
+
+/* Element J of the output's row ROW, with the second direction's steps turned round; of the last
+ * step of both where ROW is negative. */
+static double merged_state(const truth_t *t, double states[2][MOST_STATES], int64_t steps,
+                           int64_t row, int64_t j)
+{
+    int64_t first = row < 0 ? steps - 1 : row, second = steps - 1 - (row < 0 ? 0 : row);
+    double one = states[0][first * t->units + j % t->units];
+    if (t->merge == NULL)
+        return one;
+    double two = states[1][second * t->units + j % t->units];
+    if (strcmp(t->merge, "concat") == 0)
+        return j < t->units ? one : two;
+    return merged(t->merge, one, two);
+}
+
+void true_recurrent(const truth_t *t, const layer_fixture_t *f, double *const *x, double *const *w,
+                    double *y)
+{
+    const mb_call_t *call = f->call;
+    int64_t steps = call->inputs[0].dim[0], width = call->inputs[0].dim[1];
+    int64_t columns = mb_shape_columns(&call->output), rows = mb_shape_rows(&call->output);
+    bool last = call->output.rank == 1;
+    double states[2][MOST_STATES];
+    for (int64_t s = 0; s < f->samples; s++) {
+        for (int d = 0; d < 2 && (d == 0 || t->merge != NULL); d++)
+            run_cell((cell_t){t, f, width, steps, s, mb_rnn_gates(t->cell), d,
+                              x[0] + s * steps * width, w + d * (t->no_bias ? 2 : 3), NULL},
+                     states[d]);
+        for (int64_t i = 0; i < rows * columns; i++)
+            *y++ = merged_state(t, states, steps, last ? -1 : i / columns, i % columns);
+    }
 }

@@ -24,6 +24,12 @@ typedef struct {
     int64_t heads, key_dim, value_dim;
     bool causal;
     double dropout;
+    mb_cell_t cell;
+    int64_t units;
+    const char *gate;
+    bool backwards, apart;
+    double recurrent_dropout;
+    const char *merge; /* NULL: one direction */
 } truth_t;
 
 typedef void (*reference_t)(const truth_t *truth, const layer_fixture_t *fixture,
@@ -53,6 +59,8 @@ void true_batchnorm(const truth_t *, const layer_fixture_t *, double *const *, d
 void true_layernorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_embedding(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_recurrent(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_attention(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);

@@ -29,3 +29,7 @@ tests_unit_test_layer_windows_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh
 tests/keras/convolutions.log tests/keras/pooling.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/convolutions.py
+# Beside Keras' own layers.
+SHELL_TESTS += tests/keras/recurrent.sh
+tests/keras/recurrent.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/recurrent.py

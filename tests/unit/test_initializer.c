@@ -72,7 +72,7 @@ START_TEST(initializers_that_are_not_obeyed_are_refused_by_name)
         "'glorot_unifrom'",
         "here: initializer 'glorot_unifrom' is not known; the nearest one is 'GlorotUniform'; "
         "mbrun info lists the initializers");
-    check_initializer_refused("{'class_name': 'Orthogonal', 'config': {}}", "'Orthogonal'");
+    check_initializer_refused("{'class_name': 'STFT', 'config': {}}", "'STFT'");
     check_initializer_refused("{'class_name': 'HeNorml', 'config': {}}",
                               "the nearest one is 'HeNormal'");
     check_initializer_refused("{'class_name': 'Zeros', 'config': {'size': 3}}",
@@ -256,6 +256,73 @@ START_TEST(a_shorter_parameter_starts_like_a_longer_one)
 }
 END_TEST
 
+/* Rows where there are no more of them than columns, else columns: products of two are zero, of one
+ * with itself the gain squared, but for the rounding of their values to float. */
+static void check_orthogonal(int64_t rows, int64_t columns, double gain)
+{
+    float values[64];
+    mb_param_t param = {.path = "lstm/recurrent_kernel",
+                        .shape = {2, {rows, columns}},
+                        .elements = rows * columns,
+                        .initializer = {.kind = MB_INIT_ORTHOGONAL, .a = gain}};
+    ck_assert_int_eq(mb_param_initialize(&param, 3, values), MB_OK);
+    int64_t count = rows < columns ? rows : columns, length = param.elements / count;
+    int64_t step = rows <= columns ? 1 : columns, from = rows <= columns ? columns : 1;
+    for (int64_t a = 0; a < count; a++) {
+        for (int64_t b = 0; b <= a; b++) {
+            double sum = 0;
+            for (int64_t i = 0; i < length; i++)
+                sum += (double)values[a * from + i * step] * (double)values[b * from + i * step];
+            ck_assert_double_eq_tol(sum, a == b ? gain * gain : 0, 4 * 0x1p-24 * gain * gain);
+        }
+    }
+}
+
+START_TEST(orthogonal_matrices_are_so)
+{
+    ck_assert_double_eq_tol(initializer("'orthogonal'").a, 1, 1e-15);
+    ck_assert_double_eq_tol(
+        initializer("{'class_name': 'Orthogonal', 'config': {'gain': 0.5, 'seed': null}}").a, 0.5,
+        1e-15);
+    check_orthogonal(3, 12, 1);
+    check_orthogonal(12, 3, 1);
+    check_orthogonal(8, 8, 0.5);
+    check_orthogonal(1, 1, 2);
+}
+END_TEST
+
+START_TEST(identity_has_its_gain_on_the_diagonal)
+{
+    float values[6];
+    mb_param_t param = {.path = "rnn/recurrent_kernel",
+                        .shape = {2, {2, 3}},
+                        .elements = 6,
+                        .initializer = initializer("{'class_name': 'Identity', 'config': "
+                                                   "{'gain': 2}}")};
+    ck_assert_int_eq(mb_param_initialize(&param, 3, values), MB_OK);
+    for (int i = 0; i < 6; i++)
+        ck_assert_float_eq(values[i], i == 0 || i == 4 ? 2 : 0);
+    param.shape.rank = 1;
+    ck_assert_int_eq(mb_param_initialize(&param, 3, values), MB_ERR_UNSUPPORTED);
+    check_says("for matrices");
+}
+END_TEST
+
+START_TEST(ones_stand_where_they_are_asked_for)
+{
+    float values[6];
+    mb_param_t param = {.path = "lstm/bias",
+                        .shape = {1, {6}},
+                        .elements = 6,
+                        .initializer = {.kind = MB_INIT_ZEROS}};
+    param.initializer.ones_from = 2;
+    param.initializer.ones_to = 4;
+    ck_assert_int_eq(mb_param_initialize(&param, 3, values), MB_OK);
+    for (int i = 0; i < 6; i++)
+        ck_assert_float_eq(values[i], i == 2 || i == 3 ? 1 : 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("initializer");
@@ -268,6 +335,9 @@ static Suite *suite(void)
     tcase_add_test(tests, initial_values_have_the_distribution_of_keras);
     tcase_add_test(tests, initial_values_follow_from_the_seed_and_the_path_alone);
     tcase_add_test(tests, a_shorter_parameter_starts_like_a_longer_one);
+    tcase_add_test(tests, orthogonal_matrices_are_so);
+    tcase_add_test(tests, identity_has_its_gain_on_the_diagonal);
+    tcase_add_test(tests, ones_stand_where_they_are_asked_for);
     suite_add_tcase(suite, tests);
     return suite;
 }

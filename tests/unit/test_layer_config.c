@@ -143,6 +143,38 @@ static const refusal_t refusals[] = {
      {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'return_attention_scores'"},
     {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "\"attention_mask\": [[1]]", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)},
      false, MB_ERR_UNSUPPORTED, "attention_mask"},
+    {"LSTM", "", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_FORMAT, "'units'"},
+    {"LSTM", "\"units\": 3", "", 1, {SHAPE(1, 4)}, false, MB_ERR_SHAPE, "steps x width"},
+    {"LSTM", "\"units\": 3, \"return_state\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'return_state'"},
+    {"LSTM", "\"units\": 3, \"stateful\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'stateful'"},
+    {"LSTM", "\"units\": 3, \"time_major\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'time_major'"},
+    {"LSTM", "\"units\": 3, \"activation\": \"softmax\"", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "softmax"},
+    {"LSTM", "\"units\": 3, \"reset_after\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'reset_after'"},
+    {"LSTM", "\"units\": 3, \"implementation\": 3", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "'implementation'"},
+    {"LSTM", "\"units\": 3", "", 2, {SHAPE(2, 4, 2), SHAPE(1, 3)}, false, MB_ERR_UNSUPPORTED, "takes 1"},
+    {"GRU", "\"units\": 3, \"unit_forget_bias\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'unit_forget_bias'"},
+    {"SimpleRNN", "\"units\": 3, \"recurrent_activation\": \"relu\"", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED,
+     "'recurrent_activation'"},
+    {"RNN", "", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'cell'"},
+    {"RNN", "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED,
+     "'StackedRNNCells'"},
+    {"RNN", "\"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2, \"unroll\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'unroll'"},
+    {"RNN", "\"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2, \"trainable\": false}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'trainable'"},
+    {"RNN", "\"dtype\": \"float32\", \"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2, \"dtype\": \"mixed_float16\"}}", "", 1,
+     {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'dtype'"},
+    {"Bidirectional", "\"merge_mode\": null, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)},
+     false, MB_ERR_UNSUPPORTED, "'merge_mode'"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'Dense'"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activity_regularizer\": \"l2\"}}", "", 1,
+     {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'activity_regularizer'"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}, \"backward_layer\": {\"class_name\": \"LSTM\", "
+     "\"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "opposite directions"},
+    {"Bidirectional", "\"merge_mode\": \"sum\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}, \"backward_layer\": "
+     "{\"class_name\": \"LSTM\", \"config\": {\"units\": 3, \"go_backwards\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "number of units"},
 };
 
 typedef struct {
@@ -209,6 +241,28 @@ static const shape_case_t shape_cases[] = {
      {SHAPE(2, 5, 6), SHAPE(2, 8, 9), SHAPE(2, 8, 10)}, false, "(5, 7)",
      "query/kernel (6, 2, 3) 6 6, query/bias (2, 3) 2 3, key/kernel (10, 2, 3) 10 6, key/bias (2, 3) 2 3, "
      "value/kernel (9, 2, 4) 9 8, value/bias (2, 4) 2 4, attention_output/kernel (2, 4, 7) 8 7, attention_output/bias (7,) 7 7"},
+    {"SimpleRNN", "\"units\": 3, \"use_bias\": false, \"implementation\": 1", 1, {SHAPE(2, 4, 2)}, false, "(3,)",
+     "simple_rnn_cell/kernel (2, 3) 2 3, simple_rnn_cell/recurrent_kernel (3, 3) 3 3"},
+    {"LSTM", "\"units\": 3, \"return_sequences\": true, \"zero_output_for_mask\": true, \"unit_forget_bias\": false, "
+     "\"recurrent_initializer\": {\"class_name\": \"Orthogonal\", \"config\": {\"seed\": null, \"gain\": 1.0}}", 1,
+     {SHAPE(2, 4, 2)}, false, "(4, 3)",
+     "lstm_cell/kernel (2, 12) 2 12, lstm_cell/recurrent_kernel (3, 12) 3 12, lstm_cell/bias (12,) 12 12"},
+    {"GRU", "\"units\": 3", 1, {SHAPE(2, 4, 2)}, false, "(3,)",
+     "gru_cell/kernel (2, 9) 2 9, gru_cell/recurrent_kernel (3, 9) 3 9, gru_cell/bias (2, 9) 2 9"},
+    {"GRU", "\"units\": 3, \"reset_after\": false", 1, {SHAPE(2, 4, 2)}, false, "(3,)",
+     "gru_cell/kernel (2, 9) 2 9, gru_cell/recurrent_kernel (3, 9) 3 9, gru_cell/bias (9,) 9 9"},
+    {"RNN", "\"cell\": {\"class_name\": \"SimpleRNNCell\", \"config\": {\"name\": \"mine\", \"units\": 3}}", 1, {SHAPE(2, 4, 2)}, false,
+     "(3,)", "mine/kernel (2, 3) 2 3, mine/recurrent_kernel (3, 3) 3 3, mine/bias (3,) 3 3"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"name\": \"forward_l\", \"units\": 3}}, "
+     "\"backward_layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"name\": \"other\", \"units\": 2, \"go_backwards\": true, "
+     "\"use_bias\": false}}", 1, {SHAPE(2, 4, 2)}, false, "(5,)",
+     "forward_l/simple_rnn_cell/kernel (2, 3) 2 3, forward_l/simple_rnn_cell/recurrent_kernel (3, 3) 3 3, "
+     "forward_l/simple_rnn_cell/bias (3,) 3 3, other/simple_rnn_cell/kernel (2, 2) 2 2, "
+     "other/simple_rnn_cell/recurrent_kernel (2, 2) 2 2"},
+    {"Bidirectional", "\"merge_mode\": \"ave\", \"layer\": {\"class_name\": \"GRU\", \"config\": {\"name\": \"g\", \"units\": 3, "
+     "\"return_sequences\": true, \"use_bias\": false}}, \"backward_layer\": null", 1, {SHAPE(2, 4, 2)}, false, "(4, 3)",
+     "forward_g/gru_cell/kernel (2, 9) 2 9, forward_g/gru_cell/recurrent_kernel (3, 9) 3 9, "
+     "backward_g/gru_cell/kernel (2, 9) 2 9, backward_g/gru_cell/recurrent_kernel (3, 9) 3 9"},
 };
 /* clang-format on */
 
@@ -365,6 +419,8 @@ START_TEST(open_dimensions_pass_through_inference)
         {"Flatten", "", "(?,)"},
         {"Cropping1D", "\"cropping\": 2", "(?, 4)"},
         {"LayerNormalization", "", "(?, 4)"},
+        {"LSTM", "\"units\": 3", "(3,)"},
+        {"GRU", "\"units\": 3, \"return_sequences\": true", "(?, 3)"},
     };
     for (int i = 0; i < COUNT(open); i++) {
         mb_call_t call;
@@ -377,6 +433,46 @@ START_TEST(open_dimensions_pass_through_inference)
 }
 END_TEST
 
+/* What a hard_sigmoid makes of 1 in a model whose input has its shape under KEY. */
+static float hard_sigmoid_of_one(const char *class_name, const char *config, const char *key)
+{
+    mb_shape_t shape = {2, {1, 1}};
+    char *model = layer_model_text(class_name, config, "", 1, &shape, false);
+    mb_str_t text = {0};
+    char *at = strstr(model, "\"batch_shape\"");
+    ck_assert_ptr_nonnull(at);
+    *at = '\0';
+    mb_str_addf(&text, "%s\"%s\"%s", model, key, at + strlen("\"batch_shape\""));
+    layer_fixture_t *f = layer_open("cpu", text.text, 1);
+    ((float *)f->host_inputs[0])[0] = 1;
+    for (int i = 0; i < f->layer->n_params; i++)
+        f->host_params[i][0] = 1;
+    layer_forward(f);
+    float found = f->host_output[0];
+    layer_close(f);
+    mb_str_free(&text);
+    free(model);
+    return found;
+}
+
+/* clip(0.2 x + 0.5) and clip(x / 6 + 0.5) */
+START_TEST(hard_sigmoid_is_that_of_the_keras_that_wrote_the_model)
+{
+    static const char *const classes[][2] = {
+        {"Activation", "\"activation\": \"hard_sigmoid\""},
+        {"SimpleRNN", "\"units\": 1, \"use_bias\": false, \"activation\": \"hard_sigmoid\""},
+        {"Bidirectional",
+         "\"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, \"use_bias\": "
+         "false, \"activation\": \"hard_sigmoid\"}}"}};
+    for (int i = 0; i < COUNT(classes); i++) {
+        float two = hard_sigmoid_of_one(classes[i][0], classes[i][1], "batch_input_shape");
+        float three = hard_sigmoid_of_one(classes[i][0], classes[i][1], "batch_shape");
+        ck_assert_float_eq_tol(two, 0.7F, 1e-6F);
+        ck_assert_float_eq_tol(three, 1.0F / 6 + 0.5F, 1e-6F);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("layer configurations");
@@ -385,6 +481,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, layer_infers_the_shapes_and_parameters_that_keras_has, 0,
                         COUNT(shape_cases));
     tcase_add_test(t, registry_finds_each_class_by_the_name_it_lists);
+    tcase_add_test(t, hard_sigmoid_is_that_of_the_keras_that_wrote_the_model);
     tcase_add_test(t, further_call_of_a_layer_must_fit_its_weights);
     tcase_add_test(t, layers_refuse_inputs_of_the_wrong_type);
     tcase_add_test(t, open_dimensions_pass_through_inference);

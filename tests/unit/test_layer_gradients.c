@@ -25,6 +25,9 @@ typedef struct {
         }                                                                                          \
     }
 
+#define LSTM_OF(units)                                                                             \
+    "\"units\": " units ", \"activation\": \"tanh\", \"recurrent_activation\": \"sigmoid\""
+
 /* clang-format off */
 static const case_t cases[] = {
     {"dense", "Dense", "\"units\": 5", "", 3, 0, 1, {SHAPE(1, 7)}, 0, true_dense, {0}},
@@ -99,7 +102,7 @@ static const case_t cases[] = {
 #define ACT(name) {"activation " name, "Activation", "\"activation\": \"" name "\"", "", 2, 0, 1, {SHAPE(2, 3, 5)}, 0, \
                    true_activation, {.activation = name, .p0 = 1}}
     ACT("linear"), ACT("relu"), ACT("tanh"), ACT("sigmoid"), ACT("gelu"), ACT("silu"), ACT("elu"), ACT("selu"),
-    ACT("softplus"), ACT("softsign"), ACT("exponential"), ACT("softmax"),
+    ACT("softplus"), ACT("softsign"), ACT("exponential"), ACT("softmax"), ACT("hard_sigmoid"),
     {"activation leaky_relu", "Activation", "\"activation\": \"leaky_relu\"", "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation,
      {.activation = "relu_general", .p0 = 0.2, .p1 = INFINITY}},
     {"activation relu6", "Activation", "\"activation\": \"relu6\"", "", 2, 0, 1, {SHAPE(1, 9)}, 0, true_activation,
@@ -157,6 +160,72 @@ static const case_t cases[] = {
      {.heads = 3, .key_dim = 2, .value_dim = 5, .no_bias = true}},
     {"attention with dropout", "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"dropout\": 0.3", "", 2, 0, 2,
      {SHAPE(2, 4, 5), SHAPE(2, 4, 5)}, 0, true_attention, {.heads = 2, .key_dim = 3, .value_dim = 3, .dropout = 0.3}},
+    {"simple rnn", "SimpleRNN", "\"units\": 4, \"activation\": \"tanh\"", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_SIMPLE, .units = 4, .activation = "tanh"}},
+    {"simple rnn with all its keys", "SimpleRNN",
+     "\"units\": 3, \"activation\": \"silu\", \"use_bias\": false, \"return_sequences\": true, \"go_backwards\": true, \"unroll\": true, "
+     "\"dropout\": 0.3, \"recurrent_dropout\": 0.4, \"return_state\": false, \"stateful\": false", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0,
+     true_recurrent, {.cell = MB_CELL_SIMPLE, .units = 3, .activation = "silu", .no_bias = true, .backwards = true,
+     .dropout = 0.3, .recurrent_dropout = 0.4}},
+    {"lstm", "LSTM", LSTM_OF("5"), "", 6, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 5, .activation = "tanh", .gate = "sigmoid"}},
+    {"lstm with the defaults of absent keys", "LSTM", "\"units\": 2", "", 2, 0, 1, {SHAPE(2, 3, 2)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 2, .activation = "tanh", .gate = "sigmoid"}},
+    {"lstm with null functions", "LSTM", "\"units\": 2, \"activation\": null, \"recurrent_activation\": null", "", 2, 0, 1,
+     {SHAPE(2, 3, 2)}, 0, true_recurrent, {.cell = MB_CELL_LSTM, .units = 2}},
+    {"lstm sequences without bias backwards", "LSTM", LSTM_OF("3") ", \"return_sequences\": true, \"use_bias\": false, "
+     "\"go_backwards\": true", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .no_bias = true, .backwards = true}},
+    {"lstm of other functions", "LSTM", "\"units\": 3, \"activation\": \"softsign\", \"recurrent_activation\": \"hard_sigmoid\", "
+     "\"return_sequences\": true", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "softsign", .gate = "hard_sigmoid"}},
+    {"lstm with dropout", "LSTM", LSTM_OF("3") ", \"dropout\": 0.4, \"seed\": 5", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4}},
+    {"lstm with dropout gate by gate", "LSTM", LSTM_OF("3") ", \"dropout\": 0.4, \"implementation\": 1", "", 3, 0, 1,
+     {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .apart = true}},
+    {"lstm with both dropouts", "LSTM", LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3", "", 3, 0, 1,
+     {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
+      .apart = true}},
+    {"lstm whose rates of one do nothing", "LSTM", LSTM_OF("3") ", \"dropout\": 1.0, \"recurrent_dropout\": 1.0", "", 3, 0, 1,
+     {SHAPE(2, 4, 3)}, 0, true_recurrent, {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid"}},
+    {"lstm frozen", "LSTM", LSTM_OF("3") ", \"trainable\": false", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid"}},
+    {"gru", "GRU", LSTM_OF("5"), "", 6, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 5, .activation = "tanh", .gate = "sigmoid"}},
+    {"gru sequences without bias backwards", "GRU", LSTM_OF("3") ", \"return_sequences\": true, \"use_bias\": false, "
+     "\"go_backwards\": true", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .no_bias = true, .backwards = true}},
+    {"gru with both dropouts", "GRU", LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3", "", 3, 0, 1,
+     {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
+      .apart = true}},
+    {"gru that resets before", "GRU", LSTM_OF("3") ", \"return_sequences\": true, \"reset_after\": false", "", 3, 0, 1,
+     {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU_BEFORE, .units = 3, .activation = "tanh", .gate = "sigmoid"}},
+    {"gru of other functions that resets before with dropouts", "GRU",
+     "\"units\": 3, \"activation\": \"gelu\", \"recurrent_activation\": \"silu\", \"reset_after\": false, \"dropout\": 0.2, "
+     "\"recurrent_dropout\": 0.3", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU_BEFORE, .units = 3, .activation = "gelu", .gate = "silu", .dropout = 0.2, .recurrent_dropout = 0.3,
+      .apart = true}},
+    {"rnn over a cell", "RNN", "\"return_sequences\": true, \"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"name\": \"mine\", "
+     LSTM_OF("3") "}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid"}},
+    {"bidirectional lstm", "Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"name\": \"l\", "
+     LSTM_OF("3") ", \"return_sequences\": true}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat"}},
+    {"bidirectional gru, last steps, with dropout", "Bidirectional", "\"layer\": {\"class_name\": \"GRU\", \"config\": {"
+     LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat", .dropout = 0.4,
+      .recurrent_dropout = 0.3, .apart = true}},
+#define BOTH(mode, more, ...) \
+    {"bidirectional " mode more, "Bidirectional", "\"merge_mode\": \"" mode "\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {" \
+     LSTM_OF("3") more "}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent, \
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = mode, __VA_ARGS__}}
+    BOTH("sum", "", .causal = false), BOTH("ave", ", \"return_sequences\": true", .causal = false),
+    BOTH("mul", ", \"return_sequences\": true", .causal = false), BOTH("mul", ", \"dropout\": 0.4", .dropout = 0.4),
+    BOTH("sum", ", \"return_sequences\": true, \"go_backwards\": true", .backwards = true),
 };
 /* clang-format on */
 #define N_CASES ((int)(sizeof(cases) / sizeof(cases[0])))

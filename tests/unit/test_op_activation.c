@@ -36,6 +36,8 @@ static double truth(const function_t *f, double x)
         return x / (1.0 + fabs(x));
     case MB_ACT_EXPONENTIAL:
         return exp(x);
+    case MB_ACT_HARD_SIGMOID:
+        return fmin(fmax(f->p0 * x + 0.5, 0.0), 1.0);
     case MB_ACT_LINEAR:
     case MB_ACT_COUNT:
         break;
@@ -59,7 +61,8 @@ static void check_function(op_t *op, const function_t *f)
     for (int64_t i = 0; i < count; i++) {
         double at = (double)x[i], h = 1e-5, want = truth(f, at);
         op_near("activation", &y[i], &want, 1, 10 * OP_EPSILON, 8 * OP_EPSILON * fabs(at));
-        if (fabs(at) < 2 * h || fabs(at - f->p1) < 2 * h || fabs(at - f->p2) < 2 * h)
+        bool bends = f->act == MB_ACT_HARD_SIGMOID && fabs(fabs(f->p0 * at) - 0.5) < 2 * h;
+        if (bends || fabs(at) < 2 * h || fabs(at - f->p1) < 2 * h || fabs(at - f->p2) < 2 * h)
             continue; /* a kink between the two points of the difference */
         want = (double)dy[i] * (truth(f, at + h) - truth(f, at - h)) / (2 * h);
         op_near("derivative", &dx[i], &want, 1, 16 * OP_EPSILON,

@@ -157,18 +157,24 @@ START_TEST(dropout_takes_the_numbers_of_its_elements)
     op_t op;
     op_open(&op, 2, 1);
     static const int64_t elements[] = {1, 3, 64, 4099};
-    for (int i = 0; i < 4; i++) {
-        int64_t samples = 3, n = elements[i];
-        float *x = op_random(&op, samples * n, 1, 2), *y = op_floats(&op, samples * n);
-        mb_dropout_args_t args = {MB_F32, samples, n, 0.25f, {77, MB_RANDOM_DROPOUT, 5, 1000, 9},
-                                  x,      y};
+    for (int i = 0; i < 8; i++) {
+        int64_t samples = 3, n = elements[i / 2], repeats = i % 2 ? 5 : 1;
+        int64_t count = samples * repeats * n;
+        float *x = op_random(&op, count, 1, 2), *y = op_floats(&op, count);
+        mb_dropout_args_t args = {MB_F32,
+                                  samples,
+                                  n,
+                                  0.25f,
+                                  {77, MB_RANDOM_DROPOUT, 5, 1000, 9},
+                                  x,
+                                  y,
+                                  i % 2 ? repeats : 0};
         OP_RUN(&op, DROPOUT, &args);
-        for (int64_t s = 0; s < samples; s++) {
-            for (int64_t e = 0; e < n; e++) {
-                uint32_t word = mb_random_word(&args.random, (uint32_t)s, (uint32_t)e);
-                float factor = mb_random_unit(word) >= 0.25f ? 1.0f / 0.75f : 0.0f;
-                ck_assert_float_eq(y[s * n + e], x[s * n + e] * factor);
-            }
+        for (int64_t e = 0; e < count; e++) {
+            uint32_t sample = (uint32_t)(e / n / repeats);
+            uint32_t word = mb_random_word(&args.random, sample, (uint32_t)(e % n));
+            float factor = mb_random_unit(word) >= 0.25f ? 1.0f / 0.75f : 0.0f;
+            ck_assert_float_eq(y[e], x[e] * factor);
         }
     }
     op_close(&op);
@@ -180,7 +186,7 @@ START_TEST(dropout_of_everything_is_zero)
     op_t op;
     op_open(&op, 1, 1);
     float *x = op_random(&op, 100, 1, 2);
-    mb_dropout_args_t args = {MB_F32, 4, 25, 1.0f, {1, MB_RANDOM_DROPOUT, 0, 0, 0}, x, x};
+    mb_dropout_args_t args = {MB_F32, 4, 25, 1.0f, {1, MB_RANDOM_DROPOUT, 0, 0, 0}, x, x, 0};
     OP_RUN(&op, DROPOUT, &args);
     for (int i = 0; i < 100; i++)
         ck_assert_float_eq(x[i], 0.0f);

@@ -148,7 +148,7 @@ static void elementwise(op_t *op)
     double *d = op_doubles(op, n);
     mb_add_f64_args_t add_f64 = {n, d, d, d};
     mb_copy_rows_args_t copy = {MB_F32, 1, n, n, n, y, a};
-    mb_dropout_args_t dropout = {MB_F32, 1, n, 0.4f, {9, MB_RANDOM_DROPOUT, 1, 2, 3}, y, y};
+    mb_dropout_args_t dropout = {MB_F32, 1, n, 0.4f, {9, MB_RANDOM_DROPOUT, 1, 2, 3}, y, y, 0};
     OP_RUN(op, ADD, &add);
     OP_RUN(op, MULTIPLY, &multiply);
     OP_RUN(op, DROPOUT, &dropout);
@@ -261,6 +261,37 @@ static void attention(op_t *op)
     OP_RUN(op, ATTENTION_BACKWARD, &b);
 }
 
+static void recurrent(op_t *op)
+{
+    for (int cell = MB_CELL_SIMPLE; cell <= MB_CELL_GRU_BEFORE; cell++) {
+        mb_rnn_forward_args_t f = {.rnn = {.cell = (mb_cell_t)cell}};
+        mb_rnn_t *r = &f.rnn;
+        r->samples = op_integer(op, 1, 150);
+        r->steps = op_integer(op, 1, 9);
+        r->units = r->ldy = op_integer(op, 1, 70);
+        r->masked = op_integer(op, 0, 1);
+        r->act = (mb_function_t){MB_ACT_TANH, 0, 0, 0};
+        r->gate = (mb_function_t){MB_ACT_SIGMOID, 0, 0, 0};
+        int64_t states = r->samples * r->steps * r->units, gates = mb_rnn_gates(r->cell);
+        f.u = op_random(op, gates * r->units * r->units, -0.1, 0.1);
+        f.masks = op_random(op, r->samples * gates * r->units, 0, 2);
+        f.gates = op_random(op, mb_rnn_kept(r->cell) * states, -1, 1);
+        f.states = op_floats(op, states);
+        f.previous = op_floats(op, mb_rnn_parts(r) * states);
+        f.y = op_floats(op, states);
+        mb_rnn_backward_args_t b = {.rnn = f.rnn,
+                                    .u = f.u,
+                                    .masks = f.masks,
+                                    .gates = f.gates,
+                                    .states = f.states,
+                                    .dy = op_random(op, states, -1, 1),
+                                    .dgates = op_floats(op, gates * states),
+                                    .drecurrent = op_floats(op, gates * states)};
+        OP_RUN(op, RNN_FORWARD, &f);
+        OP_RUN(op, RNN_BACKWARD, &b);
+    }
+}
+
 static void embedding(op_t *op)
 {
     int64_t count = op_integer(op, 1, 2000), width = op_integer(op, 1, 300);
@@ -352,9 +383,9 @@ static void strided(op_t *op)
     OP_RUN(op, MAP, &a);
 }
 
-static void (*const cases[])(op_t *) = {strided,   gemm,      conv,        conv_of_volumes,
-                                        pool,      axes,      elementwise, rows,
-                                        attention, embedding, loss,        update};
+static void (*const cases[])(op_t *) = {strided, gemm,        conv,  conv_of_volumes, pool,
+                                        axes,    elementwise, rows,  attention,       embedding,
+                                        loss,    recurrent,   update};
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static uint64_t digest_with(int threads, int which, uint64_t seed)

@@ -78,13 +78,16 @@ START_TEST(presets_write_the_layers_they_promise)
                  "InputLayer InputLayer Embedding Embedding Add Dropout LayerNormalization "
                  "MultiHeadAttention Dropout Add LayerNormalization Dense Dense Dropout Add "
                  "LayerNormalization Dense");
+    check_layers("lstm", NULL, 0, "InputLayer Embedding LSTM Dense");
+    setting_t both[] = {{"bidirectional", "yes"}, {"units", "8,4"}};
+    check_layers("lstm", both, 2, "InputLayer Embedding Bidirectional Bidirectional Dense");
 }
 END_TEST
 
 START_TEST(layer_names_are_all_different)
 {
-    static const char *const presets[] = {"mlp", "cnn", "unet", "mobilenet", "gpt"};
-    for (int p = 0; p < 5; p++) {
+    static const char *const presets[] = {"mlp", "cnn", "unet", "mobilenet", "gpt", "lstm"};
+    for (int p = 0; p < 6; p++) {
         json_t *model = create(presets[p], NULL, 0);
         const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
         json_t *seen = json_object();
@@ -133,6 +136,7 @@ START_TEST(wrong_settings_are_refused_with_the_remedy)
     check_refused("mobilenet", "input", "784", "height x width x channels");
     check_refused("mobilenet", "repeat", "0", "above 0");
     check_refused("gpt", "heads", "5", "multiple");
+    check_refused("lstm", "units", "none", "at least one layer");
 }
 END_TEST
 
@@ -140,7 +144,7 @@ START_TEST(every_preset_is_listed_with_the_keys_it_takes)
 {
     int count;
     const mb_preset_t *list = mb_preset_list(&count);
-    ck_assert_int_eq(count, 5);
+    ck_assert_int_eq(count, 6);
     for (int i = 0; i < count; i++) {
         json_t *model = create(list[i].name, NULL, 0);
         ck_assert_ptr_nonnull(list[i].title);
@@ -184,12 +188,31 @@ START_TEST(gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own)
 }
 END_TEST
 
+static int64_t parameters_of_lstm(const char *bidirectional)
+{
+    setting_t settings[] = {{"vocabulary", "50"}, {"width", "6"},
+                            {"units", "8,4"},     {"classes", "3"},
+                            {"length", "7"},      {"bidirectional", bidirectional}};
+    return parameters_of(create("lstm", settings, 6));
+}
+
+/* The table, for each LSTM 4 (in + units + 1) units, and the logits. */
+START_TEST(lstm_has_the_parameters_of_its_layers)
+{
+    int64_t first = 4 * (6 + 8 + 1) * 8;
+    ck_assert_int_eq(parameters_of_lstm("no"), 50 * 6 + first + 4 * (8 + 4 + 1) * 4 + (4 + 1) * 3);
+    ck_assert_int_eq(parameters_of_lstm("yes"),
+                     50 * 6 + 2 * first + 2 * 4 * (16 + 4 + 1) * 4 + (8 + 1) * 3);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("preset");
     TCase *t = tcase_create("preset");
     tcase_add_test(t, presets_write_the_layers_they_promise);
     tcase_add_test(t, layer_names_are_all_different);
+    tcase_add_test(t, lstm_has_the_parameters_of_its_layers);
     tcase_add_test(t, wrong_settings_are_refused_with_the_remedy);
     tcase_add_test(t, gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own);
     tcase_add_test(t, every_preset_is_listed_with_the_keys_it_takes);

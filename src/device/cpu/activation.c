@@ -3,6 +3,7 @@
 #include "device/cpu/activation.h"
 
 #include <math.h>
+#include <string.h>
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
 
@@ -80,6 +81,11 @@ static inline float exponential(float x, P)
     UNUSED;
     return mb_v_exp(x);
 }
+static inline float hard_sigmoid(float x, P)
+{
+    float y = p->p0 * x + 0.5f;
+    return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;
+}
 
 /* Derivatives from the input x or the result y, whichever the name says. */
 static inline float relu_from_y(float y, P)
@@ -148,6 +154,10 @@ static inline float exponential_from_y(float y, P)
     UNUSED;
     return y;
 }
+static inline float hard_sigmoid_from_y(float y, P)
+{
+    return y > 0.0f && y < 1.0f ? p->p0 : 0.0f;
+}
 
 typedef void (*forward_fn_t)(const float *x, float *y, const mb_cpu_runs_t *runs, P);
 typedef void (*backward_fn_t)(const float *value, const float *dy, float *dx, int64_t count, P);
@@ -181,6 +191,7 @@ FORWARD(selu)
 FORWARD(softplus)
 FORWARD(softsign)
 FORWARD(exponential)
+FORWARD(hard_sigmoid)
 BACKWARD(relu_from_y)
 BACKWARD(relu_general_from_x)
 BACKWARD(tanh_from_y)
@@ -193,30 +204,48 @@ BACKWARD(selu_from_x)
 BACKWARD(softplus_from_x)
 BACKWARD(softsign_from_x)
 BACKWARD(exponential_from_y)
+BACKWARD(hard_sigmoid_from_y)
 
 static const struct {
     forward_fn_t forward;
     backward_fn_t backward;
-    bool from_y;
 } functions[MB_ACT_COUNT] = {
-    [MB_ACT_RELU] = {relu_forward, relu_from_y_backward, true},
-    [MB_ACT_RELU_GENERAL] = {relu_general_forward, relu_general_from_x_backward, false},
-    [MB_ACT_TANH] = {act_tanh_forward, tanh_from_y_backward, true},
-    [MB_ACT_SIGMOID] = {sigmoid_forward, sigmoid_from_y_backward, true},
-    [MB_ACT_GELU] = {gelu_forward, gelu_from_x_backward, false},
-    [MB_ACT_GELU_TANH] = {gelu_tanh_forward, gelu_tanh_from_x_backward, false},
-    [MB_ACT_SILU] = {silu_forward, silu_from_x_backward, false},
-    [MB_ACT_ELU] = {elu_forward, elu_from_x_backward, false},
-    [MB_ACT_SELU] = {selu_forward, selu_from_x_backward, false},
-    [MB_ACT_SOFTPLUS] = {softplus_forward, softplus_from_x_backward, false},
-    [MB_ACT_SOFTSIGN] = {softsign_forward, softsign_from_x_backward, false},
-    [MB_ACT_EXPONENTIAL] = {exponential_forward, exponential_from_y_backward, true},
+    [MB_ACT_RELU] = {relu_forward, relu_from_y_backward},
+    [MB_ACT_RELU_GENERAL] = {relu_general_forward, relu_general_from_x_backward},
+    [MB_ACT_TANH] = {act_tanh_forward, tanh_from_y_backward},
+    [MB_ACT_SIGMOID] = {sigmoid_forward, sigmoid_from_y_backward},
+    [MB_ACT_GELU] = {gelu_forward, gelu_from_x_backward},
+    [MB_ACT_GELU_TANH] = {gelu_tanh_forward, gelu_tanh_from_x_backward},
+    [MB_ACT_SILU] = {silu_forward, silu_from_x_backward},
+    [MB_ACT_ELU] = {elu_forward, elu_from_x_backward},
+    [MB_ACT_SELU] = {selu_forward, selu_from_x_backward},
+    [MB_ACT_SOFTPLUS] = {softplus_forward, softplus_from_x_backward},
+    [MB_ACT_SOFTSIGN] = {softsign_forward, softsign_from_x_backward},
+    [MB_ACT_EXPONENTIAL] = {exponential_forward, exponential_from_y_backward},
+    [MB_ACT_HARD_SIGMOID] = {hard_sigmoid_forward, hard_sigmoid_from_y_backward},
 };
 
 void mb_cpu_activate(const mb_act_forward_args_t *a, mb_cpu_runs_t runs)
 {
     const parameters_t parameters = {a->p0, a->p1, a->p2};
     functions[a->act].forward(a->x, a->y, &runs, &parameters);
+}
+
+void mb_cpu_act_run(const mb_function_t *f, const float *x, float *y, int64_t count)
+{
+    const parameters_t parameters = {f->p0, f->p1, f->p2};
+    const mb_cpu_runs_t run = {0, 1, count, 0};
+    if (f->act != MB_ACT_LINEAR)
+        functions[f->act].forward(x, y, &run, &parameters);
+    else if (x != y)
+        memcpy(y, x, sizeof(float) * (size_t)count);
+}
+
+void mb_cpu_act_run_back(const mb_function_t *f, const float *kept, float *d, int64_t count)
+{
+    const parameters_t parameters = {f->p0, f->p1, f->p2};
+    if (f->act != MB_ACT_LINEAR)
+        functions[f->act].backward(kept, d, d, count, &parameters);
 }
 
 static void forward_tile(void *context, int64_t tile, int thread)
@@ -233,7 +262,7 @@ static void backward_tile(void *context, int64_t tile, int thread)
     const mb_act_backward_args_t *a = context;
     const parameters_t parameters = {a->p0, a->p1, a->p2};
     mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
-    const float *value = functions[a->act].from_y ? a->y : a->x;
+    const float *value = mb_act_from_value(a->act) ? a->y : a->x;
     functions[a->act].backward(value + s.begin, mb_in(a->dy) + s.begin, mb_out(a->dx) + s.begin,
                                s.end - s.begin, &parameters);
 }
@@ -268,7 +297,7 @@ mb_status_t mb_cpu_act_backward(mb_exec_t *exec, const mb_act_backward_args_t *a
         return MB_OK;
     if (args->act == MB_ACT_LINEAR)
         return copy(exec, args->count, args->dy, args->dx);
-    const float *value = functions[args->act].from_y ? args->y : args->x;
+    const float *value = mb_act_from_value(args->act) ? args->y : args->x;
     MB_CPU_CHECK(MB_OP_ACT_BACKWARD, value != NULL || args->count == 0,
                  "the value that the derivative needs is missing");
     mb_act_backward_args_t act = *args;

@@ -7,7 +7,7 @@
 
 #define WORKSPACE_LIMIT                                                                            \
     ((size_t)32 << 20)     /* what NVIDIA advises for Hopper; smaller ones need less */
-#define LEAST_ALIGNMENT 16 /* of operands: places in a slot are multiples of 64 */
+#define LEAST_ALIGNMENT 16 /* of whole operands: places in a slot are multiples of 64 */
 #define AUX_MULTIPLE 8     /* of the leading dimension of what GELU is applied to */
 
 enum { BUCKETS = 256 };
@@ -75,6 +75,7 @@ mb_gemm_shape_t mb_gemm_shape(const mb_gemm_args_t *args)
                              .transpose_a = args->transpose_a,
                              .transpose_b = args->transpose_b,
                              .accumulate = args->accumulate,
+                             .inside = args->inside,
                              .bias = args->bias != NULL,
                              .pre = activates && pre,
                              .dbias = args->dbias != NULL,
@@ -91,9 +92,9 @@ static bool same(const mb_gemm_shape_t *a, const mb_gemm_shape_t *b)
 {
     return a->type == b->type && a->wide == b->wide && a->transpose_a == b->transpose_a &&
            a->transpose_b == b->transpose_b && a->accumulate == b->accumulate &&
-           a->bias == b->bias && a->pre == b->pre && a->dbias == b->dbias && a->act == b->act &&
-           a->m == b->m && a->n == b->n && a->k == b->k && a->lda == b->lda && a->ldb == b->ldb &&
-           a->ldc == b->ldc;
+           a->inside == b->inside && a->bias == b->bias && a->pre == b->pre &&
+           a->dbias == b->dbias && a->act == b->act && a->m == b->m && a->n == b->n &&
+           a->k == b->k && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc;
 }
 
 static int bucket_of(const mb_gemm_shape_t *shape)
@@ -118,6 +119,11 @@ mb_gemm_plan_t *mb_gemm_plan_find(const mb_gemm_plans_t *plans, const mb_gemm_sh
 static cudaDataType_t data_type(mb_dtype_t type)
 {
     return type == MB_BF16 ? CUDA_R_16BF : type == MB_F16 ? CUDA_R_16F : CUDA_R_32F;
+}
+
+static uint32_t alignment_of(const mb_gemm_shape_t *shape)
+{
+    return shape->inside ? (uint32_t)mb_dtype_bytes(shape->type) : LEAST_ALIGNMENT;
 }
 
 /* ROWS x COLUMNS row-major, seen column-major. */
@@ -152,7 +158,7 @@ static mb_status_t describe_epilogue(const mb_gemm_shape_t *shape, bool fused,
 {
     cublasLtEpilogue_t epilogue = epilogue_of(shape, fused);
     cudaDataType_t type = data_type(shape->wide ? MB_F32 : shape->type);
-    const void *address = (const void *)(uintptr_t)LEAST_ALIGNMENT;
+    const void *address = (const void *)(uintptr_t)alignment_of(shape);
     MB_TRY(MB_GEMM_SET(product, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
     if (shape->bias || (fused && shape->dbias)) {
         MB_TRY(MB_GEMM_SET(product, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
@@ -182,13 +188,13 @@ static mb_status_t make_product(const mb_cuda_t *cuda, const mb_gemm_shape_t *sh
 
 /* ---- algorithms */
 
-static mb_status_t limit(cublasLtMatmulPreference_t preference)
+static mb_status_t limit(const mb_gemm_shape_t *shape, cublasLtMatmulPreference_t preference)
 {
     static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     size_t most = WORKSPACE_LIMIT;
-    uint32_t least = LEAST_ALIGNMENT;
+    uint32_t least = alignment_of(shape);
     uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     MB_TRY(
         mb_gemm_check(cublasLtMatmulPreferenceSetAttribute(
@@ -210,7 +216,7 @@ static mb_status_t ask(const mb_cuda_t *cuda, mb_gemm_plan_t *plan,
 {
     cublasLtMatmulHeuristicResult_t result;
     int found = 0;
-    MB_TRY(limit(preference));
+    MB_TRY(limit(&plan->shape, preference));
     cublasStatus_t code =
         cublasLtMatmulAlgoGetHeuristic(cuda->blas, plan->product, plan->b, plan->a, plan->c,
                                        plan->c, preference, 1, &result, &found);

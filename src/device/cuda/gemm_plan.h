@@ -11,7 +11,7 @@
 /* What plans are told apart by. act, pre and dbias: what is asked of the product's own launch. */
 typedef struct {
     mb_dtype_t type;
-    bool wide, transpose_a, transpose_b, accumulate, bias, pre, dbias;
+    bool wide, transpose_a, transpose_b, accumulate, inside, bias, pre, dbias;
     mb_act_t act;
     int64_t m, n, k, lda, ldb, ldc;
 } mb_gemm_shape_t;

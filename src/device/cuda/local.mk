@@ -33,6 +33,7 @@ CUDA_KERNELS = \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \
+	kernels/recurrent.cu \
 	kernels/region_pool.cu \
 	kernels/resample.cu \
 	kernels/row_metric.cu \

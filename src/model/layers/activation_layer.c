@@ -22,8 +22,7 @@ static mb_status_t parse_activation(mb_config_t *config, mb_arena_t *arena, void
     activation_layer_t *layer;
     MB_TRY(create(arena, &layer));
     *out = layer;
-    return mb_activation_parse(mb_config_take(config, "activation"), config->where,
-                               &layer->activation);
+    return mb_activation_take_key(config, "activation", &layer->activation);
 }
 
 static mb_status_t parse_named(mb_config_t *config, mb_arena_t *arena, const char *name, void **out)

@@ -27,8 +27,7 @@ static mb_status_t check_softmax(const mb_config_t *config, const mb_conv_t *con
 mb_status_t mb_conv_take(mb_config_t *config, const char *prefix, const char *name, mb_conv_t *out)
 {
     MB_TRY(mb_config_bool_or(config, "use_bias", true, &out->use_bias));
-    MB_TRY(
-        mb_activation_parse(mb_config_take(config, "activation"), config->where, &out->activation));
+    MB_TRY(mb_activation_take_key(config, "activation", &out->activation));
     MB_TRY(check_softmax(config, out));
     MB_TRY(mb_layer_take_param(config, prefix, "glorot_uniform", name, true, &out->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &out->bias));

@@ -18,8 +18,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
         return mb_error_memory("a layer", sizeof(*dense));
     MB_TRY(mb_config_int(config, "units", 1, MB_LAYER_MAX_SIZE, &dense->units));
     MB_TRY(mb_config_bool_or(config, "use_bias", true, &dense->use_bias));
-    MB_TRY(mb_activation_parse(mb_config_take(config, "activation"), config->where,
-                               &dense->activation));
+    MB_TRY(mb_activation_take_key(config, "activation", &dense->activation));
     MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", "kernel", true, &dense->kernel));
     MB_TRY(mb_layer_take_param(config, "bias", "zeros", "bias", true, &dense->bias));
     dense->kernel.view = MB_VIEW_FIRST;

@@ -69,7 +69,12 @@
     X(batch_normalization, "BatchNormalization")                                                   \
     X(layer_normalization, "LayerNormalization")                                                   \
     X(embedding, "Embedding")                                                                      \
-    X(multi_head_attention, "MultiHeadAttention")
+    X(multi_head_attention, "MultiHeadAttention")                                                  \
+    X(simple_rnn, "SimpleRNN")                                                                     \
+    X(lstm, "LSTM")                                                                                \
+    X(gru, "GRU")                                                                                  \
+    X(rnn, "RNN")                                                                                  \
+    X(bidirectional, "Bidirectional")
 
 #define MB_LAYER_DECLARE(name, keras) extern const mb_layer_class_t mb_layer_##name;
 MB_LAYER_LIST(MB_LAYER_DECLARE)

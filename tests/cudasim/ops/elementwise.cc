@@ -108,13 +108,14 @@ void dropout(bench &bench, mb_dtype_t type)
     args.type = type;
     args.samples = bench.integer(0, 5);
     args.elements = bench.coin() ? bench.integer(0, 100) : 4 * bench.integer(1, 600);
+    args.repeats = bench.coin() ? 0 : bench.integer(1, 4);
     args.rate = bench.one_in(7) ? 1 : bench.one_in(7) ? 0 : (float)bench.uniform(0, 1);
     args.random = {(uint64_t)bench.integer(0, INT64_MAX - 1), MB_RANDOM_DROPOUT,
                    (uint32_t)bench.integer(0, 1000), (uint32_t)bench.integer(0, UINT32_MAX),
                    (uint32_t)bench.integer(0, 1 << 20)};
     bench.complete(MB_OP_DROPOUT, &args);
-    bench.describe("%lld x %lld at rate %g", (long long)args.samples, (long long)args.elements,
-                   args.rate);
+    bench.describe("%lld x %lld x %lld at rate %g", (long long)args.samples,
+                   (long long)args.repeats, (long long)args.elements, args.rate);
     bench.run(MB_OP_DROPOUT, args, {});
 }
 

@@ -1,0 +1,204 @@
+/* Activation functions and their derivatives, for kernels that have elements at hand. The functions
+ * are Keras' (keras/src/activations). */
+#ifndef MB_KERNELS_ACTIVATION_H
+#define MB_KERNELS_ACTIVATION_H
+
+#include "approximate.h"
+
+namespace
+{
+
+constexpr float SELU_ALPHA = 1.6732632423543772f, SELU_SCALE = 1.0507009873554805f;
+constexpr float SQRT_HALF = 0.70710678118654752f;
+constexpr float INV_SQRT_2PI = 0.39894228040143268f, SQRT_2_OVER_PI = 0.79788456080286536f;
+
+struct parameters {
+    float p0, p1, p2;
+};
+
+/* What a function's derivative is computed from: its argument or its result. */
+struct from_x {
+    static constexpr bool needs_y = false;
+};
+struct from_y {
+    static constexpr bool needs_y = true;
+};
+
+template <typename T> struct relu : from_y {
+    static __device__ float forward(float x, parameters)
+    {
+        return x > 0.0f || x != x ? x : 0.0f;
+    }
+    static __device__ float derivative(float y, parameters)
+    {
+        return y > 0.0f ? 1.0f : 0.0f;
+    }
+};
+
+template <typename T> struct relu_general : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        float low = x > p.p2 ? x : p.p0 * (x - p.p2);
+        return x >= p.p1 ? p.p1 : low;
+    }
+    static __device__ float derivative(float x, parameters p)
+    {
+        float low = x > p.p2 ? 1.0f : p.p0;
+        return x > p.p1 ? 0.0f : low;
+    }
+};
+
+template <typename T> struct hyperbolic : from_y {
+    static __device__ float forward(float x, parameters)
+    {
+        return tanhf(x);
+    }
+    static __device__ float derivative(float y, parameters)
+    {
+        return 1.0f - y * y;
+    }
+};
+
+template <typename T> __device__ inline float sigmoid_of(float x)
+{
+    return mb_quotient<T>(1.0f, 1.0f + mb_exp<T>(-x));
+}
+
+template <typename T> struct sigmoid : from_y {
+    static __device__ float forward(float x, parameters)
+    {
+        return sigmoid_of<T>(x);
+    }
+    static __device__ float derivative(float y, parameters)
+    {
+        return y * (1.0f - y);
+    }
+};
+
+template <typename T> struct gelu : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return x * 0.5f * (1.0f + erff(x * SQRT_HALF));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        float density = INV_SQRT_2PI * mb_exp<T>(-0.5f * x * x);
+        return 0.5f * (1.0f + erff(x * SQRT_HALF)) + x * density;
+    }
+};
+
+template <typename T> struct gelu_tanh : from_x {
+    static __device__ float inner(float x)
+    {
+        return SQRT_2_OVER_PI * (x + 0.044715f * x * x * x);
+    }
+    static __device__ float forward(float x, parameters)
+    {
+        return 0.5f * x * (1.0f + tanhf(inner(x)));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        float t = tanhf(inner(x));
+        float slope = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
+        return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * slope;
+    }
+};
+
+template <typename T> struct silu : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return mb_quotient<T>(x, 1.0f + mb_exp<T>(-x));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        float s = sigmoid_of<T>(x);
+        return s * (1.0f + x * (1.0f - s));
+    }
+};
+
+template <typename T> struct elu : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        return x > 0.0f ? x : p.p0 * expm1f(x);
+    }
+    static __device__ float derivative(float x, parameters p)
+    {
+        return x > 0.0f ? 1.0f : p.p0 * mb_exp<T>(x);
+    }
+};
+
+template <typename T> struct selu : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return SELU_SCALE * (x > 0.0f ? x : SELU_ALPHA * expm1f(x));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return SELU_SCALE * (x > 0.0f ? 1.0f : SELU_ALPHA * mb_exp<T>(x));
+    }
+};
+
+template <typename T> struct softplus : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return (x > 0.0f ? x : 0.0f) + log1pf(mb_exp<T>(-fabsf(x)));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return sigmoid_of<T>(x);
+    }
+};
+
+template <typename T> struct softsign : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return mb_quotient<T>(x, 1.0f + fabsf(x));
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        float d = 1.0f + fabsf(x);
+        return mb_quotient<T>(1.0f, d * d);
+    }
+};
+
+template <typename T> struct exponential : from_y {
+    static __device__ float forward(float x, parameters)
+    {
+        return mb_exp<T>(x);
+    }
+    static __device__ float derivative(float y, parameters)
+    {
+        return y;
+    }
+};
+
+template <typename T> struct hard_sigmoid : from_y {
+    static __device__ float forward(float x, parameters p)
+    {
+        float y = p.p0 * x + 0.5f;
+        return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;
+    }
+    static __device__ float derivative(float y, parameters p)
+    {
+        return y > 0.0f && y < 1.0f ? p.p0 : 0.0f;
+    }
+};
+
+#define MB_ACT_FUNCTIONS(X)                                                                        \
+    X(RELU, relu)                                                                                  \
+    X(RELU_GENERAL, relu_general)                                                                  \
+    X(TANH, hyperbolic)                                                                            \
+    X(SIGMOID, sigmoid)                                                                            \
+    X(GELU, gelu)                                                                                  \
+    X(GELU_TANH, gelu_tanh)                                                                        \
+    X(SILU, silu)                                                                                  \
+    X(ELU, elu)                                                                                    \
+    X(SELU, selu)                                                                                  \
+    X(SOFTPLUS, softplus)                                                                          \
+    X(SOFTSIGN, softsign)                                                                          \
+    X(EXPONENTIAL, exponential)                                                                    \
+    X(HARD_SIGMOID, hard_sigmoid)
+
+} // namespace
+
+#endif

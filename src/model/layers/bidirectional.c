@@ -1,0 +1,295 @@
+/* Bidirectional: two recurrent layers over the same sequence, one from its end; the outputs of the
+ * second are turned round, and both are put side by side, summed, averaged or multiplied.
+ *
+ * saved: what the first saves, what the second does, then outputs of one alone. carry: the same,
+ * then gradients of one alone. */
+#include "model/layers/recurrent.h"
+
+#include <string.h>
+
+typedef enum { CONCATENATED, SUMMED, AVERAGED, MULTIPLIED } merge_t;
+
+typedef struct {
+    merge_t merge;
+    const char *names[2];
+    mb_recurrent_t layers[2];
+} bidirectional_t;
+
+static mb_status_t take_merge(mb_config_t *config, merge_t *out)
+{
+    static const char *const names[] = {"concat", "sum", "ave", "mul"};
+    const json_t *value = mb_config_take(config, "merge_mode");
+    const char *name = value == NULL ? "concat" : json_string_value(value);
+    for (int i = 0; name != NULL && i < 4; i++) {
+        *out = (merge_t)i;
+        if (strcmp(name, names[i]) == 0)
+            return MB_OK;
+    }
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "%s: key 'merge_mode' is %s; this build obeys concat, sum, ave and mul (a "
+                        "layer has one output)",
+                        config->where, name == NULL ? "null" : name);
+}
+
+/* "forward_lstm" of "lstm", and of "forward_lstm". */
+static const char *name_after(mb_arena_t *arena, const char *prefix, const char *name)
+{
+    size_t length = strlen(prefix);
+    return mb_arena_format(arena, "%s%s", prefix,
+                           strncmp(name, prefix, length) == 0 ? name + length : name);
+}
+
+static mb_status_t take_layer(mb_config_t *config, const char *key, mb_recurrent_t *out,
+                              const char **name)
+{
+    static const char *const without_effect[] = {"name", "batch_input_shape", "batch_shape",
+                                                 "input_shape"};
+    mb_config_t inner;
+    const char *class_name;
+    MB_TRY(mb_layer_open_inner(config, key, &class_name, &inner));
+    if (!mb_recurrent_is_class(class_name))
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: key '%s' is of class '%s'; this build obeys SimpleRNN, LSTM, GRU "
+                            "and RNN",
+                            config->where, key, class_name);
+    MB_TRY(mb_config_string_or(&inner, "name", class_name, name));
+    for (size_t i = 0; i < sizeof(without_effect) / sizeof(without_effect[0]); i++)
+        mb_config_ignore(&inner, without_effect[i]);
+    MB_TRY(mb_config_only(&inner, "activity_regularizer", "null"));
+    MB_TRY(mb_recurrent_parse(&inner, class_name, out));
+    return mb_config_finish(&inner);
+}
+
+static mb_status_t check_pair(const mb_config_t *config, const bidirectional_t *b)
+{
+    const mb_recurrent_t *one = &b->layers[0], *two = &b->layers[1];
+    bool goes_both_ways = one->backwards != two->backwards;
+    bool same_rows = one->sequences == two->sequences;
+    bool same_columns = one->units == two->units || b->merge == CONCATENATED;
+    if (goes_both_ways && same_rows && same_columns)
+        return MB_OK;
+    return mb_error_set(
+        MB_ERR_ARGUMENT, "%s: layer and backward_layer must %s", config->where,
+        !goes_both_ways ? "go in opposite directions (go_backwards)"
+        : !same_rows    ? "both return sequences, or neither"
+                        : "have the same number of units where their outputs are not concatenated");
+}
+
+/* Without a layer of its own the way back is the same one turned round. */
+static mb_status_t take_layers(mb_config_t *config, mb_arena_t *arena, bidirectional_t *b)
+{
+    const char *name;
+    MB_TRY(take_layer(config, "layer", &b->layers[0], &name));
+    b->names[0] = name_after(arena, "forward_", name);
+    b->names[1] = name_after(arena, "backward_", name);
+    b->layers[1] = b->layers[0];
+    b->layers[1].backwards = !b->layers[0].backwards;
+    mb_config_ignore(config, "backward_layer");
+    if (mb_config_has(config, "backward_layer"))
+        MB_TRY(take_layer(config, "backward_layer", &b->layers[1], &b->names[1]));
+    if (b->names[0] == NULL || b->names[1] == NULL)
+        return mb_error_memory("a layer's name", strlen(name));
+    return MB_OK;
+}
+
+static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    bidirectional_t *b = MB_ARENA_NEW(arena, bidirectional_t);
+    if (b == NULL)
+        return mb_error_memory("a layer", sizeof(*b));
+    MB_TRY(take_merge(config, &b->merge));
+    MB_TRY(take_layers(config, arena, b));
+    *out = b;
+    return check_pair(config, b);
+}
+
+static bidirectional_t *both_of(const mb_call_t *call)
+{
+    return call->layer->config;
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    const bidirectional_t *b = both_of(call);
+    MB_TRY(mb_recurrent_infer(call, &b->layers[0], &call->output));
+    if (b->merge == CONCATENATED)
+        call->output.dim[call->output.rank - 1] += b->layers[1].units;
+    call->output_type = call->input_types[0];
+    return MB_OK;
+}
+
+static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
+{
+    bidirectional_t *b = both_of(call);
+    MB_TRY(mb_recurrent_declare(call, &b->layers[0], b->names[0], list));
+    return mb_recurrent_declare(call, &b->layers[1], b->names[1], list);
+}
+
+static mb_status_t check(const mb_call_t *call)
+{
+    return mb_call_check_width(call, 0, both_of(call)->layers[0].width);
+}
+
+typedef struct {
+    size_t saved[2], carry[2];
+    size_t y[2], dy[2]; /* of one direction; 1 only where the outputs are multiplied */
+    size_t saved_bytes, carry_bytes;
+    int64_t elements;
+} block_t;
+
+static block_t block_of(const mb_call_t *call, int64_t samples)
+{
+    const bidirectional_t *b = both_of(call);
+    block_t block = {.elements = samples * mb_shape_elements(&call->output)};
+    int n = b->merge == CONCATENATED ? 0 : b->merge == MULTIPLIED ? 2 : 1;
+    for (int i = 0; i < 2; i++) {
+        block.saved[i] = block.saved_bytes;
+        block.carry[i] = block.carry_bytes;
+        mb_recurrent_memory(call, &b->layers[i], samples, &block.saved_bytes, &block.carry_bytes);
+    }
+    for (int i = 0; i < n; i++) {
+        block.y[i] = mb_block_add(&block.saved_bytes, block.elements, call->output_type);
+        block.dy[i] = mb_block_add(&block.carry_bytes, block.elements, call->output_type);
+    }
+    return block;
+}
+
+static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    block_t block = block_of(call, samples);
+    *out = (mb_memory_t){.saved_bytes = block.saved_bytes, .carry_bytes = block.carry_bytes};
+    out->keeps_input[0] = call->layer->trainable;
+}
+
+/* Where an output goes: into columns of the layer's, into memory of its own, or, one of a sum, to
+ * the layer's own place. */
+static void *output_of(const mb_run_t *run, const block_t *block, int index)
+{
+    const bidirectional_t *b = both_of(run->call);
+    size_t offset = (size_t)b->layers[0].units * mb_dtype_bytes(mb_run_type(run));
+    if (b->merge == CONCATENATED)
+        return mb_bytes_at(run->output, index == 0 ? 0 : offset);
+    if (b->merge == MULTIPLIED)
+        return mb_bytes_at(run->saved, block->y[index]);
+    return index == 0 ? run->output : mb_bytes_at(run->saved, block->y[0]);
+}
+
+static const void *gradient_of(const mb_run_t *run, const block_t *block, int index)
+{
+    const bidirectional_t *b = both_of(run->call);
+    if (b->merge == CONCATENATED)
+        return mb_elements_at(run->grad_output, mb_run_type(run),
+                              index == 0 ? 0 : b->layers[0].units);
+    if (b->merge == SUMMED)
+        return run->grad_output;
+    return mb_bytes_at(run->carry, block->dy[b->merge == MULTIPLIED ? index : 0]);
+}
+
+static mb_direction_t direction_of(const mb_run_t *run, const block_t *block, int index)
+{
+    const bidirectional_t *b = both_of(run->call);
+    return (mb_direction_t){.recurrent = &b->layers[index],
+                            .index = index,
+                            .param = index == 0 ? 0 : mb_recurrent_params(&b->layers[0]),
+                            .reversed = index == 1,
+                            .ldy = mb_shape_columns(&run->call->output),
+                            .saved = mb_bytes_at(run->saved, block->saved[index]),
+                            .carry = mb_bytes_at(run->carry, block->carry[index]),
+                            .y = output_of(run, block, index),
+                            .dy = gradient_of(run, block, index)};
+}
+
+static mb_status_t multiply(const mb_run_t *run, int64_t count, const void *a, const void *b,
+                            void *y)
+{
+    mb_multiply_args_t args = {.type = mb_run_type(run), .count = count, .a = a, .b = b, .y = y};
+    return mb_run_multiply(run->exec, &args);
+}
+
+static mb_status_t halve(const mb_run_t *run, int64_t count, void *x)
+{
+    mb_divide_args_t args = {.type = mb_run_type(run), .count = count, .divisor = 2.0f, .x = x};
+    return mb_run_divide(run->exec, &args);
+}
+
+static mb_status_t merge(const mb_run_t *run, const block_t *block)
+{
+    const bidirectional_t *b = both_of(run->call);
+    const void *one = output_of(run, block, 0), *two = output_of(run, block, 1);
+    mb_add_args_t sum = {
+        .type = mb_run_type(run), .count = block->elements, .a = one, .b = two, .y = run->output};
+    if (b->merge == CONCATENATED)
+        return MB_OK;
+    if (b->merge == MULTIPLIED)
+        return multiply(run, block->elements, one, two, run->output);
+    MB_TRY(mb_run_add(run->exec, &sum));
+    return b->merge == AVERAGED ? halve(run, block->elements, run->output) : MB_OK;
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    block_t block = block_of(run->call, run->samples);
+    for (int i = 0; i < 2; i++) {
+        mb_direction_t direction = direction_of(run, &block, i);
+        MB_TRY(mb_recurrent_forward(run, &direction));
+    }
+    return merge(run, &block);
+}
+
+/* Writes the gradients of the outputs that are not the whole output's own. */
+static mb_status_t unmerge(const mb_run_t *run, const block_t *block)
+{
+    const bidirectional_t *b = both_of(run->call);
+    void *half = mb_bytes_at(run->carry, block->dy[0]);
+    if (b->merge == AVERAGED) {
+        MB_TRY(mb_run_copy(run, block->elements / run->samples, run->grad_output, half));
+        return halve(run, block->elements, half);
+    }
+    for (int i = 0; i < 2 && b->merge == MULTIPLIED; i++)
+        MB_TRY(multiply(run, block->elements, run->grad_output, output_of(run, block, 1 - i),
+                        mb_bytes_at(run->carry, block->dy[i])));
+    return MB_OK;
+}
+
+static mb_status_t backward_input(const mb_run_t *run)
+{
+    block_t block = block_of(run->call, run->samples);
+    MB_TRY(unmerge(run, &block));
+    for (int i = 0; i < 2; i++) {
+        mb_direction_t direction = direction_of(run, &block, i);
+        MB_TRY(mb_recurrent_backward_input(run, &direction, i > 0));
+    }
+    return MB_OK;
+}
+
+static mb_status_t backward_weights(const mb_run_t *run)
+{
+    block_t block = block_of(run->call, run->samples);
+    for (int i = 0; i < 2; i++) {
+        mb_direction_t direction = direction_of(run, &block, i);
+        MB_TRY(mb_recurrent_backward_weights(run, &direction));
+    }
+    return MB_OK;
+}
+
+static void cost(const mb_call_t *call, mb_cost_t *out)
+{
+    mb_cost_t other;
+    mb_recurrent_cost(call, &both_of(call)->layers[0], out);
+    mb_recurrent_cost(call, &both_of(call)->layers[1], &other);
+    out->forward_flops += other.forward_flops;
+    out->backward_input_flops += other.backward_input_flops;
+    out->backward_weights_flops += other.backward_weights_flops;
+}
+
+const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t),
+                                                 .name = "Bidirectional",
+                                                 .parse = parse,
+                                                 .infer = infer,
+                                                 .declare = declare,
+                                                 .check = check,
+                                                 .memory = memory,
+                                                 .forward = forward,
+                                                 .backward_input = backward_input,
+                                                 .backward_weights = backward_weights,
+                                                 .cost = cost};

@@ -1,0 +1,61 @@
+/* What the recurrent layers share: one cell that steps through a sequence in one direction. A
+ * recurrent layer has one of them, Bidirectional two. */
+#ifndef MB_MODEL_LAYERS_RECURRENT_H
+#define MB_MODEL_LAYERS_RECURRENT_H
+
+#include "model/layers/layers.h"
+
+typedef struct {
+    mb_cell_t cell;
+    const char *prefix; /* of its weights' names: "lstm_cell" */
+    int64_t units;
+    int64_t width; /* of the inputs its parameters were declared for */
+    bool use_bias, backwards;
+    bool sequences; /* the output has all steps, else the last one */
+    double dropout, recurrent_dropout;
+    bool apart; /* each gate drops inputs of its own */
+    mb_activation_t activation, gate;
+    mb_param_spec_t kernel, recurrent, bias;
+} mb_recurrent_t;
+
+/* A layer "LSTM", "GRU", "SimpleRNN" or "RNN" (over one of their cells), whose common keys the
+ * caller takes. */
+mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out);
+bool mb_recurrent_is_class(const char *class_name);
+
+/* Opens the layer that stands under KEY of another layer's config, and takes what must agree with
+ * that: dtype, trainable. */
+mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char **class_name,
+                                mb_config_t *out);
+
+/* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
+mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
+                               mb_shape_t *out);
+/* Kernel, recurrent kernel and bias, named with NAME ("forward_lstm", or NULL) and the prefix. */
+mb_status_t mb_recurrent_declare(const mb_call_t *call, mb_recurrent_t *recurrent, const char *name,
+                                 mb_param_list_t *list);
+int mb_recurrent_params(const mb_recurrent_t *recurrent);
+
+/* One direction of a run: whose parameters begin at PARAM, and whose blocks at SAVED and CARRY. */
+typedef struct {
+    const mb_recurrent_t *recurrent;
+    int index; /* 0, or 1 for the second of two */
+    int param;
+    bool reversed; /* the output's rows begin with the last step's */
+    int64_t ldy;
+    void *saved, *carry;
+    void *y;
+    const void *dy;
+} mb_direction_t;
+
+/* Adds what a direction saves and carries. */
+void mb_recurrent_memory(const mb_call_t *call, const mb_recurrent_t *recurrent, int64_t samples,
+                         size_t *saved, size_t *carry);
+mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *direction);
+/* ADDS: to the gradient of the input instead of writing it. */
+mb_status_t mb_recurrent_backward_input(const mb_run_t *run, const mb_direction_t *direction,
+                                        bool adds);
+mb_status_t mb_recurrent_backward_weights(const mb_run_t *run, const mb_direction_t *direction);
+void mb_recurrent_cost(const mb_call_t *call, const mb_recurrent_t *recurrent, mb_cost_t *out);
+
+#endif

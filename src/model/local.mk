@@ -22,7 +22,7 @@ libmb_la_SOURCES += \
 libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \
 	src/model/layers/activated.c \
-	src/model/layers/activation_layer.c \
+	src/model/layers/activation_layer.c src/model/layers/activation_layer.h \
 	src/model/layers/adaptive_pool.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
 	src/model/layers/attention_run.c \

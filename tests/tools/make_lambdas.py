@@ -44,4 +44,4 @@ with h5py.File(f"{sys.argv[1]}/lambdas.ref.h5", "w") as f:
     f["x"], f["y"], f["pred0"], f["loss"] = samples, labels, np.asarray(first), np.array(loss)
     for layer in model.layers:
         for w in layer.weights:
-            f[f"after/{w.name.split(':')[0]}"] = w.numpy()
+            f[f"after/{w.name}"] = w.numpy()

@@ -1,16 +1,12 @@
 /* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax. */
+#include "model/layers/activation_layer.h"
 #include "model/layers/softmax_axes.h"
 
 #include <inttypes.h>
 
-typedef struct {
-    mb_activation_t activation;
-    int64_t axis; /* Softmax: as the config says */
-} activation_layer_t;
-
-static mb_status_t create(mb_arena_t *arena, activation_layer_t **out)
+static mb_status_t create(mb_arena_t *arena, mb_activation_call_t **out)
 {
-    *out = MB_ARENA_NEW(arena, activation_layer_t);
+    *out = MB_ARENA_NEW(arena, mb_activation_call_t);
     if (*out == NULL)
         return mb_error_memory("a layer", sizeof(**out));
     (*out)->axis = -1;
@@ -19,7 +15,7 @@ static mb_status_t create(mb_arena_t *arena, activation_layer_t **out)
 
 static mb_status_t parse_activation(mb_config_t *config, mb_arena_t *arena, void **out)
 {
-    activation_layer_t *layer;
+    mb_activation_call_t *layer;
     MB_TRY(create(arena, &layer));
     *out = layer;
     return mb_activation_take_key(config, "activation", &layer->activation);
@@ -27,7 +23,7 @@ static mb_status_t parse_activation(mb_config_t *config, mb_arena_t *arena, void
 
 static mb_status_t parse_named(mb_config_t *config, mb_arena_t *arena, const char *name, void **out)
 {
-    activation_layer_t *layer;
+    mb_activation_call_t *layer;
     MB_TRY(create(arena, &layer));
     *out = layer;
     return mb_activation_take(config, name, &layer->activation, &layer->axis);
@@ -53,7 +49,7 @@ static mb_status_t parse_softmax(mb_config_t *config, mb_arena_t *arena, void **
     return parse_named(config, arena, "Softmax", out);
 }
 
-static const activation_layer_t *layer_of(const mb_call_t *call)
+static const mb_activation_call_t *layer_of(const mb_call_t *call)
 {
     return call->layer->config;
 }
@@ -64,7 +60,7 @@ static int axis_of(const mb_call_t *call)
     return (int)(axis < 0 ? axis + call->inputs[0].rank + 1 : axis);
 }
 
-static mb_status_t infer(mb_call_t *call)
+mb_status_t mb_activation_call_infer(mb_call_t *call)
 {
     MB_TRY(mb_call_infer_same(call));
     if (!layer_of(call)->activation.softmax ||
@@ -75,13 +71,14 @@ static mb_status_t infer(mb_call_t *call)
                          layer_of(call)->axis, call->inputs[0].rank);
 }
 
-/* Softmax along another axis than the last. */
+/* Along the last axis the activation's own operation serves. */
 static bool by_views(const mb_call_t *call)
 {
-    return layer_of(call)->activation.softmax && axis_of(call) != call->inputs[0].rank;
+    const mb_activation_call_t *layer = layer_of(call);
+    return layer->activation.softmax && (layer->logarithm || axis_of(call) != call->inputs[0].rank);
 }
 
-static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     *out = (mb_memory_t){.keeps_input = {layer_of(call)->activation.needs_input},
                          .keeps_output = layer_of(call)->activation.needs_output};
@@ -89,24 +86,24 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
         out->saved_bytes = mb_softmax_saved(call, axis_of(call), samples);
 }
 
-static mb_status_t forward(const mb_run_t *run)
+mb_status_t mb_activation_call_forward(const mb_run_t *run)
 {
     const mb_shape_t *shape = &run->call->output;
     if (by_views(run->call))
-        return mb_softmax_forward(run, axis_of(run->call), false);
+        return mb_softmax_forward(run, axis_of(run->call), layer_of(run->call)->logarithm);
     return mb_activation_forward(&layer_of(run->call)->activation, run->exec, mb_run_type(run),
                                  run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
                                  mb_run_input(run, 0), run->output);
 }
 
-static mb_status_t backward_input(const mb_run_t *run)
+mb_status_t mb_activation_call_backward(const mb_run_t *run)
 {
     const mb_activation_t *activation = &layer_of(run->call)->activation;
     const mb_shape_t *shape = &run->call->output;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
     if (by_views(run->call))
-        return mb_softmax_backward(run, axis_of(run->call), false);
+        return mb_softmax_backward(run, axis_of(run->call), layer_of(run->call)->logarithm);
     return mb_activation_backward(
         activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
         mb_shape_columns(shape), activation->needs_input ? mb_run_input(run, 0) : NULL,
@@ -114,7 +111,7 @@ static mb_status_t backward_input(const mb_run_t *run)
 }
 
 /* A transcendental costs about as much as a dozen multiplications. */
-static void cost(const mb_call_t *call, mb_cost_t *out)
+void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
 {
     const mb_activation_t *activation = &layer_of(call)->activation;
     bool plain = !activation->softmax && activation->act <= MB_ACT_RELU_GENERAL;
@@ -126,11 +123,11 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
-                                                .infer = infer,                                    \
-                                                .memory = memory,                                  \
-                                                .forward = forward,                                \
-                                                .backward_input = backward_input,                  \
-                                                .cost = cost}
+                                                .infer = mb_activation_call_infer,                 \
+                                                .memory = mb_activation_call_memory,               \
+                                                .forward = mb_activation_call_forward,             \
+                                                .backward_input = mb_activation_call_backward,     \
+                                                .cost = mb_activation_call_cost}
 
 ACTIVATION_CLASS(activation, "Activation", parse_activation);
 ACTIVATION_CLASS(relu, "ReLU", parse_relu);

@@ -103,7 +103,7 @@ PARSE_TWO(repeat, "axis", "repeats")
 
 typedef void (*order_fn_t)(const mb_call_t *call, int *order);
 
-static void move_axis(int *order, int n, int from, int to)
+static void move_axis(int *order, int from, int to)
 {
     int moved = order[from];
     for (int d = from; d < to; d++)
@@ -111,7 +111,6 @@ static void move_axis(int *order, int n, int from, int to)
     for (int d = from; d > to; d--)
         order[d] = order[d - 1];
     order[to] = moved;
-    (void)n;
 }
 
 static int place_of(int64_t axis, int rank)
@@ -137,7 +136,7 @@ static void order_of_moveaxis(const mb_call_t *call, int *order)
 {
     for (int d = 0; d < rank_of(call); d++)
         order[d] = d;
-    move_axis(order, rank_of(call), place_of(setting_of(call)->first.item[0], rank_of(call)),
+    move_axis(order, place_of(setting_of(call)->first.item[0], rank_of(call)),
               place_of(setting_of(call)->second.item[0], rank_of(call)));
 }
 

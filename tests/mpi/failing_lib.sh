@@ -66,7 +66,7 @@ launch() {
     predict*) set -- "$@" predict "$scratch/model.h5" --data "$scratch/data.h5" -o "$work/out.h5" ;;
     quantize) set -- "$@" quantize "$scratch/model.h5" -o "$work/out.h5" --format int4 --force ;;
     new) set -- "$@" new mlp input=5 hidden=4 classes=3 -o "$work/out.h5" --force ;;
-    data) set -- "$@" data "$scratch/text" -o "$work/out.h5" ;;
+    data) set -- "$@" data "$scratch/text.txt" -o "$work/out.h5" ;;
     configure) set -- "$@" configure "$work/out.h5" --epochs 7 ;;
     copy) set -- "$@" configure "$scratch/checkpoint.h5" --epochs 7 -o "$work/out.h5" ;;
     *)
@@ -106,14 +106,16 @@ digest() {
     "$MBRUN" inspect --digest "$work/run/final.h5" 2>/dev/null
 }
 
-# What a run without failures gives, and how many calls of each kind it makes, rank by rank.
+# What a run without failures gives, and how many calls of each kind it makes, rank by rank. Says why there
+# is no such run.
 reference() {
     [ ! -e "$scratch/reference.$1" ] || return 0
     for rank in $(ranks_of "$1"); do
         prepare "$1"
+        rm -f "$scratch/counts.$1.$rank"
         launch "$1" env LD_PRELOAD="$SHIM" MB_FAIL_DIR="$work" MB_FAIL_RANK="$rank" \
             MB_FAIL_COUNTS="$scratch/counts.$1.$rank" ||
-            { echo "# $1 fails by itself: $(cat "$scratch/err")" && return 1; }
+            { echo "$1 fails by itself, with $?: $(tail -n 5 "$scratch/err" | tr '\n' ' ')" && return 1; }
     done
     if is_training "$1"; then
         digest >"$scratch/reference.$1"
@@ -123,7 +125,7 @@ reference() {
 }
 
 calls() {
-    reference "$1" || return 1
+    reference "$1" >"$scratch/why" || return 1
     awk -v kind="$3" '$1 == kind { print $2 }' "$scratch/counts.$1.$2"
 }
 
@@ -192,7 +194,7 @@ attempt() {
     28) reason="No space left on device" ;;
     esac
     why=
-    reference "$1" || find_fault "no reference"
+    message=$(reference "$1") || find_fault "$message"
     prepare "$1"
     launch "$1" env LD_PRELOAD="$SHIM" MB_FAIL_DIR="$work" MB_FAIL_RANK="$2" MB_FAIL_KIND="$3" \
         MB_FAIL_AT="$4" MB_FAIL_ERRNO="$5" ${6:+MB_FAIL_REST=1}
@@ -205,6 +207,6 @@ attempt() {
 cp "$MB_SRCDIR/tests/fixtures/mlp.h5" "$scratch/model.h5"
 cp "$MB_SRCDIR/tests/fixtures/mlp.ref.h5" "$scratch/data.h5"
 chmod u+w "$scratch"/*.h5
-seq 1 20000 >"$scratch/text"
+seq 1 20000 >"$scratch/text.txt"
 "$MBRUN" new mlp input=2 hidden=2 classes=2 -o "$scratch/old.h5" >/dev/null && make_again &&
     cp "$scratch/again/step-00000004.h5" "$scratch/checkpoint.h5" || exit 1

@@ -11,9 +11,17 @@ report() { # NAME
     if [ -z "$why" ]; then echo "ok $count - $1"; else echo "not ok $count - $1: $why"; fi
 }
 
+# runs SCENARIO: whether it does without failures; a case that fails says why not.
+runs() {
+    why=$(reference "$1") && return 0
+    report "$1 runs by itself"
+    return 1
+}
+
 # sample SCENARIO RANK KINDS HOW: the first, a middle and the last call of each kind, or just the last, by
 # turns with no space and with an error of the device.
 sample() {
+    runs "$1" || return
     error=28
     for kind in $3; do
         number=$(calls "$1" "$2" "$kind")
@@ -32,6 +40,7 @@ sample() {
 }
 
 full() {
+    runs "$1" || return
     number=$(calls "$1" "$2" write)
     attempt "$1" "$2" write $(((number + 2) / 3)) 28 rest
     report "$1: the disk is full from write $(((number + 2) / 3)) of $number on in rank $2"

@@ -11,6 +11,17 @@
 
 #define VALUE_TEXT 96
 
+static struct {
+    mb_config_watcher_t *watcher;
+    void *user;
+} watch;
+
+void mb_config_watch(mb_config_watcher_t *watcher, void *user)
+{
+    watch.watcher = watcher;
+    watch.user = user;
+}
+
 /* The value as JSON, shortened at a character's end, for messages. */
 static const char *value_text(const json_t *value, char buffer[VALUE_TEXT])
 {
@@ -45,19 +56,28 @@ mb_status_t mb_config_open(mb_config_t *config, const json_t *object, const char
                         config->where, object == NULL ? "nothing" : value_text(object, text));
 }
 
-static bool is_taken(const mb_config_t *config, const char *key)
+/* Its place among those taken, or their number. */
+static int place_of(const mb_config_t *config, const char *key)
 {
-    for (int i = 0; i < config->n_taken; i++) {
-        if (strcmp(config->taken[i], key) == 0)
-            return true;
-    }
-    return false;
+    int place = 0;
+    while (place < config->n_taken && strcmp(config->taken[place], key) != 0)
+        place++;
+    return place;
+}
+
+static void take_as(mb_config_t *config, const char *key, const char *accepted)
+{
+    int place = place_of(config, key);
+    if (place < config->n_taken || place == MB_CONFIG_MAX_KEYS)
+        return;
+    config->taken[place] = key;
+    config->accepted[place] = accepted;
+    config->n_taken++;
 }
 
 const json_t *mb_config_take(mb_config_t *config, const char *key)
 {
-    if (!is_taken(config, key) && config->n_taken < MB_CONFIG_MAX_KEYS)
-        config->taken[config->n_taken++] = key;
+    take_as(config, key, NULL);
     return json_object_get(config->object, key);
 }
 
@@ -209,7 +229,7 @@ mb_status_t mb_config_ints(mb_config_t *config, const char *key, int count, int6
 
 void mb_config_ignore(mb_config_t *config, const char *key)
 {
-    mb_config_take(config, key);
+    take_as(config, key, "");
 }
 
 /* 1 and 1.0 are the same number: Keras 2 and 3 differ in which they write. */
@@ -223,7 +243,8 @@ static bool same_value(const json_t *a, const json_t *b)
 
 mb_status_t mb_config_only(mb_config_t *config, const char *key, const char *accepted)
 {
-    if (take_absent(config, key))
+    take_as(config, key, accepted);
+    if (!mb_config_has(config, key))
         return MB_OK;
     json_t *literal = json_loads(accepted, JSON_DECODE_ANY, NULL);
     if (literal == NULL)
@@ -241,11 +262,13 @@ mb_status_t mb_config_only(mb_config_t *config, const char *key, const char *acc
 
 mb_status_t mb_config_finish(mb_config_t *config)
 {
+    if (watch.watcher != NULL)
+        watch.watcher(watch.user, config);
     /* jansson's iterator wants a pointer to non-const, but changes nothing. */
     json_t *object = (json_t *)(uintptr_t)config->object;
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
         const char *key = json_object_iter_key(at);
-        if (is_taken(config, key))
+        if (place_of(config, key) < config->n_taken)
             continue;
         const char *nearest = mb_str_nearest(key, config->taken, (size_t)config->n_taken);
         if (nearest == NULL || mb_config_has(config, nearest))

@@ -24,7 +24,14 @@ typedef struct {
     char where[192];
     int n_taken;
     const char *taken[MB_CONFIG_MAX_KEYS];
+    /* Of each: the one value that is obeyed; "" where none changes anything; NULL: any. */
+    const char *accepted[MB_CONFIG_MAX_KEYS];
 } mb_config_t;
+
+/* For lists of what is obeyed: from now on WATCHER sees each object whose keys have been taken
+ * (NULL: no longer). Of the process, not of a thread. */
+typedef void mb_config_watcher_t(void *user, const mb_config_t *config);
+void mb_config_watch(mb_config_watcher_t *watcher, void *user);
 
 /* Parses TEXT of LENGTH bytes strictly (no duplicates, nesting at most 200 deep: an absurdly deep
  * text is refused, not recursed into). WHAT names the source in the message, with line and column.

@@ -33,15 +33,16 @@ static void print_metrics(const mb_eval_report_t *report)
 
 static void print_report(const mb_eval_report_t *report, const char *data)
 {
-    char samples[MB_COUNT_TEXT], seconds[32];
+    char samples[MB_COUNT_TEXT], seconds[32], rate[MB_RATE_TEXT];
     print_line(report->n_outputs > 1 ? "total" : "", report->loss, report->accuracy);
     for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++)
         print_line(report->names[o], report->losses[o], report->accuracies[o]);
     print_metrics(report);
-    printf("%-16s%s: %s samples in %s, %.0f samples/s\n", "", data,
-           mb_say_count(report->samples, samples, sizeof samples),
-           mb_str_seconds(report->seconds, seconds, sizeof seconds),
-           report->seconds > 0 ? (double)report->samples / report->seconds : 0);
+    printf(
+        "%-16s%s: %s samples in %s, %s\n", "", data,
+        mb_say_count(report->samples, samples, sizeof samples),
+        mb_str_seconds(report->seconds, seconds, sizeof seconds),
+        mb_say_rate((double)report->samples / report->seconds, report->tokens, rate, sizeof rate));
 }
 
 /* What the model file records holds here too, but for what belongs to the run's own ranks. */

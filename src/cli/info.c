@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "cli/command.h"
@@ -11,22 +12,22 @@
 #include "device/device.h"
 #include "model/known.h"
 
-/* By the labels of the text and the keys of the JSON. */
+/* By the keys of the JSON. */
 static const struct {
-    const char *label, *key;
+    const char *key;
     const mb_known_t *names;
 } groups[] = {
-    {"layers", "layers", &mb_known_layers},
-    {"operations", "operations", &mb_known_operators},
-    {"activations", "activations", &mb_known_activations},
-    {"initializers", "initializers", &mb_known_initializers},
-    {"regularizers", "regularizers", &mb_known_regularizers},
-    {"constraints", "constraints", &mb_known_constraints},
-    {"losses", "losses", &mb_known_losses},
-    {"metrics", "metrics", &mb_known_metrics},
-    {"optimizers", "optimizers", &mb_known_optimizers},
-    {"schedules", "schedules", &mb_known_schedules},
-    {"--lr-schedule", "lr_schedules", &mb_known_lr_schedules},
+    {"layers", &mb_known_layers},
+    {"operations", &mb_known_operators},
+    {"activations", &mb_known_activations},
+    {"initializers", &mb_known_initializers},
+    {"regularizers", &mb_known_regularizers},
+    {"constraints", &mb_known_constraints},
+    {"losses", &mb_known_losses},
+    {"metrics", &mb_known_metrics},
+    {"optimizers", &mb_known_optimizers},
+    {"schedules", &mb_known_schedules},
+    {"lr_schedules", &mb_known_lr_schedules},
 };
 #define N_GROUPS (sizeof groups / sizeof groups[0])
 
@@ -73,19 +74,29 @@ static mb_status_t gather(facts_t *facts)
 #define LINE_COLUMNS 96
 #define LABEL "%-15s"
 
-/* Words behind a label, wrapped. */
-static void print_words(const char *label, const mb_known_t *known)
+static size_t count_of(const mb_known_t *known)
 {
-    int column = printf(LABEL, label);
-    for (size_t i = 0; known->name(i) != NULL; i++) {
-        const char *word = known->name(i);
-        if (column + (int)strlen(word) + 2 > LINE_COLUMNS)
+    size_t count = 0;
+    while (known->name(count) != NULL)
+        count++;
+    return count;
+}
+
+/* How many of each, wrapped behind one label, and where they are listed. */
+static void print_known(void)
+{
+    int column = printf(LABEL, "Keras");
+    for (size_t g = 0; g < N_GROUPS; g++) {
+        char words[64];
+        int length = snprintf(words, sizeof words, "%zu %s%s", count_of(groups[g].names),
+                              groups[g].names->all, g + 1 < N_GROUPS ? ", " : "");
+        if (column + length > LINE_COLUMNS)
             column = printf("\n" LABEL, "") - 1;
-        else if (i > 0)
-            column += printf(" ");
-        column += printf("%s%s", word, known->name(i + 1) == NULL ? "" : ",");
+        column += printf("%s", words);
     }
-    printf("\n");
+    const char *list = MB_DOC_FOLDER "/keras.md";
+    printf("\n" LABEL "listed, with the keys that are obeyed, in %s\n", "",
+           access(list, R_OK) == 0 ? list : "doc/keras.md of the sources");
 }
 
 /* "0: NVIDIA H200, compute capability 9.0, 139.8 GiB, at 0000:1b:00.0, reaches 1 2" */
@@ -122,9 +133,7 @@ static void print_text(const facts_t *facts)
     printf(LABEL "%s\n", "bits", facts->signature);
     printf(LABEL "%s\n", "CUDA", MB_BUILD_CUDA);
     print_gpus(facts);
-    printf("\n");
-    for (size_t g = 0; g < N_GROUPS; g++)
-        print_words(groups[g].label, groups[g].names);
+    print_known();
 }
 
 static json_t *words_json(const mb_known_t *known)

@@ -69,7 +69,7 @@ static mb_status_t check(const mb_args_t *args)
 
 static mb_status_t print_report(const mb_args_t *args, const mb_predict_report_t *report)
 {
-    char samples[MB_COUNT_TEXT], seconds[32], median[32], rare[32];
+    char samples[MB_COUNT_TEXT], seconds[32], median[32], rare[32], told[MB_RATE_TEXT];
     const char *output = mb_args_flag(args, "output");
     double rate = report->seconds > 0 ? (double)report->samples / report->seconds : 0;
     if (mb_args_has(args, "json"))
@@ -80,9 +80,9 @@ static mb_status_t print_report(const mb_args_t *args, const mb_predict_report_t
             (json_int_t)report->batch, "batch_seconds", mb_json_number(report->batch_seconds),
             "batch_seconds_99", mb_json_number(report->batch_seconds_99), "stages", report->stages,
             "groups", report->groups));
-    printf("%s samples in %s, %.0f samples/s\n",
-           mb_say_count(report->samples, samples, sizeof samples),
-           mb_str_seconds(report->seconds, seconds, sizeof seconds), rate);
+    printf("%s samples in %s, %s\n", mb_say_count(report->samples, samples, sizeof samples),
+           mb_str_seconds(report->seconds, seconds, sizeof seconds),
+           mb_say_rate(rate, report->tokens, told, sizeof told));
     if (report->samples > 0)
         printf("a batch of %" PRId64 " takes %s from first stage to last; 99 %% take at most %s\n",
                report->batch, mb_str_seconds(report->batch_seconds, median, sizeof median),

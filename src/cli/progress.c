@@ -182,6 +182,7 @@ void mb_progress_start(void *user, const mb_start_report_t *report)
         say_start(progress, report);
     progress->last.step = report->resumed_step;
     progress->last.total_steps = report->total_steps;
+    progress->tokens = report->tokens;
 }
 
 static void add_number(char *text, size_t capacity, const char *format, double value)
@@ -204,6 +205,20 @@ static void add_metrics(char *text, size_t capacity, const mb_metric_value_t *me
     }
 }
 
+/* How fast it goes and, unless that is nothing to wait for, how long it will take. */
+static void add_pace(char *text, size_t capacity, const mb_progress_t *progress,
+                     const mb_step_report_t *report)
+{
+    char rate[MB_RATE_TEXT], left[32];
+    size_t length = strlen(text);
+    mb_say_rate(report->samples_per_second, progress->tokens, rate, sizeof rate);
+    if (rate[0] != '\0')
+        length += (size_t)snprintf(text + length, capacity - length, "  %s", rate);
+    if (length < capacity && report->seconds_left >= 1)
+        snprintf(text + length, capacity - length, "  %s left",
+                 mb_str_seconds(report->seconds_left, left, sizeof left));
+}
+
 static int live_width(void)
 {
     struct winsize window;
@@ -213,34 +228,27 @@ static int live_width(void)
 
 static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
 {
-    char line[1024], left[32];
+    char line[1024];
     snprintf(line, sizeof line,
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %.6g",
              report->epoch, progress->epochs, report->step_in_epoch, report->steps_per_epoch,
              report->loss);
     add_number(line, sizeof line, "  acc %.4f", report->accuracy);
     add_metrics(line, sizeof line, report->metrics, report->n_metrics);
-    add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
-    size_t length = strlen(line);
-    snprintf(line + length, sizeof line - length, "  %s left",
-             mb_str_seconds(report->seconds_left, left, sizeof left));
+    add_pace(line, sizeof line, progress, report);
     fprintf(stderr, "\r%.*s\033[K", live_width(), line);
     progress->live_shown = true;
 }
 
 static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
 {
-    char line[1024], left[32];
+    char line[1024];
     snprintf(line, sizeof line,
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %#.9g",
              report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
     add_metrics(line, sizeof line, report->metrics, report->n_metrics);
-    add_number(line, sizeof line, "  %.0f samples/s", report->samples_per_second);
-    size_t length = strlen(line);
-    if (report->step < report->total_steps)
-        snprintf(line + length, sizeof line - length, "  %s left",
-                 mb_str_seconds(report->seconds_left, left, sizeof left));
+    add_pace(line, sizeof line, progress, report);
     say(progress, "%s", line);
 }
 

@@ -15,7 +15,8 @@ typedef struct {
     char *log_path;
     bool finished;               /* there was nothing left to do */
     double shown, logged, saved; /* when the live line, a step's line, a save was last told of */
-    int64_t first_step, samples;
+    int64_t first_step;
+    int64_t tokens; /* in a sample */
     int64_t epochs;
     double begun;
     mb_step_report_t last; /* step == 0: none yet */

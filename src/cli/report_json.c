@@ -17,14 +17,15 @@ json_t *mb_json_start(const mb_start_report_t *report)
         "groups", report->groups, "replicas", report->replicas, "threads", report->threads, "batch",
         (json_int_t)report->batch, "micro_batch", (json_int_t)report->micro_batch, "micro_batches",
         (json_int_t)report->micros);
-    json_t *more = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "schedule", report->schedule,
-        "optimizer", report->optimizer, "seed", (json_int_t)report->seed, "parameters",
-        (json_int_t)report->parameters, "samples", (json_int_t)report->samples, "steps_per_epoch",
-        (json_int_t)report->steps_per_epoch, "total_steps", (json_int_t)report->total_steps,
-        "resumed_step", (json_int_t)report->resumed_step, "resumed_from",
-        mb_json_text(report->resumed_from), "notes", notes, "transport",
-        mb_json_text(report->transport));
+    json_t *more =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "schedule",
+                  report->schedule, "optimizer", report->optimizer, "seed",
+                  (json_int_t)report->seed, "parameters", (json_int_t)report->parameters, "samples",
+                  (json_int_t)report->samples, "tokens", (json_int_t)report->tokens,
+                  "steps_per_epoch", (json_int_t)report->steps_per_epoch, "total_steps",
+                  (json_int_t)report->total_steps, "resumed_step", (json_int_t)report->resumed_step,
+                  "resumed_from", mb_json_text(report->resumed_from), "notes", notes, "transport",
+                  mb_json_text(report->transport));
     json_object_update(object, more);
     json_decref(more);
     return object;

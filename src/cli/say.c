@@ -92,3 +92,21 @@ char *mb_say_count(int64_t count, char *buffer, size_t capacity)
     buffer[used] = '\0';
     return buffer;
 }
+
+static int decimals(double rate)
+{
+    return rate < 99.95 ? 1 : 0;
+}
+
+char *mb_say_rate(double samples_per_second, int64_t tokens, char *buffer, size_t capacity)
+{
+    double rate = samples_per_second, token_rate = rate * (double)tokens;
+    buffer[0] = '\0';
+    if (!isfinite(rate))
+        return buffer;
+    int used = snprintf(buffer, capacity, "%.*f samples/s", decimals(rate), rate);
+    if (tokens > 0 && used > 0 && (size_t)used < capacity)
+        snprintf(buffer + used, capacity - (size_t)used, ", %.*f tokens/s", decimals(token_rate),
+                 token_rate);
+    return buffer;
+}

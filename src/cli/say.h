@@ -32,5 +32,9 @@ json_t *mb_json_text(const char *text);
 /* 1234567 as "1,234,567" in BUFFER, which it returns. */
 char *mb_say_count(int64_t count, char *buffer, size_t capacity);
 #define MB_COUNT_TEXT 32
+/* "8.3 samples/s", or "8.3 samples/s, 1067 tokens/s" where a sample has tokens, in BUFFER, which it
+ * returns; "" when the rate is not known. */
+char *mb_say_rate(double samples_per_second, int64_t tokens, char *buffer, size_t capacity);
+#define MB_RATE_TEXT 96
 
 #endif

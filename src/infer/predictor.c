@@ -201,6 +201,7 @@ static mb_status_t flow_timed(predictor_t *p)
 static mb_status_t fill_report(predictor_t *p, mb_predict_report_t *report)
 {
     *report = (mb_predict_report_t){.samples = p->source->samples,
+                                    .tokens = mb_graph_tokens(p->model->graph),
                                     .seconds = p->seconds,
                                     .batch = p->micro_batch,
                                     .stages = p->engine->grid.stages,

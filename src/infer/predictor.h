@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct {
     int64_t samples;
+    int64_t tokens; /* in a sample; 0: not a model of tokens */
     double seconds; /* first sample in to last sample out */
     /* latency of a batch: from its samples' entering the first stage to its outputs' leaving the
      * last */

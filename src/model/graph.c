@@ -63,3 +63,23 @@ int mb_graph_layer(const mb_graph_t *graph, const char *path)
     }
     return -1;
 }
+
+static bool looks_up(const mb_graph_t *graph, int node)
+{
+    for (int u = 0; u < graph->nodes[node].n_uses; u++) {
+        const mb_node_t *user = &graph->nodes[graph->nodes[node].uses[u].node];
+        if (strcmp(user->call.layer->class_->name, "Embedding") == 0)
+            return true;
+    }
+    return false;
+}
+
+int64_t mb_graph_tokens(const mb_graph_t *graph)
+{
+    for (int i = 0; i < graph->n_inputs; i++) {
+        int64_t ids = mb_shape_elements(&graph->nodes[graph->inputs[i]].call.output);
+        if (ids > 1 && looks_up(graph, graph->inputs[i]))
+            return ids;
+    }
+    return 0;
+}

@@ -93,6 +93,10 @@ void mb_graph_compute_in(mb_graph_t *graph, mb_dtype_t type);
  * (input_shapes NULL then). Declares all parameters. */
 mb_status_t mb_graph_bind(mb_graph_t *graph, const mb_shape_t *input_shapes);
 
+/* Tokens in a sample of a bound graph: the ids in the first input that an Embedding looks up, where
+ * they are more than one; else 0. */
+int64_t mb_graph_tokens(const mb_graph_t *graph);
+
 /* The parameter with this path, the layer with this path; -1 if none. */
 int mb_graph_param(const mb_graph_t *graph, const char *path);
 int mb_graph_layer(const mb_graph_t *graph, const char *path);

@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-enum { MOST_NAMES = 64, WORD = 64 };
+enum { MOST_NAMES = 256, WORD = 64 };
 
 static const char *fold(const char *name, char word[WORD])
 {
@@ -39,10 +39,10 @@ const char *mb_known_hint(const mb_known_t *known, const char *name, char buffer
 {
     const char *found = nearest(known, name);
     if (found != NULL)
-        snprintf(buffer, MB_KNOWN_HINT, "; the nearest one is '%s'; mbrun info lists the %s", found,
-                 known->all);
+        snprintf(buffer, MB_KNOWN_HINT, "; the nearest one is '%s'; doc/keras.md lists the %s",
+                 found, known->all);
     else
-        snprintf(buffer, MB_KNOWN_HINT, ", and none has a name near it; mbrun info lists the %s",
+        snprintf(buffer, MB_KNOWN_HINT, ", and none has a name near it; doc/keras.md lists the %s",
                  known->all);
     return buffer;
 }

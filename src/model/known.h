@@ -1,4 +1,4 @@
-/* Names that models may use, in groups: for the list of `mbrun info`, and for messages that refuse
+/* Names that models may use, in groups: for doc/keras.md, and for messages that refuse
  * others. */
 #ifndef MB_MODEL_KNOWN_H
 #define MB_MODEL_KNOWN_H
@@ -16,7 +16,7 @@ extern const mb_known_t mb_known_layers, mb_known_activations, mb_known_initiali
     mb_known_operators, mb_known_optimizers, mb_known_schedules, mb_known_lr_schedules;
 
 enum { MB_KNOWN_HINT = 160 };
-/* "; the nearest one is 'relu'; mbrun info lists the activations". Returns BUFFER. */
+/* "; the nearest one is 'relu'; doc/keras.md lists the activations". Returns BUFFER. */
 const char *mb_known_hint(const mb_known_t *known, const char *name, char buffer[MB_KNOWN_HINT]);
 
 /* "WHERE: activation 'rellu' is not known; the nearest one is ...". Returns STATUS. */

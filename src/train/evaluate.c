@@ -111,6 +111,7 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     report->accuracies = accuracies;
     report->metrics = mb_score_metrics(evaluator->score, &report->n_metrics);
     report->samples = samples;
+    report->tokens = mb_graph_tokens(evaluator->model->graph);
     report->seconds = mb_time_seconds() - start;
     return MB_OK;
 }

@@ -23,6 +23,7 @@ typedef struct { /* the layout and what it costs; strings live until the event r
     const char *optimizer;
     uint64_t seed;
     int64_t parameters, samples, steps_per_epoch, total_steps;
+    int64_t tokens;       /* in a sample; 0: not a model of tokens */
     int64_t resumed_step; /* 0: a fresh start */
     const char *resumed_from;
     const char *const *notes; /* things the user should know ("batch normalization sees 32 ...") */
@@ -49,6 +50,7 @@ typedef struct {
     int64_t step, epoch;   /* epoch from 1 */
     double loss, accuracy; /* accuracy NaN: none */
     int64_t samples;
+    int64_t tokens; /* in a sample; 0: not a model of tokens */
     double seconds;
     int n_outputs;
     const char *const *names;

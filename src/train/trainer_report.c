@@ -71,6 +71,7 @@ static void fill_start(const mb_training_t *trainer, mb_start_report_t *report)
         .samples = trainer->data->samples,
         .steps_per_epoch = trainer->steps_per_epoch,
         .total_steps = trainer->total_steps,
+        .tokens = mb_graph_tokens(trainer->model->graph),
         .resumed_step = trainer->resume == NULL ? 0 : trainer->resume->state.step,
         .resumed_from = trainer->resume == NULL ? NULL : trainer->resume->path,
         .notes = trainer->notes,

@@ -127,7 +127,7 @@ same() {
     both 2 "no column 'kin'" m.h5 --data s.csv --label kin
     both 2 '--label names a column of a table' m.h5 --data s.h5 --label kind
     head -c 500 s.npz >cut.npz
-    both 1 'cut.npz: the archive is truncated or damaged' m.h5 --data cut.npz
+    both 1 'cut.npz. is a zip archive that is damaged or cut off' m.h5 --data cut.npz
     head -c 300 x.npy >cut.npy
     both 1 'cut.npy: the NPY header describes a file of .* truncated' m.h5 --data cut.npy,y.npy
     both 1 "x.npy: one array has no targets" m.h5 --data x.npy

@@ -130,7 +130,7 @@ END
     fixture mlp
     script -qec "$MBRUN model.h5 --data data.h5 --epochs 2" typescript >/dev/null
     tr '\r' '\n' <typescript >lines
-    grep -q 'step 1/20 .*samples/s.*left' lines
+    grep -q 'step 1/20 .*samples/s' lines
     grep -q 'epoch 2/2  step 40/40  loss' lines
     grep -q "$(printf '\033')\[K" lines
     ! grep -q "$(printf '\033')" model.run/log.txt

@@ -1,46 +1,9 @@
 #!/bin/bash
 # .keras archives and .weights.h5 files that Keras wrote: mbrun computes the same losses from them, trains
 # them as it trains the same model in HDF5, and writes them so that Keras goes on with them.
-# MB_KERAS_PYTHON is an interpreter that has keras, one of its backends, and h5py.
-python=$MB_KERAS_PYTHON
+. "$MB_SRCDIR/tests/keras/lib.sh"
+need_keras
 archives=$MB_SRCDIR/tests/keras/archives.py
-if [ -z "$python" ]; then
-    echo "1..0 # SKIP MB_KERAS_PYTHON does not name a Python that has Keras"
-    exit 0
-fi
-export KERAS_BACKEND=${KERAS_BACKEND-torch} TF_CPP_MIN_LOG_LEVEL=3
-if ! "$python" -c 'import keras, h5py' >/dev/null 2>&1; then
-    echo "1..0 # SKIP $python cannot import keras and h5py"
-    exit 0
-fi
-
-scratch=$(mktemp -d) || exit 1
-trap 'rm -rf "$scratch"' EXIT
-count=0
-
-run() { # NAME COMMAND...
-    name=$1
-    shift
-    count=$((count + 1))
-    if "$@" >"$scratch/log" 2>&1; then
-        echo "ok $count - $name"
-    else
-        echo "not ok $count - $name"
-        tail -n 5 "$scratch/log" | sed 's/^/# /'
-    fi
-}
-
-take_cases() { # FILE
-    while read -r line; do
-        case $line in
-        "ok "* | "not ok "*)
-            count=$((count + 1))
-            echo "${line%%Keras*}$count - Keras${line#*Keras}"
-            ;;
-        esac
-    done <"$1"
-    if grep -q '^not ok' "$1"; then grep -v '^WARNING' "$scratch/err" | sed 's/^/# /'; fi
-}
 
 weights_digest() { # FILE
     "$MBRUN" inspect --digest "$1" | sed -n 's/^weights *//p'
@@ -109,11 +72,6 @@ written_by_a_run() {
         --run "$scratch/o.run" -o "$scratch/mlp.run.keras" && "$python" "$archives" trained "$scratch/mlp.run.keras"
 }
 
-checked() {
-    "$python" -W ignore "$archives" check "$scratch" >"$scratch/cases" 2>"$scratch/err"
-    [ "$(grep -c '^ok\|^not ok' "$scratch/cases")" -eq $(($(wc -w <<<"$models") * 5)) ]
-}
-
 models=$("$python" "$archives" names 2>/dev/null)
 run "Keras writes its archives" "$python" -W ignore "$archives" make "$scratch"
 run "an archive has the digest of the same model in HDF5" alike
@@ -121,7 +79,7 @@ run "weights of Keras 2 alone are loaded by order and by name" keras2_weights
 run "mbrun evaluates archives, and other weights in them" evaluated
 run "mbrun trains archives to the bits of the same model in HDF5" trained_alike
 run "mbrun writes archives, weights and HDF5 files" converted
-run "Keras is asked about all of them" checked
-take_cases "$scratch/cases"
+ask archives.py check "$scratch"
+asked $(($(wc -w <<<"$models") * 5))
 run "Keras goes on with what a run wrote" written_by_a_run
-echo "1..$count"
+plan

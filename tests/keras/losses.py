@@ -215,7 +215,7 @@ def make(folder, seed, count):
             cases.append(make_case(folder, name, index, seed + 1000 * n + index))
     with open(f"{folder}/expected.json", "w") as file:
         json.dump(cases, file)
-    with open(f"{folder}/cases", "w") as file:
+    with open(f"{folder}/models", "w") as file:
         for case in cases:
             print(case["case"], case["options"][1], *case["options"], file=file)
 
@@ -255,7 +255,7 @@ def check(folder):
         count = sum(case["loss"] == name for case in cases)
         print(f"{'not ok' if errors else 'ok'} {name} is Keras' over {STEPS} steps of {count} configurations")
         for error in errors:
-            print(f"# {error}")
+            print(error, file=sys.stderr)
 
 
 if __name__ == "__main__":

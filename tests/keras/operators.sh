@@ -1,6 +1,6 @@
 #!/bin/bash
 # Operations and layers that move and combine elements, with random shapes and settings, beside Keras.
-# MB_KERAS_PYTHON is an interpreter that has keras, jax and h5py. MB_KERAS_ROUNDS and MB_KERAS_SEED: how many
-# configurations of each, and which.
-. "$MB_SRCDIR/tests/keras/beside_lib.sh"
-beside operators.py "${MB_KERAS_ROUNDS-1}"
+. "$MB_SRCDIR/tests/keras/lib.sh"
+need_keras
+ask operators.py "$MBRUN" "$scratch" "$seed" "${MB_KERAS_COUNT-1}"
+plan

@@ -1,7 +1,7 @@
 """Optimizers and schedules against Keras: at least 20 random configurations of each over 20 steps, and each
 key by itself.
 
-Usage: optimizers.py OPTIMIZE SCRATCH random|keys|schedules [SEED]
+Usage: optimizers.py OPTIMIZE SCRATCH random|keys|schedules SEED COUNT
 OPTIMIZE is tests/keras/optimize. Prints a line "ok NAME" or "not ok NAME" for each optimizer or schedule.
 
 Both compute in float32, operation by operation, though in different orders where they sum. After n steps a
@@ -24,13 +24,14 @@ import numpy as np
 from keras import optimizers as O
 from keras.optimizers import schedules as S
 
-EPS, STEPS, CONFIGS = 2.0**-23, 20, 20
+EPS = 2.0**-23
 PATHS = ["tower/dense/kernel", "dense_1/kernel", "embedding/embeddings", "conv2d/kernel", "dense/bias", "scale"]
 SHAPES = [(9, 6), (4, 11), (7, 5), (2, 3, 4, 5), (8,), ()]
 COUNTS = [int(np.prod(s)) for s in SHAPES]
 
 optimize, scratch, what = sys.argv[1:4]
-seed = int(sys.argv[4]) if len(sys.argv) > 4 else 20
+seed, configs = int(sys.argv[4]), int(sys.argv[5])
+STEPS = 20 if configs >= 20 else 7
 rng = np.random.default_rng(seed)
 uniform = lambda low, high: float(rng.uniform(low, high))
 power = lambda low, high: float(10.0 ** rng.uniform(low, high))
@@ -260,10 +261,10 @@ def report(name, bad):
 
 
 def check_random(name):
-    cases = [Case(getattr(O, name), random_config(name)) for _ in range(CONFIGS)]
+    cases = [Case(getattr(O, name), random_config(name)) for _ in range(configs)]
     run_all(cases)
     bad = [f"{name}: {c.disagreement():.3g} times what rounding explains with {c.config}" for c in cases if c.disagreement() > 1]
-    report(f"takes the steps of {CONFIGS} random {name}", bad)
+    report(f"takes the steps of {configs} random {name}", bad)
 
 
 def check_keys(name):
@@ -294,7 +295,7 @@ def at_restart(schedule, step):
 
 
 def check_schedule(name):
-    bad, cases = [], [Case(O.SGD, {"learning_rate": RATES[name]()}) for _ in range(CONFIGS)]
+    bad, cases = [], [Case(O.SGD, {"learning_rate": RATES[name]()}) for _ in range(configs)]
     run_all(cases)
     for case in cases:
         schedule = case.optimizer._learning_rate
@@ -302,7 +303,7 @@ def check_schedule(name):
             # A dozen roundings of terms up to the largest rate; a power's base is off by eps of the exponent's logarithm.
             if abs(own - wanted) > 32 * EPS * max(case.rates) and not at_restart(schedule, step):
                 bad.append(f"{name} at {step}: {own} and {wanted} of {schedule.get_config()}")
-    report(f"has the rates of {CONFIGS} random {name}", bad)
+    report(f"has the rates of {configs} random {name}", bad)
 
 
 CHECKS = {"random": (check_random, OWN), "keys": (check_keys, OWN), "schedules": (check_schedule, RATES)}

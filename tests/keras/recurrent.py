@@ -1,6 +1,6 @@
 """Recurrent layers beside Keras' own: outputs, and all gradients by one step of SGD.
 
-Usage: recurrent.py make FOLDER SEED     writes model N as FOLDER/N.h5, its data as FOLDER/N.data.h5
+Usage: recurrent.py make FOLDER SEED COUNT writes model N as FOLDER/N.h5, its data as FOLDER/N.data.h5
        recurrent.py check FOLDER         compares with what mbrun made of each: FOLDER/N.out.h5, its
                                          predictions, and FOLDER/N.run/final.h5, after one step
 A model has BRANCHES random layers of each class side by side, whose outputs are joined. Prints a line
@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import layers as L
 
-MODELS, BRANCHES = 5, 4
+BRANCHES = 2
 EPSILON = 2.0**-24
 KINDS = ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"]
 ELEMENTWISE = ["tanh", "sigmoid", "relu", "linear", "softsign", "silu", "hard_sigmoid", "gelu", "elu", "softplus"]
@@ -81,8 +81,8 @@ def build(draw):
     return model
 
 
-def make(folder, seed):
-    for n in range(MODELS):
+def make(folder, seed, models):
+    for n in range(models):
         draw = random.Random(seed * 1000 + n)
         keras.utils.set_random_seed(seed * 1000 + n)
         model = build(draw)
@@ -146,7 +146,7 @@ def compare(folder, n):
 
 def main():
     if sys.argv[1] == "make":
-        return make(sys.argv[2], int(sys.argv[3]))
+        return make(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     for path in sorted(glob.glob(f"{sys.argv[2]}/*.out.h5")):
         compare(sys.argv[2], os.path.basename(path).split(".")[0])
 

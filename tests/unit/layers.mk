@@ -20,7 +20,7 @@ tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
 # Operations and layers beside Keras.
 SHELL_TESTS += tests/keras/operators.sh
 tests/keras/operators.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/operators.py tests/keras/beside_lib.sh
+EXTRA_DIST += tests/keras/operators.py tests/keras/lib.sh
 check_PROGRAMS += tests/unit/test_layer_windows
 tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/unit/layer_fixture.c \
 	tests/unit/layer_fixture.h $(deferred_sources)
@@ -33,3 +33,15 @@ EXTRA_DIST += tests/keras/convolutions.py
 SHELL_TESTS += tests/keras/recurrent.sh
 tests/keras/recurrent.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/recurrent.py
+
+# What of Keras is obeyed, from the code itself.
+EXTRA_PROGRAMS += tests/tools/keras_table
+CLEANFILES += tests/tools/keras_table$(EXEEXT) tests/keras/table.md
+tests_tools_keras_table_SOURCES = tests/tools/keras_table.c
+tests_tools_keras_table_LDADD = libmbcheck.la
+SHELL_TESTS += tests/keras/table.sh
+tests/keras/table.log: tests/tools/keras_table$(EXEEXT)
+.PHONY: doc/keras.md
+doc/keras.md: tests/tools/keras_table$(EXEEXT)
+	tests/tools/keras_table $(top_srcdir)/tests/data/keras.json >$(top_srcdir)/$@
+EXTRA_DIST += tests/tools/make_keras_configs.py tests/campaign/keras.sh

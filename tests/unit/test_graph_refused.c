@@ -139,16 +139,16 @@ START_TEST(an_unknown_layer_is_named_with_the_nearest_class)
 {
     check_refused(ONE_LAYER(CALL("Dens", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
                   "layer 'd' is of class 'Dens', which is not known; the nearest one is 'Dense'; "
-                  "mbrun info lists the layers");
+                  "doc/keras.md lists the layers");
     ck_assert_ptr_null(strstr(mb_error_get(), "Conv2D"));
 }
 END_TEST
 
 START_TEST(where_no_class_is_near_none_is_suggested)
 {
-    check_refused(ONE_LAYER(CALL("LSTM", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
-                  "layer 'd' is of class 'LSTM', which is not known, and none has a name near it; "
-                  "mbrun info lists the layers");
+    check_refused(ONE_LAYER(CALL("Xylophone", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
+                  "layer 'd' is of class 'Xylophone', which is not known, and none has a name near it; "
+                  "doc/keras.md lists the layers");
 }
 END_TEST
 

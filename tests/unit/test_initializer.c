@@ -71,7 +71,7 @@ START_TEST(initializers_that_are_not_obeyed_are_refused_by_name)
     check_initializer_refused(
         "'glorot_unifrom'",
         "here: initializer 'glorot_unifrom' is not known; the nearest one is 'GlorotUniform'; "
-        "mbrun info lists the initializers");
+        "doc/keras.md lists the initializers");
     check_initializer_refused("{'class_name': 'STFT', 'config': {}}", "'STFT'");
     check_initializer_refused("{'class_name': 'HeNorml', 'config': {}}",
                               "the nearest one is 'HeNormal'");

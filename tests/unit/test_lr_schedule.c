@@ -185,7 +185,7 @@ static void check_text_refused(const char *text, const char *words)
 
 START_TEST(a_wrong_text_is_refused_with_what_there_is)
 {
-    check_text_refused("cosin:steps=5", "the nearest one is 'cosine'; mbrun info lists");
+    check_text_refused("cosin:steps=5", "the nearest one is 'cosine'; doc/keras.md lists");
     check_text_refused("cosine:step=5", "cosine has no key 'step'; it has steps, warmup, alpha");
     check_text_refused("cosine:steps=5,warmup=5", "more of them than of warm-up");
     check_text_refused("cosine:steps", "key=value");

@@ -14,7 +14,7 @@ static const char *const bias_names[MB_N_PROJECTIONS] = {"query/bias", "key/bias
 static mb_status_t take_output(mb_config_t *config, int64_t *out)
 {
     *out = 0;
-    mb_config_ignore(config, "output_shape");
+    mb_config_take(config, "output_shape");
     if (!mb_config_has(config, "output_shape"))
         return MB_OK;
     return mb_config_ints(config, "output_shape", 1, 1, out);
@@ -24,7 +24,7 @@ static mb_status_t take_output(mb_config_t *config, int64_t *out)
 static mb_status_t take_axes(mb_config_t *config)
 {
     int64_t axis = 1;
-    mb_config_ignore(config, "attention_axes");
+    mb_config_take(config, "attention_axes");
     if (mb_config_has(config, "attention_axes"))
         MB_TRY(mb_config_ints(config, "attention_axes", 1, -MB_MAX_RANK, &axis));
     if (axis == 1 || axis == -2)

@@ -84,7 +84,7 @@ static mb_status_t take_layers(mb_config_t *config, mb_arena_t *arena, bidirecti
     b->names[1] = name_after(arena, "backward_", name);
     b->layers[1] = b->layers[0];
     b->layers[1].backwards = !b->layers[0].backwards;
-    mb_config_ignore(config, "backward_layer");
+    mb_config_take(config, "backward_layer");
     if (mb_config_has(config, "backward_layer"))
         MB_TRY(take_layer(config, "backward_layer", &b->layers[1], &b->names[1]));
     if (b->names[0] == NULL || b->names[1] == NULL)

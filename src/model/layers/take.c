@@ -26,7 +26,7 @@ mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double oth
 mb_status_t mb_layer_take_axis(mb_config_t *config, int64_t *out)
 {
     *out = -1;
-    mb_config_ignore(config, "axis");
+    mb_config_take(config, "axis");
     if (!mb_config_has(config, "axis"))
         return MB_OK;
     return mb_config_ints(config, "axis", 1, -MB_MAX_RANK, out);

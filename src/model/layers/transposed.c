@@ -44,7 +44,7 @@ static mb_status_t take_output_padding(mb_config_t *config, transposed_t *transp
     if (mb_config_has(config, "output_padding"))
         MB_TRY(mb_config_ints(config, "output_padding", window->spatial, 0,
                               transposed->output_padding + first));
-    mb_config_ignore(config, "output_padding");
+    mb_config_take(config, "output_padding");
     for (int i = first; i < MB_MAX_SPATIAL; i++) {
         if (transposed->output_padding[i] >= window->stride[i])
             return mb_error_set(MB_ERR_ARGUMENT,

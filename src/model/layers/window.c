@@ -35,7 +35,7 @@ mb_status_t mb_window_take_sizes(mb_config_t *config, const char *key, int spati
         out[i] = i < first ? 1 : otherwise[i];
     if (mb_config_has(config, key))
         MB_TRY(mb_config_ints(config, key, spatial, 1, out + first));
-    mb_config_ignore(config, key);
+    mb_config_take(config, key);
     for (int i = 0; i < MB_MAX_SPATIAL; i++) {
         if (out[i] > most)
             return mb_error_set(MB_ERR_UNSUPPORTED,

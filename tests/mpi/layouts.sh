@@ -9,10 +9,11 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled
 else
-    run_layouts cpu 3
-    run_layouts deferred 1 mlp_weighed cnn gpt shared recurrent
-    run_layouts strict 1
-    run_layouts strict:bf16 1
+    run_layouts cpu 1
+    run_layouts cpu 3 mlp_weighed gpt
+    run_layouts deferred 1 mlp_weighed cnn shared
+    run_layouts strict 1 cnn_unet cnn_mobile gpt regularized branches operators recurrent
+    run_layouts strict:bf16 1 cnn gpt recurrent
     run_layouts strict:fp16 1 scaled
 fi
 echo "1..$count"

@@ -219,7 +219,7 @@ static void print_names(const char *title, const mb_known_t *known)
 static void print_head(const json_t *table)
 {
     printf("# What of Keras is obeyed\n\n"
-           "This file is written by the code itself (`make doc/keras.md`): "
+           "This file is written by the code itself (`make keras-table`): "
            "tests/tools/keras_table.c reads the config\n"
            "that Keras %s gives each of its classes, and prints which keys were taken. A key of "
            "the second column\n"

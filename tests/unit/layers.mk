@@ -41,7 +41,7 @@ tests_tools_keras_table_SOURCES = tests/tools/keras_table.c
 tests_tools_keras_table_LDADD = libmbcheck.la
 SHELL_TESTS += tests/keras/table.sh
 tests/keras/table.log: tests/tools/keras_table$(EXEEXT)
-.PHONY: doc/keras.md
-doc/keras.md: tests/tools/keras_table$(EXEEXT)
-	tests/tools/keras_table $(top_srcdir)/tests/data/keras.json >$(top_srcdir)/$@
+.PHONY: keras-table
+keras-table: tests/tools/keras_table$(EXEEXT)
+	tests/tools/keras_table $(top_srcdir)/tests/data/keras.json >$(top_srcdir)/doc/keras.md
 EXTRA_DIST += tests/tools/make_keras_configs.py tests/campaign/keras.sh

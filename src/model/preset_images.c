@@ -1,7 +1,9 @@
 /* The presets over images that are no chain of layers: unet (Ronneberger et al. 2015: two
  * convolutions a level, down by pooling and up by transposed convolutions, each level beside the
- * one that comes up) and mobilenet (Sandler et al. 2018: blocks that widen, convolve each channel
- * by itself and narrow again, with a shortcut where shapes allow). */
+ * one that comes up), mobilenet (Sandler et al. 2018: blocks that widen, convolve each channel
+ * by itself and narrow again, with a shortcut where shapes allow) and resnet (He et al. 2016,
+ * section 4.2: blocks of two convolutions, and a 1x1 convolution in the shortcut where shapes
+ * change). */
 #include "model/preset_layers.h"
 #include "model/preset_models.h"
 
@@ -158,12 +160,17 @@ mb_status_t mb_preset_unet(const mb_preset_settings_t *settings, json_t **out)
 
 /* ---- mobilenet */
 
+static tensor_t normalize(net_t *net, const tensor_t *x)
+{
+    name_t name = name_next(net, "batch_normalization");
+    return append(net, "BatchNormalization", mb_preset_batch_normalization(name.text), x, NULL,
+                  x->shape);
+}
+
 static tensor_t normalized(net_t *net, const tensor_t *x, mb_preset_window_t window)
 {
     tensor_t y = convolve(net, x, window);
-    name_t name = name_next(net, "batch_normalization");
-    return append(net, "BatchNormalization", mb_preset_batch_normalization(name.text), &y, NULL,
-                  y.shape);
+    return normalize(net, &y);
 }
 
 static tensor_t activated(net_t *net, const tensor_t *x, int64_t filters, int64_t size,
@@ -187,15 +194,22 @@ static tensor_t append_block(net_t *net, const tensor_t *x, int64_t filters, int
     return append(net, "Add", mb_preset_add(name.text), x, &y, y.shape);
 }
 
+/* Means of the channels, and logits. */
+static tensor_t classify(net_t *net, const tensor_t *x, int64_t classes)
+{
+    mb_shape_t channels = {1, {x->shape.dim[2]}}, logits = {1, {classes}};
+    tensor_t means =
+        append(net, "GlobalAveragePooling2D",
+               mb_preset_global_average_pooling2d("global_average_pooling2d"), x, NULL, channels);
+    return append(net, "Dense", mb_preset_dense("dense", classes, "linear", true), &means, NULL,
+                  logits);
+}
+
 static tensor_t append_head(net_t *net, tensor_t x, int64_t classes)
 {
     enum { HEAD = 4 }; /* times the last block's width, as 1280 is 320 */
     x = activated(net, &x, HEAD * x.shape.dim[2], 1, 1);
-    mb_shape_t channels = {1, {x.shape.dim[2]}}, logits = {1, {classes}};
-    x = append(net, "GlobalAveragePooling2D",
-               mb_preset_global_average_pooling2d("global_average_pooling2d"), &x, NULL, channels);
-    return append(net, "Dense", mb_preset_dense("dense", classes, "linear", true), &x, NULL,
-                  logits);
+    return classify(net, &x, classes);
 }
 
 mb_status_t mb_preset_mobilenet(const mb_preset_settings_t *settings, json_t **out)
@@ -217,5 +231,58 @@ mb_status_t mb_preset_mobilenet(const mb_preset_settings_t *settings, json_t **o
         for (int64_t block = 0; block < repeat; block++)
             x = append_block(&net, &x, filters[i], expansion, i > 0 && block == 0 ? 2 : 1);
     x = append_head(&net, x, classes);
+    return finish(&net, &x, out);
+}
+
+/* ---- resnet */
+
+static tensor_t rectified(net_t *net, const tensor_t *x)
+{
+    name_t name = name_next(net, "activation");
+    return append(net, "Activation", mb_preset_activation(name.text, "relu"), x, NULL, x->shape);
+}
+
+static tensor_t stem(net_t *net, const tensor_t *x, int64_t filters, int64_t stride)
+{
+    tensor_t y =
+        normalized(net, x, (mb_preset_window_t){filters, 3, stride, "linear", false, false});
+    return rectified(net, &y);
+}
+
+/* The layers of both ways in turn, as Keras sorts them (by their distance from the output, then in
+ * the order of the sum's inputs): it loads weights in that order. */
+static tensor_t append_residual(net_t *net, const tensor_t *x, int64_t filters, int64_t stride)
+{
+    bool same = stride == 1 && x->shape.dim[2] == filters;
+    mb_preset_window_t second = {filters, 3, 1, "linear", false, false};
+    mb_preset_window_t projection = {filters, 1, stride, "linear", false, false};
+    tensor_t y = stem(net, x, filters, stride);
+    tensor_t shortcut = same ? *x : convolve(net, x, projection);
+    y = convolve(net, &y, second);
+    shortcut = same ? *x : normalize(net, &shortcut);
+    y = normalize(net, &y);
+    name_t name = name_next(net, "add");
+    tensor_t sum = append(net, "Add", mb_preset_add(name.text), &shortcut, &y, y.shape);
+    return rectified(net, &sum);
+}
+
+mb_status_t mb_preset_resnet(const mb_preset_settings_t *settings, json_t **out)
+{
+    mb_shape_t input = {0};
+    int stages;
+    int64_t filters[MB_PRESET_MAX_LIST], repeat, classes;
+    MB_TRY(read_image(settings, &input));
+    MB_TRY(read_filters(settings, &stages, filters));
+    MB_TRY(mb_preset_int(settings, "repeat", 1, &repeat));
+    MB_TRY(mb_preset_int(settings, "classes", 2, &classes));
+    if (repeat > 100)
+        return mb_preset_refuse(settings, "repeat", "at most 100 are written");
+    net_t net = {.builder = {.layers = json_array()}};
+    tensor_t x = append_image(&net, &input);
+    x = stem(&net, &x, filters[0], 1);
+    for (int i = 0; i < stages; i++)
+        for (int64_t block = 0; block < repeat; block++)
+            x = append_residual(&net, &x, filters[i], i > 0 && block == 0 ? 2 : 1);
+    x = classify(&net, &x, classes);
     return finish(&net, &x, out);
 }

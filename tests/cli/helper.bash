@@ -48,6 +48,11 @@ both() {
     refused "$code" "$pattern" 1 "$@" && refused "$code" "$pattern" 3 "$@"
 }
 
+# Whether what takes long is to be left to the builds without sanitizers.
+is_reduced() {
+    [ -n "${MB_TEST_REDUCED-}" ]
+}
+
 # nothing_left FOLDER: no model file and no temporary file is there.
 nothing_left() {
     local left

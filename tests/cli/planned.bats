@@ -15,7 +15,7 @@ strict() {
 commands() {
     fixture "$1"
     local n ranks="1 3"
-    [ -z "${MB_TEST_REDUCED-}" ] || ranks=3
+    ! is_reduced || ranks=3
     for n in $ranks; do
         strict $n train model.h5 --data data.h5 --val data.h5 --steps 3 --run $n.run --quiet
         strict $n train model.h5 --data data.h5 --steps 3 --run qat$n.run --qat int8 --quiet

@@ -164,6 +164,7 @@ quantize() {
 }
 
 @test "calibration loses less than rounding does" {
+    ! is_reduced || skip "too slow"
     fixture gpt
     # By the outputs' distance from the float32 model's.
     divergence() {
@@ -175,6 +176,7 @@ quantize() {
 }
 
 @test "--target-size is reached with the formats that cost least" {
+    ! is_reduced || skip "too slow"
     fixture cnn
     run -0 quantize model.h5 -o q.h5 --target-size 12k --data data.h5 --json
     size=$(grep -o '"bytes_after":[0-9]*,"bits_per_weight":[0-9.]*,"file' <<<"$output" |
@@ -186,6 +188,7 @@ quantize() {
 }
 
 @test "--max-drop holds, alone and with a target" {
+    ! is_reduced || skip "too slow"
     fixture cnn
     run -0 quantize model.h5 -o q.h5 --max-drop 1% --data data.h5 --json
     awk -v a="$(number loss_before <<<"$output")" -v b="$(number loss_after <<<"$output")" \

@@ -3,8 +3,8 @@
 # it is told, and on one that runs only what was planned. All of it is tests/campaign/layouts.sh.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ -n "${MB_TEST_REDUCED-}" ]; then
-    run_layouts cpu 1
-    run_layouts deferred 1 mlp mlp_weighed shared
+    run_layouts cpu 1 mlp_weighed cnn_mobile gpt operators
+    run_layouts deferred 1 shared
     run_layouts strict 1 regularized branches recurrent
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled

@@ -146,9 +146,10 @@ END_TEST
 
 START_TEST(where_no_class_is_near_none_is_suggested)
 {
-    check_refused(ONE_LAYER(CALL("Xylophone", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
-                  "layer 'd' is of class 'Xylophone', which is not known, and none has a name near it; "
-                  "doc/keras.md lists the layers");
+    check_refused(
+        ONE_LAYER(CALL("Xylophone", "d", "", "[[['x', 0, 0]]]")), MB_ERR_UNSUPPORTED,
+        "layer 'd' is of class 'Xylophone', which is not known, and none has a name near it; "
+        "doc/keras.md lists the layers");
 }
 END_TEST
 

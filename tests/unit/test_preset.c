@@ -68,6 +68,12 @@ START_TEST(presets_write_the_layers_they_promise)
                  "InputLayer Conv2D BatchNormalization ReLU Conv2D BatchNormalization ReLU "
                  "DepthwiseConv2D BatchNormalization ReLU Conv2D BatchNormalization Add Conv2D "
                  "BatchNormalization ReLU GlobalAveragePooling2D Dense");
+    setting_t narrow[] = {{"filters", "4,8"}, {"repeat", "1"}};
+    check_layers("resnet", narrow, 2,
+                 "InputLayer Conv2D BatchNormalization Activation "
+                 "Conv2D BatchNormalization Activation Conv2D BatchNormalization Add Activation "
+                 "Conv2D BatchNormalization Activation Conv2D Conv2D BatchNormalization "
+                 "BatchNormalization Add Activation GlobalAveragePooling2D Dense");
     setting_t one[] = {{"layers", "1"}};
     check_layers("gpt", one, 1,
                  "InputLayer InputLayer Embedding Embedding Add LayerNormalization "
@@ -86,8 +92,9 @@ END_TEST
 
 START_TEST(layer_names_are_all_different)
 {
-    static const char *const presets[] = {"mlp", "cnn", "unet", "mobilenet", "gpt", "lstm"};
-    for (int p = 0; p < 6; p++) {
+    static const char *const presets[] = {"mlp",    "cnn", "unet", "mobilenet",
+                                          "resnet", "gpt", "lstm"};
+    for (int p = 0; p < 7; p++) {
         json_t *model = create(presets[p], NULL, 0);
         const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
         json_t *seen = json_object();
@@ -135,6 +142,7 @@ START_TEST(wrong_settings_are_refused_with_the_remedy)
     check_refused("unet", "filters", "none", "at least one");
     check_refused("mobilenet", "input", "784", "height x width x channels");
     check_refused("mobilenet", "repeat", "0", "above 0");
+    check_refused("resnet", "filters", "none", "at least one");
     check_refused("gpt", "heads", "5", "multiple");
     check_refused("lstm", "units", "none", "at least one layer");
 }
@@ -144,7 +152,7 @@ START_TEST(every_preset_is_listed_with_the_keys_it_takes)
 {
     int count;
     const mb_preset_t *list = mb_preset_list(&count);
-    ck_assert_int_eq(count, 6);
+    ck_assert_int_eq(count, 7);
     for (int i = 0; i < count; i++) {
         json_t *model = create(list[i].name, NULL, 0);
         ck_assert_ptr_nonnull(list[i].title);

@@ -7,13 +7,7 @@
 #include "store/seal.h"
 #include "support/encoded_files.h"
 #include "support/store_files.h"
-
-/* The sanitizers make each look at a damaged file many times as long. */
-#ifdef __SANITIZE_ADDRESS__
-enum { FEWER = 1 };
-#else
-enum { FEWER = 0 };
-#endif
+#include "support/sanitized.h"
 
 static encoded_sample_t sample;
 
@@ -54,7 +48,7 @@ static mb_status_t read_all(const char *path)
 
 START_TEST(any_flipped_byte_breaks_the_seal_and_crashes_nothing)
 {
-    enum { FLIPS = FEWER ? 80 : 400 };
+    enum { FLIPS = 400 / TEST_EVERY };
     size_t bytes;
     unsigned char *content = file_read(scratch("a.h5"), &bytes);
     for (size_t i = 0; i < FLIPS; i++) {
@@ -76,7 +70,7 @@ END_TEST
 
 START_TEST(a_truncated_file_is_refused)
 {
-    enum { CUTS = FEWER ? 10 : 40 };
+    enum { CUTS = 40 / TEST_EVERY };
     size_t bytes;
     unsigned char *content = file_read(scratch("a.h5"), &bytes);
     for (size_t i = 0; i < CUTS; i++) {

@@ -1,6 +1,7 @@
 /* Functions of strided operands and their reductions against plain loops in double. */
 #include <string.h>
 #include "support/op_check.h"
+#include "support/sanitized.h"
 
 #define MB_OF_ABS fabs
 #define MB_OF_SIGN(x) ((x) > 0 ? 1.0 : (x) < 0 ? -1.0 : 0.0)
@@ -170,7 +171,7 @@ END_TEST
 
 START_TEST(reductions_of_random_shapes_are_those_of_plain_loops)
 {
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 60; i += TEST_EVERY) {
         op_t op;
         op_open(&op, 2, (uint64_t)i + 100);
         mb_map_args_t args = {.function = (mb_map_t)op_integer(&op, 0, MB_MAP_COUNT - 1)};
@@ -194,7 +195,7 @@ START_TEST(long_reductions_are_those_of_plain_loops)
         {1, 200000}, {3, 70001}, {31, 4000}, {33, 5000}, {1500, 150}};
     most = 1 << 18;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        for (int order = 0; order < 2; order++) {
+        for (int order = 0; order < 2; order += TEST_EVERY) {
             op_t op;
             op_open(&op, 2, i + 1);
             int64_t kept = sizes[i][0], reduced = sizes[i][1];

@@ -9,6 +9,7 @@
 #include "store/edit.h"
 #include "store/seal.h"
 #include "support/store_files.h"
+#include "support/sanitized.h"
 
 /* What opening with the seal's check says; an error counts as broken. */
 static mb_seal_state_t verdict(const char *path)
@@ -58,6 +59,8 @@ START_TEST(a_file_cut_at_any_byte_is_refused)
     size_t bytes;
     free(write_sample(path, &bytes));
     for (size_t length = bytes; length-- > 0;) {
+        if (length % TEST_EVERY != 0)
+            continue;
         ck_assert_int_eq(truncate(path, (off_t)length), 0);
         ck_assert_msg(verdict(path) == MB_SEAL_BROKEN, "cut at %zu of %zu", length, bytes);
         ck_assert_int_ne(raw_verdict(path), MB_SEAL_HOLDS);
@@ -71,7 +74,7 @@ START_TEST(a_flipped_bit_in_any_byte_is_refused)
     size_t bytes;
     unsigned char *data = write_sample(path, &bytes);
     int fd = open(path, O_WRONLY);
-    for (size_t at = 0; at < bytes; at++) {
+    for (size_t at = 0; at < bytes; at += TEST_EVERY) {
         unsigned char flipped = data[at] ^ (unsigned char)(1u << (at * 5 + at / 8) % 8);
         ck_assert_int_eq(pwrite(fd, &flipped, 1, (off_t)at), 1);
         ck_assert_msg(verdict(path) == MB_SEAL_BROKEN, "bit flipped in byte %zu", at);
@@ -100,7 +103,8 @@ START_TEST(flipped_bits_in_a_file_with_long_texts_are_refused)
     size_t bytes;
     unsigned char *data = file_read(path, &bytes);
     int fd = open(path, O_WRONLY);
-    for (size_t at = 0; at<bytes; at += bytes - at> 9000 && at > 9000 ? 211 : 3) {
+    for (size_t at = 0; at < bytes;
+         at += (size_t)(bytes - at > 9000 && at > 9000 ? 211 : 3) * TEST_EVERY) {
         unsigned char flipped = data[at] ^ (unsigned char)(1u << (at * 5 + at / 8) % 8);
         ck_assert_int_eq(pwrite(fd, &flipped, 1, (off_t)at), 1);
         ck_assert_msg(verdict(path) == MB_SEAL_BROKEN, "bit flipped in byte %zu", at);
@@ -117,7 +121,7 @@ START_TEST(bytes_overwritten_at_random_are_refused)
     size_t bytes;
     unsigned char *data = write_sample(path, &bytes), *copy = malloc(bytes);
     srand(20261);
-    for (int trial = 0; trial < 1500; trial++) {
+    for (int trial = 0; trial < 1500; trial += TEST_EVERY) {
         memcpy(copy, data, bytes);
         for (int i = 0; i <= trial % 5; i++)
             copy[(size_t)rand() % bytes] = trial % 3 ? 0xFF : (unsigned char)rand();

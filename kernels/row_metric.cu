@@ -29,9 +29,21 @@ __device__ inline double square(double x)
     return x * x;
 }
 
+/* Called, not inlined: a logarithm in double is hundreds of instructions, of which there would be a
+ * copy for each kind, row length and type. */
+__device__ __noinline__ double log_of(double x)
+{
+    return log(x);
+}
+
+__device__ __noinline__ double log1p_of(double x)
+{
+    return log1p(x);
+}
+
 __device__ inline double log_cosh(double d)
 {
-    return d + log1p(exp(-2.0 * d)) - log(2.0);
+    return d + log1p_of(exp(-2.0 * d)) - log_of(2.0);
 }
 
 __device__ inline double hinge(double x, double t)
@@ -47,17 +59,17 @@ __device__ inline double smoothed(const mb_row_metric_args_t &a, double t, doubl
 
 __device__ inline double binary_logits(double x, double t)
 {
-    return (x > 0.0 ? x : 0.0) - x * t + log1p(exp(-fabs(x)));
+    return (x > 0.0 ? x : 0.0) - x * t + log1p_of(exp(-fabs(x)));
 }
 
 __device__ inline double binary_probability(double x, double t)
 {
     double q = clip(x, TINY, NEARLY_ONE);
-    return -t * log(q) - (1.0 - t) * log1p(-q);
+    return -t * log_of(q) - (1.0 - t) * log1p_of(-q);
 }
 
 /* One element of the kinds that are means over columns. */
-__device__ inline double element(const mb_row_metric_args_t &a, double x, double t)
+__device__ __noinline__ double element(const mb_row_metric_args_t &a, double x, double t)
 {
     switch (a.kind) {
     case MB_ROW_SQUARED:
@@ -67,11 +79,11 @@ __device__ inline double element(const mb_row_metric_args_t &a, double x, double
     case MB_ROW_PERCENTAGE:
         return 100.0 * fabs(x - t) / at_least(TINY, fabs(t));
     case MB_ROW_LOGARITHMIC:
-        return square(log1p(at_least(TINY, x)) - log1p(at_least(TINY, t)));
+        return square(log1p_of(at_least(TINY, x)) - log1p_of(at_least(TINY, t)));
     case MB_ROW_LOG_COSH:
         return log_cosh(fabs(x - t));
     case MB_ROW_POISSON:
-        return x - t * log(x + TINY);
+        return x - t * log_of(x + TINY);
     case MB_ROW_HINGE:
         return hinge(x, t);
     case MB_ROW_SQUARED_HINGE:
@@ -121,7 +133,7 @@ template <typename TEAM, typename T> __device__ inline double kl(const row_of<T>
 {
     return sum_of<TEAM>(r, [](double x, double t) {
         double p = clip(t, TINY, 1.0);
-        return p * log(p / clip(x, TINY, 1.0));
+        return p * log_of(p / clip(x, TINY, 1.0));
     });
 }
 
@@ -162,7 +174,7 @@ template <typename TEAM, typename T> __device__ inline double categorical_hinge(
 template <typename TEAM, typename T> __device__ inline double log_sum_exp(const row_of<T> &r)
 {
     mb_softmax_row s = mb_softmax_of<TEAM>(r.x(), r.first(), r.a.columns);
-    return (double)s.largest + log((double)s.sum);
+    return (double)s.largest + log_of((double)s.sum);
 }
 
 template <typename TEAM, typename T> __device__ inline double softmax(const row_of<T> &r)
@@ -177,7 +189,7 @@ template <typename TEAM, typename T> __device__ inline double probability(const 
     double sum = sum_of<TEAM>(r, [](double x, double) { return x; });
     double uniform = 1.0 / (double)r.a.columns;
     return sum_of<TEAM>(r, [&](double x, double t) {
-        return -smoothed(r.a, t, uniform) * log(clip(x / sum, TINY, NEARLY_ONE));
+        return -smoothed(r.a, t, uniform) * log_of(clip(x / sum, TINY, NEARLY_ONE));
     });
 }
 
@@ -197,7 +209,8 @@ __device__ inline double sparse_crossentropy(const row_of<T> &r, int64_t right)
     double own = (double)mb_load(r.x(), r.first() + right);
     if (r.a.kind == MB_ROW_SPARSE_SOFTMAX)
         return log_sum_exp<TEAM>(r) - own;
-    return -log(clip(own / sum_of<TEAM>(r, [](double x, double) { return x; }), TINY, NEARLY_ONE));
+    return -log_of(
+        clip(own / sum_of<TEAM>(r, [](double x, double) { return x; }), TINY, NEARLY_ONE));
 }
 
 template <typename TEAM, typename T>

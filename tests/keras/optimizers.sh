@@ -3,7 +3,7 @@
 # then whole runs under each of them, whose files Keras loads.
 . "$MB_SRCDIR/tests/keras/lib.sh"
 need_keras
-configs=${MB_KERAS_COUNT-2}
+configs=${MB_KERAS_COUNT-1}
 
 optimize=$MB_BUILDDIR/tests/keras/optimize
 ask optimizers.py "$optimize" "$scratch" schedules "$seed" "$configs"

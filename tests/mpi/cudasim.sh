@@ -6,6 +6,7 @@ if [ ! -e "$MB_BUILDDIR/mbcudasim.so" ]; then
     echo "1..0 # SKIP the CUDA toolkit's headers were not found"
     exit 0
 fi
+job=4
 export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=8 MB_CUDASIM_SEED=1
 run_layouts cudasim 1 operators recurrent
 MB_CUDASIM_SEED=2

@@ -17,6 +17,7 @@ named() {
 
 # What a plan counts is asked of one of them: both choose other workspaces than newer processors.
 short_form() {
+    job=4
     run_layouts cpu 1 cnn gpt
     [ "$DNNL_MAX_CPU_ISA" != AVX2 ] || run_bytes
     (count=0 && . "$MB_SRCDIR/tests/mpi/cases.sh" && run_cases test_trajectory 1)

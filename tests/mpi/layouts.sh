@@ -3,6 +3,7 @@
 # it is told, and on one that runs only what was planned. All of it is tests/campaign/layouts.sh.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ -n "${MB_TEST_REDUCED-}" ]; then
+    job=4
     run_layouts cpu 1 mlp_weighed cnn_mobile gpt operators
     run_layouts deferred 1 shared
     run_layouts strict 1 regularized branches recurrent
@@ -10,6 +11,7 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts strict:fp16 1 scaled
 else
     run_layouts cpu 1
+    job=4
     run_layouts cpu 3 mlp_weighed gpt
     run_layouts deferred 1 mlp_weighed cnn shared
     run_layouts strict 1 cnn_unet cnn_mobile gpt regularized branches operators recurrent

@@ -1,6 +1,7 @@
-# Sourced by the layout tests: run_layouts DEVICE[:DTYPE][@TRANSPORT] VARIANTS [MODEL...] runs test_layouts on 8 ranks
-# and gives its lines as TAP.
+# Sourced by the layout tests: run_layouts DEVICE[:DTYPE][@TRANSPORT] VARIANTS [MODEL...] runs test_layouts on 8 ranks,
+# or as many as $job says, and gives its lines as TAP.
 count=0
+job=8
 
 if ! command -v "$MPIEXEC" >/dev/null 2>&1; then
     echo "1..0 # SKIP $MPIEXEC is not installed"
@@ -54,7 +55,7 @@ run_layouts() {
     export ASAN_OPTIONS=$ASAN_OPTIONS:leak_check_at_exit=0 # see leaks.h
     directory=$scratch/$1
     mkdir -p "$directory" && rm -rf "$directory"/*.run && cp "$scratch"/*.h5 "$directory"
-    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np 8 \
+    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np "$job" \
         "$MB_BUILDDIR/tests/mpi/test_layouts" "$directory" "$@" >"$scratch/out"
     tap_lines "$scratch/out" $? "test_layouts $1"
 }

@@ -2,9 +2,9 @@
  * replicas, both schedules, 1 and 2 threads, a batch that is even and one that is not, a stop in
  * the middle.
  *
- * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep.
- * Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT [MODEL]; EFFORT: "all", or "some"
- * of the combinations. */
+ * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep. A job
+ * of fewer runs what fits into it. Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT
+ * [MODEL]; EFFORT: "all", or "some" of the combinations. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep */
 #include <inttypes.h>
 #include <math.h>
@@ -65,7 +65,7 @@ enum { ALL_VARIANTS = sizeof variants / sizeof variants[0] };
 static int rank;
 static MPI_Comm comms[N_SIZES];
 static const char *directory, *device, *dtype, *transport;
-static int n_variants, failures;
+static int n_variants, n_sizes, failures;
 
 static void report(bool good, const char *format, ...) MB_PRINTF(2, 3);
 static void report(bool good, const char *format, ...)
@@ -181,7 +181,7 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
 static void check_model(const layout_model_t *model)
 {
     layout_outcome_t wanted[2] = {reference(model, false), reference(model, true)};
-    for (int i = 0; i < N_SIZES; i++) {
+    for (int i = 0; i < n_sizes; i++) {
         int splits = 0, bad = 0;
         for (int stages = 1; stages <= sizes[i] && stages <= model->most_stages; stages++) {
             splits++;
@@ -203,10 +203,26 @@ static const change_t changes[] = {{0, 1, 6, 4}, {6, 2, 3, 4}, {4, 5, 0, 1},
                                    {5, 3, 1, 1}, {2, 1, 5, 2}, {3, 2, 6, 1}};
 enum { N_CHANGES = sizeof changes / sizeof changes[0] };
 
+static int lower(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Within the ranks that there are. */
+static change_t change_of(int number)
+{
+    change_t c = changes[number];
+    c.size_before = lower(c.size_before, n_sizes - 1);
+    c.size_after = lower(c.size_after, n_sizes - 1);
+    c.stages_before = lower(c.stages_before, sizes[c.size_before]);
+    c.stages_after = lower(c.stages_after, sizes[c.size_after]);
+    return c;
+}
+
 static mb_status_t start(const layout_model_t *model, const char *path, int change, int part,
                          layout_outcome_t *outcome)
 {
-    const change_t *c = &changes[change];
+    const change_t whole = change_of(change), *c = &whole;
     int size_index = part == 0 ? c->size_before : c->size_after;
     mb_status_t status = MB_OK;
     layout_run_t run =
@@ -224,17 +240,17 @@ static void check_resume(const layout_model_t *model)
 {
     layout_outcome_t wanted = reference(model, false), outcome = {.steps = 0};
     char path[LAYOUT_PATH], what[128];
-    for (int c = 0; c < N_CHANGES; c++) {
+    for (int c = 0; c < lower(N_CHANGES, n_sizes - 1); c++) {
+        change_t change = change_of(c);
         snprintf(path, sizeof path, "%s/%s.%d.run", directory, model->name, c);
         snprintf(what, sizeof what, "%s, from %d ranks to %d", model->name,
-                 sizes[changes[c].size_before], sizes[changes[c].size_after]);
+                 sizes[change.size_before], sizes[change.size_after]);
         mb_status_t before = start(model, path, c, 0, &outcome);
         mb_status_t after = start(model, path, c, 1, &outcome);
         bool good = holds(what, before != MB_OK ? before : after, &outcome, &wanted);
         bool gone_on = outcome.first_step > 0 && outcome.steps == model->steps - outcome.first_step;
         report(good && gone_on, "%s stopped after step %d on %d ranks goes on with %d", model->name,
-               (int)outcome.first_step, sizes[changes[c].size_before],
-               sizes[changes[c].size_after]);
+               (int)outcome.first_step, sizes[change.size_before], sizes[change.size_after]);
     }
 }
 
@@ -244,7 +260,7 @@ static void check_passes(const layout_model_t *model)
     double wanted[2] = {NAN, NAN};
     uint64_t wanted_digest = 0;
     int layouts = 0, bad_evaluations = 0, bad_predictions = 0;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < lower(4, n_sizes); i++) {
         for (int stages = 1; stages <= sizes[i] && stages <= 3; stages++) {
             double found[2] = {NAN, NAN};
             uint64_t digest = 0;
@@ -295,7 +311,11 @@ static void check_all(layout_model_t *model)
 
 static void set_up(void)
 {
-    for (int i = 0; i < N_SIZES; i++)
+    int size;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    for (int i = 0; i < N_SIZES && sizes[i] <= size; i++)
+        n_sizes++;
+    for (int i = 0; i < n_sizes; i++)
         MPI_Comm_split(MPI_COMM_WORLD, rank < sizes[i] ? 0 : MPI_UNDEFINED, rank, &comms[i]);
     for (int m = 0; m < N_MODELS; m++) {
         models[m].steps = models[m].steps > 0 ? models[m].steps : 4;

@@ -31,12 +31,12 @@ __device__ inline double square(double x)
 
 /* Called, not inlined: a logarithm in double is hundreds of instructions, of which there would be a
  * copy for each kind, row length and type. */
-__device__ __noinline__ double log_of(double x)
+__device__ __attribute__((noinline)) double log_of(double x)
 {
     return log(x);
 }
 
-__device__ __noinline__ double log1p_of(double x)
+__device__ __attribute__((noinline)) double log1p_of(double x)
 {
     return log1p(x);
 }
@@ -69,7 +69,8 @@ __device__ inline double binary_probability(double x, double t)
 }
 
 /* One element of the kinds that are means over columns. */
-__device__ __noinline__ double element(const mb_row_metric_args_t &a, double x, double t)
+__device__ __attribute__((noinline)) double element(const mb_row_metric_args_t &a, double x,
+                                                    double t)
 {
     switch (a.kind) {
     case MB_ROW_SQUARED:

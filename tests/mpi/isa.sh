@@ -1,6 +1,6 @@
 #!/bin/sh
 # What older processors choose, other kernels and other workspaces, in a short form: layouts, bytes and
-# trajectories with oneDNN held down to AVX2 and to SSE4.1.
+# trajectories, and convolutions against plain loops, with oneDNN held down to AVX2 and to SSE4.1.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 
 # named ISA FILE: its lines again, saying where they were run.
@@ -21,6 +21,7 @@ short_form() {
     run_layouts cpu 1 cnn gpt
     [ "$DNNL_MAX_CPU_ISA" != AVX2 ] || run_bytes
     (count=0 && . "$MB_SRCDIR/tests/mpi/cases.sh" && run_cases test_trajectory 1)
+    "$MB_BUILDDIR/tests/unit/test_layer_windows" | sed 's/- .*:cases:/- /'
 }
 
 for isa in AVX2 SSE41; do

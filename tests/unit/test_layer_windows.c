@@ -297,6 +297,8 @@ static const case_t cases[] = {
      true_conv, SHAPE(2, 6, 2), .first = true, .size = {3}, .before = {2}, .tanh_ = true},
     {"conv2d, channels first", "Conv2D", FIRST "\"filters\": 4, \"kernel_size\": [2, 3], \"strides\": [2, 1], \"groups\": 2",
      true_conv, SHAPE(3, 5, 4, 4), .first = true, .size = {2, 3}, .stride = {2, 1}, .groups = 2},
+    {"conv2d of single taps, rows left over", "Conv2D", "\"filters\": 3, \"kernel_size\": 1, \"strides\": 2",
+     true_conv, SHAPE(3, 8, 8, 3), .size = {1, 1}, .stride = {2, 2}},
     {"conv3d", "Conv3D", "\"filters\": 3, \"kernel_size\": [2, 3, 2], \"strides\": [1, 2, 1], \"padding\": \"same\"",
      true_conv, SHAPE(4, 3, 4, 3, 2), .size = {2, 3, 2}, .stride = {1, 2, 1}, .before = {0, 0, 0}},
     {"conv3d dilated in groups, channels first", "Conv3D",

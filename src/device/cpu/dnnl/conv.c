@@ -121,6 +121,40 @@ static dnnl_status_t init_operation(const mb_dnnl_conv_t *s, const geometry_t *g
         s->bias ? &g->bias : NULL, &g->y, g->stride, g->dilation, g->before, g->after);
 }
 
+/* oneDNN 2.6.3's jit_1x1 for AVX2 gives wrong gradients of a strided 1x1 kernel's weights where
+ * less than a block of 8 channels is read and rows are left over (3 channels of 8 x 8, stride 2).
+ */
+static bool is_wrong(const mb_dnnl_conv_t *s, const_dnnl_primitive_desc_t descriptor)
+{
+    const char *name = "";
+    bool strided = s->stride[0] > 1 || s->stride[1] > 1 || s->depth.stride > 1;
+    if (s->kind != MB_DNNL_CONV_BACKWARD_WEIGHTS || !strided || s->channels_in % 8 == 0)
+        return false;
+    dnnl_primitive_desc_query(descriptor, dnnl_query_impl_info_str, 0, &name);
+    return strncmp(name, "jit_1x1", strlen("jit_1x1")) == 0;
+}
+
+/* The first of oneDNN's implementations, in its order, that is right. */
+static dnnl_status_t choose(const mb_dnnl_t *dnnl, const mb_dnnl_conv_t *s,
+                            const dnnl_convolution_desc_t *operation,
+                            const_dnnl_primitive_attr_t attributes,
+                            const_dnnl_primitive_desc_t forward, dnnl_primitive_desc_t *out)
+{
+    dnnl_primitive_desc_iterator_t at = NULL;
+    dnnl_status_t status =
+        dnnl_primitive_desc_iterator_create(&at, operation, attributes, dnnl->engine, forward);
+    for (; status == dnnl_success; status = dnnl_primitive_desc_iterator_next(at)) {
+        *out = dnnl_primitive_desc_iterator_fetch(at);
+        if (*out == NULL || !is_wrong(s, *out))
+            break;
+        dnnl_primitive_desc_destroy(*out);
+        *out = NULL;
+    }
+    if (at != NULL)
+        dnnl_primitive_desc_iterator_destroy(at);
+    return status == dnnl_success && *out == NULL ? dnnl_out_of_memory : status;
+}
+
 static dnnl_status_t create_descriptor(const mb_dnnl_t *dnnl, const mb_dnnl_conv_t *s,
                                        const geometry_t *g, dnnl_primitive_desc_t *out)
 {
@@ -139,7 +173,7 @@ static dnnl_status_t create_descriptor(const mb_dnnl_t *dnnl, const mb_dnnl_conv
     } else if (status == dnnl_success) {
         status = init_operation(s, g, s->kind, &operation);
         if (status == dnnl_success)
-            status = dnnl_primitive_desc_create(out, &operation, attributes, dnnl->engine, forward);
+            status = choose(dnnl, s, &operation, attributes, forward, out);
     }
     mb_dnnl_leave_one_thread(threads);
     if (forward != NULL)

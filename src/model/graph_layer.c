@@ -194,6 +194,8 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
                                 &layer->activity));
     if (class_->parse != NULL)
         MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    if (class_->activity != NULL)
+        layer->activity = *class_->activity(layer);
     return mb_config_finish(&c);
 }
 

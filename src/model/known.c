@@ -7,7 +7,7 @@
 
 #include "base/str.h"
 
-enum { MOST_NAMES = 64, WORD = 64 };
+enum { MOST_NAMES = 256, WORD = 64 };
 
 static const char *fold(const char *name, char word[WORD])
 {

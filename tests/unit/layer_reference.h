@@ -23,7 +23,9 @@ typedef struct {
     bool no_center, no_scale, frozen;
     int64_t heads, key_dim, value_dim;
     bool causal;
-    double dropout;
+    double dropout, deviation;
+    int64_t noise[MB_MAX_RANK]; /* 1 along axes that share one number */
+    bool for_samples;
     mb_cell_t cell;
     int64_t units;
     const char *gate;
@@ -54,6 +56,19 @@ void true_cropping(const truth_t *, const layer_fixture_t *, double *const *, do
                    double *);
 void true_dropout(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                   double *);
+void true_noise_shape(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                      double *);
+void true_alpha_dropout(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                        double *);
+void true_gaussian_noise(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
+void true_gaussian_dropout(const truth_t *, const layer_fixture_t *, double *const *,
+                           double *const *, double *);
+void true_softmax_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                       double *);
+void true_glu(const truth_t *, const layer_fixture_t *, double *const *, double *const *, double *);
+void true_prelu(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                double *);
 void true_batchnorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_layernorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,

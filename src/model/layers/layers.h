@@ -53,6 +53,8 @@
     X(relu, "ReLU")                                                                                \
     X(leaky_relu, "LeakyReLU")                                                                     \
     X(elu, "ELU")                                                                                  \
+    X(prelu, "PReLU")                                                                              \
+    X(thresholded_relu, "ThresholdedReLU")                                                         \
     X(softmax, "Softmax")                                                                          \
     X(add, "Add")                                                                                  \
     X(subtract, "Subtract")                                                                        \
@@ -66,6 +68,13 @@
     X(dot, "Dot")                                                                                  \
     X(concatenate, "Concatenate")                                                                  \
     X(dropout, "Dropout")                                                                          \
+    X(spatial_dropout1d, "SpatialDropout1D")                                                       \
+    X(spatial_dropout2d, "SpatialDropout2D")                                                       \
+    X(spatial_dropout3d, "SpatialDropout3D")                                                       \
+    X(alpha_dropout, "AlphaDropout")                                                               \
+    X(gaussian_dropout, "GaussianDropout")                                                         \
+    X(gaussian_noise, "GaussianNoise")                                                             \
+    X(activity_regularization, "ActivityRegularization")                                           \
     X(batch_normalization, "BatchNormalization")                                                   \
     X(layer_normalization, "LayerNormalization")                                                   \
     X(embedding, "Embedding")                                                                      \

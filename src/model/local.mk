@@ -44,6 +44,7 @@ libmb_la_SOURCES += \
 	src/model/layers/gaussian.c \
 	src/model/layers/global_pool.c \
 	src/model/layers/glu.c src/model/layers/glu.h \
+	src/model/layers/groupnorm.c \
 	src/model/layers/layernorm.c \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
@@ -74,6 +75,7 @@ libmb_la_SOURCES += \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
 	src/model/layers/transposed.c \
+	src/model/layers/unitnorm.c \
 	src/model/layers/window.c src/model/layers/window.h
 libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \

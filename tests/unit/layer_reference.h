@@ -20,7 +20,7 @@ typedef struct {
     int axis; /* concatenation: among a sample's dimensions */
     int64_t front, back;
     double epsilon;
-    bool no_center, no_scale, frozen;
+    bool no_center, no_scale, frozen, rms;
     int64_t heads, key_dim, value_dim;
     bool causal;
     double dropout, deviation;
@@ -69,6 +69,14 @@ void true_softmax_axes(const truth_t *, const layer_fixture_t *, double *const *
 void true_glu(const truth_t *, const layer_fixture_t *, double *const *, double *const *, double *);
 void true_prelu(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                 double *);
+void true_norm_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_group_norm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                     double *);
+void true_unit_norm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_batchnorm_axis(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
 void true_batchnorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_layernorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,

@@ -231,6 +231,9 @@ static bool is_compared_elsewhere(const char *name)
                                          "RNN",
                                          "Bidirectional",
                                          "PReLU",
+                                         "RMSNormalization",
+                                         "GroupNormalization",
+                                         "UnitNormalization",
                                          "ThresholdedReLU"};
     bool so = false;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)

@@ -234,7 +234,7 @@ static void bench_rows(mb_exec_t *exec, int64_t rows, int64_t columns)
     mb_act_forward_args_t gelu = {MB_F32, count, MB_ACT_GELU, 0, 0, 0, x, y};
     mb_act_backward_args_t gelu_back = {MB_F32, count, MB_ACT_GELU, 0, 0, 0, x, y, dy, dx};
     mb_act_forward_args_t relu = {MB_F32, count, MB_ACT_RELU, 0, 0, 0, x, y};
-    mb_softmax_forward_args_t softmax = {MB_F32, rows, columns, x, y};
+    mb_softmax_forward_args_t softmax = {MB_F32, rows, columns, x, y, false};
     mb_column_sum_args_t sum = {MB_F32, rows, columns, false, x, row};
     mb_dropout_args_t dropout = {MB_F32, 1, count, 0.1f, {1, 1, 1, 1, 1}, x, y, 0};
     printf("rows %lld x %lld\n", (long long)rows, (long long)columns);

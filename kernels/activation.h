@@ -184,6 +184,143 @@ template <typename T> struct hard_sigmoid : from_y {
     }
 };
 
+template <typename T> struct hard_silu : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        float gate = x * (1.0f / 6.0f) + 0.5f;
+        return x * (gate < 0.0f ? 0.0f : gate > 1.0f ? 1.0f : gate);
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return x >= 3.0f ? 1.0f : x <= -3.0f ? 0.0f : x * (1.0f / 3.0f) + 0.5f;
+    }
+};
+
+template <typename T> struct hard_tanh : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x;
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return fabsf(x) <= 1.0f ? 1.0f : 0.0f;
+    }
+};
+
+template <typename T> struct celu : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        return x > 0.0f ? x : p.p0 * expm1f(x / p.p0);
+    }
+    static __device__ float derivative(float x, parameters p)
+    {
+        return x > 0.0f ? 1.0f : mb_exp<T>(x / p.p0);
+    }
+};
+
+template <typename T> struct squareplus : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        return 0.5f * (x + sqrtf(x * x + p.p0));
+    }
+    static __device__ float derivative(float x, parameters p)
+    {
+        return 0.5f + 0.5f * mb_quotient<T>(x, sqrtf(x * x + p.p0));
+    }
+};
+
+template <typename T> struct sparse_plus : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return x >= 1.0f ? x : x <= -1.0f ? 0.0f : 0.25f * (x + 1.0f) * (x + 1.0f);
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return x >= 1.0f ? 1.0f : x <= -1.0f ? 0.0f : 0.5f * (x + 1.0f);
+    }
+};
+
+/* tanh(log(1 + e^x)) = n / (n + d) with n = e^2x + 2 e^x and d = 2, or both times e^-2x. */
+template <typename T> struct mish : from_x {
+    static __device__ void parts(float x, float *n, float *d, float *sigmoid)
+    {
+        float e = mb_exp<T>(-fabsf(x)), s = mb_quotient<T>(1.0f, 1.0f + e);
+        *n = x > 0.0f ? 1.0f + 2.0f * e : e * (e + 2.0f);
+        *d = x > 0.0f ? 2.0f * e * e : 2.0f;
+        *sigmoid = x > 0.0f ? s : e * s;
+    }
+    static __device__ float forward(float x, parameters)
+    {
+        float n, d, sigmoid;
+        parts(x, &n, &d, &sigmoid);
+        return x * mb_quotient<T>(n, n + d);
+    }
+    /* t + x sigmoid(x) (1 - t^2), where 1 - t^2 = d (2 n + d) / (n + d)^2 loses nothing. */
+    static __device__ float derivative(float x, parameters)
+    {
+        float n, d, sigmoid;
+        parts(x, &n, &d, &sigmoid);
+        float whole = n + d;
+        return mb_quotient<T>(n, whole) +
+               x * sigmoid * mb_quotient<T>(d * (n + whole), whole * whole);
+    }
+};
+
+template <typename T> struct log_sigmoid : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        return -softplus<T>::forward(-x, p);
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        return sigmoid_of<T>(-x);
+    }
+};
+
+template <typename T> struct tanh_shrink : from_x {
+    static __device__ float forward(float x, parameters)
+    {
+        return x - tanhf(x);
+    }
+    static __device__ float derivative(float x, parameters)
+    {
+        float t = tanhf(x);
+        return t * t;
+    }
+};
+
+struct shrink : from_x {
+    static __device__ float derivative(float x, parameters p)
+    {
+        return fabsf(x) > p.p0 ? 1.0f : 0.0f;
+    }
+};
+
+template <typename T> struct soft_shrink : shrink {
+    static __device__ float forward(float x, parameters p)
+    {
+        return x > p.p0 ? x - p.p0 : x < -p.p0 ? x + p.p0 : x != x ? x : 0.0f;
+    }
+};
+
+template <typename T> struct hard_shrink : shrink {
+    static __device__ float forward(float x, parameters p)
+    {
+        return fabsf(x) > p.p0 || x != x ? x : 0.0f;
+    }
+};
+
+template <typename T> struct threshold : from_x {
+    static __device__ float forward(float x, parameters p)
+    {
+        return x > p.p0 || x != x ? x : p.p1;
+    }
+    static __device__ float derivative(float x, parameters p)
+    {
+        return x > p.p0 ? 1.0f : 0.0f;
+    }
+};
+
 #define MB_ACT_FUNCTIONS(X)                                                                        \
     X(RELU, relu)                                                                                  \
     X(RELU_GENERAL, relu_general)                                                                  \
@@ -197,7 +334,18 @@ template <typename T> struct hard_sigmoid : from_y {
     X(SOFTPLUS, softplus)                                                                          \
     X(SOFTSIGN, softsign)                                                                          \
     X(EXPONENTIAL, exponential)                                                                    \
-    X(HARD_SIGMOID, hard_sigmoid)
+    X(HARD_SIGMOID, hard_sigmoid)                                                                  \
+    X(HARD_SILU, hard_silu)                                                                        \
+    X(HARD_TANH, hard_tanh)                                                                        \
+    X(CELU, celu)                                                                                  \
+    X(SQUAREPLUS, squareplus)                                                                      \
+    X(SPARSE_PLUS, sparse_plus)                                                                    \
+    X(MISH, mish)                                                                                  \
+    X(LOG_SIGMOID, log_sigmoid)                                                                    \
+    X(TANH_SHRINK, tanh_shrink)                                                                    \
+    X(SOFT_SHRINK, soft_shrink)                                                                    \
+    X(HARD_SHRINK, hard_shrink)                                                                    \
+    X(THRESHOLD, threshold)
 
 } // namespace
 

@@ -121,6 +121,8 @@ template <typename T> __device__ inline float input_of(const mb_map_args_t &a, i
 {
     if (a.constants >> i & 1)
         return a.constant[i];
+    if (a.wide >> i & 1)
+        return mb_load((const float *)a.x[i], place);
     return a.x[i] == nullptr ? 0.0f : mb_load((const T *)a.x[i], place);
 }
 
@@ -130,10 +132,17 @@ template <typename T> __device__ inline float value_at(const mb_map_args_t &a, c
                  input_of<T>(a, 2, p.x[2]));
 }
 
+template <typename T> __device__ inline void put(T *y, bool adds, int64_t place, float value)
+{
+    mb_store(y, place, adds ? mb_load(y, place) + value : value);
+}
+
 template <typename T> __device__ inline void put(const mb_map_args_t &a, int64_t place, float value)
 {
-    T *y = (T *)a.y;
-    mb_store(y, place, a.accumulate ? mb_load(y, place) + value : value);
+    if (a.wide & MB_MAP_WIDE_Y)
+        put((float *)a.y, a.accumulate, place, value);
+    else
+        put((T *)a.y, a.accumulate, place, value);
 }
 
 template <typename T>

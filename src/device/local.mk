@@ -43,6 +43,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/map.c src/device/cpu/map.h src/device/cpu/map_functions.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \
+	src/device/cpu/normal.c \
 	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
 	src/device/cpu/random.c src/device/cpu/random.h \

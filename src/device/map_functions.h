@@ -55,13 +55,16 @@
     X(GREATER_EQUAL, 2, a >= b ? 1.0f : 0.0f)                                                      \
     X(LOGICAL_AND, 2, a != 0.0f && b != 0.0f ? 1.0f : 0.0f)                                        \
     X(LOGICAL_OR, 2, a != 0.0f || b != 0.0f ? 1.0f : 0.0f)                                         \
-    X(WHEN, 2, b != 0.0f ? a : 0.0f)   /* a where b holds */                                       \
-    X(UNLESS, 2, b != 0.0f ? 0.0f : a) /* a where b does not hold */
+    X(WHEN, 2, b != 0.0f ? a : 0.0f)       /* a where b holds */                                   \
+    X(UNLESS, 2, b != 0.0f ? 0.0f : a)     /* a where b does not hold */                           \
+    X(GATE, 2, a / (1.0f + MB_OF_EXP(-b))) /* a sigmoid(b) */                                      \
+    X(SLOPE, 2, a > 0.0f ? a : a * b)      /* a, times b where it is negative */
 
 #define MB_MAP_TERNARY(X)                                                                          \
     X(WHERE, 3, a != 0.0f ? b : c)                                                                 \
     X(CLIP, 3, a<b ? b : a> c ? c : a)                                                             \
-    X(WHEN_EQUAL, 3, b == c ? a : 0.0f)
+    X(WHEN_EQUAL, 3, b == c ? a : 0.0f)                                                            \
+    X(MULTIPLY_ADD, 3, a *b + c)
 
 #define MB_MAP_DERIVATIVES(X)                                                                      \
     X(D_ABSOLUTE, 2, a *MB_OF_SIGN(b))                                    /* b: the input */       \
@@ -85,7 +88,13 @@
     X(D_POWER_BASE, 3, c == 0.0f ? 0.0f : a * c * MB_OF_POW(b, c - 1.0f)) /* b^c, for b */         \
     X(D_POWER_EXPONENT, 3, b == 0.0f ? 0.0f : a * MB_OF_LOG(b) * MB_OF_POW(b, c)) /* for c */      \
     X(D_LARGER, 3, b > c ? a : b == c ? 0.5f * a : 0.0f) /* the larger of b and c, for b */        \
-    X(D_MOD, 3, -a *MB_OF_FLOOR(b / c))                  /* b mod c, for c */
+    X(D_MOD, 3, -a *MB_OF_FLOOR(b / c))                  /* b mod c, for c */                      \
+    X(D_GATE, 3,                                                                                   \
+      a *b *MB_OF_EXP(-MB_OF_ABS(c)) /                                                             \
+          ((1.0f + MB_OF_EXP(-MB_OF_ABS(c))) *                                                     \
+           (1.0f + MB_OF_EXP(-MB_OF_ABS(c)))))            /* b gated by c, for c */                \
+    X(D_SLOPE, 3, b > 0.0f ? a : b < 0.0f ? a * c : 0.0f) /* b with slope c, for b */              \
+    X(D_SLOPE_BELOW, 2, b < 0.0f ? a * b : 0.0f)          /* for the slope */
 
 #define MB_MAP_LIST(X) MB_MAP_UNARY(X) MB_MAP_BINARY(X) MB_MAP_TERNARY(X) MB_MAP_DERIVATIVES(X)
 

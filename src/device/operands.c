@@ -269,6 +269,11 @@ OPERANDS(dropout)
     WRITTEN(dropout, y, mb_dropout_runs(a) * a->elements);
 }
 
+OPERANDS(normal)
+{
+    WRITTEN(normal, y, a->samples * a->elements);
+}
+
 OPERANDS(rnn_forward)
 {
     const mb_rnn_t *r = &a->rnn;
@@ -382,9 +387,11 @@ OPERANDS(map)
     int kept = a->axes - a->reduced;
     int64_t results = reached(kept, a->dim, a->y_stride);
     for (int i = 0; i < mb_map_inputs(a->function); i++) {
-        if (!(a->constants >> i & 1))
+        if (!((a->constants | a->wide) >> i & 1))
             READ(map, x[i], reached(a->axes, a->dim, a->stride[i]));
     }
+    if (a->wide & MB_MAP_WIDE_Y)
+        return;
     if (a->accumulate || results > mb_map_kept(a))
         BOTH(map, y, results);
     else
@@ -438,6 +445,8 @@ bool mb_op_draws(mb_op_t op, const void *args)
 {
     if (op == MB_OP_DROPOUT)
         return ((const mb_dropout_args_t *)args)->rate > 0;
+    if (op == MB_OP_NORMAL)
+        return ((const mb_normal_args_t *)args)->deviation > 0;
     if (op == MB_OP_ATTENTION_FORWARD)
         return ((const mb_attention_forward_args_t *)args)->dropout_rate > 0;
     if (op == MB_OP_ATTENTION_BACKWARD)

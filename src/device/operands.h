@@ -20,7 +20,7 @@ typedef struct {
 /* float32 of operations without a type. */
 mb_dtype_t mb_op_type(mb_op_t op, const void *args);
 void mb_op_set_type(mb_op_t op, void *args, mb_dtype_t type);
-/* Whether its result depends on its random key: it drops elements out. */
+/* Whether its result depends on its random key: it drops elements out, or adds noise. */
 bool mb_op_draws(mb_op_t op, const void *args);
 /* Their number. Rows of copies are of any type and moved as bytes: none. */
 int mb_op_operands(mb_op_t op, const void *args, mb_operand_t operands[MB_MOST_OPERANDS]);

@@ -34,6 +34,17 @@ typedef enum {
     MB_ACT_SOFTSIGN,
     MB_ACT_EXPONENTIAL,
     MB_ACT_HARD_SIGMOID, /* p0 x + 0.5 between 0 and 1 */
+    MB_ACT_HARD_SILU,    /* x (x / 6 + 0.5 between 0 and 1) */
+    MB_ACT_HARD_TANH,    /* x between -1 and 1 */
+    MB_ACT_CELU,         /* max(x, 0) + p0 expm1(min(x, 0) / p0) */
+    MB_ACT_SQUAREPLUS,   /* (x + sqrt(x^2 + p0)) / 2 */
+    MB_ACT_SPARSE_PLUS,  /* x past 1, 0 below -1, (x + 1)^2 / 4 between them */
+    MB_ACT_MISH,         /* x tanh(log(1 + e^x)) */
+    MB_ACT_LOG_SIGMOID,
+    MB_ACT_TANH_SHRINK, /* x - tanh(x) */
+    MB_ACT_SOFT_SHRINK, /* x, p0 nearer to 0; 0 where it lies within p0 of it */
+    MB_ACT_HARD_SHRINK, /* x, 0 where it lies within p0 of 0 */
+    MB_ACT_THRESHOLD,   /* x past p0, else p1 */
     MB_ACT_COUNT
 } mb_act_t;
 
@@ -222,7 +233,7 @@ typedef struct { /* y = act(x), in place allowed */
     int64_t count;
     mb_act_t act;
     float p0, p1,
-        p2; /* ELU: alpha; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
+        p2; /* of mb_act_t; RELU_GENERAL: negative_slope, max_value (INFINITY), threshold */
     const void *x;
     void *y;
 } mb_act_forward_args_t;
@@ -242,13 +253,15 @@ typedef struct { /* over the last axis */
     int64_t rows, columns;
     const void *x;
     void *y;
+    bool logarithm; /* of it */
 } mb_softmax_forward_args_t;
 
-typedef struct { /* dx = y (dy - sum(y dy)) */
+typedef struct { /* dx = y (dy - sum(y dy)); of the logarithm dx = dy - exp(y) sum(dy) */
     mb_dtype_t type;
     int64_t rows, columns;
     const void *y, *dy;
     void *dx;
+    bool logarithm;
 } mb_softmax_backward_args_t;
 
 typedef struct { /* y = a + b, in place allowed */
@@ -275,7 +288,8 @@ typedef struct {
  * bit in `constants` and neither address nor strides. Sums and products are taken in double, in the
  * order of r within pieces of a size fixed by shape; the largest of values with a NaN is NaN. With
  * COPY and without a reduction, elements of any 4 bytes pass unchanged where type is float32. y may
- * be an input where every element of it is read only for itself. */
+ * be an input where every element of it is read only for itself. Weights among the inputs and
+ * gradients of weights are float32, and have their bits in `wide`. */
 typedef enum {
 #define MB_MAP_ENUM(NAME, inputs, value) MB_MAP_##NAME,
     MB_MAP_LIST(MB_MAP_ENUM)
@@ -286,6 +300,7 @@ typedef enum {
 typedef enum { MB_REDUCE_SUM = 0, MB_REDUCE_PRODUCT, MB_REDUCE_MAX, MB_REDUCE_MIN } mb_reduction_t;
 
 #define MB_MAP_AXES 9 /* the samples and MB_MAX_RANK more */
+#define MB_MAP_WIDE_Y (1 << MB_MAP_INPUTS)
 
 typedef struct {
     mb_dtype_t type;
@@ -293,6 +308,7 @@ typedef struct {
     mb_reduction_t reduction;
     bool accumulate;
     uint8_t constants; /* bit i: input i is constant[i] */
+    uint8_t wide;      /* bit i: input i is float32; MB_MAP_WIDE_Y: y is */
     int32_t axes, reduced;
     float constant[MB_MAP_INPUTS];
     double scale; /* 1 for largest and smallest values */
@@ -501,6 +517,16 @@ static inline int64_t mb_dropout_runs(const mb_dropout_args_t *args)
 {
     return args->repeats > 1 ? args->samples * args->repeats : args->samples;
 }
+
+/* y[s, i] = mean + deviation z with z normally distributed, by Box and Muller's transform (1958) of
+ * the two words of the pair of elements that i belongs to. */
+typedef struct {
+    mb_dtype_t type;
+    int64_t samples, elements; /* elements a sample, 2^32 at most */
+    float mean, deviation;
+    mb_random_key_t random;
+    void *y;
+} mb_normal_args_t;
 
 /* Recurrent cells. At each step a gate g has z_g = (what the input gives it) + (h' U)_g, where h',
  * c' are the states before the step, zero at the first, and the functions are act and gate:
@@ -1072,6 +1098,7 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(ATTENTION_FORWARD, attention_forward)                                                        \
     X(ATTENTION_BACKWARD, attention_backward)                                                      \
     X(DROPOUT, dropout)                                                                            \
+    X(NORMAL, normal)                                                                              \
     X(RNN_FORWARD, rnn_forward)                                                                    \
     X(RNN_BACKWARD, rnn_backward)                                                                  \
     X(LOSS, loss)                                                                                  \

@@ -29,8 +29,32 @@ static const named_t named[] = {
     {"softsign", MB_ACT_SOFTSIGN, 0, 0, 0},
     {"exponential", MB_ACT_EXPONENTIAL, 0, 0, 0},
     {"hard_sigmoid", MB_ACT_HARD_SIGMOID, 1.0 / 6.0, 0, 0},
+    {"sparse_sigmoid", MB_ACT_HARD_SIGMOID, 0.5, 0, 0},
+    {"hard_silu", MB_ACT_HARD_SILU, 0, 0, 0},
+    {"hard_swish", MB_ACT_HARD_SILU, 0, 0, 0},
+    {"hard_tanh", MB_ACT_HARD_TANH, 0, 0, 0},
+    {"celu", MB_ACT_CELU, 1, 0, 0},
+    {"squareplus", MB_ACT_SQUAREPLUS, 4, 0, 0},
+    {"sparse_plus", MB_ACT_SPARSE_PLUS, 0, 0, 0},
+    {"mish", MB_ACT_MISH, 0, 0, 0},
+    {"log_sigmoid", MB_ACT_LOG_SIGMOID, 0, 0, 0},
+    {"tanh_shrink", MB_ACT_TANH_SHRINK, 0, 0, 0},
+    {"soft_shrink", MB_ACT_SOFT_SHRINK, 0.5, 0, 0},
+    {"hard_shrink", MB_ACT_HARD_SHRINK, 0.5, 0, 0},
 };
 #define N_NAMED (sizeof(named) / sizeof(named[0]))
+
+/* Keras' own that are refused, and why. */
+static const struct {
+    const char *name, *why;
+} refused[] = {
+    {"threshold", "it takes a threshold and a value, which a config cannot give; call "
+                  "keras.ops.threshold, which mbrun takes"},
+    {"glu", "it halves the last dimension, for which Keras records the wrong shape here; use the "
+            "layer Activation or keras.ops.glu"},
+    {"sparsemax", "what Keras computes for it is not sparsemax where more than one element is left "
+                  "(its threshold adds up sums of sums); use softmax"},
+};
 
 /* What the derivative reads, by the contract of the device's operation (device/ops.h). */
 static void set_act(mb_activation_t *out, mb_act_t act, double p0, double p1, double p2)
@@ -40,22 +64,34 @@ static void set_act(mb_activation_t *out, mb_act_t act, double p0, double p1, do
     out->needs_input = !mb_act_from_value(act);
 }
 
-static void set_softmax(mb_activation_t *out)
+static void set_softmax(mb_activation_t *out, bool logarithm)
 {
-    *out = (mb_activation_t){.softmax = true, .needs_output = true};
+    *out = (mb_activation_t){.softmax = true, .logarithm = logarithm, .needs_output = true};
 }
 
 static const char *activation_name(size_t index)
 {
-    return index < N_NAMED ? named[index].name : index == N_NAMED ? "softmax" : NULL;
+    static const char *const of_rows[] = {"softmax", "log_softmax", NULL};
+    return index < N_NAMED ? named[index].name : of_rows[index - N_NAMED];
 }
 
 const mb_known_t mb_known_activations = {"activation", "activations", activation_name};
 
+static mb_status_t refuse(const char *where, const char *name)
+{
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        if (strcmp(refused[i].name, name) == 0)
+            return mb_error_set(MB_ERR_UNSUPPORTED, "%s: activation '%s' is refused: %s", where,
+                                name, refused[i].why);
+    }
+    return mb_known_refuse(&mb_known_activations, MB_ERR_UNSUPPORTED, where, name);
+}
+
 static mb_status_t find(const char *where, const char *name, mb_activation_t *out)
 {
-    if (strcmp(name, "softmax") == 0) {
-        set_softmax(out);
+    bool logarithm = strcmp(name, "log_softmax") == 0;
+    if (logarithm || strcmp(name, "softmax") == 0) {
+        set_softmax(out, logarithm);
         return MB_OK;
     }
     for (size_t i = 0; i < N_NAMED; i++) {
@@ -64,7 +100,7 @@ static mb_status_t find(const char *where, const char *name, mb_activation_t *ou
             return MB_OK;
         }
     }
-    return mb_known_refuse(&mb_known_activations, MB_ERR_UNSUPPORTED, where, name);
+    return refuse(where, name);
 }
 
 /* Keras itself refuses negative values. A max_value below the threshold would make the function
@@ -99,25 +135,45 @@ static mb_status_t take_leaky_relu(mb_config_t *config, mb_activation_t *out)
     return MB_OK;
 }
 
-mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_activation_t *out,
-                               int64_t *axis)
+static mb_status_t take_elu(mb_config_t *config, mb_activation_t *out)
 {
     double alpha;
-    *axis = -1;
-    if (strcmp(class_name, "ReLU") == 0)
-        return take_relu(config, out);
-    if (strcmp(class_name, "LeakyReLU") == 0)
-        return take_leaky_relu(config, out);
-    if (strcmp(class_name, "ELU") == 0) {
-        MB_TRY(mb_config_scalar_or(config, "alpha", 1.0, &alpha));
-        set_act(out, MB_ACT_ELU, alpha, 0.0, 0.0);
-        return MB_OK;
+    MB_TRY(mb_config_scalar_or(config, "alpha", 1.0, &alpha));
+    set_act(out, MB_ACT_ELU, alpha, 0.0, 0.0);
+    return MB_OK;
+}
+
+/* Keras 2's: x where it is above theta. */
+static mb_status_t take_thresholded_relu(mb_config_t *config, mb_activation_t *out)
+{
+    double theta;
+    MB_TRY(mb_config_scalar_or(config, "theta", 1.0, &theta));
+    if (theta < 0.0)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: key 'theta' is %g, it must not be negative",
+                            config->where, theta);
+    set_act(out, MB_ACT_THRESHOLD, theta, 0.0, 0.0);
+    return MB_OK;
+}
+
+mb_status_t mb_activation_take(mb_config_t *config, const char *class_name, mb_activation_t *out,
+                               mb_axes_t *axes)
+{
+    static const struct {
+        const char *name;
+        mb_status_t (*take)(mb_config_t *config, mb_activation_t *out);
+    } layers[] = {{"ReLU", take_relu},
+                  {"LeakyReLU", take_leaky_relu},
+                  {"ELU", take_elu},
+                  {"ThresholdedReLU", take_thresholded_relu}};
+    *axes = (mb_axes_t){1, {-1}};
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        if (strcmp(layers[i].name, class_name) == 0)
+            return layers[i].take(config, out);
     }
-    if (strcmp(class_name, "Softmax") == 0) {
-        set_softmax(out);
-        return mb_layer_take_axis(config, axis);
-    }
-    return mb_known_refuse(&mb_known_activations, MB_ERR_UNSUPPORTED, config->where, class_name);
+    if (strcmp(class_name, "Softmax") != 0)
+        return refuse(config->where, class_name);
+    set_softmax(out, false);
+    return mb_axes_take(config, axes);
 }
 
 /* Short strings and Keras 3's dtype policy objects alike. */
@@ -138,10 +194,10 @@ static mb_status_t parse_object(const char *where, const char *class_name, const
                                 mb_activation_t *out)
 {
     mb_config_t config;
-    int64_t axis;
+    mb_axes_t axes;
     MB_TRY(mb_config_open(&config, object, "%s: activation %s", where, class_name));
-    MB_TRY(mb_activation_take(&config, class_name, out, &axis));
-    if (axis != -1)
+    MB_TRY(mb_activation_take(&config, class_name, out, &axes));
+    if (axes.n != 1 || axes.axis[0] != -1)
         return mb_error_set(MB_ERR_UNSUPPORTED, "%s: only axis -1 is obeyed", config.where);
     mb_config_ignore(&config, "name");
     mb_config_ignore(&config, "trainable");
@@ -181,8 +237,12 @@ mb_status_t mb_activation_forward(const mb_activation_t *activation, mb_exec_t *
                                   void *y)
 {
     if (activation->softmax) {
-        mb_softmax_forward_args_t args = {
-            .type = type, .rows = rows, .columns = columns, .x = x, .y = y};
+        mb_softmax_forward_args_t args = {.type = type,
+                                          .rows = rows,
+                                          .columns = columns,
+                                          .x = x,
+                                          .y = y,
+                                          .logarithm = activation->logarithm};
         return mb_run_softmax_forward(exec, &args);
     }
     mb_act_forward_args_t args = {.type = type,
@@ -201,8 +261,13 @@ mb_status_t mb_activation_backward(const mb_activation_t *activation, mb_exec_t 
                                    const void *y, const void *dy, void *dx)
 {
     if (activation->softmax) {
-        mb_softmax_backward_args_t args = {
-            .type = type, .rows = rows, .columns = columns, .y = y, .dy = dy, .dx = dx};
+        mb_softmax_backward_args_t args = {.type = type,
+                                           .rows = rows,
+                                           .columns = columns,
+                                           .y = y,
+                                           .dy = dy,
+                                           .dx = dx,
+                                           .logarithm = activation->logarithm};
         return mb_run_softmax_backward(exec, &args);
     }
     mb_act_backward_args_t args = {.type = type,

@@ -155,9 +155,25 @@ mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_m
     return MB_OK;
 }
 
+/* Classes of Keras that are refused, and what to do. */
+static const struct {
+    const char *name, *advice;
+} refused_classes[] = {
+    {"SpectralNormalization",
+     "Keras divides a weight of the wrapped layer by its largest singular value, which it "
+     "estimates "
+     "as it trains; train with Keras, or put the wrapped layer in the wrapper's place"},
+};
+
 static mb_status_t refuse_class(const mb_module_t *module)
 {
     char hint[MB_KNOWN_HINT];
+    for (size_t i = 0; i < sizeof refused_classes / sizeof refused_classes[0]; i++) {
+        if (strcmp(refused_classes[i].name, module->class_name) == 0)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "layer '%s' is of class '%s', which is refused: %s", module->path,
+                                module->class_name, refused_classes[i].advice);
+    }
     return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' is of class '%s', which is not known%s",
                         module->path, module->class_name,
                         mb_known_hint(&mb_known_layers, module->class_name, hint));
@@ -194,6 +210,8 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
                                 &layer->activity));
     if (class_->parse != NULL)
         MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    if (class_->activity != NULL)
+        layer->activity = *class_->activity(layer);
     return mb_config_finish(&c);
 }
 

@@ -158,7 +158,7 @@ static bool is_called_as_operation(const mb_module_t *module, const json_t *conf
 /* Keras says which is meant by the module, but leaves that out of HDF5 files. */
 static bool is_operation(const mb_module_t *module, const json_t *module_name, const json_t *config)
 {
-    static const char *const places[] = {"keras.src.ops", "keras.ops"};
+    static const char *const places[] = {"keras.src.ops", "keras.ops", "keras.src.activations"};
     const char *name = json_string_value(module_name);
     for (size_t i = 0; name != NULL && i < sizeof(places) / sizeof(places[0]); i++) {
         if (strncmp(name, places[i], strlen(places[i])) == 0)

@@ -191,6 +191,8 @@ struct mb_layer_class {
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
     mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
+    /* The activity regularizer that its own config gives; NULL: none but that of the key. */
+    const mb_regularizer_t *(*activity)(const mb_layer_t *layer);
     /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are
      * null or equal to their harmless default ("training", "mask": null) are dropped before. */
     mb_status_t (*parse_call)(mb_config_t *kwargs, mb_arena_t *arena, void **out);

@@ -23,9 +23,12 @@ libmb_la_SOURCES += \
 	src/model/activation.c src/model/activation.h \
 	src/model/layers/activated.c \
 	src/model/layers/activation_layer.c src/model/layers/activation_layer.h \
+	src/model/layers/activity.c \
 	src/model/layers/adaptive_pool.c \
+	src/model/layers/alpha_dropout.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
 	src/model/layers/attention_run.c \
+	src/model/layers/axes.c src/model/layers/axes.h \
 	src/model/layers/batchnorm.c \
 	src/model/layers/box.c \
 	src/model/layers/channels.c src/model/layers/channels.h \
@@ -38,12 +41,16 @@ libmb_la_SOURCES += \
 	src/model/layers/dot.c \
 	src/model/layers/dropout.c \
 	src/model/layers/embedding.c \
+	src/model/layers/gaussian.c \
 	src/model/layers/global_pool.c \
+	src/model/layers/glu.c src/model/layers/glu.h \
+	src/model/layers/groupnorm.c \
 	src/model/layers/layernorm.c \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
 	src/model/layers/merge.c \
 	src/model/layers/move.c src/model/layers/move.h \
+	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/op_activation.c \
 	src/model/layers/op_elementwise.c \
 	src/model/layers/op_getitem.c \
@@ -59,6 +66,7 @@ libmb_la_SOURCES += \
 	src/model/layers/recurrent.c src/model/layers/recurrent.h \
 	src/model/layers/recurrent_config.c \
 	src/model/layers/recurrent_run.c \
+	src/model/layers/prelu.c \
 	src/model/layers/registry.c \
 	src/model/layers/repeat.c \
 	src/model/layers/rescaling.c \
@@ -67,6 +75,7 @@ libmb_la_SOURCES += \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
 	src/model/layers/transposed.c \
+	src/model/layers/unitnorm.c \
 	src/model/layers/window.c src/model/layers/window.h
 libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \

@@ -60,6 +60,11 @@ inline double max(double a, double b)
 #define __tanf(x) tanf(x)
 #define __sincosf(x, s, c) sincosf(x, s, c)
 
+inline void sincospif(float x, float *sine, float *cosine)
+{
+    *sine = (float)sin(M_PI * (double)x);
+    *cosine = (float)cos(M_PI * (double)x);
+}
 inline float __fdividef(float a, float b)
 {
     return a / b;

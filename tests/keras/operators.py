@@ -58,6 +58,9 @@ class Case:
     def coin(self):
         return bool(self.rng.integers(0, 2))
 
+    def integer(self, low, high):
+        return int(self.rng.integers(low, high + 1))
+
     def number(self, low=0.5, high=2):
         return float(np.float32(self.rng.uniform(low, high)))
 
@@ -104,11 +107,19 @@ for name in "negative abs square exp expm1 sin cos tanh sinh cosh arctan erf sig
     unary(name, getattr(ops, name))
 for name in "sqrt rsqrt reciprocal log log1p log2 log10 tan".split():
     unary(name, getattr(ops, name), positive)
-for name in "relu sigmoid softplus softsign silu selu gelu softmax elu leaky_relu".split():
+for name in """relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu squareplus log_sigmoid
+        leaky_relu hard_sigmoid hard_silu elu selu gelu celu tanh_shrink hard_tanh hard_shrink softmax""".split():
     unary(name, getattr(ops, name))
 CASES["softmax_axis"] = lambda c: (lambda t: ops.softmax(t, axis=c.axis(t)))(c.tensor())
 CASES["log_softmax"] = lambda c: (lambda t: ops.log_softmax(t, axis=c.axis(t)))(c.tensor())
 CASES["layer_Softmax"] = lambda c: (lambda t: layers.Softmax(axis=c.axis(t))(t))(c.tensor())
+unary("celu_alpha", lambda t: ops.celu(t, alpha=0.3))
+unary("squareplus_b", lambda t: ops.squareplus(t, b=1.5))
+unary("soft_shrink_threshold", lambda t: ops.soft_shrink(t, threshold=0.3))
+unary("hard_shrink_threshold", lambda t: ops.hard_shrink(t, threshold=0.3))
+unary("threshold", lambda t: ops.threshold(t, 0.2, -0.4))
+unary("general_relu", lambda t: keras.activations.relu(t, negative_slope=0.2, max_value=0.7, threshold=0.1))
+unary("mish", lambda t: keras.activations.mish(t * 2.0))
 unary("gelu_exact", lambda t: ops.gelu(t, approximate=False))
 unary("clip", lambda t: ops.clip(t, -0.4, 0.3))
 unary("elu_alpha", lambda t: ops.elu(t, alpha=0.3))
@@ -229,6 +240,131 @@ def pad(c):
 def matmul(c):
     lead, m, k, n = c.shape(1) if c.coin() else (), *c.shape(3)
     return ops.matmul(c.tensor((*lead, m, k)), c.tensor((*lead, k, n)))
+
+
+# ---- activations as layers, and within one
+
+FUNCTIONS = """relu leaky_relu relu6 softmax celu elu selu softplus softsign squareplus soft_shrink sparse_plus silu gelu tanh
+    tanh_shrink sigmoid sparse_sigmoid exponential hard_sigmoid hard_silu hard_tanh hard_shrink linear mish log_softmax
+    log_sigmoid swish hard_swish""".split()
+
+
+def activation(name):
+    def layer(c):
+        if c.coin():
+            return layers.Activation(name)(c.tensor())
+        return layers.Dense(c.integer(1, 5), activation=name, name=f"dense_{next(c.dense)}")(c.tensor())
+
+    CASES[f"activation_{name}"] = layer
+
+
+for name in FUNCTIONS:
+    activation(name)
+
+
+@case
+def glu(c):
+    shape = list(c.shape())
+    axis = int(c.rng.integers(0, len(shape)))
+    shape[axis] *= 2
+    return ops.glu(c.tensor(tuple(shape)), axis=axis + 1 if c.coin() else axis - len(shape))
+
+
+@case
+def layer_ReLU(c):
+    return layers.ReLU(max_value=c.number(0.6, 2), negative_slope=c.number(0, 0.5), threshold=c.number(0, 0.5))(c.tensor())
+
+
+@case
+def layer_LeakyReLU(c):
+    return layers.LeakyReLU(negative_slope=c.number(0, 1))(c.tensor())
+
+
+@case
+def layer_ELU(c):
+    return layers.ELU(alpha=c.number())(c.tensor())
+
+
+@case
+def layer_Softmax_axes(c):
+    t = c.tensor(c.shape(3))
+    return layers.Softmax(axis=list(c.axes(t)))(t)
+
+
+@case
+def layer_PReLU(c):
+    t = c.tensor()
+    shared = [None, list(c.axes(t)), c.integer(1, len(t.shape) - 1)][c.integer(0, 2)]
+    regularizer = keras.regularizers.L1L2(1e-2, 1e-2) if c.coin() else None
+    return layers.PReLU(alpha_initializer=keras.initializers.RandomUniform(-0.5, 0.5), shared_axes=shared,
+                        alpha_regularizer=regularizer, alpha_constraint="non_neg" if c.coin() else None)(t)
+
+
+# ---- normalization
+
+
+def normal_weights(c, *names):
+    """Initial values, regularizers and constraints that are not the default, now and then."""
+    keys = {}
+    for name in names:
+        keys[f"{name}_initializer"] = keras.initializers.RandomUniform(0.5, 1.5)
+        if c.coin():
+            keys[f"{name}_regularizer"] = keras.regularizers.L1L2(1e-2, 1e-2)
+        if c.coin():
+            keys[f"{name}_constraint"] = keras.constraints.MaxNorm(c.number(), axis=0)
+    return keys
+
+
+def normal_keys(c, *names):
+    return {"epsilon": c.number(1e-3, 1e-1), "center": c.coin(), "scale": c.coin(), **normal_weights(c, *names)}
+
+
+@case
+def layer_LayerNormalization(c):
+    t = c.tensor()
+    axis = c.axis(t) if c.coin() else list(c.axes(t))
+    return layers.LayerNormalization(axis=axis, **normal_keys(c, "gamma", "beta"))(t)
+
+
+@case
+def layer_RMSNormalization(c):
+    t = c.tensor()
+    return layers.RMSNormalization(axis=c.axis(t) if c.coin() else list(c.axes(t)), epsilon=c.number(1e-3, 1e-1))(t)
+
+
+@case
+def layer_GroupNormalization(c):
+    shape = list(c.shape())
+    axis, groups = c.integer(0, len(shape) - 1), c.integer(1, 3)
+    shape[axis] = groups * c.integer(2 if len(shape) == 1 else 1, 3)
+    return layers.GroupNormalization(groups=-1 if len(shape) > 1 and c.coin() else groups,
+                                     axis=axis + 1 if axis + 1 < len(shape) else -1,
+                                     **normal_keys(c, "gamma", "beta"))(c.tensor(tuple(shape)))
+
+
+@case
+def layer_UnitNormalization(c):
+    t = c.tensor()
+    return layers.UnitNormalization(axis=c.axis(t) if c.coin() else list(c.axes(t)))(t)
+
+
+@case
+def layer_BatchNormalization(c):
+    t = c.tensor()
+    moving = {"moving_mean_initializer": keras.initializers.RandomUniform(-0.5, 0.5),
+              "moving_variance_initializer": keras.initializers.RandomUniform(0.5, 1.5)}
+    layer = layers.BatchNormalization(axis=c.axis(t), momentum=c.number(0.5, 0.99), **moving,
+                                      **normal_keys(c, "gamma", "beta"))
+    layer.trainable = c.coin()
+    return layer(t)
+
+
+# ---- regularization: of the random ones what prediction shows
+
+
+@case
+def layer_ActivityRegularization(c):
+    return layers.ActivityRegularization(l1=c.number(0, 0.1), l2=c.number(0, 0.1))(c.tensor())
 
 
 # ---- layers made of the same

@@ -70,9 +70,10 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_ACT_BACKWARD] = {FIELD(act_backward, type), FIELD(act_backward, count),
                             FIELD(act_backward, act)},
     [MB_OP_SOFTMAX_FORWARD] = {FIELD(softmax_forward, type), FIELD(softmax_forward, rows),
-                               FIELD(softmax_forward, columns)},
+                               FIELD(softmax_forward, columns), FIELD(softmax_forward, logarithm)},
     [MB_OP_SOFTMAX_BACKWARD] = {FIELD(softmax_backward, type), FIELD(softmax_backward, rows),
-                                FIELD(softmax_backward, columns)},
+                                FIELD(softmax_backward, columns),
+                                FIELD(softmax_backward, logarithm)},
     [MB_OP_ADD] = {FIELD(add, type), FIELD(add, count)},
     [MB_OP_MULTIPLY] = {FIELD(multiply, type), FIELD(multiply, count)},
     [MB_OP_ADD_F64] = {FIELD(add_f64, count)},
@@ -131,6 +132,7 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
                                   FIELD(attention_backward, causal)},
     [MB_OP_DROPOUT] = {FIELD(dropout, type), FIELD(dropout, samples), FIELD(dropout, elements),
                        FIELD(dropout, repeats)},
+    [MB_OP_NORMAL] = {FIELD(normal, type), FIELD(normal, samples), FIELD(normal, elements)},
     [MB_OP_RNN_FORWARD] = {FIELD(rnn_forward, type), FIELD(rnn_forward, rnn.cell),
                            FIELD(rnn_forward, rnn.samples), FIELD(rnn_forward, rnn.steps),
                            FIELD(rnn_forward, rnn.units), FIELD(rnn_forward, rnn.ldy),
@@ -172,8 +174,9 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_FAKE_QUANTIZE] = {FIELD(fake_quantize, type), MATRIX(fake_quantize, format)},
     [MB_OP_PATCHES] = {FIELD(patches, window)},
     [MB_OP_MAP] = {FIELD(map, type), FIELD(map, function), FIELD(map, reduction),
-                   FIELD(map, accumulate), FIELD(map, constants), FIELD(map, axes),
-                   FIELD(map, reduced), FIELD(map, dim), FIELD(map, y_stride), FIELD(map, stride)},
+                   FIELD(map, accumulate), FIELD(map, constants), FIELD(map, wide),
+                   FIELD(map, axes), FIELD(map, reduced), FIELD(map, dim), FIELD(map, y_stride),
+                   FIELD(map, stride)},
 };
 
 bool strict_shape_is_known(mb_op_t op)

@@ -38,12 +38,37 @@ static double activate(const truth_t *t, double x)
         return exp(x);
     if (strcmp(name, "hard_sigmoid") == 0)
         return fmin(fmax(x / 6 + 0.5, 0), 1);
+    if (strcmp(name, "sparse_sigmoid") == 0)
+        return fmin(fmax(x / 2 + 0.5, 0), 1);
+    if (strcmp(name, "hard_silu") == 0)
+        return x * fmin(fmax(x / 6 + 0.5, 0), 1);
+    if (strcmp(name, "hard_tanh") == 0)
+        return fmin(fmax(x, -1), 1);
+    if (strcmp(name, "celu") == 0)
+        return fmax(x, 0) + expm1(fmin(x, 0));
+    if (strcmp(name, "squareplus") == 0)
+        return (x + sqrt(x * x + 4)) / 2;
+    if (strcmp(name, "sparse_plus") == 0)
+        return x <= -1 ? 0 : x >= 1 ? x : (x + 1) * (x + 1) / 4;
+    if (strcmp(name, "mish") == 0)
+        return x * tanh(log1p(exp(x)));
+    if (strcmp(name, "log_sigmoid") == 0)
+        return -log1p(exp(-x));
+    if (strcmp(name, "tanh_shrink") == 0)
+        return x - tanh(x);
+    if (strcmp(name, "soft_shrink") == 0)
+        return x > 0.5 ? x - 0.5 : x < -0.5 ? x + 0.5 : 0;
+    if (strcmp(name, "hard_shrink") == 0)
+        return fabs(x) > 0.5 ? x : 0;
+    if (strcmp(name, "thresholded_relu") == 0)
+        return x > t->p0 ? x : 0;
     return x;
 }
 
 static void activate_rows(const truth_t *t, int64_t rows, int64_t columns, double *y)
 {
-    bool softmax = t->activation != NULL && strcmp(t->activation, "softmax") == 0;
+    bool logarithm = t->activation != NULL && strcmp(t->activation, "log_softmax") == 0;
+    bool softmax = logarithm || (t->activation != NULL && strcmp(t->activation, "softmax") == 0);
     for (int64_t i = 0; i < rows; i++) {
         double sum = 0;
         for (int64_t j = 0; j < columns; j++) {
@@ -51,8 +76,10 @@ static void activate_rows(const truth_t *t, int64_t rows, int64_t columns, doubl
             *v = softmax ? exp(*v) : activate(t, *v);
             sum += *v;
         }
-        for (int64_t j = 0; softmax && j < columns; j++)
-            y[i * columns + j] /= sum;
+        for (int64_t j = 0; softmax && j < columns; j++) {
+            double *v = &y[i * columns + j];
+            *v = logarithm ? log(*v / sum) : *v / sum;
+        }
     }
 }
 

@@ -20,10 +20,12 @@ typedef struct {
     int axis; /* concatenation: among a sample's dimensions */
     int64_t front, back;
     double epsilon;
-    bool no_center, no_scale, frozen;
+    bool no_center, no_scale, frozen, rms;
     int64_t heads, key_dim, value_dim;
     bool causal;
-    double dropout;
+    double dropout, deviation;
+    int64_t noise[MB_MAX_RANK]; /* 1 along axes that share one number */
+    bool for_samples;
     mb_cell_t cell;
     int64_t units;
     const char *gate;
@@ -54,6 +56,27 @@ void true_cropping(const truth_t *, const layer_fixture_t *, double *const *, do
                    double *);
 void true_dropout(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                   double *);
+void true_noise_shape(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                      double *);
+void true_alpha_dropout(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                        double *);
+void true_gaussian_noise(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
+void true_gaussian_dropout(const truth_t *, const layer_fixture_t *, double *const *,
+                           double *const *, double *);
+void true_softmax_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                       double *);
+void true_glu(const truth_t *, const layer_fixture_t *, double *const *, double *const *, double *);
+void true_prelu(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                double *);
+void true_norm_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_group_norm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                     double *);
+void true_unit_norm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
+void true_batchnorm_axis(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
 void true_batchnorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_layernorm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,

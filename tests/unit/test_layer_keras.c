@@ -205,13 +205,36 @@ START_TEST(layer_gives_the_numbers_that_keras_gives)
 }
 END_TEST
 
-/* Random numbers cannot be Keras', and random configurations beside Keras itself
- * (tests/keras/operators.py, recurrent.py) say more than a case. */
+/* Random numbers cannot be Keras', and random configurations beside Keras itself (operators.py and
+ * recurrent.py in tests/keras) say more than a case. */
 static bool is_compared_elsewhere(const char *name)
 {
-    static const char *const others[] = {
-        "Dropout",   "Subtract", "Average",   "Maximum", "Minimum", "Permute", "RepeatVector",
-        "Rescaling", "Dot",      "SimpleRNN", "LSTM",    "GRU",     "RNN",     "Bidirectional"};
+    static const char *const others[] = {"Dropout",
+                                         "Subtract",
+                                         "Average",
+                                         "Maximum",
+                                         "Minimum",
+                                         "Permute",
+                                         "RepeatVector",
+                                         "Rescaling",
+                                         "Dot",
+                                         "SpatialDropout1D",
+                                         "SpatialDropout2D",
+                                         "SpatialDropout3D",
+                                         "AlphaDropout",
+                                         "GaussianDropout",
+                                         "GaussianNoise",
+                                         "ActivityRegularization",
+                                         "SimpleRNN",
+                                         "LSTM",
+                                         "GRU",
+                                         "RNN",
+                                         "Bidirectional",
+                                         "PReLU",
+                                         "RMSNormalization",
+                                         "GroupNormalization",
+                                         "UnitNormalization",
+                                         "ThresholdedReLU"};
     bool so = false;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         so = so || strcmp(others[i], name) == 0;

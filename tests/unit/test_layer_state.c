@@ -111,15 +111,33 @@ START_TEST(frozen_batch_normalization_gathers_and_moves_nothing)
 }
 END_TEST
 
-START_TEST(dropout_copies_in_inference)
+static const struct {
+    const char *class_name, *config;
+    mb_shape_t shape;
+} noises[] = {{"Dropout", "\"rate\": 0.5", {1, {50}}},
+              {"Dropout", "\"rate\": 0.5, \"noise_shape\": [null, 1, 10]", {2, {5, 10}}},
+              {"Dropout", "\"rate\": 0.5, \"noise_shape\": [null, 10, 1]", {2, {10, 5}}},
+              {"Dropout", "\"rate\": 0.5, \"noise_shape\": [1, 10, 5]", {2, {10, 5}}},
+              {"SpatialDropout1D", "\"rate\": 0.5", {2, {5, 10}}},
+              {"AlphaDropout", "\"rate\": 0.5", {1, {50}}},
+              {"GaussianNoise", "\"stddev\": 0.5", {1, {50}}},
+              {"GaussianDropout", "\"rate\": 0.5", {1, {50}}}};
+enum { N_NOISES = sizeof noises / sizeof noises[0] };
+
+static layer_fixture_t *open_noise(const char *device, int index, int64_t samples)
+{
+    return open_layer(device, noises[index].class_name, noises[index].config, noises[index].shape,
+                      samples);
+}
+
+START_TEST(noise_is_absent_in_inference)
 {
     FOR_EACH_DEVICE(device)
     {
-        layer_fixture_t *f =
-            open_layer(device, "Dropout", "\"rate\": 0.5", (mb_shape_t){1, {40}}, 2);
+        layer_fixture_t *f = open_noise(device, _i, 2);
         f->training = false;
         layer_forward(f);
-        ck_assert_mem_eq(f->host_output, f->host_inputs[0], 80 * sizeof(float));
+        ck_assert_mem_eq(f->host_output, f->host_inputs[0], 100 * sizeof(float));
         layer_close(f);
     }
 }
@@ -127,10 +145,11 @@ END_TEST
 
 START_TEST(dropout_of_everything_gives_zeros_and_no_gradient)
 {
+    static const char *const configs[] = {"\"rate\": 1.0",
+                                          "\"rate\": 1.0, \"noise_shape\": [null, 2, 1]"};
     FOR_EACH_DEVICE(device)
     {
-        layer_fixture_t *f =
-            open_layer(device, "Dropout", "\"rate\": 1.0", (mb_shape_t){1, {4}}, 2);
+        layer_fixture_t *f = open_layer(device, "Dropout", configs[_i], (mb_shape_t){2, {2, 2}}, 2);
         layer_forward(f);
         layer_backward_input(f, true);
         for (int i = 0; i < 8; i++)
@@ -162,16 +181,13 @@ START_TEST(dropout_drops_its_rate_and_scales_what_it_keeps)
 }
 END_TEST
 
-/* A mask belongs to a position in the global batch: samples 2 and 3 of a micro-batch at 40 are the
- * first two of one at 42. */
-START_TEST(dropout_masks_follow_the_position_in_the_global_batch)
+/* A number belongs to a position in the global batch: samples 2 and 3 of a micro-batch at 40 are
+ * the first two of one at 42. */
+START_TEST(noise_follows_the_position_in_the_global_batch)
 {
     FOR_EACH_DEVICE(device)
     {
-        layer_fixture_t *whole =
-            open_layer(device, "Dropout", "\"rate\": 0.5", (mb_shape_t){1, {50}}, 4);
-        layer_fixture_t *part =
-            open_layer(device, "Dropout", "\"rate\": 0.5", (mb_shape_t){1, {50}}, 2);
+        layer_fixture_t *whole = open_noise(device, _i, 4), *part = open_noise(device, _i, 2);
         part->random.position = whole->random.position + 2;
         memcpy(part->host_inputs[0], (float *)whole->host_inputs[0] + 100, 100 * sizeof(float));
         layer_forward(whole);
@@ -232,6 +248,10 @@ static const memory_case_t memory_cases[] = {
     {"Activation", "\"activation\": \"silu\"", {1, {5}}, true, false, 0, 0},
     {"Flatten", "", {2, {5, 2}}, false, false, 0, 0},
     {"Dropout", "\"rate\": 0.5", {1, {5}}, false, false, 0, 0},
+    {"SpatialDropout1D", "\"rate\": 0.5", {2, {5, 2}}, false, false, 0, 0},
+    {"Dropout", "\"rate\": 0.5, \"noise_shape\": [null, 5, 1]", {2, {5, 4}}, false, false, 256, 0},
+    {"Dropout", "\"rate\": 0.5, \"noise_shape\": [1, 5, 1]", {2, {5, 4}}, false, false, 64, 0},
+    {"GaussianNoise", "\"stddev\": 0.5", {1, {5}}, false, false, 0, 0},
     {"MaxPooling1D", "\"pool_size\": 2", {2, {6, 2}}, true, true, 0, 0},
     {"AveragePooling1D", "\"pool_size\": 2", {2, {6, 2}}, false, false, 0, 0},
     {"GlobalAveragePooling1D", "", {2, {6, 2}}, false, false, 0, 0},
@@ -272,10 +292,10 @@ static Suite *suite(void)
     tcase_add_test(t, batch_normalization_moves_its_statistics_by_the_whole_batch);
     tcase_add_test(t, batch_normalization_uses_moving_statistics_in_inference);
     tcase_add_test(t, frozen_batch_normalization_gathers_and_moves_nothing);
-    tcase_add_test(t, dropout_copies_in_inference);
-    tcase_add_test(t, dropout_of_everything_gives_zeros_and_no_gradient);
+    tcase_add_loop_test(t, noise_is_absent_in_inference, 0, N_NOISES);
+    tcase_add_loop_test(t, dropout_of_everything_gives_zeros_and_no_gradient, 0, 2);
     tcase_add_test(t, dropout_drops_its_rate_and_scales_what_it_keeps);
-    tcase_add_test(t, dropout_masks_follow_the_position_in_the_global_batch);
+    tcase_add_loop_test(t, noise_follows_the_position_in_the_global_batch, 0, N_NOISES);
     tcase_add_test(t, attention_drops_nothing_in_inference);
     tcase_add_loop_test(t, layer_keeps_no_more_than_its_backward_reads, 0,
                         (int)(sizeof(memory_cases) / sizeof(memory_cases[0])));

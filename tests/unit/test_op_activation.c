@@ -38,11 +38,44 @@ static double truth(const function_t *f, double x)
         return exp(x);
     case MB_ACT_HARD_SIGMOID:
         return fmin(fmax(f->p0 * x + 0.5, 0.0), 1.0);
+    case MB_ACT_HARD_SILU:
+        return x * fmin(fmax(x / 6.0 + 0.5, 0.0), 1.0);
+    case MB_ACT_HARD_TANH:
+        return fmin(fmax(x, -1.0), 1.0);
+    case MB_ACT_CELU:
+        return fmax(x, 0.0) + f->p0 * expm1(fmin(x, 0.0) / f->p0);
+    case MB_ACT_SQUAREPLUS:
+        return (x + sqrt(x * x + f->p0)) / 2.0;
+    case MB_ACT_SPARSE_PLUS:
+        return x <= -1.0 ? 0.0 : x >= 1.0 ? x : (x + 1.0) * (x + 1.0) / 4.0;
+    case MB_ACT_MISH:
+        return x * tanh(log1p(exp(-fabs(x))) + fmax(x, 0.0));
+    case MB_ACT_LOG_SIGMOID:
+        return -log1p(exp(-fabs(x))) - fmax(-x, 0.0);
+    case MB_ACT_TANH_SHRINK:
+        return x - tanh(x);
+    case MB_ACT_SOFT_SHRINK:
+        return x > f->p0 ? x - f->p0 : x < -f->p0 ? x + f->p0 : 0.0;
+    case MB_ACT_HARD_SHRINK:
+        return fabs(x) > f->p0 ? x : 0.0;
+    case MB_ACT_THRESHOLD:
+        return x > f->p0 ? x : f->p1;
     case MB_ACT_LINEAR:
     case MB_ACT_COUNT:
         break;
     }
     return x;
+}
+
+/* Whether there is a kink, or a step, within H of X. */
+static bool bends(const function_t *f, double x, double h)
+{
+    const double at[] = {0.0,  f->p1, f->p2, f->p0,       -f->p0,      1.0,
+                         -1.0, 3.0,   -3.0,  0.5 / f->p0, -0.5 / f->p0};
+    bool near = false;
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++)
+        near = near || fabs(x - at[i]) < h;
+    return near;
 }
 
 /* Elementary functions err by 3 ulp = 6 eps of their value, which formulas like 1 + erf carry over
@@ -61,9 +94,8 @@ static void check_function(op_t *op, const function_t *f)
     for (int64_t i = 0; i < count; i++) {
         double at = (double)x[i], h = 1e-5, want = truth(f, at);
         op_near("activation", &y[i], &want, 1, 10 * OP_EPSILON, 8 * OP_EPSILON * fabs(at));
-        bool bends = f->act == MB_ACT_HARD_SIGMOID && fabs(fabs(f->p0 * at) - 0.5) < 2 * h;
-        if (bends || fabs(at) < 2 * h || fabs(at - f->p1) < 2 * h || fabs(at - f->p2) < 2 * h)
-            continue; /* a kink between the two points of the difference */
+        if (bends(f, at, 2 * h))
+            continue;
         want = (double)dy[i] * (truth(f, at + h) - truth(f, at - h)) / (2 * h);
         op_near("derivative", &dx[i], &want, 1, 16 * OP_EPSILON,
                 16 * OP_EPSILON * (1 + fabs(at)) + 1e-8);
@@ -74,7 +106,7 @@ START_TEST(activations_and_derivatives_match_the_truth)
 {
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 1);
-    function_t f = {(mb_act_t)_i, 0.75, INFINITY, 0.0};
+    function_t f = {(mb_act_t)_i, 0.75, _i == MB_ACT_THRESHOLD ? -2.0 : INFINITY, 0.0};
     check_function(&op, &f);
     op_close(&op);
 }
@@ -134,7 +166,7 @@ static double ulps(float got, double want)
 
 START_TEST(elementary_functions_are_within_three_ulp)
 {
-    double worst[6] = {0};
+    double worst[9] = {0};
     for (int i = -400000; i <= 400000; i++) {
         float x = (float)i * 2.5e-4f; /* -100 to 100 */
         float s = (float)i * 2.5e-5f; /* -10 to 10 */
@@ -147,8 +179,15 @@ START_TEST(elementary_functions_are_within_three_ulp)
         if (s <= 0.0f)
             worst[4] = fmax(worst[4], ulps(mb_v_expm1(s), expm1((double)s)));
         worst[5] = fmax(worst[5], ulps(mb_v_sigmoid(s), 1.0 / (1.0 + exp(-(double)s))));
+        float quarter = s * 0.05f; /* -1/2 to 1/2 */
+        worst[6] =
+            fmax(worst[6], ulps(mb_v_log(mb_v_exp(x * 0.8f)), log((double)mb_v_exp(x * 0.8f))));
+        worst[7] =
+            fmax(worst[7], ulps(mb_v_sin_quarter(quarter), sin(acos(0.0) * (double)quarter)));
+        worst[8] =
+            fmax(worst[8], ulps(mb_v_cos_quarter(quarter), cos(acos(0.0) * (double)quarter)));
     }
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 9; i++)
         ck_assert_msg(worst[i] <= 3.0, "function %d errs by %.2f ulp", i, worst[i]);
 }
 END_TEST

@@ -78,8 +78,8 @@ START_TEST(softmax_and_its_gradient_match_the_truth)
     int64_t n = columns[_i], rows = 37;
     float *x = op_random(&op, rows * n, -20, 20), *y = op_floats(&op, rows * n);
     float *dy = op_random(&op, rows * n, -1, 1), *dx = op_floats(&op, rows * n);
-    mb_softmax_forward_args_t forward = {MB_F32, rows, n, x, y};
-    mb_softmax_backward_args_t backward = {MB_F32, rows, n, y, dy, dx};
+    mb_softmax_forward_args_t forward = {MB_F32, rows, n, x, y, false};
+    mb_softmax_backward_args_t backward = {MB_F32, rows, n, y, dy, dx, false};
     OP_RUN(&op, SOFTMAX_FORWARD, &forward);
     OP_RUN(&op, SOFTMAX_BACKWARD, &backward);
     double *p = calloc((size_t)n, sizeof(double));
@@ -100,6 +100,40 @@ START_TEST(softmax_and_its_gradient_match_the_truth)
         op_near("softmax gradient", dx + i * n, p, n, 100 * OP_EPSILON, 100 * OP_EPSILON);
     }
     free(p);
+    op_close(&op);
+}
+END_TEST
+
+/* x - largest, of up to 40, and the logarithm are rounded, and their difference is; its exp errs by
+ * that and 6 eps, times a sum of N numbers up to 1. */
+START_TEST(the_logarithm_of_softmax_and_its_gradient_match_the_truth)
+{
+    static const int64_t columns[] = {1, 3, 10, 17, 65, 1009};
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    int64_t n = columns[_i], rows = 37;
+    float *x = op_random(&op, rows * n, -20, 20), *y = op_floats(&op, rows * n);
+    float *dy = op_random(&op, rows * n, -1, 1), *dx = op_floats(&op, rows * n);
+    mb_softmax_forward_args_t forward = {MB_F32, rows, n, x, y, true};
+    mb_softmax_backward_args_t backward = {MB_F32, rows, n, y, dy, dx, true};
+    OP_RUN(&op, SOFTMAX_FORWARD, &forward);
+    OP_RUN(&op, SOFTMAX_BACKWARD, &backward);
+    for (int64_t i = 0; i < rows; i++) {
+        double largest = -INFINITY, sum = 0.0, total = 0.0;
+        for (int64_t j = i * n; j < i * n + n; j++)
+            largest = fmax(largest, (double)x[j]);
+        for (int64_t j = i * n; j < i * n + n; j++) {
+            sum += exp((double)x[j] - largest);
+            total += (double)dy[j];
+        }
+        for (int64_t j = i * n; j < i * n + n; j++) {
+            double want = (double)x[j] - largest - log(sum), p = exp(want);
+            op_near("logarithm", &y[j], &want, 1, 2 * OP_EPSILON, 60 * OP_EPSILON);
+            want = (double)dy[j] - p * total;
+            op_near("its gradient", &dx[j], &want, 1, 2 * OP_EPSILON,
+                    120 * OP_EPSILON * p * fabs(total) + 4 * OP_EPSILON);
+        }
+    }
     op_close(&op);
 }
 END_TEST
@@ -144,6 +178,7 @@ static Suite *suite(void)
     tcase_add_test(t, copied_rows_keep_their_neighbours);
     tcase_add_test(t, fill_and_zero_write_exactly_their_range);
     tcase_add_loop_test(t, softmax_and_its_gradient_match_the_truth, 0, 6);
+    tcase_add_loop_test(t, the_logarithm_of_softmax_and_its_gradient_match_the_truth, 0, 6);
     tcase_add_test(t, embedding_takes_rows_and_adds_gradients_in_order);
     suite_add_tcase(s, t);
     return s;

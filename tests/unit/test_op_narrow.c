@@ -133,6 +133,36 @@ START_TEST(gradients_of_weights_stay_float32)
 }
 END_TEST
 
+START_TEST(weights_and_their_gradients_in_functions_of_views_stay_float32)
+{
+    op_t op;
+    op_open_emulating(&op, 2, 7);
+    mb_map_args_t wide = {.function = MB_MAP_MULTIPLY,
+                          .wide = 1 << 1 | MB_MAP_WIDE_Y,
+                          .accumulate = true,
+                          .axes = 2,
+                          .reduced = 1,
+                          .scale = 1,
+                          .dim = {6, 40},
+                          .y_stride = {1},
+                          .stride = {{1, 6}, {1, 0}}};
+    mb_map_args_t narrow;
+    wide.x[0] = op_random(&op, 240, -1, 1);
+    wide.x[1] = op_random(&op, 6, -1, 1);
+    float *want = op_random(&op, 6, -1, 1), *got = op_floats(&op, 6);
+    memcpy(got, want, 6 * sizeof(float));
+    narrow_args(&op, MB_OP_MAP, MB_BF16, &wide, &narrow, sizeof wide);
+    ck_assert_ptr_ne(narrow.x[0], wide.x[0]);
+    ck_assert_ptr_eq(narrow.x[1], wide.x[1]);
+    wide.y = want;
+    narrow.y = got;
+    OP_RUN(&op, MAP, &wide);
+    OP_RUN(&op, MAP, &narrow);
+    ck_assert_mem_eq(want, got, 6 * sizeof(float));
+    op_close(&op);
+}
+END_TEST
+
 START_TEST(rows_and_elements_are_rounded_once_also_in_place)
 {
     op_t op;
@@ -151,6 +181,9 @@ START_TEST(rows_and_elements_are_rounded_once_also_in_place)
     softmax.x = op_random(&op, count, -2, 2);
     softmax.y = op_floats(&op, count);
     CHECK(&op, SOFTMAX_FORWARD, &softmax);
+    mb_normal_args_t normal = {.samples = 3, .elements = 37, .deviation = 2.0f};
+    normal.y = op_floats(&op, 3 * 37);
+    CHECK(&op, NORMAL, &normal);
     op_close(&op);
 }
 END_TEST
@@ -293,6 +326,7 @@ int main(void)
     tcase_add_test(t, products_are_rounded_once);
     tcase_add_test(t, what_stands_between_rows_or_is_added_to_is_kept);
     tcase_add_test(t, gradients_of_weights_stay_float32);
+    tcase_add_test(t, weights_and_their_gradients_in_functions_of_views_stay_float32);
     tcase_add_test(t, rows_and_elements_are_rounded_once_also_in_place);
     tcase_add_test(t, convolutions_and_what_works_along_axes_are_rounded_once);
     tcase_add_test(t, a_loss_and_its_gradient_read_the_narrow_type);

@@ -152,6 +152,9 @@ static void elementwise(op_t *op)
     OP_RUN(op, ADD, &add);
     OP_RUN(op, MULTIPLY, &multiply);
     OP_RUN(op, DROPOUT, &dropout);
+    mb_normal_args_t normal = {MB_F32,          1, n, 0.5f, 2.0f, {9, MB_RANDOM_NOISE, 1, 2, 3},
+                               op_floats(op, n)};
+    OP_RUN(op, NORMAL, &normal);
     OP_RUN(op, COPY_ROWS, &copy);
     OP_RUN(op, ADD_F64, &add_f64);
     OP_RUN(op, FILL, &fill);
@@ -171,8 +174,9 @@ static void rows(op_t *op)
     float *dy = op_random(op, m * n, -1, 1), *dx = op_floats(op, m * n);
     float *gamma = op_random(op, n, -1, 1), *beta = op_random(op, n, -1, 1);
     float *mean = op_floats(op, m + n), *rstd = op_floats(op, m + n);
-    mb_softmax_forward_args_t softmax = {MB_F32, m, n, x, y};
-    mb_softmax_backward_args_t back = {MB_F32, m, n, y, dy, dx};
+    bool logarithm = op_integer(op, 0, 1);
+    mb_softmax_forward_args_t softmax = {MB_F32, m, n, x, y, logarithm};
+    mb_softmax_backward_args_t back = {MB_F32, m, n, y, dy, dx, logarithm};
     mb_column_sum_args_t sum = {MB_F32, m, n, true, x, op_floats(op, n)};
     OP_RUN(op, SOFTMAX_FORWARD, &softmax);
     OP_RUN(op, SOFTMAX_BACKWARD, &back);

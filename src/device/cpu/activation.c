@@ -86,6 +86,69 @@ static inline float hard_sigmoid(float x, P)
     float y = p->p0 * x + 0.5f;
     return y < 0.0f ? 0.0f : y > 1.0f ? 1.0f : y;
 }
+static inline float hard_silu(float x, P)
+{
+    UNUSED;
+    float gate = x * (1.0f / 6.0f) + 0.5f;
+    return x * (gate < 0.0f ? 0.0f : gate > 1.0f ? 1.0f : gate);
+}
+static inline float hard_tanh(float x, P)
+{
+    UNUSED;
+    return x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x;
+}
+static inline float celu(float x, P)
+{
+    float negative = p->p0 * mb_v_expm1((x > 0.0f ? 0.0f : x) / p->p0);
+    return x > 0.0f ? x : negative;
+}
+static inline float squareplus(float x, P)
+{
+    return 0.5f * (x + sqrtf(x * x + p->p0));
+}
+static inline float sparse_plus(float x, P)
+{
+    UNUSED;
+    float between = 0.25f * (x + 1.0f) * (x + 1.0f);
+    return x >= 1.0f ? x : x <= -1.0f ? 0.0f : between;
+}
+/* tanh(log(1 + e^x)) = n / (n + d) with n = e^2x + 2 e^x and d = 2, or both times e^-2x. */
+typedef struct {
+    float n, d, sigmoid;
+} mish_t;
+static inline mish_t mish_of(float x)
+{
+    float e = mb_v_exp(-mb_v_abs(x)), s = 1.0f / (1.0f + e);
+    float n = x > 0.0f ? 1.0f + 2.0f * e : e * (e + 2.0f);
+    return (mish_t){n, x > 0.0f ? 2.0f * e * e : 2.0f, x > 0.0f ? s : e * s};
+}
+static inline float mish(float x, P)
+{
+    UNUSED;
+    mish_t m = mish_of(x);
+    return x * (m.n / (m.n + m.d));
+}
+static inline float log_sigmoid(float x, P)
+{
+    return -softplus(-x, p);
+}
+static inline float tanh_shrink(float x, P)
+{
+    UNUSED;
+    return x - mb_v_tanh(x);
+}
+static inline float soft_shrink(float x, P)
+{
+    return x > p->p0 ? x - p->p0 : x < -p->p0 ? x + p->p0 : x != x ? x : 0.0f;
+}
+static inline float hard_shrink(float x, P)
+{
+    return mb_v_abs(x) > p->p0 || x != x ? x : 0.0f;
+}
+static inline float threshold(float x, P)
+{
+    return x > p->p0 || x != x ? x : p->p1;
+}
 
 /* Derivatives from the input x or the result y, whichever the name says. */
 static inline float relu_from_y(float y, P)
@@ -158,6 +221,59 @@ static inline float hard_sigmoid_from_y(float y, P)
 {
     return y > 0.0f && y < 1.0f ? p->p0 : 0.0f;
 }
+static inline float hard_silu_from_x(float x, P)
+{
+    UNUSED;
+    float between = x * (1.0f / 3.0f) + 0.5f;
+    return x >= 3.0f ? 1.0f : x <= -3.0f ? 0.0f : between;
+}
+static inline float hard_tanh_from_x(float x, P)
+{
+    UNUSED;
+    return mb_v_abs(x) <= 1.0f ? 1.0f : 0.0f;
+}
+static inline float celu_from_x(float x, P)
+{
+    float negative = mb_v_exp((x > 0.0f ? 0.0f : x) / p->p0);
+    return x > 0.0f ? 1.0f : negative;
+}
+static inline float squareplus_from_x(float x, P)
+{
+    return 0.5f + 0.5f * x / sqrtf(x * x + p->p0);
+}
+static inline float sparse_plus_from_x(float x, P)
+{
+    UNUSED;
+    float between = 0.5f * (x + 1.0f);
+    return x >= 1.0f ? 1.0f : x <= -1.0f ? 0.0f : between;
+}
+/* t + x sigmoid(x) (1 - t^2), where 1 - t^2 = d (2 n + d) / (n + d)^2 loses nothing. */
+static inline float mish_from_x(float x, P)
+{
+    UNUSED;
+    mish_t m = mish_of(x);
+    float whole = m.n + m.d;
+    return m.n / whole + x * m.sigmoid * (m.d * (m.n + whole) / (whole * whole));
+}
+static inline float log_sigmoid_from_x(float x, P)
+{
+    UNUSED;
+    return mb_v_sigmoid(-x);
+}
+static inline float tanh_shrink_from_x(float x, P)
+{
+    UNUSED;
+    float t = mb_v_tanh(x);
+    return t * t;
+}
+static inline float shrink_from_x(float x, P)
+{
+    return mb_v_abs(x) > p->p0 ? 1.0f : 0.0f;
+}
+static inline float threshold_from_x(float x, P)
+{
+    return x > p->p0 ? 1.0f : 0.0f;
+}
 
 typedef void (*forward_fn_t)(const float *x, float *y, const mb_cpu_runs_t *runs, P);
 typedef void (*backward_fn_t)(const float *value, const float *dy, float *dx, int64_t count, P);
@@ -192,6 +308,17 @@ FORWARD(softplus)
 FORWARD(softsign)
 FORWARD(exponential)
 FORWARD(hard_sigmoid)
+FORWARD(hard_silu)
+FORWARD(hard_tanh)
+FORWARD(celu)
+FORWARD(squareplus)
+FORWARD(sparse_plus)
+FORWARD(mish)
+FORWARD(log_sigmoid)
+FORWARD(tanh_shrink)
+FORWARD(soft_shrink)
+FORWARD(hard_shrink)
+FORWARD(threshold)
 BACKWARD(relu_from_y)
 BACKWARD(relu_general_from_x)
 BACKWARD(tanh_from_y)
@@ -205,6 +332,16 @@ BACKWARD(softplus_from_x)
 BACKWARD(softsign_from_x)
 BACKWARD(exponential_from_y)
 BACKWARD(hard_sigmoid_from_y)
+BACKWARD(hard_silu_from_x)
+BACKWARD(hard_tanh_from_x)
+BACKWARD(celu_from_x)
+BACKWARD(squareplus_from_x)
+BACKWARD(sparse_plus_from_x)
+BACKWARD(mish_from_x)
+BACKWARD(log_sigmoid_from_x)
+BACKWARD(tanh_shrink_from_x)
+BACKWARD(threshold_from_x)
+BACKWARD(shrink_from_x)
 
 static const struct {
     forward_fn_t forward;
@@ -223,6 +360,17 @@ static const struct {
     [MB_ACT_SOFTSIGN] = {softsign_forward, softsign_from_x_backward},
     [MB_ACT_EXPONENTIAL] = {exponential_forward, exponential_from_y_backward},
     [MB_ACT_HARD_SIGMOID] = {hard_sigmoid_forward, hard_sigmoid_from_y_backward},
+    [MB_ACT_HARD_SILU] = {hard_silu_forward, hard_silu_from_x_backward},
+    [MB_ACT_HARD_TANH] = {hard_tanh_forward, hard_tanh_from_x_backward},
+    [MB_ACT_CELU] = {celu_forward, celu_from_x_backward},
+    [MB_ACT_SQUAREPLUS] = {squareplus_forward, squareplus_from_x_backward},
+    [MB_ACT_SPARSE_PLUS] = {sparse_plus_forward, sparse_plus_from_x_backward},
+    [MB_ACT_MISH] = {mish_forward, mish_from_x_backward},
+    [MB_ACT_LOG_SIGMOID] = {log_sigmoid_forward, log_sigmoid_from_x_backward},
+    [MB_ACT_TANH_SHRINK] = {tanh_shrink_forward, tanh_shrink_from_x_backward},
+    [MB_ACT_SOFT_SHRINK] = {soft_shrink_forward, shrink_from_x_backward},
+    [MB_ACT_HARD_SHRINK] = {hard_shrink_forward, shrink_from_x_backward},
+    [MB_ACT_THRESHOLD] = {threshold_forward, threshold_from_x_backward},
 };
 
 void mb_cpu_activate(const mb_act_forward_args_t *a, mb_cpu_runs_t runs)

@@ -1,7 +1,10 @@
 /* Philox4x32-10 (see base/philox.h) over many counters at a time: one round of all lanes after the
  * other, so that the compiler keeps them in vectors. */
 #include "device/cpu/random.h"
+
+#include <math.h>
 #include "device/cpu/simd.h"
+#include "device/cpu/vmath.h"
 
 #define LANES 16 /* counters at a time; each gives four words */
 
@@ -54,5 +57,45 @@ void mb_cpu_keep_factors(const mb_random_key_t *key, uint32_t sample, int64_t fi
         int64_t high = end - at < 4 * LANES ? end - at : 4 * LANES;
         for (int64_t i = low; i < high; i++)
             factor[at + i - first] = run[i];
+    }
+}
+
+/* Two independent normal numbers from two words (ops.h): the radius from u in (0, 1], the angle
+ * from v in [0, 1) turns. */
+static inline void normal_pair(uint32_t radius_word, uint32_t angle_word, float *first,
+                               float *second)
+{
+    float u = (float)(int32_t)((radius_word >> 8) + 1) * 0x1p-24f;
+    float quarters = (float)(int32_t)(angle_word >> 8) * 0x1p-22f;
+    int32_t nearest = (int32_t)(quarters + 0.5f);
+    float r = quarters - (float)nearest, radius = sqrtf(-2.0f * mb_v_log(u));
+    float sine = mb_v_sin_quarter(r), cosine = mb_v_cos_quarter(r);
+    float across = (nearest & 1) != 0 ? sine : cosine, up = (nearest & 1) != 0 ? cosine : sine;
+    *first = radius * (((nearest + 1) & 2) != 0 ? -across : across);
+    *second = radius * ((nearest & 2) != 0 ? -up : up);
+}
+
+MB_MULTIVERSION
+void mb_cpu_normals(const mb_random_key_t *key, uint32_t sample, int64_t first, int64_t count,
+                    float mean, float deviation, float *values)
+{
+    lanes_t lanes;
+    int64_t end = first + count;
+    for (int64_t at = first / 4 * 4; at < end; at += 4 * LANES) {
+        float run[4 * LANES];
+        philox_lanes(key, sample, (uint32_t)(at / 4), &lanes);
+        for (int pair = 0; pair < 4; pair += 2) {
+#pragma omp simd
+            for (int i = 0; i < LANES; i++) {
+                float a, b;
+                normal_pair(lanes.word[pair][i], lanes.word[pair + 1][i], &a, &b);
+                run[4 * i + pair] = mean + deviation * a;
+                run[4 * i + pair + 1] = mean + deviation * b;
+            }
+        }
+        int64_t low = at < first ? first - at : 0;
+        int64_t high = end - at < 4 * LANES ? end - at : 4 * LANES;
+        for (int64_t i = low; i < high; i++)
+            values[at + i - first] = run[i];
     }
 }

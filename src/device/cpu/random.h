@@ -1,4 +1,4 @@
-/* Factors of dropout for a run of elements of one sample. */
+/* Random numbers for a run of elements of one sample. */
 #ifndef MB_DEVICE_CPU_RANDOM_H
 #define MB_DEVICE_CPU_RANDOM_H
 
@@ -9,5 +9,8 @@
  * mb_random_word's. */
 void mb_cpu_keep_factors(const mb_random_key_t *key, uint32_t sample, int64_t first, int64_t count,
                          float rate, float scale, float *factor);
+/* values[i] = mean + deviation times the normal number of element first + i. */
+void mb_cpu_normals(const mb_random_key_t *key, uint32_t sample, int64_t first, int64_t count,
+                    float mean, float deviation, float *values);
 
 #endif

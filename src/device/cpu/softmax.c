@@ -1,10 +1,12 @@
-/* Softmax over rows. */
+/* Softmax over rows, and its logarithm. */
+#include <math.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
 
 typedef struct {
     int64_t rows, columns, block;
+    bool logarithm;
     const float *x, *y, *dy;
     float *out;
 } softmax_t;
@@ -30,6 +32,23 @@ static void forward_row(const float *x, float *y, int64_t columns)
 }
 
 MB_MULTIVERSION
+static void logarithm_row(const float *x, float *y, int64_t columns)
+{
+    float largest = x[0];
+#pragma omp simd reduction(max : largest)
+    for (int64_t j = 0; j < columns; j++)
+        largest = x[j] > largest ? x[j] : largest;
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < columns; j++)
+        sum += (double)mb_v_exp(x[j] - largest);
+    float taken_off = (float)log(sum);
+#pragma omp simd
+    for (int64_t j = 0; j < columns; j++)
+        y[j] = x[j] - largest - taken_off;
+}
+
+MB_MULTIVERSION
 static void backward_row(const float *y, const float *dy, float *dx, int64_t columns)
 {
     double dot = 0.0;
@@ -42,13 +61,27 @@ static void backward_row(const float *y, const float *dy, float *dx, int64_t col
         dx[j] = y[j] * (dy[j] - mean);
 }
 
+MB_MULTIVERSION
+static void logarithm_backward_row(const float *y, const float *dy, float *dx, int64_t columns)
+{
+    double total = 0.0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t j = 0; j < columns; j++)
+        total += (double)dy[j];
+    float sum = (float)total;
+#pragma omp simd
+    for (int64_t j = 0; j < columns; j++)
+        dx[j] = dy[j] - mb_v_exp(y[j]) * sum;
+}
+
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const softmax_t *s = context;
     mb_span_t rows = mb_span(tile, s->block, s->rows);
     for (int64_t i = rows.begin; i < rows.end; i++)
-        forward_row(s->x + i * s->columns, s->out + i * s->columns, s->columns);
+        (s->logarithm ? logarithm_row : forward_row)(s->x + i * s->columns, s->out + i * s->columns,
+                                                     s->columns);
 }
 
 static void backward_tile(void *context, int64_t tile, int thread)
@@ -58,7 +91,8 @@ static void backward_tile(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, s->block, s->rows);
     for (int64_t i = rows.begin; i < rows.end; i++) {
         int64_t at = i * s->columns;
-        backward_row(s->y + at, s->dy + at, s->out + at, s->columns);
+        (s->logarithm ? logarithm_backward_row : backward_row)(s->y + at, s->dy + at, s->out + at,
+                                                               s->columns);
     }
 }
 
@@ -74,7 +108,11 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, softmax_t *s, mb_tile_fn_t c
 
 mb_status_t mb_cpu_softmax_forward(mb_exec_t *exec, const mb_softmax_forward_args_t *args)
 {
-    softmax_t s = {.rows = args->rows, .columns = args->columns, .x = args->x, .out = args->y};
+    softmax_t s = {.rows = args->rows,
+                   .columns = args->columns,
+                   .logarithm = args->logarithm,
+                   .x = args->x,
+                   .out = args->y};
     return run(exec, MB_OP_SOFTMAX_FORWARD, &s, forward_tile);
 }
 
@@ -82,6 +120,7 @@ mb_status_t mb_cpu_softmax_backward(mb_exec_t *exec, const mb_softmax_backward_a
 {
     softmax_t s = {.rows = args->rows,
                    .columns = args->columns,
+                   .logarithm = args->logarithm,
                    .y = args->y,
                    .dy = args->dy,
                    .out = args->dx};

@@ -87,7 +87,7 @@ static inline float mb_v_expm1(float x)
     return m * scale + (scale - 1.0f);
 }
 
-/* log(1 + u) for 0 <= u <= 1: 2 artanh(u / (2 + u)). */
+/* log(1 + u) for -1/2 <= u <= 1: 2 artanh(u / (2 + u)). */
 static inline float mb_v_log1p(float u)
 {
     float s = u / (2.0f + u);
@@ -98,6 +98,15 @@ static inline float mb_v_log1p(float u)
     p = p * z + 3.999887705e-01f;
     p = p * z + 6.666667461e-01f;
     return 2.0f * s + s * z * p;
+}
+
+/* For positive normal numbers: x = 2^k m with m from sqrt(1/2) to sqrt(2). */
+static inline float mb_v_log(float x)
+{
+    uint32_t above = mb_v_bits(x) - mb_v_bits(0.70710678f);
+    int32_t k = (int32_t)above >> 23;
+    float m = mb_v_float(mb_v_bits(x) - ((uint32_t)k << 23)), e = (float)k;
+    return e * 0.693359375f + (mb_v_log1p(m - 1.0f) - e * 2.12194440e-4f);
 }
 
 static inline float mb_v_tanh(float x)
@@ -118,6 +127,28 @@ static inline float mb_v_tanh(float x)
 static inline float mb_v_sigmoid(float x)
 {
     return 1.0f / (1.0f + mb_v_exp(-x));
+}
+
+/* The sine and the cosine of a quarter of a turn, times -1/2 <= r <= 1/2: Taylor's series. */
+static inline float mb_v_sin_quarter(float r)
+{
+    float x = r * 1.57079633f, z = x * x;
+    float p = 2.755731922e-06f;
+    p = p * z - 1.984126984e-04f;
+    p = p * z + 8.333333333e-03f;
+    p = p * z - 1.666666667e-01f;
+    return x + x * z * p;
+}
+
+static inline float mb_v_cos_quarter(float r)
+{
+    float x = r * 1.57079633f, z = x * x;
+    float p = -2.755731922e-07f;
+    p = p * z + 2.480158730e-05f;
+    p = p * z - 1.388888889e-03f;
+    p = p * z + 4.166666667e-02f;
+    p = p * z - 0.5f;
+    return 1.0f + z * p;
 }
 
 /* A polynomial up to 0.9487, beyond it 1 - exp of one fitted to log(erfc). */

@@ -30,6 +30,7 @@ CUDA_KERNELS = \
 	kernels/map.cu \
 	kernels/loss_elements.cu \
 	kernels/loss_rows.cu \
+	kernels/normal.cu \
 	kernels/norms.cu \
 	kernels/patches.cu \
 	kernels/pool.cu \

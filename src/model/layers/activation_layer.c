@@ -1,24 +1,28 @@
-/* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax. */
+/* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax and
+ * Keras 2's ThresholdedReLU. */
 #include "model/layers/activation_layer.h"
+#include "model/layers/glu.h"
 #include "model/layers/softmax_axes.h"
 
-#include <inttypes.h>
+#include <string.h>
 
 static mb_status_t create(mb_arena_t *arena, mb_activation_call_t **out)
 {
     *out = MB_ARENA_NEW(arena, mb_activation_call_t);
     if (*out == NULL)
         return mb_error_memory("a layer", sizeof(**out));
-    (*out)->axis = -1;
+    (*out)->axes = (mb_axes_t){1, {-1}};
     return MB_OK;
 }
 
 static mb_status_t parse_activation(mb_config_t *config, mb_arena_t *arena, void **out)
 {
     mb_activation_call_t *layer;
+    const json_t *name = mb_config_take(config, "activation");
     MB_TRY(create(arena, &layer));
     *out = layer;
-    return mb_activation_take_key(config, "activation", &layer->activation);
+    layer->gated = json_is_string(name) && strcmp(json_string_value(name), "glu") == 0;
+    return layer->gated ? MB_OK : mb_activation_take_key(config, "activation", &layer->activation);
 }
 
 static mb_status_t parse_named(mb_config_t *config, mb_arena_t *arena, const char *name, void **out)
@@ -26,7 +30,7 @@ static mb_status_t parse_named(mb_config_t *config, mb_arena_t *arena, const cha
     mb_activation_call_t *layer;
     MB_TRY(create(arena, &layer));
     *out = layer;
-    return mb_activation_take(config, name, &layer->activation, &layer->axis);
+    return mb_activation_take(config, name, &layer->activation, &layer->axes);
 }
 
 static mb_status_t parse_relu(mb_config_t *config, mb_arena_t *arena, void **out)
@@ -49,49 +53,58 @@ static mb_status_t parse_softmax(mb_config_t *config, mb_arena_t *arena, void **
     return parse_named(config, arena, "Softmax", out);
 }
 
+static mb_status_t parse_thresholded_relu(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_named(config, arena, "ThresholdedReLU", out);
+}
+
 static const mb_activation_call_t *layer_of(const mb_call_t *call)
 {
     return call->layer->config;
 }
 
-static int axis_of(const mb_call_t *call)
+static uint32_t axes_of(const mb_call_t *call)
 {
-    int64_t axis = layer_of(call)->axis;
-    return (int)(axis < 0 ? axis + call->inputs[0].rank + 1 : axis);
+    return mb_axes_bits(&layer_of(call)->axes, call);
 }
 
 mb_status_t mb_activation_call_infer(mb_call_t *call)
 {
+    const mb_activation_call_t *layer = layer_of(call);
+    uint32_t axes;
     MB_TRY(mb_call_infer_same(call));
-    if (!layer_of(call)->activation.softmax ||
-        (axis_of(call) > 0 && axis_of(call) <= call->inputs[0].rank))
+    if (!layer->activation.softmax && !layer->gated)
         return MB_OK;
-    return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                         "axis %" PRId64 " is not an axis within a sample of %d dimensions",
-                         layer_of(call)->axis, call->inputs[0].rank);
+    MB_TRY(mb_axes_check(&layer->axes, call, &axes));
+    return layer->gated ? mb_glu_infer(call, axes) : MB_OK;
 }
 
 /* Along the last axis the activation's own operation serves. */
 static bool by_views(const mb_call_t *call)
 {
-    const mb_activation_call_t *layer = layer_of(call);
-    return layer->activation.softmax && (layer->logarithm || axis_of(call) != call->inputs[0].rank);
+    return layer_of(call)->activation.softmax && axes_of(call) != UINT32_C(1)
+                                                                      << call->inputs[0].rank;
 }
 
 void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     *out = (mb_memory_t){.keeps_input = {layer_of(call)->activation.needs_input},
                          .keeps_output = layer_of(call)->activation.needs_output};
+    if (layer_of(call)->gated)
+        out->keeps_input[0] = true;
     if (by_views(call))
-        out->saved_bytes = mb_softmax_saved(call, axis_of(call), samples);
+        out->saved_bytes = mb_softmax_saved(call, axes_of(call), samples);
 }
 
 mb_status_t mb_activation_call_forward(const mb_run_t *run)
 {
+    const mb_activation_t *activation = &layer_of(run->call)->activation;
     const mb_shape_t *shape = &run->call->output;
+    if (layer_of(run->call)->gated)
+        return mb_glu_forward(run, axes_of(run->call));
     if (by_views(run->call))
-        return mb_softmax_forward(run, axis_of(run->call), layer_of(run->call)->logarithm);
-    return mb_activation_forward(&layer_of(run->call)->activation, run->exec, mb_run_type(run),
+        return mb_softmax_forward(run, axes_of(run->call), activation->logarithm);
+    return mb_activation_forward(activation, run->exec, mb_run_type(run),
                                  run->samples * mb_shape_rows(shape), mb_shape_columns(shape),
                                  mb_run_input(run, 0), run->output);
 }
@@ -102,8 +115,10 @@ mb_status_t mb_activation_call_backward(const mb_run_t *run)
     const mb_shape_t *shape = &run->call->output;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
+    if (layer_of(run->call)->gated)
+        return mb_glu_backward(run, axes_of(run->call));
     if (by_views(run->call))
-        return mb_softmax_backward(run, axis_of(run->call), layer_of(run->call)->logarithm);
+        return mb_softmax_backward(run, axes_of(run->call), activation->logarithm);
     return mb_activation_backward(
         activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
         mb_shape_columns(shape), activation->needs_input ? mb_run_input(run, 0) : NULL,
@@ -134,3 +149,4 @@ ACTIVATION_CLASS(relu, "ReLU", parse_relu);
 ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu);
 ACTIVATION_CLASS(elu, "ELU", parse_elu);
 ACTIVATION_CLASS(softmax, "Softmax", parse_softmax);
+ACTIVATION_CLASS(thresholded_relu, "ThresholdedReLU", parse_thresholded_relu);

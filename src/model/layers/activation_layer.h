@@ -7,8 +7,8 @@
 
 typedef struct {
     mb_activation_t activation;
-    bool logarithm; /* of softmax */
-    int64_t axis;   /* softmax's, as the config says */
+    mb_axes_t axes; /* softmax's */
+    bool gated;     /* no function of an element: glu.h, along the only axis */
 } mb_activation_call_t;
 
 mb_status_t mb_activation_call_infer(mb_call_t *call);

@@ -1,7 +1,10 @@
-/* BatchNormalization over the last axis. In training it normalises with the statistics of the
- * leading samples that count; frozen or in inference with the moving ones, and then it is an affine
- * map whose gradient is the same map without its shifts. */
-#include "model/layers/layers.h"
+/* BatchNormalization. In training it normalises with the statistics of the leading samples that
+ * count; frozen or in inference with the moving ones, and then it is an affine map whose gradient
+ * is the same map without its shifts. Where its axis is not the last one it works on a copy with
+ * that axis behind the others. */
+#include <inttypes.h>
+
+#include "model/layers/view.h"
 
 typedef struct {
     int64_t axis;
@@ -46,17 +49,38 @@ static batchnorm_t *norm_of(const mb_call_t *call)
     return call->layer->config;
 }
 
+/* Counted with the samples. */
+static int axis_of(const mb_call_t *call)
+{
+    int64_t axis = norm_of(call)->axis;
+    return (int)(axis < 0 ? axis + call->inputs[0].rank + 1 : axis);
+}
+
+static int64_t channels_of(const mb_call_t *call)
+{
+    return call->inputs[0].dim[axis_of(call) - 1];
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
+    int axis = axis_of(call), rank = call->inputs[0].rank;
     MB_TRY(mb_call_infer_same(call));
-    return mb_call_expect_last_axis(call, norm_of(call)->axis);
+    if (axis >= 1 && axis <= rank)
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
+                         "dimensions",
+                         norm_of(call)->axis, rank);
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
     batchnorm_t *norm = norm_of(call);
-    MB_TRY(mb_call_take_width(call, 0, &norm->channels));
-    mb_shape_t shape = {1, {norm->channels}};
+    mb_shape_t shape = {1, {channels_of(call)}};
+    norm->channels = shape.dim[0];
+    if (norm->channels == MB_OPEN)
+        return mb_call_error(call, MB_ERR_SHAPE,
+                             "the dimension of its input that it normalises must be known");
     if (norm->scale)
         MB_TRY(mb_layer_add_param(list, &norm->gamma, &shape));
     if (norm->center)
@@ -67,7 +91,12 @@ static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 
 static mb_status_t check(const mb_call_t *call)
 {
-    return mb_call_check_width(call, 0, norm_of(call)->channels);
+    int64_t wanted = norm_of(call)->channels, found = channels_of(call);
+    if (found == wanted)
+        return MB_OK;
+    return mb_call_error(
+        call, MB_ERR_SHAPE,
+        "its weights were made for %" PRId64 " channels, another call has %" PRId64, wanted, found);
 }
 
 /* Where its parameters stand: scale and center may leave gamma and beta out. */
@@ -88,102 +117,154 @@ static float *moving_of(const mb_run_t *run, int which)
     return mb_run_param(run, (norm->scale ? 1 : 0) + (norm->center ? 1 : 0) + which);
 }
 
-/* Training: mean and rstd. Frozen: the zeros that backward gives as the mean. */
+/* ---- memory */
+
+static int64_t positions_of(const mb_call_t *call)
+{
+    return mb_shape_elements(&call->output) / norm_of(call)->channels;
+}
+
+/* Where things stand in the saved block and the carry; the copies are there where the axis is not
+ * the last one. Frozen: no statistics, but the zeros that backward gives as the mean. */
+typedef struct {
+    bool moves;
+    mb_view_t plain, laid; /* of the input; of its copy */
+    size_t mean, rstd, x, y, saved;
+    size_t zeros, dy, carry;
+} plan_t;
+
+static plan_t plan_of(const mb_call_t *call, int64_t samples)
+{
+    int64_t channels = norm_of(call)->channels, elements = 0;
+    bool frozen = !call->layer->trainable;
+    plan_t p = {0};
+    p.plain = p.laid = mb_view_of(samples, &call->output);
+    mb_view_lay_last(&p.laid, UINT32_C(1) << axis_of(call));
+    p.moves = !mb_view_equal(&p.plain, &p.laid);
+    elements = p.moves ? samples * mb_shape_elements(&call->output) : 0;
+    p.mean = mb_block_add(&p.saved, frozen ? 0 : channels, MB_F32);
+    p.rstd = mb_block_add(&p.saved, frozen ? 0 : channels, MB_F32);
+    p.x = mb_block_add(&p.saved, elements, call->output_type);
+    p.y = mb_block_add(&p.saved, elements, call->output_type);
+    p.zeros = mb_block_add(&p.carry, frozen ? channels : 0, MB_F32);
+    p.dy = mb_block_add(&p.carry, elements, call->output_type);
+    return p;
+}
+
 static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
-    int64_t channels = norm_of(call)->channels;
-    (void)samples;
-    *out = (mb_memory_t){0};
-    if (!call->layer->trainable) {
-        mb_block_add(&out->carry_bytes, channels, MB_F32);
-        return;
-    }
-    out->keeps_input[0] = true;
-    mb_block_add(&out->saved_bytes, channels, MB_F32);
-    mb_block_add(&out->saved_bytes, channels, MB_F32);
-    out->sums = 2 * channels;
+    plan_t p = plan_of(call, samples);
+    bool trains = call->layer->trainable;
+    *out = (mb_memory_t){.keeps_input = {trains && !p.moves},
+                         .saved_bytes = p.saved,
+                         .carry_bytes = p.carry,
+                         .sums = trains ? 2 * norm_of(call)->channels : 0};
 }
 
-static float *saved_mean(const mb_run_t *run)
+static const void *x_of(const mb_run_t *run, const plan_t *p)
 {
-    return run->saved;
+    return p->moves ? mb_bytes_at(run->saved, p->x) : mb_run_input(run, 0);
 }
 
-static float *saved_rstd(const mb_run_t *run)
+static const void *dy_of(const mb_run_t *run, const plan_t *p)
 {
-    size_t bytes = 0;
-    mb_block_add(&bytes, norm_of(run->call)->channels, MB_F32);
-    return mb_bytes_at(run->saved, bytes);
+    return p->moves ? mb_bytes_at(run->carry, p->dy) : run->grad_output;
+}
+
+/* A copy of what stands FROM; nothing where the axis is the last one. */
+static mb_status_t move_in(const mb_run_t *run, const plan_t *p, const void *from, void *to)
+{
+    return p->moves ? mb_run_move(run, from, &p->plain, to, &p->laid, false) : MB_OK;
+}
+
+static mb_status_t move_out(const mb_run_t *run, const plan_t *p, const void *from, void *to)
+{
+    return p->moves ? mb_run_move(run, from, &p->laid, to, &p->plain, false) : MB_OK;
+}
+
+/* ---- runs */
+
+static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
+{
+    const batchnorm_t *norm = norm_of(run->call);
+    int64_t positions = positions_of(run->call);
+    return (mb_batchnorm_forward_args_t){.type = mb_run_type(run),
+                                         .rows = run->samples * positions,
+                                         .valid = run->valid * positions,
+                                         .channels = norm->channels,
+                                         .epsilon = (float)norm->epsilon,
+                                         .gamma = gamma_of(run),
+                                         .moving_mean = moving_of(run, 0),
+                                         .moving_variance = moving_of(run, 1)};
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
-    const batchnorm_t *norm = norm_of(run->call);
-    int64_t positions = mb_shape_rows(&run->call->output);
-    mb_batchnorm_forward_args_t args = {.type = mb_run_type(run),
-                                        .rows = run->samples * positions,
-                                        .valid = run->valid * positions,
-                                        .channels = norm->channels,
-                                        .training = run->training && run->call->layer->trainable,
-                                        .epsilon = (float)norm->epsilon,
-                                        .x = mb_run_input(run, 0),
-                                        .gamma = gamma_of(run),
-                                        .beta = beta_of(run),
-                                        .moving_mean = moving_of(run, 0),
-                                        .moving_variance = moving_of(run, 1),
-                                        .y = run->output};
+    plan_t p = plan_of(run->call, run->samples);
+    mb_batchnorm_forward_args_t args = forward_args(run);
+    args.training = run->training && run->call->layer->trainable;
+    args.x = x_of(run, &p);
+    args.beta = beta_of(run);
+    args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;
     if (args.training) {
-        args.mean = saved_mean(run);
-        args.rstd = saved_rstd(run);
+        args.mean = mb_bytes_at(run->saved, p.mean);
+        args.rstd = mb_bytes_at(run->saved, p.rstd);
         args.sums = run->sums;
     }
-    return mb_run_batchnorm_forward(run->exec, &args);
+    MB_TRY(move_in(run, &p, mb_run_input(run, 0), mb_bytes_at(run->saved, p.x)));
+    MB_TRY(mb_run_batchnorm_forward(run->exec, &args));
+    return move_out(run, &p, args.y, run->output);
 }
 
-static mb_status_t backward_frozen(const mb_run_t *run)
+static mb_status_t backward_frozen(const mb_run_t *run, const plan_t *p, void *dx)
 {
-    const batchnorm_t *norm = norm_of(run->call);
-    int64_t rows = run->samples * mb_shape_rows(&run->call->output);
-    mb_zero_args_t zero = {norm->channels * (int64_t)sizeof(float), run->carry};
-    mb_batchnorm_forward_args_t args = {.type = mb_run_type(run),
-                                        .rows = rows,
-                                        .valid = rows,
-                                        .channels = norm->channels,
-                                        .epsilon = (float)norm->epsilon,
-                                        .x = run->grad_output,
-                                        .gamma = gamma_of(run),
-                                        .moving_mean = run->carry,
-                                        .moving_variance = moving_of(run, 1),
-                                        .y = mb_run_grad_input(run, 0)};
+    float *zeros = mb_bytes_at(run->carry, p->zeros);
+    mb_zero_args_t zero = {norm_of(run->call)->channels * (int64_t)sizeof(float), zeros};
+    mb_batchnorm_forward_args_t args = forward_args(run);
+    args.x = dy_of(run, p);
+    args.moving_mean = zeros;
+    args.y = dx;
     MB_TRY(mb_run_zero(run->exec, &zero));
     return mb_run_batchnorm_forward(run->exec, &args);
 }
 
-static mb_status_t backward_input(const mb_run_t *run)
+static mb_status_t backward_trained(const mb_run_t *run, const plan_t *p, void *dx)
 {
-    int64_t positions = mb_shape_rows(&run->call->output);
-    if (!mb_run_wants_input(run, 0))
-        return MB_OK;
-    if (!run->call->layer->trainable)
-        return backward_frozen(run);
+    int64_t positions = positions_of(run->call);
     mb_batchnorm_backward_input_args_t args = {.type = mb_run_type(run),
                                                .rows = run->samples * positions,
                                                .valid = run->valid * positions,
                                                .channels = norm_of(run->call)->channels,
                                                .training = true,
-                                               .x = mb_run_input(run, 0),
-                                               .dy = run->grad_output,
+                                               .x = x_of(run, p),
+                                               .dy = dy_of(run, p),
                                                .gamma = gamma_of(run),
-                                               .mean = saved_mean(run),
-                                               .rstd = saved_rstd(run),
-                                               .dx = mb_run_grad_input(run, 0)};
+                                               .mean = mb_bytes_at(run->saved, p->mean),
+                                               .rstd = mb_bytes_at(run->saved, p->rstd),
+                                               .dx = dx};
     return mb_run_batchnorm_backward_input(run->exec, &args);
+}
+
+/* What stood for y's copy serves dx's. */
+static mb_status_t backward_input(const mb_run_t *run)
+{
+    plan_t p = plan_of(run->call, run->samples);
+    void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->saved, p.y);
+    MB_TRY(move_in(run, &p, run->grad_output, mb_bytes_at(run->carry, p.dy)));
+    if (!mb_run_wants_input(run, 0))
+        return MB_OK;
+    if (!run->call->layer->trainable)
+        MB_TRY(backward_frozen(run, &p, p.moves ? copy : dx));
+    else
+        MB_TRY(backward_trained(run, &p, p.moves ? copy : dx));
+    return move_out(run, &p, copy, dx);
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     const batchnorm_t *norm = norm_of(run->call);
-    int64_t positions = mb_shape_rows(&run->call->output);
+    plan_t p = plan_of(run->call, run->samples);
+    int64_t positions = positions_of(run->call);
     if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_batchnorm_backward_weights_args_t args = {
@@ -192,10 +273,10 @@ static mb_status_t backward_weights(const mb_run_t *run)
         .valid = run->valid * positions,
         .channels = norm->channels,
         .accumulate = run->accumulate,
-        .x = mb_run_input(run, 0),
-        .dy = run->grad_output,
-        .mean = saved_mean(run),
-        .rstd = saved_rstd(run),
+        .x = x_of(run, &p),
+        .dy = dy_of(run, &p),
+        .mean = mb_bytes_at(run->saved, p.mean),
+        .rstd = mb_bytes_at(run->saved, p.rstd),
         .dgamma = norm->scale ? mb_run_grad_param(run, 0) : NULL,
         .dbeta = norm->center ? mb_run_grad_param(run, norm->scale ? 1 : 0) : NULL};
     return mb_run_batchnorm_backward_weights(run->exec, &args);
@@ -207,7 +288,7 @@ static mb_status_t update_statistics(const mb_run_t *run, double count)
     if (!run->call->layer->trainable)
         return MB_OK;
     mb_batchnorm_update_args_t args = {.channels = norm->channels,
-                                       .count = count * (double)mb_shape_rows(&run->call->output),
+                                       .count = count * (double)positions_of(run->call),
                                        .momentum = (float)norm->momentum,
                                        .sums = run->sums,
                                        .moving_mean = moving_of(run, 0),

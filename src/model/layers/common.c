@@ -90,17 +90,6 @@ mb_status_t mb_call_expect_rank(const mb_call_t *call, int rank)
     return MB_OK;
 }
 
-mb_status_t mb_call_expect_last_axis(const mb_call_t *call, int64_t axis)
-{
-    int rank = call->inputs[0].rank;
-    if (rank > 0 && (axis == -1 || axis == rank))
-        return MB_OK;
-    return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                         "key 'axis' is %" PRId64 " for samples of %d dimensions; this build obeys "
-                         "only the last axis",
-                         axis, rank);
-}
-
 mb_status_t mb_call_take_width(const mb_call_t *call, int input, int64_t *out)
 {
     *out = mb_shape_columns(&call->inputs[input]);

@@ -1,30 +1,50 @@
-/* LayerNormalization over the last axis: each row has its own mean and variance. */
-#include "model/layers/layers.h"
+/* LayerNormalization and RMSNormalization over any axes of a sample: each row, which are its
+ * elements along these, has its own mean and variance, or mean square.
+ *
+ *     the last axes    x -> rows -> y
+ *     other ones       x -> a copy with them behind the others -> rows -> y's copy -> y */
+#include "model/layers/axes.h"
+#include "model/layers/view.h"
 
 typedef struct {
-    int64_t axis;
+    mb_axes_t axes;
     double epsilon;
     bool center, scale;
-    int64_t width; /* of the inputs its parameters were declared for */
+    bool rms;         /* no mean is taken off */
+    mb_shape_t shape; /* of the parameters */
     mb_param_spec_t gamma, beta;
 } layernorm_t;
+
+static mb_status_t create(mb_config_t *config, mb_arena_t *arena, double epsilon, layernorm_t **out)
+{
+    layernorm_t *norm = *out = MB_ARENA_NEW(arena, layernorm_t);
+    if (norm == NULL)
+        return mb_error_memory("a layer", sizeof(*norm));
+    MB_TRY(mb_axes_take(config, &norm->axes));
+    return mb_config_real_or(config, "epsilon", epsilon, &norm->epsilon);
+}
 
 /* rms_scaling is refused: what Keras computes for it (x over the deviation, no mean taken off) is
  * neither layer nor RMS normalization, and Keras deprecates it. */
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
 {
-    layernorm_t *norm = MB_ARENA_NEW(arena, layernorm_t);
-    if (norm == NULL)
-        return mb_error_memory("a layer", sizeof(*norm));
-    MB_TRY(mb_layer_take_axis(config, &norm->axis));
-    MB_TRY(mb_config_real_or(config, "epsilon", 1e-3, &norm->epsilon));
+    layernorm_t *norm;
+    MB_TRY(create(config, arena, 1e-3, &norm));
+    *out = norm;
     MB_TRY(mb_config_bool_or(config, "center", true, &norm->center));
     MB_TRY(mb_config_bool_or(config, "scale", true, &norm->scale));
     MB_TRY(mb_config_only(config, "rms_scaling", "false"));
     MB_TRY(mb_layer_take_param(config, "gamma", "ones", "gamma", true, &norm->gamma));
-    MB_TRY(mb_layer_take_param(config, "beta", "zeros", "beta", true, &norm->beta));
+    return mb_layer_take_param(config, "beta", "zeros", "beta", true, &norm->beta);
+}
+
+static mb_status_t parse_rms(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    layernorm_t *norm;
+    MB_TRY(create(config, arena, 1e-6, &norm));
     *out = norm;
-    return MB_OK;
+    norm->rms = norm->scale = true;
+    return mb_layer_take_param(config, "scale", "ones", "scale", true, &norm->gamma);
 }
 
 static layernorm_t *norm_of(const mb_call_t *call)
@@ -34,74 +54,140 @@ static layernorm_t *norm_of(const mb_call_t *call)
 
 static mb_status_t infer(mb_call_t *call)
 {
+    uint32_t bits;
     MB_TRY(mb_call_infer_same(call));
-    return mb_call_expect_last_axis(call, norm_of(call)->axis);
+    return mb_axes_check(&norm_of(call)->axes, call, &bits);
+}
+
+/* Keras sorts the axes. */
+static mb_shape_t param_shape(const mb_call_t *call)
+{
+    uint32_t bits = mb_axes_bits(&norm_of(call)->axes, call);
+    mb_shape_t shape = {0};
+    for (int d = 0; d < call->inputs[0].rank; d++) {
+        if (bits >> (d + 1) & 1)
+            shape.dim[shape.rank++] = call->inputs[0].dim[d];
+    }
+    return shape;
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
     layernorm_t *norm = norm_of(call);
-    MB_TRY(mb_call_take_width(call, 0, &norm->width));
-    mb_shape_t shape = {1, {norm->width}};
+    norm->shape = param_shape(call);
+    for (int d = 0; d < norm->shape.rank; d++) {
+        if (norm->shape.dim[d] == MB_OPEN)
+            return mb_call_error(call, MB_ERR_SHAPE,
+                                 "the dimensions of its input that it normalises must be known");
+    }
     if (norm->scale)
-        MB_TRY(mb_layer_add_param(list, &norm->gamma, &shape));
+        MB_TRY(mb_layer_add_param(list, &norm->gamma, &norm->shape));
     if (norm->center)
-        MB_TRY(mb_layer_add_param(list, &norm->beta, &shape));
+        MB_TRY(mb_layer_add_param(list, &norm->beta, &norm->shape));
     return MB_OK;
 }
 
 static mb_status_t check(const mb_call_t *call)
 {
-    return mb_call_check_width(call, 0, norm_of(call)->width);
+    const mb_shape_t *own = &norm_of(call)->shape;
+    mb_shape_t shape = param_shape(call);
+    char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
+    if (mb_shape_equal(&shape, own))
+        return MB_OK;
+    return mb_call_error(
+        call, MB_ERR_SHAPE, "its weights were made for rows of shape %s, another call has %s",
+        mb_shape_text(own, wanted, sizeof(wanted)), mb_shape_text(&shape, found, sizeof(found)));
 }
 
-/* Saved: mean, then rstd, one of each a row. */
+/* ---- memory */
+
+/* Where things stand in the saved block; the copies are there where rows do not lie side by side.
+ */
+typedef struct {
+    int64_t rows, columns;
+    bool moves;
+    mb_view_t plain, laid; /* of the input; of its copy */
+    size_t mean, rstd, x, y, bytes;
+} plan_t;
+
+static plan_t plan_of(const mb_call_t *call, int64_t samples)
+{
+    uint32_t bits = mb_axes_bits(&norm_of(call)->axes, call);
+    int64_t elements = samples * mb_shape_elements(&call->output);
+    plan_t p = {.columns = mb_shape_elements(&norm_of(call)->shape)};
+    p.rows = elements / p.columns;
+    p.plain = p.laid = mb_view_of(samples, &call->output);
+    mb_view_lay_last(&p.laid, bits);
+    p.moves = !mb_view_equal(&p.plain, &p.laid);
+    p.mean = mb_block_add(&p.bytes, p.rows, MB_F32);
+    p.rstd = mb_block_add(&p.bytes, p.rows, MB_F32);
+    p.x = mb_block_add(&p.bytes, p.moves ? elements : 0, call->output_type);
+    p.y = mb_block_add(&p.bytes, p.moves ? elements : 0, call->output_type);
+    return p;
+}
+
 static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
-    int64_t rows = samples * mb_shape_rows(&call->output);
-    *out = (mb_memory_t){0};
-    out->keeps_input[0] = true;
-    mb_block_add(&out->saved_bytes, rows, MB_F32);
-    mb_block_add(&out->saved_bytes, rows, MB_F32);
+    plan_t p = plan_of(call, samples);
+    *out = (mb_memory_t){.saved_bytes = p.bytes, .keeps_input = {!p.moves}};
+    if (p.moves)
+        mb_block_add(&out->carry_bytes, p.rows * p.columns, call->output_type);
 }
 
-static int64_t rows_of(const mb_run_t *run)
+/* ---- runs */
+
+static const void *x_of(const mb_run_t *run, const plan_t *p)
 {
-    return run->samples * mb_shape_rows(&run->call->output);
+    return p->moves ? mb_bytes_at(run->saved, p->x) : mb_run_input(run, 0);
 }
 
-static float *rstd_of(const mb_run_t *run)
+static const void *dy_of(const mb_run_t *run, const plan_t *p)
 {
-    size_t bytes = 0;
-    mb_block_add(&bytes, rows_of(run), MB_F32);
-    return mb_bytes_at(run->saved, bytes);
+    return p->moves ? run->carry : run->grad_output;
 }
 
-static mb_layernorm_forward_args_t forward_args(const mb_run_t *run)
+static float *gamma_of(const mb_run_t *run)
+{
+    return norm_of(run->call)->scale ? mb_run_param(run, 0) : NULL;
+}
+
+static mb_layernorm_forward_args_t forward_args(const mb_run_t *run, const plan_t *p)
 {
     const layernorm_t *norm = norm_of(run->call);
     return (mb_layernorm_forward_args_t){
         .type = mb_run_type(run),
-        .rows = rows_of(run),
-        .columns = norm->width,
+        .rows = p->rows,
+        .columns = p->columns,
+        .rms = norm->rms,
         .epsilon = (float)norm->epsilon,
-        .x = mb_run_input(run, 0),
-        .gamma = norm->scale ? mb_run_param(run, 0) : NULL,
+        .x = x_of(run, p),
+        .gamma = gamma_of(run),
         .beta = norm->center ? mb_run_param(run, norm->scale ? 1 : 0) : NULL,
-        .y = run->output,
-        .mean = run->saved,
-        .rstd = rstd_of(run)};
+        .y = p->moves ? mb_bytes_at(run->saved, p->y) : run->output,
+        .mean = mb_bytes_at(run->saved, p->mean),
+        .rstd = mb_bytes_at(run->saved, p->rstd)};
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
-    mb_layernorm_forward_args_t args = forward_args(run);
-    return mb_run_layernorm_forward(run->exec, &args);
+    plan_t p = plan_of(run->call, run->samples);
+    mb_layernorm_forward_args_t args = forward_args(run, &p);
+    if (!p.moves)
+        return mb_run_layernorm_forward(run->exec, &args);
+    MB_TRY(mb_run_move(run, mb_run_input(run, 0), &p.plain, mb_bytes_at(run->saved, p.x), &p.laid,
+                       false));
+    MB_TRY(mb_run_layernorm_forward(run->exec, &args));
+    return mb_run_move(run, args.y, &p.laid, run->output, &p.plain, false);
 }
 
 static mb_status_t forward_of_sum(const mb_run_t *run, const mb_run_t *sum)
 {
-    mb_layernorm_forward_args_t args = forward_args(run);
+    plan_t p = plan_of(run->call, run->samples);
+    mb_layernorm_forward_args_t args = forward_args(run, &p);
+    if (p.moves) {
+        MB_TRY(sum->call->layer->class_->forward(sum));
+        return forward(run);
+    }
     args.adds = true;
     args.x = mb_run_input(sum, 0);
     args.residual = mb_run_input(sum, 1);
@@ -109,37 +195,50 @@ static mb_status_t forward_of_sum(const mb_run_t *run, const mb_run_t *sum)
     return mb_run_layernorm_forward(run->exec, &args);
 }
 
+static mb_status_t backward_rows(const mb_run_t *run, const plan_t *p, void *dx)
+{
+    mb_layernorm_backward_input_args_t args = {.type = mb_run_type(run),
+                                               .rows = p->rows,
+                                               .columns = p->columns,
+                                               .rms = norm_of(run->call)->rms,
+                                               .x = x_of(run, p),
+                                               .dy = dy_of(run, p),
+                                               .gamma = gamma_of(run),
+                                               .mean = mb_bytes_at(run->saved, p->mean),
+                                               .rstd = mb_bytes_at(run->saved, p->rstd),
+                                               .dx = dx};
+    return mb_run_layernorm_backward_input(run->exec, &args);
+}
+
+/* What stood for y's copy serves dx's. */
 static mb_status_t backward_input(const mb_run_t *run)
 {
-    const layernorm_t *norm = norm_of(run->call);
+    plan_t p = plan_of(run->call, run->samples);
+    void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->saved, p.y);
+    if (p.moves)
+        MB_TRY(mb_run_move(run, run->grad_output, &p.plain, run->carry, &p.laid, false));
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_layernorm_backward_input_args_t args = {.type = mb_run_type(run),
-                                               .rows = rows_of(run),
-                                               .columns = norm->width,
-                                               .x = mb_run_input(run, 0),
-                                               .dy = run->grad_output,
-                                               .gamma = norm->scale ? mb_run_param(run, 0) : NULL,
-                                               .mean = run->saved,
-                                               .rstd = rstd_of(run),
-                                               .dx = mb_run_grad_input(run, 0)};
-    return mb_run_layernorm_backward_input(run->exec, &args);
+    MB_TRY(backward_rows(run, &p, p.moves ? copy : dx));
+    return p.moves ? mb_run_move(run, copy, &p.laid, dx, &p.plain, false) : MB_OK;
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     const layernorm_t *norm = norm_of(run->call);
+    plan_t p = plan_of(run->call, run->samples);
     if (!run->call->layer->trainable || (!norm->scale && !norm->center))
         return MB_OK;
     mb_layernorm_backward_weights_args_t args = {
         .type = mb_run_type(run),
-        .rows = rows_of(run),
-        .columns = norm->width,
+        .rows = p.rows,
+        .columns = p.columns,
+        .rms = norm->rms,
         .accumulate = run->accumulate,
-        .x = mb_run_input(run, 0),
-        .dy = run->grad_output,
-        .mean = run->saved,
-        .rstd = rstd_of(run),
+        .x = x_of(run, &p),
+        .dy = dy_of(run, &p),
+        .mean = mb_bytes_at(run->saved, p.mean),
+        .rstd = mb_bytes_at(run->saved, p.rstd),
         .dgamma = norm->scale ? mb_run_grad_param(run, 0) : NULL,
         .dbeta = norm->center ? mb_run_grad_param(run, norm->scale ? 1 : 0) : NULL};
     return mb_run_layernorm_backward_weights(run->exec, &args);
@@ -148,18 +247,23 @@ static mb_status_t backward_weights(const mb_run_t *run)
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     double elements = (double)mb_shape_elements(&call->output);
-    *out = (mb_cost_t){10.0 * elements, 12.0 * elements, 6.0 * elements};
+    double moved = plan_of(call, 1).moves ? 8.0 : 0.0;
+    *out = (mb_cost_t){(10.0 + moved) * elements, (12.0 + moved) * elements, 6.0 * elements};
 }
 
-const mb_layer_class_t mb_layer_layer_normalization = {.size = sizeof(mb_layer_class_t),
-                                                       .name = "LayerNormalization",
-                                                       .parse = parse,
-                                                       .infer = infer,
-                                                       .declare = declare,
-                                                       .check = check,
-                                                       .memory = memory,
-                                                       .forward = forward,
-                                                       .backward_input = backward_input,
-                                                       .backward_weights = backward_weights,
-                                                       .cost = cost,
-                                                       .forward_of_sum = forward_of_sum};
+#define LAYERNORM_CLASS(symbol, keras, parser)                                                     \
+    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
+                                                .name = keras,                                     \
+                                                .parse = parser,                                   \
+                                                .infer = infer,                                    \
+                                                .declare = declare,                                \
+                                                .check = check,                                    \
+                                                .memory = memory,                                  \
+                                                .forward = forward,                                \
+                                                .backward_input = backward_input,                  \
+                                                .backward_weights = backward_weights,              \
+                                                .cost = cost,                                      \
+                                                .forward_of_sum = forward_of_sum}
+
+LAYERNORM_CLASS(layer_normalization, "LayerNormalization", parse);
+LAYERNORM_CLASS(rms_normalization, "RMSNormalization", parse_rms);

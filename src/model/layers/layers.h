@@ -53,6 +53,8 @@
     X(relu, "ReLU")                                                                                \
     X(leaky_relu, "LeakyReLU")                                                                     \
     X(elu, "ELU")                                                                                  \
+    X(prelu, "PReLU")                                                                              \
+    X(thresholded_relu, "ThresholdedReLU")                                                         \
     X(softmax, "Softmax")                                                                          \
     X(add, "Add")                                                                                  \
     X(subtract, "Subtract")                                                                        \
@@ -66,8 +68,18 @@
     X(dot, "Dot")                                                                                  \
     X(concatenate, "Concatenate")                                                                  \
     X(dropout, "Dropout")                                                                          \
+    X(spatial_dropout1d, "SpatialDropout1D")                                                       \
+    X(spatial_dropout2d, "SpatialDropout2D")                                                       \
+    X(spatial_dropout3d, "SpatialDropout3D")                                                       \
+    X(alpha_dropout, "AlphaDropout")                                                               \
+    X(gaussian_dropout, "GaussianDropout")                                                         \
+    X(gaussian_noise, "GaussianNoise")                                                             \
+    X(activity_regularization, "ActivityRegularization")                                           \
     X(batch_normalization, "BatchNormalization")                                                   \
     X(layer_normalization, "LayerNormalization")                                                   \
+    X(rms_normalization, "RMSNormalization")                                                       \
+    X(group_normalization, "GroupNormalization")                                                   \
+    X(unit_normalization, "UnitNormalization")                                                     \
     X(embedding, "Embedding")                                                                      \
     X(multi_head_attention, "MultiHeadAttention")                                                  \
     X(simple_rnn, "SimpleRNN")                                                                     \
@@ -107,9 +119,6 @@ mb_status_t mb_call_error(const mb_call_t *call, mb_status_t status, const char 
 mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs);
 /* The same for one input of RANK dimensions. */
 mb_status_t mb_call_expect_rank(const mb_call_t *call, int rank);
-/* Refuses an axis that is not the last one of the input, as Keras counts (the samples are axis 0).
- */
-mb_status_t mb_call_expect_last_axis(const mb_call_t *call, int64_t axis);
 /* The last dimension of an input, which parameters are declared for: it must be known, and later
  * calls must have the same. */
 mb_status_t mb_call_take_width(const mb_call_t *call, int input, int64_t *out);

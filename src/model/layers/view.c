@@ -61,6 +61,47 @@ void mb_view_permute(mb_view_t *view, const int *order)
     }
 }
 
+void mb_view_lay(mb_view_t *view, const int *order)
+{
+    int64_t step = 1;
+    view->offset = 0;
+    for (int i = view->axes - 1; i >= 0; i--) {
+        view->stride[order[i]] = step;
+        step *= view->dim[order[i]];
+    }
+}
+
+void mb_view_lay_last(mb_view_t *view, uint32_t bits)
+{
+    int order[MB_LAYER_VIEW_AXES], n = 0;
+    for (int last = 0; last < 2; last++) {
+        for (int d = 0; d < view->axes; d++) {
+            if ((bits >> d & 1) == (uint32_t)last)
+                order[n++] = d;
+        }
+    }
+    mb_view_lay(view, order);
+}
+
+bool mb_view_equal(const mb_view_t *a, const mb_view_t *b)
+{
+    bool so = a->axes == b->axes && a->offset == b->offset;
+    for (int d = 0; so && d < a->axes; d++)
+        so = a->dim[d] == b->dim[d] && (a->dim[d] == 1 || a->stride[d] == b->stride[d]);
+    return so;
+}
+
+void mb_view_reduce(mb_view_t *view, uint32_t bits)
+{
+    int64_t step = 1;
+    view->offset = 0;
+    for (int d = view->axes - 1; d >= 0; d--) {
+        bool reduced = bits >> d & 1;
+        view->stride[d] = reduced ? 0 : step;
+        step *= reduced ? 1 : view->dim[d];
+    }
+}
+
 void mb_view_broadcast(mb_view_t *view, const mb_view_t *like)
 {
     for (int d = 0; d < view->axes; d++) {
@@ -143,10 +184,12 @@ static void set_axis(mb_map_args_t *args, int d, const axis_t *axis)
 static void set_input(mb_map_args_t *args, int i, const mb_map_input_t *input)
 {
     args->constant[i] = input->constant;
+    args->wide |= (uint8_t)(input->is_wide ? 1 << i : 0);
     if (input->is_constant)
         args->constants |= (uint8_t)(1 << i);
     else
-        args->x[i] = mb_elements_at(input->base, args->type, input->view.offset);
+        args->x[i] =
+            mb_elements_at(input->base, input->is_wide ? MB_F32 : args->type, input->view.offset);
 }
 
 mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call)
@@ -158,6 +201,7 @@ mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call)
                           .function = call->function,
                           .reduction = call->reduction,
                           .accumulate = call->accumulate,
+                          .wide = call->is_wide ? MB_MAP_WIDE_Y : 0,
                           .scale = call->scale != 0.0 ? call->scale : 1.0,
                           .axes = n};
     if (n > MB_MAP_AXES)
@@ -167,7 +211,8 @@ mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call)
         set_axis(&args, d, &axes[d]);
     for (int i = 0; i < inputs; i++)
         set_input(&args, i, &call->inputs[i]);
-    args.y = mb_bytes_at(call->y, (size_t)call->view.offset * mb_dtype_bytes(args.type));
+    args.y = mb_bytes_at(call->y, (size_t)call->view.offset *
+                                      mb_dtype_bytes(call->is_wide ? MB_F32 : args.type));
     return mb_run_map(run->exec, &args);
 }
 

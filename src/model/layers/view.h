@@ -28,6 +28,14 @@ void mb_view_insert(mb_view_t *view, int axis, int64_t count, int64_t stride);
 void mb_view_remove(mb_view_t *view, int axis);
 /* Axis i of the result is axis ORDER[i]. */
 void mb_view_permute(mb_view_t *view, const int *order);
+/* The strides of a copy of it whose axes lie in memory in ORDER, the last of them innermost. */
+void mb_view_lay(mb_view_t *view, const int *order);
+/* The same with the axes in BITS behind the others. */
+void mb_view_lay_last(mb_view_t *view, uint32_t bits);
+/* Whether both have their elements at the same places. */
+bool mb_view_equal(const mb_view_t *a, const mb_view_t *b);
+/* Of a copy with one element along each axis in BITS: it is repeated there. */
+void mb_view_reduce(mb_view_t *view, uint32_t bits);
 /* Repeats axes of one element to the sizes of LIKE, which has as many axes. */
 void mb_view_broadcast(mb_view_t *view, const mb_view_t *like);
 
@@ -35,12 +43,17 @@ typedef struct {
     const void *base; /* NULL at plan time */
     mb_view_t view;
     bool is_constant;
+    bool is_wide; /* a weight: float32 whatever the call's type */
     float constant;
 } mb_map_input_t;
 
 static inline mb_map_input_t mb_map_tensor(const void *base, mb_view_t view)
 {
     return (mb_map_input_t){.base = base, .view = view};
+}
+static inline mb_map_input_t mb_map_weight(const float *base, mb_view_t view)
+{
+    return (mb_map_input_t){.base = base, .view = view, .is_wide = true};
 }
 static inline mb_map_input_t mb_map_constant(float value)
 {
@@ -54,6 +67,7 @@ typedef struct {
     mb_map_input_t inputs[MB_MAP_INPUTS];
     mb_view_t view;
     void *y;
+    bool is_wide; /* y is the gradient of a weight */
     uint32_t reduced;
     mb_reduction_t reduction;
     bool accumulate;

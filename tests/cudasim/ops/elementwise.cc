@@ -119,6 +119,24 @@ void dropout(bench &bench, mb_dtype_t type)
     bench.run(MB_OP_DROPOUT, args, {});
 }
 
+/* The logarithm errs by 3 ulp on one side and 1 on the other, the sine and the cosine by 3 and 1 of
+ * numbers up to 1, and the radius is 5.8 at most; sums round on top. */
+void normal(bench &bench, mb_dtype_t type)
+{
+    mb_normal_args_t args = {};
+    args.type = type;
+    args.samples = bench.integer(0, 5);
+    args.elements = bench.integer(0, bench.coin() ? 100 : 5000);
+    args.mean = (float)bench.uniform(-1, 1);
+    args.deviation = (float)bench.uniform(0, 2);
+    args.random = {(uint64_t)bench.integer(0, INT64_MAX - 1), MB_RANDOM_NOISE,
+                   (uint32_t)bench.integer(0, 1000), (uint32_t)bench.integer(0, UINT32_MAX),
+                   (uint32_t)bench.integer(0, 1 << 20)};
+    args.y = bench.written(type, args.samples * args.elements);
+    bench.describe("%lld x %lld", (long long)args.samples, (long long)args.elements);
+    bench.run(MB_OP_NORMAL, args, {0, 2 * 5.8 * 16 * EPSILON + 4 * EPSILON, 0});
+}
+
 void regularize(bench &bench, mb_dtype_t type)
 {
     mb_regularize_args_t args = of_count<mb_regularize_args_t>(bench, type);
@@ -193,6 +211,7 @@ const test elementwise_tests[] = {
     {"convert", "conversion agrees", true, 1, convert},
     {"copy_rows", "copies of rows agree", true, 1, copy_rows},
     {"dropout", "dropout agrees", true, 1, dropout},
+    {"normal", "normal numbers agree", true, 1, normal},
     {"regularize", "regularizers agree", true, 1, regularize},
     {"activation", "activations agree", true, 1, activation},
     {"activation_gradient", "gradients of activations agree", true, 1, activation_gradient},

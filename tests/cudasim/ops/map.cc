@@ -34,6 +34,14 @@ void random_sizes(bench &bench, mb_map_args_t *args)
         args->dim[d] = bench.integer(1, largest[args->axes]);
 }
 
+/* The operand with BIT in `wide` is float32 now and then. */
+mb_dtype_t type_of(bench &bench, mb_map_args_t *args, int bit)
+{
+    bool wide = bench.one_in(4);
+    args->wide |= (uint8_t)(wide ? bit : 0);
+    return wide ? MB_F32 : args->type;
+}
+
 void random_operands(bench &bench, mb_map_args_t *args)
 {
     int kept = args->axes - args->reduced;
@@ -43,11 +51,12 @@ void random_operands(bench &bench, mb_map_args_t *args)
         if (bench.one_in(6))
             args->constants |= (uint8_t)(1 << i);
         else
-            args->x[i] =
-                bench.given(args->type, reached(*args, args->axes, args->stride[i]), 0.5, 2);
+            args->x[i] = bench.given(type_of(bench, args, 1 << i),
+                                     reached(*args, args->axes, args->stride[i]), 0.5, 2);
     }
     lay(bench, *args, kept, false, args->y_stride);
-    args->y = bench.changed(args->type, reached(*args, kept, args->y_stride), -1, 1);
+    args->y = bench.changed(type_of(bench, args, MB_MAP_WIDE_Y),
+                            reached(*args, kept, args->y_stride), -1, 1);
     bench.describe("%s of %d axes, %d reduced by %d, %lld elements", mb_map_name(args->function),
                    args->axes, args->reduced, (int)args->reduction,
                    (long long)(mb_map_kept(args) * mb_map_reduced(args)));

@@ -59,6 +59,38 @@ void softmax_gradient(bench &bench, mb_dtype_t type)
     bench.run(MB_OP_SOFTMAX_BACKWARD, args, {2 * EPSILON, 36 * EPSILON * most, 0});
 }
 
+/* x - max(x) and the logarithm are rounded as their values, below 40 and 10, and their difference
+ * is; the sum errs as for softmax, relatively, which the logarithm makes absolute. */
+void log_softmax(bench &bench, mb_dtype_t type)
+{
+    mb_softmax_forward_args_t args = {};
+    args.type = type;
+    args.logarithm = true;
+    some_rows(bench, &args.rows, &args.columns);
+    args.x = bench.given(type, args.rows * args.columns, -20, 20);
+    bench.complete(MB_OP_SOFTMAX_FORWARD, &args);
+    bench.run(MB_OP_SOFTMAX_FORWARD, args,
+              {2 * EPSILON, of_softmax(type).relative + 100 * EPSILON, 0});
+}
+
+/* exp(y) errs by 5 ulp, 2 + 1.173 * 10 more for narrow elements; the sum of dy as column sums do.
+ */
+void log_softmax_gradient(bench &bench, mb_dtype_t type)
+{
+    mb_softmax_backward_args_t args = {};
+    args.type = type;
+    args.logarithm = true;
+    some_rows(bench, &args.rows, &args.columns);
+    args.y = bench.given(type, args.rows * args.columns, -10, 0);
+    bench.complete(MB_OP_SOFTMAX_BACKWARD, &args);
+    double sum = 4 * sqrt((double)args.columns / 3);
+    bench.run(MB_OP_SOFTMAX_BACKWARD, args,
+              {2 * EPSILON,
+               sum_bound(args.columns) + (10 + (type == MB_F32 ? 0 : 2 * 14)) * EPSILON * sum +
+                   4 * EPSILON,
+               0});
+}
+
 void column_sum(bench &bench, mb_dtype_t type)
 {
     mb_column_sum_args_t args = {};
@@ -131,6 +163,8 @@ void embedding(bench &bench, mb_dtype_t type)
 const test row_tests[] = {
     {"softmax", "softmax agrees", true, 1, softmax},
     {"softmax_gradient", "gradients of softmax agree", true, 1, softmax_gradient},
+    {"log_softmax", "logarithms of softmax agree", true, 1, log_softmax},
+    {"log_softmax_gradient", "their gradients agree", true, 1, log_softmax_gradient},
     {"column_sum", "column sums agree", true, 1, column_sum},
     {"sum", "sums of squares and magnitudes agree", true, 1, sum},
     {"embedding", "embeddings and their gradients agree", true, 1, embedding},

@@ -3,7 +3,7 @@
 
 typedef struct {
     int64_t tokens;
-    mb_encoding_t encoding;
+    mb_output_mode_t encoding;
 } category_t;
 
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)

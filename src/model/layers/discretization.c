@@ -6,7 +6,7 @@
 
 typedef struct {
     mb_numbers_t boundaries;
-    mb_encoding_t encoding;
+    mb_output_mode_t encoding;
 } discretization_t;
 
 static mb_status_t check_boundaries(const mb_config_t *config, const mb_numbers_t *boundaries)

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_encoding_t *out)
+mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_output_mode_t *out)
 {
     static const struct {
         const char *name;
-        mb_encoding_t encoding;
+        mb_output_mode_t encoding;
     } known[] = {{"int", MB_ENCODING_INT},
                  {"one_hot", MB_ENCODING_ONE_HOT},
                  {"multi_hot", MB_ENCODING_MULTI_HOT},
@@ -39,7 +39,7 @@ static mb_status_t infer_rows(mb_call_t *call, int64_t depth)
 }
 
 /* A last dimension of 1 gives way to the categories. */
-mb_status_t mb_encoding_infer(mb_call_t *call, mb_encoding_t encoding, int64_t depth)
+mb_status_t mb_encoding_infer(mb_call_t *call, mb_output_mode_t encoding, int64_t depth)
 {
     mb_shape_t *out = &call->output;
     if (call->n_inputs != 1)
@@ -58,7 +58,7 @@ mb_status_t mb_encoding_infer(mb_call_t *call, mb_encoding_t encoding, int64_t d
     return MB_OK;
 }
 
-size_t mb_encoding_bytes(const mb_call_t *call, mb_encoding_t encoding, int64_t samples)
+size_t mb_encoding_bytes(const mb_call_t *call, mb_output_mode_t encoding, int64_t samples)
 {
     size_t bytes = 0;
     if (encoding != MB_ENCODING_INT)
@@ -66,7 +66,7 @@ size_t mb_encoding_bytes(const mb_call_t *call, mb_encoding_t encoding, int64_t 
     return bytes;
 }
 
-int32_t *mb_encoding_places(const mb_run_t *run, mb_encoding_t encoding)
+int32_t *mb_encoding_places(const mb_run_t *run, mb_output_mode_t encoding)
 {
     return encoding == MB_ENCODING_INT ? run->output : run->saved;
 }
@@ -85,7 +85,7 @@ static mb_status_t weigh(const mb_run_t *run, const void *weights)
     return mb_run_strided(run, &call);
 }
 
-mb_status_t mb_encoding_run(const mb_run_t *run, mb_encoding_t encoding, const int32_t *places,
+mb_status_t mb_encoding_run(const mb_run_t *run, mb_output_mode_t encoding, const int32_t *places,
                             const void *weights)
 {
     int64_t depth = mb_shape_columns(&run->call->output);

@@ -11,18 +11,18 @@ typedef enum {
     MB_ENCODING_MULTI_HOT,
     MB_ENCODING_COUNT,
     MB_ENCODING_TF_IDF /* counts times a weight for each category */
-} mb_encoding_t;
+} mb_output_mode_t;
 
 /* Takes output_mode and sparse. */
-mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_encoding_t *out);
+mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_output_mode_t *out);
 /* The output's shape and type, of DEPTH categories. */
-mb_status_t mb_encoding_infer(mb_call_t *call, mb_encoding_t encoding, int64_t depth);
+mb_status_t mb_encoding_infer(mb_call_t *call, mb_output_mode_t encoding, int64_t depth);
 /* What places take before they are encoded: bytes of the saved block. */
-size_t mb_encoding_bytes(const mb_call_t *call, mb_encoding_t encoding, int64_t samples);
+size_t mb_encoding_bytes(const mb_call_t *call, mb_output_mode_t encoding, int64_t samples);
 /* Where places are to be written, and their encoding from there into the output. WEIGHTS is for
  * TF_IDF, in the output's type. */
-int32_t *mb_encoding_places(const mb_run_t *run, mb_encoding_t encoding);
-mb_status_t mb_encoding_run(const mb_run_t *run, mb_encoding_t encoding, const int32_t *places,
+int32_t *mb_encoding_places(const mb_run_t *run, mb_output_mode_t encoding);
+mb_status_t mb_encoding_run(const mb_run_t *run, mb_output_mode_t encoding, const int32_t *places,
                             const void *weights);
 
 /* backward_input, differentiable and cost of layers that gradients stop at. */

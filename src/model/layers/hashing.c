@@ -11,7 +11,7 @@ typedef struct {
     int64_t mask;
     bool salted;
     uint64_t salt[2];
-    mb_encoding_t encoding;
+    mb_output_mode_t encoding;
 } hashing_t;
 
 static mb_status_t take_mask(mb_config_t *config, hashing_t *out)

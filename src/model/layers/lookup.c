@@ -26,7 +26,7 @@ typedef struct {
     int64_t unlisted;    /* places of what is not listed */
     mb_others_t rule;
     uint64_t salt[2];
-    mb_encoding_t encoding;
+    mb_output_mode_t encoding;
     int64_t n, size; /* of the vocabulary; with what stands in front of it */
     int64_t depth;
     int64_t *tokens; /* [n] */

@@ -58,9 +58,10 @@ static mb_status_t take_common(mb_config_t *inner, bool keras2)
     for (size_t i = 0; i < sizeof without_effect / sizeof without_effect[0]; i++)
         mb_config_ignore(inner, without_effect[i]);
     MB_TRY(mb_config_only(inner, "autocast", "true"));
-    if (!keras2)
-        mb_config_ignore(inner, "activity_regularizer");
-    return mb_config_only(inner, "activity_regularizer", "null");
+    if (keras2)
+        return mb_config_only(inner, "activity_regularizer", "null");
+    mb_config_ignore(inner, "activity_regularizer");
+    return MB_OK;
 }
 
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
@@ -176,6 +177,13 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     in.class_->memory(&in.call, samples * in.steps, out);
 }
 
+static void constants(const mb_call_t *call, void *out)
+{
+    inside_t in;
+    open_call(call, &in);
+    in.class_->constants(&in.call, out);
+}
+
 /* Each step has random numbers of its own: step t of the sample at position p is at p steps + t. */
 static mb_run_t open_run(const mb_run_t *run, inside_t *in)
 {
@@ -263,6 +271,7 @@ const mb_layer_class_t mb_layer_time_distributed = {.size = sizeof(mb_layer_clas
                                                     .declare = declare,
                                                     .check = check,
                                                     .memory = memory,
+                                                    .constants = constants,
                                                     .forward = forward,
                                                     .backward_input = backward_input,
                                                     .backward_weights = backward_weights,

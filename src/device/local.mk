@@ -1,6 +1,7 @@
 libmb_la_SOURCES += \
 	src/device/device.h \
 	src/device/ops.h \
+	src/device/affine.h src/device/naming.h \
 	src/device/matrix.c src/device/matrix.h \
 	src/device/exec.c \
 	src/device/lane.c src/device/lane.h \
@@ -14,6 +15,7 @@ libmb_la_SOURCES += \
 	src/device/table.c src/device/table.h \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c src/device/cpu/activation.h \
+	src/device/cpu/affine.c \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
 	src/device/cpu/attention_backward.c \
 	src/device/cpu/attention_forward.c \
@@ -28,14 +30,18 @@ libmb_la_SOURCES += \
 	src/device/cpu/cpu.c src/device/cpu/cpu.h \
 	src/device/cpu/convert.c \
 	src/device/cpu/copy_view.c \
+	src/device/cpu/digitize.c \
+	src/device/cpu/draw.c \
 	src/device/cpu/dropout.c \
 	src/device/cpu/elementwise.c \
 	src/device/cpu/embedding.c \
+	src/device/cpu/encode.c \
 	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/labels.h \
 	src/device/cpu/layernorm.c \
+	src/device/cpu/lookup.c \
 	src/device/cpu/loss.c src/device/cpu/loss.h \
 	src/device/cpu/loss_elements.c \
 	src/device/cpu/loss_focal.c \

@@ -398,6 +398,30 @@ OPERANDS(map)
         WRITTEN(map, y, results);
 }
 
+OPERANDS(digitize)
+{
+    READ(digitize, x, a->count);
+}
+
+OPERANDS(encode)
+{
+    WRITTEN(encode, y, a->rows * a->depth);
+}
+
+OPERANDS(draw)
+{
+    if (a->draw == MB_DRAW_NUMBER)
+        WRITTEN(draw, y, a->samples);
+}
+
+OPERANDS(affine)
+{
+    const int64_t *from = a->transposed ? a->out : a->in, *to = a->transposed ? a->in : a->out;
+    int64_t images = a->samples * a->planes * a->inner;
+    READ(affine, x, images * from[0] * from[1]);
+    WRITTEN(affine, y, images * to[0] * to[1]);
+}
+
 NO_OPERANDS(add_f64);
 NO_OPERANDS(copy_rows);
 NO_OPERANDS(copy_view);
@@ -412,6 +436,7 @@ NO_OPERANDS(factor);
 NO_OPERANDS(combine);
 NO_OPERANDS(constrain);
 NO_OPERANDS(patches);
+NO_OPERANDS(lookup);
 
 static void (*const operands_of[MB_OP_COUNT])(const void *args, list_t *list) = {
 #define ENTRY(NAME, name) [MB_OP_##NAME] = any_##name,
@@ -443,6 +468,8 @@ int mb_op_operands(mb_op_t op, const void *args, mb_operand_t operands[MB_MOST_O
 
 bool mb_op_draws(mb_op_t op, const void *args)
 {
+    if (op == MB_OP_DRAW)
+        return true;
     if (op == MB_OP_DROPOUT)
         return ((const mb_dropout_args_t *)args)->rate > 0;
     if (op == MB_OP_NORMAL)

@@ -1061,6 +1061,96 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     float *y;
 } mb_patches_args_t;
 
+typedef struct { /* y[i] = how many of the boundaries are at most x[i]: all of them where it is no
+                    number */
+    mb_dtype_t type;
+    int64_t count, n;
+    const void *x;
+    const float *boundaries; /* [n] ascending */
+    int32_t *y;
+} mb_digitize_args_t;
+
+/* y[i] is the value of the key that x[i] is, or FIRST and, of `others` places, what the rule says:
+ *     ONE      none
+ *     MODULO   x mod others, which is not negative
+ *     HASH     FarmHash64 of x in decimals, mod others (device/naming.h)
+ *     KEYED    SipHash64 of the same with a salt */
+typedef enum { MB_OTHERS_ONE = 0, MB_OTHERS_MODULO, MB_OTHERS_HASH, MB_OTHERS_KEYED } mb_others_t;
+
+typedef struct {
+    int64_t count, n;
+    mb_others_t rule;
+    int32_t first, others;
+    uint64_t salt[2];
+    const int32_t *x;
+    const int32_t *keys, *values; /* [n], keys ascending */
+    int32_t *y;
+} mb_lookup_args_t;
+
+typedef struct { /* y[r, d] = how many of the columns of x[r] are d; not counting: 1 for any number
+                    of them */
+    mb_dtype_t type;
+    int64_t rows, columns, depth;
+    bool counts;
+    const int32_t *x;
+    void *y;
+} mb_encode_args_t;
+
+/* Random numbers of each sample, u0 and u1: elements 0 and 1 of its own. NUMBER: y[s] = low[0] +
+ * (high[0] - low[0]) u0. Otherwise how images are moved (mb_affine_args_t), with r and c drawn
+ * likewise from low[0] to high[0] and from low[1] to high[1] (tied: c is r):
+ *     FLIP    rows, columns are turned round where `flips` says so and u0, u1 <= 1/2 (tied: u0
+ * both) SHIFT   by r rows and c columns, in parts of the image TURN    by r full turns about the
+ * middle ZOOM    what is seen is r times as high and c times as wide, with the same middle WINDOW
+ * from row floor(u0 (in - out + 1)), column floor(u1 (in - out + 1)): of sample 0, for all */
+typedef enum {
+    MB_DRAW_NUMBER = 0,
+    MB_DRAW_FLIP,
+    MB_DRAW_SHIFT,
+    MB_DRAW_TURN,
+    MB_DRAW_ZOOM,
+    MB_DRAW_WINDOW
+} mb_draw_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_draw_t draw;
+    bool tied, flips[2];
+    int64_t samples, in[2], out[2];
+    float low[2], high[2];
+    mb_random_key_t random;
+    void *y;           /* NUMBER: [samples] */
+    float *transforms; /* else: [samples, MB_TRANSFORM] */
+} mb_draw_args_t;
+
+/* Images seen through a transform {a0, a1, a2, b0, b1, b2}: what stands at row y and column x of
+ * the result is what the input has at row b0 x + b1 y + b2 and column a0 x + a1 y + a2, which is
+ * taken from the nearest place (halves away from zero) or between the four around it. Places
+ * outside have `value`, or what stands
+ *     NEAREST   at the nearest one inside
+ *     WRAP      where the image is repeated                        a b c d | a b c d | a b c d
+ *     REFLECT   where it is turned round each time                 d c b a | a b c d | d c b a
+ * x[samples, planes, in, inner] gives y[samples, planes, out, inner]. transposed: the other way
+ * round, the gradient of x from that of y. Source: keras.ops.image.affine_transform. */
+#define MB_TRANSFORM 6
+typedef enum {
+    MB_OUTSIDE_VALUE = 0,
+    MB_OUTSIDE_NEAREST,
+    MB_OUTSIDE_WRAP,
+    MB_OUTSIDE_REFLECT
+} mb_outside_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_outside_t outside;
+    bool nearest, transposed;
+    float value;
+    int64_t samples, planes, in[2], out[2], inner;
+    const float *transforms; /* [samples, MB_TRANSFORM] */
+    const void *x;
+    void *y;
+} mb_affine_args_t;
+
 #define MB_OP_LIST(X)                                                                              \
     X(GEMM, gemm)                                                                                  \
     X(CONV_FORWARD, conv_forward)                                                                  \
@@ -1122,7 +1212,12 @@ typedef struct { /* y[oh,ow,kh,kw,ci]: what each position of ONE sample's window
     X(STORED_LOOKUP, stored_lookup)                                                                \
     X(FAKE_QUANTIZE, fake_quantize)                                                                \
     X(PATCHES, patches)                                                                            \
-    X(MAP, map)
+    X(MAP, map)                                                                                    \
+    X(DIGITIZE, digitize)                                                                          \
+    X(LOOKUP, lookup)                                                                              \
+    X(ENCODE, encode)                                                                              \
+    X(DRAW, draw)                                                                                  \
+    X(AFFINE, affine)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

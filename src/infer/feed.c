@@ -62,21 +62,6 @@ static int64_t next_samples(void *user, int64_t i, int64_t *indices)
     return plan->micro_batch;
 }
 
-/* Rows of the embedding table that an input's integers choose from; 0: it is not an embedding's. */
-static int64_t vocabulary_of(const mb_graph_t *graph, int node)
-{
-    int64_t least = 0;
-    for (int u = 0; u < graph->nodes[node].n_uses; u++) {
-        const mb_layer_t *layer =
-            graph->layers[graph->nodes[graph->nodes[node].uses[u].node].layer];
-        if (strcmp(layer->class_->name, "Embedding") != 0 || layer->n_params == 0)
-            continue;
-        int64_t rows = graph->params[layer->params[0]].shape.dim[0];
-        least = least == 0 || rows < least ? rows : least;
-    }
-    return least;
-}
-
 static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int field)
 {
     const mb_graph_t *graph = model->graph;
@@ -87,7 +72,7 @@ static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int f
         (mb_prefetch_item_t){.field = field,
                              .as_int = !mb_dtype_is_float(graph->nodes[node].call.output_type),
                              .elements = mb_shape_elements(&graph->nodes[node].call.output),
-                             .classes = vocabulary_of(graph, node),
+                             .classes = mb_graph_vocabulary(graph, node),
                              .what = graph->input_names[input]};
 }
 

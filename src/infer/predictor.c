@@ -56,7 +56,9 @@ static mb_status_t fetch(predictor_t *p, const void *values, mb_dtype_t type, in
     MB_TRY(mb_exec_sync(exec));
     const void *seen = p->host != NULL ? p->host : values;
     *out = type == MB_F32 ? seen : p->wide;
-    if (type != MB_F32)
+    for (int64_t i = 0; type == MB_I32 && i < count; i++)
+        p->wide[i] = (float)((const int32_t *)seen)[i];
+    if (type != MB_F32 && type != MB_I32)
         mb_number_decode(mb_number_of(type), 0, seen, count, p->wide);
     return MB_OK;
 }

@@ -101,6 +101,10 @@ int64_t mb_graph_tokens(const mb_graph_t *graph);
 int mb_graph_param(const mb_graph_t *graph, const char *path);
 int mb_graph_layer(const mb_graph_t *graph, const char *path);
 
+/* What whole numbers must be below that stand in a node's output, by the calls that take them; 0:
+ * any. Once the graph is bound. */
+int64_t mb_graph_vocabulary(const mb_graph_t *graph, int node);
+
 /* Initial values of a parameter for a seed: a function of (seed, path) only. Writes
  * param->elements floats to host memory. */
 mb_status_t mb_param_initialize(const mb_param_t *param, uint64_t seed, float *values);

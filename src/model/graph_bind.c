@@ -132,7 +132,7 @@ static mb_status_t infer_node(mb_graph_t *graph, mb_node_t *node)
     }
     MB_TRY(name_layer(layer->class_->infer(call), layer));
     if (mb_dtype_is_float(call->output_type))
-        call->output_type = layer->type;
+        call->output_type = mb_call_roles(call).type;
     MB_TRY(check_size(node));
     return declare(graph, layer, call);
 }
@@ -194,6 +194,7 @@ static mb_status_t bind(mb_graph_t *graph, const mb_shape_t *input_shapes)
     MB_ARENA_TRY(detail->specs, "a graph's parameters");
     MB_TRY(fix_inputs(graph, input_shapes));
     MB_TRY(infer_all(graph));
+    MB_TRY(mb_graph_check_ids(graph));
     MB_TRY(mb_graph_order_params(graph));
     return mark_gradients(graph);
 }

@@ -1,7 +1,7 @@
 /* Where a call computes in another float type than a tensor it takes, a node of its own stands
  * between: one behind the tensor for each type that is asked for. Inputs of the model are float32
  * as the data is, so a graph that computes in bfloat16 begins with such nodes. Integers pass
- * unchanged, and Embedding takes nothing else. */
+ * unchanged, and so does what a call takes as it is given. */
 #include "model/graph_private.h"
 
 #include <string.h>
@@ -86,20 +86,27 @@ typedef struct {
     int (*casts)[MB_DTYPE_COUNT];
 } insertion_t;
 
-static bool takes_numbers(const mb_node_t *node)
+mb_roles_t mb_call_roles(const mb_call_t *call)
 {
-    return !node->is_input && strcmp(node->call.layer->class_->name, "Embedding") != 0;
+    mb_roles_t roles = {.type = call->layer->type};
+    if (call->layer->class_->roles != NULL)
+        call->layer->class_->roles(call, &roles);
+    roles.as_given = roles.as_given || roles.takes_ids;
+    return roles;
 }
 
-/* Calls on integers alone pass them on. */
+/* Calls on integers alone pass them on, unless these stand for something. */
 static mb_dtype_t type_of(const insertion_t *in, const mb_node_t *node)
 {
-    bool integer = takes_numbers(node);
     if (node->is_input)
         return node->call.output_type;
+    mb_roles_t roles = mb_call_roles(&node->call);
+    bool integer = !roles.takes_ids;
     for (int i = 0; i < node->call.n_inputs; i++)
         integer = integer && !mb_dtype_is_float(in->types[node->inputs[i]]);
-    return integer ? in->types[node->inputs[0]] : node->call.layer->type;
+    if (roles.gives_ids)
+        return MB_I32;
+    return integer ? in->types[node->inputs[0]] : roles.type;
 }
 
 /* float32 beside anything narrow; two different narrow types meet there too. */
@@ -119,7 +126,10 @@ static void follow_inputs(insertion_t *in, const mb_node_t *node)
 static bool needs_cast(const insertion_t *in, const mb_node_t *node, int input)
 {
     mb_dtype_t type = in->types[node->inputs[input]];
-    return takes_numbers(node) && mb_dtype_is_float(type) && type != node->call.layer->type;
+    if (node->is_input || !mb_dtype_is_float(type))
+        return false;
+    mb_roles_t roles = mb_call_roles(&node->call);
+    return !roles.as_given && type != roles.type;
 }
 
 static mb_status_t new_cast(insertion_t *in, int tensor, mb_dtype_t type)
@@ -146,7 +156,7 @@ static mb_status_t add_casts(insertion_t *in, int tensor)
 {
     for (int u = 0; u < in->old[tensor].n_uses; u++) {
         const mb_node_t *user = &in->old[in->old[tensor].uses[u].node];
-        mb_dtype_t type = user->call.layer->type;
+        mb_dtype_t type = mb_call_roles(&user->call).type;
         if (needs_cast(in, user, in->old[tensor].uses[u].input) && in->casts[tensor][type] < 0)
             MB_TRY(new_cast(in, tensor, type));
     }
@@ -160,7 +170,7 @@ static mb_status_t copy_nodes(insertion_t *in)
         for (int i = 0; i < node.call.n_inputs; i++) {
             int tensor = node.inputs[i];
             node.inputs[i] = needs_cast(in, &in->old[k], i)
-                                 ? in->casts[tensor][node.call.layer->type]
+                                 ? in->casts[tensor][mb_call_roles(&node.call).type]
                                  : in->places[tensor];
         }
         in->places[k] = in->graph->n_nodes;

@@ -53,6 +53,19 @@ mb_status_t mb_dtype_policy_read(const json_t *dtype, const char *where, mb_dtyp
     return refuse_policy(name, where);
 }
 
+/* Layers that take whole numbers may have a policy that is no float's. */
+static bool is_whole_policy(const json_t *dtype)
+{
+    static const char *const names[] = {"int32", "int64", "string"};
+    const json_t *name = json_object_get(json_object_get(dtype, "config"), "name");
+    const char *text = json_string_value(json_is_string(dtype) ? dtype : name);
+    for (size_t i = 0; text != NULL && i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static const struct {
     const char *name;
     bool integer;
@@ -76,6 +89,12 @@ static mb_status_t read_input_type(const json_t *dtype, const char *where, bool 
             return MB_OK;
         }
     }
+    if (strcmp(name, "string") == 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: an input of texts is not supported; mbrun data gives a column of "
+                            "texts numbers of its own: declare the input int32, and let an "
+                            "Embedding, a CategoryEncoding or an IntegerLookup take them",
+                            where);
     return mb_error_set(MB_ERR_UNSUPPORTED,
                         "%s: an input of type '%s' is not supported; it may be float32, float64 "
                         "or an integer type",
@@ -165,6 +184,16 @@ static const struct {
      "as it trains; train with Keras, or put the wrapped layer in the wrapper's place"},
 };
 
+static mb_status_t refuse_lambda(const mb_module_t *module)
+{
+    return mb_error_set(
+        MB_ERR_UNSUPPORTED,
+        "layer '%s' (Lambda) holds Python code, which only Keras can run; in a functional model "
+        "write what it does with operators and keras.ops (x * 2, x[:, 0], ops.mean(x, axis=1)), or "
+        "use a layer that does it, and save the model again",
+        module->path);
+}
+
 static mb_status_t refuse_class(const mb_module_t *module)
 {
     char hint[MB_KNOWN_HINT];
@@ -174,22 +203,26 @@ static mb_status_t refuse_class(const mb_module_t *module)
                                 "layer '%s' is of class '%s', which is refused: %s", module->path,
                                 module->class_name, refused_classes[i].advice);
     }
+    if (strcmp(module->class_name, "Lambda") == 0)
+        return refuse_lambda(module);
     return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' is of class '%s', which is not known%s",
                         module->path, module->class_name,
                         mb_known_hint(&mb_known_layers, module->class_name, hint));
 }
 
 /* Keras 2 records the shapes that attention was built for; the graph has its own. */
-static mb_status_t take_common(mb_config_t *c, mb_module_t *module)
+static mb_status_t take_common(mb_config_t *c, const mb_layer_class_t *class_, mb_module_t *module)
 {
     bool trainable;
+    const json_t *dtype = mb_config_take(c, "dtype");
     mb_config_ignore(c, "name");
     mb_config_ignore(c, "query_shape");
     mb_config_ignore(c, "key_shape");
     mb_config_ignore(c, "value_shape");
     MB_TRY(mb_config_bool_or(c, "trainable", true, &trainable));
     module->trainable = module->trainable && trainable;
-    MB_TRY(mb_dtype_policy_read(mb_config_take(c, "dtype"), c->where, &module->type));
+    if (!class_->whole || !is_whole_policy(dtype))
+        MB_TRY(mb_dtype_policy_read(dtype, c->where, &module->type));
     MB_TRY(mb_config_only(c, "autocast", "true"));
     MB_TRY(mb_config_only(c, "quantization_config", "null"));
     return take_shape(c, &module->shape);
@@ -203,7 +236,7 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     mb_config_t c;
     MB_TRY(mb_config_open(&c, config, "layer '%s' (%s)", module->path, module->class_name));
     c.keras2 = reader->keras2;
-    MB_TRY(take_common(&c, module));
+    MB_TRY(take_common(&c, class_, module));
     mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
     MB_ARENA_TRY(layer, "a layer");
     MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,

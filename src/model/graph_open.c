@@ -176,19 +176,19 @@ mb_status_t mb_graph_link_uses(mb_graph_t *graph)
 }
 
 /* Integers that only feed arithmetic become floats, as Keras promotes them; numbers that only
- * choose rows of embeddings are integers, whatever the file declares (Keras 2 declares them
- * float32). */
+ * choose rows of embeddings or stand for categories are integers, whatever the file declares (Keras
+ * 2 declares them float32). */
 static void choose_input_types(mb_graph_t *graph, const mb_module_t *model)
 {
     for (int i = 0; i < graph->n_inputs; i++) {
         mb_node_t *node = &graph->nodes[graph->inputs[i]];
-        int embeddings = 0;
+        int ids = 0;
         for (int u = 0; u < node->n_uses; u++) {
             const mb_node_t *user = &graph->nodes[node->uses[u].node];
-            embeddings += strcmp(user->call.layer->class_->name, "Embedding") == 0;
+            ids += mb_call_roles(&user->call).takes_ids;
         }
         bool declared = model->members[model->calls[model->inputs[i]].member]->integer;
-        bool integer = declared ? embeddings > 0 : node->n_uses > 0 && embeddings == node->n_uses;
+        bool integer = declared ? ids > 0 : node->n_uses > 0 && ids == node->n_uses;
         node->call.output_type = integer ? MB_I32 : MB_F32;
     }
 }

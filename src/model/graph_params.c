@@ -67,11 +67,25 @@ mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec)
     mb_param_spec_t *copy = MB_ARENA_NEW(list->arena, mb_param_spec_t);
     MB_ARENA_TRY(copy, "a weight");
     *copy = *spec;
-    copy->name = mb_arena_strdup(list->arena, spec->name);
+    copy->name =
+        mb_arena_format(list->arena, "%s%s", list->prefix == NULL ? "" : list->prefix, spec->name);
     MB_ARENA_TRY(copy->name, "a weight's name");
     MB_TRY(fit_axes(list->layer, copy));
     specs->specs[specs->n++] = copy;
     return MB_OK;
+}
+
+mb_status_t mb_param_list_enter(mb_param_list_t *list, const char *prefix, const char **around)
+{
+    *around = list->prefix;
+    list->prefix = mb_arena_format(list->arena, "%s%s", *around == NULL ? "" : *around, prefix);
+    MB_ARENA_TRY(list->prefix, "a weight's name");
+    return MB_OK;
+}
+
+void mb_param_list_leave(mb_param_list_t *list, const char *around)
+{
+    list->prefix = around;
 }
 
 /* Keras 3 puts the name of a Sequential model before those of its layers' weights; a functional

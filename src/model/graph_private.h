@@ -105,6 +105,7 @@ struct mb_param_list {
     mb_arena_t *arena;
     const mb_layer_t *layer;
     mb_layer_specs_t *specs;
+    const char *prefix; /* of names; NULL: none */
 };
 
 #define MB_ARENA_TRY(pointer, what)                                                                \
@@ -172,6 +173,9 @@ mb_status_t mb_calls_order(mb_arena_t *arena, mb_module_t *model);
 
 /* graph_open.c: layers, nodes, inputs, outputs and uses of GRAPH from detail->root. */
 mb_status_t mb_graph_open(mb_graph_t *graph);
+
+/* graph_ids.c: MB_ERR_SHAPE where a call gives numbers that a table has no rows for. */
+mb_status_t mb_graph_check_ids(const mb_graph_t *graph);
 
 /* graph_params.c: params, paths and the file's layout from detail->specs. */
 mb_status_t mb_graph_order_params(mb_graph_t *graph);

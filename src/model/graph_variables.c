@@ -100,16 +100,22 @@ static const char *attribute_of(const char *part, size_t length)
     return NULL;
 }
 
+static int wrapped_by(const mb_layer_t *layer)
+{
+    return layer->class_->wrapped == NULL ? 0 : layer->class_->wrapped(layer);
+}
+
 /* "query/kernel": the object that owns the kernel lies below the layer. GROUP grows by the way to
  * it, *OWNER is what Keras calls it, *PREFIX the length of what the names of all it owns begin
  * with. */
-static mb_status_t descend(mb_graph_t *graph, const mb_param_t *param, const char **group,
-                           const char **owner, size_t *prefix)
+static mb_status_t descend(mb_graph_t *graph, const mb_layer_t *layer, const mb_param_t *param,
+                           const char **group, const char **owner, size_t *prefix)
 {
     const char *part = param->name;
+    int wrapped = wrapped_by(layer);
     for (const char *slash = strchr(part, '/'); slash != NULL; slash = strchr(part, '/')) {
         size_t length = (size_t)(slash - part);
-        const char *attribute = attribute_of(part, length);
+        const char *attribute = wrapped-- > 0 ? "layer" : attribute_of(part, length);
         *group = attribute != NULL
                      ? mb_arena_format(graph->arena, "%s/%s", *group, attribute)
                      : mb_arena_format(graph->arena, "%s/%.*s", *group, (int)length, part);
@@ -146,7 +152,7 @@ static mb_status_t name_params(mb_graph_t *graph, const mb_module_t *module, con
         const char *below = group;
         size_t prefix = 0;
         param->owner = module->name;
-        MB_TRY(descend(graph, param, &below, &param->owner, &prefix));
+        MB_TRY(descend(graph, layer, param, &below, &param->owner, &prefix));
         param->variable = mb_arena_format(graph->arena, "%s/vars/%d", below,
                                           number_of(graph, layer, param, prefix));
         MB_ARENA_TRY(param->variable, "a variable's path");

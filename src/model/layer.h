@@ -133,6 +133,7 @@ typedef struct {
     size_t saved_bytes;              /* written by forward, read by backward */
     size_t carry_bytes;              /* written by backward_input, read by backward_weights */
     int64_t sums;                    /* doubles accumulated over the step (batch statistics) */
+    size_t constant_bytes;           /* what the class's constants writes once */
 } mb_memory_t;
 
 /* Sees what the weights are multiplied by: calibration of quantization. Forward calls it in front
@@ -146,6 +147,16 @@ typedef struct mb_observer {
     mb_status_t (*window)(void *user, const struct mb_run *run, int param,
                           const mb_window_t *window, const float *x);
 } mb_observer_t;
+
+/* What the numbers mean that a call takes and gives. */
+typedef struct {
+    bool takes_ids;     /* whole numbers that stand for something: int32 where the data has them */
+    int64_t vocabulary; /* they are below; 0: any */
+    bool as_given;      /* float inputs are not brought to the type of the call */
+    bool gives_ids;     /* int32 */
+    int64_t below;      /* which are below; 0: some are negative */
+    mb_dtype_t type;    /* of floats that it gives: the layer's, unless the class says otherwise */
+} mb_roles_t;
 
 /* A micro-batch passing through a call. Everything is device memory. */
 typedef struct mb_run {
@@ -161,6 +172,7 @@ typedef struct mb_run {
     const void *const *inputs;
     void *output;
     void *saved, *carry;
+    const void *constants;            /* [constant_bytes] */
     double *sums;                     /* [sums], += by forward in training; NULL: not wanted */
     const mb_matrix_t *const *stored; /* one per parameter: instead of params where not NULL; NULL:
                                          none at all */
@@ -185,6 +197,7 @@ struct mb_layer_class {
     size_t size;
     const char *name; /* Keras' class_name; also matches "Package>Name" registrations exactly */
 
+    bool whole;       /* its policy may be an integer type, which says nothing more */
     const void *kind; /* what tells classes apart that share their functions; NULL: nothing does */
 
     /* Reads the layer's config. `name`, `trainable`, `dtype`, `activity_regularizer` and
@@ -206,6 +219,9 @@ struct mb_layer_class {
     /* MB_OK, or MB_ERR_SHAPE where a further call's inputs do not fit the parameters. */
     mb_status_t (*check)(const mb_call_t *call); /* NULL: nothing to check */
     void (*memory)(const mb_call_t *call, int64_t samples, mb_memory_t *out);
+    /* Numbers of the config that runs read, for memory's constant_bytes on the host; they are
+     * copied to the device once. NULL: none. */
+    void (*constants)(const mb_call_t *call, void *out);
     mb_status_t (*forward)(const mb_run_t *run);
     /* Writes grad_inputs and carry. Reached also when no grad_input is wanted but weights are. */
     mb_status_t (*backward_input)(const mb_run_t *run);
@@ -216,6 +232,14 @@ struct mb_layer_class {
     /* True when the output of this call must be float (all) and its gradient flows to input i;
      * NULL: flows to every float input. Embedding: to none. */
     bool (*differentiable)(const mb_call_t *call, int input);
+    /* Changes what stands in OUT: numbers in and out. Shapes are not known yet. NULL: numbers, or
+     * int32 where all inputs are. */
+    void (*roles)(const mb_call_t *call, mb_roles_t *out);
+    /* How many layers it wraps around the one whose weights it has: their names stand in front of
+     * the weights', and Keras keeps each under the attribute `layer`. NULL: none. */
+    int (*wrapped)(const mb_layer_t *layer);
+    /* With update_statistics: whether the call mixes samples. NULL: it does. */
+    bool (*has_statistics)(const mb_call_t *call);
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */
     bool is_sum;
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
@@ -237,6 +261,15 @@ typedef struct {
     mb_view_kind_t view;
 } mb_param_spec_t;
 mb_status_t mb_param_add(mb_param_list_t *list, const mb_param_spec_t *spec);
+/* Names of what is added from now on stand behind PREFIX, and that behind the one before, *AROUND,
+ * which mb_param_list_leave puts back. */
+mb_status_t mb_param_list_enter(mb_param_list_t *list, const char *prefix, const char **around);
+void mb_param_list_leave(mb_param_list_t *list, const char *around);
+
+/* The roles of a call by its class. */
+mb_roles_t mb_call_roles(const mb_call_t *call);
+/* Whether moving statistics follow from the call's samples. */
+bool mb_call_has_statistics(const mb_call_t *call);
 
 /* Built-in classes, and those a program registered, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);

@@ -4,6 +4,7 @@ libmb_la_SOURCES += \
 	src/model/graph_bind.c \
 	src/model/graph_calls.c \
 	src/model/graph_cast.c \
+	src/model/graph_ids.c \
 	src/model/graph_initial.c \
 	src/model/graph_lambda.c \
 	src/model/graph_layer.c \
@@ -31,27 +32,37 @@ libmb_la_SOURCES += \
 	src/model/layers/axes.c src/model/layers/axes.h \
 	src/model/layers/batchnorm.c \
 	src/model/layers/box.c \
+	src/model/layers/category_encoding.c \
 	src/model/layers/channels.c src/model/layers/channels.h \
 	src/model/layers/common.c \
 	src/model/layers/concatenate.c \
 	src/model/layers/conv.c src/model/layers/conv.h \
 	src/model/layers/conv_run.c \
+	src/model/layers/contract.c src/model/layers/contract.h \
 	src/model/layers/dense.c \
 	src/model/layers/depthwise.c \
+	src/model/layers/discretization.c \
 	src/model/layers/dot.c \
 	src/model/layers/dropout.c \
-	src/model/layers/embedding.c \
+	src/model/layers/einsum.c src/model/layers/einsum.h \
+	src/model/layers/einsum_dense.c \
+	src/model/layers/embedding.c src/model/layers/embedding.h \
+	src/model/layers/encoding.c src/model/layers/encoding.h \
 	src/model/layers/gaussian.c \
 	src/model/layers/global_pool.c \
 	src/model/layers/glu.c src/model/layers/glu.h \
 	src/model/layers/groupnorm.c \
+	src/model/layers/hashing.c \
 	src/model/layers/layernorm.c \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
+	src/model/layers/lookup.c \
 	src/model/layers/merge.c \
 	src/model/layers/move.c src/model/layers/move.h \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
+	src/model/layers/normalization.c \
 	src/model/layers/op_activation.c \
+	src/model/layers/op_einsum.c \
 	src/model/layers/op_elementwise.c \
 	src/model/layers/op_getitem.c \
 	src/model/layers/op_matmul.c \
@@ -62,7 +73,13 @@ libmb_la_SOURCES += \
 	src/model/layers/view.c src/model/layers/view.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
+	src/model/layers/augment.c src/model/layers/augment.h \
 	src/model/layers/bidirectional.c \
+	src/model/layers/crop.c \
+	src/model/layers/cut.c src/model/layers/cut.h \
+	src/model/layers/image.c src/model/layers/image.h \
+	src/model/layers/random_move.c \
+	src/model/layers/random_tone.c \
 	src/model/layers/recurrent.c src/model/layers/recurrent.h \
 	src/model/layers/recurrent_config.c \
 	src/model/layers/recurrent_run.c \
@@ -71,9 +88,12 @@ libmb_la_SOURCES += \
 	src/model/layers/repeat.c \
 	src/model/layers/rescaling.c \
 	src/model/layers/reshape.c \
+	src/model/layers/reversible_embedding.c \
 	src/model/layers/resize.c \
+	src/model/layers/salt.c src/model/layers/salt.h \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
+	src/model/layers/time_distributed.c \
 	src/model/layers/transposed.c \
 	src/model/layers/unitnorm.c \
 	src/model/layers/window.c src/model/layers/window.h

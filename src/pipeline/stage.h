@@ -28,6 +28,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t sums;         /* index into a double block */
     int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
     int64_t entries[MB_MAX_LAYER_PARAMS]; /* float index into a gradient block; -1: not trained */
+    void *constants;                      /* the class's, in device memory; NULL: none */
     mb_memory_t memory;
 } mb_node_place_t;
 

@@ -219,6 +219,25 @@ static mb_status_t take_constants(mb_stage_t *stage, mb_output_place_t *at)
     return mb_exec_sync(stage->exec);
 }
 
+/* The same of a layer: boundaries, vocabularies. */
+static mb_status_t take_layer_constants(mb_stage_t *stage, int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    mb_node_place_t *at = &stage->places[node];
+    size_t bytes = at->memory.constant_bytes;
+    char *memory;
+    if (bytes == 0)
+        return MB_OK;
+    void *host = mb_arena_alloc(stage->arena, bytes);
+    if (host == NULL)
+        return mb_error_memory("the constants of a layer", bytes);
+    MB_TRY(take_block(stage, bytes, &memory));
+    at->constants = memory;
+    n->call.layer->class_->constants(&n->call, host);
+    MB_TRY(mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE));
+    return mb_exec_sync(stage->exec);
+}
+
 static mb_status_t stage_arrays(mb_stage_t *stage)
 {
     const mb_graph_t *graph = stage->graph;
@@ -271,6 +290,8 @@ static void stage_free(mb_stage_t *stage)
         mb_device_free(device, stage->sums[b]);
     for (int o = 0; o < stage->n_outputs; o++)
         mb_device_free(device, stage->outputs[o].constants);
+    for (int i = stage->first_node; i < stage->end_node; i++)
+        mb_device_free(device, stage->places[i].constants);
     mb_device_free(device, stage->backward);
 }
 
@@ -302,6 +323,8 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
+    for (int i = stage->first_node; i < stage->end_node; i++)
+        MB_TRY_GOTO(take_layer_constants(stage, i), status, err_stage);
     for (int o = 0; o < stage->n_outputs && stage->losses != NULL; o++)
         MB_TRY_GOTO(take_constants(stage, &stage->outputs[o]), status, err_stage);
     *out = stage;

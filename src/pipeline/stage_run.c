@@ -89,6 +89,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         .output = mb_stage_tensor(stage, micro->slot, node),
         .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
         .carry = mb_stage_at(backward_area(stage, micro->slot), at->carry),
+        .constants = at->constants,
         .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
         .stored = call->stored,
         .integer = stage->integer,

@@ -114,7 +114,7 @@ static int64_t statistics_of(const mb_update_t *update, int node)
     const mb_node_t *n = &graph->nodes[node];
     mb_memory_t memory = {.sums = 0};
     const mb_layer_class_t *class_ = graph->layers[n->layer]->class_;
-    if (n->is_input || class_->update_statistics == NULL)
+    if (n->is_input || !mb_call_has_statistics(&n->call))
         return 0;
     class_->memory(&n->call, update->engine->plan->micro_batch, &memory);
     return memory.sums;

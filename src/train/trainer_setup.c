@@ -241,8 +241,7 @@ static void note_layout(mb_training_t *trainer)
             layout->idle, mb_comm_size(trainer->comm), layout->stages, layout->replicas,
             layout->stages * layout->groups, mb_comm_size(trainer->comm) / layout->stages);
     for (int i = 0; i < graph->n_nodes; i++) {
-        const mb_layer_t *layer = graph->layers[graph->nodes[i].layer];
-        if (graph->nodes[i].is_input || layer->class_->update_statistics == NULL ||
+        if (graph->nodes[i].is_input || !mb_call_has_statistics(&graph->nodes[i].call) ||
             layout->micro_batch >= layout->batch)
             continue;
         mb_training_note(

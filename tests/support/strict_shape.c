@@ -177,6 +177,15 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
                    FIELD(map, accumulate), FIELD(map, constants), FIELD(map, wide),
                    FIELD(map, axes), FIELD(map, reduced), FIELD(map, dim), FIELD(map, y_stride),
                    FIELD(map, stride)},
+    [MB_OP_DIGITIZE] = {FIELD(digitize, type), FIELD(digitize, count), FIELD(digitize, n)},
+    [MB_OP_LOOKUP] = {FIELD(lookup, count), FIELD(lookup, n), FIELD(lookup, rule)},
+    [MB_OP_ENCODE] = {FIELD(encode, type), FIELD(encode, rows), FIELD(encode, columns),
+                      FIELD(encode, depth), FIELD(encode, counts)},
+    [MB_OP_DRAW] = {FIELD(draw, type), FIELD(draw, draw), FIELD(draw, samples), FIELD(draw, in),
+                    FIELD(draw, out)},
+    [MB_OP_AFFINE] = {FIELD(affine, type), FIELD(affine, outside), FIELD(affine, nearest),
+                      FIELD(affine, transposed), FIELD(affine, samples), FIELD(affine, planes),
+                      FIELD(affine, in), FIELD(affine, out), FIELD(affine, inner)},
 };
 
 bool strict_shape_is_known(mb_op_t op)

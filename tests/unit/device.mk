@@ -5,9 +5,17 @@ check_PROGRAMS += tests/unit/test_op_activation
 tests_unit_test_op_activation_SOURCES = tests/unit/test_op_activation.c $(op_check_sources)
 tests_unit_test_op_activation_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_affine
+tests_unit_test_op_affine_SOURCES = tests/unit/test_op_affine.c $(op_check_sources)
+tests_unit_test_op_affine_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_attention
 tests_unit_test_op_attention_SOURCES = tests/unit/test_op_attention.c $(op_check_sources)
 tests_unit_test_op_attention_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_op_categories
+tests_unit_test_op_categories_SOURCES = tests/unit/test_op_categories.c $(op_check_sources)
+tests_unit_test_op_categories_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_op_conv
 tests_unit_test_op_conv_SOURCES = tests/unit/test_op_conv.c $(op_check_sources)

@@ -109,10 +109,12 @@ static mb_run_t run_of(layer_fixture_t *f)
                       .training = f->training,
                       .random = f->random,
                       .params = f->params,
+                      .values = (float *const *)f->params,
                       .inputs = (const void *const *)f->inputs,
                       .output = f->output,
                       .saved = f->saved,
                       .carry = f->carry,
+                      .constants = f->constants,
                       .sums = f->sums,
                       .grad_output = f->grad_output,
                       .grad_inputs = f->grad_inputs,
@@ -138,7 +140,7 @@ static void plan(layer_fixture_t *f)
     must(class_->backward_input(&run));
     if (class_->backward_weights != NULL)
         must(class_->backward_weights(&run));
-    if (class_->update_statistics != NULL)
+    if (mb_call_has_statistics(f->call))
         must(class_->update_statistics(&run, 1.0));
     run.training = false;
     must(class_->forward(&run));
@@ -173,6 +175,18 @@ static void allocate(layer_fixture_t *f)
     f->host_sums = (double *)(void *)host_array(2 * f->memory.sums);
 }
 
+static void upload_constants(layer_fixture_t *f)
+{
+    size_t bytes = f->memory.constant_bytes;
+    void *host = calloc(1, bytes + 1);
+    ck_assert_ptr_nonnull(host);
+    f->constants = device_array(f, bytes);
+    if (bytes > 0)
+        f->layer->class_->constants(f->call, host);
+    upload(f, f->constants, host, (int64_t)(bytes / sizeof(float)));
+    free(host);
+}
+
 layer_fixture_t *layer_open(const char *device, const char *model, int64_t samples)
 {
     layer_fixture_t *f = calloc(1, sizeof(*f));
@@ -193,6 +207,7 @@ layer_fixture_t *layer_open(const char *device, const char *model, int64_t sampl
     f->random = (mb_random_key_t){.seed = 11, .step = 3, .position = 40, .node = 5};
     plan(f);
     allocate(f);
+    upload_constants(f);
     return f;
 }
 
@@ -214,6 +229,7 @@ void layer_close(layer_fixture_t *f)
     mb_device_free(f->device, f->grad_output);
     mb_device_free(f->device, f->saved);
     mb_device_free(f->device, f->carry);
+    mb_device_free(f->device, f->constants);
     mb_device_free(f->device, f->sums);
     free(f->host_output);
     free(f->host_grad_output);

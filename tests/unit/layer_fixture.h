@@ -22,7 +22,7 @@ typedef struct {
     /* device memory */
     void *inputs[MB_MAX_INPUTS];
     void *params[MB_MAX_LAYER_PARAMS];
-    void *output, *saved, *carry;
+    void *output, *saved, *carry, *constants;
     double *sums;
     float *grad_output;
     void *grad_inputs[MB_MAX_INPUTS];

@@ -1,5 +1,6 @@
-/* Single layers against Keras' own numbers: tests/data/layers.h5 and layers_images.h5, made by
- * tests/tools/make_layer_refs.py and make_image_refs.py. */
+/* Single layers against Keras' own numbers: tests/data/layers.h5, made by
+ * tests/tools/make_layer_refs.py, and likewise layers_images.h5, layers_input.h5, layers_lookup.h5
+ * by make_image_refs.py, make_input_refs.py, make_lookup_refs.py. */
 #include <check.h>
 #include <hdf5.h>
 #include <math.h>
@@ -10,10 +11,11 @@
 #include "model/known.h"
 #include "unit/layer_fixture.h"
 
-#define MAX_CASES 128
+#define MAX_CASES 256
 #define NAME 64
 
-static const char *const files[] = {"layers.h5", "layers_images.h5"};
+static const char *const files[] = {"layers.h5", "layers_images.h5", "layers_input.h5",
+                                    "layers_lookup.h5"};
 enum { N_FILES = sizeof files / sizeof files[0] };
 
 typedef struct {
@@ -163,11 +165,21 @@ static int64_t samples_of(hid_t group)
 /* update_statistics writes into host_params, which held the weights before the call. */
 static void compare_statistics(const char *name, hid_t group, layer_fixture_t *f)
 {
-    if (f->layer->class_->update_statistics == NULL)
+    if (!mb_call_has_statistics(f->call))
         return;
     layer_update_statistics(f, (double)f->samples);
     for (int i = 0; i < f->layer->n_params; i++)
         compare(name, group, "after_weight", i, f->host_params[i], layer_param_elements(f, i));
+}
+
+/* Whole numbers as floats. */
+static void widen_places(layer_fixture_t *f)
+{
+    for (int64_t i = 0; f->call->output_type == MB_I32 && i < layer_output_elements(f); i++) {
+        int32_t place;
+        memcpy(&place, &f->host_output[i], sizeof place);
+        f->host_output[i] = (float)place;
+    }
 }
 
 static void check_group(const char *name, hid_t group, const char *device)
@@ -182,6 +194,7 @@ static void check_group(const char *name, hid_t group, const char *device)
         fetch(group, "weight", i, false, layer_param_elements(f, i), f->host_params[i]);
     fetch(group, "grad_output", -1, false, layer_output_elements(f), f->host_grad_output);
     layer_forward(f);
+    widen_places(f);
     compare(name, group, "output", -1, f->host_output, layer_output_elements(f));
     layer_backward_input(f, true);
     for (int i = 0; i < f->graph->n_inputs; i++)
@@ -210,6 +223,7 @@ END_TEST
 static bool is_compared_elsewhere(const char *name)
 {
     static const char *const others[] = {"Dropout",
+                                         "RandomFlip",
                                          "Subtract",
                                          "Average",
                                          "Maximum",

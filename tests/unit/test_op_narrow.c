@@ -211,6 +211,34 @@ START_TEST(convolutions_and_what_works_along_axes_are_rounded_once)
 }
 END_TEST
 
+START_TEST(what_is_done_to_inputs)
+{
+    op_t op;
+    op_open_emulating(&op, 2, 8);
+    float *x = op_random(&op, 6 * 30, -2, 2), *y = op_floats(&op, 6 * 30);
+    mb_affine_args_t affine = {.samples = 2,
+                               .planes = 3,
+                               .in = {5, 3},
+                               .out = {3, 5},
+                               .inner = 2,
+                               .transforms = op_random(&op, 2 * MB_TRANSFORM, -1, 1),
+                               .x = x,
+                               .y = y};
+    CHECK(&op, AFFINE, &affine);
+    affine.transposed = true;
+    CHECK(&op, AFFINE, &affine);
+    mb_encode_args_t encode = {
+        .rows = 6, .columns = 3, .depth = 30, .counts = true, .x = op_labels(&op, 18, 30), .y = y};
+    CHECK(&op, ENCODE, &encode);
+    mb_digitize_args_t digitize = {
+        .count = 180, .n = 1, .x = x, .boundaries = op_floats(&op, 1), .y = op_labels(&op, 180, 2)};
+    CHECK(&op, DIGITIZE, &digitize);
+    mb_draw_args_t draw = {.draw = MB_DRAW_NUMBER, .samples = 180, .high = {1.0f}, .y = y};
+    CHECK(&op, DRAW, &draw);
+    op_close(&op);
+}
+END_TEST
+
 START_TEST(a_loss_and_its_gradient_read_the_narrow_type)
 {
     op_t op;
@@ -329,6 +357,7 @@ int main(void)
     tcase_add_test(t, weights_and_their_gradients_in_functions_of_views_stay_float32);
     tcase_add_test(t, rows_and_elements_are_rounded_once_also_in_place);
     tcase_add_test(t, convolutions_and_what_works_along_axes_are_rounded_once);
+    tcase_add_test(t, what_is_done_to_inputs);
     tcase_add_test(t, a_loss_and_its_gradient_read_the_narrow_type);
     tcase_add_test(t, attention_is_rounded_once);
     tcase_add_test(t, conversion_goes_every_way);

@@ -131,6 +131,19 @@ static void axes(op_t *op)
                                 .to_stride = {0, 0, in * inner, in, 1},
                                 .from = dx,
                                 .to = x};
+    mb_affine_args_t affine = {.samples = outer,
+                               .planes = 1,
+                               .in = {1, in},
+                               .out = {1, out},
+                               .inner = inner,
+                               .transforms = op_random(op, outer * MB_TRANSFORM, -1, 1),
+                               .x = x,
+                               .y = y};
+    OP_RUN(op, AFFINE, &affine);
+    affine.transposed = true;
+    affine.x = dy;
+    affine.y = dx;
+    OP_RUN(op, AFFINE, &affine);
     OP_RUN(op, REGION_POOL_FORWARD, &pool);
     OP_RUN(op, REGION_POOL_BACKWARD, &back);
     OP_RUN(op, RESAMPLE, &resample);

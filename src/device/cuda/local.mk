@@ -3,9 +3,11 @@
 CUDA_KERNELS = \
 	kernels/accuracy.cu \
 	kernels/activation.cu \
+	kernels/affine.cu \
 	kernels/attention_backward.cu \
 	kernels/attention_forward.cu \
 	kernels/batchnorm.cu \
+	kernels/categories.cu \
 	kernels/class_counts.cu \
 	kernels/clip.cu \
 	kernels/column_metric.cu \
@@ -55,6 +57,7 @@ CUDA_HOST = src/device/cuda/device.c src/device/cuda/gemm.c src/device/cuda/gemm
 	src/device/map.c src/device/op_name.c src/base/number.c src/base/types.c
 MB_CUDA_NEEDS = $(wildcard $(top_srcdir)/kernels/*.h) $(wildcard $(top_srcdir)/src/device/cuda/*.h) \
 	$(top_srcdir)/src/device/device.h $(top_srcdir)/src/device/link.h $(top_srcdir)/src/device/ops.h \
+	$(top_srcdir)/src/device/affine.h $(top_srcdir)/src/device/naming.h \
 	$(top_srcdir)/src/device/map_functions.h \
 	$(top_srcdir)/src/device/resample.h
 # NCCL is a package of its own, which the simulation does without where it is not there.

@@ -109,6 +109,13 @@ mb_status_t mb_call_check_width(const mb_call_t *call, int input, int64_t width)
                          width, mb_shape_text(&call->inputs[input], text, sizeof(text)));
 }
 
+bool mb_call_has_statistics(const mb_call_t *call)
+{
+    const mb_layer_class_t *class_ = call->layer->class_;
+    return class_->update_statistics != NULL &&
+           (class_->has_statistics == NULL || class_->has_statistics(call));
+}
+
 void mb_call_keep_shape(mb_call_t *call)
 {
     call->output = call->inputs[0];

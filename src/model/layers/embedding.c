@@ -1,33 +1,31 @@
 /* Embedding: a row of the table for each int32 id. No gradient flows to the ids. */
-#include "model/layers/layers.h"
-
-typedef struct {
-    int64_t vocabulary, width;
-    mb_param_spec_t table;
-} embedding_t;
+#include "model/layers/embedding.h"
 
 /* input_length (Keras 2) repeats the input's shape. */
-static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
+mb_status_t mb_embedding_take(mb_config_t *config, mb_embedding_t *out)
 {
-    embedding_t *embedding = MB_ARENA_NEW(arena, embedding_t);
-    if (embedding == NULL)
-        return mb_error_memory("a layer", sizeof(*embedding));
-    MB_TRY(mb_config_int(config, "input_dim", 1, MB_LAYER_MAX_SIZE, &embedding->vocabulary));
-    MB_TRY(mb_config_int(config, "output_dim", 1, MB_LAYER_MAX_SIZE, &embedding->width));
-    MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true,
-                               &embedding->table));
-    embedding->table.view = MB_VIEW_LOOKUP;
+    MB_TRY(mb_config_int(config, "input_dim", 1, MB_LAYER_MAX_SIZE, &out->vocabulary));
+    MB_TRY(mb_config_int(config, "output_dim", 1, MB_LAYER_MAX_SIZE, &out->width));
+    MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true, &out->table));
+    out->table.view = MB_VIEW_LOOKUP;
     MB_TRY(mb_config_only(config, "mask_zero", "false"));
     MB_TRY(mb_config_only(config, "sparse", "false"));
     mb_config_ignore(config, "input_length");
     MB_TRY(mb_config_only(config, "quantization_config", "null"));
     MB_TRY(mb_config_only(config, "lora_rank", "null"));
-    MB_TRY(mb_config_only(config, "lora_alpha", "null"));
-    *out = embedding;
-    return MB_OK;
+    return mb_config_only(config, "lora_alpha", "null");
 }
 
-static const embedding_t *embedding_of(const mb_call_t *call)
+static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    mb_embedding_t *embedding = MB_ARENA_NEW(arena, mb_embedding_t);
+    if (embedding == NULL)
+        return mb_error_memory("a layer", sizeof(*embedding));
+    *out = embedding;
+    return mb_embedding_take(config, embedding);
+}
+
+static const mb_embedding_t *embedding_of(const mb_call_t *call)
 {
     return call->layer->config;
 }
@@ -50,7 +48,7 @@ static mb_status_t infer(mb_call_t *call)
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
-    const embedding_t *embedding = embedding_of(call);
+    const mb_embedding_t *embedding = embedding_of(call);
     return mb_layer_add_param(list, &embedding->table,
                               &(mb_shape_t){2, {embedding->vocabulary, embedding->width}});
 }
@@ -69,14 +67,14 @@ static const int32_t *ids_of(const mb_run_t *run)
 
 static mb_status_t forward(const mb_run_t *run)
 {
-    const embedding_t *embedding = embedding_of(run->call);
+    const mb_embedding_t *embedding = embedding_of(run->call);
     mb_embedding_forward_args_t args = {.type = mb_run_type(run),
                                         .count =
                                             run->samples * mb_shape_elements(&run->call->inputs[0]),
                                         .vocabulary = embedding->vocabulary,
                                         .width = embedding->width,
                                         .ids = ids_of(run),
-                                        .table = mb_run_param(run, 0),
+                                        .table = mb_run_value(run, 0),
                                         .y = run->output};
     const mb_matrix_t *stored = mb_run_stored(run, 0);
     if (stored == NULL)
@@ -97,7 +95,7 @@ static mb_status_t backward_input(const mb_run_t *run)
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
-    const embedding_t *embedding = embedding_of(run->call);
+    const mb_embedding_t *embedding = embedding_of(run->call);
     if (!mb_run_wants_param(run, 0))
         return MB_OK;
     mb_embedding_backward_args_t args = {.type = mb_run_type(run),
@@ -125,6 +123,12 @@ static bool differentiable(const mb_call_t *call, int input)
     return false;
 }
 
+static void roles(const mb_call_t *call, mb_roles_t *out)
+{
+    out->takes_ids = true;
+    out->vocabulary = embedding_of(call)->vocabulary;
+}
+
 const mb_layer_class_t mb_layer_embedding = {.size = sizeof(mb_layer_class_t),
                                              .name = "Embedding",
                                              .parse = parse,
@@ -135,4 +139,5 @@ const mb_layer_class_t mb_layer_embedding = {.size = sizeof(mb_layer_class_t),
                                              .backward_input = backward_input,
                                              .backward_weights = backward_weights,
                                              .cost = cost,
-                                             .differentiable = differentiable};
+                                             .differentiable = differentiable,
+                                             .roles = roles};

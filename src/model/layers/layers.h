@@ -8,6 +8,7 @@
 
 #define MB_LAYER_LIST(X)                                                                           \
     X(dense, "Dense")                                                                              \
+    X(einsum_dense, "EinsumDense")                                                                 \
     X(conv1d, "Conv1D")                                                                            \
     X(conv2d, "Conv2D")                                                                            \
     X(conv3d, "Conv3D")                                                                            \
@@ -65,6 +66,20 @@
     X(permute, "Permute")                                                                          \
     X(repeat_vector, "RepeatVector")                                                               \
     X(rescaling, "Rescaling")                                                                      \
+    X(normalization, "Normalization")                                                              \
+    X(discretization, "Discretization")                                                            \
+    X(category_encoding, "CategoryEncoding")                                                       \
+    X(hashing, "Hashing")                                                                          \
+    X(integer_lookup, "IntegerLookup")                                                             \
+    X(string_lookup, "StringLookup")                                                               \
+    X(center_crop, "CenterCrop")                                                                   \
+    X(random_crop, "RandomCrop")                                                                   \
+    X(random_flip, "RandomFlip")                                                                   \
+    X(random_translation, "RandomTranslation")                                                     \
+    X(random_rotation, "RandomRotation")                                                           \
+    X(random_zoom, "RandomZoom")                                                                   \
+    X(random_contrast, "RandomContrast")                                                           \
+    X(random_brightness, "RandomBrightness")                                                       \
     X(dot, "Dot")                                                                                  \
     X(concatenate, "Concatenate")                                                                  \
     X(dropout, "Dropout")                                                                          \
@@ -81,12 +96,14 @@
     X(group_normalization, "GroupNormalization")                                                   \
     X(unit_normalization, "UnitNormalization")                                                     \
     X(embedding, "Embedding")                                                                      \
+    X(reversible_embedding, "ReversibleEmbedding")                                                 \
     X(multi_head_attention, "MultiHeadAttention")                                                  \
     X(simple_rnn, "SimpleRNN")                                                                     \
     X(lstm, "LSTM")                                                                                \
     X(gru, "GRU")                                                                                  \
     X(rnn, "RNN")                                                                                  \
-    X(bidirectional, "Bidirectional")
+    X(bidirectional, "Bidirectional")                                                              \
+    X(time_distributed, "TimeDistributed")
 
 #define MB_LAYER_DECLARE(name, keras) extern const mb_layer_class_t mb_layer_##name;
 MB_LAYER_LIST(MB_LAYER_DECLARE)
@@ -182,6 +199,18 @@ mb_status_t mb_linear_backward_input(const mb_run_t *run, const mb_linear_t *lin
 /* dW (+)= x^T dy, db (+)= the column sums of dy, where they are wanted */
 mb_status_t mb_linear_backward_weights(const mb_run_t *run, const mb_linear_t *linear, int kernel,
                                        int bias, const void *x, const void *dy);
+
+/* Numbers in lists that are nested alike, or one number: rank 0. */
+#define MB_LAYER_MAX_NUMBERS (1 << 24)
+typedef struct {
+    mb_shape_t shape;
+    int64_t n;
+    double *values; /* NULL: the key is absent or null */
+} mb_numbers_t;
+mb_status_t mb_layer_take_numbers(mb_config_t *config, const char *key, mb_arena_t *arena,
+                                  mb_numbers_t *out);
+/* VALUES as elements of a float type. */
+void mb_numbers_put(mb_dtype_t type, const double *values, int64_t n, void *out);
 
 /* A number that Keras 2 may have written as an array of one, or Keras 3 as a numpy object. */
 mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double otherwise,

@@ -42,5 +42,6 @@ const mb_layer_class_t *mb_operators_move(size_t index);
 extern const mb_layer_class_t mb_operator_getitem; /* the last of them */
 const mb_layer_class_t *mb_operators_activation(size_t index);
 const mb_layer_class_t *mb_operators_matmul(size_t index);
+const mb_layer_class_t *mb_operators_einsum(size_t index);
 
 #endif

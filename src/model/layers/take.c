@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/number.h"
+
 /* {"class_name": "__numpy__", "config": {"value": 0.3, "dtype": "float32"}} */
 static const json_t *inside_numpy(const json_t *value)
 {
@@ -21,6 +23,65 @@ mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double oth
         return mb_config_real_or(config, key, otherwise, out);
     *out = json_number_value(value);
     return MB_OK;
+}
+
+/* Whether VALUE nests as SHAPE from dimension D on says, which it fixes where it comes first. */
+static bool read_numbers(const json_t *value, int d, mb_numbers_t *out)
+{
+    if (!json_is_array(value)) {
+        out->values[out->n] = json_number_value(value);
+        return json_is_number(value) && d == out->shape.rank && ++out->n > 0;
+    }
+    if (d >= out->shape.rank || (size_t)out->shape.dim[d] != json_array_size(value))
+        return false;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        if (!read_numbers(json_array_get(value, i), d + 1, out))
+            return false;
+    }
+    return true;
+}
+
+/* The shape by the first of all lists. */
+static bool shape_numbers(const json_t *value, mb_shape_t *shape, int64_t *n)
+{
+    *shape = (mb_shape_t){0};
+    *n = 1;
+    for (; json_is_array(value); value = json_array_get(value, 0)) {
+        if (shape->rank == MB_MAX_RANK || json_array_size(value) == 0)
+            return false;
+        shape->dim[shape->rank++] = (int64_t)json_array_size(value);
+        if (*n > MB_LAYER_MAX_NUMBERS / (int64_t)json_array_size(value))
+            return false;
+        *n *= (int64_t)json_array_size(value);
+    }
+    return true;
+}
+
+mb_status_t mb_layer_take_numbers(mb_config_t *config, const char *key, mb_arena_t *arena,
+                                  mb_numbers_t *out)
+{
+    const json_t *value = inside_numpy(mb_config_take(config, key));
+    int64_t n;
+    *out = (mb_numbers_t){0};
+    if (value == NULL || json_is_null(value))
+        return MB_OK;
+    bool shaped = shape_numbers(value, &out->shape, &n);
+    out->values = shaped ? MB_ARENA_ARRAY(arena, double, n) : NULL;
+    if (shaped && out->values == NULL)
+        return mb_error_memory("a layer's numbers", (size_t)n * sizeof(double));
+    if (shaped && read_numbers(value, 0, out))
+        return MB_OK;
+    return mb_error_set(MB_ERR_FORMAT, "%s: key '%s' must be a number or lists of numbers alike",
+                        config->where, key);
+}
+
+void mb_numbers_put(mb_dtype_t type, const double *values, int64_t n, void *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float value = (float)values[i];
+        mb_number_encode(mb_number_of(type), 0, &value, 1,
+                         (char *)out + (size_t)i * mb_dtype_bytes(type));
+    }
 }
 
 mb_status_t mb_layer_take_axis(mb_config_t *config, int64_t *out)

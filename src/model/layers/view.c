@@ -196,7 +196,7 @@ mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call)
 {
     axis_t axes[MB_LAYER_VIEW_AXES];
     int inputs = mb_map_inputs(call->function), n = sort_axes(call, inputs, axes);
-    mb_dtype_t type = mb_run_type(run);
+    mb_dtype_t type = call->wide ? MB_F32 : mb_run_type(run);
     mb_map_args_t args = {.type = mb_dtype_is_float(type) ? type : MB_F32, /* any 4 bytes */
                           .function = call->function,
                           .reduction = call->reduction,

@@ -72,6 +72,7 @@ typedef struct {
     mb_reduction_t reduction;
     bool accumulate;
     double scale; /* 0: one */
+    bool wide;    /* all of it is float32, whatever the call computes in */
 } mb_map_call_t;
 mb_status_t mb_run_strided(const mb_run_t *run, const mb_map_call_t *call);
 

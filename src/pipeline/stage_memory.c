@@ -215,8 +215,9 @@ static mb_status_t take_constants(mb_stage_t *stage, mb_output_place_t *at)
     MB_TRY(take_block(stage, bytes, &memory));
     at->constants = (float *)(void *)memory;
     mb_metrics_constants(metrics, host);
-    MB_TRY(mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE));
-    return mb_exec_sync(stage->exec);
+    /* Nobody waits: the host's copy lives as long as the stage, and what reads the other follows.
+     */
+    return mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE);
 }
 
 /* The same of a layer: boundaries, vocabularies. */

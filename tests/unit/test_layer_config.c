@@ -216,6 +216,116 @@ static const refusal_t refusals[] = {
     {"Bidirectional", "\"merge_mode\": \"sum\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}, \"backward_layer\": "
      "{\"class_name\": \"LSTM\", \"config\": {\"units\": 3, \"go_backwards\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_ARGUMENT, "number of units"},
+    {"EinsumDense", "\"equation\": \"abc,cd\", \"output_shape\": 5", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "'equation'"},
+    {"EinsumDense", "\"equation\": \"...abc,cd->abd...\", \"output_shape\": 5", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "'equation'"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "'output_shape' has 1"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [null, null]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "axis 'd'"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [3, 5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "axis 'b' has 3"},
+    {"EinsumDense", "\"equation\": \"abc,acd->abd\", \"output_shape\": [null, 5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "mixes the samples"},
+    {"EinsumDense", "\"equation\": \"abc,cd->bd\", \"output_shape\": [5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "mixes the samples"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abe\", \"output_shape\": [null, 5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "no operand has"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [null, 5], \"bias_axes\": \"x\"", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "'bias_axes' has 'x'"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [null, 5], \"lora_rank\": 2", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'lora_rank'"},
+    {"EinsumDense", "\"equation\": \"abc,cd->abd\", \"output_shape\": [null, 5]", "", 1, {SHAPE(1, 4)}, false,
+     MB_ERR_ARGUMENT, "has 3 axes there, and 2"},
+    {"ReversibleEmbedding", "\"input_dim\": 4, \"output_dim\": 2, \"reverse_dtype\": \"int8\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "'reverse_dtype'"},
+    {"ReversibleEmbedding", "\"input_dim\": 4, \"output_dim\": 2, \"logit_soft_cap\": 0.0", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'logit_soft_cap'"},
+    {"ReversibleEmbedding", "\"input_dim\": 4, \"output_dim\": 2", "\"reverse\": true", 1, {SHAPE(1, 4)}, false,
+     MB_ERR_SHAPE, "last dimension is 2"},
+    {"Lambda", "\"function\": \"f\"", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "keras.ops"},
+    {"TimeDistributed", "\"layer\": null", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'layer'"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"Dnse\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'Dense'"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": []}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "each of its layers"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2, \"unit\": 3}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'unit'"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": 2, \"key_dim\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "several tensors"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"BatchNormalization\", \"config\": {}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'BatchNormalization'"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "steps x width"},
+    {"Normalization", "\"axis\": 0", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "that of the samples"},
+    {"Normalization", "\"axis\": [3]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "none of the 3 axes"},
+    {"Normalization", "\"mean\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "'variance'"},
+    {"Normalization", "\"mean\": [1, 2, 3], \"variance\": [1, 2, 3]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "'mean' has shape (3,)"},
+    {"Normalization", "\"mean\": [1, [2]], \"variance\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_FORMAT, "'mean'"},
+    {"Discretization", "\"num_bins\": 4, \"bin_boundaries\": null", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'bin_boundaries' is null"},
+    {"Discretization", "\"bin_boundaries\": [1.0, 0.5]", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_ARGUMENT, "ascending"},
+    {"Discretization", "\"bin_boundaries\": [1.0], \"output_mode\": \"count\"", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "one dimension"},
+    {"Discretization", "\"bin_boundaries\": [1.0], \"sparse\": true", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_UNSUPPORTED, "'sparse'"},
+    {"CategoryEncoding", "\"num_tokens\": 0", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'num_tokens'"},
+    {"CategoryEncoding", "\"num_tokens\": 3, \"output_mode\": \"int\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'output_mode'"},
+    {"Hashing", "\"num_bins\": 3, \"mask_value\": \"none\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "'mask_value'"},
+    {"Hashing", "\"num_bins\": 3, \"salt\": \"x\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_FORMAT, "'salt'"},
+    {"Hashing", "\"num_bins\": 3, \"output_mode\": \"tf_idf\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'output_mode'"},
+    {"IntegerLookup", "\"vocabulary\": null", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "'vocabulary' is not a list"},
+    {"IntegerLookup", "\"vocabulary\": \"words.txt\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "name of a file"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7, 5]", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "has 5 twice"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7], \"num_oov_indices\": 0", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "'num_oov_indices'"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7], \"oov_method\": \"md5\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'oov_method'"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7], \"max_tokens\": 2", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'max_tokens'"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7], \"output_mode\": \"tf_idf\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'idf_weights'"},
+    {"IntegerLookup", "\"vocabulary\": [5, 7], \"invert\": true, \"output_mode\": \"count\"", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_ARGUMENT, "'output_mode'"},
+    {"StringLookup", "\"vocabulary\": [\"cat\", \"dog\"]", "", 1, {SHAPE(1, 4)}, true,
+     MB_ERR_UNSUPPORTED, "mbrun data"},
+    {"CenterCrop", "\"height\": 0, \"width\": 3", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_ARGUMENT, "'height'"},
+    {"CenterCrop", "\"height\": 2, \"width\": 3", "", 1, {SHAPE(2, 4, 2)}, false,
+     MB_ERR_SHAPE, "3 dimensions"},
+    {"RandomCrop", "\"height\": 2, \"width\": 3, \"data_format\": \"last\"", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_ARGUMENT, "'data_format'"},
+    {"RandomFlip", "\"mode\": \"diagonal\"", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_ARGUMENT, "'mode'"},
+    {"RandomRotation", "\"factor\": [0.1, 0.2, 0.3]", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_FORMAT, "'factor'"},
+    {"RandomRotation", "\"factor\": 0.1, \"fill_mode\": \"mirror\"", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_ARGUMENT, "'fill_mode'"},
+    {"RandomTranslation", "\"height_factor\": 0.1", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_FORMAT, "'width_factor'"},
+    {"RandomZoom", "\"height_factor\": 0.1, \"interpolation\": \"bicubic\"", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_ARGUMENT, "'interpolation'"},
+    {"RandomContrast", "\"factor\": 0.1, \"factors\": 1", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_UNSUPPORTED, "'factors'"},
+    {"RandomBrightness", "\"factor\": \"much\"", "", 1, {SHAPE(3, 8, 8, 3)}, false,
+     MB_ERR_FORMAT, "'factor'"},
 };
 
 typedef struct {
@@ -304,6 +414,27 @@ static const shape_case_t shape_cases[] = {
      "\"return_sequences\": true, \"use_bias\": false}}, \"backward_layer\": null", 1, {SHAPE(2, 4, 2)}, false, "(4, 3)",
      "forward_g/gru_cell/kernel (2, 9) 2 9, forward_g/gru_cell/recurrent_kernel (3, 9) 3 9, "
      "backward_g/gru_cell/kernel (2, 9) 2 9, backward_g/gru_cell/recurrent_kernel (3, 9) 3 9"},
+    {"EinsumDense", "\"equation\": \"abcd,cde->abe\", \"output_shape\": [null, 7], \"bias_axes\": \"be\"", 1, {SHAPE(3, 4, 2, 3)}, false,
+     "(4, 7)", "kernel (2, 3, 7) 6 7, bias (4, 7) 4 7"},
+    {"EinsumDense", "\"equation\": \"...x,xyz->...yz\", \"output_shape\": [2, 7], \"bias_axes\": \"y\"", 1, {SHAPE(2, 4, 3)}, false,
+     "(4, 2, 7)", "kernel (3, 2, 7) 3 14, bias (2, 1) 2 1"},
+    {"EinsumDense", "\"equation\": \"ab...,bc->ac...\", \"output_shape\": 7, \"bias_axes\": \"c\"", 1, {SHAPE(2, 4, 3)}, false,
+     "(7, 3)", "kernel (4, 7) 4 7, bias (7, 1) 7 1"},
+    {"ReversibleEmbedding", "\"input_dim\": 11, \"output_dim\": 4, \"tie_weights\": false, \"reverse_dtype\": null", 1, {SHAPE(1, 9)},
+     true, "(9, 4)", "embeddings (11, 4) 11 4, reverse_embeddings (4, 11) 4 11"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"TimeDistributed\", \"config\": {\"name\": \"t\", \"layer\": {\"class_name\": "
+     "\"Dense\", \"config\": {\"name\": \"d\", \"units\": 3}}}}", 1, {SHAPE(3, 5, 6, 4)}, false, "(5, 6, 3)",
+     "t/d/kernel (4, 3) 4 3, t/d/bias (3,) 3 3"},
+    {"Normalization", "\"axis\": [1, -1], \"invert\": true, \"mean\": null, \"variance\": null", 1, {SHAPE(3, 5, 6, 4)}, false,
+     "(5, 6, 4)", "mean (5, 4) 0 0, variance (5, 4) 0 0, count () 0 0"},
+    {"Discretization", "\"bin_boundaries\": [0.0, 1.0], \"output_mode\": \"one_hot\", \"num_bins\": 3, \"epsilon\": 0.1", 1,
+     {SHAPE(2, 5, 1)}, false, "(5, 3)", ""},
+    {"CategoryEncoding", "\"num_tokens\": 6, \"output_mode\": \"one_hot\"", 1, {SHAPE(1, 5)}, true, "(5, 6)", ""},
+    {"Hashing", "\"num_bins\": 6, \"dtype\": \"int64\", \"output_mode\": \"count\"", 1, {SHAPE(1, 5)}, true, "(6,)", ""},
+    {"IntegerLookup", "\"vocabulary\": [4, 5], \"dtype\": \"int64\", \"num_oov_indices\": 2, \"output_mode\": \"multi_hot\"", 1,
+     {SHAPE(1, 5)}, true, "(4,)", ""},
+    {"CenterCrop", "\"height\": 3, \"width\": 9, \"data_format\": \"channels_first\"", 1, {SHAPE(3, 4, 9, 8)}, false, "(4, 3, 9)", ""},
+    {"RandomCrop", "\"height\": 3, \"width\": 4, \"seed\": 7", 1, {SHAPE(3, 9, 8, 4)}, false, "(3, 4, 4)", ""},
 };
 /* clang-format on */
 
@@ -440,6 +571,39 @@ START_TEST(further_call_of_a_layer_must_fit_its_weights)
 }
 END_TEST
 
+/* Ids from a lookup, turned into another shape, for a table of ROWS rows. */
+static mb_status_t bind_lookup(int rows, mb_graph_t **graph)
+{
+    static const char model[] =
+        "{\"class_name\": \"Sequential\", \"config\": {\"name\": \"m\", \"layers\": ["
+        "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, 4], \"dtype\": "
+        "\"int64\", \"name\": \"in\"}},"
+        "{\"class_name\": \"IntegerLookup\", \"config\": {\"name\": \"words\", \"vocabulary\": "
+        "[5, 7, 9], \"mask_token\": 0}},"
+        "{\"class_name\": \"Reshape\", \"config\": {\"name\": \"r\", \"target_shape\": [2, 2]}},"
+        "{\"class_name\": \"Embedding\", \"config\": {\"name\": \"table\", \"input_dim\": %d, "
+        "\"output_dim\": 2}}]}}";
+    char text[1024];
+    snprintf(text, sizeof(text), model, rows);
+    ck_assert_msg(mb_graph_create(text, "a test", graph) == MB_OK, "%s", mb_error_get());
+    return mb_graph_bind(*graph, NULL);
+}
+
+START_TEST(a_table_must_have_a_row_for_each_id_that_it_may_be_given)
+{
+    mb_graph_t *graph = NULL;
+    ck_assert_msg(bind_lookup(5, &graph) == MB_OK, "%s", mb_error_get());
+    ck_assert_int_eq(graph->nodes[graph->inputs[0]].call.output_type, MB_I32);
+    mb_graph_destroy(graph);
+    ck_assert_int_eq(bind_lookup(4, &graph), MB_ERR_SHAPE);
+    ck_assert_msg(strstr(mb_error_get(), "'words'") != NULL &&
+                      strstr(mb_error_get(), "up to 4") != NULL &&
+                      strstr(mb_error_get(), "4 rows") != NULL,
+                  "%s", mb_error_get());
+    mb_graph_destroy(graph);
+}
+END_TEST
+
 /* A shape of all open positions stays open, and what does not depend on it is known. */
 START_TEST(open_dimensions_pass_through_inference)
 {
@@ -525,6 +689,7 @@ static Suite *suite(void)
     tcase_add_test(t, hard_sigmoid_is_that_of_the_keras_that_wrote_the_model);
     tcase_add_test(t, further_call_of_a_layer_must_fit_its_weights);
     tcase_add_test(t, layers_refuse_inputs_of_the_wrong_type);
+    tcase_add_test(t, a_table_must_have_a_row_for_each_id_that_it_may_be_given);
     tcase_add_test(t, open_dimensions_pass_through_inference);
     suite_add_tcase(s, t);
     return s;

@@ -26,6 +26,7 @@ libmb_la_SOURCES += \
 	src/model/layers/activity.c \
 	src/model/layers/adaptive_pool.c \
 	src/model/layers/alpha_dropout.c \
+	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \
@@ -72,6 +73,7 @@ libmb_la_SOURCES += \
 	src/model/layers/rescaling.c \
 	src/model/layers/reshape.c \
 	src/model/layers/resize.c \
+	src/model/layers/rms_scaling.c src/model/layers/rms_scaling.h \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
 	src/model/layers/transposed.c \

@@ -27,6 +27,7 @@ libmb_la_SOURCES += \
 	src/model/layers/activity.c \
 	src/model/layers/adaptive_pool.c \
 	src/model/layers/alpha_dropout.c \
+	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \
@@ -90,6 +91,7 @@ libmb_la_SOURCES += \
 	src/model/layers/reshape.c \
 	src/model/layers/reversible_embedding.c \
 	src/model/layers/resize.c \
+	src/model/layers/rms_scaling.c src/model/layers/rms_scaling.h \
 	src/model/layers/salt.c src/model/layers/salt.h \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \

@@ -1,5 +1,5 @@
-"""Operations of keras.ops in functional models, and the layers made of the same: outputs and gradients of
-mbrun beside Keras'.
+"""Operations of keras.ops in functional models, the layers made of the same, activations and normalization:
+outputs and gradients of mbrun beside Keras'.
 
 Usage: operators.py MBRUN SCRATCH SEED ROUNDS
 Each round makes every case once with random shapes and settings, several cases a model, each behind Dense
@@ -341,7 +341,7 @@ def normal_keys(c, *names):
 def layer_LayerNormalization(c):
     t = c.tensor()
     axis = c.axis(t) if c.coin() else list(c.axes(t))
-    return layers.LayerNormalization(axis=axis, **normal_keys(c, "gamma", "beta"))(t)
+    return layers.LayerNormalization(axis=axis, rms_scaling=c.integer(0, 3) == 0, **normal_keys(c, "gamma", "beta"))(t)
 
 
 @case

@@ -35,6 +35,7 @@ static layout_model_t models[] = {
     {.name = "cnn_unet", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "cnn_mobile", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "cnn_augmented", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "cnn_norms", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "gpt", .micro_batch = 1, .even = 8, .uneven = 6, .samples = 15},
     {.name = "shared", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "operators", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},

@@ -20,7 +20,7 @@ typedef struct {
     int axis; /* concatenation: among a sample's dimensions */
     int64_t front, back;
     double epsilon;
-    bool no_center, no_scale, frozen, rms;
+    bool no_center, no_scale, frozen, rms, rms_scaling;
     int64_t heads, key_dim, value_dim;
     bool causal;
     double dropout, deviation;

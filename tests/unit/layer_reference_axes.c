@@ -78,7 +78,8 @@ static int64_t place_in_group(const truth_t *t, const mb_shape_t *shape, int64_t
 
 typedef bool (*together_t)(const truth_t *t, const mb_shape_t *shape, int64_t i, int64_t j);
 
-/* (x - mean) / sqrt(variance + epsilon), or x / sqrt(mean square + epsilon), within its group. */
+/* (x - mean) / sqrt(variance + epsilon) within its group, or x in place of the difference, or of
+ * it and the mean square in place of the variance. */
 static double normalised(const truth_t *t, const mb_shape_t *shape, const double *x, int64_t i,
                          together_t is_together)
 {
@@ -91,13 +92,14 @@ static double normalised(const truth_t *t, const mb_shape_t *shape, const double
     mean /= (double)count;
     for (int64_t j = 0; j < elements; j++)
         variance += is_together(t, shape, i, j) ? pow(x[j] - mean, 2) / (double)count : 0;
-    return (x[i] - mean) / sqrt(variance + t->epsilon);
+    return (x[i] - (t->rms_scaling ? 0 : mean)) / sqrt(variance + t->epsilon);
 }
 
 static double scaled(const truth_t *t, double *const *w, int64_t place, double value)
 {
     double gamma = t->no_scale ? 1 : w[0][place];
-    return value * gamma + (t->no_center || t->rms ? 0 : w[t->no_scale ? 0 : 1][place]);
+    return value * gamma +
+           (t->no_center || t->rms || t->rms_scaling ? 0 : w[t->no_scale ? 0 : 1][place]);
 }
 
 void true_norm_axes(const truth_t *t, const layer_fixture_t *f, double *const *x, double *const *w,

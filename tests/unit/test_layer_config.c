@@ -160,7 +160,6 @@ static const refusal_t refusals[] = {
     {"UnitNormalization", "\"axis\": 4", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_SHAPE, "'axis'"},
     {"UnitNormalization", "\"order\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'order'"},
     {"SpectralNormalization", "\"power_iterations\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "wrapped layer"},
-    {"LayerNormalization", "\"rms_scaling\": true", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'rms_scaling'"},
     {"Embedding", "\"input_dim\": 4, \"output_dim\": 2, \"mask_zero\": true", "", 1, {SHAPE(1, 4)}, true, MB_ERR_UNSUPPORTED,
      "'mask_zero'"},
     {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_SHAPE, "found 1 input"},

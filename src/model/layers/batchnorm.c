@@ -174,12 +174,12 @@ static const void *dy_of(const mb_run_t *run, const plan_t *p)
 /* A copy of what stands FROM; nothing where the axis is the last one. */
 static mb_status_t move_in(const mb_run_t *run, const plan_t *p, const void *from, void *to)
 {
-    return p->moves ? mb_run_move(run, from, &p->plain, to, &p->laid, false) : MB_OK;
+    return p->moves ? mb_run_arrange(run, from, &p->plain, to, &p->laid) : MB_OK;
 }
 
 static mb_status_t move_out(const mb_run_t *run, const plan_t *p, const void *from, void *to)
 {
-    return p->moves ? mb_run_move(run, from, &p->laid, to, &p->plain, false) : MB_OK;
+    return p->moves ? mb_run_arrange(run, from, &p->laid, to, &p->plain) : MB_OK;
 }
 
 /* ---- runs */

@@ -2,7 +2,7 @@
  * its own mean and variance; gamma and beta belong to channels. The channel axis is seen as two,
  * group and channel of the group, and a group's elements are brought together unless they lie so:
  *
- *     x --copy--> rows --layer normalization--> n --times gamma, plus beta--> y */
+ *     x --copy--> rows --layer normalization--> n --copy--> n times gamma, plus beta = y */
 #include <inttypes.h>
 
 #include "model/layers/view.h"
@@ -108,7 +108,7 @@ typedef struct {
     mb_view_t channel;       /* of gamma and beta */
     size_t mean, rstd, n, x; /* in the saved block */
     size_t saved;
-    size_t dn, dx, carry;
+    size_t dn, copy, carry; /* copy: of dx in groups, then of n as it was */
 } plan_t;
 
 static mb_view_t split(const mb_call_t *call, int64_t samples)
@@ -146,16 +146,14 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
 {
     plan_t p = {.rows = samples * groups_of(call)};
     int64_t elements = samples * mb_shape_elements(&call->output);
-    int64_t copies = 0;
-    p.columns = elements / p.rows;
     set_views(&p, call, samples);
-    copies = p.moves ? elements : 0;
+    p.columns = elements / p.rows;
     p.mean = mb_block_add(&p.saved, p.rows, MB_F32);
     p.rstd = mb_block_add(&p.saved, p.rows, MB_F32);
     p.n = mb_block_add(&p.saved, elements, call->output_type);
-    p.x = mb_block_add(&p.saved, copies, call->output_type);
+    p.x = mb_block_add(&p.saved, p.moves ? elements : 0, call->output_type);
     p.dn = mb_block_add(&p.carry, elements, call->output_type);
-    p.dx = mb_block_add(&p.carry, copies, call->output_type);
+    p.copy = mb_block_add(&p.carry, p.moves ? elements : 0, call->output_type);
     return p;
 }
 
@@ -203,68 +201,91 @@ static mb_status_t normalise(const mb_run_t *run, const plan_t *p)
     return mb_run_layernorm_forward(run->exec, &args);
 }
 
+/* y = n gamma + beta, both where they stand in the tensor; in place allowed. */
+static mb_status_t scale(const mb_run_t *run, const plan_t *p, const void *n)
+{
+    mb_map_call_t map = {.function = MB_MAP_MULTIPLY_ADD,
+                         .inputs = {mb_map_tensor(n, p->plain), gamma_of(run, p), beta_of(run, p)},
+                         .view = p->plain,
+                         .y = run->output};
+    return mb_run_strided(run, &map);
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
+    void *n = mb_bytes_at(run->saved, p.n);
     if (p.moves)
-        MB_TRY(mb_run_move(run, mb_run_input(run, 0), &p.plain, mb_bytes_at(run->saved, p.x),
-                           &p.laid, false));
+        MB_TRY(mb_run_arrange(run, mb_run_input(run, 0), &p.plain, mb_bytes_at(run->saved, p.x),
+                              &p.laid));
     MB_TRY(normalise(run, &p));
-    mb_map_call_t map = {.function = MB_MAP_MULTIPLY_ADD,
-                         .inputs = {mb_map_tensor(mb_bytes_at(run->saved, p.n), p.laid),
-                                    gamma_of(run, &p), beta_of(run, &p)},
-                         .view = p.plain,
-                         .y = run->output};
-    return mb_run_strided(run, &map);
+    if (p.moves)
+        MB_TRY(mb_run_arrange(run, n, &p.laid, run->output, &p.plain));
+    return scale(run, &p, p.moves ? run->output : n);
+}
+
+/* The gradient of n, where its rows stand; dx serves on the way. */
+static mb_status_t unscale(const mb_run_t *run, const plan_t *p, void *dn, void *dx)
+{
+    mb_map_call_t map = {.function = MB_MAP_MULTIPLY,
+                         .inputs = {mb_map_tensor(run->grad_output, p->plain), gamma_of(run, p)},
+                         .view = p->plain,
+                         .y = p->moves ? dx : dn};
+    MB_TRY(mb_run_strided(run, &map));
+    return p->moves ? mb_run_arrange(run, dx, &p->plain, dn, &p->laid) : MB_OK;
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
-    void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->carry, p.dx);
+    void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->carry, p.copy);
+    void *dn = mb_bytes_at(run->carry, p.dn);
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    mb_map_call_t map = {.function = MB_MAP_MULTIPLY,
-                         .inputs = {mb_map_tensor(run->grad_output, p.plain), gamma_of(run, &p)},
-                         .view = p.laid,
-                         .y = mb_bytes_at(run->carry, p.dn)};
-    MB_TRY(mb_run_strided(run, &map));
+    MB_TRY(unscale(run, &p, dn, dx));
     mb_layernorm_backward_input_args_t args = {.type = mb_run_type(run),
                                                .rows = p.rows,
                                                .columns = p.columns,
                                                .x = x_of(run, &p),
-                                               .dy = map.y,
+                                               .dy = dn,
                                                .mean = mb_bytes_at(run->saved, p.mean),
                                                .rstd = mb_bytes_at(run->saved, p.rstd),
                                                .dx = p.moves ? copy : dx};
     MB_TRY(mb_run_layernorm_backward_input(run->exec, &args));
-    return p.moves ? mb_run_move(run, copy, &p.laid, dx, &p.plain, false) : MB_OK;
+    return p.moves ? mb_run_arrange(run, copy, &p.laid, dx, &p.plain) : MB_OK;
 }
 
 /* The sums for one of the parameters, of dy times what it was multiplied by. */
 static mb_status_t gradient(const mb_run_t *run, const plan_t *p, int param, mb_map_t function,
-                            mb_map_input_t factor)
+                            const void *factor)
 {
-    mb_map_call_t map = {.function = function,
-                         .inputs = {mb_map_tensor(run->grad_output, p->plain), factor},
-                         .view = p->channel,
-                         .y = mb_run_grad_param(run, param),
-                         .is_wide = true,
-                         .reduced = mb_view_repeats(&p->channel),
-                         .accumulate = run->accumulate};
+    mb_map_call_t map = {
+        .function = function,
+        .inputs = {mb_map_tensor(run->grad_output, p->plain), mb_map_tensor(factor, p->plain)},
+        .view = p->channel,
+        .y = mb_run_grad_param(run, param),
+        .is_wide = true,
+        .reduced = mb_view_repeats(&p->channel),
+        .accumulate = run->accumulate};
     return mb_run_wants_param(run, param) ? mb_run_strided(run, &map) : MB_OK;
+}
+
+static mb_status_t gamma_gradient(const mb_run_t *run, const plan_t *p)
+{
+    const void *n = mb_bytes_at(run->saved, p->n);
+    void *copy = mb_bytes_at(run->carry, p->copy);
+    if (p->moves && mb_run_wants_param(run, 0))
+        MB_TRY(mb_run_arrange(run, n, &p->laid, copy, &p->plain));
+    return gradient(run, p, 0, MB_MAP_MULTIPLY, p->moves ? copy : n);
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     const groupnorm_t *norm = norm_of(run->call);
     plan_t p = plan_of(run->call, run->samples);
-    mb_map_input_t n = mb_map_tensor(mb_bytes_at(run->saved, p.n), p.laid);
     if (norm->scale)
-        MB_TRY(gradient(run, &p, 0, MB_MAP_MULTIPLY, n));
-    if (!norm->center)
-        return MB_OK;
-    return gradient(run, &p, beta_index(run), MB_MAP_COPY, mb_map_constant(0));
+        MB_TRY(gamma_gradient(run, &p));
+    return norm->center ? gradient(run, &p, beta_index(run), MB_MAP_COPY, NULL) : MB_OK;
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

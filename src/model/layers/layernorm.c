@@ -4,13 +4,14 @@
  *     the last axes    x -> rows -> y
  *     other ones       x -> a copy with them behind the others -> rows -> y's copy -> y */
 #include "model/layers/axes.h"
-#include "model/layers/view.h"
+#include "model/layers/rms_scaling.h"
 
 typedef struct {
     mb_axes_t axes;
     double epsilon;
     bool center, scale;
-    bool rms;         /* no mean is taken off */
+    bool rms;         /* by the mean square: no mean is taken off */
+    bool rms_scaling; /* by the deviation, and no mean is taken off */
     mb_shape_t shape; /* of the parameters */
     mb_param_spec_t gamma, beta;
 } layernorm_t;
@@ -24,8 +25,6 @@ static mb_status_t create(mb_config_t *config, mb_arena_t *arena, double epsilon
     return mb_config_real_or(config, "epsilon", epsilon, &norm->epsilon);
 }
 
-/* rms_scaling is refused: what Keras computes for it (x over the deviation, no mean taken off) is
- * neither layer nor RMS normalization, and Keras deprecates it. */
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
 {
     layernorm_t *norm;
@@ -33,7 +32,9 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     *out = norm;
     MB_TRY(mb_config_bool_or(config, "center", true, &norm->center));
     MB_TRY(mb_config_bool_or(config, "scale", true, &norm->scale));
-    MB_TRY(mb_config_only(config, "rms_scaling", "false"));
+    MB_TRY(mb_config_bool_or(config, "rms_scaling", false, &norm->rms_scaling));
+    norm->scale = norm->scale || norm->rms_scaling;
+    norm->center = norm->center && !norm->rms_scaling;
     MB_TRY(mb_layer_take_param(config, "gamma", "ones", "gamma", true, &norm->gamma));
     return mb_layer_take_param(config, "beta", "zeros", "beta", true, &norm->beta);
 }
@@ -107,7 +108,8 @@ typedef struct {
     int64_t rows, columns;
     bool moves;
     mb_view_t plain, laid; /* of the input; of its copy */
-    size_t mean, rstd, x, y, bytes;
+    size_t mean, rstd, shift, x, y, saved;
+    size_t dy, work, carry; /* work: three numbers of each row */
 } plan_t;
 
 static plan_t plan_of(const mb_call_t *call, int64_t samples)
@@ -119,19 +121,21 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
     p.plain = p.laid = mb_view_of(samples, &call->output);
     mb_view_lay_last(&p.laid, bits);
     p.moves = !mb_view_equal(&p.plain, &p.laid);
-    p.mean = mb_block_add(&p.bytes, p.rows, MB_F32);
-    p.rstd = mb_block_add(&p.bytes, p.rows, MB_F32);
-    p.x = mb_block_add(&p.bytes, p.moves ? elements : 0, call->output_type);
-    p.y = mb_block_add(&p.bytes, p.moves ? elements : 0, call->output_type);
+    bool shifts = norm_of(call)->rms_scaling;
+    p.mean = mb_block_add(&p.saved, p.rows, MB_F32);
+    p.rstd = mb_block_add(&p.saved, p.rows, MB_F32);
+    p.shift = mb_block_add(&p.saved, shifts ? p.rows : 0, MB_F32);
+    p.x = mb_block_add(&p.saved, p.moves ? elements : 0, call->output_type);
+    p.y = mb_block_add(&p.saved, p.moves ? elements : 0, call->output_type);
+    p.dy = mb_block_add(&p.carry, p.moves ? elements : 0, call->output_type);
+    p.work = mb_block_add(&p.carry, shifts ? 3 * p.rows : 0, MB_F32);
     return p;
 }
 
 static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     plan_t p = plan_of(call, samples);
-    *out = (mb_memory_t){.saved_bytes = p.bytes, .keeps_input = {!p.moves}};
-    if (p.moves)
-        mb_block_add(&out->carry_bytes, p.rows * p.columns, call->output_type);
+    *out = (mb_memory_t){.keeps_input = {!p.moves}, .saved_bytes = p.saved, .carry_bytes = p.carry};
 }
 
 /* ---- runs */
@@ -143,7 +147,7 @@ static const void *x_of(const mb_run_t *run, const plan_t *p)
 
 static const void *dy_of(const mb_run_t *run, const plan_t *p)
 {
-    return p->moves ? run->carry : run->grad_output;
+    return p->moves ? mb_bytes_at(run->carry, p->dy) : run->grad_output;
 }
 
 static float *gamma_of(const mb_run_t *run)
@@ -168,23 +172,47 @@ static mb_layernorm_forward_args_t forward_args(const mb_run_t *run, const plan_
         .rstd = mb_bytes_at(run->saved, p->rstd)};
 }
 
+static mb_rms_scaling_t scaling_of(const mb_run_t *run, const plan_t *p)
+{
+    mb_rms_scaling_t s = {.rows = p->rows,
+                          .columns = p->columns,
+                          .x = x_of(run, p),
+                          .gamma = gamma_of(run),
+                          .mean = mb_bytes_at(run->saved, p->mean),
+                          .rstd = mb_bytes_at(run->saved, p->rstd),
+                          .shift = mb_bytes_at(run->saved, p->shift)};
+    for (int i = 0; i < 3; i++)
+        s.work[i] = mb_bytes_at(run->carry, p->work + (size_t)(i * p->rows) * sizeof(float));
+    return s;
+}
+
+static mb_status_t forward_rows(const mb_run_t *run, const plan_t *p,
+                                const mb_layernorm_forward_args_t *args)
+{
+    mb_rms_scaling_t scaling = scaling_of(run, p);
+    MB_TRY(mb_run_layernorm_forward(run->exec, args));
+    if (!norm_of(run->call)->rms_scaling)
+        return MB_OK;
+    return mb_rms_scaling_forward(run, &scaling, args->y);
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_layernorm_forward_args_t args = forward_args(run, &p);
     if (!p.moves)
-        return mb_run_layernorm_forward(run->exec, &args);
-    MB_TRY(mb_run_move(run, mb_run_input(run, 0), &p.plain, mb_bytes_at(run->saved, p.x), &p.laid,
-                       false));
-    MB_TRY(mb_run_layernorm_forward(run->exec, &args));
-    return mb_run_move(run, args.y, &p.laid, run->output, &p.plain, false);
+        return forward_rows(run, &p, &args);
+    MB_TRY(
+        mb_run_arrange(run, mb_run_input(run, 0), &p.plain, mb_bytes_at(run->saved, p.x), &p.laid));
+    MB_TRY(forward_rows(run, &p, &args));
+    return mb_run_arrange(run, args.y, &p.laid, run->output, &p.plain);
 }
 
 static mb_status_t forward_of_sum(const mb_run_t *run, const mb_run_t *sum)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_layernorm_forward_args_t args = forward_args(run, &p);
-    if (p.moves) {
+    if (p.moves || norm_of(run->call)->rms_scaling) {
         MB_TRY(sum->call->layer->class_->forward(sum));
         return forward(run);
     }
@@ -207,7 +235,11 @@ static mb_status_t backward_rows(const mb_run_t *run, const plan_t *p, void *dx)
                                                .mean = mb_bytes_at(run->saved, p->mean),
                                                .rstd = mb_bytes_at(run->saved, p->rstd),
                                                .dx = dx};
-    return mb_run_layernorm_backward_input(run->exec, &args);
+    mb_rms_scaling_t scaling = scaling_of(run, p);
+    MB_TRY(mb_run_layernorm_backward_input(run->exec, &args));
+    if (!norm_of(run->call)->rms_scaling)
+        return MB_OK;
+    return mb_rms_scaling_backward_input(run, &scaling, args.dy, dx);
 }
 
 /* What stood for y's copy serves dx's. */
@@ -216,11 +248,12 @@ static mb_status_t backward_input(const mb_run_t *run)
     plan_t p = plan_of(run->call, run->samples);
     void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->saved, p.y);
     if (p.moves)
-        MB_TRY(mb_run_move(run, run->grad_output, &p.plain, run->carry, &p.laid, false));
+        MB_TRY(mb_run_arrange(run, run->grad_output, &p.plain, mb_bytes_at(run->carry, p.dy),
+                              &p.laid));
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
     MB_TRY(backward_rows(run, &p, p.moves ? copy : dx));
-    return p.moves ? mb_run_move(run, copy, &p.laid, dx, &p.plain, false) : MB_OK;
+    return p.moves ? mb_run_arrange(run, copy, &p.laid, dx, &p.plain) : MB_OK;
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
@@ -241,7 +274,11 @@ static mb_status_t backward_weights(const mb_run_t *run)
         .rstd = mb_bytes_at(run->saved, p.rstd),
         .dgamma = norm->scale ? mb_run_grad_param(run, 0) : NULL,
         .dbeta = norm->center ? mb_run_grad_param(run, norm->scale ? 1 : 0) : NULL};
-    return mb_run_layernorm_backward_weights(run->exec, &args);
+    mb_rms_scaling_t scaling = scaling_of(run, &p);
+    MB_TRY(mb_run_layernorm_backward_weights(run->exec, &args));
+    if (!norm->rms_scaling || !mb_run_wants_param(run, 0))
+        return MB_OK;
+    return mb_rms_scaling_backward_weights(run, &scaling, args.dy, args.dgamma);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

@@ -82,6 +82,11 @@ uint32_t mb_view_repeats(const mb_view_t *view);
 mb_status_t mb_run_move(const mb_run_t *run, const void *from, const mb_view_t *from_view, void *to,
                         const mb_view_t *to_view, bool accumulate);
 
+/* The same between views of whole tensors, neither repeated: a copy whose axes lie in another order.
+ */
+mb_status_t mb_run_arrange(const mb_run_t *run, const void *from, const mb_view_t *from_view,
+                           void *to, const mb_view_t *to_view);
+
 /* The shape that numpy broadcasts inputs FIRST to LAST of the call to, the samples being an axis of
  * theirs; MB_ERR_SHAPE where they do not fit. */
 mb_status_t mb_call_broadcast(const mb_call_t *call, int first, int last, mb_shape_t *out);

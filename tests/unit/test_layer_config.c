@@ -259,6 +259,8 @@ static const refusal_t refusals[] = {
      MB_ERR_UNSUPPORTED, "'BatchNormalization'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_SHAPE, "steps x width"},
+    {"TimeDistributed", "\"dtype\": {\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}}, \"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2, \"dtype\": {\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"mixed_float16\"}}}}", "", 1, {SHAPE(2, 4, 2)},
+     false, MB_ERR_UNSUPPORTED, "key 'dtype' differs"},
     {"Normalization", "\"axis\": 0", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "that of the samples"},
     {"Normalization", "\"axis\": [3]", "", 1, {SHAPE(2, 4, 2)}, false,
@@ -424,6 +426,9 @@ static const shape_case_t shape_cases[] = {
     {"TimeDistributed", "\"layer\": {\"class_name\": \"TimeDistributed\", \"config\": {\"name\": \"t\", \"layer\": {\"class_name\": "
      "\"Dense\", \"config\": {\"name\": \"d\", \"units\": 3}}}}", 1, {SHAPE(3, 5, 6, 4)}, false, "(5, 6, 3)",
      "t/d/kernel (4, 3) 4 3, t/d/bias (3,) 3 3"},
+    {"TimeDistributed", "\"dtype\": {\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}, \"shared_object_id\": 1}, \"layer\": {\"class_name\": "
+     "\"Dense\", \"config\": {\"name\": \"d\", \"units\": 3, \"dtype\": {\"class_name\": \"DTypePolicy\", \"config\": {\"name\": \"float32\"}}}}", 1, {SHAPE(2, 6, 4)},
+     false, "(6, 3)", "d/kernel (4, 3) 4 3, d/bias (3,) 3 3"},
     {"Normalization", "\"axis\": [1, -1], \"invert\": true, \"mean\": null, \"variance\": null", 1, {SHAPE(3, 5, 6, 4)}, false,
      "(5, 6, 4)", "mean (5, 4) 0 0, variance (5, 4) 0 0, count () 0 0"},
     {"Discretization", "\"bin_boundaries\": [0.0, 1.0], \"output_mode\": \"one_hot\", \"num_bins\": 3, \"epsilon\": 0.1", 1,

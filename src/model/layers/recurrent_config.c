@@ -134,6 +134,15 @@ static mb_status_t refuse_cell(const mb_config_t *config, const char *name)
                         config->where, name);
 }
 
+/* The name of a policy, written as a string or as an object, which may have a shared object's
+ * number beside it. */
+static const char *policy_name(const json_t *dtype)
+{
+    const json_t *name = json_object_get(json_object_get(dtype, "config"), "name");
+    const char *text = json_string_value(json_is_string(dtype) ? dtype : name);
+    return text != NULL ? text : "";
+}
+
 /* A layer inside a layer computes and trains as that does. */
 static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
 {
@@ -145,7 +154,7 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'trainable' is false, but that of the layer around it is true",
                             inner->where);
-    if (dtype != NULL && own != NULL && !json_equal(dtype, own))
+    if (dtype != NULL && own != NULL && strcmp(policy_name(dtype), policy_name(own)) != 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'dtype' differs from that of the layer around it",
                             inner->where);

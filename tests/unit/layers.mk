@@ -35,6 +35,11 @@ SHELL_TESTS += tests/keras/recurrent.sh
 tests/keras/recurrent.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/recurrent.py
 
+# Random graphs of all of them.
+SHELL_TESTS += tests/keras/graphs.sh
+tests/keras/graphs.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/graphs.py tests/campaign/graphs.sh
+
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table
 CLEANFILES += tests/tools/keras_table$(EXEEXT) tests/keras/table.md

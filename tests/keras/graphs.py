@@ -147,7 +147,8 @@ def activation_layer(g, t):
 
 @one()
 def normalize(g, t):
-    axes = g.axes(t)
+    """Over the last axes: over others Keras on torch takes the last ones all the same where their sizes are equal."""
+    axes = list(range(g.axis(t), len(t.shape)))
     if np.prod([t.shape[a] for a in axes]) < 3:
         return None
     return g.pick(lambda: L.LayerNormalization(axis=axes, epsilon=0.05), lambda: L.RMSNormalization(axis=axes, epsilon=0.05),

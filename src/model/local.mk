@@ -103,7 +103,8 @@ libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
 	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
-	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/regression.c \
+	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
+	src/model/losses/regression.c \
 	src/model/losses/run.c \
 	src/model/metric.h src/model/metrics/accuracy.c src/model/metrics/accuracy.h \
 	src/model/metrics/auc.c src/model/metrics/class.h src/model/metrics/columns.c \

@@ -422,6 +422,16 @@ OPERANDS(affine)
     WRITTEN(affine, y, images * to[0] * to[1]);
 }
 
+OPERANDS(host)
+{
+    for (int i = 0; i < a->n_reads; i++) {
+        if (a->read_columns[i] > 0 && !(a->wide >> i & 1))
+            READ(host, reads[i], a->rows * a->read_columns[i]);
+    }
+    for (int i = 0; i < a->n_writes; i++)
+        WRITTEN(host, writes[i], a->rows * a->write_columns[i]);
+}
+
 NO_OPERANDS(add_f64);
 NO_OPERANDS(copy_rows);
 NO_OPERANDS(copy_view);

@@ -1151,6 +1151,42 @@ typedef struct {
     void *y;
 } mb_affine_args_t;
 
+/* A function of the program's own over tiles of rows: what a plugin computes that no other
+ * operation does (mb/plugin.h). Only devices that compute in the host's memory have it.
+ *
+ * reads and writes are [rows, columns], float32 for the function whatever the type; a read of 0
+ * columns is one array for all rows, and one whose bit is in `wide` has elements of any 4 bytes.
+ * Sums begin at zero in every tile; they are taken together in the order of the tiles, in double,
+ * and go to sums[i] (+)=. total: one number more, which is always added to. */
+#define MB_HOST_READS 6
+#define MB_HOST_WRITES 2
+#define MB_HOST_SUMS 2
+
+typedef struct {
+    const struct mb_host_args *args; /* of the whole operation */
+    int64_t rows, valid;             /* of the tile; the leading rows that count */
+    const void *reads[MB_HOST_READS];
+    float *writes[MB_HOST_WRITES]; /* NULL: not wanted */
+    double *sums[MB_HOST_SUMS];    /* [sum_columns] */
+    double total;                  /* what the tile adds to total */
+} mb_host_tile_t;
+
+typedef struct mb_host_args {
+    mb_dtype_t type;
+    void (*function)(mb_host_tile_t *tile); /* of the tile's rows alone, on any thread */
+    const void *user, *settings;            /* for it; live until the stream is done with them */
+    float scale;                            /* for it */
+    int64_t rows, valid;
+    uint8_t wide;
+    bool accumulate;
+    int32_t n_reads, n_writes, n_sums;
+    int64_t read_columns[MB_HOST_READS], write_columns[MB_HOST_WRITES], sum_columns[MB_HOST_SUMS];
+    const void *reads[MB_HOST_READS];
+    void *writes[MB_HOST_WRITES];
+    float *sums[MB_HOST_SUMS];
+    double *total; /* NULL: none */
+} mb_host_args_t;
+
 #define MB_OP_LIST(X)                                                                              \
     X(GEMM, gemm)                                                                                  \
     X(CONV_FORWARD, conv_forward)                                                                  \
@@ -1217,7 +1253,8 @@ typedef struct {
     X(LOOKUP, lookup)                                                                              \
     X(ENCODE, encode)                                                                              \
     X(DRAW, draw)                                                                                  \
-    X(AFFINE, affine)
+    X(AFFINE, affine)                                                                              \
+    X(HOST, host)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

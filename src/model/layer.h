@@ -204,6 +204,8 @@ struct mb_layer_class {
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
     mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
+    /* The same of classes that share it and are told apart by KIND; then there is no parse. */
+    mb_status_t (*parse_kind)(const void *kind, mb_config_t *config, mb_arena_t *arena, void **out);
     /* The activity regularizer that its own config gives; NULL: none but that of the key. */
     const mb_regularizer_t *(*activity)(const mb_layer_t *layer);
     /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are
@@ -271,7 +273,13 @@ mb_roles_t mb_call_roles(const mb_call_t *call);
 /* Whether moving statistics follow from the call's samples. */
 bool mb_call_has_statistics(const mb_call_t *call);
 
-/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown. */
+/* Built-in classes, and those of plugins, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);
+/* Adds a class, which lives as long as the program. Of the process, not of a thread.
+ * MB_ERR_ARGUMENT: the name is taken, or there is no more room. */
+mb_status_t mb_layer_class_add(const mb_layer_class_t *class_);
+/* The class's own part of a config; nothing where it has none. */
+mb_status_t mb_layer_class_parse(const mb_layer_class_t *class_, mb_config_t *config,
+                                 mb_arena_t *arena, void **out);
 
 #endif

@@ -103,7 +103,8 @@ libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
 	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
-	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/regression.c \
+	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
+	src/model/losses/regression.c \
 	src/model/losses/run.c \
 	src/model/metric.h src/model/metrics/accuracy.c src/model/metrics/accuracy.h \
 	src/model/metrics/auc.c src/model/metrics/class.h src/model/metrics/columns.c \
@@ -123,6 +124,8 @@ libmb_la_SOURCES += \
 	src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
-	src/model/preset_gpt.c src/model/preset_images.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_mobilenet.c src/model/preset_net.c src/model/preset_net.h \
+	src/model/preset_resnet.c src/model/preset_unet.c src/model/preset_vit.c \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
 	src/model/preset_settings.h src/model/spec.c src/model/spec.h

@@ -186,6 +186,10 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_AFFINE] = {FIELD(affine, type), FIELD(affine, outside), FIELD(affine, nearest),
                       FIELD(affine, transposed), FIELD(affine, samples), FIELD(affine, planes),
                       FIELD(affine, in), FIELD(affine, out), FIELD(affine, inner)},
+    [MB_OP_HOST] = {FIELD(host, type), FIELD(host, function), FIELD(host, rows),
+                    FIELD(host, n_reads), FIELD(host, n_writes), FIELD(host, n_sums),
+                    FIELD(host, read_columns), FIELD(host, write_columns),
+                    FIELD(host, sum_columns)},
 };
 
 bool strict_shape_is_known(mb_op_t op)

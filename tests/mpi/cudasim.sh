@@ -7,7 +7,7 @@ if [ ! -e "$MB_BUILDDIR/mbcudasim.so" ]; then
     exit 0
 fi
 export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=8 MB_CUDASIM_SEED=1
-run_layouts cudasim 1 mlp operators recurrent
+run_layouts cudasim 1 mlp operators recurrent masks
 MB_CUDASIM_SEED=2
 run_layouts cudasim:bf16 1 mlp cnn
 run_layouts cudasim:tf32 1 mlp

@@ -1,6 +1,7 @@
 /* Layers that are an activation and nothing else: Activation, ReLU, LeakyReLU, ELU, Softmax. */
 #include "model/layers/activation_layer.h"
 #include "model/layers/softmax_axes.h"
+#include "model/layers/softmax_mask.h"
 
 #include <inttypes.h>
 
@@ -63,6 +64,8 @@ static int axis_of(const mb_call_t *call)
 mb_status_t mb_activation_call_infer(mb_call_t *call)
 {
     MB_TRY(mb_call_infer_same(call));
+    if (call->masks[0] > 0)
+        MB_TRY(mb_softmax_mask_check(call));
     if (!layer_of(call)->activation.softmax ||
         (axis_of(call) > 0 && axis_of(call) <= call->inputs[0].rank))
         return MB_OK;
@@ -84,9 +87,11 @@ void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory
                          .keeps_output = layer_of(call)->activation.needs_output};
     if (by_views(call))
         out->saved_bytes = mb_softmax_saved(call, axis_of(call), samples);
+    if (call->masks[0] > 0)
+        mb_softmax_mask_memory(call, samples, out);
 }
 
-mb_status_t mb_activation_call_forward(const mb_run_t *run)
+static mb_status_t forward(const mb_run_t *run)
 {
     const mb_shape_t *shape = &run->call->output;
     if (by_views(run->call))
@@ -96,6 +101,17 @@ mb_status_t mb_activation_call_forward(const mb_run_t *run)
                                  mb_run_input(run, 0), run->output);
 }
 
+mb_status_t mb_activation_call_forward(const mb_run_t *run)
+{
+    mb_masked_softmax_t masked;
+    if (run->call->masks[0] == 0)
+        return forward(run);
+    MB_TRY(mb_softmax_mask_enter(run, &masked));
+    MB_TRY(forward(&masked.run));
+    return mb_softmax_mask_leave(run, &masked);
+}
+
+/* With a mask too: the output is 0 where it hides, and with it the gradient. */
 mb_status_t mb_activation_call_backward(const mb_run_t *run)
 {
     const mb_activation_t *activation = &layer_of(run->call)->activation;
@@ -119,7 +135,7 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){flops, flops, 0.0};
 }
 
-#define ACTIVATION_CLASS(symbol, keras, parser)                                                    \
+#define ACTIVATION_CLASS(symbol, keras, parser, ...)                                               \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -127,10 +143,12 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
                                                 .memory = mb_activation_call_memory,               \
                                                 .forward = mb_activation_call_forward,             \
                                                 .backward_input = mb_activation_call_backward,     \
-                                                .cost = mb_activation_call_cost}
+                                                .cost = mb_activation_call_cost,                   \
+                                                __VA_ARGS__}
 
-ACTIVATION_CLASS(activation, "Activation", parse_activation);
-ACTIVATION_CLASS(relu, "ReLU", parse_relu);
-ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu);
-ACTIVATION_CLASS(elu, "ELU", parse_elu);
-ACTIVATION_CLASS(softmax, "Softmax", parse_softmax);
+ACTIVATION_CLASS(activation, "Activation", parse_activation, .mask = mb_mask_passes);
+ACTIVATION_CLASS(relu, "ReLU", parse_relu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(elu, "ELU", parse_elu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(softmax, "Softmax", parse_softmax, .mask = mb_mask_passes,
+                 .takes_masks = MB_TAKES_MASKS);

@@ -49,6 +49,11 @@ static batchnorm_t *norm_of(const mb_call_t *call)
 static mb_status_t infer(mb_call_t *call)
 {
     MB_TRY(mb_call_infer_same(call));
+    if (call->n_masks > 0 && call->layer->trainable)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "its input has a mask, and then Keras takes statistics over the "
+                             "positions that count; this build takes them over all: use "
+                             "LayerNormalization, or set trainable to false");
     return mb_call_expect_last_axis(call, norm_of(call)->axis);
 }
 
@@ -232,4 +237,6 @@ const mb_layer_class_t mb_layer_batch_normalization = {.size = sizeof(mb_layer_c
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
                                                        .update_statistics = update_statistics,
-                                                       .cost = cost};
+                                                       .cost = cost,
+                                                       .mask = mb_mask_passes,
+                                                       .takes_masks = MB_TAKES_MASKS};

@@ -64,4 +64,5 @@ const mb_layer_class_t mb_layer_dropout = {.size = sizeof(mb_layer_class_t),
                                            .memory = mb_call_keeps_nothing,
                                            .forward = forward,
                                            .backward_input = backward_input,
-                                           .cost = cost};
+                                           .cost = cost,
+                                           .mask = mb_mask_passes};

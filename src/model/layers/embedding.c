@@ -3,6 +3,7 @@
 
 typedef struct {
     int64_t vocabulary, width;
+    bool masks;
     mb_param_spec_t table;
 } embedding_t;
 
@@ -17,7 +18,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true,
                                &embedding->table));
     embedding->table.view = MB_VIEW_LOOKUP;
-    MB_TRY(mb_config_only(config, "mask_zero", "false"));
+    MB_TRY(mb_config_bool_or(config, "mask_zero", false, &embedding->masks));
     MB_TRY(mb_config_only(config, "sparse", "false"));
     mb_config_ignore(config, "input_length");
     MB_TRY(mb_config_only(config, "quantization_config", "null"));
@@ -25,6 +26,12 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_config_only(config, "lora_alpha", "null"));
     *out = embedding;
     return MB_OK;
+}
+
+static mb_mask_rule_t mask(const mb_layer_t *layer)
+{
+    bool masks = ((const embedding_t *)layer->config)->masks;
+    return (mb_mask_rule_t){.kind = masks ? MB_MASK_NOT_ZERO : MB_MASK_DROPPED};
 }
 
 static const embedding_t *embedding_of(const mb_call_t *call)
@@ -135,4 +142,5 @@ const mb_layer_class_t mb_layer_embedding = {.size = sizeof(mb_layer_class_t),
                                              .backward_input = backward_input,
                                              .backward_weights = backward_weights,
                                              .cost = cost,
-                                             .differentiable = differentiable};
+                                             .differentiable = differentiable,
+                                             .mask = mask};

@@ -162,4 +162,5 @@ const mb_layer_class_t mb_layer_layer_normalization = {.size = sizeof(mb_layer_c
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
                                                        .cost = cost,
-                                                       .forward_of_sum = forward_of_sum};
+                                                       .forward_of_sum = forward_of_sum,
+                                                       .mask = mb_mask_passes};

@@ -31,9 +31,9 @@ SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh
 tests/keras/convolutions.log tests/keras/pooling.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/convolutions.py
 # Beside Keras' own layers.
-SHELL_TESTS += tests/keras/recurrent.sh
-tests/keras/recurrent.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/recurrent.py
+SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh
+tests/keras/recurrent.log tests/keras/masks.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py
 
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table

@@ -65,12 +65,17 @@ static mb_status_t infer(mb_call_t *call)
 {
     int axis = axis_of(call), rank = call->inputs[0].rank;
     MB_TRY(mb_call_infer_same(call));
-    if (axis >= 1 && axis <= rank)
-        return MB_OK;
-    return mb_call_error(call, MB_ERR_SHAPE,
-                         "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
-                         "dimensions",
-                         norm_of(call)->axis, rank);
+    if (axis < 1 || axis > rank)
+        return mb_call_error(call, MB_ERR_SHAPE,
+                             "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
+                             "dimensions",
+                             norm_of(call)->axis, rank);
+    if (call->n_masks > 0 && call->layer->trainable)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "its input has a mask, and then Keras takes statistics over the "
+                             "positions that count; this build takes them over all: use "
+                             "LayerNormalization, or set trainable to false");
+    return MB_OK;
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
@@ -313,4 +318,6 @@ const mb_layer_class_t mb_layer_batch_normalization = {.size = sizeof(mb_layer_c
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
                                                        .update_statistics = update_statistics,
-                                                       .cost = cost};
+                                                       .cost = cost,
+                                                       .mask = mb_mask_passes,
+                                                       .takes_masks = MB_TAKES_MASKS};

@@ -324,9 +324,9 @@ mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module,
                                   mb_references_t *out, json_t *kwargs)
 {
     bool attention = takes_query(module->class_name);
-    bool takes_masks = module->kind == MB_MODULE_MODEL ||
-                       (module->kind == MB_MODULE_LAYER &&
-                        module->layer->class_->takes_masks == MB_TAKES_MASKS);
+    bool takes_masks =
+        module->kind == MB_MODULE_MODEL ||
+        (module->kind == MB_MODULE_LAYER && module->layer->class_->takes_masks == MB_TAKES_MASKS);
     mb_slots_t slots = {.where = where,
                         .names = attention ? attention_names : other_names,
                         .n_names = attention ? 3 : 1,

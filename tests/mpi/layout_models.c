@@ -76,7 +76,8 @@ static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes
 static mb_status_t write_ids(hid_t file, const mb_shape_t *sample, int64_t samples)
 {
     int64_t count = mb_shape_elements(sample) * samples;
-    int32_t *x = malloc((size_t)count * sizeof(int32_t)), *y = malloc((size_t)count * sizeof(int32_t));
+    int32_t *x = malloc((size_t)count * sizeof(int32_t)),
+            *y = malloc((size_t)count * sizeof(int32_t));
     herr_t put = -1;
     unsigned state = 12345;
     for (int64_t i = 0; i < count && x != NULL && y != NULL; i++) {

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define T(name) "{'class_name': '__keras_tensor__', 'config': {'keras_history': ['" name "', 0, 0]}}"
+#define T(name)                                                                                    \
+    "{'class_name': '__keras_tensor__', 'config': {'keras_history': ['" name "', 0, 0]}}"
 #define LAYER(class_name, name, keys, args, kwargs)                                                \
     "{'module': 'keras.layers', 'class_name': '" class_name "', 'name': '" name                    \
     "', 'config': {'name': '" name "'" keys "}, 'inbound_nodes': [{'args': [" args                 \
@@ -60,11 +61,11 @@ static const char *mask_of(const mb_graph_t *graph, const char *name)
 
 START_TEST(a_mask_goes_through_layers_to_the_one_that_takes_it)
 {
-    mb_graph_t *graph = graph_of(MODEL(
-        IDS TABLE("x", "e") LAYER("Dense", "d", ", 'units': 2", T("e"), "") ", " LAYER(
-            "LSTM", "l", ", 'units': 2, 'return_sequences': true", T("d"),
-            "") ", " LAYER("Dense", "y", ", 'units': 2", T("l"), ""),
-        ONE));
+    mb_graph_t *graph = graph_of(
+        MODEL(IDS TABLE("x", "e") LAYER("Dense", "d", ", 'units': 2", T("e"), "") ", " LAYER(
+                  "LSTM", "l", ", 'units': 2, 'return_sequences': true", T("d"),
+                  "") ", " LAYER("Dense", "y", ", 'units': 2", T("l"), ""),
+              ONE));
     const mb_node_t *lstm = node_of(graph, "l");
     ck_assert_int_eq(graph->n_nodes, 6);
     ck_assert_str_eq(mask_of(graph, "l"), "Mask");
@@ -79,10 +80,10 @@ END_TEST
 
 START_TEST(a_layer_that_knows_no_masks_drops_them)
 {
-    mb_graph_t *graph = graph_of(MODEL(
-        IDS TABLE("x", "e") LAYER("Conv1D", "c", ", 'filters': 2, 'kernel_size': 1", T("e"),
-                                  "") ", " LAYER("LSTM", "y", ", 'units': 2", T("c"), ""),
-        ONE));
+    mb_graph_t *graph = graph_of(
+        MODEL(IDS TABLE("x", "e") LAYER("Conv1D", "c", ", 'filters': 2, 'kernel_size': 1", T("e"),
+                                        "") ", " LAYER("LSTM", "y", ", 'units': 2", T("c"), ""),
+              ONE));
     ck_assert_str_eq(mask_of(graph, "y"), "");
     ck_assert_int_eq(graph->n_nodes, 4);
     mb_graph_destroy(graph);
@@ -114,10 +115,9 @@ END_TEST
 
 #define TWO "['x', 0, 0], ['z', 0, 0]"
 #define JOINED(axis)                                                                               \
-    MODEL(IDS INPUT("z", "4, 3", "float32") ", " TABLE("x", "e") LAYER(                            \
-              "Masking", "k", ", 'mask_value': 0.5",                                               \
-              T("z"), "") ", " LAYER("Concatenate", "y", ", 'axis': " axis,                        \
-                                     "[" T("e") ", " T("k") "]", ""),                              \
+    MODEL(IDS INPUT("z", "4, 3", "float32") ", " TABLE("x", "e")                                   \
+              LAYER("Masking", "k", ", 'mask_value': 0.5", T("z"), "") ", " LAYER(                 \
+                  "Concatenate", "y", ", 'axis': " axis, "[" T("e") ", " T("k") "]", ""),          \
           TWO)
 
 /* x = 1 0 2 0; z is 0.5 all along at its first and third position. */
@@ -149,10 +149,10 @@ END_TEST
 
 START_TEST(a_loss_has_no_mask_that_only_the_model_knows)
 {
-    mb_graph_t *graph = graph_of(
-        MODEL(INPUT("x", "4, 3", "float32") ", " LAYER("Dense", "d", ", 'units': 3", T("x"),
-                                                       "") ", " LAYER("Masking", "y", "", T("d"), ""),
-              ONE));
+    mb_graph_t *graph = graph_of(MODEL(
+        INPUT("x", "4, 3", "float32") ", " LAYER("Dense", "d", ", 'units': 3", T("x"),
+                                                 "") ", " LAYER("Masking", "y", "", T("d"), ""),
+        ONE));
     mb_mask_values_t *values = NULL;
     ck_assert_int_eq(mb_mask_values_create(graph, 0, &values), MB_ERR_UNSUPPORTED);
     ck_assert_msg(strstr(mb_error_get(), "what layer 'd' computes") != NULL, "%s", mb_error_get());
@@ -180,8 +180,8 @@ START_TEST(a_mask_multiplies_weights_and_divides_by_what_counts)
                            {"y", {.rank = 1, .dim = {4}}, MB_I32, labels}};
     mb_source_t *source = NULL;
     mb_mask_values_t *mask = NULL;
-    mb_graph_t *graph = graph_of(MODEL(
-        IDS TABLE("x", "e") LAYER("Dense", "y", ", 'units': 2", T("e"), ""), ONE));
+    mb_graph_t *graph =
+        graph_of(MODEL(IDS TABLE("x", "e") LAYER("Dense", "y", ", 'units': 2", T("e"), ""), ONE));
     ck_assert_int_eq(mb_source_from_arrays(arrays, 2, 2, &source), MB_OK);
     ck_assert_int_eq(mb_mask_values_create(graph, 0, &mask), MB_OK);
     for (int sums = 0; sums < 2; sums++) {

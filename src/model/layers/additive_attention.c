@@ -102,10 +102,8 @@ static mb_status_t map(const space_t *space, mb_map_t function, mb_map_input_t a
 static mb_status_t map_pairs(const mb_run_t *run, const block_t *b, mb_map_t function,
                              mb_map_input_t x, mb_map_input_t y, mb_map_input_t z, void *to)
 {
-    mb_map_call_t call = {.function = function,
-                          .inputs = {x, y, z},
-                          .view = view_of(run, b, 1, PAIR),
-                          .y = to};
+    mb_map_call_t call = {
+        .function = function, .inputs = {x, y, z}, .view = view_of(run, b, 1, PAIR), .y = to};
     return mb_run_strided(run, &call);
 }
 
@@ -161,8 +159,8 @@ static mb_status_t find_scores(const mb_run_t *run, const block_t *b)
     if (scales_within(run))
         MB_TRY(mb_score_scale(run, 0, b->cubes, tanh, tanh));
     MB_TRY(map(&space, MB_MAP_TANH, of(&space, tanh, CUBE), mb_map_constant(0), CUBE, false, tanh));
-    MB_TRY(map(&space, MB_MAP_MULTIPLY, of(&space, tanh, CUBE), factor_of(&space), PAIR, false,
-               sums));
+    MB_TRY(
+        map(&space, MB_MAP_MULTIPLY, of(&space, tanh, CUBE), factor_of(&space), PAIR, false, sums));
     if (!attention_of(run)->concat)
         return mb_run_copy(run, b->s.queries * b->s.keys, sums, saved(run, b->prob));
     return mb_score_scale(run, score_weight(run), b->pairs, sums, saved(run, b->prob));
@@ -203,8 +201,8 @@ static mb_status_t hide_unseen(const mb_run_t *run, const block_t *b)
 {
     mb_attention_mask_t mask = mb_score_mask(run->call);
     bool causal = mb_score_is_causal(run->call);
-    mb_map_input_t rows = mb_map_tensor(saved(run, b->causal),
-                                        view_of(run, b, 1, 1 << QUERIES | 1 << KEYS));
+    mb_map_input_t rows =
+        mb_map_tensor(saved(run, b->causal), view_of(run, b, 1, 1 << QUERIES | 1 << KEYS));
     mb_map_input_t keep = mb_map_tensor(saved(run, b->mask), view_of(run, b, 1, PAIR));
     if (causal)
         MB_TRY(fill_causal(run, b));

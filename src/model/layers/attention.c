@@ -1,7 +1,8 @@
 /* MultiHeadAttention's config, shapes and parameters (Vaswani et al., "Attention is all you need",
  * 2017, section 3.2), named and laid out as Keras does; and GroupedQueryAttention's, where keys and
- * values have fewer heads (Ainslie et al., arXiv 2305.13245). A call gives (query, value) or (query,
- * value, key); without a key the value serves as one. What it computes is in attention_run.c. */
+ * values have fewer heads (Ainslie et al., arXiv 2305.13245). A call gives (query, value) or
+ * (query, value, key); without a key the value serves as one. What it computes is in
+ * attention_run.c. */
 #include "model/layers/attention.h"
 
 #include <inttypes.h>
@@ -85,8 +86,8 @@ static mb_status_t parse_grouped(mb_config_t *config, mb_arena_t *arena, void **
     if (attention == NULL)
         return mb_error_memory("a layer", sizeof(*attention));
     MB_TRY(mb_config_int(config, "num_query_heads", 1, MB_LAYER_MAX_WINDOW, &attention->heads));
-    MB_TRY(mb_config_int(config, "num_key_value_heads", 1, MB_LAYER_MAX_WINDOW,
-                         &attention->shared));
+    MB_TRY(
+        mb_config_int(config, "num_key_value_heads", 1, MB_LAYER_MAX_WINDOW, &attention->shared));
     MB_TRY(mb_config_int(config, "head_dim", 1, MB_LAYER_MAX_WINDOW, &attention->key_dim));
     attention->value_dim = attention->key_dim;
     *out = attention;

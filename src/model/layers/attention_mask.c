@@ -27,8 +27,8 @@ mb_status_t mb_attention_mask_check(const mb_call_t *call, const mb_attention_ma
     const mb_shape_t *given = &call->inputs[mask->given];
     bool good = mask->of_queries == 0 || is_of(&call->inputs[mask->of_queries], mask->queries);
     for (int i = 0; i < 2; i++)
-        good = good && (mask->of_keys[i] == 0 ||
-                        is_of(&call->inputs[mask->of_keys[i]], mask->keys));
+        good =
+            good && (mask->of_keys[i] == 0 || is_of(&call->inputs[mask->of_keys[i]], mask->keys));
     if (!good)
         return mb_call_error(call, MB_ERR_SHAPE,
                              "a mask of its inputs has not one value for each position");

@@ -1,5 +1,6 @@
-/* Which keys the queries of an attention see: what masks of query, value and key say, and the call's
- * attention_mask, made one mask for the device (ops.h): [samples, heads or 1, queries, keys]. */
+/* Which keys the queries of an attention see: what masks of query, value and key say, and the
+ * call's attention_mask, made one mask for the device (ops.h): [samples, heads or 1, queries,
+ * keys]. */
 #ifndef MB_MODEL_LAYERS_ATTENTION_MASK_H
 #define MB_MODEL_LAYERS_ATTENTION_MASK_H
 

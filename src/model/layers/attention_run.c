@@ -54,10 +54,10 @@ static block_t block_of(const mb_call_t *call, int64_t samples)
     for (int i = MB_QUERY; i < MB_CONTEXT; i++) {
         mb_linear_t linear = linear_of(call, samples, i);
         int64_t repeats = attention_of(call)->heads / mb_attention_heads(attention_of(call), i);
-        block.all[i] = repeats == 1 ? block.at[i]
-                                    : mb_block_add(&block.carry_bytes,
-                                                   linear.rows * linear.out * repeats,
-                                                   call->output_type);
+        block.all[i] = repeats == 1
+                           ? block.at[i]
+                           : mb_block_add(&block.carry_bytes, linear.rows * linear.out * repeats,
+                                          call->output_type);
     }
     block.saved_bytes = block.carry_bytes;
     block.log_sum =

@@ -2,8 +2,8 @@
  * operation for one head, whose queries are scaled beforehand. The gradient of the scale is the sum
  * of those scaled queries' gradients times the queries.
  *
- * saved: scaled queries, log_sum, mask, the output before queries are hidden. carry: dq, dk, dv, the
- * output's gradient, products. */
+ * saved: scaled queries, log_sum, mask, the output before queries are hidden. carry: dq, dk, dv,
+ * the output's gradient, products. */
 #include "model/layers/score_attention.h"
 
 typedef struct {
@@ -73,8 +73,8 @@ static mb_status_t forward(const mb_run_t *run)
                                         .masks = mb_attention_mask_count(call, &mask),
                                         .blind = MB_BLIND_LEVEL};
     if (mb_score_attention_of(call)->scaled)
-        MB_TRY(mb_score_scale(run, 0, b.queries, mb_run_input(run, 0),
-                              mb_bytes_at(run->saved, b.q)));
+        MB_TRY(
+            mb_score_scale(run, 0, b.queries, mb_run_input(run, 0), mb_bytes_at(run->saved, b.q)));
     MB_TRY(mb_attention_mask_fill(run, &mask, mb_bytes_at(run->saved, b.mask)));
     MB_TRY(mb_run_attention_forward(run->exec, &args));
     if (call->masks[0] > 0)

@@ -214,7 +214,7 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
         .kind = &(const elementwise_t){MB_MAP_##by, arguments, {__VA_ARGS__}}, .parse = parser,    \
         .parse_call = caller, .infer = infer, .memory = memory, .forward = forward,                \
         .backward_input = backward_input, .cost = cost, .differentiable = differentiable,          \
-        .roles = mb_operator_roles                                                                       \
+        .roles = mb_operator_roles                                                                 \
     }
 #define UNARY(keras, by, ...) CLASS(keras, parse, parse_unary, by, 1, __VA_ARGS__)
 #define BINARY(keras, by, ...) CLASS(keras, parse, parse_binary, by, 2, __VA_ARGS__)

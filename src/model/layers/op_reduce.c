@@ -350,7 +350,7 @@ static bool not_differentiable(const mb_call_t *call, int input)
         .size = sizeof(mb_layer_class_t), .name = keras, .parse = parse,                           \
         .parse_call = mb_arguments_are_inputs, .infer = infer, .memory = remember,                 \
         .forward = run_forward, .backward_input = run_backward, .cost = cost,                      \
-        .roles = mb_operator_roles, __VA_ARGS__                                                          \
+        .roles = mb_operator_roles, __VA_ARGS__                                                    \
     }
 #define LOGICAL(keras, run_forward)                                                                \
     CLASS(keras, mb_call_keeps_nothing, run_forward, backward_none,                                \

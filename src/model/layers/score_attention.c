@@ -42,8 +42,7 @@ static mb_status_t parse_additive(mb_config_t *config, mb_arena_t *arena, void *
     *out = attention;
     attention->additive = true;
     MB_TRY(take_common(config, true, attention));
-    return mb_layer_take_param(config, "scale", "glorot_uniform", "scale", true,
-                               &attention->scale);
+    return mb_layer_take_param(config, "scale", "glorot_uniform", "scale", true, &attention->scale);
 }
 
 static mb_status_t parse_call(mb_config_t *kwargs, mb_arena_t *arena, void **out)
@@ -70,10 +69,8 @@ mb_score_sizes_t mb_score_sizes(const mb_call_t *call)
 mb_attention_mask_t mb_score_mask(const mb_call_t *call)
 {
     mb_score_sizes_t sizes = mb_score_sizes(call);
-    return (mb_attention_mask_t){.heads = 1,
-                                 .queries = sizes.queries,
-                                 .keys = sizes.keys,
-                                 .of_keys = {call->masks[1]}};
+    return (mb_attention_mask_t){
+        .heads = 1, .queries = sizes.queries, .keys = sizes.keys, .of_keys = {call->masks[1]}};
 }
 
 static mb_status_t check_ranks(const mb_call_t *call)
@@ -175,11 +172,11 @@ mb_status_t mb_score_scale(const mb_run_t *run, int param, int64_t count, const 
 {
     mb_view_t number = line(count);
     number.stride[0] = 0;
-    mb_map_call_t map = {.function = MB_MAP_MULTIPLY,
-                         .inputs = {mb_map_tensor(x, line(count)),
-                                    mb_map_tensor(mb_run_param(run, param), number)},
-                         .view = line(count),
-                         .y = y};
+    mb_map_call_t map = {
+        .function = MB_MAP_MULTIPLY,
+        .inputs = {mb_map_tensor(x, line(count)), mb_map_tensor(mb_run_param(run, param), number)},
+        .view = line(count),
+        .y = y};
     return mb_run_strided(run, &map);
 }
 

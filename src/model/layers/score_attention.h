@@ -1,7 +1,7 @@
 /* Attention and AdditiveAttention (keras/src/layers/attention): one head, no projections. Their
  * scores are products of queries and keys (dot_attention.c), or sums of a function of both
- * (additive_attention.c). A call gives [query, value] or [query, value, key]. The value's mask hides
- * keys: 1e9 is taken off their scores; where the query's mask is 0 so is the output. */
+ * (additive_attention.c). A call gives [query, value] or [query, value, key]. The value's mask
+ * hides keys: 1e9 is taken off their scores; where the query's mask is 0 so is the output. */
 #ifndef MB_MODEL_LAYERS_SCORE_ATTENTION_H
 #define MB_MODEL_LAYERS_SCORE_ATTENTION_H
 

@@ -137,8 +137,7 @@ static void softmax(run_t *run)
     const onnx_tensor_t *x = input(run, 0);
     int64_t columns = x->dim[x->rank - 1];
     float *y = op_floats(&run->op, x->count);
-    mb_softmax_forward_args_t args = {
-        MB_F32, x->count / columns, columns, put(run, x), y, false};
+    mb_softmax_forward_args_t args = {MB_F32, x->count / columns, columns, put(run, x), y, false};
     OP_RUN(&run->op, SOFTMAX_FORWARD, &args);
     near_output(run, 0, y);
 }

@@ -199,8 +199,11 @@ static mb_status_t take_masks(mb_slots_t *slots, const char *key, const json_t *
     *taken = *taken && length >= 4 && strcmp(key + length - 4, "mask") == 0;
     if (!*taken || strcmp(key, "attention_mask") != 0)
         return MB_OK;
+    if (history_of(value) == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: argument '%s' must be a tensor", slots->where,
+                            key);
     slots->has_given = true;
-    MB_TRY(mb_references_flatten(value, slots->where, &one));
+    MB_TRY(add_reference(history_of(value), slots->where, &one));
     slots->given = one.items[0];
     return MB_OK;
 }

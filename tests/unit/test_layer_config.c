@@ -160,7 +160,7 @@ static const refusal_t refusals[] = {
     {"UnitNormalization", "\"axis\": 4", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_SHAPE, "'axis'"},
     {"UnitNormalization", "\"order\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'order'"},
     {"SpectralNormalization", "\"power_iterations\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "wrapped layer"},
-    {"Masking", "\"mask_value\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'mask_value'"},
+    {"Masking", "\"mask_value\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_FORMAT, "'mask_value'"},
     {"Attention", "\"score_mode\": \"product\"", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'score_mode'"},
     {"Attention", "\"dropout\": 1.0", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "'dropout'"},
     {"Attention", "", "\"return_attention_scores\": true", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED,

@@ -136,6 +136,14 @@ static mb_status_t refuse_cell(const mb_config_t *config, const char *name)
                         config->where, name);
 }
 
+/* A policy that stands in a file more than once may have a number there, which says nothing. */
+static bool is_same_policy(const json_t *a, const json_t *b)
+{
+    return json_equal(a, b) ||
+           (json_equal(json_object_get(a, "class_name"), json_object_get(b, "class_name")) &&
+            json_equal(json_object_get(a, "config"), json_object_get(b, "config")));
+}
+
 /* A layer inside a layer computes and trains as that does. */
 static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
 {
@@ -147,7 +155,7 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'trainable' is false, but that of the layer around it is true",
                             inner->where);
-    if (dtype != NULL && own != NULL && !json_equal(dtype, own))
+    if (dtype != NULL && own != NULL && !is_same_policy(dtype, own))
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'dtype' differs from that of the layer around it",
                             inner->where);

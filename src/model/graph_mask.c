@@ -36,7 +36,7 @@ static bool has_masks(const mb_graph_t *graph)
         const mb_layer_class_t *class_ = class_of(node);
         mb_mask_kind_t kind = class_ == NULL || class_->mask == NULL
                                   ? MB_MASK_DROPPED
-                                  : class_->mask(node->call.layer).kind;
+                                  : class_->mask(&node->call).kind;
         any = any || node->call.n_masks > 0 || kind >= MB_MASK_NOT_ZERO;
     }
     return any;
@@ -101,7 +101,10 @@ static mb_status_t follow_rule(masking_t *m, const mb_node_t *node, const mb_mas
     *out = NULL;
     if (class_ == NULL || class_->mask == NULL)
         return MB_OK;
-    mb_mask_rule_t rule = class_->mask(node->call.layer);
+    mb_mask_rule_t rule = class_->mask(&node->call);
+    if (first != NULL && rule.refusal != NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' (%s): its input has a mask, %s",
+                            node->call.layer->path, class_->name, rule.refusal);
     if (rule.kind == MB_MASK_PASSED)
         *out = first;
     if (rule.kind == MB_MASK_DROPPED || rule.kind == MB_MASK_PASSED ||

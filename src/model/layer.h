@@ -130,6 +130,7 @@ typedef struct {
     mb_mask_kind_t kind;
     int64_t axis; /* counts the samples as 0, from behind where negative */
     float value;
+    const char *refusal; /* why an input with a mask cannot be taken; NULL: it can */
 } mb_mask_rule_t;
 
 /* One call, as its layer sees it. Shapes are without the sample axis and never open once the
@@ -263,7 +264,7 @@ struct mb_layer_class {
     /* With update_statistics: whether the call mixes samples. NULL: it does. */
     bool (*has_statistics)(const mb_call_t *call);
     /* The rule for the mask of its calls' output; NULL: it has none. */
-    mb_mask_rule_t (*mask)(const mb_layer_t *layer);
+    mb_mask_rule_t (*mask)(const mb_call_t *call);
     /* Calls get the masks of their inputs, or what the rule gives, as input 0's. */
     enum { MB_TAKES_NO_MASK = 0, MB_TAKES_MASKS, MB_TAKES_OWN_MASK } takes_masks;
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */

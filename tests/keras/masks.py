@@ -26,10 +26,21 @@ def source(draw, name, steps):
     """An input and what comes out of it with a mask."""
     if draw.coin(0.6):
         x = L.Input((steps,), dtype="int32", name=name)
-        return x, L.Embedding(VOCABULARY, draw.randint(2, 6), mask_zero=True)(x)
+        table = draw.choice([L.Embedding, L.Embedding, L.ReversibleEmbedding])
+        return x, table(VOCABULARY, draw.randint(2, 6), mask_zero=True)(x)
     value = draw.choice([0.0, -1.0, 0.5])
     x = L.Input((steps, draw.randint(1, 4)), name=name)
     return x, L.Masking(mask_value=value)(x)
+
+
+def dropping(draw, x):
+    """One that loses it."""
+    return draw.choice([
+        lambda: L.RMSNormalization()(x),
+        lambda: L.EinsumDense("btd,de->bte", (None, 3))(x),
+        lambda: L.Reshape(x.shape[1:])(x),
+        lambda: L.Conv1D(3, 1)(x),
+    ])()
 
 
 def passing(draw, x):
@@ -44,6 +55,15 @@ def passing(draw, x):
         lambda: L.Identity()(x),
         lambda: L.Dropout(0.0)(x),
         lambda: L.Rescaling(0.5, 0.1)(x),
+        lambda: L.PReLU(alpha_initializer="glorot_uniform")(x),
+        lambda: L.GroupNormalization(1)(x),
+        lambda: L.UnitNormalization()(x),
+        lambda: L.BatchNormalization(trainable=False)(x),
+        lambda: L.Normalization(mean=0.2, variance=0.5)(x),
+        lambda: L.ActivityRegularization(l2=0.01)(x),
+        lambda: draw.choice([L.SpatialDropout1D, L.AlphaDropout, L.GaussianDropout, L.GaussianNoise])(0.0)(x),
+        lambda: L.TimeDistributed(L.Dense(draw.randint(2, 6), activation="tanh"))(x),
+        lambda: dropping(draw, x),
         lambda: L.SimpleRNN(draw.randint(2, 5), return_sequences=True, zero_output_for_mask=draw.coin())(x),
         lambda: L.Bidirectional(L.GRU(draw.randint(2, 4), return_sequences=True),
                                 merge_mode=draw.choice(["concat", "sum", "mul", "ave"]))(x),
@@ -157,7 +177,7 @@ def build(draw, kind):
     a, x = source(draw, "a", steps)
     b, other = source(draw, "b", steps)
     inputs = [a]
-    for _ in range(draw.randint(0, 2)):
+    for _ in range(draw.randint(0, 3)):
         x = passing(draw, x)
     if kind in ("attention", "scored"):
         y = taker(draw, kind, x, other)

@@ -65,17 +65,12 @@ static mb_status_t infer(mb_call_t *call)
 {
     int axis = axis_of(call), rank = call->inputs[0].rank;
     MB_TRY(mb_call_infer_same(call));
-    if (axis < 1 || axis > rank)
-        return mb_call_error(call, MB_ERR_SHAPE,
-                             "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
-                             "dimensions",
-                             norm_of(call)->axis, rank);
-    if (call->n_masks > 0 && call->layer->trainable)
-        return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                             "its input has a mask, and then Keras takes statistics over the "
-                             "positions that count; this build takes them over all: use "
-                             "LayerNormalization, or set trainable to false");
-    return MB_OK;
+    if (axis >= 1 && axis <= rank)
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
+                         "dimensions",
+                         norm_of(call)->axis, rank);
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
@@ -203,11 +198,21 @@ static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
                                          .moving_variance = moving_of(run, 1)};
 }
 
+static mb_status_t refuse_mask(const mb_call_t *call)
+{
+    return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                         "its input has a mask, and then Keras takes statistics over the positions "
+                         "that count; this build takes them over all: use LayerNormalization, or "
+                         "set trainable to false");
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_batchnorm_forward_args_t args = forward_args(run);
     args.training = run->training && run->call->layer->trainable;
+    if (args.training && run->call->masks[0] > 0)
+        return refuse_mask(run->call);
     args.x = x_of(run, &p);
     args.beta = beta_of(run);
     args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;

@@ -275,9 +275,9 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return MB_OK;
 }
 
-static mb_mask_rule_t mask(const mb_layer_t *layer)
+static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return mb_recurrent_mask(&((const bidirectional_t *)layer->config)->layers[0]);
+    return mb_recurrent_mask(&both_of(call)->layers[0]);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

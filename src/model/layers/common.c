@@ -181,15 +181,15 @@ bool mb_run_wants_param(const mb_run_t *run, int param)
     return run->exec->planning || mb_run_grad_param(run, param) != NULL;
 }
 
-mb_mask_rule_t mb_mask_passes(const mb_layer_t *layer)
+mb_mask_rule_t mb_mask_passes(const mb_call_t *call)
 {
-    (void)layer;
+    (void)call;
     return (mb_mask_rule_t){.kind = MB_MASK_PASSED};
 }
 
-mb_mask_rule_t mb_mask_either(const mb_layer_t *layer)
+mb_mask_rule_t mb_mask_either(const mb_call_t *call)
 {
-    (void)layer;
+    (void)call;
     return (mb_mask_rule_t){.kind = MB_MASK_EITHER};
 }
 

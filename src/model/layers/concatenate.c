@@ -47,10 +47,10 @@ static mb_status_t unite(mb_call_t *call, int input, int axis)
                          mb_shape_text(shape, other, sizeof(other)), axis + 1);
 }
 
-static mb_mask_rule_t mask(const mb_layer_t *layer)
+static mb_mask_rule_t mask(const mb_call_t *call)
 {
     return (mb_mask_rule_t){.kind = MB_MASK_JOINED,
-                            .axis = ((const concatenate_t *)layer->config)->axis};
+                            .axis = ((const concatenate_t *)call->layer->config)->axis};
 }
 
 static mb_status_t infer(mb_call_t *call)

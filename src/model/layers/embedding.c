@@ -25,15 +25,15 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     return mb_embedding_take(config, embedding);
 }
 
-static mb_mask_rule_t mask(const mb_layer_t *layer)
-{
-    bool masks = ((const mb_embedding_t *)layer->config)->masks;
-    return (mb_mask_rule_t){.kind = masks ? MB_MASK_NOT_ZERO : MB_MASK_DROPPED};
-}
-
 static const mb_embedding_t *embedding_of(const mb_call_t *call)
 {
     return call->layer->config;
+}
+
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    bool masks = embedding_of(call)->masks;
+    return (mb_mask_rule_t){.kind = masks ? MB_MASK_NOT_ZERO : MB_MASK_DROPPED};
 }
 
 static mb_status_t infer(mb_call_t *call)

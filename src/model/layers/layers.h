@@ -154,9 +154,9 @@ mb_status_t mb_call_infer_same(mb_call_t *call);
 /* memory of a layer whose backward reads only the output's gradient. */
 void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *out);
 
-/* Rules for masks that need no look at the layer. */
-mb_mask_rule_t mb_mask_passes(const mb_layer_t *layer);
-mb_mask_rule_t mb_mask_either(const mb_layer_t *layer);
+/* Rules for masks that need no look at the call. */
+mb_mask_rule_t mb_mask_passes(const mb_call_t *call);
+mb_mask_rule_t mb_mask_either(const mb_call_t *call);
 
 /* What the call's activations and their gradients are of. */
 static inline mb_dtype_t mb_run_type(const mb_run_t *run)

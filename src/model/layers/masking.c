@@ -16,9 +16,9 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     return MB_OK;
 }
 
-static mb_mask_rule_t mask(const mb_layer_t *layer)
+static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return (mb_mask_rule_t){.kind = MB_MASK_DIFFERS, .value = *(const float *)layer->config};
+    return (mb_mask_rule_t){.kind = MB_MASK_DIFFERS, .value = *(const float *)call->layer->config};
 }
 
 static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)

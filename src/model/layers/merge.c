@@ -72,8 +72,8 @@ static mb_status_t infer(mb_call_t *call)
     if (call->n_masks > 0 && merge_of(call)->kind >= LARGEST)
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
                              "one of its inputs has a mask, by which Keras chooses what is "
-                             "compared; this build does not: drop the mask with a Lambda-free "
-                             "operation (x * 1.0) in front of it");
+                             "compared; this build does not: drop the mask by an operation "
+                             "(x * 1.0) in front of it");
     return call->n_masks > 0 ? mb_masked_product_check(call) : MB_OK;
 }
 

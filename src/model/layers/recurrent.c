@@ -164,9 +164,9 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return mb_recurrent_backward_weights(run, &direction);
 }
 
-static mb_mask_rule_t mask(const mb_layer_t *layer)
+static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return mb_recurrent_mask(layer->config);
+    return mb_recurrent_mask(recurrent_of(call));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

@@ -127,6 +127,14 @@ struct place {
     }
 };
 
+/* Whether the step of a place is there; PRESENT: [samples, steps]. */
+template <typename T> __device__ inline bool is_present(const place &p, const void *present)
+{
+    const mb_rnn_t &r = p.s.r;
+    return !r.skips ||
+           mb_load((const T *)present, p.sample * r.steps + p.s.position(p.step)) != 0.0f;
+}
+
 template <typename F> __device__ inline void each_place(const shape &s, int64_t step, F body)
 {
     for (int64_t i = mb_first(); i < s.r.samples * s.r.units; i += mb_stride())
@@ -138,6 +146,7 @@ template <typename F> __device__ inline void each_place(const shape &s, int64_t 
 struct forward_step {
     mb_rnn_forward_args_t a;
     const float *products; /* NULL at the first step: all zero */
+    float *h;              /* [samples, units] behind the step, where some are skipped */
 
     __device__ float product(const place &p, int64_t gate) const
     {
@@ -203,6 +212,13 @@ struct forward_step {
             return gru_before(p);
         }
     }
+    /* Behind a step that is not there: the states before it. */
+    template <mb_cell_t CELL> __device__ float passed(const place &p) const
+    {
+        if (CELL != MB_CELL_SIMPLE)
+            a.states[p.at(1, p.step)] = before(p);
+        return p.step == 0 ? 0.0f : h[p.state()];
+    }
     __device__ float masked(const place &p, int64_t gate, float h) const
     {
         return p.s.r.masked ? h * a.masks[p.mask(gate)] : h;
@@ -223,11 +239,14 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(shape s, int64_t step,
     each_place(s, step, [&](const place &p) {
         if (step == 0)
             f.keep_factors<CELL, T>(p, 0, 0.0f);
-        float h = f.state<CELL>(p);
+        bool present = is_present<T>(p, f.a.present);
+        float h = present ? f.state<CELL>(p) : f.passed<CELL>(p);
+        if (s.r.skips)
+            f.h[p.state()] = h;
         if (!p.is_last())
             f.keep_factors<CELL, T>(p, step + 1, h);
         if (!s.r.last_only || p.is_last())
-            mb_store((T *)f.a.y, p.y(), h);
+            mb_store((T *)f.a.y, p.y(), present || !s.r.blank ? h : 0.0f);
     });
 }
 
@@ -235,8 +254,11 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) reset_kernel(shape s, int64_t step, forward_step f)
 {
     each_place(s, step, [&](const place &p) {
-        f.whole(p, 0);
-        float h = f.whole(p, 1) * f.masked(p, 2, f.before(p));
+        float h = f.masked(p, 2, f.before(p));
+        if (is_present<T>(p, f.a.present)) {
+            f.whole(p, 0);
+            h *= f.whole(p, 1);
+        }
         mb_store((T *)f.a.previous, p.previous(s.parts - 1, step), h);
     });
 }
@@ -280,7 +302,8 @@ struct backward_step {
     template <mb_cell_t CELL, typename T> __device__ float arriving(const place &p) const
     {
         int64_t parts = CELL == MB_CELL_GRU_BEFORE ? p.s.parts - 1 : p.s.parts;
-        bool is_read = !p.s.r.last_only || p.is_last();
+        bool is_read =
+            (!p.s.r.last_only || p.is_last()) && !(p.s.r.blank && !is_present<T>(p, a.present));
         float sum = is_read ? mb_load((const T *)a.dy, p.y()) : 0.0f;
         if (p.is_last())
             return sum;
@@ -328,6 +351,18 @@ struct backward_step {
         store<T>(p, a.dgates, 2, dcandidate);
         store<T>(p, a.drecurrent, 2, dcandidate * gate(p, 1));
     }
+    /* The gates of a step that is not there have no gradient, and that of the states stays. */
+    template <mb_cell_t CELL, typename T> __device__ void pass(const place &p, float d) const
+    {
+        dh[p.state()] = d;
+        if (CELL == MB_CELL_LSTM && p.is_last())
+            dc[p.state()] = 0.0f;
+        for (int64_t g = 0; g < p.s.gates; g++) {
+            store<T>(p, a.dgates, g, 0.0f);
+            if (CELL == MB_CELL_GRU)
+                store<T>(p, a.drecurrent, g, 0.0f);
+        }
+    }
     template <typename T> __device__ void gru_before(const place &p, float d) const
     {
         store<T>(p, a.dgates, 2, mix<T>(p, d, nullptr));
@@ -339,7 +374,9 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(shape s, int64_t step
 {
     each_place(s, step, [&](const place &p) {
         float d = b.arriving<CELL, T>(p);
-        if (CELL == MB_CELL_SIMPLE)
+        if (!is_present<T>(p, b.a.present))
+            b.pass<CELL, T>(p, d);
+        else if (CELL == MB_CELL_SIMPLE)
             b.simple<T>(p, d);
         else if (CELL == MB_CELL_LSTM)
             b.lstm<T>(p, d);
@@ -355,6 +392,8 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) unreset_kernel(shape s, int64_t step, backward_step b)
 {
     each_place(s, step, [&](const place &p) {
+        if (!is_present<T>(p, b.a.present))
+            return;
         float d = b.product(p, s.parts - 1);
         b.dh[p.state()] += d * b.gate(p, 1);
         b.store<T>(p, b.a.dgates, 1, d * b.before(p) * b.slope(p, 1));
@@ -366,7 +405,7 @@ __global__ void __launch_bounds__(THREADS) unreset_kernel(shape s, int64_t step,
 /* Where the arrays of an operation stand; the products' own workspace lies behind them. */
 struct arrays {
     mb_exec_t rest;
-    float *products, *dh, *dc;
+    float *products, *h, *dh, *dc;
 };
 
 size_t rounded(int64_t floats)
@@ -477,7 +516,7 @@ mb_status_t forward_one(arrays *w, const mb_rnn_forward_args_t &a, const shape &
 {
     constexpr bool BEFORE = CELL == MB_CELL_GRU_BEFORE;
     constexpr mb_op_t OP = MB_OP_RNN_FORWARD;
-    forward_step f = {a, step == 0 ? nullptr : w->products};
+    forward_step f = {a, step == 0 ? nullptr : w->products, w->h};
     int64_t first = BEFORE ? s.parts - 1 : s.parts;
     if (step > 0)
         MB_TRY(multiply(w, a, 0, first, step, forward_product));
@@ -498,11 +537,14 @@ mb_status_t forward(mb_exec_t *exec, const mb_rnn_forward_args_t &a)
 {
     constexpr mb_op_t OP = MB_OP_RNN_FORWARD;
     const shape s(a.rnn);
-    size_t bytes = rounded(s.gates * a.rnn.samples * a.rnn.units);
+    int64_t states = a.rnn.samples * a.rnn.units;
+    size_t products = rounded(s.gates * states);
+    size_t bytes = products + (a.rnn.skips ? rounded(states) : 0);
     if (exec->planning)
         return plan(exec, OP, a, bytes, forward_product);
     arrays w = {};
     MB_TRY(take(exec, OP, bytes, &w));
+    w.h = w.products + products / sizeof(float);
     for (int64_t step = 0; step < a.rnn.steps && a.rnn.samples > 0; step++)
         MB_TRY((forward_one<CELL, T>(&w, a, s, step)));
     return MB_OK;

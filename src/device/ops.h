@@ -352,7 +352,8 @@ typedef struct {
     void *to;
 } mb_copy_view_args_t;
 
-typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16 or float16; not in place */
+typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16, float16 or int32; not in place
+                  */
     mb_dtype_t type, from;
     int64_t count;
     const void *x;
@@ -479,7 +480,17 @@ typedef struct { /* dtable (+)=, contributions in the order of i */
 
 /* Scaled dot-product attention. q[s,tq,h,d], k[s,tk,h,d], v[s,tk,h,dv], out[s,tq,h,dv].
  * causal: query i sees keys 0..i. log_sum[s,h,tq] is saved for backward. Dropout on the
- * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j). */
+ * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j).
+ *
+ * mask[s,masks,tq,tk], masks 1 or h (0: there is none): query i sees only keys j where it is not
+ * zero. A query may see none; `blind` says what its probabilities are, and its log_sum is infinite:
+ * above zero with NOTHING, else below. */
+typedef enum {
+    MB_BLIND_NOTHING = 0, /* 0 */
+    MB_BLIND_CONSTANT,    /* 1 / tk for every key, whatever the scores are */
+    MB_BLIND_LEVEL        /* the same with the gradient of scores that are all alike */
+} mb_blind_t;
+
 typedef struct {
     mb_dtype_t type;
     int64_t samples, heads, tq, tk, d, dv;
@@ -489,6 +500,9 @@ typedef struct {
     const void *q, *k, *v;
     void *out;
     float *log_sum;
+    const void *mask;
+    int64_t masks;
+    mb_blind_t blind;
 } mb_attention_forward_args_t;
 
 typedef struct {
@@ -500,6 +514,9 @@ typedef struct {
     const void *q, *k, *v, *out, *dout;
     const float *log_sum;
     void *dq, *dk, *dv_;
+    const void *mask;
+    int64_t masks;
+    mb_blind_t blind;
 } mb_attention_backward_args_t;
 
 typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
@@ -538,7 +555,10 @@ typedef struct {
  *             second part, and bias is added to h' U
  * GRU_BEFORE  the same with ((r h') U)_2 for that part, and no bias (Cho and others, 2014)
  *
- * The gates stand in Keras' order. With masks each gate has (h' mask_g) U_g. */
+ * The gates stand in Keras' order. With masks each gate has (h' mask_g) U_g.
+ *
+ * Where it skips, a step whose `present` is zero leaves the states as they are; its row of y is
+ * their h, or zero if blank. */
 typedef enum { MB_CELL_SIMPLE = 0, MB_CELL_LSTM, MB_CELL_GRU, MB_CELL_GRU_BEFORE } mb_cell_t;
 
 typedef struct {
@@ -547,6 +567,7 @@ typedef struct {
     bool last_only; /* y is of the last step: [samples, units] */
     bool reversed;  /* y's rows begin with the last step's; else with the first's */
     bool masked;
+    bool skips, blank;
     int64_t samples, steps, units;
     int64_t ldy; /* elements from row to row of y and dy */
     mb_function_t act, gate;
@@ -602,9 +623,10 @@ static inline int64_t mb_rnn_rows(const mb_rnn_t *rnn)
 typedef struct {
     mb_dtype_t type;
     mb_rnn_t rnn;
-    const void *u;      /* [units, gates, units] */
-    const float *bias;  /* GRU: [gates, units]; NULL: none */
-    const float *masks; /* [samples, gates, units], where masked */
+    const void *u;       /* [units, gates, units] */
+    const float *bias;   /* GRU: [gates, units]; NULL: none */
+    const float *masks;  /* [samples, gates, units], where masked */
+    const void *present; /* [samples, steps], where it skips */
     float *gates;   /* [samples, steps, kept, units]: what the input gives the gates, in front; then
                        what is kept */
     float *states;  /* [samples, steps, units]: c of LSTM, h of GRU; not for SIMPLE */
@@ -617,6 +639,7 @@ typedef struct {
     mb_rnn_t rnn;
     const void *u;
     const float *masks, *gates, *states;
+    const void *present;
     const void *dy;
     void *dgates;     /* [samples, steps, gates, units]: of what the input gave */
     void *drecurrent; /* GRU: the same of h' U, where it differs */

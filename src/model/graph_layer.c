@@ -69,9 +69,9 @@ static bool is_whole_policy(const json_t *dtype)
 static const struct {
     const char *name;
     bool integer;
-} input_types[] = {{"float32", false}, {"float64", false}, {"int32", true},
-                   {"int64", true},    {"uint8", true},    {"int8", true},
-                   {"int16", true},    {"uint16", true},   {"uint32", true}};
+} input_types[] = {{"float32", false}, {"float64", false}, {"int32", true}, {"int64", true},
+                   {"uint8", true},    {"int8", true},     {"int16", true}, {"uint16", true},
+                   {"uint32", true},   {"bool", true}};
 
 static mb_status_t read_input_type(const json_t *dtype, const char *where, bool *integer)
 {

@@ -104,7 +104,7 @@ struct mb_layer {
     const char *path;          /* with the models it is nested in: "tower/dense_21" */
     void *config;              /* the class's own, from parse */
     mb_dtype_t type;           /* that its calls compute in */
-    bool implied;              /* not in the file: changes the type of a tensor */
+    bool implied;              /* not in the file: changes the type of a tensor, or is a mask */
     bool follows;              /* computes in the widest type of its inputs */
     bool trainable;            /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
@@ -114,12 +114,34 @@ struct mb_layer {
     int params[MB_MAX_LAYER_PARAMS]; /* indices into graph->params, in the order of the class */
 };
 
+/* What Keras' compute_mask says of a call's output. A mask has one value, 0 or 1, for each position
+ * of a sample: for all its axes but the last. It is a tensor of its own (graph_mask.c). */
+typedef enum {
+    MB_MASK_DROPPED = 0, /* the output has none */
+    MB_MASK_PASSED,      /* it has the first input's */
+    MB_MASK_EITHER,      /* 1 where one of the inputs' is; none unless each has one */
+    MB_MASK_JOINED,      /* those of inputs that are joined along `axis` */
+    MB_MASK_NOT_ZERO,    /* 1 where the input, of ids, is not 0 */
+    MB_MASK_DIFFERS,     /* 1 where the input has another number than `value` in the last axis */
+    MB_MASK_GIVEN        /* a tensor of the model */
+} mb_mask_kind_t;
+
+typedef struct {
+    mb_mask_kind_t kind;
+    int64_t axis; /* counts the samples as 0, from behind where negative */
+    float value;
+    const char *refusal; /* why an input with a mask cannot be taken; NULL: it can */
+} mb_mask_rule_t;
+
 /* One call, as its layer sees it. Shapes are without the sample axis and never open once the
  * graph is bound to data. */
 typedef struct {
     const mb_layer_t *layer;
     const void *call_config; /* from parse_call; NULL without one */
     int n_inputs;
+    int n_masks;              /* of the inputs, the last ones: masks, which no gradient flows to */
+    int masks[MB_MAX_INPUTS]; /* which input is the mask of input i; 0: it has none */
+    int given;                /* which is the call's attention_mask; 0: none */
     mb_shape_t inputs[MB_MAX_INPUTS];
     mb_dtype_t input_types[MB_MAX_INPUTS];
     mb_shape_t output;
@@ -152,6 +174,7 @@ typedef struct mb_observer {
 typedef struct {
     bool takes_ids;     /* whole numbers that stand for something: int32 where the data has them */
     int64_t vocabulary; /* they are below; 0: any */
+    bool takes_floats;  /* integers become floats in front of it */
     bool as_given;      /* float inputs are not brought to the type of the call */
     bool gives_ids;     /* int32 */
     int64_t below;      /* which are below; 0: some are negative */
@@ -242,6 +265,10 @@ struct mb_layer_class {
     int (*wrapped)(const mb_layer_t *layer);
     /* With update_statistics: whether the call mixes samples. NULL: it does. */
     bool (*has_statistics)(const mb_call_t *call);
+    /* The rule for the mask of its calls' output; NULL: it has none. */
+    mb_mask_rule_t (*mask)(const mb_call_t *call);
+    /* Calls get the masks of their inputs, or what the rule gives, as input 0's. */
+    enum { MB_TAKES_NO_MASK = 0, MB_TAKES_MASKS, MB_TAKES_OWN_MASK } takes_masks;
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */
     bool is_sum;
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its

@@ -6,8 +6,10 @@ libmb_la_SOURCES += \
 	src/model/graph_cast.c \
 	src/model/graph_ids.c \
 	src/model/graph_initial.c \
+	src/model/graph_insert.c src/model/graph_insert.h \
 	src/model/graph_lambda.c \
 	src/model/graph_layer.c \
+	src/model/graph_mask.c \
 	src/model/graph_names.c src/model/graph_names.h \
 	src/model/graph_open.c \
 	src/model/graph_order.c \
@@ -17,6 +19,7 @@ libmb_la_SOURCES += \
 	src/model/graph_references.c \
 	src/model/graph_resolve.c \
 	src/model/graph_variables.c \
+	src/model/graph_written.c \
 	src/model/initializer.c src/model/initializer.h \
 	src/model/known.c src/model/known.h \
 	src/model/layer.h
@@ -26,9 +29,11 @@ libmb_la_SOURCES += \
 	src/model/layers/activation_layer.c src/model/layers/activation_layer.h \
 	src/model/layers/activity.c \
 	src/model/layers/adaptive_pool.c \
+	src/model/layers/additive_attention.c \
 	src/model/layers/alpha_dropout.c \
 	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
+	src/model/layers/attention_mask.c src/model/layers/attention_mask.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \
 	src/model/layers/batchnorm.c \
@@ -44,6 +49,7 @@ libmb_la_SOURCES += \
 	src/model/layers/depthwise.c \
 	src/model/layers/discretization.c \
 	src/model/layers/dot.c \
+	src/model/layers/dot_attention.c \
 	src/model/layers/dropout.c \
 	src/model/layers/einsum.c src/model/layers/einsum.h \
 	src/model/layers/einsum_dense.c \
@@ -58,7 +64,11 @@ libmb_la_SOURCES += \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
 	src/model/layers/lookup.c \
+	src/model/layers/mask.c src/model/layers/mask.h \
+	src/model/layers/masked_mean.c src/model/layers/masked_mean.h \
+	src/model/layers/masking.c \
 	src/model/layers/merge.c \
+	src/model/layers/merge_masked.c src/model/layers/merge_masked.h \
 	src/model/layers/move.c src/model/layers/move.h \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/normalization.c \
@@ -70,7 +80,9 @@ libmb_la_SOURCES += \
 	src/model/layers/op_move.c \
 	src/model/layers/op_reduce.c \
 	src/model/layers/operators.c src/model/layers/operators.h \
+	src/model/layers/score_attention.c src/model/layers/score_attention.h \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
+	src/model/layers/softmax_mask.c src/model/layers/softmax_mask.h \
 	src/model/layers/view.c src/model/layers/view.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \

@@ -25,8 +25,10 @@ typedef struct {
     int32_t ignore_label;
     int n_axes; /* 0: all, the batch's too */
     int axes[MB_MAX_RANK];
-    bool weighted;    /* rows have weights: of the data, of classes, of labels that are ignored */
-    float weight;     /* loss_weights */
+    bool weighted; /* rows have weights: of the data, of classes, of labels that are ignored, of a
+                      mask */
+    bool masked;   /* the output has a mask: one of a value of the loss counts or not */
+    float weight;  /* loss_weights */
     const char *name; /* Keras' name, for messages and files */
     bool accuracy;    /* a match is counted: asked for, or a classification loss */
     const char

@@ -31,9 +31,9 @@ SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh tests/keras/pr
 tests/keras/convolutions.log tests/keras/pooling.log tests/keras/presets.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/convolutions.py tests/keras/presets.py
 # Beside Keras' own layers.
-SHELL_TESTS += tests/keras/recurrent.sh
-tests/keras/recurrent.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/recurrent.py
+SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh
+tests/keras/recurrent.log tests/keras/masks.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py
 
 # Random graphs of all of them.
 SHELL_TESTS += tests/keras/graphs.sh

@@ -57,6 +57,7 @@ static mb_status_t take_layer(mb_config_t *config, const char *key, mb_recurrent
         mb_config_ignore(&inner, without_effect[i]);
     MB_TRY(mb_config_only(&inner, "activity_regularizer", "null"));
     MB_TRY(mb_recurrent_parse(&inner, class_name, out));
+    out->blank = out->sequences && !out->unrolls; /* whatever the layer says */
     return mb_config_finish(&inner);
 }
 
@@ -159,6 +160,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     block_t block = block_of(call, samples);
     *out = (mb_memory_t){.saved_bytes = block.saved_bytes, .carry_bytes = block.carry_bytes};
     out->keeps_input[0] = call->layer->trainable;
+    if (call->masks[0] > 0)
+        out->keeps_input[call->masks[0]] = true;
 }
 
 /* Where an output goes: into columns of the layer's, into memory of its own, or, one of a sum, to
@@ -272,6 +275,11 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return MB_OK;
 }
 
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return mb_recurrent_mask(&both_of(call)->layers[0]);
+}
+
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     mb_cost_t other;
@@ -292,4 +300,6 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .forward = forward,
                                                  .backward_input = backward_input,
                                                  .backward_weights = backward_weights,
-                                                 .cost = cost};
+                                                 .cost = cost,
+                                                 .mask = mask,
+                                                 .takes_masks = MB_TAKES_MASKS};

@@ -119,3 +119,9 @@ mb_status_t mb_call_take_axis(const mb_call_t *call, int64_t axis, int rank, int
     *out = (int)place;
     return MB_OK;
 }
+
+void mb_operator_roles(const mb_call_t *call, mb_roles_t *out)
+{
+    (void)call;
+    out->takes_floats = true;
+}

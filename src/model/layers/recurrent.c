@@ -34,6 +34,22 @@ static mb_status_t parse_rnn(mb_config_t *config, mb_arena_t *arena, void **out)
     return parse("RNN", config, arena, out);
 }
 
+mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent)
+{
+    return (mb_mask_rule_t){.kind = recurrent->sequences ? MB_MASK_PASSED : MB_MASK_DROPPED};
+}
+
+static mb_status_t check_mask(const mb_call_t *call)
+{
+    char text[MB_SHAPE_TEXT];
+    const mb_shape_t *mask = &call->inputs[call->masks[0]], steps = {1, {call->inputs[0].dim[0]}};
+    if (call->masks[0] == 0 || mb_shape_equal(mask, &steps))
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "its mask has %s a sample; it takes one value for each step",
+                         mb_shape_text(mask, text, sizeof(text)));
+}
+
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out)
 {
@@ -42,6 +58,7 @@ mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recu
     if (call->inputs[0].rank != 2)
         return mb_call_error(call, MB_ERR_SHAPE, "takes samples of steps x width, found %s",
                              mb_shape_text(&call->inputs[0], text, sizeof(text)));
+    MB_TRY(check_mask(call));
     *out = recurrent->sequences ? (mb_shape_t){2, {call->inputs[0].dim[0], recurrent->units}}
                                 : (mb_shape_t){1, {recurrent->units}};
     return MB_OK;
@@ -114,6 +131,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     *out = (mb_memory_t){0};
     mb_recurrent_memory(call, recurrent_of(call), samples, &out->saved_bytes, &out->carry_bytes);
     out->keeps_input[0] = call->layer->trainable;
+    if (call->masks[0] > 0)
+        out->keeps_input[call->masks[0]] = true;
 }
 
 static mb_direction_t direction_of(const mb_run_t *run)
@@ -145,6 +164,11 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return mb_recurrent_backward_weights(run, &direction);
 }
 
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return mb_recurrent_mask(recurrent_of(call));
+}
+
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     mb_recurrent_cost(call, recurrent_of(call), out);
@@ -161,7 +185,9 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                             .forward = forward,                                    \
                                             .backward_input = backward_input,                      \
                                             .backward_weights = backward_weights,                  \
-                                            .cost = cost}
+                                            .cost = cost,                                          \
+                                            .mask = mask,                                          \
+                                            .takes_masks = MB_TAKES_MASKS}
 
 #define parse_simple_rnn parse_simple
 RECURRENT(simple_rnn, "SimpleRNN");

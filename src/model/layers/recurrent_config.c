@@ -112,17 +112,19 @@ static mb_status_t take_cell(mb_config_t *config, const known_t *which, mb_recur
     return MB_OK;
 }
 
-/* What is done with the cell. No mask comes to a layer of this build, so what is done about one is
- * without effect. */
+/* What is done with the cell. Keras 3 forgets zero_output_for_mask where it unrolls. */
 static mb_status_t take_loop(mb_config_t *config, mb_recurrent_t *out)
 {
+    bool unrolls;
     MB_TRY(mb_config_bool_or(config, "return_sequences", false, &out->sequences));
     MB_TRY(mb_config_bool_or(config, "go_backwards", false, &out->backwards));
     MB_TRY(mb_config_only(config, "return_state", "false"));
     MB_TRY(mb_config_only(config, "stateful", "false"));
     MB_TRY(mb_config_only(config, "time_major", "false"));
-    mb_config_ignore(config, "unroll");
-    mb_config_ignore(config, "zero_output_for_mask");
+    MB_TRY(mb_config_bool_or(config, "unroll", false, &unrolls));
+    MB_TRY(mb_config_bool_or(config, "zero_output_for_mask", false, &out->blank));
+    out->unrolls = unrolls && !config->keras2;
+    out->blank = out->blank && !out->unrolls;
     return MB_OK;
 }
 

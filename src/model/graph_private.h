@@ -33,6 +33,7 @@ typedef struct {
     int n_inputs;
     mb_reference_t *references; /* [n_inputs] */
     mb_source_t *inputs;        /* [n_inputs], what the references mean */
+    uint64_t used;              /* bit i: output i is */
     const void *config;         /* from the class's parse_call */
 } mb_module_call_t;
 
@@ -118,6 +119,13 @@ extern const mb_layer_class_t mb_input_class;
 
 /* graph_open.c: from the inputs of all nodes. */
 mb_status_t mb_graph_link_uses(mb_graph_t *graph);
+/* graph_parts.c: how many outputs a call of MODULE has; 0: as many as are used. */
+int mb_module_outputs(const mb_module_t *module);
+/* A layer that takes output INDEX of a call of OF out of its tensor. */
+mb_status_t mb_part_layer(mb_arena_t *arena, const mb_layer_t *of, int index, mb_layer_t **out);
+bool mb_part_is(const mb_layer_t *layer);
+/* Shape and place of a call of such a layer. */
+void mb_part_place(mb_call_t *part, const mb_call_t *whole);
 /* graph_cast.c: once, before shapes are inferred. */
 mb_status_t mb_graph_insert_casts(mb_graph_t *graph);
 

@@ -12,6 +12,7 @@ libmb_la_SOURCES += \
 	src/model/graph_open.c \
 	src/model/graph_order.c \
 	src/model/graph_params.c \
+	src/model/graph_parts.c \
 	src/model/graph_private.h \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
@@ -72,6 +73,7 @@ libmb_la_SOURCES += \
 	src/model/layers/operators.c src/model/layers/operators.h \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
 	src/model/layers/view.c src/model/layers/view.h \
+	src/model/layers/packed.c src/model/layers/packed.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
 	src/model/layers/augment.c src/model/layers/augment.h \

@@ -17,7 +17,7 @@ from keras import layers as L
 
 BRANCHES = 2
 EPSILON = 2.0**-24
-KINDS = ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"]
+KINDS = ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN", "States"]
 ELEMENTWISE = ["tanh", "sigmoid", "relu", "linear", "softsign", "silu", "hard_sigmoid", "gelu", "elu", "softplus"]
 
 
@@ -68,12 +68,43 @@ def some_layer(draw, kind, name):
     return getattr(L, kind)(**cell_keys(draw, kind), **loop_keys(draw), name=name)
 
 
+def joined(parts):
+    return parts[0] if len(parts) == 1 else L.Concatenate()(parts)
+
+
+# A layer that returns its states, and one that begins with them: of the encoder-decoder.
+def handed_on(draw, name, x):
+    make = getattr(L, draw.choice(KINDS[:3]))
+    both = draw.random() < 0.5
+    mode = draw.choice(["concat", "sum", "ave", "mul", None])
+    units = draw.randint(1, 12)
+
+    def one(suffix, **more):
+        keys = dict(cell_keys(draw, make.__name__), units=units, return_sequences=draw.random() < 0.5)
+        if not both:
+            return make(**keys, **more, go_backwards=draw.random() < 0.3, name=name + suffix)
+        return L.Bidirectional(make(**keys, **more), merge_mode=mode, name=name + suffix)
+
+    first, n = one("", return_state=True)(x), 2 if both and mode is None else 1
+    last = one("_b")(x, initial_state=list(first[n:]))
+    lasts = list(last) if both and mode is None else [last]
+    # The state alone of one, and all outputs of the other, are used.
+    some = first[:n] if draw.random() < 0.5 else []
+    return joined([L.Flatten()(t) for t in [*some, first[n], *lasts]])
+
+
+def branch(draw, kind, name, x):
+    if kind == "States":
+        return handed_on(draw, name, x)
+    return L.Flatten()(some_layer(draw, kind, name)(x))
+
+
 def build(draw):
     steps, width = draw.randint(1, 8), draw.randint(1, 9)
     x = L.Input((steps, width), name="x")
     parts = []
     for kind in KINDS:
-        outputs = [L.Flatten()(some_layer(draw, kind, f"{kind.lower()}_{i}")(x)) for i in range(BRANCHES)]
+        outputs = [branch(draw, kind, f"{kind.lower()}_{i}", x) for i in range(BRANCHES)]
         parts.append(L.Concatenate(name=f"all_{kind.lower()}")(outputs))
     model = keras.Model(x, L.Concatenate(name="y")(parts))
     # The loss is a mean over columns: this makes a step as large as one on their sum.
@@ -108,7 +139,8 @@ def error_of(wanted, found):
 
 
 def weights_of(model, kind):
-    layers = [model.get_layer(f"{kind.lower()}_{i}") for i in range(BRANCHES)]
+    names = [f"{kind.lower()}_{i}" for i in range(BRANCHES)]
+    layers = [layer for layer in model.layers if layer.name.removesuffix("_b") in names]
     return [np.array(w) for layer in layers for w in layer.weights]
 
 

@@ -40,6 +40,8 @@ libmb_la_SOURCES += \
 	src/model/layers/concatenate.c \
 	src/model/layers/conv.c src/model/layers/conv.h \
 	src/model/layers/conv_run.c \
+	src/model/layers/conv_lstm.c src/model/layers/conv_lstm.h \
+	src/model/layers/conv_lstm_run.c \
 	src/model/layers/contract.c src/model/layers/contract.h \
 	src/model/layers/dense.c \
 	src/model/layers/depthwise.c \

@@ -22,6 +22,8 @@ typedef struct {
 /* A layer "LSTM", "GRU", "SimpleRNN" or "RNN" (over one of their cells), whose common keys the
  * caller takes. */
 mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out);
+/* The same of a layer whose products are convolutions, with "filters" for units. */
+mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out);
 bool mb_recurrent_is_class(const char *class_name);
 
 /* Opens the layer that stands under KEY of another layer's config, and takes what must agree with

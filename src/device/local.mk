@@ -47,6 +47,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/loss_elements.c \
 	src/device/cpu/loss_focal.c \
 	src/device/cpu/loss_rows.c \
+	src/device/cpu/lstm_step.c \
 	src/device/cpu/map.c src/device/cpu/map.h src/device/cpu/map_functions.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \

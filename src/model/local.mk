@@ -14,6 +14,7 @@ libmb_la_SOURCES += \
 	src/model/graph_open.c \
 	src/model/graph_order.c \
 	src/model/graph_params.c \
+	src/model/graph_parts.c \
 	src/model/graph_private.h \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
@@ -44,6 +45,8 @@ libmb_la_SOURCES += \
 	src/model/layers/concatenate.c \
 	src/model/layers/conv.c src/model/layers/conv.h \
 	src/model/layers/conv_run.c \
+	src/model/layers/conv_lstm.c src/model/layers/conv_lstm.h \
+	src/model/layers/conv_lstm_run.c \
 	src/model/layers/contract.c src/model/layers/contract.h \
 	src/model/layers/dense.c \
 	src/model/layers/depthwise.c \
@@ -84,6 +87,7 @@ libmb_la_SOURCES += \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
 	src/model/layers/softmax_mask.c src/model/layers/softmax_mask.h \
 	src/model/layers/view.c src/model/layers/view.h \
+	src/model/layers/packed.c src/model/layers/packed.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
 	src/model/layers/augment.c src/model/layers/augment.h \

@@ -118,7 +118,7 @@ static mb_status_t take_loop(mb_config_t *config, mb_recurrent_t *out)
     bool unrolls;
     MB_TRY(mb_config_bool_or(config, "return_sequences", false, &out->sequences));
     MB_TRY(mb_config_bool_or(config, "go_backwards", false, &out->backwards));
-    MB_TRY(mb_config_only(config, "return_state", "false"));
+    MB_TRY(mb_config_bool_or(config, "return_state", false, &out->states));
     MB_TRY(mb_config_only(config, "stateful", "false"));
     MB_TRY(mb_config_only(config, "time_major", "false"));
     MB_TRY(mb_config_bool_or(config, "unroll", false, &unrolls));
@@ -199,4 +199,22 @@ mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_r
         return parse_with_cell(config, out);
     MB_TRY(take_loop(config, out));
     return take_cell(config, find(class_name, false), out);
+}
+
+mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out)
+{
+    out->cell = MB_CELL_LSTM;
+    MB_TRY(take_loop(config, out));
+    MB_TRY(mb_config_int(config, "filters", 1, MB_LAYER_MAX_WINDOW, &out->units));
+    MB_TRY(mb_config_bool_or(config, "use_bias", true, &out->use_bias));
+    MB_TRY(take_functions(config, out));
+    mb_config_ignore(config, "seed");
+    MB_TRY(take_rate(config, "dropout", out->cell, &out->dropout));
+    MB_TRY(take_rate(config, "recurrent_dropout", out->cell, &out->recurrent_dropout));
+    MB_TRY(take_params(config, out));
+    out->kernel.name = "kernel";
+    out->recurrent.name = "recurrent_kernel";
+    out->bias.name = "bias";
+    out->bias.operand = true;
+    return MB_OK;
 }

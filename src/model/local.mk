@@ -76,6 +76,7 @@ libmb_la_SOURCES += \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/normalization.c \
 	src/model/layers/op_activation.c \
+	src/model/layers/op_cast.c \
 	src/model/layers/op_einsum.c \
 	src/model/layers/op_elementwise.c \
 	src/model/layers/op_getitem.c \

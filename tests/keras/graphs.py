@@ -326,6 +326,34 @@ def attend(g, t):
     return L.MultiHeadAttention(g.integer(1, 2), g.integer(1, 4), use_bias=g.coin())(t, t, use_causal_mask=g.coin())
 
 
+@one(2)
+def attend_otherwise(g, t):
+    other = L.Dense(t.shape[-1], activation="tanh")(t)
+    return g.pick(lambda: L.Attention(use_scale=g.coin())([t, other]), lambda: L.AdditiveAttention()([t, other]),
+                  lambda: L.GroupQueryAttention(g.integer(1, 4), 4, 2)(t, other, use_causal_mask=g.coin()))()  # fmt: skip
+
+
+@one(2)
+def encode_and_decode(g, t):
+    """States that another layer begins with."""
+    make, units = g.pick(L.SimpleRNN, L.LSTM, L.GRU), g.integer(1, 5)
+    _, *states = make(units, return_state=True, go_backwards=g.coin())(t)
+    return make(units, return_sequences=g.coin())(t, initial_state=states)
+
+
+@one(2)
+def keep_states(g, t):
+    y, *states = L.LSTM(g.integer(1, 4), return_state=True)(t)
+    return L.Concatenate()([y, *states]) if g.coin() else states[-1]
+
+
+@one(3, 4)
+def recur_over_images(g, t):
+    rank = len(t.shape) - 3
+    return getattr(L, f"ConvLSTM{rank}D")(g.integer(1, 3), g.integer(1, 2), padding=g.pick("same", "valid"),
+                                          return_sequences=g.coin())(t)  # fmt: skip
+
+
 def draws(*ranks):
     return one(*ranks, into=RANDOM)
 
@@ -432,11 +460,31 @@ def grow(g):
         g.give(t, *sources)
 
 
+def masked(g):
+    if g.coin():
+        rows, ids = g.enter_ids()
+        return L.Embedding(rows, g.integer(2, 5), mask_zero=True)(ids)
+    ids = ops.cast(g.enter_ids()[1], "float32")
+    return L.Masking(2.0)(ops.expand_dims(ids, -1))
+
+
+def heed(g, t):
+    """What takes a mask; behind an operation there is none. (No attention: Keras' gradients of it on torch are not
+    those on jax.)"""
+    t = g.pick(lambda: t, lambda: L.Dense(3, activation="tanh")(t), lambda: L.LayerNormalization(epsilon=0.05)(t))()
+    if g.coin(3):
+        return L.GlobalAveragePooling1D()(t) + 0.1
+    layer = g.pick(L.SimpleRNN, L.LSTM, L.GRU)(g.integer(1, 5), return_sequences=g.coin())
+    return (L.Bidirectional(layer) if g.coin(3) else layer)(t) * 1.1
+
+
 def begin(g):
     for _ in range(g.pick(1, 1, 1, 2, 2, 3)):
         if g.coin(5):
             rows, ids = g.enter_ids()
             g.open.append(L.Embedding(rows, g.integer(2, 5))(ids))
+        elif g.coin(5):
+            g.open.append(heed(g, masked(g)))
         else:
             g.open.append(g.enter(g.pick(1, 2, 2, 3, 3, 4)))
 

@@ -272,6 +272,7 @@ static const mb_layer_class_t classes[] = {
     UNARY("Ceil", CEIL, NONE),
     UNARY("Round", ROUND, NONE),
     UNARY("LogicalNot", LOGICAL_NOT, NONE),
+    UNARY("StopGradient", COPY, NONE),
     UNARY("Isnan", IS_NAN, NONE),
     CLASS("Where", parse, parse_where, WHERE, 3, NONE, BY(WHEN, "g0"), BY(UNLESS, "g0")),
     CLASS("ZerosLike", parse_zeros, parse_unary, LOGICAL_AND, 1, NONE),

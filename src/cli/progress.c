@@ -27,9 +27,7 @@ void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet)
                                 .live = !json && !quiet && isatty(STDERR_FILENO),
                                 .begun = mb_time_seconds(),
                                 .val_loss = NAN,
-                                .val_accuracy = NAN,
-                                .metrics.json = json_object(),
-                                .val_metrics.json = json_object()};
+                                .val_accuracy = NAN};
 }
 
 void mb_progress_clear(mb_progress_t *progress)
@@ -362,8 +360,8 @@ static json_t *end_object(const mb_progress_t *progress, mb_status_t status, con
 {
     const char *state = status == MB_OK ? "done" : status == MB_ERR_STOPPED ? "stopped" : "failed";
     const mb_step_report_t *last = &progress->last;
-    return json_pack("{s:s, s:s, s:b, s:o, s:I, s:o, s:o, s:O, s:o, s:o, s:O, s:o}", "event", "end",
-                     "state", state, "was_finished", progress->finished, "message",
+    return json_pack("{s:s, s:s, s:b, s:o, s:I, s:o, s:o, s:O?, s:o, s:o, s:O?, s:o}", "event",
+                     "end", "state", state, "was_finished", progress->finished, "message",
                      mb_json_text(status == MB_OK ? NULL : mb_error_get()), "step",
                      (json_int_t)last->step, "loss", mb_json_number(last->loss), "accuracy",
                      mb_json_number(last->accuracy), "metrics", progress->metrics.json,

@@ -12,7 +12,7 @@
 /* The metrics that a report had, for the end, when the report is gone. */
 typedef struct {
     char text[512]; /* ", mean_absolute_error 0.25" */
-    json_t *json;
+    json_t *json;   /* NULL: there was none */
 } mb_told_t;
 
 typedef struct {

@@ -72,7 +72,7 @@ typedef struct {
 
 /* Layers */
 
-/* One call of a layer. */
+/* One call of a layer. Its inputs are tensors of floats, in the type that the layer computes in. */
 typedef struct {
     const void *settings; /* from parse; NULL without it */
     int inputs;

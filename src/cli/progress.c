@@ -192,17 +192,32 @@ static void add_number(char *text, size_t capacity, const char *format, double v
         snprintf(text + length, capacity - length, format, value);
 }
 
-/* Those that the model asks for, by their names. */
-static void add_metrics(char *text, size_t capacity, const mb_metric_value_t *metrics, int n)
+static void add_text(char *text, size_t capacity, const char *more)
+{
+    size_t length = strlen(text);
+    snprintf(text + length, capacity - length, "%s", more);
+}
+
+/* Those that the model asks for, by their names, each behind LEAD. */
+static void add_metrics(char *text, size_t capacity, const char *lead,
+                        const mb_metric_value_t *metrics, int n)
 {
     for (int i = 0; i < n; i++) {
         size_t length = strlen(text);
         if (metrics[i].told)
             continue;
-        snprintf(text + length, capacity - length, "  %s", metrics[i].name);
+        snprintf(text + length, capacity - length, "%s%s", lead, metrics[i].name);
         for (int64_t k = 0; k < metrics[i].n; k++)
             add_number(text, capacity, " %.5g", metrics[i].values[k]);
     }
+}
+
+static void keep(mb_told_t *told, const char *lead, const mb_metric_value_t *metrics, int n)
+{
+    told->text[0] = '\0';
+    add_metrics(told->text, sizeof told->text, lead, metrics, n);
+    json_decref(told->json);
+    told->json = mb_json_metrics(metrics, n);
 }
 
 /* How fast it goes and, unless that is nothing to wait for, how long it will take. */
@@ -234,7 +249,7 @@ static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
              report->epoch, progress->epochs, report->step_in_epoch, report->steps_per_epoch,
              report->loss);
     add_number(line, sizeof line, "  acc %.4f", report->accuracy);
-    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
+    add_metrics(line, sizeof line, "  ", report->metrics, report->n_metrics);
     add_pace(line, sizeof line, progress, report);
     fprintf(stderr, "\r%.*s\033[K", live_width(), line);
     progress->live_shown = true;
@@ -247,7 +262,8 @@ static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
              "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %#.9g",
              report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
-    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
+    add_metrics(line, sizeof line, "  ", report->metrics, report->n_metrics);
+    keep(&progress->metrics, ", ", report->metrics, report->n_metrics);
     add_pace(line, sizeof line, progress, report);
     say(progress, "%s", line);
 }
@@ -288,7 +304,8 @@ void mb_progress_evaluated(void *user, const mb_eval_report_t *report)
     snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  validation loss %#.9g",
              report->epoch, progress->epochs, report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
-    add_metrics(line, sizeof line, report->metrics, report->n_metrics);
+    add_metrics(line, sizeof line, "  ", report->metrics, report->n_metrics);
+    keep(&progress->val_metrics, ", validation ", report->metrics, report->n_metrics);
     say(progress, "%s", line);
     if (progress->json)
         say_object(progress, mb_json_eval(report, "validation"));
@@ -311,15 +328,17 @@ void mb_progress_saved(void *user, const char *path)
 
 static void say_results(mb_progress_t *progress, const char *directory)
 {
-    char line[512], took[32];
+    char line[2048], took[32];
     const mb_step_report_t *last = &progress->last;
     snprintf(line, sizeof line, "done: %" PRId64 " step%s, %" PRId64 " of them now in %s",
              last->step, plural(last->step), last->step - progress->first_step,
              mb_str_seconds(mb_time_seconds() - progress->begun, took, sizeof took));
     add_number(line, sizeof line, ", loss %#.9g", last->loss);
     add_number(line, sizeof line, ", accuracy %.4f", last->accuracy);
+    add_text(line, sizeof line, progress->metrics.text);
     add_number(line, sizeof line, ", validation loss %#.9g", progress->val_loss);
     add_number(line, sizeof line, ", validation accuracy %.4f", progress->val_accuracy);
+    add_text(line, sizeof line, progress->val_metrics.text);
     mb_progress_write(progress, line);
     if (progress->quiet)
         return;
@@ -341,13 +360,14 @@ static json_t *end_object(const mb_progress_t *progress, mb_status_t status, con
 {
     const char *state = status == MB_OK ? "done" : status == MB_ERR_STOPPED ? "stopped" : "failed";
     const mb_step_report_t *last = &progress->last;
-    return json_pack("{s:s, s:s, s:b, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "event", "end", "state",
-                     state, "was_finished", progress->finished, "message",
+    return json_pack("{s:s, s:s, s:b, s:o, s:I, s:o, s:o, s:O?, s:o, s:o, s:O?, s:o}", "event",
+                     "end", "state", state, "was_finished", progress->finished, "message",
                      mb_json_text(status == MB_OK ? NULL : mb_error_get()), "step",
                      (json_int_t)last->step, "loss", mb_json_number(last->loss), "accuracy",
-                     mb_json_number(last->accuracy), "validation_loss",
-                     mb_json_number(progress->val_loss), "validation_accuracy",
-                     mb_json_number(progress->val_accuracy), "run", mb_json_text(directory));
+                     mb_json_number(last->accuracy), "metrics", progress->metrics.json,
+                     "validation_loss", mb_json_number(progress->val_loss), "validation_accuracy",
+                     mb_json_number(progress->val_accuracy), "validation_metrics",
+                     progress->val_metrics.json, "run", mb_json_text(directory));
 }
 
 void mb_progress_end(mb_progress_t *progress, mb_status_t status, const char *directory)
@@ -363,4 +383,6 @@ void mb_progress_end(mb_progress_t *progress, mb_status_t status, const char *di
         say_results(progress, directory);
     fflush(stdout);
     close_log(progress);
+    json_decref(progress->metrics.json);
+    json_decref(progress->val_metrics.json);
 }

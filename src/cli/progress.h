@@ -5,8 +5,15 @@
 #ifndef MB_CLI_PROGRESS_H
 #define MB_CLI_PROGRESS_H
 
+#include <jansson.h>
 #include <stdio.h>
 #include "train/trainer.h"
+
+/* The metrics that a report had, for the end, when the report is gone. */
+typedef struct {
+    char text[512]; /* ", mean_absolute_error 0.25" */
+    json_t *json;   /* NULL: there was none */
+} mb_told_t;
 
 typedef struct {
     bool json, quiet, live;
@@ -21,6 +28,7 @@ typedef struct {
     double begun;
     mb_step_report_t last; /* step == 0: none yet */
     double val_loss, val_accuracy;
+    mb_told_t metrics, val_metrics; /* of the last step that has a line, of the last validation */
 } mb_progress_t;
 
 void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet);

@@ -41,7 +41,7 @@ static json_t *metric_json(const mb_metric_value_t *metric)
     return list;
 }
 
-static json_t *metrics_json(const mb_metric_value_t *metrics, int n)
+json_t *mb_json_metrics(const mb_metric_value_t *metrics, int n)
 {
     json_t *object = json_object();
     for (int i = 0; i < n; i++)
@@ -62,7 +62,7 @@ json_t *mb_json_step(const mb_step_report_t *report)
                   mb_json_number(report->seconds_left));
     if (isfinite(report->loss_scale))
         json_object_set_new(object, "loss_scale", json_real(report->loss_scale));
-    json_object_set_new(object, "metrics", metrics_json(report->metrics, report->n_metrics));
+    json_object_set_new(object, "metrics", mb_json_metrics(report->metrics, report->n_metrics));
     return object;
 }
 
@@ -80,5 +80,5 @@ json_t *mb_json_eval(const mb_eval_report_t *report, const char *event)
                      "samples", (json_int_t)report->samples, "seconds",
                      mb_json_number(report->seconds), "samples_per_second", mb_json_number(rate),
                      "outputs", outputs, "metrics",
-                     metrics_json(report->metrics, report->n_metrics));
+                     mb_json_metrics(report->metrics, report->n_metrics));
 }

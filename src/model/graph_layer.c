@@ -205,9 +205,12 @@ static mb_status_t refuse_class(const mb_module_t *module)
     }
     if (strcmp(module->class_name, "Lambda") == 0)
         return refuse_lambda(module);
-    return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' is of class '%s', which is not known%s",
-                        module->path, module->class_name,
-                        mb_known_hint(&mb_known_layers, module->class_name, hint));
+    return mb_error_set(
+        MB_ERR_UNSUPPORTED,
+        "layer '%s' is of class '%s', which is not known%s; --plugin FILE.so brings "
+        "classes of your own",
+        module->path, module->class_name,
+        mb_known_hint(&mb_known_layers, module->class_name, hint));
 }
 
 /* Keras 2 records the shapes that attention was built for; the graph has its own. */

@@ -3,6 +3,7 @@ libmb_la_SOURCES += src/train/evaluate.c src/train/evaluate.h
 libmb_la_SOURCES += src/train/export.c src/train/export.h src/train/export_private.h
 libmb_la_SOURCES += src/train/export_hdf5.c
 libmb_la_SOURCES += src/train/export_keras.c
+libmb_la_SOURCES += src/train/finite.c src/train/finite.h
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
 libmb_la_SOURCES += src/train/loss_scale.c src/train/loss_scale.h

@@ -71,6 +71,8 @@ typedef enum {
       "as Keras' ReduceLROnPlateau: val_loss:factor=0.5,patience=2,cooldown=1,min-lr=1e-5")        \
     X(SAVE_BEST, "save-best", TEXT, NULL, false, "SPEC",                                           \
       "best.h5 whenever a metric is the best so far: val_accuracy, or NAME:mode=max")              \
+    X(ON_NAN, "on-nan", TEXT, "stop", false, "HOW",                                                \
+      "a loss that is NaN or infinite: stop, as Keras' TerminateOnNaN, or go-on")                  \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
     X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
       "write the moments where Keras reads them")                                                  \

@@ -8,17 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/finite.h"
 #include "train/trainer_private.h"
 
 #define RESTORE_NAME "restore.h5"
 #define BEST_NAME "best.h5"
 
-typedef struct {
-    char name[MB_MONITOR_NAME];
-    double value;
-} entry_t;
+typedef mb_log_entry_t entry_t;
 
-enum { MOST_ENTRIES = 4 + 2 * MB_MAX_INPUTS };
+enum { MOST_ENTRIES = 4 + 2 * MB_MAX_INPUTS + 2 * MB_MOST_METRICS };
 
 /* A metric that is not finite is none, but a loss is. */
 typedef struct {
@@ -70,6 +68,16 @@ static mb_status_t check_place(const mb_training_t *trainer)
                         callbacks->best.on ? "save-best" : "early-stop with restore-best");
 }
 
+/* Keras' TerminateOnNaN, but that what it leaves are the weights of the last checkpoint. */
+static mb_status_t take_on_nan(mb_training_t *trainer)
+{
+    const char *how = mb_settings_text(trainer->settings, MB_SET_ON_NAN);
+    trainer->callbacks.on_nan_go_on = strcmp(how, "go-on") == 0;
+    if (trainer->callbacks.on_nan_go_on || strcmp(how, "stop") == 0)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT, "--on-nan: '%s' is not stop or go-on", how);
+}
+
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer)
 {
     const mb_settings_t *s = trainer->settings;
@@ -87,6 +95,7 @@ mb_status_t mb_training_take_callbacks(mb_training_t *trainer)
         trainer->callbacks.any = trainer->callbacks.any || all[i].monitor->on;
     }
     MB_TRY(check_place(trainer));
+    MB_TRY(take_on_nan(trainer));
     trainer->val_cadence = mb_settings_cadence(s, MB_SET_VAL_EVERY);
     if (trainer->val_cadence.seconds > 0)
         return mb_error_set(
@@ -116,6 +125,22 @@ mb_status_t mb_training_resume_callbacks(mb_training_t *trainer)
                                                                 : MB_OK;
 }
 
+/* Those that are one number. The accuracy under its common name is there anyway. */
+static int take_metrics(const mb_metric_value_t *metrics, int n, const char *prefix, entry_t *out)
+{
+    int taken = 0;
+    for (int i = 0; i < n && taken < MB_MOST_METRICS; i++) {
+        size_t length = strlen(prefix) + strlen(metrics[i].name);
+        if (metrics[i].listed || length >= MB_MONITOR_NAME ||
+            strcmp(metrics[i].name, "accuracy") == 0)
+            continue;
+        strcpy(out[taken].name, prefix);
+        strcat(out[taken].name, metrics[i].name);
+        out[taken++].value = metrics[i].values[0];
+    }
+    return taken;
+}
+
 void mb_training_count_metrics(mb_training_t *trainer, const mb_step_report_t *report,
                                int64_t samples)
 {
@@ -125,15 +150,65 @@ void mb_training_count_metrics(mb_training_t *trainer, const mb_step_report_t *r
     state->loss_sum += report->loss * (double)samples;
     state->accuracy_sum += report->accuracy * (double)samples;
     state->samples += (double)samples;
+    if (report->step_in_epoch == report->steps_per_epoch)
+        trainer->callbacks.n_metrics =
+            take_metrics(report->metrics, report->n_metrics, "", trainer->callbacks.metrics);
+}
+
+static const char remedy[] = "Lower the learning rate (it was %.9g), clip the gradients (--clip), "
+                             "or look for extreme values "
+                             "in the data; the last checkpoint is untouched";
+
+mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_t *report)
+{
+    char advice[256];
+    const char *what = isnan(report->loss) ? "NaN" : "infinite";
+    if (isfinite(report->loss))
+        return MB_OK;
+    if (trainer->callbacks.on_nan_go_on) {
+        if (!trainer->callbacks.told)
+            mb_log(trainer->options.log, MB_LOG_WARNING,
+                   "step %lld (epoch %lld): the loss is %s, and the run goes on",
+                   (long long)report->step, (long long)report->epoch, what);
+        trainer->callbacks.told = true;
+        return MB_OK;
+    }
+    snprintf(advice, sizeof advice, remedy, report->lr);
+    return mb_error_set(MB_ERR_NUMERIC, "step %lld (epoch %lld): the loss is %s. %s",
+                        (long long)report->step, (long long)report->epoch, what, advice);
+}
+
+/* A loss that was finite before an update says nothing of the weights behind it. */
+mb_status_t mb_training_check_weights(mb_training_t *trainer)
+{
+    char advice[256], what[512];
+    mb_status_t status = MB_OK;
+    if (trainer->callbacks.on_nan_go_on)
+        return MB_OK;
+    status = mb_weights_check_finite(trainer->engine);
+    if (status == MB_ERR_NUMERIC) {
+        snprintf(what, sizeof what, "%s", mb_error_get());
+        snprintf(advice, sizeof advice, remedy, (double)mb_update_lr(trainer->update));
+        mb_error_set(status, "step %lld: after its update %s. %s", (long long)trainer->state.step,
+                     what, advice);
+    }
+    return mb_comm_agree(trainer->comm, status);
+}
+
+/* NAME has its end within an entry's. */
+static void add_loss(logs_t *logs, const char *name, double value)
+{
+    if (logs->n == MOST_ENTRIES)
+        return;
+    entry_t *entry = &logs->entries[logs->n++];
+    strcpy(entry->name, name);
+    entry->value = value;
 }
 
 static void add(logs_t *logs, const char *name, double value)
 {
-    if (logs->n == MOST_ENTRIES || isnan(value))
-        return;
-    entry_t *entry = &logs->entries[logs->n++];
-    snprintf(entry->name, sizeof entry->name, "%s", name);
-    entry->value = value;
+    if (!isnan(value))
+        add_loss(logs, name, value);
 }
 
 static void add_output(logs_t *logs, const char *output, const char *what, double value)
@@ -144,24 +219,33 @@ static void add_output(logs_t *logs, const char *output, const char *what, doubl
         add(logs, name, value);
 }
 
+static void add_metrics(logs_t *logs, const entry_t *metrics, int n)
+{
+    for (int i = 0; i < n; i++)
+        add(logs, metrics[i].name, metrics[i].value);
+}
+
 /* REPORT: of a validation at this step; NULL: there was none. */
 static void gather(mb_training_t *trainer, const mb_eval_report_t *report, logs_t *logs)
 {
     mb_callback_state_t *state = &trainer->state.callbacks;
     logs->n = 0;
     if (trainer->state.step_in_epoch == 0 && state->samples > 0) {
-        add(logs, "loss", state->loss_sum / state->samples);
+        add_loss(logs, "loss", state->loss_sum / state->samples);
         add(logs, "accuracy", state->accuracy_sum / state->samples);
+        add_metrics(logs, trainer->callbacks.metrics, trainer->callbacks.n_metrics);
         state->loss_sum = state->accuracy_sum = state->samples = 0;
     }
     if (report == NULL)
         return;
-    add(logs, "val_loss", report->loss);
+    add_loss(logs, "val_loss", report->loss);
     add(logs, "val_accuracy", report->accuracy);
     for (int o = 0; o < report->n_outputs && report->n_outputs > 1; o++) {
         add_output(logs, report->names[o], "loss", report->losses[o]);
         add_output(logs, report->names[o], "accuracy", report->accuracies[o]);
     }
+    entry_t metrics[MB_MOST_METRICS];
+    add_metrics(logs, metrics, take_metrics(report->metrics, report->n_metrics, "val_", metrics));
 }
 
 static const entry_t *find(const logs_t *logs, const mb_monitor_t *monitor)

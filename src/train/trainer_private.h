@@ -11,10 +11,22 @@
 #include "train/state.h"
 #include "train/trainer.h"
 
+/* A metric as callbacks see it. */
+typedef struct {
+    char name[MB_MONITOR_NAME];
+    double value;
+} mb_log_entry_t;
+
+enum { MB_MOST_METRICS = 32 };
+
 /* What is watched (trainer_callbacks.c). */
 typedef struct {
     bool any;
+    int n_metrics; /* rank 0: asked for by the model, over the epoch that ended last */
+    mb_log_entry_t metrics[MB_MOST_METRICS];
     mb_monitor_t stop, plateau, best;
+    bool on_nan_go_on; /* a loss that is not finite does not end the run */
+    bool told;         /* of such a loss */
 } mb_callbacks_t;
 
 enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
@@ -75,6 +87,12 @@ mb_status_t mb_training_make_training_config(mb_training_t *trainer);
 
 /* trainer_callbacks.c */
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer);
+/* The loss of a step that is not finite ends the run, unless it is to go on: MB_ERR_NUMERIC. */
+mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_t *report);
+/* What would be saved can be gone on from, unless that is not asked for: MB_ERR_NUMERIC.
+ * Collective.
+ */
+mb_status_t mb_training_check_weights(mb_training_t *trainer);
 /* After the checkpoint's state was taken. */
 mb_status_t mb_training_resume_callbacks(mb_training_t *trainer);
 /* Rank 0: a step's metrics enter those of its epoch. */

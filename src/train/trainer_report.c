@@ -190,14 +190,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
     report->seconds_left = done > 0 ? (now - trainer->begun) / done *
                                           (double)(trainer->total_steps - trainer->state.step)
                                     : 0;
-    if (!isfinite(report->loss))
-        return mb_error_set(
-            MB_ERR_NUMERIC,
-            "step %lld (epoch %lld): the loss is %s. Lower the learning rate (it was "
-            "%.9g), clip the gradients (--clip), or look for extreme values in the "
-            "data; the last checkpoint is untouched",
-            (long long)report->step, (long long)report->epoch,
-            isnan(report->loss) ? "NaN" : "infinite", report->lr);
+    MB_TRY(mb_training_check_loss(trainer, report));
     mb_str_addf(&line, "{\"step\": %lld, \"epoch\": %lld, \"split\": \"train\"",
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);

@@ -118,6 +118,7 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
     char name[64];
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
         return MB_OK;
+    MB_TRY(mb_training_check_weights(trainer));
     MB_TRY(
         save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name), SAVE_STEP));
     trainer->saved_step = trainer->state.step;

@@ -43,6 +43,60 @@ last_epoch() { # RUN
     [ "$(last_epoch model.run)" -eq 2 ] && [ -s model.run/best.h5 ]
 }
 
+@test "metrics that the model asks for are watched by their names" {
+    fixture regress
+    old='"metrics": null, "weighted_metrics": null, "run_eagerly": false, "steps_per_execution": 1, "jit_compile": false,'
+    LC_ALL=C sed -i "s/$old/$(printf '%-*s' ${#old} '"metrics": ["mae"],')/" model.h5
+    ranks 2 model.h5 --data data.h5 --val data.h5 --epochs 4 --quiet --save-best mae --early-stop val_mae:min-delta=100
+    [ "$(last_epoch model.run)" -eq 2 ] && [ -s model.run/best.h5 ]
+    both 2 "there are loss, mae, val_loss, val_mae" model.h5 --data data.h5 --val data.h5 --run b.run \
+        --early-stop val_mape:mode=min
+}
+
+@test "the last line tells the metrics by their names, those of validation too" {
+    fixture regress
+    old='"metrics": null, "weighted_metrics": null, "run_eagerly": false, "steps_per_execution": 1, "jit_compile": false,'
+    LC_ALL=C sed -i "s/$old/$(printf '%-*s' ${#old} '"metrics": ["mae"],')/" model.h5
+    ranks 2 model.h5 --data data.h5 --val data.h5 --epochs 1 --run a.run 2>/dev/null >out
+    grep -qE '^done: .*, loss [0-9.]+, mae [0-9.]+, validation loss [0-9.]+, validation mae [0-9.]+$' out
+    mae=$(field mae a.run/metrics.jsonl)
+    grep -q ", validation mae $(awk -v x="$mae" 'BEGIN { printf "%.5g", x }')\$" out
+    ranks 2 model.h5 --data data.h5 --val data.h5 --epochs 1 --run b.run --json | tail -n 1 >end
+    grep -q '"metrics":{"mae":[0-9.]*},.*"validation_metrics":{"mae":[0-9.]*}' end
+}
+
+@test "a loss that is not finite ends the run at its step, on any layout, with the checkpoint before it" {
+    fixture mlp
+    for layout in "1" "2 --stages 2" "2 --stages 1"; do
+        rm -rf model.run
+        # shellcheck disable=SC2086
+        set -- $layout
+        ranks "$@" model.h5 --data data.h5 --replicas 2 --micro-batch 8 --checkpoint-every 1 --keep 1 --quiet \
+            --optimizer sgd --lr 3e38 2>log && return 1
+        echo "$layout: $(cat log)"
+        grep -o 'step [0-9]* (epoch [0-9]*): the loss is [a-zA-Z]*' log >>steps
+        [ -s "model.run/step-$(printf %08d $(($(grep -o 'step [0-9]*' log | grep -o '[0-9]*') - 1))).h5" ]
+        [ ! -e model.run/final.h5 ]
+    done
+    [ "$(wc -l <steps)" -eq 3 ] && [ "$(sort -u steps | wc -l)" -eq 1 ]
+}
+
+@test "weights that are not finite are written into no checkpoint" {
+    fixture mlp
+    both 1 "step 1: after its update weight '.*' holds values that are not finite" model.h5 --data data.h5 \
+        --checkpoint-every 1 --optimizer sgd --lr 1e38 --class-weight 0=1e6,1=1e6,2=1e6,3=1e6 --restart
+    [ -z "$(ls model.run | grep '[.]h5$')" ]
+}
+
+@test "a run may go on where the loss is not finite" {
+    fixture mlp
+    run -0 ranks 2 model.h5 --data data.h5 --epochs 1 --optimizer sgd --lr 3e38 --on-nan go-on \
+        --early-stop loss --save-best loss
+    [ "$(grep -c 'the loss is .*, and the run goes on' <<<"$output")" -eq 1 ]
+    [ -s model.run/final.h5 ]
+    both 2 "on-nan: 'never' is not stop or go-on" model.h5 --data data.h5 --on-nan never
+}
+
 @test "validation every so often" {
     fixture mlp
     ranks 2 model.h5 --data data.h5 --epochs 4 --quiet --val data.h5 --val-every 2epochs

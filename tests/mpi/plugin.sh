@@ -88,7 +88,7 @@ refused() { # NAME PATTERN MODEL OPTION...
         grep -q "$pattern" "$scratch/log"
     result $? "$name"
 }
-refused "without the plugin the class is named" "my_package>Swish2\|Swish2" model.h5
+refused "without the plugin the class is named" "of class 'my_package>Swish2', which is not known.*--plugin FILE.so brings" model.h5
 refused "a file that is not there" "plugin ./none.so: there is no such file" model.h5 --plugin ./none.so
 echo "not an object" >text.so
 refused "a file that is no object" "plugin text.so: it cannot be loaded: " model.h5 --plugin text.so

@@ -28,9 +28,11 @@ tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/un
 	tests/unit/layer_fixture.h $(deferred_sources)
 tests_unit_test_layer_windows_LDADD = $(UNIT_LIBS)
 
-SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh tests/keras/presets.sh
-tests/keras/convolutions.log tests/keras/pooling.log tests/keras/presets.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/convolutions.py tests/keras/presets.py
+SHELL_TESTS += tests/keras/convolutions.sh tests/keras/plugin.sh tests/keras/pooling.sh \
+	tests/keras/presets.sh
+tests/keras/convolutions.log tests/keras/plugin.log tests/keras/pooling.log \
+tests/keras/presets.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/convolutions.py tests/keras/plugin.py tests/keras/presets.py
 # Beside Keras' own layers.
 SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh
 tests/keras/recurrent.log tests/keras/masks.log: mbrun$(EXEEXT)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The public header by itself: strict C99, C11 and C++11 programs compile with it, and the shared
-# library exports what it declares and nothing else.
+# The public headers by themselves: strict C99, C11 and C++11 programs compile with them, and the shared
+# library exports what mb.h declares and nothing else.
 work=$(mktemp -d "${TMPDIR:-/tmp}/mb-header.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 count=0
@@ -27,6 +27,19 @@ mb_status_t use(MPI_Comm comm, mb_trainer_t **trainer)
 }
 END
 cp "$work/user.c" "$work/user.cpp"
+cat >"$work/plugin.c" <<'END'
+#include <mb/plugin.h>
+static mb_status_t nothing(const mb_plugin_run_t *run) { (void)run; return MB_OK; }
+MB_PLUGIN_REGISTER(host, plugin)
+{
+    static mb_plugin_layer_t layer;
+    layer.size = sizeof layer;
+    layer.name = "Nothing";
+    layer.forward = layer.backward_input = nothing;
+    return host->add_layer(plugin, &layer);
+}
+END
+cp "$work/plugin.c" "$work/plugin.cpp"
 
 # MPI's own header is a system header here: its warnings are not ours.
 system=$(pkg-config --cflags "$MB_BUILDDIR/mb.pc" | sed 's/-I */-isystem /g')
@@ -50,6 +63,8 @@ compile() { # NAME COMPILER FLAGS... SOURCE
 compile "a strict C99 program compiles with gcc" gcc -std=c99 "$work/user.c"
 compile "a strict C11 program compiles with gcc" gcc -std=c11 "$work/user.c"
 compile "a C++11 program compiles with g++" g++ -std=c++11 "$work/user.cpp"
+compile "a strict C99 plugin compiles with gcc" gcc -std=c99 "$work/plugin.c"
+compile "a C++11 plugin compiles with g++" g++ -std=c++11 "$work/plugin.cpp"
 compile "a strict C99 program compiles with clang" clang -std=c99 "$work/user.c"
 compile "a C++11 program compiles with clang++" clang++ -std=c++11 "$work/user.cpp"
 

@@ -65,6 +65,15 @@ START_TEST(null_arguments_are_refused_by_name)
 }
 END_TEST
 
+START_TEST(a_plugin_that_cannot_be_loaded_is_named)
+{
+    REFUSED(mb_context_load_plugin(NULL, "own.so"), MB_ERR_ARGUMENT, "context is NULL");
+    REFUSED(mb_context_load_plugin(ring_context, NULL), MB_ERR_ARGUMENT, "path is NULL");
+    REFUSED(mb_context_load_plugin(ring_context, "./nowhere.so"), MB_ERR_IO,
+            "plugin ./nowhere.so: there is no such file");
+}
+END_TEST
+
 START_TEST(null_trainers_and_their_null_arguments_are_refused)
 {
     double value;
@@ -364,6 +373,7 @@ static Suite *make_suite(void)
     tcase_add_test(cases, a_context_before_mpi_is_refused);
     tcase_add_test(cases, a_context_wants_a_communicator_within_one_group);
     tcase_add_test(cases, null_arguments_are_refused_by_name);
+    tcase_add_test(cases, a_plugin_that_cannot_be_loaded_is_named);
     tcase_add_test(cases, null_trainers_and_their_null_arguments_are_refused);
     tcase_add_test(cases, null_predictors_and_their_null_arguments_are_refused);
     tcase_add_test(cases, null_models_and_places_beyond_the_end_are_refused);

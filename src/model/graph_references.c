@@ -329,7 +329,8 @@ mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module,
     bool attention = takes_query(module->class_name);
     bool takes_masks =
         module->kind == MB_MODULE_MODEL ||
-        (module->kind == MB_MODULE_LAYER && module->layer->class_->takes_masks == MB_TAKES_MASKS);
+        (module->kind == MB_MODULE_LAYER && (module->layer->class_->takes_masks == MB_TAKES_MASKS ||
+                                             module->layer->class_->mask != NULL));
     mb_slots_t slots = {.where = where,
                         .names = attention ? attention_names : other_names,
                         .n_names = attention ? 3 : 1,

@@ -37,8 +37,7 @@ def dropping(draw, x):
     """One that loses it."""
     return draw.choice([
         lambda: L.RMSNormalization()(x),
-        lambda: L.EinsumDense("btd,de->bte", (None, 3))(x),
-        lambda: L.Reshape(x.shape[1:])(x),
+        lambda: L.EinsumDense("btd,de->bte", (x.shape[1], 3))(x),
         lambda: L.Conv1D(3, 1)(x),
     ])()
 
@@ -121,7 +120,7 @@ def attention(draw, x, other):
 def grouped(draw, x, other):
     shared = draw.randint(1, 2)
     layer = L.GroupQueryAttention(draw.randint(1, 4), shared * draw.randint(1, 3), shared, use_bias=draw.coin())
-    value = draw.choice([x, other])
+    value = draw.choice([x, L.Dense(x.shape[-1])(other)])
     arguments = [x, value] + ([L.Dense(3)(value)] if draw.coin(0.3) else [])
     return layer(*arguments, use_causal_mask=draw.coin(0.3))
 

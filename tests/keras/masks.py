@@ -62,6 +62,7 @@ def passing(draw, x):
         lambda: L.ActivityRegularization(l2=0.01)(x),
         lambda: draw.choice([L.SpatialDropout1D, L.AlphaDropout, L.GaussianDropout, L.GaussianNoise])(0.0)(x),
         lambda: L.TimeDistributed(L.Dense(draw.randint(2, 6), activation="tanh"))(x),
+        lambda: L.Add()([x, L.MultiHeadAttention(1, 2)(x, x)]),  # which forgets it
         lambda: dropping(draw, x),
         lambda: L.SimpleRNN(draw.randint(2, 5), return_sequences=True, zero_output_for_mask=draw.coin())(x),
         lambda: L.Bidirectional(L.GRU(draw.randint(2, 4), return_sequences=True),

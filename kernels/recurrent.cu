@@ -3,43 +3,12 @@
  * and products are float; what U is multiplied by is rounded to the elements' type.
  *
  * The products of a step stand in the workspace, one part of the gates after the other. */
-#include "activation.h"
+#include "functions.h"
 
 namespace
 {
 
 constexpr int THREADS = 256;
-
-/* ---- functions that are known when the kernel runs */
-
-__device__ inline float value_of(const mb_function_t &f, float x)
-{
-    parameters p = {f.p0, f.p1, f.p2};
-    switch (f.act) {
-#define CASE(NAME, name)                                                                           \
-    case MB_ACT_##NAME:                                                                            \
-        return name<float>::forward(x, p);
-        MB_ACT_FUNCTIONS(CASE)
-#undef CASE
-    default:
-        return x;
-    }
-}
-
-/* KEPT: the value where mb_act_from_value, else the argument. */
-__device__ inline float slope_of(const mb_function_t &f, float kept)
-{
-    parameters p = {f.p0, f.p1, f.p2};
-    switch (f.act) {
-#define CASE(NAME, name)                                                                           \
-    case MB_ACT_##NAME:                                                                            \
-        return name<float>::derivative(kept, p);
-        MB_ACT_FUNCTIONS(CASE)
-#undef CASE
-    default:
-        return 1.0f;
-    }
-}
 
 /* The shape with what of it a kernel would compute again and again. */
 struct shape {
@@ -83,6 +52,11 @@ struct shape {
     __device__ int64_t first_of(int64_t part) const
     {
         return r.masked ? part : 2 * part;
+    }
+    /* Which of the states the array of states holds: c of LSTM, h of GRU. */
+    __device__ int64_t state_kept() const
+    {
+        return r.cell == MB_CELL_LSTM;
     }
     __device__ int64_t gates_of(int64_t part) const
     {
@@ -145,7 +119,7 @@ template <typename F> __device__ inline void each_place(const shape &s, int64_t 
 
 struct forward_step {
     mb_rnn_forward_args_t a;
-    const float *products; /* NULL at the first step: all zero */
+    const float *products; /* NULL: all zero */
     float *h;              /* [samples, units] behind the step, where some are skipped */
 
     __device__ float product(const place &p, int64_t gate) const
@@ -164,60 +138,64 @@ struct forward_step {
     {
         return a.gates[p.at(p.s.kept, p.step) + g * p.s.r.units];
     }
-    __device__ float before(const place &p) const
+    template <typename T> __device__ float given(const place &p, int64_t which) const
     {
-        return p.step == 0 ? 0.0f : a.states[p.at(1, p.step - 1)];
+        return a.before[which] == nullptr ? 0.0f : mb_load((const T *)a.before[which], p.state());
+    }
+    template <typename T> __device__ float before(const place &p) const
+    {
+        return p.step == 0 ? given<T>(p, p.s.state_kept()) : a.states[p.at(1, p.step - 1)];
     }
     __device__ float whole(const place &p, int64_t g) const
     {
         return gate(p, g, input(p, g) + product(p, g));
     }
 
-    __device__ float lstm(const place &p) const
+    template <typename T> __device__ float lstm(const place &p) const
     {
         float i = whole(p, 0), f = whole(p, 1), candidate = whole(p, 2), o = whole(p, 3);
-        float c = f * before(p) + i * candidate;
+        float c = f * before<T>(p) + i * candidate;
         a.states[p.at(1, p.step)] = c;
         return o * value_of(p.s.r.act, c);
     }
-    __device__ float mix(const place &p, float update, float candidate) const
+    template <typename T> __device__ float mix(const place &p, float update, float candidate) const
     {
-        float h = update * before(p) + (1.0f - update) * candidate;
+        float h = update * before<T>(p) + (1.0f - update) * candidate;
         a.states[p.at(1, p.step)] = h;
         return h;
     }
-    __device__ float gru(const place &p) const
+    template <typename T> __device__ float gru(const place &p) const
     {
         float update = whole(p, 0), reset = whole(p, 1), inner = product(p, 2);
         a.gates[p.at(4, p.step) + 3 * p.s.r.units] = inner;
-        return mix(p, update, gate(p, 2, input(p, 2) + reset * inner));
+        return mix<T>(p, update, gate(p, 2, input(p, 2) + reset * inner));
     }
     /* The first two gates are done (reset_kernel). */
-    __device__ float gru_before(const place &p) const
+    template <typename T> __device__ float gru_before(const place &p) const
     {
         float update = input(p, 0);
         update = p.s.keeps_value(0) ? update : value_of(p.s.r.gate, update);
-        return mix(p, update, whole(p, 2));
+        return mix<T>(p, update, whole(p, 2));
     }
-    template <mb_cell_t CELL> __device__ float state(const place &p) const
+    template <mb_cell_t CELL, typename T> __device__ float state(const place &p) const
     {
         switch (CELL) {
         case MB_CELL_SIMPLE:
             return whole(p, 0);
         case MB_CELL_LSTM:
-            return lstm(p);
+            return lstm<T>(p);
         case MB_CELL_GRU:
-            return gru(p);
+            return gru<T>(p);
         default:
-            return gru_before(p);
+            return gru_before<T>(p);
         }
     }
     /* Behind a step that is not there: the states before it. */
-    template <mb_cell_t CELL> __device__ float passed(const place &p) const
+    template <mb_cell_t CELL, typename T> __device__ float passed(const place &p) const
     {
         if (CELL != MB_CELL_SIMPLE)
-            a.states[p.at(1, p.step)] = before(p);
-        return p.step == 0 ? 0.0f : h[p.state()];
+            a.states[p.at(1, p.step)] = before<T>(p);
+        return p.step == 0 ? given<T>(p, 0) : h[p.state()];
     }
     __device__ float masked(const place &p, int64_t gate, float h) const
     {
@@ -231,20 +209,34 @@ struct forward_step {
         for (int64_t part = 0; part < parts; part++)
             mb_store((T *)a.previous, p.previous(part, of_step), masked(p, p.s.first_of(part), h));
     }
+    template <typename T> __device__ void keep_states(const place &p, float h) const
+    {
+        if (a.after[0] != nullptr)
+            mb_store((T *)a.after[0], p.state(), h);
+        if (a.after[1] != nullptr)
+            mb_store((T *)a.after[1], p.state(), a.states[p.at(1, p.step)]);
+    }
 };
+
+/* In front of the first step. */
+template <mb_cell_t CELL, typename T>
+__global__ void __launch_bounds__(THREADS) begin_kernel(shape s, forward_step f)
+{
+    each_place(s, 0, [&](const place &p) { f.keep_factors<CELL, T>(p, 0, f.given<T>(p, 0)); });
+}
 
 template <mb_cell_t CELL, typename T>
 __global__ void __launch_bounds__(THREADS) forward_kernel(shape s, int64_t step, forward_step f)
 {
     each_place(s, step, [&](const place &p) {
-        if (step == 0)
-            f.keep_factors<CELL, T>(p, 0, 0.0f);
         bool present = is_present<T>(p, f.a.present);
-        float h = present ? f.state<CELL>(p) : f.passed<CELL>(p);
+        float h = present ? f.state<CELL, T>(p) : f.passed<CELL, T>(p);
         if (s.r.skips)
             f.h[p.state()] = h;
         if (!p.is_last())
             f.keep_factors<CELL, T>(p, step + 1, h);
+        else
+            f.keep_states<T>(p, h);
         if (!s.r.last_only || p.is_last())
             mb_store((T *)f.a.y, p.y(), present || !s.r.blank ? h : 0.0f);
     });
@@ -254,7 +246,7 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) reset_kernel(shape s, int64_t step, forward_step f)
 {
     each_place(s, step, [&](const place &p) {
-        float h = f.masked(p, 2, f.before(p));
+        float h = f.masked(p, 2, f.before<T>(p));
         if (is_present<T>(p, f.a.present)) {
             f.whole(p, 0);
             h *= f.whole(p, 1);
@@ -283,9 +275,13 @@ struct backward_step {
     {
         return slope_of(p.s.function(g), kept(p, g));
     }
-    __device__ float before(const place &p) const
+    template <typename T> __device__ float given(const place &p, int64_t which) const
     {
-        return p.step == 0 ? 0.0f : a.states[p.at(1, p.step - 1)];
+        return a.before[which] == nullptr ? 0.0f : mb_load((const T *)a.before[which], p.state());
+    }
+    template <typename T> __device__ float before(const place &p) const
+    {
+        return p.step == 0 ? given<T>(p, p.s.state_kept()) : a.states[p.at(1, p.step - 1)];
     }
     __device__ float product(const place &p, int64_t part) const
     {
@@ -301,13 +297,20 @@ struct backward_step {
     /* Of the states behind the step: y's, and what the step behind left. */
     template <mb_cell_t CELL, typename T> __device__ float arriving(const place &p) const
     {
-        int64_t parts = CELL == MB_CELL_GRU_BEFORE ? p.s.parts - 1 : p.s.parts;
         bool is_read =
             (!p.s.r.last_only || p.is_last()) && !(p.s.r.blank && !is_present<T>(p, a.present));
         float sum = is_read ? mb_load((const T *)a.dy, p.y()) : 0.0f;
-        if (p.is_last())
-            return sum;
-        sum += dh[p.state()];
+        return p.is_last() ? sum + after<T>(p, 0) : sum + left<CELL>(p);
+    }
+    template <typename T> __device__ float after(const place &p, int64_t which) const
+    {
+        return a.dafter[which] == nullptr ? 0.0f : mb_load((const T *)a.dafter[which], p.state());
+    }
+    /* By the step behind. */
+    template <mb_cell_t CELL> __device__ float left(const place &p) const
+    {
+        int64_t parts = CELL == MB_CELL_GRU_BEFORE ? p.s.parts - 1 : p.s.parts;
+        float sum = dh[p.state()];
         for (int64_t part = 0; part < parts; part++)
             sum += product(p, part);
         return sum;
@@ -323,9 +326,9 @@ struct backward_step {
         float c = a.states[p.at(1, p.step)], value = value_of(p.s.r.act, c);
         float i = gate(p, 0), f = gate(p, 1), candidate = gate(p, 2), o = gate(p, 3);
         float through = d * o * slope_of(p.s.r.act, p.s.value_kept[0] ? value : c);
-        float both = p.is_last() ? through : through + dc[p.state()];
+        float both = through + (p.is_last() ? after<T>(p, 1) : dc[p.state()]);
         store<T>(p, a.dgates, 0, both * candidate * slope(p, 0));
-        store<T>(p, a.dgates, 1, both * before(p) * slope(p, 1));
+        store<T>(p, a.dgates, 1, both * before<T>(p) * slope(p, 1));
         store<T>(p, a.dgates, 2, both * i * slope(p, 2));
         store<T>(p, a.dgates, 3, d * value * slope(p, 3));
         dc[p.state()] = both * f;
@@ -335,7 +338,7 @@ struct backward_step {
     template <typename T> __device__ float mix(const place &p, float d, void *also) const
     {
         float update = gate(p, 0), candidate = gate(p, 2);
-        float dupdate = d * (before(p) - candidate) * slope(p, 0);
+        float dupdate = d * (before<T>(p) - candidate) * slope(p, 0);
         store<T>(p, a.dgates, 0, dupdate);
         if (also != nullptr)
             store<T>(p, also, 0, dupdate);
@@ -356,7 +359,7 @@ struct backward_step {
     {
         dh[p.state()] = d;
         if (CELL == MB_CELL_LSTM && p.is_last())
-            dc[p.state()] = 0.0f;
+            dc[p.state()] = after<T>(p, 1);
         for (int64_t g = 0; g < p.s.gates; g++) {
             store<T>(p, a.dgates, g, 0.0f);
             if (CELL == MB_CELL_GRU)
@@ -396,7 +399,19 @@ __global__ void __launch_bounds__(THREADS) unreset_kernel(shape s, int64_t step,
             return;
         float d = b.product(p, s.parts - 1);
         b.dh[p.state()] += d * b.gate(p, 1);
-        b.store<T>(p, b.a.dgates, 1, d * b.before(p) * b.slope(p, 1));
+        b.store<T>(p, b.a.dgates, 1, d * b.before<T>(p) * b.slope(p, 1));
+    });
+}
+
+/* What is left behind the first step. */
+template <mb_cell_t CELL, typename T>
+__global__ void __launch_bounds__(THREADS) end_kernel(shape s, backward_step b)
+{
+    each_place(s, 0, [&](const place &p) {
+        if (b.a.dbefore[0] != nullptr)
+            mb_store((T *)b.a.dbefore[0], p.state(), b.left<CELL>(p));
+        if (b.a.dbefore[1] != nullptr)
+            mb_store((T *)b.a.dbefore[1], p.state(), b.dc[p.state()]);
     });
 }
 
@@ -516,15 +531,16 @@ mb_status_t forward_one(arrays *w, const mb_rnn_forward_args_t &a, const shape &
 {
     constexpr bool BEFORE = CELL == MB_CELL_GRU_BEFORE;
     constexpr mb_op_t OP = MB_OP_RNN_FORWARD;
-    forward_step f = {a, step == 0 ? nullptr : w->products, w->h};
+    bool multiplies = step > 0 || a.before[0] != nullptr;
+    forward_step f = {a, multiplies ? w->products : nullptr, w->h};
     int64_t first = BEFORE ? s.parts - 1 : s.parts;
-    if (step > 0)
+    if (multiplies)
         MB_TRY(multiply(w, a, 0, first, step, forward_product));
     if (BEFORE) {
         MB_LAUNCH((reset_kernel<T>), blocks_of(a.rnn), THREADS, 0, mb_cuda_stream(&w->rest), s,
                   step, f);
         MB_TRY(mb_cuda_launched(OP));
-        if (step > 0)
+        if (multiplies)
             MB_TRY(multiply(w, a, first, s.parts, step, forward_product));
     }
     MB_LAUNCH((forward_kernel<CELL, T>), blocks_of(a.rnn), THREADS, 0, mb_cuda_stream(&w->rest), s,
@@ -545,7 +561,12 @@ mb_status_t forward(mb_exec_t *exec, const mb_rnn_forward_args_t &a)
     arrays w = {};
     MB_TRY(take(exec, OP, bytes, &w));
     w.h = w.products + products / sizeof(float);
-    for (int64_t step = 0; step < a.rnn.steps && a.rnn.samples > 0; step++)
+    if (a.rnn.samples == 0)
+        return MB_OK;
+    MB_LAUNCH((begin_kernel<CELL, T>), blocks_of(a.rnn), THREADS, 0, mb_cuda_stream(&w.rest), s,
+              (forward_step{a, nullptr, nullptr}));
+    MB_TRY(mb_cuda_launched(OP));
+    for (int64_t step = 0; step < a.rnn.steps; step++)
         MB_TRY((forward_one<CELL, T>(&w, a, s, step)));
     return MB_OK;
 }
@@ -566,7 +587,8 @@ mb_status_t backward_one(arrays *w, const mb_rnn_backward_args_t &a, const shape
                   step, b);
         MB_TRY(mb_cuda_launched(OP));
     }
-    return step > 0 ? multiply(w, a, 0, last, step, backward_product) : MB_OK;
+    bool multiplies = step > 0 || a.dbefore[0] != nullptr;
+    return multiplies ? multiply(w, a, 0, last, step, backward_product) : MB_OK;
 }
 
 template <mb_cell_t CELL, typename T>
@@ -584,7 +606,11 @@ mb_status_t backward(mb_exec_t *exec, const mb_rnn_backward_args_t &a)
     w.dc = w.dh + rounded(states) / sizeof(float);
     for (int64_t step = a.rnn.steps; step-- > 0 && states > 0;)
         MB_TRY((backward_one<CELL, T>(&w, a, s, step)));
-    return MB_OK;
+    if (states == 0 || (a.dbefore[0] == nullptr && a.dbefore[1] == nullptr))
+        return MB_OK;
+    MB_LAUNCH((end_kernel<CELL, T>), blocks_of(a.rnn), THREADS, 0, mb_cuda_stream(&w.rest), s,
+              (backward_step{a, w.dh, w.dc, w.products}));
+    return mb_cuda_launched(OP);
 }
 
 mb_status_t check(mb_op_t op, const mb_rnn_t &r)

@@ -39,6 +39,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
 	src/device/cpu/global_pool.c \
+	src/device/cpu/host.c \
 	src/device/cpu/labels.h \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/lookup.c \
@@ -46,6 +47,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/loss_elements.c \
 	src/device/cpu/loss_focal.c \
 	src/device/cpu/loss_rows.c \
+	src/device/cpu/lstm_step.c \
 	src/device/cpu/map.c src/device/cpu/map.h src/device/cpu/map_functions.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \

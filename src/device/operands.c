@@ -287,6 +287,10 @@ OPERANDS(rnn_forward)
     if (a->rnn.skips)
         READ(rnn_forward, present, positions);
     WRITTEN(rnn_forward, previous, mb_rnn_parts(r) * positions * r->units);
+    for (int i = 0; i < 2; i++) {
+        READ(rnn_forward, before[i], r->samples * r->units);
+        WRITTEN(rnn_forward, after[i], r->samples * r->units);
+    }
     if (r->ldy > r->units)
         BOTH(rnn_forward, y, y);
     else
@@ -302,8 +306,44 @@ OPERANDS(rnn_backward)
         READ(rnn_backward, present, r->samples * r->steps);
     READ(rnn_backward, dy, spanned(mb_rnn_rows(r), r->units, r->ldy));
     WRITTEN(rnn_backward, dgates, r->samples * r->steps * gates);
+    for (int i = 0; i < 2; i++) {
+        READ(rnn_backward, before[i], r->samples * r->units);
+        READ(rnn_backward, dafter[i], r->samples * r->units);
+        WRITTEN(rnn_backward, dbefore[i], r->samples * r->units);
+    }
     if (r->cell == MB_CELL_GRU)
         WRITTEN(rnn_backward, drecurrent, r->samples * r->steps * gates);
+}
+
+/* Of the arrays of all steps one step reads and writes a part. */
+OPERANDS(lstm_step_forward)
+{
+    const mb_lstm_step_t *s = &a->step;
+    int64_t states = s->samples * s->places * s->units, factors = mb_lstm_factors(s);
+    for (int i = 0; i < 2; i++)
+        READ(lstm_step_forward, before[i], states);
+    READ(lstm_step_forward, product, 4 * states);
+    BOTH(lstm_step_forward, gates, 4 * states * s->steps);
+    BOTH(lstm_step_forward, previous, factors * states * s->steps);
+    WRITTEN(lstm_step_forward, factor, factors * states);
+    BOTH(lstm_step_forward, h, spanned(s->samples, s->places * s->units, a->ldh));
+    WRITTEN(lstm_step_forward, c, states);
+}
+
+OPERANDS(lstm_step_backward)
+{
+    const mb_lstm_step_t *s = &a->step;
+    int64_t states = s->samples * s->places * s->units, factors = mb_lstm_factors(s);
+    for (int i = 0; i < 2; i++) {
+        READ(lstm_step_backward, before[i], states);
+        WRITTEN(lstm_step_backward, dbefore[i], states);
+    }
+    READ(lstm_step_backward, dfactor, factors * states);
+    READ(lstm_step_backward, dh, spanned(s->samples, s->places * s->units, a->ldh));
+    READ(lstm_step_backward, dc, states);
+    READ(lstm_step_backward, gates, 4 * states * s->steps);
+    BOTH(lstm_step_backward, dgates, 4 * states * s->steps);
+    WRITTEN(lstm_step_backward, dproduct, 4 * states);
 }
 
 OPERANDS(loss)
@@ -428,6 +468,16 @@ OPERANDS(affine)
     int64_t images = a->samples * a->planes * a->inner;
     READ(affine, x, images * from[0] * from[1]);
     WRITTEN(affine, y, images * to[0] * to[1]);
+}
+
+OPERANDS(host)
+{
+    for (int i = 0; i < a->n_reads; i++) {
+        if (a->read_columns[i] > 0 && !(a->wide >> i & 1))
+            READ(host, reads[i], a->rows * a->read_columns[i]);
+    }
+    for (int i = 0; i < a->n_writes; i++)
+        WRITTEN(host, writes[i], a->rows * a->write_columns[i]);
 }
 
 NO_OPERANDS(add_f64);

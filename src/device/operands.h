@@ -7,7 +7,7 @@
 
 #include "device/ops.h"
 
-#define MB_MOST_OPERANDS 9
+#define MB_MOST_OPERANDS 12
 
 typedef enum { MB_OPERAND_READ = 1, MB_OPERAND_WRITTEN = 2, MB_OPERAND_BOTH = 3 } mb_operand_use_t;
 

@@ -632,6 +632,8 @@ typedef struct {
     float *states;  /* [samples, steps, units]: c of LSTM, h of GRU; not for SIMPLE */
     void *previous; /* [parts, samples, steps, units]: what U was multiplied by */
     void *y;
+    const void *before[2]; /* [samples, units]: h' of the first step, and c' of LSTM; NULL: zero */
+    void *after[2];        /* the same behind the last step; NULL: not wanted */
 } mb_rnn_forward_args_t;
 
 typedef struct {
@@ -641,9 +643,68 @@ typedef struct {
     const float *masks, *gates, *states;
     const void *present;
     const void *dy;
-    void *dgates;     /* [samples, steps, gates, units]: of what the input gave */
-    void *drecurrent; /* GRU: the same of h' U, where it differs */
+    void *dgates;                      /* [samples, steps, gates, units]: of what the input gave */
+    void *drecurrent;                  /* GRU: the same of h' U, where it differs */
+    const void *before[2], *dafter[2]; /* dafter: NULL: zero */
+    void *dbefore[2];                  /* NULL: not wanted */
 } mb_rnn_backward_args_t;
+
+/* One step of LSTM (above) whose products with U another operation makes, a convolution, and whose
+ * states stand at each of the `places` of an image. Each gate has a product of its own where the
+ * states are masked, of all of h' mask_g, and else one for all. There is a step in front of the
+ * first, at no position, which only hands on the states that are given, and behind the last there
+ * is none. */
+typedef struct {
+    int64_t samples, steps, places, units;
+    int64_t earlier, position, later; /* of the step before, of this, of the next; -1: none */
+    bool masked;
+    mb_function_t act, gate;
+} mb_lstm_step_t;
+
+/* How often a place's states stand in what U is multiplied by. */
+static inline int64_t mb_lstm_factors(const mb_lstm_step_t *step)
+{
+    return step->masked ? 4 : 1;
+}
+
+/* The first of the units of a place that has COUNT times units, in an array of all steps. */
+static inline int64_t mb_lstm_at(const mb_lstm_step_t *step, int64_t count, int64_t sample,
+                                 int64_t position, int64_t place)
+{
+    return ((sample * step->steps + position) * step->places + place) * count * step->units;
+}
+
+typedef struct {
+    mb_dtype_t type;
+    mb_lstm_step_t step;
+    const void *before[2]; /* [samples, places, units]: h' and c' of the first step; NULL: zero */
+    const void *product;   /* [samples, places, 4, units]; NULL: zero */
+    const float *masks;    /* [samples, places, 4, units], where masked */
+    void *gates;    /* [samples, steps, places, 4, units]: what the input gives the gates; then what
+                       mb_act_from_value says of their functions */
+    float *states;  /* [samples, steps, places, units]: c */
+    void *previous; /* [samples, steps, places, factors, units]: what U is multiplied by later */
+    void *factor;   /* [samples, places, factors, units]: the same; NULL: not wanted */
+    void *h;        /* [samples, places, units]; NULL: not wanted */
+    void *c;
+    int64_t ldh; /* elements from sample to sample of h */
+} mb_lstm_step_forward_args_t;
+
+typedef struct {
+    mb_dtype_t type;
+    mb_lstm_step_t step;
+    const void *before[2];
+    const void *dfactor; /* of the factor of the next step; NULL: zero */
+    const void *dh, *dc; /* [samples, places, units], of what was written besides; NULL: zero */
+    int64_t ldh;         /* elements from sample to sample of dh */
+    const float *masks;
+    const void *gates;
+    const float *states;
+    float *carried;   /* [samples, places, units]: the gradient of c from step to step */
+    void *dgates;     /* [samples, steps, places, 4, units] */
+    void *dproduct;   /* [samples, places, 4, units]: the same */
+    void *dbefore[2]; /* at no position: of the states given; NULL: not wanted */
+} mb_lstm_step_backward_args_t;
 
 /* Losses. Each adds the sum over the valid rows of the row's loss to *sum (double, on the device)
  * and, when dx is given, writes dx = scale * d(loss of the row)/dx (zero past valid). A row is what
@@ -1174,6 +1235,42 @@ typedef struct {
     void *y;
 } mb_affine_args_t;
 
+/* A function of the program's own over tiles of rows: what a plugin computes that no other
+ * operation does (mb/plugin.h). Only devices that compute in the host's memory have it.
+ *
+ * reads and writes are [rows, columns], float32 for the function whatever the type; a read of 0
+ * columns is one array for all rows, and one whose bit is in `wide` has elements of any 4 bytes.
+ * Sums begin at zero in every tile; they are taken together in the order of the tiles, in double,
+ * and go to sums[i] (+)=. total: one number more, which is always added to. */
+#define MB_HOST_READS 6
+#define MB_HOST_WRITES 2
+#define MB_HOST_SUMS 2
+
+typedef struct {
+    const struct mb_host_args *args; /* of the whole operation */
+    int64_t rows, valid;             /* of the tile; the leading rows that count */
+    const void *reads[MB_HOST_READS];
+    float *writes[MB_HOST_WRITES]; /* NULL: not wanted */
+    double *sums[MB_HOST_SUMS];    /* [sum_columns] */
+    double total;                  /* what the tile adds to total */
+} mb_host_tile_t;
+
+typedef struct mb_host_args {
+    mb_dtype_t type;
+    void (*function)(mb_host_tile_t *tile); /* of the tile's rows alone, on any thread */
+    const void *user, *settings;            /* for it; live until the stream is done with them */
+    float scale;                            /* for it */
+    int64_t rows, valid;
+    uint8_t wide;
+    bool accumulate;
+    int32_t n_reads, n_writes, n_sums;
+    int64_t read_columns[MB_HOST_READS], write_columns[MB_HOST_WRITES], sum_columns[MB_HOST_SUMS];
+    const void *reads[MB_HOST_READS];
+    void *writes[MB_HOST_WRITES];
+    float *sums[MB_HOST_SUMS];
+    double *total; /* NULL: none */
+} mb_host_args_t;
+
 #define MB_OP_LIST(X)                                                                              \
     X(GEMM, gemm)                                                                                  \
     X(CONV_FORWARD, conv_forward)                                                                  \
@@ -1214,6 +1311,8 @@ typedef struct {
     X(NORMAL, normal)                                                                              \
     X(RNN_FORWARD, rnn_forward)                                                                    \
     X(RNN_BACKWARD, rnn_backward)                                                                  \
+    X(LSTM_STEP_FORWARD, lstm_step_forward)                                                        \
+    X(LSTM_STEP_BACKWARD, lstm_step_backward)                                                      \
     X(LOSS, loss)                                                                                  \
     X(ACCURACY, accuracy)                                                                          \
     X(ROW_METRIC, row_metric)                                                                      \
@@ -1240,7 +1339,8 @@ typedef struct {
     X(LOOKUP, lookup)                                                                              \
     X(ENCODE, encode)                                                                              \
     X(DRAW, draw)                                                                                  \
-    X(AFFINE, affine)
+    X(AFFINE, affine)                                                                              \
+    X(HOST, host)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

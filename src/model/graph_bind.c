@@ -130,6 +130,8 @@ static mb_status_t infer_node(mb_graph_t *graph, mb_node_t *node)
         call->inputs[i] = graph->nodes[node->inputs[i]].call.output;
         call->input_types[i] = graph->nodes[node->inputs[i]].call.output_type;
     }
+    if (mb_part_is(layer))
+        mb_part_place(call, &graph->nodes[node->inputs[0]].call);
     MB_TRY(name_layer(layer->class_->infer(call), layer));
     if (mb_dtype_is_float(call->output_type))
         call->output_type = mb_call_roles(call).type;

@@ -144,16 +144,25 @@ static mb_status_t allocate_chain(mb_reader_t *reader, mb_module_t *model)
     return MB_OK;
 }
 
+static mb_status_t check_in_chain(const mb_module_t *model, const mb_module_t *member)
+{
+    int inputs = member->kind == MB_MODULE_MODEL ? member->n_inputs : 1;
+    int outputs = mb_module_outputs(member);
+    if (inputs == 1 && outputs == 1)
+        return MB_OK;
+    return mb_error_set(MB_ERR_FORMAT,
+                        "%s '%s' stands in the Sequential model '%s', but has %d inputs and %d "
+                        "outputs",
+                        member->kind == MB_MODULE_MODEL ? "model" : "layer", member->path,
+                        model->name, inputs, outputs);
+}
+
 /* The call of member I on the output of the one before it. */
 static mb_status_t chain_call(mb_reader_t *reader, const mb_module_t *model, int i,
                               mb_module_call_t *call)
 {
     const mb_module_t *member = model->members[i];
-    if (member->kind == MB_MODULE_MODEL && (member->n_inputs != 1 || member->n_outputs != 1))
-        return mb_error_set(MB_ERR_FORMAT,
-                            "model '%s' stands in the Sequential model '%s', but has %d inputs and "
-                            "%d outputs",
-                            member->path, model->name, member->n_inputs, member->n_outputs);
+    MB_TRY(check_in_chain(model, member));
     char where[192];
     json_t *kwargs = NULL;
     snprintf(where, sizeof(where), "layer '%.120s' (%.32s)", member->path, member->class_name);

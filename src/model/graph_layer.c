@@ -241,8 +241,7 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     MB_ARENA_TRY(layer, "a layer");
     MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,
                                 &layer->activity));
-    if (class_->parse != NULL)
-        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));
     if (class_->activity != NULL)
         layer->activity = *class_->activity(layer);
     return mb_config_finish(&c);
@@ -269,8 +268,7 @@ mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config, 
     mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
     MB_ARENA_TRY(layer, "an operation");
     layer->follows = true;
-    if (class_->parse != NULL)
-        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));
     return mb_config_finish(&c);
 }
 

@@ -22,6 +22,20 @@ static void place_layer(mb_graph_t *graph, mb_layer_t *layer)
     graph->layers[graph->n_layers++] = layer;
 }
 
+/* Appends a node that takes output PART out of the tensor of node WHOLE. */
+static mb_status_t add_part(mb_graph_t *graph, int whole, int part, int *out)
+{
+    mb_layer_t *layer = NULL;
+    MB_TRY(mb_part_layer(graph->arena, graph->nodes[whole].call.layer, part, &layer));
+    place_layer(graph, layer);
+    *out = graph->n_nodes;
+    graph->nodes[graph->n_nodes++] =
+        (mb_node_t){.layer = layer->index,
+                    .inputs = {whole},
+                    .call = {.layer = layer, .n_inputs = 1, .part = part}};
+    return MB_OK;
+}
+
 /* Appends a node and returns its index. */
 static int add_node(mb_graph_t *graph, mb_module_t *module, const mb_module_call_t *call,
                     const int *inputs)
@@ -98,6 +112,23 @@ static mb_status_t add_written_masks(opening_t *opening, const mb_module_t *mode
     return MB_OK;
 }
 
+/* The outputs in use of several. */
+static mb_status_t open_outputs(mb_graph_t *graph, mb_module_t *member,
+                                const mb_module_call_t *call, const int *inputs, int *results)
+{
+    bool packed = member->layer->class_->part != NULL;
+    int whole = packed ? add_node(graph, member, call, inputs) : -1;
+    for (int i = 0; i < MB_MAX_REFERENCES; i++) {
+        if ((call->used >> i & 1) == 0)
+            continue;
+        if (packed)
+            MB_TRY(add_part(graph, whole, i, &results[i]));
+        else
+            graph->nodes[results[i] = add_node(graph, member, call, inputs)].call.part = i;
+    }
+    return MB_OK;
+}
+
 /* RESULTS[k]: the nodes that write the outputs of call k. */
 static mb_status_t open_call(opening_t *opening, const mb_module_t *model, int k, int **results)
 {
@@ -113,8 +144,11 @@ static mb_status_t open_call(opening_t *opening, const mb_module_t *model, int k
     }
     if (results[k] != NULL)
         return MB_OK;
-    results[k] = MB_ARENA_NEW(graph->arena, int);
+    bool several = mb_module_outputs(member) != 1;
+    results[k] = MB_ARENA_ARRAY(graph->arena, int, several ? MB_MAX_REFERENCES : 1);
     MB_ARENA_TRY(results[k], "a node");
+    if (several)
+        return open_outputs(graph, member, call, inputs, results[k]);
     *results[k] = add_node(graph, member, call, inputs);
     return MB_OK;
 }

@@ -84,14 +84,22 @@ static mb_status_t check_used(mb_arena_t *arena, const mb_module_t *model)
     return MB_OK;
 }
 
+/* Each output in use of several may be a node behind the call's. */
+static int64_t nodes_of(const mb_module_t *member, const mb_module_call_t *call)
+{
+    if (member->kind == MB_MODULE_MODEL)
+        return member->total_nodes;
+    return mb_module_outputs(member) == 1 ? 1 : 1 + __builtin_popcountll(call->used);
+}
+
 /* Counts saturate far above the limit, so that doubling models nested in each other cannot wrap. */
 static mb_status_t count_nodes(mb_module_t *model)
 {
     for (int k = 0; k < model->n_calls; k++) {
         const mb_module_t *member = model->members[model->calls[k].member];
         bool nested = member->kind == MB_MODULE_MODEL;
-        model->total_nodes += nested ? member->total_nodes : 1;
-        model->total_calls += nested ? member->total_calls + 1 : 1;
+        model->total_nodes += nodes_of(member, &model->calls[k]);
+        model->total_calls += nested ? member->total_calls + 1 : nodes_of(member, &model->calls[k]);
         if (model->total_calls > MB_MAX_NODES)
             return mb_error_set(MB_ERR_UNSUPPORTED,
                                 "model '%s' opens into more than %d calls, because it calls the "

@@ -36,6 +36,7 @@ typedef struct {
     int n_masks;                /* of them, the last ones */
     int masks[MB_MAX_INPUTS];   /* which is the mask of input i; 0: none is written */
     int given;                  /* which is the attention_mask; 0: none */
+    uint64_t used;              /* bit i: output i is */
     const void *config;         /* from the class's parse_call */
 } mb_module_call_t;
 
@@ -137,6 +138,13 @@ bool mb_mask_is_written(const mb_node_t *nodes, int from, const mb_mask_t *mask)
 /* NEEDED: [n_nodes] all nodes but operations of masks whose results nothing reads. */
 void mb_mask_mark_needed(const mb_graph_t *graph, bool *needed);
 void mb_graph_size_masks(mb_graph_t *graph);
+/* graph_parts.c: how many outputs a call of MODULE has; 0: as many as are used. */
+int mb_module_outputs(const mb_module_t *module);
+/* A layer that takes output INDEX of a call of OF out of its tensor. */
+mb_status_t mb_part_layer(mb_arena_t *arena, const mb_layer_t *of, int index, mb_layer_t **out);
+bool mb_part_is(const mb_layer_t *layer);
+/* Shape and place of a call of such a layer. */
+void mb_part_place(mb_call_t *part, const mb_call_t *whole);
 /* graph_cast.c: once, before shapes are inferred. */
 mb_status_t mb_graph_insert_casts(mb_graph_t *graph);
 

@@ -113,8 +113,9 @@ typedef struct {
     int n_names;
     mb_references_t first; /* the first argument may be a list */
     bool present[4];
-    mb_reference_t items[4]; /* the others, at their place */
-    bool takes_masks;        /* by name alone */
+    mb_references_t items[4]; /* the others, at their place */
+    bool states;              /* the second may be a list too */
+    bool takes_masks;         /* by name alone */
     bool masked[MB_MAX_INPUTS];
     mb_reference_t masks[MB_MAX_INPUTS];
     bool has_given; /* attention_mask */
@@ -122,6 +123,7 @@ typedef struct {
 } mb_slots_t;
 
 static const char *const attention_names[] = {"query", "value", "key", NULL};
+static const char *const recurrent_names[] = {"sequences", "initial_state", NULL};
 static const char *const other_names[] = {"inputs", NULL};
 
 static mb_status_t put_slot(mb_slots_t *slots, int place, const json_t *value)
@@ -137,10 +139,10 @@ static mb_status_t put_slot(mb_slots_t *slots, int place, const json_t *value)
         return mb_references_flatten(value, slots->where, &slots->first);
     mb_references_t one = {0};
     MB_TRY(mb_references_flatten(value, slots->where, &one));
-    if (one.n != 1)
+    if (one.n != 1 && !slots->states)
         return mb_error_set(MB_ERR_FORMAT, "%s: argument '%s' must be one tensor", slots->where,
                             slots->names[place]);
-    slots->items[place] = one.items[0];
+    slots->items[place] = one;
     return MB_OK;
 }
 
@@ -303,8 +305,12 @@ static mb_status_t close_slots(const mb_slots_t *slots, mb_references_t *out)
         if (slots->present[i] && (gap || out->n != i))
             return mb_error_set(MB_ERR_UNSUPPORTED, "%s: argument '%s' without '%s'", slots->where,
                                 slots->names[i], slots->names[i - 1]);
-        if (slots->present[i])
-            out->items[out->n++] = slots->items[i];
+        for (int k = 0; slots->present[i] && k < slots->items[i].n; k++) {
+            if (out->n == MB_MAX_REFERENCES)
+                return mb_error_set(MB_ERR_UNSUPPORTED, "%s: more than %d tensors", slots->where,
+                                    MB_MAX_REFERENCES);
+            out->items[out->n++] = slots->items[i].items[k];
+        }
         gap = !slots->present[i];
     }
     if (out->n == 0)
@@ -323,18 +329,26 @@ static bool takes_query(const char *class_name)
            strcmp(class_name, "GroupQueryAttention") == 0;
 }
 
+static bool heeds_masks(const mb_module_t *module)
+{
+    if (module->kind != MB_MODULE_LAYER)
+        return module->kind == MB_MODULE_MODEL;
+    return module->layer->class_->takes_masks == MB_TAKES_MASKS ||
+           module->layer->class_->mask != NULL;
+}
+
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,
                                   mb_references_t *out, json_t *kwargs)
 {
-    bool attention = takes_query(module->class_name);
-    bool takes_masks =
-        module->kind == MB_MODULE_MODEL ||
-        (module->kind == MB_MODULE_LAYER && (module->layer->class_->takes_masks == MB_TAKES_MASKS ||
-                                             module->layer->class_->mask != NULL));
+    bool is_layer = module->kind == MB_MODULE_LAYER;
     mb_slots_t slots = {.where = where,
-                        .names = attention ? attention_names : other_names,
-                        .n_names = attention ? 3 : 1,
-                        .takes_masks = takes_masks};
+                        .states = is_layer && module->layer->class_->takes_states,
+                        .takes_masks = heeds_masks(module)};
+    slots.names = takes_query(module->class_name) ? attention_names
+                  : slots.states                  ? recurrent_names
+                                                  : other_names;
+    while (slots.names[slots.n_names] != NULL)
+        slots.n_names++;
     if (json_is_object(node) && json_object_get(node, "args") != NULL)
         MB_TRY(read_keras3(node, &slots, kwargs));
     else

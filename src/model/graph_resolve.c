@@ -75,8 +75,9 @@ static mb_status_t resolve(const mb_resolver_t *resolver, const mb_reference_t *
                             "%" PRId64 " time%s",
                             model->name, user, reference->call, reference->layer, n_calls,
                             n_calls == 1 ? "" : "s");
-    int n_outputs = member->kind == MB_MODULE_MODEL ? member->n_outputs : 1;
-    if (reference->output < 0 || reference->output >= n_outputs)
+    int n_outputs = mb_module_outputs(member);
+    int64_t most = n_outputs == 0 ? MB_MAX_REFERENCES : n_outputs;
+    if (reference->output < 0 || reference->output >= most)
         return mb_error_set(MB_ERR_FORMAT,
                             "model '%s': %s takes output %" PRId64 " of layer '%s' (%s), which has "
                             "%d output%s",
@@ -84,6 +85,8 @@ static mb_status_t resolve(const mb_resolver_t *resolver, const mb_reference_t *
                             member->class_name, n_outputs, n_outputs == 1 ? "" : "s");
     *out = (mb_source_t){.call = model->first_call[index] + (int)call,
                          .output = (int)reference->output};
+    if (member->kind == MB_MODULE_LAYER)
+        model->calls[out->call].used |= UINT64_C(1) << out->output;
     return MB_OK;
 }
 

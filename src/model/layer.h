@@ -100,13 +100,14 @@ void mb_param_matrix(const mb_param_t *param, int64_t *rows, int64_t *columns);
 
 struct mb_layer {
     const mb_layer_class_t *class_;
-    const char *name;          /* Keras' layer name */
-    const char *path;          /* with the models it is nested in: "tower/dense_21" */
-    void *config;              /* the class's own, from parse */
-    mb_dtype_t type;           /* that its calls compute in */
-    bool implied;              /* not in the file: changes the type of a tensor, or is a mask */
-    bool follows;              /* computes in the widest type of its inputs */
-    bool trainable;            /* its own and all its parents' flag */
+    const char *name; /* Keras' layer name */
+    const char *path; /* with the models it is nested in: "tower/dense_21" */
+    void *config;     /* the class's own, from parse */
+    mb_dtype_t type;  /* that its calls compute in */
+    bool implied;     /* not in the file: changes the type of a tensor, is a mask, or is one
+                         output of several */
+    bool follows;     /* computes in the widest type of its inputs */
+    bool trainable;   /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
     int index;
     bool built;
@@ -147,6 +148,9 @@ typedef struct {
     mb_dtype_t input_types[MB_MAX_INPUTS];
     mb_shape_t output;
     mb_dtype_t output_type;
+    int part;      /* which of its layer's outputs this is, where each is a call of its own */
+    int64_t first; /* element of a sample that it begins at, where it is taken out of the tensor
+                      that has them all */
 } mb_call_t;
 
 /* What a call keeps from its forward to its backward, for `samples` samples. */
@@ -228,6 +232,8 @@ struct mb_layer_class {
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
     mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
+    /* The same of classes that share it and are told apart by KIND; then there is no parse. */
+    mb_status_t (*parse_kind)(const void *kind, mb_config_t *config, mb_arena_t *arena, void **out);
     /* The activity regularizer that its own config gives; NULL: none but that of the key. */
     const mb_regularizer_t *(*activity)(const mb_layer_t *layer);
     /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are
@@ -268,6 +274,15 @@ struct mb_layer_class {
     mb_mask_rule_t (*mask)(const mb_call_t *call);
     /* Calls get the masks of their inputs, or what the rule gives, as input 0's. */
     enum { MB_TAKES_NO_MASK = 0, MB_TAKES_MASKS, MB_TAKES_OWN_MASK } takes_masks;
+    /* How many outputs a call has; 0: as many as are used. NULL: one. */
+    int (*outputs)(const mb_layer_t *layer);
+    /* Of a call with several: the shape of one in a sample of the call's tensor, where all stand,
+     * and the element it begins at. NULL: each output is a call of its own. */
+    void (*part)(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *first);
+    /* How many of a call's outputs, from the first on, have the mask of the call. NULL: one. */
+    int (*masked)(const mb_layer_t *layer);
+    /* The second argument of its calls are states to begin with: inputs behind the first. */
+    bool takes_states;
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */
     bool is_sum;
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
@@ -299,7 +314,13 @@ mb_roles_t mb_call_roles(const mb_call_t *call);
 /* Whether moving statistics follow from the call's samples. */
 bool mb_call_has_statistics(const mb_call_t *call);
 
-/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown. */
+/* Built-in classes, and those of plugins, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);
+/* Adds a class, which lives as long as the program. Of the process, not of a thread.
+ * MB_ERR_ARGUMENT: the name is taken, or there is no more room. */
+mb_status_t mb_layer_class_add(const mb_layer_class_t *class_);
+/* The class's own part of a config; nothing where it has none. */
+mb_status_t mb_layer_class_parse(const mb_layer_class_t *class_, mb_config_t *config,
+                                 mb_arena_t *arena, void **out);
 
 #endif

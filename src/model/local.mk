@@ -14,6 +14,7 @@ libmb_la_SOURCES += \
 	src/model/graph_open.c \
 	src/model/graph_order.c \
 	src/model/graph_params.c \
+	src/model/graph_parts.c \
 	src/model/graph_private.h \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
@@ -44,6 +45,8 @@ libmb_la_SOURCES += \
 	src/model/layers/concatenate.c \
 	src/model/layers/conv.c src/model/layers/conv.h \
 	src/model/layers/conv_run.c \
+	src/model/layers/conv_lstm.c src/model/layers/conv_lstm.h \
+	src/model/layers/conv_lstm_run.c \
 	src/model/layers/contract.c src/model/layers/contract.h \
 	src/model/layers/dense.c \
 	src/model/layers/depthwise.c \
@@ -84,6 +87,7 @@ libmb_la_SOURCES += \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
 	src/model/layers/softmax_mask.c src/model/layers/softmax_mask.h \
 	src/model/layers/view.c src/model/layers/view.h \
+	src/model/layers/packed.c src/model/layers/packed.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
 	src/model/layers/pool.c \
 	src/model/layers/augment.c src/model/layers/augment.h \
@@ -115,7 +119,8 @@ libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
 	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
-	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/regression.c \
+	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
+	src/model/losses/regression.c \
 	src/model/losses/run.c \
 	src/model/metric.h src/model/metrics/accuracy.c src/model/metrics/accuracy.h \
 	src/model/metrics/auc.c src/model/metrics/class.h src/model/metrics/columns.c \
@@ -135,6 +140,8 @@ libmb_la_SOURCES += \
 	src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
-	src/model/preset_gpt.c src/model/preset_images.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_mobilenet.c src/model/preset_net.c src/model/preset_net.h \
+	src/model/preset_resnet.c src/model/preset_unet.c src/model/preset_vit.c \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
 	src/model/preset_settings.h src/model/spec.c src/model/spec.h

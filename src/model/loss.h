@@ -7,14 +7,19 @@
 #ifndef MB_MODEL_LOSS_H
 #define MB_MODEL_LOSS_H
 
+#include <mb/plugin.h>
+
 #include "model/graph.h"
 #include "model/metric.h"
 
 typedef struct {
     mb_loss_kind_t kind;
-    float p0, p1, p2; /* as the kind says: device/ops.h */
-    bool sum;         /* reduction "sum": no divisor. Default: sum_over_batch_size */
-    bool by_weight;   /* reduction "mean_with_sample_weight": divided by the sum of the weights */
+    const mb_plugin_loss_t *plugin; /* computes it instead; the kind tells the form of its labels */
+    const void *settings;           /* the plugin's own */
+    mb_arena_t *arena;              /* for what lives as long as the loss */
+    float p0, p1, p2;               /* as the kind says: device/ops.h */
+    bool sum;                       /* reduction "sum": no divisor. Default: sum_over_batch_size */
+    bool by_weight; /* reduction "mean_with_sample_weight": divided by the sum of the weights */
     float label_smoothing;
     bool has_ignore;
     int32_t ignore_label;

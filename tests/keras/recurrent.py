@@ -17,7 +17,8 @@ from keras import layers as L
 
 BRANCHES = 2
 EPSILON = 2.0**-24
-KINDS = ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"]
+PIXELS = 24  # times channels, of a ConvLSTM's image
+KINDS = ["SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN", "States", "ConvLSTM"]
 ELEMENTWISE = ["tanh", "sigmoid", "relu", "linear", "softsign", "silu", "hard_sigmoid", "gelu", "elu", "softplus"]
 
 
@@ -68,12 +69,73 @@ def some_layer(draw, kind, name):
     return getattr(L, kind)(**cell_keys(draw, kind), **loop_keys(draw), name=name)
 
 
+def joined(parts):
+    return parts[0] if len(parts) == 1 else L.Concatenate()(parts)
+
+
+# A layer that returns its states, and one that begins with them: of the encoder-decoder.
+def handed_on(draw, name, x):
+    make = getattr(L, draw.choice(KINDS[:3]))
+    both = draw.random() < 0.5
+    mode = draw.choice(["concat", "sum", "ave", "mul", None])
+    units = draw.randint(1, 12)
+
+    def one(suffix, **more):
+        keys = dict(cell_keys(draw, make.__name__), units=units, return_sequences=draw.random() < 0.5)
+        if not both:
+            return make(**keys, **more, go_backwards=draw.random() < 0.3, name=name + suffix)
+        return L.Bidirectional(make(**keys, **more), merge_mode=mode, name=name + suffix)
+
+    first, n = one("", return_state=True)(x), 2 if both and mode is None else 1
+    last = one("_b")(x, initial_state=list(first[n:]))
+    lasts = list(last) if both and mode is None else [last]
+    # The state alone of one, and all outputs of the other, are used.
+    some = first[:n] if draw.random() < 0.5 else []
+    return joined([L.Flatten()(t) for t in [*some, first[n], *lasts]])
+
+
+IMAGES = {1: (PIXELS // 2, 2), 2: (4, PIXELS // 8, 2), 3: (2, 3, PIXELS // 12, 2)}
+
+
+def convolved(draw, name, x):
+    rank, first = draw.randint(1, 3), draw.random() < 0.3
+    strided, dilated = draw.choice([(1, 1), (1, 1), (2, 1), (1, 2)])
+    image = IMAGES[rank]
+    keys = {
+        "filters": draw.randint(1, 4),
+        "data_format": "channels_first" if first else "channels_last",
+        "use_bias": draw.random() < 0.7,
+        "recurrent_activation": draw.choice(["sigmoid", "hard_sigmoid"]),
+        "activation": draw.choice(["tanh", "softsign"]),
+    }
+    shapes = {"kernel_size": draw.randint(1, 2), "strides": strided, "dilation_rate": dilated}
+    shapes["padding"] = draw.choice(["same", "valid"])
+    states, last = draw.random() < 0.5, {"return_sequences": draw.random() < 0.5}
+    last["go_backwards"] = draw.random() < 0.5
+    make = getattr(L, f"ConvLSTM{rank}D")
+    x = L.Dense(PIXELS, name=f"{name}_b")(x)
+    x = L.Reshape((x.shape[1], *([image[-1], *image[:-1]] if first else image)))(x)
+    if not states:
+        return L.Flatten()(make(**keys, **shapes, **last, name=name)(x))
+    y, h, c = make(**keys, **shapes, return_sequences=True, return_state=True, name=name)(x)
+    z = make(**keys, kernel_size=3, padding="same", **last, name=f"{name}_b_b")(y, initial_state=[h, c])
+    return L.Concatenate()([L.Flatten()(z), L.Flatten()(h), L.Flatten()(c)])
+
+
+def branch(draw, kind, name, x):
+    if kind == "States":
+        return handed_on(draw, name, x)
+    if kind == "ConvLSTM":
+        return convolved(draw, name, x)
+    return L.Flatten()(some_layer(draw, kind, name)(x))
+
+
 def build(draw):
     steps, width = draw.randint(1, 8), draw.randint(1, 9)
     x = L.Input((steps, width), name="x")
     parts = []
     for kind in KINDS:
-        outputs = [L.Flatten()(some_layer(draw, kind, f"{kind.lower()}_{i}")(x)) for i in range(BRANCHES)]
+        outputs = [branch(draw, kind, f"{kind.lower()}_{i}", x) for i in range(BRANCHES)]
         parts.append(L.Concatenate(name=f"all_{kind.lower()}")(outputs))
     model = keras.Model(x, L.Concatenate(name="y")(parts))
     # The loss is a mean over columns: this makes a step as large as one on their sum.
@@ -98,8 +160,11 @@ def make(folder, seed, models):
 
 # A value is a sum of at most LENGTH products of numbers of the size of the largest, over the steps and
 # back, each rounded to EPSILON of it on either side; Keras' and our functions err by a few EPSILON more.
-def bound(model, samples):
+# A kernel has at most 27 positions of 4 channels, and its gradient a term for each pixel.
+def bound(model, samples, kind):
     steps, width = model.input_shape[1:]
+    if kind == "ConvLSTM":
+        return 8 * EPSILON * (steps * (2 * 108 + width + 24) + samples * steps * PIXELS + 16)
     return 8 * EPSILON * (steps * (width + 24) + samples * steps + 16)
 
 
@@ -108,7 +173,8 @@ def error_of(wanted, found):
 
 
 def weights_of(model, kind):
-    layers = [model.get_layer(f"{kind.lower()}_{i}") for i in range(BRANCHES)]
+    names = [f"{kind.lower()}_{i}" for i in range(BRANCHES)]
+    layers = [layer for layer in model.layers if layer.name.replace("_b", "") in names]
     return [np.array(w) for layer in layers for w in layer.weights]
 
 
@@ -124,7 +190,6 @@ def compare(folder, n):
     model = load_to_train(f"{folder}/{n}.h5")
     with h5py.File(f"{folder}/{n}.data.h5") as data:
         x, y = data["x"][:], data["y"][:]
-    allowed = bound(model, len(x))
     with h5py.File(f"{folder}/{n}.out.h5") as out:
         found = out["y"][:]
     trained = keras.models.load_model(f"{folder}/{n}.run/final.h5")
@@ -138,6 +203,7 @@ def compare(folder, n):
         pairs = list(zip(weights_of(model, kind), weights_of(trained, kind), start[kind]))
         errors += [error_of(a, b) for a, b, _ in pairs]
         moved = any(not np.array_equal(a, before) for a, _, before in pairs)
+        allowed = bound(model, len(x), kind)
         good = max(errors) <= allowed and moved
         print(f"{'ok' if good else 'not ok'} model {n}: {BRANCHES} layers {kind}: {max(errors):.2g} of {allowed:.2g}")
     names = [w.path for w in model.weights] == [w.path for w in trained.weights]

@@ -16,5 +16,5 @@ trained() {
 
 run "Keras writes the models, and mbrun predicts and trains with them" trained
 ask recurrent.py check "$scratch"
-asked $((6 * models))
+asked $((8 * models))
 plan

@@ -109,7 +109,7 @@ static const mb_shape_t *sample_of(const layout_model_t *model)
         return &ids;
     if (strncmp(model->name, "mlp", 3) == 0 || strcmp(model->name, "branches") == 0)
         return &vector;
-    if (strcmp(model->name, "recurrent") == 0)
+    if (strncmp(model->name, "recurrent", 9) == 0)
         return &sequence;
     return strncmp(model->name, "cnn", 3) == 0 ? &image : NULL;
 }

@@ -17,8 +17,7 @@ trap 'rm -rf "$scratch"' EXIT
     cp "$scratch/mlp.h5" "$scratch/mlp_weighed.h5" &&
     "$MBRUN" new cnn -o "$scratch/cnn.h5" input=8x8x2 filters=4,6 dense=16 classes=5 \
         batchnorm=yes dropout=0.25 >>"$scratch/new" 2>&1 &&
-    cp "$MB_SRCDIR/tests/data/branches.h5" "$MB_SRCDIR/tests/data/recurrent.h5" \
-        "$MB_SRCDIR/tests/data/masks.h5" \
+    cp "$MB_SRCDIR/tests/data/branches.h5" "$MB_SRCDIR"/tests/data/recurrent*.h5 "$MB_SRCDIR/tests/data/masks.h5" \
         "$MB_SRCDIR"/tests/data/cnn_*.h5 "$scratch" || {
     sed 's/^/# /' "$scratch/new"
     echo "Bail out! mbrun new does not make the models"

@@ -204,8 +204,15 @@ static mb_window_t window_of(const run_t *run, const onnx_tensor_t *x, const onn
     const onnx_attribute_t *pads = onnx_attribute(v, "pads");
     const onnx_attribute_t *same = onnx_attribute(v, "auto_pad");
     int spatial = x->rank - 2;
-    mb_window_t w = {x->dim[0], x->dim[1], y->dim[1], 1,      {1, 1}, {1, 1},
-                     {1, 1},    {1, 1},    {1, 1},    {0, 0}, {0, 0}};
+    mb_window_t w = {.samples = x->dim[0],
+                     .channels_in = x->dim[1],
+                     .channels_out = y->dim[1],
+                     .groups = 1,
+                     .in = {1, 1},
+                     .out = {1, 1},
+                     .kernel = {1, 1},
+                     .stride = {1, 1},
+                     .dilation = {1, 1}};
     for (int i = 0; i < spatial; i++) {
         int to = i + 2 - spatial;
         w.in[to] = x->dim[i + 2];

@@ -144,6 +144,16 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
                             FIELD(rnn_backward, rnn.units), FIELD(rnn_backward, rnn.ldy),
                             FIELD(rnn_backward, rnn.last_only), FIELD(rnn_backward, rnn.masked),
                             FIELD(rnn_backward, rnn.skips)},
+    [MB_OP_LSTM_STEP_FORWARD] = {FIELD(lstm_step_forward, type),
+                                 FIELD(lstm_step_forward, step.samples),
+                                 FIELD(lstm_step_forward, step.places),
+                                 FIELD(lstm_step_forward, step.units),
+                                 FIELD(lstm_step_forward, step.masked)},
+    [MB_OP_LSTM_STEP_BACKWARD] = {FIELD(lstm_step_backward, type),
+                                  FIELD(lstm_step_backward, step.samples),
+                                  FIELD(lstm_step_backward, step.places),
+                                  FIELD(lstm_step_backward, step.units),
+                                  FIELD(lstm_step_backward, step.masked)},
     [MB_OP_LOSS] = {FIELD(loss, type), FIELD(loss, kind), FIELD(loss, rows), FIELD(loss, columns)},
     [MB_OP_ACCURACY] = {FIELD(accuracy, type), FIELD(accuracy, rows), FIELD(accuracy, columns),
                         FIELD(accuracy, sparse), FIELD(accuracy, binary)},
@@ -189,6 +199,10 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_AFFINE] = {FIELD(affine, type), FIELD(affine, outside), FIELD(affine, nearest),
                       FIELD(affine, transposed), FIELD(affine, samples), FIELD(affine, planes),
                       FIELD(affine, in), FIELD(affine, out), FIELD(affine, inner)},
+    [MB_OP_HOST] = {FIELD(host, type), FIELD(host, function), FIELD(host, rows),
+                    FIELD(host, n_reads), FIELD(host, n_writes), FIELD(host, n_sums),
+                    FIELD(host, read_columns), FIELD(host, write_columns),
+                    FIELD(host, sum_columns)},
 };
 
 bool strict_shape_is_known(mb_op_t op)

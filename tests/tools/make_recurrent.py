@@ -1,6 +1,7 @@
 """Writes tests/data/recurrent.h5, the model of the layout tests with recurrent layers: every cell, both
-kinds of dropout, both directions. Trained on anything.
-Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 (made with Keras 3.15.1)"""
+kinds of dropout, both directions; and recurrent_states.h5, that of layers which hand their states on,
+and of convolutional ones. Trained on anything.
+Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 STATES.h5 (made with Keras 3.15.1)"""
 import sys
 
 import keras
@@ -19,7 +20,25 @@ model = keras.Sequential(
     ],
     name="recurrent",
 )
-model.compile(
-    keras.optimizers.Adam(1e-2, clipnorm=0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-)
-model.save(sys.argv[1])
+
+
+def save(model, path):
+    model.compile(
+        keras.optimizers.Adam(1e-2, clipnorm=0.5), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.save(path)
+
+
+save(model, sys.argv[1])
+
+x = L.Input((9, 4), name="x")
+y, h, c = L.LSTM(6, return_sequences=True, return_state=True, dropout=0.2, name="encoder")(x)
+y = L.LSTM(6, return_sequences=True, recurrent_dropout=0.2, name="decoder")(y, initial_state=[h, c])
+_, *states = L.Bidirectional(L.GRU(3, return_state=True), name="both")(y)
+z = L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=None, name="apart")(y, initial_state=states)
+keys = dict(kernel_size=2, padding="same", return_sequences=True)
+images = L.Reshape((3, 3, 2, 2), name="images")(x)
+i, h, c = L.ConvLSTM2D(3, **keys, return_state=True, dropout=0.2, recurrent_dropout=0.3, name="images_encoder")(images)
+i = L.ConvLSTM2D(3, **keys, go_backwards=True, name="images_decoder")(i, initial_state=[h, c])
+joined = L.Concatenate(name="joined")([L.Flatten()(t) for t in (*z, *states, i, h)])
+save(keras.Model(x, L.Dense(5, name="y")(joined), name="recurrent_states"), sys.argv[2])

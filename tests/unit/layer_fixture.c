@@ -32,6 +32,9 @@ char *layer_model_text(const char *class_name, const char *config, const char *k
     const char *type = integer ? "int32" : "float32";
     mb_str_add(&text, "{\"class_name\": \"Functional\", \"config\": {\"name\": \"m\", "
                       "\"trainable\": true, \"layers\": [");
+    bool states =
+        n_inputs > 1 && (strstr(class_name, "LSTM") != NULL || strcmp(class_name, "GRU") == 0 ||
+                         strcmp(class_name, "Bidirectional") == 0);
     for (int i = 0; i < n_inputs; i++) {
         mb_str_t shape = {0};
         mb_str_add(&shape, "[null");
@@ -45,7 +48,10 @@ char *layer_model_text(const char *class_name, const char *config, const char *k
         mb_str_addf(&arguments,
                     "%s{\"class_name\": \"__keras_tensor__\", \"config\": {\"shape\": %s, "
                     "\"dtype\": \"%s\", \"keras_history\": [\"in%d\", 0, 0]}}",
-                    i == 0 ? "" : ", ", shape.text, type, i);
+                    i == 0             ? ""
+                    : states && i == 1 ? ", ["
+                                       : ", ",
+                    shape.text, type, i);
         mb_str_addf(&names, "%s[\"in%d\", 0, 0]", i == 0 ? "" : ", ", i);
         mb_str_free(&shape);
     }
@@ -57,7 +63,7 @@ char *layer_model_text(const char *class_name, const char *config, const char *k
                 "\"inbound_nodes\": [{\"args\": [%s%s%s], \"kwargs\": {%s}}]}], "
                 "\"input_layers\": [%s], \"output_layers\": [[\"it\", 0, 0]]}}",
                 class_name, config[0] == '\0' ? "" : ", ", config, list ? "[" : "", arguments.text,
-                list ? "]" : "", kwargs, names.text);
+                list || states ? "]" : "", kwargs, names.text);
     mb_str_free(&arguments);
     mb_str_free(&names);
     return text.text;
@@ -198,7 +204,7 @@ layer_fixture_t *layer_open(const char *device, const char *model, int64_t sampl
     must(mb_graph_create(model, "a test", &f->graph));
     must(mb_graph_bind(f->graph, NULL));
     for (int i = 0; i < f->graph->n_nodes; i++) {
-        if (!f->graph->nodes[i].is_input)
+        if (!f->graph->nodes[i].is_input && !f->graph->nodes[i].call.layer->implied)
             f->call = &f->graph->nodes[i].call;
     }
     ck_assert_ptr_nonnull(f->call);

@@ -11,7 +11,7 @@ static int64_t or_one(int64_t value)
 }
 
 /* Keras' definitions; ELU's alpha and relu's slope in p0. */
-static double activate(const truth_t *t, double x)
+double reference_activate(const truth_t *t, double x)
 {
     const char *name = t->activation == NULL ? "linear" : t->activation;
     if (strcmp(name, "relu") == 0)
@@ -73,7 +73,7 @@ static void activate_rows(const truth_t *t, int64_t rows, int64_t columns, doubl
         double sum = 0;
         for (int64_t j = 0; j < columns; j++) {
             double *v = &y[i * columns + j];
-            *v = softmax ? exp(*v) : activate(t, *v);
+            *v = softmax ? exp(*v) : reference_activate(t, *v);
             sum += *v;
         }
         for (int64_t j = 0; softmax && j < columns; j++) {
@@ -281,8 +281,8 @@ void true_cropping(const truth_t *t, const layer_fixture_t *f, double *const *x,
                 *y++ = x[0][(s * length + p) * width + c];
 }
 
-static double keep(const layer_fixture_t *f, uint32_t purpose, double rate, int64_t sample,
-                   int64_t element)
+double reference_keep(const layer_fixture_t *f, uint32_t purpose, double rate, int64_t sample,
+                      int64_t element)
 {
     mb_random_key_t key = f->random;
     key.purpose = purpose;
@@ -296,7 +296,8 @@ void true_dropout(const truth_t *t, const layer_fixture_t *f, double *const *x, 
     (void)w;
     int64_t elements = mb_shape_elements(&f->call->output);
     for (int64_t i = 0; i < f->samples * elements; i++)
-        y[i] = x[0][i] * keep(f, MB_RANDOM_DROPOUT, t->dropout, i / elements, i % elements);
+        y[i] =
+            x[0][i] * reference_keep(f, MB_RANDOM_DROPOUT, t->dropout, i / elements, i % elements);
 }
 
 void true_batchnorm(const truth_t *t, const layer_fixture_t *f, double *const *x, double *const *w,
@@ -392,8 +393,8 @@ static void attend(const heads_t *h, int64_t sample, int64_t head, int64_t i)
         const double *v = h->v + ((sample * h->tk + j) * t->heads + head) * t->value_dim;
         double weight = p[j] / sum;
         if (t->dropout > 0)
-            weight *= keep(h->f, MB_RANDOM_ATTENTION_DROPOUT, t->dropout, sample,
-                           (head * h->tq + i) * h->tk + j);
+            weight *= reference_keep(h->f, MB_RANDOM_ATTENTION_DROPOUT, t->dropout, sample,
+                                     (head * h->tq + i) * h->tk + j);
         for (int64_t d = 0; d < t->value_dim; d++)
             out[d] += weight * v[d];
     }
@@ -437,14 +438,16 @@ typedef struct {
     int direction;
     const double *x; /* of the sample */
     double *const *w;
-    const double *h; /* before the step */
+    const double *h;         /* before the step */
+    const double *before[2]; /* the first; NULL: zero */
 } cell_t;
 
 static double dropped_input(const cell_t *c, int64_t position, int64_t gate, int64_t k)
 {
     uint32_t purpose =
         (uint32_t)(MB_RANDOM_RECURRENT_INPUT + 4 * c->direction + (c->t->apart ? gate : 0));
-    double factor = c->t->dropout > 0 ? keep(c->f, purpose, c->t->dropout, c->sample, k) : 1;
+    double factor =
+        c->t->dropout > 0 ? reference_keep(c->f, purpose, c->t->dropout, c->sample, k) : 1;
     return c->x[position * c->width + k] * factor;
 }
 
@@ -452,9 +455,9 @@ static double dropped_state(const cell_t *c, int64_t gate, int64_t k)
 {
     const truth_t *t = c->t;
     uint32_t purpose = (uint32_t)(MB_RANDOM_RECURRENT_STATE + 4 * c->direction);
-    double factor = t->recurrent_dropout > 0
-                        ? keep(c->f, purpose, t->recurrent_dropout, c->sample, gate * t->units + k)
-                        : 1;
+    double factor = t->recurrent_dropout > 0 ? reference_keep(c->f, purpose, t->recurrent_dropout,
+                                                              c->sample, gate * t->units + k)
+                                             : 1;
     return c->h[k] * factor;
 }
 
@@ -487,14 +490,14 @@ static double whole(const cell_t *c, int64_t position, int64_t gate, int64_t j)
 static double gate_value(const cell_t *c, int64_t position, int64_t gate, int64_t j)
 {
     truth_t of_gate = {.activation = c->t->gate};
-    return activate(&of_gate, whole(c, position, gate, j));
+    return reference_activate(&of_gate, whole(c, position, gate, j));
 }
 
 static double lstm_state(const cell_t *c, int64_t p, int64_t j, double *carry)
 {
-    double candidate = activate(c->t, whole(c, p, 2, j));
+    double candidate = reference_activate(c->t, whole(c, p, 2, j));
     *carry = gate_value(c, p, 1, j) * *carry + gate_value(c, p, 0, j) * candidate;
-    return gate_value(c, p, 3, j) * activate(c->t, *carry);
+    return gate_value(c, p, 3, j) * reference_activate(c->t, *carry);
 }
 
 static double gru_state(const cell_t *c, int64_t p, int64_t j)
@@ -504,21 +507,26 @@ static double gru_state(const cell_t *c, int64_t p, int64_t j)
         reset[k] = gate_value(c, p, 1, k);
     double inner = c->t->cell == MB_CELL_GRU ? reset[j] * from_states(c, 2, j, NULL)
                                              : from_states(c, 2, j, reset);
-    double candidate = activate(c->t, from_input(c, p, 2, j) + inner);
+    double candidate = reference_activate(c->t, from_input(c, p, 2, j) + inner);
     return update * c->h[j] + (1 - update) * candidate;
 }
 
-/* Writes the states of all steps. */
-static void run_cell(cell_t c, double *states)
+/* Writes the states of all steps, and what is left of them behind the last. */
+static void run_cell(cell_t c, double *states, double last[2][16])
 {
-    double h[16] = {0}, carry[16] = {0};
+    double *h = last[0], *carry = last[1];
+    for (int i = 0; i < 2; i++) {
+        memset(last[i], 0, sizeof(double) * 16);
+        if (c.before[i] != NULL)
+            memcpy(last[i], c.before[i], sizeof(double) * (size_t)c.t->units);
+    }
     bool backwards = c.t->backwards != (c.direction == 1);
     for (int64_t step = 0; step < c.steps; step++) {
         int64_t p = backwards ? c.steps - 1 - step : step;
         double *after = states + step * c.t->units;
         c.h = h;
         for (int64_t j = 0; j < c.t->units; j++)
-            after[j] = c.t->cell == MB_CELL_SIMPLE ? activate(c.t, whole(&c, p, 0, j))
+            after[j] = c.t->cell == MB_CELL_SIMPLE ? reference_activate(c.t, whole(&c, p, 0, j))
                        : c.t->cell == MB_CELL_LSTM ? lstm_state(&c, p, j, &carry[j])
                                                    : gru_state(&c, p, j);
         memcpy(h, after, sizeof(double) * (size_t)c.t->units);
@@ -552,15 +560,32 @@ void true_recurrent(const truth_t *t, const layer_fixture_t *f, double *const *x
 {
     const mb_call_t *call = f->call;
     int64_t steps = call->inputs[0].dim[0], width = call->inputs[0].dim[1];
-    int64_t columns = mb_shape_columns(&call->output), rows = mb_shape_rows(&call->output);
-    bool last = call->output.rank == 1;
-    double states[2][MOST_STATES];
+    bool sequences = t->states ? t->sequences : call->output.rank > 1;
+    int64_t columns = t->units * (t->merge != NULL && strcmp(t->merge, "concat") == 0 ? 2 : 1);
+    int64_t rows = sequences ? steps : 1, directions = t->merge == NULL ? 1 : 2;
+    int n_states = t->cell == MB_CELL_LSTM ? 2 : 1;
+    double states[2][MOST_STATES], last[2][2][16];
     for (int64_t s = 0; s < f->samples; s++) {
-        for (int d = 0; d < 2 && (d == 0 || t->merge != NULL); d++)
-            run_cell((cell_t){t, f, width, steps, s, mb_rnn_gates(t->cell), d,
-                              x[0] + s * steps * width, w + d * (t->no_bias ? 2 : 3), NULL},
-                     states[d]);
+        for (int d = 0; d < directions; d++) {
+            cell_t c = {t,
+                        f,
+                        width,
+                        steps,
+                        s,
+                        mb_rnn_gates(t->cell),
+                        d,
+                        x[0] + s * steps * width,
+                        w + d * (t->no_bias ? 2 : 3),
+                        NULL,
+                        {NULL, NULL}};
+            for (int i = 0; i < n_states && call->n_inputs > 1; i++)
+                c.before[i] = x[1 + d * n_states + i] + s * t->units;
+            run_cell(c, states[d], last[d]);
+        }
         for (int64_t i = 0; i < rows * columns; i++)
-            *y++ = merged_state(t, states, steps, last ? -1 : i / columns, i % columns);
+            *y++ = merged_state(t, states, steps, sequences ? i / columns : -1, i % columns);
+        for (int64_t i = 0; i < directions * n_states && t->states; i++)
+            for (int64_t j = 0; j < t->units; j++)
+                *y++ = last[i / n_states][i % n_states][j];
     }
 }

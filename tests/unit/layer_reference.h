@@ -31,12 +31,19 @@ typedef struct {
     const char *gate;
     bool backwards, apart;
     double recurrent_dropout;
-    const char *merge; /* NULL: one direction */
+    const char *merge;      /* NULL: one direction */
+    bool sequences, states; /* returns them: sequences is read where states are */
 } truth_t;
 
 typedef void (*reference_t)(const truth_t *truth, const layer_fixture_t *fixture,
                             double *const *inputs, double *const *params, double *output);
 
+double reference_activate(const truth_t *truth, double x);
+/* Of dropout: 0, or by which a number is multiplied. */
+double reference_keep(const layer_fixture_t *fixture, uint32_t purpose, double rate, int64_t sample,
+                      int64_t element);
+void true_conv_lstm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                    double *);
 void true_dense(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                 double *);
 void true_conv(const truth_t *, const layer_fixture_t *, double *const *, double *const *,

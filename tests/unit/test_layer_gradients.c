@@ -11,7 +11,7 @@ typedef struct {
     const char *what, *class_name, *config, *kwargs;
     int64_t samples, valid; /* valid 0: all */
     int n_inputs;
-    mb_shape_t shapes[3];
+    mb_shape_t shapes[5];
     int64_t vocabulary; /* above 0: int32 inputs below it */
     reference_t reference;
     truth_t truth;
@@ -311,6 +311,37 @@ static const case_t cases[] = {
      LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
      {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat", .dropout = 0.4,
       .recurrent_dropout = 0.3, .apart = true}},
+    {"lstm from states to states", "LSTM", LSTM_OF("3") ", \"return_sequences\": true, \"return_state\": true", "", 3, 0, 3,
+     {SHAPE(2, 4, 3), SHAPE(1, 3), SHAPE(1, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .states = true}},
+    {"lstm from states with both dropouts backwards", "LSTM", LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3, "
+     "\"go_backwards\": true", "", 3, 0, 3, {SHAPE(2, 4, 3), SHAPE(1, 3), SHAPE(1, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
+      .apart = true, .backwards = true}},
+    {"gru from states to states", "GRU", LSTM_OF("3") ", \"return_state\": true", "", 3, 0, 2,
+     {SHAPE(2, 4, 3), SHAPE(1, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .states = true}},
+    {"gru that resets before from states", "GRU", LSTM_OF("3") ", \"return_sequences\": true, \"reset_after\": false, "
+     "\"recurrent_dropout\": 0.3", "", 3, 0, 2, {SHAPE(2, 4, 3), SHAPE(1, 3)}, 0, true_recurrent,
+     {.cell = MB_CELL_GRU_BEFORE, .units = 3, .activation = "tanh", .gate = "sigmoid", .recurrent_dropout = 0.3, .apart = true}},
+    {"bidirectional average from states to states", "Bidirectional", "\"merge_mode\": \"ave\", \"layer\": {\"class_name\": \"LSTM\", "
+     "\"config\": {\"name\": \"l\", " LSTM_OF("2") ", \"return_sequences\": true, \"return_state\": true}}", "", 3, 0, 5,
+     {SHAPE(2, 4, 3), SHAPE(1, 2), SHAPE(1, 2), SHAPE(1, 2), SHAPE(1, 2)}, 0, true_recurrent,
+     {.cell = MB_CELL_LSTM, .units = 2, .activation = "tanh", .gate = "sigmoid", .merge = "ave", .sequences = true,
+      .states = true}},
+#define CONV_LSTM_OF(filters, size) "\"filters\": " filters ", \"kernel_size\": " size ", " \
+    "\"activation\": \"tanh\", \"recurrent_activation\": \"sigmoid\""
+    {"convolutional lstm", "ConvLSTM2D", CONV_LSTM_OF("2", "[2, 3]"), "", 2, 0, 1, {SHAPE(4, 3, 4, 4, 2)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 3}, .activation = "tanh", .gate = "sigmoid"}},
+    {"convolutional lstm from states to states backwards", "ConvLSTM2D", CONV_LSTM_OF("2", "2") ", \"padding\": \"same\", "
+     "\"strides\": 2, \"return_sequences\": true, \"return_state\": true, \"go_backwards\": true", "", 2, 0, 3,
+     {SHAPE(4, 3, 4, 3, 2), SHAPE(3, 2, 2, 2), SHAPE(3, 2, 2, 2)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 2}, .stride = {2, 2}, .padding = TRUE_SAME, .activation = "tanh", .gate = "sigmoid",
+      .backwards = true, .sequences = true, .states = true}},
+    {"convolutional lstm with both dropouts, dilated", "ConvLSTM2D", CONV_LSTM_OF("2", "2") ", \"dilation_rate\": 2, \"use_bias\": false, "
+     "\"dropout\": 0.4, \"recurrent_dropout\": 0.3, \"return_sequences\": true", "", 2, 0, 1, {SHAPE(4, 3, 4, 4, 2)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 2}, .dilation = {2, 2}, .no_bias = true, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4,
+      .recurrent_dropout = 0.3, .sequences = true}},
 #define BOTH(mode, more, ...) \
     {"bidirectional " mode more, "Bidirectional", "\"merge_mode\": \"" mode "\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {" \
      LSTM_OF("3") more "}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent, \

@@ -297,6 +297,30 @@ START_TEST(senseless_shapes_are_refused)
 }
 END_TEST
 
+START_TEST(senseless_steps_are_refused)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    mb_lstm_step_t good = {.samples = 1, .steps = 2, .places = 3, .units = 4}, bad[4];
+    for (int i = 0; i < 4; i++)
+        bad[i] = good;
+    bad[0].units = 0;
+    bad[1].places = 0;
+    bad[2].later = 2;
+    bad[3].samples = -1;
+    for (int i = 0; i < 5; i++) {
+        mb_lstm_step_forward_args_t forward = {.step = i < 4 ? bad[i] : good,
+                                               .ldh = i < 4 ? 12 : 11};
+        mb_lstm_step_backward_args_t backward = {.step = forward.step, .ldh = forward.ldh};
+        ck_assert_int_eq(op_try(&op, MB_OP_LSTM_STEP_FORWARD, &forward, sizeof forward),
+                         MB_ERR_INTERNAL);
+        ck_assert_int_eq(op_try(&op, MB_OP_LSTM_STEP_BACKWARD, &backward, sizeof backward),
+                         MB_ERR_INTERNAL);
+    }
+    op_close(&op);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op_recurrent");
@@ -305,6 +329,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, cells_and_their_gradients_match_the_formulas, MB_CELL_SIMPLE,
                         MB_CELL_GRU_BEFORE + 1);
     tcase_add_test(t, senseless_shapes_are_refused);
+    tcase_add_test(t, senseless_steps_are_refused);
     suite_add_tcase(s, t);
     return s;
 }

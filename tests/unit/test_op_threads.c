@@ -296,6 +296,10 @@ static void recurrent(op_t *op)
         f.states = op_floats(op, states);
         f.previous = op_floats(op, mb_rnn_parts(r) * states);
         f.y = op_floats(op, states);
+        for (int i = 0; i < (cell == MB_CELL_LSTM ? 2 : 1); i++) {
+            f.before[i] = op_random(op, r->samples * r->units, -1, 1);
+            f.after[i] = op_floats(op, r->samples * r->units);
+        }
         mb_rnn_backward_args_t b = {.rnn = f.rnn,
                                     .u = f.u,
                                     .masks = f.masks,
@@ -303,10 +307,47 @@ static void recurrent(op_t *op)
                                     .states = f.states,
                                     .dy = op_random(op, states, -1, 1),
                                     .dgates = op_floats(op, gates * states),
-                                    .drecurrent = op_floats(op, gates * states)};
+                                    .drecurrent = op_floats(op, gates * states),
+                                    .before = {f.before[0], f.before[1]},
+                                    .dafter = {f.after[0], f.after[1]},
+                                    .dbefore = {op_floats(op, r->samples * r->units)}};
         OP_RUN(op, RNN_FORWARD, &f);
         OP_RUN(op, RNN_BACKWARD, &b);
     }
+}
+
+static void lstm_step(op_t *op)
+{
+    mb_lstm_step_t s = {.samples = op_integer(op, 1, 20), .steps = 2, .earlier = -1, .later = 1};
+    s.places = op_integer(op, 1, 300);
+    s.units = op_integer(op, 1, 20);
+    s.act = (mb_function_t){MB_ACT_TANH, 0, 0, 0};
+    s.gate = (mb_function_t){MB_ACT_SIGMOID, 0, 0, 0};
+    int64_t n = s.samples * s.places * s.units;
+    float *gates = op_random(op, 8 * n, -1, 1), *states = op_floats(op, 2 * n);
+    float *dgates = op_floats(op, 8 * n);
+    const float *before[2] = {op_random(op, n, -1, 1), op_random(op, n, -1, 1)};
+    mb_lstm_step_forward_args_t f = {.step = s,
+                                     .before = {before[0], before[1]},
+                                     .product = op_random(op, 4 * n, -1, 1),
+                                     .gates = gates,
+                                     .states = states,
+                                     .previous = op_floats(op, 2 * n),
+                                     .factor = op_floats(op, n),
+                                     .h = op_floats(op, n),
+                                     .ldh = s.places * s.units};
+    mb_lstm_step_backward_args_t b = {.step = s,
+                                      .before = {before[0], before[1]},
+                                      .dfactor = op_random(op, n, -1, 1),
+                                      .dh = op_random(op, n, -1, 1),
+                                      .ldh = s.places * s.units,
+                                      .gates = gates,
+                                      .states = states,
+                                      .carried = op_random(op, n, -1, 1),
+                                      .dgates = dgates,
+                                      .dproduct = op_floats(op, 4 * n)};
+    OP_RUN(op, LSTM_STEP_FORWARD, &f);
+    OP_RUN(op, LSTM_STEP_BACKWARD, &b);
 }
 
 static void embedding(op_t *op)
@@ -400,9 +441,9 @@ static void strided(op_t *op)
     OP_RUN(op, MAP, &a);
 }
 
-static void (*const cases[])(op_t *) = {strided, gemm,        conv,  conv_of_volumes, pool,
-                                        axes,    elementwise, rows,  attention,       embedding,
-                                        loss,    recurrent,   update};
+static void (*const cases[])(op_t *) = {strided, gemm,        conv,      conv_of_volumes, pool,
+                                        axes,    elementwise, rows,      attention,       embedding,
+                                        loss,    recurrent,   lstm_step, update};
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static uint64_t digest_with(int threads, int which, uint64_t seed)

@@ -12,7 +12,7 @@ typedef struct {
     const mb_rnn_backward_args_t *args;
     int64_t dh, dc; /* of the states behind the step, then before it: [block, units] */
     int64_t values; /* gates of a row, where what is kept is their argument; act(c) */
-    int64_t zeros;  /* the state before the first step */
+    int64_t zeros;  /* the state before the first step, where none is given */
 } backward_t;
 
 /* One sample at one step. */
@@ -52,17 +52,35 @@ static const float *kept_at(const place_t *p, int64_t gate)
            gate * r->units;
 }
 
+/* Of a row of [samples, units]. */
+static int64_t state_of(const place_t *p)
+{
+    return p->sample * shape_of(p)->units;
+}
+
+/* c of LSTM, h of GRU. */
+static const float *state_before(const place_t *p)
+{
+    const float *given = p->f->args->before[shape_of(p)->cell == MB_CELL_LSTM];
+    return given == NULL ? p->tile->arrays + p->f->zeros : given + state_of(p);
+}
+
 static const float *state_at(const place_t *p, int64_t step)
 {
     const mb_rnn_t *r = shape_of(p);
     if (step < 0)
-        return p->tile->arrays + p->f->zeros;
+        return state_before(p);
     return p->f->args->states + mb_rnn_at(r, 1, p->sample, mb_rnn_position(r, step));
 }
 
 static float *dh_at(const place_t *p)
 {
     return mb_rnn_row_at(p->tile, p->f->dh, p->row);
+}
+
+static float *dc_at(const place_t *p)
+{
+    return mb_rnn_row_at(p->tile, p->f->dc, p->row);
 }
 
 static float *scratch_at(const place_t *p, int64_t which)
@@ -129,7 +147,7 @@ static void back_output(const place_t *p, const float *c, float *dc)
 static void back_lstm(const place_t *p)
 {
     const mb_rnn_t *r = shape_of(p);
-    float *dc = mb_rnn_row_at(p->tile, p->f->dc, p->row);
+    float *dc = dc_at(p);
     back_output(p, state_at(p, p->step), dc);
     mb_vector_multiply(dc, value_of(p, &r->act, 2), gradient_at(p, 0), r->units);
     mb_vector_multiply(dc, state_at(p, p->step - 1), gradient_at(p, 1), r->units);
@@ -262,6 +280,24 @@ static void end_row(const place_t *p)
     }
 }
 
+static void load_row(const place_t *p)
+{
+    const mb_rnn_backward_args_t *a = p->f->args;
+    if (a->dafter[0] != NULL)
+        copy(p, mb_in(a->dafter[0]) + state_of(p), dh_at(p));
+    if (a->dafter[1] != NULL)
+        copy(p, mb_in(a->dafter[1]) + state_of(p), dc_at(p));
+}
+
+static void leave_row(const place_t *p)
+{
+    const mb_rnn_backward_args_t *a = p->f->args;
+    if (a->dbefore[0] != NULL)
+        copy(p, dh_at(p), mb_out(a->dbefore[0]) + state_of(p));
+    if (a->dbefore[1] != NULL)
+        copy(p, dc_at(p), mb_out(a->dbefore[1]) + state_of(p));
+}
+
 static void multiply_parts(const mb_rnn_tile_t *tile, int from, int to)
 {
     for (int i = from; i < to; i++)
@@ -288,8 +324,10 @@ static void backward_tile(void *context, int64_t index, int thread)
     const backward_t *f = context;
     mb_rnn_tile_t tile = mb_rnn_tile(&f->work, index, thread);
     memset(tile.arrays, 0, sizeof(float) * (size_t)f->work.floats);
+    each_row(f, &tile, f->args->rnn.steps - 1, load_row);
     for (int64_t step = f->args->rnn.steps; step-- > 0;)
         run_step(f, &tile, step);
+    each_row(f, &tile, 0, leave_row);
 }
 
 mb_status_t mb_cpu_rnn_backward(mb_exec_t *exec, const mb_rnn_backward_args_t *args)

@@ -46,6 +46,21 @@ static float *state_at(const place_t *p, int64_t step)
     return p->f->args->states + mb_rnn_at(r, 1, p->sample, mb_rnn_position(r, step));
 }
 
+/* Of a row of [samples, units]. */
+static int64_t state_of(const place_t *p)
+{
+    return p->sample * units_of(p);
+}
+
+/* The carry before the step; NULL: zero. */
+static const float *carry_before(const place_t *p)
+{
+    const float *given = p->f->args->before[1];
+    if (p->step > 0)
+        return state_at(p, p->step - 1);
+    return given == NULL ? NULL : given + state_of(p);
+}
+
 static float *product_at(const place_t *p, int64_t gate)
 {
     return mb_rnn_gate_at(p->tile, mb_rnn_part_of(&p->f->work, gate)->c, gate, p->row);
@@ -84,14 +99,14 @@ static void step_lstm(const place_t *p)
 {
     const mb_rnn_t *r = &p->f->args->rnn;
     float *c = state_at(p, p->step);
-    const float *gate[4];
+    const float *gate[4], *before = carry_before(p);
     for (int64_t g = 0; g < 4; g++) {
         add_product_of(p, g);
         gate[g] = value_of(p, g == 2 ? &r->act : &r->gate, g);
     }
     mb_vector_multiply(gate[0], gate[2], c, r->units);
-    if (p->step > 0)
-        mb_vector_add_product(c, gate[1], state_at(p, p->step - 1), r->units);
+    if (before != NULL)
+        mb_vector_add_product(c, gate[1], before, r->units);
     mb_cpu_act_run(&r->act, c, h_at(p), r->units);
     mb_vector_multiply(gate[3], h_at(p), h_at(p), r->units);
 }
@@ -206,12 +221,13 @@ static void pass_states(const place_t *p)
 {
     const mb_rnn_t *r = &p->f->args->rnn;
     size_t bytes = sizeof(float) * (size_t)r->units;
+    const float *before = r->cell == MB_CELL_LSTM ? carry_before(p) : h_at(p);
     if (r->cell == MB_CELL_SIMPLE)
         return;
-    if (p->step == 0)
-        memset(state_at(p, 0), 0, bytes);
+    if (before == NULL)
+        memset(state_at(p, p->step), 0, bytes);
     else
-        memcpy(state_at(p, p->step), state_at(p, p->step - 1), bytes);
+        memcpy(state_at(p, p->step), before, bytes);
 }
 
 static void run_cell(const place_t *p)
@@ -230,6 +246,25 @@ static void write_row(const place_t *p)
         memset(y, 0, sizeof(float) * (size_t)r->units);
     else
         memcpy(y, h_at(p), sizeof(float) * (size_t)r->units);
+}
+
+static void copy_state(const place_t *p, const float *from, float *to)
+{
+    memcpy(to, from, sizeof(float) * (size_t)units_of(p));
+}
+
+static void load_row(const place_t *p)
+{
+    copy_state(p, mb_in(p->f->args->before[0]) + state_of(p), h_at(p));
+}
+
+static void keep_row(const place_t *p)
+{
+    const mb_rnn_forward_args_t *a = p->f->args;
+    if (a->after[0] != NULL)
+        copy_state(p, h_at(p), mb_out(a->after[0]) + state_of(p));
+    if (a->after[1] != NULL)
+        copy_state(p, state_at(p, p->step), mb_out(a->after[1]) + state_of(p));
 }
 
 static void multiply_parts(const mb_rnn_tile_t *tile, int from, int to)
@@ -258,8 +293,11 @@ static void forward_tile(void *context, int64_t index, int thread)
     const forward_t *f = context;
     mb_rnn_tile_t tile = mb_rnn_tile(&f->work, index, thread);
     memset(tile.arrays, 0, sizeof(float) * (size_t)f->work.floats);
+    if (f->args->before[0] != NULL)
+        each_row(f, &tile, 0, load_row);
     for (int64_t step = 0; step < f->args->rnn.steps; step++)
         run_step(f, &tile, step);
+    each_row(f, &tile, f->args->rnn.steps - 1, keep_row);
 }
 
 mb_status_t mb_cpu_rnn_forward(mb_exec_t *exec, const mb_rnn_forward_args_t *args)

@@ -29,6 +29,7 @@ CUDA_KERNELS = \
 	kernels/global_pool.cu \
 	kernels/layernorm.cu \
 	kernels/loss.cu \
+	kernels/lstm_step.cu \
 	kernels/map.cu \
 	kernels/loss_elements.cu \
 	kernels/loss_rows.cu \

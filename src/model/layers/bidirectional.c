@@ -1,13 +1,14 @@
 /* Bidirectional: two recurrent layers over the same sequence, one from its end; the outputs of the
- * second are turned round, and both are put side by side, summed, averaged or multiplied.
+ * second are turned round, and both are put side by side, summed, averaged or multiplied, or given
+ * one after the other. Their states follow, where those are returned.
  *
- * saved: what the first saves, what the second does, then outputs of one alone. carry: the same,
- * then gradients of one alone. */
+ * saved: what the first saves, what the second does, then outputs of one alone, then all outputs
+ * where there are several. carry: the same of gradients. */
 #include "model/layers/recurrent.h"
 
 #include <string.h>
 
-typedef enum { CONCATENATED, SUMMED, AVERAGED, MULTIPLIED } merge_t;
+typedef enum { CONCATENATED, SUMMED, AVERAGED, MULTIPLIED, APART } merge_t;
 
 typedef struct {
     merge_t merge;
@@ -20,15 +21,18 @@ static mb_status_t take_merge(mb_config_t *config, merge_t *out)
     static const char *const names[] = {"concat", "sum", "ave", "mul"};
     const json_t *value = mb_config_take(config, "merge_mode");
     const char *name = value == NULL ? "concat" : json_string_value(value);
+    *out = APART;
+    if (json_is_null(value))
+        return MB_OK;
     for (int i = 0; name != NULL && i < 4; i++) {
         *out = (merge_t)i;
         if (strcmp(name, names[i]) == 0)
             return MB_OK;
     }
     return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "%s: key 'merge_mode' is %s; this build obeys concat, sum, ave and mul (a "
-                        "layer has one output)",
-                        config->where, name == NULL ? "null" : name);
+                        "%s: key 'merge_mode' is %s; this build obeys concat, sum, ave, mul and "
+                        "null",
+                        config->where, name == NULL ? "no text" : name);
 }
 
 /* "forward_lstm" of "lstm", and of "forward_lstm". */
@@ -66,13 +70,15 @@ static mb_status_t check_pair(const mb_config_t *config, const bidirectional_t *
     const mb_recurrent_t *one = &b->layers[0], *two = &b->layers[1];
     bool goes_both_ways = one->backwards != two->backwards;
     bool same_rows = one->sequences == two->sequences;
-    bool same_columns = one->units == two->units || b->merge == CONCATENATED;
-    if (goes_both_ways && same_rows && same_columns)
+    bool same_states = one->states == two->states;
+    bool same_columns = one->units == two->units || b->merge == CONCATENATED || b->merge == APART;
+    if (goes_both_ways && same_rows && same_states && same_columns)
         return MB_OK;
     return mb_error_set(
         MB_ERR_ARGUMENT, "%s: layer and backward_layer must %s", config->where,
         !goes_both_ways ? "go in opposite directions (go_backwards)"
         : !same_rows    ? "both return sequences, or neither"
+        : !same_states  ? "both return their states, or neither"
                         : "have the same number of units where their outputs are not concatenated");
 }
 
@@ -109,14 +115,68 @@ static bidirectional_t *both_of(const mb_call_t *call)
     return call->layer->config;
 }
 
-static mb_status_t infer(mb_call_t *call)
+/* How many outputs stand in front of the states. */
+static int n_merged(const bidirectional_t *b)
+{
+    return b->merge == APART ? 2 : 1;
+}
+
+static int outputs(const mb_layer_t *layer)
+{
+    const bidirectional_t *b = layer->config;
+    int n = n_merged(b);
+    for (int i = 0; i < 2 && b->layers[0].states; i++)
+        n += mb_recurrent_n_states(&b->layers[i]);
+    return n;
+}
+
+static mb_status_t pack(const mb_call_t *call, mb_packed_t *out)
 {
     const bidirectional_t *b = both_of(call);
-    MB_TRY(mb_recurrent_infer(call, &b->layers[0], &call->output));
-    if (b->merge == CONCATENATED)
-        call->output.dim[call->output.rank - 1] += b->layers[1].units;
-    call->output_type = call->input_types[0];
+    *out = (mb_packed_t){0};
+    for (int i = 0; i < n_merged(b); i++) {
+        mb_shape_t y;
+        MB_TRY(mb_recurrent_infer(call, &b->layers[i], &y));
+        if (b->merge == CONCATENATED)
+            y.dim[y.rank - 1] += b->layers[1].units;
+        mb_packed_add(out, &y);
+    }
+    for (int i = 0; i < 2 && b->layers[0].states; i++) {
+        for (int s = 0; s < mb_recurrent_n_states(&b->layers[i]); s++)
+            mb_packed_add(out, &(mb_shape_t){1, {b->layers[i].units}});
+    }
     return MB_OK;
+}
+
+static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *first)
+{
+    mb_packed_t packed;
+    pack(call, &packed); /* infer has seen it go well */
+    *shape = packed.shapes[index];
+    *first = mb_packed_first(&packed, index);
+}
+
+/* Half of the initial states are those of the way back. */
+static mb_status_t check_states(const mb_call_t *call)
+{
+    const bidirectional_t *b = both_of(call);
+    int n = mb_recurrent_n_states(&b->layers[0]);
+    if (mb_call_arguments(call) > 1 && b->layers[0].units != b->layers[1].units)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "initial states of two layers of different sizes");
+    if (mb_call_arguments(call) > 1 && n != mb_recurrent_n_states(&b->layers[1]))
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "initial states of an LSTM and of another layer");
+    return mb_recurrent_check_states(call, 2 * n, &(mb_shape_t){1, {b->layers[0].units}});
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    mb_packed_t packed;
+    MB_TRY(check_states(call));
+    MB_TRY(pack(call, &packed));
+    call->output_type = call->input_types[0];
+    return mb_packed_infer(&packed, call);
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
@@ -134,15 +194,18 @@ static mb_status_t check(const mb_call_t *call)
 typedef struct {
     size_t saved[2], carry[2];
     size_t y[2], dy[2]; /* of one direction; 1 only where the outputs are multiplied */
+    mb_packed_t packed;
     size_t saved_bytes, carry_bytes;
-    int64_t elements;
+    int64_t elements; /* of what is merged */
 } block_t;
 
 static block_t block_of(const mb_call_t *call, int64_t samples)
 {
     const bidirectional_t *b = both_of(call);
-    block_t block = {.elements = samples * mb_shape_elements(&call->output)};
-    int n = b->merge == CONCATENATED ? 0 : b->merge == MULTIPLIED ? 2 : 1;
+    block_t block = {0};
+    int n = b->merge == CONCATENATED || b->merge == APART ? 0 : b->merge == MULTIPLIED ? 2 : 1;
+    pack(call, &block.packed);
+    block.elements = samples * mb_shape_elements(&block.packed.shapes[0]);
     for (int i = 0; i < 2; i++) {
         block.saved[i] = block.saved_bytes;
         block.carry[i] = block.carry_bytes;
@@ -152,6 +215,8 @@ static block_t block_of(const mb_call_t *call, int64_t samples)
         block.y[i] = mb_block_add(&block.saved_bytes, block.elements, call->output_type);
         block.dy[i] = mb_block_add(&block.carry_bytes, block.elements, call->output_type);
     }
+    mb_packed_memory(&block.packed, call->output_type, samples, &block.saved_bytes,
+                     &block.carry_bytes);
     return block;
 }
 
@@ -160,8 +225,8 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     block_t block = block_of(call, samples);
     *out = (mb_memory_t){.saved_bytes = block.saved_bytes, .carry_bytes = block.carry_bytes};
     out->keeps_input[0] = call->layer->trainable;
-    if (call->masks[0] > 0)
-        out->keeps_input[call->masks[0]] = true;
+    for (int i = 1; i < call->n_inputs; i++)
+        out->keeps_input[i] = true;
 }
 
 /* Where an output goes: into columns of the layer's, into memory of its own, or, one of a sum, to
@@ -170,36 +235,50 @@ static void *output_of(const mb_run_t *run, const block_t *block, int index)
 {
     const bidirectional_t *b = both_of(run->call);
     size_t offset = (size_t)b->layers[0].units * mb_dtype_bytes(mb_run_type(run));
+    void *y = mb_packed_output(run, &block->packed, 0);
+    if (b->merge == APART)
+        return mb_packed_output(run, &block->packed, index);
     if (b->merge == CONCATENATED)
-        return mb_bytes_at(run->output, index == 0 ? 0 : offset);
+        return mb_bytes_at(y, index == 0 ? 0 : offset);
     if (b->merge == MULTIPLIED)
         return mb_bytes_at(run->saved, block->y[index]);
-    return index == 0 ? run->output : mb_bytes_at(run->saved, block->y[0]);
+    return index == 0 ? y : mb_bytes_at(run->saved, block->y[0]);
 }
 
 static const void *gradient_of(const mb_run_t *run, const block_t *block, int index)
 {
     const bidirectional_t *b = both_of(run->call);
+    const void *dy = mb_packed_gradient(run, &block->packed, 0);
+    if (b->merge == APART)
+        return mb_packed_gradient(run, &block->packed, index);
     if (b->merge == CONCATENATED)
-        return mb_elements_at(run->grad_output, mb_run_type(run),
-                              index == 0 ? 0 : b->layers[0].units);
+        return mb_elements_at(dy, mb_run_type(run), index == 0 ? 0 : b->layers[0].units);
     if (b->merge == SUMMED)
-        return run->grad_output;
+        return dy;
     return mb_bytes_at(run->carry, block->dy[b->merge == MULTIPLIED ? index : 0]);
 }
 
 static mb_direction_t direction_of(const mb_run_t *run, const block_t *block, int index)
 {
     const bidirectional_t *b = both_of(run->call);
-    return (mb_direction_t){.recurrent = &b->layers[index],
-                            .index = index,
-                            .param = index == 0 ? 0 : mb_recurrent_params(&b->layers[0]),
-                            .reversed = index == 1,
-                            .ldy = mb_shape_columns(&run->call->output),
-                            .saved = mb_bytes_at(run->saved, block->saved[index]),
-                            .carry = mb_bytes_at(run->carry, block->carry[index]),
-                            .y = output_of(run, block, index),
-                            .dy = gradient_of(run, block, index)};
+    const mb_packed_t *packed = &block->packed;
+    int n = mb_recurrent_n_states(&b->layers[0]), state = n_merged(b) + index * n;
+    mb_direction_t direction = {
+        .recurrent = &b->layers[index],
+        .index = index,
+        .param = index == 0 ? 0 : mb_recurrent_params(&b->layers[0]),
+        .reversed = index == 1,
+        .ldy = mb_shape_columns(&packed->shapes[b->merge == APART ? index : 0]),
+        .saved = mb_bytes_at(run->saved, block->saved[index]),
+        .carry = mb_bytes_at(run->carry, block->carry[index]),
+        .first = mb_call_arguments(run->call) > 1 ? 1 + index * n : 0,
+        .y = output_of(run, block, index),
+        .dy = gradient_of(run, block, index)};
+    for (int i = 0; i < mb_recurrent_n_states(&b->layers[index]) && state < packed->n; i++) {
+        direction.after[i] = mb_packed_output(run, packed, state + i);
+        direction.dafter[i] = mb_packed_gradient(run, packed, state + i);
+    }
+    return direction;
 }
 
 static mb_status_t multiply(const mb_run_t *run, int64_t count, const void *a, const void *b,
@@ -219,14 +298,15 @@ static mb_status_t merge(const mb_run_t *run, const block_t *block)
 {
     const bidirectional_t *b = both_of(run->call);
     const void *one = output_of(run, block, 0), *two = output_of(run, block, 1);
+    void *y = mb_packed_output(run, &block->packed, 0);
     mb_add_args_t sum = {
-        .type = mb_run_type(run), .count = block->elements, .a = one, .b = two, .y = run->output};
-    if (b->merge == CONCATENATED)
+        .type = mb_run_type(run), .count = block->elements, .a = one, .b = two, .y = y};
+    if (b->merge == CONCATENATED || b->merge == APART)
         return MB_OK;
     if (b->merge == MULTIPLIED)
-        return multiply(run, block->elements, one, two, run->output);
+        return multiply(run, block->elements, one, two, y);
     MB_TRY(mb_run_add(run->exec, &sum));
-    return b->merge == AVERAGED ? halve(run, block->elements, run->output) : MB_OK;
+    return b->merge == AVERAGED ? halve(run, block->elements, y) : MB_OK;
 }
 
 static mb_status_t forward(const mb_run_t *run)
@@ -236,20 +316,22 @@ static mb_status_t forward(const mb_run_t *run)
         mb_direction_t direction = direction_of(run, &block, i);
         MB_TRY(mb_recurrent_forward(run, &direction));
     }
-    return merge(run, &block);
+    MB_TRY(merge(run, &block));
+    return mb_packed_join(run, &block.packed);
 }
 
 /* Writes the gradients of the outputs that are not the whole output's own. */
 static mb_status_t unmerge(const mb_run_t *run, const block_t *block)
 {
     const bidirectional_t *b = both_of(run->call);
+    const void *dy = mb_packed_gradient(run, &block->packed, 0);
     void *half = mb_bytes_at(run->carry, block->dy[0]);
     if (b->merge == AVERAGED) {
-        MB_TRY(mb_run_copy(run, block->elements / run->samples, run->grad_output, half));
+        MB_TRY(mb_run_copy(run, mb_shape_elements(&block->packed.shapes[0]), dy, half));
         return halve(run, block->elements, half);
     }
     for (int i = 0; i < 2 && b->merge == MULTIPLIED; i++)
-        MB_TRY(multiply(run, block->elements, run->grad_output, output_of(run, block, 1 - i),
+        MB_TRY(multiply(run, block->elements, dy, output_of(run, block, 1 - i),
                         mb_bytes_at(run->carry, block->dy[i])));
     return MB_OK;
 }
@@ -257,6 +339,7 @@ static mb_status_t unmerge(const mb_run_t *run, const block_t *block)
 static mb_status_t backward_input(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
+    MB_TRY(mb_packed_part(run, &block.packed));
     MB_TRY(unmerge(run, &block));
     for (int i = 0; i < 2; i++) {
         mb_direction_t direction = direction_of(run, &block, i);
@@ -273,6 +356,11 @@ static mb_status_t backward_weights(const mb_run_t *run)
         MB_TRY(mb_recurrent_backward_weights(run, &direction));
     }
     return MB_OK;
+}
+
+static int masked(const mb_layer_t *layer)
+{
+    return n_merged(layer->config);
 }
 
 static mb_mask_rule_t mask(const mb_call_t *call)
@@ -302,4 +390,8 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .backward_weights = backward_weights,
                                                  .cost = cost,
                                                  .mask = mask,
-                                                 .takes_masks = MB_TAKES_MASKS};
+                                                 .takes_masks = MB_TAKES_MASKS,
+                                                 .outputs = outputs,
+                                                 .part = part,
+                                                 .masked = masked,
+                                                 .takes_states = true};

@@ -107,6 +107,9 @@
     X(lstm, "LSTM")                                                                                \
     X(gru, "GRU")                                                                                  \
     X(rnn, "RNN")                                                                                  \
+    X(conv_lstm1d, "ConvLSTM1D")                                                                   \
+    X(conv_lstm2d, "ConvLSTM2D")                                                                   \
+    X(conv_lstm3d, "ConvLSTM3D")                                                                   \
     X(bidirectional, "Bidirectional")                                                              \
     X(time_distributed, "TimeDistributed")
 

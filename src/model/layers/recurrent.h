@@ -3,7 +3,7 @@
 #ifndef MB_MODEL_LAYERS_RECURRENT_H
 #define MB_MODEL_LAYERS_RECURRENT_H
 
-#include "model/layers/layers.h"
+#include "model/layers/packed.h"
 
 typedef struct {
     mb_cell_t cell;
@@ -14,6 +14,7 @@ typedef struct {
     bool sequences; /* the output has all steps, else the last one */
     bool blank;     /* the output of a step that is masked is zero, else the step's before */
     bool unrolls;   /* as Keras 3 does, which never blanks then */
+    bool states;    /* returns them behind the output */
     double dropout, recurrent_dropout;
     bool apart; /* each gate drops inputs of its own */
     mb_activation_t activation, gate;
@@ -23,6 +24,8 @@ typedef struct {
 /* A layer "LSTM", "GRU", "SimpleRNN" or "RNN" (over one of their cells), whose common keys the
  * caller takes. */
 mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out);
+/* The same of a layer whose products are convolutions, with "filters" for units. */
+mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out);
 bool mb_recurrent_is_class(const char *class_name);
 
 /* Opens the layer that stands under KEY of another layer's config, and takes what must agree with
@@ -30,12 +33,16 @@ bool mb_recurrent_is_class(const char *class_name);
 mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char **class_name,
                                 mb_config_t *out);
 
+/* LSTM's are h and c. */
+int mb_recurrent_n_states(const mb_recurrent_t *recurrent);
 /* The output's mask: a sequence has the input's. */
 mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
 
 /* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out);
+/* What input 0 is followed by: nothing, or N_STATES initial states of SHAPE. */
+mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shape);
 /* Kernel, recurrent kernel and bias, named with NAME ("forward_lstm", or NULL) and the prefix. */
 mb_status_t mb_recurrent_declare(const mb_call_t *call, mb_recurrent_t *recurrent, const char *name,
                                  mb_param_list_t *list);
@@ -49,8 +56,9 @@ typedef struct {
     bool reversed; /* the output's rows begin with the last step's */
     int64_t ldy;
     void *saved, *carry;
-    void *y;
-    const void *dy;
+    int first; /* its initial states are inputs from here on; 0: it begins with zeros */
+    void *y, *after[2];
+    const void *dy, *dafter[2];
 } mb_direction_t;
 
 /* Adds what a direction saves and carries. */

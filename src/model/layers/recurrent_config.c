@@ -118,7 +118,7 @@ static mb_status_t take_loop(mb_config_t *config, mb_recurrent_t *out)
     bool unrolls;
     MB_TRY(mb_config_bool_or(config, "return_sequences", false, &out->sequences));
     MB_TRY(mb_config_bool_or(config, "go_backwards", false, &out->backwards));
-    MB_TRY(mb_config_only(config, "return_state", "false"));
+    MB_TRY(mb_config_bool_or(config, "return_state", false, &out->states));
     MB_TRY(mb_config_only(config, "stateful", "false"));
     MB_TRY(mb_config_only(config, "time_major", "false"));
     MB_TRY(mb_config_bool_or(config, "unroll", false, &unrolls));
@@ -136,12 +136,13 @@ static mb_status_t refuse_cell(const mb_config_t *config, const char *name)
                         config->where, name);
 }
 
-/* A policy that stands in a file more than once may have a number there, which says nothing. */
-static bool is_same_policy(const json_t *a, const json_t *b)
+/* The name of a policy, written as a string or as an object, which may have a shared object's
+ * number beside it. */
+static const char *policy_name(const json_t *dtype)
 {
-    return json_equal(a, b) ||
-           (json_equal(json_object_get(a, "class_name"), json_object_get(b, "class_name")) &&
-            json_equal(json_object_get(a, "config"), json_object_get(b, "config")));
+    const json_t *name = json_object_get(json_object_get(dtype, "config"), "name");
+    const char *text = json_string_value(json_is_string(dtype) ? dtype : name);
+    return text != NULL ? text : "";
 }
 
 /* A layer inside a layer computes and trains as that does. */
@@ -155,7 +156,7 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'trainable' is false, but that of the layer around it is true",
                             inner->where);
-    if (dtype != NULL && own != NULL && !is_same_policy(dtype, own))
+    if (dtype != NULL && own != NULL && strcmp(policy_name(dtype), policy_name(own)) != 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'dtype' differs from that of the layer around it",
                             inner->where);
@@ -198,4 +199,22 @@ mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_r
         return parse_with_cell(config, out);
     MB_TRY(take_loop(config, out));
     return take_cell(config, find(class_name, false), out);
+}
+
+mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out)
+{
+    out->cell = MB_CELL_LSTM;
+    MB_TRY(take_loop(config, out));
+    MB_TRY(mb_config_int(config, "filters", 1, MB_LAYER_MAX_WINDOW, &out->units));
+    MB_TRY(mb_config_bool_or(config, "use_bias", true, &out->use_bias));
+    MB_TRY(take_functions(config, out));
+    mb_config_ignore(config, "seed");
+    MB_TRY(take_rate(config, "dropout", out->cell, &out->dropout));
+    MB_TRY(take_rate(config, "recurrent_dropout", out->cell, &out->recurrent_dropout));
+    MB_TRY(take_params(config, out));
+    out->kernel.name = "kernel";
+    out->recurrent.name = "recurrent_kernel";
+    out->bias.name = "bias";
+    out->bias.operand = true;
+    return MB_OK;
 }

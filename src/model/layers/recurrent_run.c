@@ -239,6 +239,21 @@ static mb_rnn_t steps_of(const pass_t *p)
     return shape;
 }
 
+/* Initial state WHICH: h, or c of LSTM. */
+static const void *before_at(const pass_t *p, int which)
+{
+    int first = p->direction->first;
+    bool given = first > 0 && which < mb_recurrent_n_states(p->recurrent);
+    return given ? mb_run_input(p->run, first + which) : NULL;
+}
+
+static void *dbefore_at(const pass_t *p, int which)
+{
+    int first = p->direction->first;
+    bool given = first > 0 && which < mb_recurrent_n_states(p->recurrent);
+    return given ? mb_run_grad_input(p->run, first + which) : NULL;
+}
+
 mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *direction)
 {
     pass_t p = pass_of(run, direction);
@@ -250,7 +265,9 @@ mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *dire
                                    .gates = saved_at(&p, p.block.kept),
                                    .states = saved_at(&p, p.block.states),
                                    .previous = saved_at(&p, p.block.previous),
-                                   .y = direction->y};
+                                   .y = direction->y,
+                                   .before = {before_at(&p, 0), before_at(&p, 1)},
+                                   .after = {direction->after[0], direction->after[1]}};
     if (p.recurrent->cell == MB_CELL_GRU)
         steps.bias = bias_at(&p, 1);
     for (int64_t i = 0; i < p.block.inputs; i++)
@@ -319,7 +336,10 @@ mb_status_t mb_recurrent_backward_input(const mb_run_t *run, const mb_direction_
                                     .states = saved_at(&p, p.block.states),
                                     .dy = direction->dy,
                                     .dgates = carry_at(&p, p.block.dgates),
-                                    .drecurrent = carry_at(&p, p.block.drecurrent)};
+                                    .drecurrent = carry_at(&p, p.block.drecurrent),
+                                    .before = {before_at(&p, 0), before_at(&p, 1)},
+                                    .dafter = {direction->dafter[0], direction->dafter[1]},
+                                    .dbefore = {dbefore_at(&p, 0), dbefore_at(&p, 1)}};
     MB_TRY(mb_run_rnn_backward(run->exec, &steps));
     return mb_run_wants_input(run, 0) ? input_gradient(&p, adds) : MB_OK;
 }

@@ -86,8 +86,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     d->prefix = mb_arena_format(arena, "%s/", name);
     if (d->prefix == NULL)
         return mb_error_memory("a layer's name", strlen(name));
-    if (d->class_->parse != NULL)
-        MB_TRY(d->class_->parse(&inner, arena, &d->config));
+    MB_TRY(mb_layer_class_parse(d->class_, &inner, arena, &d->config));
     return mb_config_finish(&inner);
 }
 

@@ -163,6 +163,7 @@ static mb_status_t take_output(const mb_graph_t *graph, const compiled_t *compil
     const json_t *value;
     MB_TRY(find_loss(graph, compiled->loss, output, where, &value));
     snprintf(place, sizeof(place), "%s: loss of output '%s'", where, graph->outputs[output].name);
+    loss->arena = graph->arena;
     MB_TRY(mb_loss_parse(value, place, loss, &class_));
     MB_TRY(take_weight(graph, compiled->loss, compiled->weights, output, where, loss));
     MB_TRY(take_shapes(graph, output, place, loss));

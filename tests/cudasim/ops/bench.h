@@ -167,6 +167,7 @@ struct test {
 /* Of the families; the last one has no name. */
 extern const test axis_tests[], elementwise_tests[], row_tests[], norm_tests[], pool_tests[],
     loss_tests[], update_tests[], attention_tests[], conv_tests[], gemm_tests[], stored_tests[],
-    tf32_tests[], of_sum_tests[], map_tests[], metric_tests[], recurrent_tests[], input_tests[];
+    tf32_tests[], of_sum_tests[], map_tests[], metric_tests[], recurrent_tests[], lstm_step_tests[],
+    input_tests[];
 
 #endif

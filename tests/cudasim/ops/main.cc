@@ -25,10 +25,11 @@ struct tally {
     int tests = 0, failed = 0;
 };
 
-const test *const families[] = {
-    elementwise_tests, axis_tests,      row_tests,    norm_tests,      pool_tests,   loss_tests,
-    update_tests,      attention_tests, conv_tests,   gemm_tests,      stored_tests, tf32_tests,
-    of_sum_tests,      map_tests,       metric_tests, recurrent_tests, input_tests};
+const test *const families[] = {elementwise_tests, axis_tests, row_tests,    norm_tests,
+                                pool_tests,        loss_tests, update_tests, attention_tests,
+                                conv_tests,        gemm_tests, stored_tests, tf32_tests,
+                                of_sum_tests,      map_tests,  metric_tests, recurrent_tests,
+                                lstm_step_tests,   input_tests};
 
 bool parse(const char *argument, options *options)
 {

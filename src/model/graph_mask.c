@@ -3,6 +3,10 @@
  * it, and its output goes to each such call as one more input, over stages as any other. So nothing
  * below the graph knows of masks.
  *
+ * Keras goes through the calls twice: when a model is built and each time it runs. What a file
+ * writes beside a call is from the first time, when no call has forgotten masks yet; what a call
+ * hands on is from the second. Calls run in the order of the nodes.
+ *
  *     ids --> Embedding --> Dense --> LSTM        rules: NOT_ZERO, PASSED, ...
  *       |                               ^
  *       +-----> Mask -------------------+ */
@@ -13,9 +17,10 @@
 
 typedef struct {
     mb_insertion_t in;
-    const mb_mask_t **of; /* [n_old] each tensor's; NULL: it has none */
-    bool *needed;         /* [n_old] */
-    int *nodes;           /* [masks] new ones that write them; -1: none yet */
+    const mb_mask_t **of;    /* [n_old] each tensor's; NULL: it has none */
+    const mb_mask_t **built; /* [n_old] the same when the model was built */
+    bool *needed;            /* [n_old] */
+    int *nodes;              /* [masks] new ones that write them; -1: none yet */
 } masking_t;
 
 static int arguments_of(const mb_node_t *node)
@@ -83,20 +88,39 @@ static int count_masked(const masking_t *m, const mb_node_t *node)
     return n;
 }
 
-/* The mask of a call's argument: that which is written beside it, if it is another. */
+static bool is_written(const masking_t *m, int from, const mb_mask_t *mask)
+{
+    return mask != NULL && mb_mask_is_written(m->in.graph->nodes, from, mask);
+}
+
+/* The mask of a call's argument: that which is written beside it, if there is one. */
 static mb_status_t mask_of(masking_t *m, const mb_node_t *node, int argument, const mb_mask_t **out)
 {
-    int written = node->call.masks[argument];
-    const mb_mask_t *own = *out = m->of[node->inputs[argument]];
-    if (written == 0 ||
-        (own != NULL && mb_mask_is_written(m->in.graph->nodes, node->inputs[written], own)))
+    int written = node->call.masks[argument], tensor = node->inputs[argument];
+    *out = m->of[tensor];
+    if (written == 0 || is_written(m, node->inputs[written], *out))
+        return MB_OK;
+    *out = m->built[tensor];
+    if (is_written(m, node->inputs[written], *out))
         return MB_OK;
     return new_mask(m, (mb_mask_rule_t){.kind = MB_MASK_GIVEN}, node, node->inputs[written], out);
 }
 
-static mb_status_t follow_rule(masking_t *m, const mb_node_t *node, const mb_mask_t *first,
-                               const mb_mask_t **out)
+/* Whether the mask of call K is made of the same as when the model was built. */
+static bool is_as_built(const masking_t *m, int k)
 {
+    const mb_node_t *node = &m->in.graph->nodes[k];
+    bool same = m->of != m->built;
+    for (int i = 0; i < arguments_of(node); i++)
+        same = same && m->of[node->inputs[i]] == m->built[node->inputs[i]];
+    return same;
+}
+
+/* FIRST: the mask of the first argument. */
+static mb_status_t follow_rule(masking_t *m, int k, const mb_mask_t *first)
+{
+    const mb_node_t *node = &m->in.graph->nodes[k];
+    const mb_mask_t **out = &m->of[k];
     const mb_layer_class_t *class_ = class_of(node);
     *out = NULL;
     if (class_ == NULL || class_->mask == NULL)
@@ -111,6 +135,10 @@ static mb_status_t follow_rule(masking_t *m, const mb_node_t *node, const mb_mas
         (rule.kind == MB_MASK_EITHER && count_masked(m, node) < arguments_of(node)) ||
         (rule.kind == MB_MASK_JOINED && count_masked(m, node) == 0))
         return MB_OK;
+    if (is_as_built(m, k)) {
+        *out = m->built[k];
+        return MB_OK;
+    }
     return new_mask(m, rule, node, node->inputs[0], out);
 }
 
@@ -167,17 +195,42 @@ static mb_status_t take_mask(masking_t *m, mb_node_t *node, int input, const mb_
     return MB_OK;
 }
 
-/* A first pass over all calls finds the masks; then those that are written are as good as gone. */
-static mb_status_t find_masks(masking_t *m, const mb_mask_t *(*taken)[MB_MAX_INPUTS])
+static bool forgets(const mb_node_t *node)
+{
+    const mb_layer_class_t *class_ = class_of(node);
+    return class_ != NULL && class_->mask != NULL && class_->mask(&node->call).forgets;
+}
+
+/* What calls take and hand on, into m->of. */
+static mb_status_t go_through(masking_t *m, bool forgetting,
+                              const mb_mask_t *(*taken)[MB_MAX_INPUTS])
 {
     mb_graph_t *graph = m->in.graph;
     for (int k = 0; k < graph->n_nodes; k++) {
         const mb_node_t *node = &graph->nodes[k];
         for (int i = 0; i < arguments_of(node); i++)
             MB_TRY(mask_of(m, node, i, &taken[k][i]));
-        MB_TRY(follow_rule(m, node, taken[k][0], &m->of[k]));
+        MB_TRY(follow_rule(m, k, taken[k][0]));
+        for (int i = 0; forgetting && forgets(node) && i < arguments_of(node); i++)
+            m->of[node->inputs[i]] = NULL;
     }
     return MB_OK;
+}
+
+/* A second time only where the first would not do. Those that are written are as good as gone
+ * then. */
+static mb_status_t find_masks(masking_t *m, const mb_mask_t *(*taken)[MB_MAX_INPUTS])
+{
+    bool again = false;
+    m->of = m->built;
+    MB_TRY(go_through(m, false, taken));
+    for (int k = 0; k < m->in.graph->n_nodes; k++)
+        again = again || forgets(&m->in.graph->nodes[k]);
+    if (!again)
+        return MB_OK;
+    m->of = MB_ARENA_ARRAY(m->in.graph->arena, const mb_mask_t *, m->in.graph->n_nodes);
+    MB_ARENA_TRY(m->of, "a graph's masks");
+    return go_through(m, true, taken);
 }
 
 /* A nested model's inputs have the masks of what it is called with, and a file repeats them. */
@@ -186,8 +239,7 @@ static mb_status_t check_written(const masking_t *m)
     const mb_graph_detail_t *detail = m->in.graph->detail;
     for (int i = 0; i < detail->n_written; i++) {
         const mb_written_mask_t *written = &detail->written[i];
-        const mb_mask_t *own = m->of[written->tensor];
-        if (own == NULL || !mb_mask_is_written(m->in.graph->nodes, written->mask, own))
+        if (!is_written(m, written->mask, m->built[written->tensor]))
             return mb_error_set(MB_ERR_UNSUPPORTED,
                                 "model '%s': called with a 'mask' that is not its input's own; "
                                 "give the mask to the layers that take it",
@@ -232,7 +284,7 @@ static mb_status_t copy_node(masking_t *m, int k, const mb_mask_t *const *taken)
     node.call.n_inputs = arguments_of(old) + (old->call.given > 0);
     node.call.n_masks = old->call.given > 0;
     if (class_ != NULL && class_->takes_masks == MB_TAKES_OWN_MASK)
-        MB_TRY(take_mask(m, &node, 0, m->of[k]));
+        MB_TRY(take_mask(m, &node, 0, m->built[k]));
     for (int i = 0;
          class_ != NULL && class_->takes_masks == MB_TAKES_MASKS && i < arguments_of(old); i++)
         MB_TRY(take_mask(m, &node, i, taken[i]));
@@ -257,15 +309,15 @@ mb_status_t mb_graph_insert_masks(mb_graph_t *graph)
     if (!has_masks(graph))
         return MB_OK;
     int most = 1;
-    for (int k = 0; k < graph->n_nodes; k++) /* a call's own, and those that are written */
-        most += 1 + graph->nodes[k].call.n_masks;
+    for (int k = 0; k < graph->n_nodes; k++) /* twice a call's own, and those that are written */
+        most += 2 + 2 * graph->nodes[k].call.n_masks;
     const mb_mask_t *(*taken)[MB_MAX_INPUTS] =
         mb_arena_alloc(graph->arena, (size_t)graph->n_nodes * sizeof *taken);
     graph->masks = MB_ARENA_ARRAY(graph->arena, mb_mask_t *, most);
-    m.of = MB_ARENA_ARRAY(graph->arena, const mb_mask_t *, graph->n_nodes);
+    m.built = MB_ARENA_ARRAY(graph->arena, const mb_mask_t *, graph->n_nodes);
     m.nodes = MB_ARENA_ARRAY(graph->arena, int, most);
     m.needed = MB_ARENA_ARRAY(graph->arena, bool, graph->n_nodes);
-    if (graph->masks == NULL || m.of == NULL || m.nodes == NULL || m.needed == NULL ||
+    if (graph->masks == NULL || m.built == NULL || m.nodes == NULL || m.needed == NULL ||
         taken == NULL)
         return mb_error_memory("a graph's masks", 0);
     MB_TRY(find_masks(&m, taken));

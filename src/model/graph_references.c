@@ -329,15 +329,21 @@ static bool takes_query(const char *class_name)
            strcmp(class_name, "GroupQueryAttention") == 0;
 }
 
+static bool heeds_masks(const mb_module_t *module)
+{
+    if (module->kind != MB_MODULE_LAYER)
+        return module->kind == MB_MODULE_MODEL;
+    return module->layer->class_->takes_masks == MB_TAKES_MASKS ||
+           module->layer->class_->mask != NULL;
+}
+
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,
                                   mb_references_t *out, json_t *kwargs)
 {
     bool is_layer = module->kind == MB_MODULE_LAYER;
     mb_slots_t slots = {.where = where,
                         .states = is_layer && module->layer->class_->takes_states,
-                        .takes_masks = !is_layer
-                                           ? module->kind == MB_MODULE_MODEL
-                                           : module->layer->class_->takes_masks == MB_TAKES_MASKS};
+                        .takes_masks = heeds_masks(module)};
     slots.names = takes_query(module->class_name) ? attention_names
                   : slots.states                  ? recurrent_names
                                                   : other_names;

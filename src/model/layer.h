@@ -132,6 +132,7 @@ typedef struct {
     int64_t axis; /* counts the samples as 0, from behind where negative */
     float value;
     const char *refusal; /* why an input with a mask cannot be taken; NULL: it can */
+    bool forgets;        /* its inputs have no masks for the calls behind it */
 } mb_mask_rule_t;
 
 /* One call, as its layer sees it. Shapes are without the sample axis and never open once the

@@ -37,8 +37,7 @@ def dropping(draw, x):
     """One that loses it."""
     return draw.choice([
         lambda: L.RMSNormalization()(x),
-        lambda: L.EinsumDense("btd,de->bte", (None, 3))(x),
-        lambda: L.Reshape(x.shape[1:])(x),
+        lambda: L.EinsumDense("btd,de->bte", (x.shape[1], 3))(x),
         lambda: L.Conv1D(3, 1)(x),
     ])()
 
@@ -63,6 +62,7 @@ def passing(draw, x):
         lambda: L.ActivityRegularization(l2=0.01)(x),
         lambda: draw.choice([L.SpatialDropout1D, L.AlphaDropout, L.GaussianDropout, L.GaussianNoise])(0.0)(x),
         lambda: L.TimeDistributed(L.Dense(draw.randint(2, 6), activation="tanh"))(x),
+        lambda: L.Add()([x, L.MultiHeadAttention(1, 2)(x, x)]),  # which forgets it
         lambda: dropping(draw, x),
         lambda: L.SimpleRNN(draw.randint(2, 5), return_sequences=True, zero_output_for_mask=draw.coin())(x),
         lambda: L.Bidirectional(L.GRU(draw.randint(2, 4), return_sequences=True),
@@ -121,7 +121,7 @@ def attention(draw, x, other):
 def grouped(draw, x, other):
     shared = draw.randint(1, 2)
     layer = L.GroupQueryAttention(draw.randint(1, 4), shared * draw.randint(1, 3), shared, use_bias=draw.coin())
-    value = draw.choice([x, other])
+    value = draw.choice([x, L.Dense(x.shape[-1])(other)])
     arguments = [x, value] + ([L.Dense(3)(value)] if draw.coin(0.3) else [])
     return layer(*arguments, use_causal_mask=draw.coin(0.3))
 

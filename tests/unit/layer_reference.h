@@ -23,6 +23,7 @@ typedef struct {
     bool no_center, no_scale, frozen, rms, rms_scaling;
     int64_t heads, key_dim, value_dim;
     bool causal;
+    enum { TRUE_DOT, TRUE_CONCAT, TRUE_ADDITIVE } scores;
     double dropout, deviation;
     int64_t noise[MB_MAX_RANK]; /* 1 along axes that share one number */
     bool for_samples;
@@ -94,5 +95,7 @@ void true_recurrent(const truth_t *, const layer_fixture_t *, double *const *, d
                     double *);
 void true_attention(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
+void true_scores(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                 double *);
 
 #endif

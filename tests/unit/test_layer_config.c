@@ -161,6 +161,8 @@ static const refusal_t refusals[] = {
     {"UnitNormalization", "\"order\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'order'"},
     {"SpectralNormalization", "\"power_iterations\": 1", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "wrapped layer"},
     {"Masking", "\"mask_value\": [1, 2]", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_FORMAT, "'mask_value'"},
+    {"TimeDistributed", "\"layer\": {\"class_name\": \"Masking\", \"config\": {}}", "", 1, {SHAPE(3, 2, 4, 2)}, false, MB_ERR_UNSUPPORTED,
+     "without TimeDistributed"},
     {"Attention", "\"score_mode\": \"product\"", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'score_mode'"},
     {"Attention", "\"dropout\": 1.0", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "'dropout'"},
     {"Attention", "", "\"return_attention_scores\": true", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED,
@@ -416,6 +418,13 @@ static const shape_case_t shape_cases[] = {
      {SHAPE(2, 5, 6), SHAPE(2, 8, 9), SHAPE(2, 8, 10)}, false, "(5, 7)",
      "query/kernel (6, 2, 3) 6 6, query/bias (2, 3) 2 3, key/kernel (10, 2, 3) 10 6, key/bias (2, 3) 2 3, "
      "value/kernel (9, 2, 4) 9 8, value/bias (2, 4) 2 4, attention_output/kernel (2, 4, 7) 8 7, attention_output/bias (7,) 7 7"},
+    {"GroupQueryAttention", "\"head_dim\": 3, \"num_query_heads\": 4, \"num_key_value_heads\": 2, \"use_bias\": false, \"seed\": 1", 2,
+     {SHAPE(2, 5, 6), SHAPE(2, 8, 6)}, false, "(5, 6)",
+     "query/kernel (6, 4, 3) 6 12, key/kernel (6, 2, 3) 6 6, value/kernel (6, 2, 3) 6 6, attention_output/kernel (4, 3, 6) 12 6"},
+    {"Attention", "\"use_scale\": true, \"score_mode\": \"concat\", \"dropout\": 0.1, \"seed\": 3", 3,
+     {SHAPE(2, 5, 6), SHAPE(2, 8, 9), SHAPE(2, 8, 6)}, false, "(5, 9)", "scale () 1 1, concat_score_weight () 1 1"},
+    {"AdditiveAttention", "\"dropout\": 0.1", 2, {SHAPE(2, 5, 6), SHAPE(2, 8, 6)}, false, "(5, 6)", "scale (6,) 6 6"},
+    {"Masking", "\"mask_value\": -1", 1, {SHAPE(2, 5, 6)}, false, "(5, 6)", ""},
     {"SimpleRNN", "\"units\": 3, \"use_bias\": false, \"implementation\": 1", 1, {SHAPE(2, 4, 2)}, false, "(3,)",
      "simple_rnn_cell/kernel (2, 3) 2 3, simple_rnn_cell/recurrent_kernel (3, 3) 3 3"},
     {"LSTM", "\"units\": 3, \"return_sequences\": true, \"zero_output_for_mask\": true, \"unit_forget_bias\": false, "

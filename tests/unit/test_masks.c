@@ -160,6 +160,35 @@ START_TEST(a_loss_has_no_mask_that_only_the_model_knows)
 }
 END_TEST
 
+/* As Keras 3's attention does; ADDED is behind it. */
+START_TEST(attention_takes_the_masks_of_its_arguments_away)
+{
+    mb_graph_t *graph = graph_of(MODEL(
+        IDS TABLE("x", "e")
+            LAYER("MultiHeadAttention", "a", ", 'num_heads': 1, 'key_dim': 2", T("e") ", " T("e"),
+                  "") ", " LAYER("Add", "added", "", "[" T("e") ", " T("a") "]",
+                                 "") ", " LAYER("LSTM", "y", ", 'units': 2", T("added"), ""),
+        ONE));
+    ck_assert_str_eq(mask_of(graph, "a"), "Mask");
+    ck_assert_str_eq(mask_of(graph, "y"), "");
+    mb_graph_destroy(graph);
+}
+END_TEST
+
+START_TEST(a_mask_of_before_that_a_file_writes_is_taken)
+{
+    mb_graph_t *graph = graph_of(MODEL(
+        IDS TABLE("x", "e") OPERATION("NotEqual", "n", "", T("x") ", 0") ", " LAYER(
+            "MultiHeadAttention", "a", ", 'num_heads': 1, 'key_dim': 2", T("e") ", " T("e"),
+            "") ", " LAYER("Add", "added", "", "[" T("e") ", " T("a") "]",
+                           "") ", " LAYER("LSTM", "y", ", 'units': 2, 'return_sequences': true",
+                                          T("added"), "'mask': " T("n")),
+        ONE));
+    ck_assert_str_eq(mask_of(graph, "y"), "NotEqual");
+    mb_graph_destroy(graph);
+}
+END_TEST
+
 static mb_row_weights_t *weights_of(const mb_loss_t *loss, mb_source_t *source,
                                     mb_mask_values_t *mask)
 {
@@ -212,6 +241,8 @@ static Suite *suite(void)
     tcase_add_test(t, a_written_mask_that_says_something_else_is_obeyed);
     tcase_add_test(t, masks_are_joined_as_their_tensors_are);
     tcase_add_test(t, a_loss_has_no_mask_that_only_the_model_knows);
+    tcase_add_test(t, attention_takes_the_masks_of_its_arguments_away);
+    tcase_add_test(t, a_mask_of_before_that_a_file_writes_is_taken);
     tcase_add_test(t, a_mask_multiplies_weights_and_divides_by_what_counts);
     suite_add_tcase(s, t);
     return s;

@@ -74,6 +74,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_config_int_or(config, "value_dim", 1, MB_LAYER_MAX_WINDOW, attention->key_dim,
                             &attention->value_dim));
     attention->shared = attention->heads;
+    attention->forgets = !config->keras2;
     MB_TRY(take_output(config, &attention->out));
     MB_TRY(take_axes(config));
     *out = attention;
@@ -218,6 +219,13 @@ static mb_status_t check(const mb_call_t *call)
     return MB_OK;
 }
 
+/* Keras 3's MultiHeadAttention takes the masks away from the tensors it is given (call in
+ * multi_head_attention.py): x + attention(x, x) has none. */
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return (mb_mask_rule_t){.kind = MB_MASK_PASSED, .forgets = attention_of(call)->forgets};
+}
+
 #define ATTENTION_CLASS(symbol, keras, parser)                                                     \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
@@ -231,7 +239,7 @@ static mb_status_t check(const mb_call_t *call)
                                                 .backward_input = mb_attention_backward_input,     \
                                                 .backward_weights = mb_attention_backward_weights, \
                                                 .cost = mb_attention_cost,                         \
-                                                .mask = mb_mask_passes,                            \
+                                                .mask = mask,                                      \
                                                 .takes_masks = MB_TAKES_MASKS}
 
 ATTENTION_CLASS(multi_head_attention, "MultiHeadAttention", parse);

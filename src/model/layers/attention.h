@@ -13,6 +13,7 @@ typedef struct {
     int64_t out; /* 0: the query's width */
     double dropout;
     bool use_bias;
+    bool forgets;               /* see mb_mask_rule_t */
     int64_t widths[MB_CONTEXT]; /* of the inputs its parameters were declared for */
     mb_param_spec_t kernel, bias;
 } mb_attention_t;

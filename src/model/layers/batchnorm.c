@@ -198,12 +198,12 @@ static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
                                          .moving_variance = moving_of(run, 1)};
 }
 
-static mb_status_t refuse_mask(const mb_call_t *call)
+static mb_status_t refuse_mask(void)
 {
-    return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                         "its input has a mask, and then Keras takes statistics over the positions "
-                         "that count; this build takes them over all: use LayerNormalization, or "
-                         "set trainable to false");
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "its input has a mask, and then Keras takes statistics over the positions "
+                        "that count; this build takes them over all: use LayerNormalization, or "
+                        "set trainable to false");
 }
 
 static mb_status_t forward(const mb_run_t *run)
@@ -212,7 +212,7 @@ static mb_status_t forward(const mb_run_t *run)
     mb_batchnorm_forward_args_t args = forward_args(run);
     args.training = run->training && run->call->layer->trainable;
     if (args.training && run->call->masks[0] > 0)
-        return refuse_mask(run->call);
+        return refuse_mask(); /* the stage names the layer */
     args.x = x_of(run, &p);
     args.beta = beta_of(run);
     args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;

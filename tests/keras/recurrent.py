@@ -122,11 +122,23 @@ def convolved(draw, name, x):
     return L.Concatenate()([L.Flatten()(z), L.Flatten()(h), L.Flatten()(c)])
 
 
+def stacked(draw, name, x):
+    cells = []
+    for i in range(draw.randint(1, 3)):
+        kind = draw.choice(KINDS[:3])
+        keys = {k: v for k, v in cell_keys(draw, kind).items() if k != "implementation"}
+        cells.append(getattr(L, kind + "Cell")(**keys, name=f"{name}_cell_{i}"))
+    given = L.RNN(cells, **loop_keys(draw), return_state=draw.random() < 0.5, name=name)(x)
+    return joined([L.Flatten()(t) for t in keras.tree.flatten(given)])
+
+
 def branch(draw, kind, name, x):
     if kind == "States":
         return handed_on(draw, name, x)
     if kind == "ConvLSTM":
         return convolved(draw, name, x)
+    if kind == "RNN" and draw.random() < 0.7:
+        return stacked(draw, name, x)
     return L.Flatten()(some_layer(draw, kind, name)(x))
 
 

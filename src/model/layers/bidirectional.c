@@ -166,7 +166,8 @@ static mb_status_t check_states(const mb_call_t *call)
     if (call->n_inputs > 1 && n != mb_recurrent_n_states(&b->layers[1]))
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
                              "initial states of an LSTM and of another layer");
-    return mb_recurrent_check_states(call, 2 * n, &(mb_shape_t){1, {b->layers[0].units}});
+    mb_shape_t one = {1, {b->layers[0].units}}, shapes[] = {one, one, one, one};
+    return mb_recurrent_check_states(call, 2 * n, shapes);
 }
 
 static mb_status_t infer(mb_call_t *call)

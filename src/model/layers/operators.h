@@ -43,5 +43,6 @@ extern const mb_layer_class_t mb_operator_getitem; /* the last of them */
 const mb_layer_class_t *mb_operators_activation(size_t index);
 const mb_layer_class_t *mb_operators_matmul(size_t index);
 const mb_layer_class_t *mb_operators_einsum(size_t index);
+const mb_layer_class_t *mb_operators_split(size_t index);
 
 #endif

@@ -155,6 +155,16 @@ static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *f
     *first = mb_packed_first(&packed, index);
 }
 
+static const char *attribute(const mb_layer_t *layer, const char *part_name, size_t length)
+{
+    const bidirectional_t *b = layer->config;
+    for (int i = 0; i < 2; i++) {
+        if (strlen(b->names[i]) == length && strncmp(b->names[i], part_name, length) == 0)
+            return i == 0 ? "forward_layer" : "backward_layer";
+    }
+    return "cell";
+}
+
 /* Half of the initial states are those of the way back. */
 static mb_status_t check_states(const mb_call_t *call)
 {
@@ -381,4 +391,5 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .cost = cost,
                                                  .outputs = outputs,
                                                  .part = part,
+                                                 .attribute = attribute,
                                                  .takes_states = true};

@@ -161,16 +161,16 @@ static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *f
 }
 
 /* "cell" of RNN, and below it "cells/lstm_cell". */
-static const char *attribute(const mb_layer_t *layer, const char *part_, size_t length)
+static const char *attribute(const mb_layer_t *layer, const char *part_name, size_t length)
 {
     const mb_stack_t *stack = layer->config;
     if (stack->name == NULL)
         return "cell";
-    if (strlen(stack->name) == length && strncmp(stack->name, part_, length) == 0)
+    if (strlen(stack->name) == length && strncmp(stack->name, part_name, length) == 0)
         return "cell";
     for (int i = 0; i < stack->n; i++) {
         const char *name = stack->cells[i].prefix;
-        if (strlen(name) == length && strncmp(name, part_, length) == 0)
+        if (strlen(name) == length && strncmp(name, part_name, length) == 0)
             return stack->places[i];
     }
     return NULL;

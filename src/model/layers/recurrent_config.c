@@ -140,6 +140,14 @@ static mb_status_t refuse_cell(const mb_config_t *config, const char *name)
                         config->where, name);
 }
 
+/* Keras 3 numbers policies in files, so that equal ones may differ as JSON. */
+static bool is_same_policy(const json_t *a, const json_t *b)
+{
+    const json_t *of_a = json_object_get(json_object_get(a, "config"), "name");
+    const json_t *of_b = json_object_get(json_object_get(b, "config"), "name");
+    return json_equal(of_a == NULL ? a : of_a, of_b == NULL ? b : of_b);
+}
+
 /* A layer inside a layer computes and trains as that does. */
 static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
 {
@@ -151,7 +159,7 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'trainable' is false, but that of the layer around it is true",
                             inner->where);
-    if (dtype != NULL && own != NULL && !json_equal(dtype, own))
+    if (dtype != NULL && own != NULL && !is_same_policy(dtype, own))
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'dtype' differs from that of the layer around it",
                             inner->where);

@@ -123,7 +123,7 @@ def convolved(draw, name, x):
     return L.Concatenate()([L.Flatten()(z), L.Flatten()(h), L.Flatten()(c)])
 
 
-# Keras does not load a stack of one.
+# Keras fails at a stack of one that returns its states.
 def stacked(draw, name, x):
     cells = []
     for i in range(draw.randint(2, 3)):

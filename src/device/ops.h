@@ -684,7 +684,7 @@ typedef struct {
                        mb_act_from_value says of their functions */
     float *states;  /* [samples, steps, places, units]: c */
     void *previous; /* [samples, steps, places, factors, units]: what U is multiplied by later */
-    void *factor;   /* [samples, places, factors, units]: the same; NULL: not wanted */
+    void *factor;   /* [samples, places, factors, units]: the same; NULL where there is no next */
     void *h;        /* [samples, places, units]; NULL: not wanted */
     void *c;
     int64_t ldh; /* elements from sample to sample of h */
@@ -702,7 +702,7 @@ typedef struct {
     const float *states;
     float *carried;   /* [samples, places, units]: the gradient of c from step to step */
     void *dgates;     /* [samples, steps, places, 4, units] */
-    void *dproduct;   /* [samples, places, 4, units]: the same */
+    void *dproduct;   /* [samples, places, 4, units]: the same; NULL at no position */
     void *dbefore[2]; /* at no position: of the states given; NULL: not wanted */
 } mb_lstm_step_backward_args_t;
 

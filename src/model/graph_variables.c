@@ -109,6 +109,14 @@ static const char *mark_of(const mb_layer_t *layer)
     return strstr(layer->class_->name, "QueryAttention") != NULL ? "_" : "";
 }
 
+/* A layer may say so itself. */
+static const char *attribute_in(const mb_layer_t *layer, const char *part, size_t length)
+{
+    const char *own =
+        layer->class_->attribute == NULL ? NULL : layer->class_->attribute(layer, part, length);
+    return own != NULL ? own : attribute_of(part, length);
+}
+
 static int wrapped_by(const mb_layer_t *layer)
 {
     return layer->class_->wrapped == NULL ? 0 : layer->class_->wrapped(layer);
@@ -124,7 +132,7 @@ static mb_status_t descend(mb_graph_t *graph, const mb_layer_t *layer, const mb_
     int wrapped = wrapped_by(layer);
     for (const char *slash = strchr(part, '/'); slash != NULL; slash = strchr(part, '/')) {
         size_t length = (size_t)(slash - part);
-        const char *attribute = wrapped-- > 0 ? "layer" : attribute_of(part, length);
+        const char *attribute = wrapped-- > 0 ? "layer" : attribute_in(layer, part, length);
         *group = attribute != NULL
                      ? mb_arena_format(graph->arena, "%s/%s%s", *group, mark_of(layer), attribute)
                      : mb_arena_format(graph->arena, "%s/%.*s", *group, (int)length, part);

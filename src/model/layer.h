@@ -26,8 +26,8 @@
 typedef struct mb_layer mb_layer_t;
 typedef struct mb_layer_class mb_layer_class_t;
 
-#define MB_MAX_INPUTS 16      /* tensors one call may take */
-#define MB_MAX_LAYER_PARAMS 8 /* parameters one layer may have */
+#define MB_MAX_INPUTS 16       /* tensors one call may take */
+#define MB_MAX_LAYER_PARAMS 24 /* parameters one layer may have */
 
 /* Initial values (Keras' initializers). fan_in and fan_out are set by the layer. */
 typedef enum {
@@ -281,6 +281,9 @@ struct mb_layer_class {
     void (*part)(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *first);
     /* How many of a call's outputs, from the first on, have the mask of the call. NULL: one. */
     int (*masked)(const mb_layer_t *layer);
+    /* The attribute under which Keras keeps a PART of it, of which the weights' names speak; NULL:
+     * as for all layers. */
+    const char *(*attribute)(const mb_layer_t *layer, const char *part, size_t length);
     /* The second argument of its calls are states to begin with: inputs behind the first. */
     bool takes_states;
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */

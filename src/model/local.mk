@@ -83,6 +83,7 @@ libmb_la_SOURCES += \
 	src/model/layers/op_matmul.c \
 	src/model/layers/op_move.c \
 	src/model/layers/op_reduce.c \
+	src/model/layers/op_split.c \
 	src/model/layers/operators.c src/model/layers/operators.h \
 	src/model/layers/score_attention.c src/model/layers/score_attention.h \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \

@@ -128,6 +128,20 @@ for name in "sqrt rsqrt reciprocal log log1p log2 log10 tan".split():
 for name in """relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu squareplus log_sigmoid
         leaky_relu hard_sigmoid hard_silu elu selu gelu celu tanh_shrink hard_tanh hard_shrink softmax""".split():
     unary(name, getattr(ops, name))
+# Parts of which one may go unused.
+def split(c):
+    t, axis = c.tensor((4, 6)), -1 if c.coin() else 1
+    parts = ops.split(t, 2 if c.coin() else [1, 3], axis=axis)
+    return ops.concatenate([ops.tanh(parts[-1]), parts[0]], axis=axis)
+
+
+def unstack(c):
+    t, axis = c.tensor((3, 4, 5)), int(c.rng.integers(1, 4))
+    parts = ops.unstack(t, axis=axis)
+    return ops.tanh(parts[2]) * parts[0] + parts[1]
+
+
+CASES.update(split=split, unstack=unstack)
 CASES["softmax_axis"] = lambda c: (lambda t: ops.softmax(t, axis=c.axis(t)))(c.tensor())
 CASES["log_softmax"] = lambda c: (lambda t: ops.log_softmax(t, axis=c.axis(t)))(c.tensor())
 CASES["layer_Softmax"] = lambda c: (lambda t: layers.Softmax(axis=c.axis(t))(t))(c.tensor())

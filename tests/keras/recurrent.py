@@ -1,6 +1,7 @@
 """Recurrent layers beside Keras' own: outputs, and all gradients by one step of SGD.
 
-Usage: recurrent.py make FOLDER SEED COUNT writes model N as FOLDER/N.h5, its data as FOLDER/N.data.h5
+Usage: recurrent.py make FOLDER SEED COUNT writes model N as FOLDER/N.keras or N.h5, its data as
+                                         FOLDER/N.data.h5
        recurrent.py check FOLDER         compares with what mbrun made of each: FOLDER/N.out.h5, its
                                          predictions, and FOLDER/N.run/final.h5, after one step
 A model has BRANCHES random layers of each class side by side, whose outputs are joined. Prints a line
@@ -122,11 +123,24 @@ def convolved(draw, name, x):
     return L.Concatenate()([L.Flatten()(z), L.Flatten()(h), L.Flatten()(c)])
 
 
+# Keras fails at a stack of one that returns its states.
+def stacked(draw, name, x):
+    cells = []
+    for i in range(draw.randint(2, 3)):
+        kind = draw.choice(KINDS[:3])
+        keys = {k: v for k, v in cell_keys(draw, kind).items() if k != "implementation"}
+        cells.append(getattr(L, kind + "Cell")(**keys, name=f"{name}_cell_{i}"))
+    given = L.RNN(cells, **loop_keys(draw), return_state=draw.random() < 0.5, name=name)(x)
+    return joined([L.Flatten()(t) for t in keras.tree.flatten(given)])
+
+
 def branch(draw, kind, name, x):
     if kind == "States":
         return handed_on(draw, name, x)
     if kind == "ConvLSTM":
         return convolved(draw, name, x)
+    if kind == "RNN" and draw.random() < 0.7:
+        return stacked(draw, name, x)
     return L.Flatten()(some_layer(draw, kind, name)(x))
 
 
@@ -152,7 +166,7 @@ def make(folder, seed, models):
         # Orthogonal recurrent kernels without saturation let errors grow; a little smaller they do not.
         model.set_weights([0.7 * w for w in model.get_weights()])
         samples = draw.randint(2, 9)
-        model.save(f"{folder}/{n}.h5")
+        model.save(f"{folder}/{n}.{'h5' if n % 2 else 'keras'}")
         with h5py.File(f"{folder}/{n}.data.h5", "w") as data:
             data["x"] = numbers.standard_normal((samples, *model.input_shape[1:]), "f4")
             data["y"] = numbers.standard_normal((samples, model.output_shape[-1]), "f4")
@@ -187,7 +201,7 @@ def load_to_train(path):
 
 
 def compare(folder, n):
-    model = load_to_train(f"{folder}/{n}.h5")
+    model = load_to_train(next(f for f in (f"{folder}/{n}.keras", f"{folder}/{n}.h5") if os.path.exists(f)))
     with h5py.File(f"{folder}/{n}.data.h5") as data:
         x, y = data["x"][:], data["y"][:]
     with h5py.File(f"{folder}/{n}.out.h5") as out:

@@ -8,8 +8,10 @@ trained() {
     "$python" -W ignore "$MB_SRCDIR/tests/keras/recurrent.py" make "$scratch" "$seed" "$models" || return 1
     for data in "$scratch"/*.data.h5; do
         model=${data%.data.h5}
-        "$MBRUN" predict "$model.h5" --data "$data" -o "$model.out.h5" &&
-            "$MBRUN" "$model.h5" --data "$data" --no-shuffle --batch 9 --steps 1 --quiet --run "$model.run" ||
+        file=$model.keras
+        [ -e "$file" ] || file=$model.h5
+        "$MBRUN" predict "$file" --data "$data" -o "$model.out.h5" &&
+            "$MBRUN" "$file" --data "$data" --no-shuffle --batch 9 --steps 1 --quiet --run "$model.run" ||
             return 1
     done
 }

@@ -589,3 +589,28 @@ void true_recurrent(const truth_t *t, const layer_fixture_t *f, double *const *x
                 *y++ = last[i / n_states][i % n_states][j];
     }
 }
+
+void true_stack(const truth_t *t, const layer_fixture_t *f, double *const *x, double *const *w,
+                double *y)
+{
+    const mb_shape_t *in = &f->call->inputs[0];
+    int64_t steps = in->dim[0], width = in->dim[1], units = t->units;
+    double given[MOST_STATES], by_position[MOST_STATES], last[2][16];
+    for (int64_t s = 0; s < f->samples; s++) {
+        cell_t c = {.t = t, .f = f, .width = width, .steps = steps, .sample = s, .w = w};
+        c.gates = mb_rnn_gates(t->cell);
+        c.x = x[0] + s * steps * width;
+        run_cell(c, given, last);
+        for (int64_t step = 0; step < steps; step++)
+            memcpy(by_position + (t->backwards ? steps - 1 - step : step) * units,
+                   given + step * units, sizeof(double) * (size_t)units);
+        c.x = by_position;
+        c.width = units;
+        c.w = w + (t->no_bias ? 2 : 3);
+        c.direction = 4; /* numbers of its own */
+        run_cell(c, given, last);
+        int64_t first = t->sequences ? 0 : steps - 1;
+        memcpy(y, given + first * units, sizeof(double) * (size_t)((steps - first) * units));
+        y += (steps - first) * units;
+    }
+}

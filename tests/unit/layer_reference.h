@@ -43,6 +43,9 @@ double reference_activate(const truth_t *truth, double x);
 /* Of dropout: 0, or by which a number is multiplied. */
 double reference_keep(const layer_fixture_t *fixture, uint32_t purpose, double rate, int64_t sample,
                       int64_t element);
+/* Two cells of one kind and size. */
+void true_stack(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                double *);
 void true_conv_lstm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
 void true_dense(const truth_t *, const layer_fixture_t *, double *const *, double *const *,

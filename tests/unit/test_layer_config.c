@@ -222,7 +222,11 @@ static const refusal_t refusals[] = {
      "'recurrent_activation'"},
     {"RNN", "", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'cell'"},
     {"RNN", "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED,
-     "'StackedRNNCells'"},
+     "'cells'"},
+    {"RNN", "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"PeepholeCell\", "
+     "\"config\": {}}]}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'PeepholeCell'"},
+    {"RNN", "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"reverse_state_order\": true, \"cells\": []}}", "", 1,
+     {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'reverse_state_order'"},
     {"RNN", "\"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2, \"unroll\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'unroll'"},
     {"RNN", "\"cell\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2, \"trainable\": false}}", "", 1, {SHAPE(2, 4, 2)}, false,
@@ -431,6 +435,11 @@ static const shape_case_t shape_cases[] = {
      "\"recurrent_initializer\": {\"class_name\": \"Orthogonal\", \"config\": {\"seed\": null, \"gain\": 1.0}}", 1,
      {SHAPE(2, 4, 2)}, false, "(4, 3)",
      "lstm_cell/kernel (2, 12) 2 12, lstm_cell/recurrent_kernel (3, 12) 3 12, lstm_cell/bias (12,) 12 12"},
+    {"RNN", "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"name\": \"cells\", \"cells\": ["
+     "{\"class_name\": \"GRUCell\", \"config\": {\"name\": \"one\", \"units\": 3}}, "
+     "{\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 2, \"use_bias\": false}}]}}", 1, {SHAPE(2, 4, 2)}, false, "(2,)",
+     "cells/one/kernel (2, 9) 2 9, cells/one/recurrent_kernel (3, 9) 3 9, cells/one/bias (2, 9) 2 9, "
+     "cells/simple_rnn_cell/kernel (3, 2) 3 2, cells/simple_rnn_cell/recurrent_kernel (2, 2) 2 2"},
     {"LSTM", "\"units\": 3, \"return_sequences\": true, \"return_state\": true", 3, {SHAPE(2, 4, 2), SHAPE(1, 3), SHAPE(1, 3)},
      false, "(4, 3)", ""},
     {"Bidirectional", "\"merge_mode\": null, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 3, \"return_state\": true}}",

@@ -323,6 +323,15 @@ static const case_t cases[] = {
      LSTM_OF("3") ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent,
      {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat", .dropout = 0.4,
       .recurrent_dropout = 0.3, .apart = true}},
+#define CELL_OF(kind, name, more) "{\"class_name\": \"" kind "\", \"config\": {\"name\": \"" name "\", " LSTM_OF("3") more "}}"
+#define STACK_OF(kind, more) "\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [" \
+    CELL_OF(kind, "one", more) ", " CELL_OF(kind, "two", more) "]}}"
+    {"stack of lstm cells", "RNN", STACK_OF("LSTMCell", ""), "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid"}},
+    {"stack of gru cells backwards with both dropouts", "RNN", "\"go_backwards\": true, \"return_sequences\": true, "
+     STACK_OF("GRUCell", ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3"), "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .backwards = true, .sequences = true, .apart = true,
+      .dropout = 0.4, .recurrent_dropout = 0.3}},
     {"lstm from states to states", "LSTM", LSTM_OF("3") ", \"return_sequences\": true, \"return_state\": true", "", 3, 0, 3,
      {SHAPE(2, 4, 3), SHAPE(1, 3), SHAPE(1, 3)}, 0, true_recurrent,
      {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .states = true}},

@@ -156,6 +156,16 @@ static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *f
     *first = mb_packed_first(&packed, index);
 }
 
+static const char *attribute(const mb_layer_t *layer, const char *part_name, size_t length)
+{
+    const bidirectional_t *b = layer->config;
+    for (int i = 0; i < 2; i++) {
+        if (strlen(b->names[i]) == length && strncmp(b->names[i], part_name, length) == 0)
+            return i == 0 ? "forward_layer" : "backward_layer";
+    }
+    return "cell";
+}
+
 /* Half of the initial states are those of the way back. */
 static mb_status_t check_states(const mb_call_t *call)
 {
@@ -167,7 +177,8 @@ static mb_status_t check_states(const mb_call_t *call)
     if (mb_call_arguments(call) > 1 && n != mb_recurrent_n_states(&b->layers[1]))
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
                              "initial states of an LSTM and of another layer");
-    return mb_recurrent_check_states(call, 2 * n, &(mb_shape_t){1, {b->layers[0].units}});
+    mb_shape_t one = {1, {b->layers[0].units}}, shapes[] = {one, one, one, one};
+    return mb_recurrent_check_states(call, 2 * n, shapes);
 }
 
 static mb_status_t infer(mb_call_t *call)
@@ -394,4 +405,5 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .outputs = outputs,
                                                  .part = part,
                                                  .masked = masked,
+                                                 .attribute = attribute,
                                                  .takes_states = true};

@@ -129,7 +129,7 @@ static mb_status_t infer(mb_call_t *call)
     mb_packed_t packed;
     mb_shape_t state;
     MB_TRY(state_shape(call, &state));
-    MB_TRY(mb_recurrent_check_states(call, 2, &state));
+    MB_TRY(mb_recurrent_check_states(call, 2, (mb_shape_t[]){state, state}));
     MB_TRY(mb_conv_lstm_pack(call, &packed));
     call->output_type = call->input_types[0];
     return mb_packed_infer(&packed, call);

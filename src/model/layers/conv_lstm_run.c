@@ -395,13 +395,13 @@ static mb_status_t forward_step(const mb_run_t *run, const plan_t *p, int64_t st
         .gates = saved_at(run, p->saved.gates),
         .states = saved_at(run, p->saved.states),
         .previous = saved_at(run, p->saved.previous),
-        .factor = saved_at(run, p->saved.factor),
+        .factor = is_last(p, step) ? NULL : saved_at(run, p->saved.factor),
         .h = row_of(run, p, step, y_at(run, p, 0)),
         .c = is_last(p, step) && p->packed.n > 1 ? y_at(run, p, 2) : NULL,
         .ldh = ld_of(run, p)};
     if (multiplies || run->exec->planning)
-        MB_TRY(convolve(run, state_window(p, run, p->samples), RECURRENT, NULL, args.factor,
-                        saved_at(run, p->saved.product)));
+        MB_TRY(convolve(run, state_window(p, run, p->samples), RECURRENT, NULL,
+                        saved_at(run, p->saved.factor), saved_at(run, p->saved.product)));
     return mb_run_lstm_step_forward(run->exec, &args);
 }
 
@@ -472,7 +472,8 @@ static mb_lstm_step_backward_args_t backward_args(const mb_run_t *run, const pla
                                          .states = saved_at(run, p->saved.states),
                                          .carried = carry_at(run, p->carry.carried),
                                          .dgates = carry_at(run, p->carry.dgates),
-                                         .dproduct = carry_at(run, p->carry.dproduct)};
+                                         .dproduct =
+                                             step < 0 ? NULL : carry_at(run, p->carry.dproduct)};
     if (ends && several) {
         args.dh = carry_at(run, p->carry.dlast);
         args.ldh = p->places * p->units;

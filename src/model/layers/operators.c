@@ -9,7 +9,7 @@
 typedef const mb_layer_class_t *(*table_t)(size_t index);
 static const table_t tables[] = {mb_operators_elementwise, mb_operators_reduce, mb_operators_move,
                                  mb_operators_activation,  mb_operators_matmul, mb_operators_einsum,
-                                 mb_operators_cast};
+                                 mb_operators_cast,        mb_operators_split};
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
 /* All of them, one table behind the other. */

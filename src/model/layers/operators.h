@@ -49,5 +49,6 @@ const mb_layer_class_t *mb_operators_activation(size_t index);
 const mb_layer_class_t *mb_operators_matmul(size_t index);
 const mb_layer_class_t *mb_operators_einsum(size_t index);
 const mb_layer_class_t *mb_operators_cast(size_t index);
+const mb_layer_class_t *mb_operators_split(size_t index);
 
 #endif

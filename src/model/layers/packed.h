@@ -6,7 +6,7 @@
 
 #include "model/layers/layers.h"
 
-#define MB_MOST_PACKED 6
+#define MB_MOST_PACKED 17
 
 typedef struct {
     int n;

@@ -1,17 +1,20 @@
-/* SimpleRNN, LSTM, GRU, and RNN over one of their cells; what they compute is in device/ops.h. */
+/* SimpleRNN, LSTM, GRU, and RNN over one of their cells or several; what they compute is in
+ * device/ops.h. A stack of cells is a chain of layers: what one gives at all steps is in the saved
+ * block, and its gradient in the carry. */
 #include "model/layers/recurrent.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 
 static mb_status_t parse(const char *class_name, mb_config_t *config, mb_arena_t *arena, void **out)
 {
-    mb_recurrent_t *recurrent = MB_ARENA_NEW(arena, mb_recurrent_t);
-    if (recurrent == NULL)
-        return mb_error_memory("a layer", sizeof(*recurrent));
-    *out = recurrent;
-    return mb_recurrent_parse(config, class_name, recurrent);
+    mb_stack_t *stack = MB_ARENA_NEW(arena, mb_stack_t);
+    if (stack == NULL)
+        return mb_error_memory("a layer", sizeof(*stack));
+    *out = stack;
+    return mb_stack_parse(config, class_name, arena, stack);
 }
 
 static mb_status_t parse_simple(mb_config_t *config, mb_arena_t *arena, void **out)
@@ -55,7 +58,7 @@ int mb_recurrent_n_states(const mb_recurrent_t *recurrent)
     return recurrent->cell == MB_CELL_LSTM ? 2 : 1;
 }
 
-mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shape)
+mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shapes)
 {
     char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
     int n = mb_call_arguments(call);
@@ -64,9 +67,9 @@ mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const
                              "takes a sequence, or one and %d initial state%s; found %d tensors",
                              n_states, n_states == 1 ? "" : "s", n);
     for (int i = 1; i < n; i++) {
-        if (!mb_shape_equal(&call->inputs[i], shape))
+        if (!mb_shape_equal(&call->inputs[i], &shapes[i - 1]))
             return mb_call_error(call, MB_ERR_SHAPE, "initial state %d must be %s a sample, not %s",
-                                 i - 1, mb_shape_text(shape, wanted, sizeof(wanted)),
+                                 i - 1, mb_shape_text(&shapes[i - 1], wanted, sizeof(wanted)),
                                  mb_shape_text(&call->inputs[i], found, sizeof(found)));
     }
     return mb_call_expect(call, n);
@@ -125,26 +128,45 @@ int mb_recurrent_params(const mb_recurrent_t *recurrent)
     return recurrent->use_bias ? 3 : 2;
 }
 
-static mb_recurrent_t *recurrent_of(const mb_call_t *call)
+static mb_stack_t *stack_of(const mb_call_t *call)
 {
     return call->layer->config;
 }
 
+static const mb_recurrent_t *last_of(const mb_stack_t *stack)
+{
+    return &stack->cells[stack->n - 1];
+}
+
+/* Of all cells; their shapes, where SHAPES is given. */
+static int n_states(const mb_stack_t *stack, mb_shape_t *shapes)
+{
+    int n = 0;
+    for (int i = 0; i < stack->n; i++) {
+        for (int s = 0; s < mb_recurrent_n_states(&stack->cells[i]); s++, n++) {
+            if (shapes != NULL)
+                shapes[n] = (mb_shape_t){1, {stack->cells[i].units}};
+        }
+    }
+    return n;
+}
+
 static int outputs(const mb_layer_t *layer)
 {
-    const mb_recurrent_t *recurrent = layer->config;
-    return recurrent->states ? 1 + mb_recurrent_n_states(recurrent) : 1;
+    const mb_stack_t *stack = layer->config;
+    return last_of(stack)->states ? 1 + n_states(stack, NULL) : 1;
 }
 
 static mb_status_t pack(const mb_call_t *call, mb_packed_t *out)
 {
-    const mb_recurrent_t *recurrent = recurrent_of(call);
-    mb_shape_t y;
+    const mb_stack_t *stack = stack_of(call);
+    mb_shape_t y, states[2 * MB_MOST_CELLS];
     *out = (mb_packed_t){0};
-    MB_TRY(mb_recurrent_infer(call, recurrent, &y));
+    MB_TRY(mb_recurrent_infer(call, last_of(stack), &y));
     mb_packed_add(out, &y);
+    n_states(stack, states);
     for (int i = 1; i < outputs(call->layer); i++)
-        mb_packed_add(out, &(mb_shape_t){1, {recurrent->units}});
+        mb_packed_add(out, &states[i - 1]);
     return MB_OK;
 }
 
@@ -156,38 +178,82 @@ static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *f
     *first = mb_packed_first(&packed, index);
 }
 
+/* "cell" of RNN, and below it "cells/lstm_cell". */
+static const char *attribute(const mb_layer_t *layer, const char *part_name, size_t length)
+{
+    const mb_stack_t *stack = layer->config;
+    if (stack->name == NULL)
+        return "cell";
+    if (strlen(stack->name) == length && strncmp(stack->name, part_name, length) == 0)
+        return "cell";
+    for (int i = 0; i < stack->n; i++) {
+        const char *name = stack->cells[i].prefix;
+        if (strlen(name) == length && strncmp(name, part_name, length) == 0)
+            return stack->places[i];
+    }
+    return NULL;
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
-    const mb_recurrent_t *recurrent = recurrent_of(call);
+    mb_shape_t states[2 * MB_MOST_CELLS];
     mb_packed_t packed;
-    MB_TRY(mb_recurrent_check_states(call, mb_recurrent_n_states(recurrent),
-                                     &(mb_shape_t){1, {recurrent->units}}));
+    int n = n_states(stack_of(call), states);
+    MB_TRY(mb_recurrent_check_states(call, n, states));
     MB_TRY(pack(call, &packed));
     call->output_type = call->input_types[0];
     return mb_packed_infer(&packed, call);
 }
 
+/* The call of cell INDEX, on what the one before gives. */
+static mb_call_t call_of(const mb_call_t *call, int index)
+{
+    mb_call_t inner = *call;
+    if (index > 0)
+        inner.inputs[0].dim[1] = stack_of(call)->cells[index - 1].units;
+    return inner;
+}
+
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
-    return mb_recurrent_declare(call, recurrent_of(call), NULL, list);
+    mb_stack_t *stack = stack_of(call);
+    for (int i = 0; i < stack->n; i++) {
+        mb_call_t inner = call_of(call, i);
+        MB_TRY(mb_recurrent_declare(&inner, &stack->cells[i], stack->name, list));
+    }
+    return MB_OK;
 }
 
 static mb_status_t check(const mb_call_t *call)
 {
-    return mb_call_check_width(call, 0, recurrent_of(call)->width);
+    return mb_call_check_width(call, 0, stack_of(call)->cells[0].width);
 }
 
-/* What the direction saves and carries, then outputs and gradients of their own. */
+/* What each cell saves and carries, what all but the last give, and outputs of their own. */
 typedef struct {
     mb_packed_t packed;
+    size_t saved[MB_MOST_CELLS], carry[MB_MOST_CELLS];
+    size_t y[MB_MOST_CELLS], dy[MB_MOST_CELLS];
     size_t saved_bytes, carry_bytes;
 } block_t;
 
 static block_t block_of(const mb_call_t *call, int64_t samples)
 {
+    const mb_stack_t *stack = stack_of(call);
     block_t block = {0};
     pack(call, &block.packed);
-    mb_recurrent_memory(call, recurrent_of(call), samples, &block.saved_bytes, &block.carry_bytes);
+    for (int i = 0; i < stack->n; i++) {
+        mb_call_t inner = call_of(call, i);
+        int64_t elements = samples * call->inputs[0].dim[0] * stack->cells[i].units;
+        block.saved[i] = block.saved_bytes;
+        block.carry[i] = block.carry_bytes;
+        mb_recurrent_memory(&inner, &stack->cells[i], samples, &block.saved_bytes,
+                            &block.carry_bytes);
+        if (i + 1 == stack->n)
+            continue;
+        block.y[i] = mb_block_add(&block.saved_bytes, elements, call->output_type);
+        block.dy[i] = mb_block_add(&block.carry_bytes, elements, call->output_type);
+    }
     mb_packed_memory(&block.packed, call->output_type, samples, &block.saved_bytes,
                      &block.carry_bytes);
     return block;
@@ -202,54 +268,118 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
         out->keeps_input[i] = true;
 }
 
-static mb_direction_t direction_of(const mb_run_t *run, const mb_packed_t *packed)
+/* The run of one cell, with what its pointers point to. */
+typedef struct {
+    mb_call_t call;
+    mb_run_t run;
+    mb_direction_t direction;
+    const void *inputs[MB_MAX_INPUTS];
+    void *grad_inputs[MB_MAX_INPUTS];
+} inside_t;
+
+static void enter_call(const mb_run_t *run, const block_t *block, int index, inside_t *in)
 {
-    const mb_recurrent_t *recurrent = recurrent_of(run->call);
-    mb_direction_t direction = {.recurrent = recurrent,
-                                .ldy = recurrent->units,
-                                .saved = run->saved,
-                                .carry = run->carry,
-                                .first = mb_call_arguments(run->call) > 1 ? 1 : 0,
-                                .y = mb_packed_output(run, packed, 0),
-                                .dy = mb_packed_gradient(run, packed, 0)};
-    for (int i = 1; i < packed->n; i++) {
-        direction.after[i - 1] = mb_packed_output(run, packed, i);
-        direction.dafter[i - 1] = mb_packed_gradient(run, packed, i);
+    in->call = call_of(run->call, index);
+    in->run = *run;
+    in->run.call = &in->call;
+    for (int i = 0; i < run->call->n_inputs; i++) {
+        in->inputs[i] = mb_run_input(run, i);
+        in->grad_inputs[i] = mb_run_grad_input(run, i);
     }
-    return direction;
+    if (index > 0) {
+        in->inputs[0] = mb_bytes_at(run->saved, block->y[index - 1]);
+        in->grad_inputs[0] = mb_bytes_at(run->carry, block->dy[index - 1]);
+    }
+    in->run.inputs = in->inputs;
+    in->run.grad_inputs = in->grad_inputs;
+}
+
+/* What a cell gives to the next one lies by position, whichever way they go. */
+static void enter_direction(const mb_run_t *run, const block_t *block, int index, inside_t *in)
+{
+    const mb_stack_t *stack = stack_of(run->call);
+    const mb_packed_t *packed = &block->packed;
+    bool last = index + 1 == stack->n;
+    const mb_recurrent_t *cell = &stack->cells[index];
+    int state = 1;
+    mb_direction_t *d = &in->direction;
+    *d = (mb_direction_t){.recurrent = cell,
+                          .index = 4 * index,
+                          .reversed = !last && cell->backwards,
+                          .ldy = cell->units,
+                          .saved = mb_bytes_at(run->saved, block->saved[index]),
+                          .carry = mb_bytes_at(run->carry, block->carry[index]),
+                          .y = last ? mb_packed_output(run, packed, 0)
+                                    : mb_bytes_at(run->saved, block->y[index]),
+                          .dy = last ? mb_packed_gradient(run, packed, 0)
+                                     : mb_bytes_at(run->carry, block->dy[index])};
+    for (int i = 0; i < index; i++) {
+        d->param += mb_recurrent_params(&stack->cells[i]);
+        state += mb_recurrent_n_states(&stack->cells[i]);
+    }
+    d->first = mb_call_arguments(run->call) > 1 ? state : 0;
+    for (int i = 0; i < mb_recurrent_n_states(cell) && packed->n > 1; i++) {
+        d->after[i] = mb_packed_output(run, packed, state + i);
+        d->dafter[i] = mb_packed_gradient(run, packed, state + i);
+    }
+}
+
+static void enter(const mb_run_t *run, const block_t *block, int index, inside_t *in)
+{
+    enter_call(run, block, index, in);
+    enter_direction(run, block, index, in);
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
-    mb_direction_t direction = direction_of(run, &block.packed);
-    MB_TRY(mb_recurrent_forward(run, &direction));
+    for (int i = 0; i < stack_of(run->call)->n; i++) {
+        inside_t in;
+        enter(run, &block, i, &in);
+        MB_TRY(mb_recurrent_forward(&in.run, &in.direction));
+    }
     return mb_packed_join(run, &block.packed);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
-    mb_direction_t direction = direction_of(run, &block.packed);
     MB_TRY(mb_packed_part(run, &block.packed));
-    return mb_recurrent_backward_input(run, &direction, false);
+    for (int i = stack_of(run->call)->n; i-- > 0;) {
+        inside_t in;
+        enter(run, &block, i, &in);
+        MB_TRY(mb_recurrent_backward_input(&in.run, &in.direction, false));
+    }
+    return MB_OK;
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
-    mb_direction_t direction = direction_of(run, &block.packed);
-    return mb_recurrent_backward_weights(run, &direction);
+    for (int i = 0; i < stack_of(run->call)->n; i++) {
+        inside_t in;
+        enter(run, &block, i, &in);
+        MB_TRY(mb_recurrent_backward_weights(&in.run, &in.direction));
+    }
+    return MB_OK;
 }
 
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return mb_recurrent_mask(recurrent_of(call));
+    return mb_recurrent_mask(last_of(stack_of(call)));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
-    mb_recurrent_cost(call, recurrent_of(call), out);
+    *out = (mb_cost_t){0};
+    for (int i = 0; i < stack_of(call)->n; i++) {
+        mb_call_t inner = call_of(call, i);
+        mb_cost_t one;
+        mb_recurrent_cost(&inner, &stack_of(call)->cells[i], &one);
+        out->forward_flops += one.forward_flops;
+        out->backward_input_flops += one.backward_input_flops;
+        out->backward_weights_flops += one.backward_weights_flops;
+    }
 }
 
 #define RECURRENT(id, keras)                                                                       \
@@ -267,6 +397,7 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                             .mask = mask,                                          \
                                             .takes_masks = MB_TAKES_MASKS,                         \
                                             .outputs = outputs,                                    \
+                                            .attribute = attribute,                                \
                                             .part = part,                                          \
                                             .takes_states = true}
 

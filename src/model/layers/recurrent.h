@@ -21,6 +21,18 @@ typedef struct {
     mb_param_spec_t kernel, recurrent, bias;
 } mb_recurrent_t;
 
+/* RNN's cells, each of which is given what the one before gives. */
+#define MB_MOST_CELLS 8
+typedef struct {
+    int n;
+    const char *name;                    /* of a StackedRNNCells; NULL: the only cell has its own */
+    mb_recurrent_t cells[MB_MOST_CELLS]; /* all go the same way, and through all steps but the
+                                            last one, whose output is the layer's */
+    const char *places[MB_MOST_CELLS];   /* where Keras keeps them */
+} mb_stack_t;
+mb_status_t mb_stack_parse(mb_config_t *config, const char *class_name, mb_arena_t *arena,
+                           mb_stack_t *out);
+
 /* A layer "LSTM", "GRU", "SimpleRNN" or "RNN" (over one of their cells), whose common keys the
  * caller takes. */
 mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out);
@@ -41,8 +53,9 @@ mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
 /* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out);
-/* What input 0 is followed by: nothing, or N_STATES initial states of SHAPE. */
-mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shape);
+/* What input 0 is followed by: nothing, or N_STATES initial states of SHAPES. */
+mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states,
+                                      const mb_shape_t *shapes);
 /* Kernel, recurrent kernel and bias, named with NAME ("forward_lstm", or NULL) and the prefix. */
 mb_status_t mb_recurrent_declare(const mb_call_t *call, mb_recurrent_t *recurrent, const char *name,
                                  mb_param_list_t *list);
@@ -51,7 +64,7 @@ int mb_recurrent_params(const mb_recurrent_t *recurrent);
 /* One direction of a run: whose parameters begin at PARAM, and whose blocks at SAVED and CARRY. */
 typedef struct {
     const mb_recurrent_t *recurrent;
-    int index; /* 0, or 1 for the second of two */
+    int index; /* 0, or 1 for the second of two; 4 more for each cell of a stack */
     int param;
     bool reversed; /* the output's rows begin with the last step's */
     int64_t ldy;

@@ -14,6 +14,12 @@ static const known_t known[] = {{"SimpleRNN", "SimpleRNNCell", "simple_rnn_cell"
                                 {"GRU", "GRUCell", "gru_cell", MB_CELL_GRU}};
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))
 
+/* Of either GRU. */
+static mb_cell_t kind_of(mb_cell_t cell)
+{
+    return cell == MB_CELL_GRU_BEFORE ? MB_CELL_GRU : cell;
+}
+
 static const known_t *find(const char *name, bool cell)
 {
     for (size_t i = 0; i < N_KNOWN; i++) {
@@ -163,11 +169,10 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
     return MB_OK;
 }
 
-mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char **class_name,
-                                mb_config_t *out)
+static mb_status_t open_object(const mb_config_t *outer, const char *key, const json_t *value,
+                               const char **class_name, mb_config_t *out)
 {
     const json_t *config = NULL;
-    const json_t *value = mb_config_take(outer, key);
     if (!json_is_object(value))
         return mb_error_set(MB_ERR_UNSUPPORTED, "%s: key '%s' must be one layer's configuration",
                             outer->where, key);
@@ -177,20 +182,98 @@ mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char 
     return take_inner(out, outer);
 }
 
+mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char **class_name,
+                                mb_config_t *out)
+{
+    return open_object(outer, key, mb_config_take(outer, key), class_name, out);
+}
+
+static mb_status_t parse_cell(mb_config_t *outer, mb_config_t *inner, const char *name,
+                              mb_recurrent_t *out)
+{
+    const known_t *which = find(name, true);
+    if (which == NULL)
+        return refuse_cell(outer, name);
+    const char *prefix = which->prefix;
+    MB_TRY(mb_config_string_or(inner, "name", prefix, &prefix));
+    MB_TRY(take_cell(inner, which, out));
+    out->prefix = prefix;
+    return mb_config_finish(inner);
+}
+
 static mb_status_t parse_with_cell(mb_config_t *config, mb_recurrent_t *out)
 {
     const char *name;
     mb_config_t inner;
     MB_TRY(take_loop(config, out));
     MB_TRY(mb_layer_open_inner(config, "cell", &name, &inner));
-    const known_t *which = find(name, true);
-    if (which == NULL)
-        return refuse_cell(config, name);
-    const char *prefix = which->prefix;
-    MB_TRY(mb_config_string_or(&inner, "name", prefix, &prefix));
-    MB_TRY(take_cell(&inner, which, out));
-    out->prefix = prefix;
-    return mb_config_finish(&inner);
+    return parse_cell(config, &inner, name, out);
+}
+
+/* "cells/lstm_cell", and with a number behind where there were cells of its kind before. */
+static mb_status_t place_cell(mb_arena_t *arena, int index, mb_stack_t *out)
+{
+    const char *kind = "";
+    int before = 0;
+    for (size_t k = 0; k < N_KNOWN; k++) {
+        if (known[k].kind == kind_of(out->cells[index].cell))
+            kind = known[k].prefix;
+    }
+    for (int i = 0; i < index; i++)
+        before += kind_of(out->cells[i].cell) == kind_of(out->cells[index].cell);
+    out->places[index] = before == 0 ? mb_arena_format(arena, "cells/%s", kind)
+                                     : mb_arena_format(arena, "cells/%s_%d", kind, before);
+    return out->places[index] == NULL ? mb_error_memory("a cell", 0) : MB_OK;
+}
+
+static mb_status_t parse_cells(mb_config_t *stack, const mb_recurrent_t *loop, mb_arena_t *arena,
+                               mb_stack_t *out)
+{
+    const json_t *list = mb_config_take(stack, "cells");
+    size_t n = json_array_size(list);
+    if (n < 1 || n > MB_MOST_CELLS)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: key 'cells' must be a list of 1 to %d cells",
+                            stack->where, MB_MOST_CELLS);
+    for (size_t i = 0; i < n; i++) {
+        const char *name;
+        mb_config_t inner;
+        out->cells[i] = *loop;
+        out->cells[i].sequences = i + 1 < n || loop->sequences;
+        MB_TRY(open_object(stack, "cells", json_array_get(list, i), &name, &inner));
+        MB_TRY(parse_cell(stack, &inner, name, &out->cells[i]));
+        MB_TRY(place_cell(arena, (int)i, out));
+        out->n++;
+    }
+    return MB_OK;
+}
+
+static mb_status_t parse_stack(mb_config_t *config, mb_arena_t *arena, mb_stack_t *out)
+{
+    const char *name;
+    mb_config_t stack;
+    mb_recurrent_t loop = {0};
+    MB_TRY(take_loop(config, &loop));
+    MB_TRY(mb_layer_open_inner(config, "cell", &name, &stack));
+    MB_TRY(mb_config_string_or(&stack, "name", "stacked_rnn_cells", &out->name));
+    MB_TRY(mb_config_only(&stack, "reverse_state_order", "false"));
+    MB_TRY(parse_cells(&stack, &loop, arena, out));
+    return mb_config_finish(&stack);
+}
+
+static bool is_stack(const mb_config_t *config, const char *class_name)
+{
+    const json_t *cell = json_object_get(config->object, "cell");
+    const char *name = json_string_value(json_object_get(cell, "class_name"));
+    return strcmp(class_name, "RNN") == 0 && name != NULL && strcmp(name, "StackedRNNCells") == 0;
+}
+
+mb_status_t mb_stack_parse(mb_config_t *config, const char *class_name, mb_arena_t *arena,
+                           mb_stack_t *out)
+{
+    if (is_stack(config, class_name))
+        return parse_stack(config, arena, out);
+    out->n = 1;
+    return mb_recurrent_parse(config, class_name, &out->cells[0]);
 }
 
 mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out)

@@ -66,6 +66,8 @@ void backward(bench &bench, const mb_lstm_step_forward_args_t &f)
         args.dh = args.dc = nullptr;
     if (f.step.position >= 0)
         args.dbefore[0] = args.dbefore[1] = nullptr;
+    else
+        args.dproduct = nullptr;
     bench.run(MB_OP_LSTM_STEP_BACKWARD, args, {2 * EPSILON, bound, 0});
 }
 
@@ -85,6 +87,8 @@ void lstm_step(bench &bench, mb_dtype_t type)
     leave_some(bench, &args);
     if (s.position < 0)
         args.c = nullptr;
+    if (s.later < 0)
+        args.factor = nullptr;
     if (bench.coin())
         args.product = nullptr;
     if (bench.run(MB_OP_LSTM_STEP_FORWARD, args, {2 * EPSILON, bound, 0}))

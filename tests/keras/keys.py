@@ -90,7 +90,7 @@ for dims, shape in BY_RANK.items():
     MADE[f"ConvLSTM{dims}"] = ({"filters": 2, "kernel_size": 3}, (3, *shape))
     MADE[f"DepthwiseConv{dims}"] = ({"kernel_size": 3}, shape)
     for kind in ("Max", "Average"):
-        MADE[f"{kind}Pooling{dims}"] = ({"pool_size": 2}, shape)
+        MADE[f"{kind}Pooling{dims}"] = ({"pool_size": 3}, (7, *shape[1:]))
         MADE[f"Global{kind}Pooling{dims}"] = ({}, shape)
         MADE[f"Adaptive{kind}Pooling{dims}"] = ({"output_size": 2}, shape)
     MADE[f"SpatialDropout{dims}"] = ({"rate": 0.25}, shape)
@@ -104,7 +104,7 @@ for name in ("SimpleRNN", "LSTM", "GRU"):
 VALUES = {
     "activation": "sigmoid", "recurrent_activation": "relu", "use_bias": False, "units": 5, "filters": 8, "kernel_size": 2, "strides": 2,
     "padding": "same", "dilation_rate": 2, "groups": 2, "data_format": "channels_first", "depth_multiplier": 2, "output_size": 1,
-    "pool_size": 3, "keepdims": True, "go_backwards": True, "return_sequences": True, "return_state": True, "stateful": True,
+    "pool_size": 2, "keepdims": True, "go_backwards": True, "return_sequences": True, "return_state": True, "stateful": True,
     "zero_output_for_mask": True, "reset_after": False, "epsilon": 0.3, "center": False, "scale": False, "axis": 1, "momentum": 0.5,
     "alpha": 0.3, "negative_slope": 0.3, "max_value": 0.4, "threshold": 0.2, "l1": 0.1, "l2": 0.1, "rate": 0.5, "dropout": 0.5,
     "recurrent_dropout": 0.5, "stddev": 0.5, "height": 3, "width": 3, "n": 3, "offset": 0.3, "input_dim": 7, "output_dim": 2,
@@ -153,6 +153,8 @@ def value_of(name, key):
         return keras.regularizers.L2(0.1)
     if key.endswith("_constraint"):
         return keras.constraints.MaxNorm(0.3, axis=0)
+    if key == "strides" and "Pooling" in name:
+        return 1
     if key == "padding" and name.startswith("ZeroPadding"):
         return 2
     return VALUES[key]
@@ -165,6 +167,8 @@ def made(value):
 # Keys that say something only beside others.
 BESIDE = {
     ("Conv*Transpose", "output_padding"): {"strides": 2},
+    ("BatchNormalization", "renorm_momentum"): {"renorm": True},
+    ("BatchNormalization", "renorm_clipping"): {"renorm": True},
     ("Resizing", "fill_mode"): {"pad_to_aspect_ratio": True},
     ("Resizing", "fill_value"): {"pad_to_aspect_ratio": True},
     ("Normalization", "mean"): {"variance": 0.5},

@@ -270,8 +270,9 @@ START_TEST(arguments_of_calls_are_obeyed_or_refused)
 {
     check_refused(ONE_LAYER(DENSE("d", "[[['x', 0, 0, {'scale': 2}]]]")), MB_ERR_UNSUPPORTED,
                   "layer 'd' (Dense), call 0: key 'scale' is not known");
-    check_refused(ONE_LAYER(DENSE("d", "[[['x', 0, 0, {'mask': ['x', 0, 0]}]]]")),
-                  MB_ERR_UNSUPPORTED, "a tensor as argument 'mask'");
+    check_refused(
+        ONE_LAYER(CALL("RepeatVector", "d", ", 'n': 2", "[[['x', 0, 0, {'mask': ['x', 0, 0]}]]]")),
+        MB_ERR_UNSUPPORTED, "a tensor as argument 'mask'");
     check_refused(ONE_LAYER(DENSE("d", "[[['x', 0, 0, 5]]]")), MB_ERR_FORMAT,
                   "the keyword arguments must be an object");
     check_refused(ONE_LAYER(DENSE("d", "[{'args': 1, 'kwargs': {}}]")), MB_ERR_FORMAT,

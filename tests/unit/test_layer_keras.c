@@ -219,8 +219,8 @@ START_TEST(layer_gives_the_numbers_that_keras_gives)
 }
 END_TEST
 
-/* Random numbers cannot be Keras', and random configurations beside Keras itself (operators.py and
- * recurrent.py in tests/keras) say more than a case. */
+/* Random numbers cannot be Keras', and random configurations beside Keras itself (operators.py,
+ * recurrent.py and masks.py in tests/keras) say more than a case. */
 static bool is_compared_elsewhere(const char *name)
 {
     static const char *const others[] = {"Dropout",
@@ -245,6 +245,11 @@ static bool is_compared_elsewhere(const char *name)
                                          "GRU",
                                          "RNN",
                                          "Bidirectional",
+                                         "Masking",
+                                         "Attention",
+                                         "AdditiveAttention",
+                                         "GroupedQueryAttention",
+                                         "GroupQueryAttention",
                                          "PReLU",
                                          "RMSNormalization",
                                          "GroupNormalization",

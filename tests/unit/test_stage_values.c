@@ -195,7 +195,8 @@ static mb_status_t see(void *user, const mb_run_t *run, int param, const float *
 START_TEST(the_gradient_of_logits_takes_their_place_where_only_the_loss_reads_them)
 {
     bench_t b;
-    mb_loss_t loss = {.label_shape = {.rank = 1, .dim = {1}}, .rows = 1, .columns = OUT};
+    mb_loss_t loss = {
+        .label_shape = {.rank = 1, .dim = {1}}, .rows = 1, .columns = OUT, .merged = 1};
     bench_open(&b, NULL, true);
     bench_score(&b, &loss);
     ck_assert(b.stage->places[1].in_place);

@@ -230,3 +230,15 @@ END
     [ $code -eq 1 ]
     grep -q '^mbrun: error.*rank' out
 }
+
+@test "a vision transformer of mbrun new gives the same bits on any layout" {
+    fixture cnn
+    "$MBRUN" new vit -o vit.h5 input=28x28x1 patch=7 width=16 depth=2 heads=2 mlp=24 dropout=0.1
+    options="vit.h5 --data data.h5 --steps 4 --batch 16 --micro-batch 4 --replicas 2 --threads 1 --quiet"
+    # shellcheck disable=SC2086
+    ranks 1 $options --run a.run
+    # shellcheck disable=SC2086
+    ranks 2 $options --stages 2 --schedule gpipe --run b.run && ranks 4 $options --stages 2 --run c.run
+    [ "$(digest a.run/final.h5)" = "$(digest b.run/final.h5)" ]
+    [ "$(digest a.run/final.h5)" = "$(digest c.run/final.h5)" ]
+}

@@ -16,6 +16,9 @@ struct attention_t {
     float scale, rate, kept; /* kept: what dropout multiplies by */
     bool causal;
     mb_random_key_t random;
+    const void *mask;
+    int64_t masks;
+    mb_blind_t blind;
 };
 
 template <typename Args> attention_t attention_of(const Args *args)
@@ -30,7 +33,10 @@ template <typename Args> attention_t attention_of(const Args *args)
             args->dropout_rate,
             1.0f / (1.0f - args->dropout_rate),
             args->causal,
-            args->random};
+            args->random,
+            args->mask,
+            args->masks,
+            args->blind};
 }
 
 inline mb_status_t attention_check(mb_op_t op, const attention_t &a)
@@ -39,6 +45,8 @@ inline mb_status_t attention_check(mb_op_t op, const attention_t &a)
         return mb_cuda_refuse(op, "no heads, queries or keys");
     if (a.d < 1 || a.dv < 1)
         return mb_cuda_refuse(op, "heads without width");
+    if (a.masks != 0 && a.masks != 1 && a.masks != a.heads)
+        return mb_cuda_refuse(op, "masks for some of the heads");
     if (!(a.rate >= 0.0f && a.rate < 1.0f))
         return mb_cuda_refuse(op, "a dropout rate outside 0 to 1");
     if (a.rate > 0.0f && a.heads * a.tq * a.tk > INT64_C(1) << 32)
@@ -67,16 +75,32 @@ __device__ inline int64_t head_offset(const attention_t &a, const head_t &h, int
     return (h.sample * rows * a.heads + h.head) * width;
 }
 
-/* Keys that some query before END sees. */
+/* Keys that some query before END sees; one that is blind has probabilities for all. */
 __device__ inline int64_t keys_seen(const attention_t &a, int64_t end)
 {
-    return a.causal && end < a.tk ? end : a.tk;
+    return a.causal && a.masks == 0 && end < a.tk ? end : a.tk;
 }
 
 __device__ inline bool sees(const attention_t &a, int64_t query, int64_t key)
 {
     return key < a.tk && (!a.causal || key <= query);
 }
+
+/* The same by a head's MASK [tq, tk]. */
+template <typename T>
+__device__ inline bool sees_by(const attention_t &a, const T *mask, int64_t query, int64_t key)
+{
+    return query < a.tq && sees(a, query, key) && mb_load(mask, query * a.tk + key) != 0.0f;
+}
+
+template <typename T> __device__ inline const T *mask_of(const attention_t &a, const head_t &h)
+{
+    int64_t which = h.sample * a.masks + (a.masks > 1 ? h.head : 0);
+    return (const T *)a.mask + which * a.tq * a.tk;
+}
+
+/* A score that is not seen: of a row of them, exponentials are 1, and beside any other 0. */
+constexpr float UNSEEN = -2.0e38f;
 
 } // namespace
 

@@ -351,8 +351,34 @@ mb_status_t run_tensor(mb_exec_t *exec, const attention_t &a,
 
 enum { OF_QUERIES, OF_KEYS, OF_VALUES };
 
-template <int OF, bool DROP>
-__device__ inline void differentiate_plain(const attention_t &a, const head_t &h,
+/* A probability, and what its score's gradient takes of it. */
+struct probability_t {
+    float p, through;
+};
+
+/* LOG_SUM in units of ln 2; infinite: the query is blind. */
+template <typename T, bool MASK>
+__device__ inline probability_t probability_of(const attention_t &a, const T *mask, int query,
+                                               int key, float score, float log_sum)
+{
+    if (MASK && isinf(log_sum)) {
+        float p = a.blind == MB_BLIND_NOTHING ? 0.0f : 1.0f / (float)a.tk;
+        return {p, a.blind == MB_BLIND_LEVEL ? p : 0.0f};
+    }
+    if (MASK && !sees_by(a, mask, query, key))
+        return {0.0f, 0.0f};
+    float p = mb_exp2(score * a.scale * LOG2_E - log_sum);
+    return {p, p};
+}
+
+/* Whether a query may have a probability for a key. */
+template <bool MASK> __device__ inline bool concerns(const attention_t &a, int query, int key)
+{
+    return query < a.tq && (MASK ? key < a.tk : sees(a, query, key));
+}
+
+template <typename T, int OF, bool DROP, bool MASK>
+__device__ inline void differentiate_plain(const attention_t &a, const head_t &h, const T *mask,
                                            const query_t *queries, int own, int stream,
                                            const float (&score)[4][4], const float (&grad)[4][4],
                                            float (&weight)[4][4])
@@ -372,19 +398,20 @@ __device__ inline void differentiate_plain(const attention_t &a, const head_t &h
         for (int j = 0; j < 4; j++) {
             int query = OF == OF_QUERIES ? own + i : stream + j;
             int key = OF == OF_QUERIES ? stream + j : own + i;
-            float p = 0.0f, factor = OF == OF_QUERIES ? keep[i][j] : keep[j][i];
-            query_t of = {};
-            if (query < a.tq && sees(a, query, key)) {
-                of = queries[query];
-                p = mb_exp2(score[i][j] * a.scale * LOG2_E - of.log_sum);
+            float factor = OF == OF_QUERIES ? keep[i][j] : keep[j][i];
+            probability_t of = {};
+            query_t q = {};
+            if (concerns<MASK>(a, query, key)) {
+                q = queries[query];
+                of = probability_of<T, MASK>(a, mask, query, key, score[i][j], q.log_sum);
             }
-            weight[i][j] =
-                OF == OF_VALUES ? p * factor : p * (grad[i][j] * factor - of.mean) * a.scale;
+            weight[i][j] = OF == OF_VALUES ? of.p * factor
+                                           : of.through * (grad[i][j] * factor - q.mean) * a.scale;
         }
     }
 }
 
-template <typename T, int COLUMNS, int OF, bool DROP>
+template <typename T, int COLUMNS, int OF, bool DROP, bool MASK>
 __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     plain_kernel(attention_t a, int64_t padded, int chunks, pass_t<T> p, T *gradient)
 {
@@ -396,8 +423,9 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     int column = (int)(blockIdx.x % (unsigned)chunks) * COLUMNS;
     head_t h = head_of(a, block / blocks);
     int first = (int)(OWN_KEYS ? block % blocks : blocks - 1 - block % blocks) * PLAIN_ROWS;
-    int begin = OWN_KEYS && a.causal ? first : 0;
+    int begin = OWN_KEYS && a.causal && !MASK ? first : 0;
     int end = (int)(OWN_KEYS ? a.tq : keys_seen(a, first + PLAIN_ROWS));
+    const T *mask = MASK ? mask_of<T>(a, h) : nullptr;
     rows_t<T> own[2], stream[2];
     for (int i = 0; i < 2; i++) {
         int width = (int)p.width[i];
@@ -413,8 +441,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
         if (OF != OF_VALUES)
             plain_scores(shared, own[1], rows_from(stream[1], tile), grad);
         float weight[4][4];
-        differentiate_plain<OF, DROP>(a, h, queries, first + plain_row(), tile + plain_column(),
-                                      score, grad, weight);
+        differentiate_plain<T, OF, DROP, MASK>(a, h, mask, queries, first + plain_row(),
+                                               tile + plain_column(), score, grad, weight);
         share_weights(shared, weight);
         plain_add_weighted<T, COLUMNS>(shared, rows_from(stream[OF == OF_VALUES], tile), column,
                                        sum);
@@ -426,22 +454,29 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
                             owned - first, column, width, ones);
 }
 
-template <typename T, int COLUMNS, int OF, bool DROP>
+template <typename T, int COLUMNS, int OF, bool DROP, bool MASK>
 mb_status_t launch_plain(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, T *gradient)
 {
     int64_t chunks = mb_ceil_div(OF == OF_VALUES ? a.dv : a.d, COLUMNS);
     int64_t blocks =
         a.samples * a.heads * mb_ceil_div(OF == OF_QUERIES ? a.tq : a.tk, PLAIN_ROWS) * chunks;
-    MB_LAUNCH((plain_kernel<T, COLUMNS, OF, DROP>), (unsigned)blocks, PLAIN_THREADS, 0,
+    MB_LAUNCH((plain_kernel<T, COLUMNS, OF, DROP, MASK>), (unsigned)blocks, PLAIN_THREADS, 0,
               mb_cuda_stream(exec), a, padded_queries(a), (int)chunks, pass, gradient);
     return mb_cuda_launched(MB_OP_ATTENTION_BACKWARD);
+}
+
+template <typename T, int COLUMNS, int OF, bool DROP>
+mb_status_t run_masked(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, T *to)
+{
+    return a.masks > 0 ? launch_plain<T, COLUMNS, OF, DROP, true>(exec, a, pass, to)
+                       : launch_plain<T, COLUMNS, OF, DROP, false>(exec, a, pass, to);
 }
 
 template <typename T, int COLUMNS, int OF>
 mb_status_t run_chunks(mb_exec_t *exec, const attention_t &a, const pass_t<T> &pass, T *to)
 {
-    return a.rate > 0.0f ? launch_plain<T, COLUMNS, OF, true>(exec, a, pass, to)
-                         : launch_plain<T, COLUMNS, OF, false>(exec, a, pass, to);
+    return a.rate > 0.0f ? run_masked<T, COLUMNS, OF, true>(exec, a, pass, to)
+                         : run_masked<T, COLUMNS, OF, false>(exec, a, pass, to);
 }
 
 template <typename T, int OF>

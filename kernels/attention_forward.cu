@@ -269,7 +269,19 @@ __device__ inline float exponentiate_row(float (&score)[4], float &largest, floa
     return shrink;
 }
 
-template <typename T, int COLUMNS, bool DROP>
+/* Keys that are not there are never looked at; those that are not seen may be all a row has. */
+template <typename T, bool MASK>
+__device__ inline float visible(const attention_t &a, const T *mask, int query, int key,
+                                float score)
+{
+    if (!MASK)
+        return sees(a, query, key) ? score * a.scale : -INFINITY;
+    if (key >= a.tk)
+        return -INFINITY;
+    return sees_by(a, mask, query, key) ? score * a.scale : UNSEEN;
+}
+
+template <typename T, int COLUMNS, bool DROP, bool MASK>
 __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     plain_kernel(attention_t a, int chunks, const T *q, const T *k, const T *v, T *out,
                  float *log_sum)
@@ -285,6 +297,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     rows_t<T> queries = {q + head_offset(a, h, a.tq, a.d) + first * ld, ld, tq - first, d};
     rows_t<T> keys = {k + head_offset(a, h, a.tk, a.d), ld, tk, d};
     rows_t<T> values = {v + head_offset(a, h, a.tk, a.dv), ldv, tk, dv};
+    const T *mask = MASK ? mask_of<T>(a, h) : nullptr;
 
     float sum[4][COLUMNS / 16] = {}, score[4][4], largest[4], total[4], factor[4];
 #pragma unroll
@@ -298,7 +311,7 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
         for (int i = 0; i < 4; i++) {
 #pragma unroll
             for (int j = 0; j < 4; j++)
-                score[i][j] = sees(a, query + i, key + j) ? score[i][j] * a.scale : -INFINITY;
+                score[i][j] = visible<T, MASK>(a, mask, query + i, key + j, score[i][j]);
             float shrink = exponentiate_row(score[i], largest[i], total[i]);
 #pragma unroll
             for (int j = 0; j < COLUMNS / 16; j++)
@@ -315,33 +328,46 @@ __global__ void __launch_bounds__(PLAIN_THREADS, plain_blocks<DROP>)
     }
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        float all = sum_over_lanes(total[i]);
+        float all = sum_over_lanes(total[i]), logarithm = largest[i] + logf(all);
         factor[i] = 1.0f / all;
+        if (MASK && largest[i] == UNSEEN) {
+            bool nothing = a.blind == MB_BLIND_NOTHING;
+            factor[i] = nothing ? 0.0f : factor[i];
+            logarithm = nothing ? INFINITY : -INFINITY;
+        }
         if (column == 0 && threadIdx.x % 16 == 0 && query + i < tq)
-            log_sum[(h.sample * a.heads + h.head) * a.tq + query + i] = largest[i] + logf(all);
+            log_sum[(h.sample * a.heads + h.head) * a.tq + query + i] = logarithm;
     }
     plain_store<T, COLUMNS>(sum, out + head_offset(a, h, a.tq, a.dv) + first * ldv, ldv, tq - first,
                             column, dv, factor);
 }
 
-template <typename T, int COLUMNS, bool DROP>
+template <typename T, int COLUMNS, bool DROP, bool MASK>
 mb_status_t launch_plain(mb_exec_t *exec, const attention_t &a,
                          const mb_attention_forward_args_t *args)
 {
     int64_t chunks = mb_ceil_div(a.dv, COLUMNS);
     int64_t blocks = a.samples * a.heads * mb_ceil_div(a.tq, PLAIN_ROWS) * chunks;
-    MB_LAUNCH((plain_kernel<T, COLUMNS, DROP>), (unsigned)blocks, PLAIN_THREADS, 0,
+    MB_LAUNCH((plain_kernel<T, COLUMNS, DROP, MASK>), (unsigned)blocks, PLAIN_THREADS, 0,
               mb_cuda_stream(exec), a, (int)chunks, (const T *)args->q, (const T *)args->k,
               (const T *)args->v, (T *)args->out, args->log_sum);
     return mb_cuda_launched(MB_OP_ATTENTION_FORWARD);
+}
+
+template <typename T, int COLUMNS, bool DROP>
+mb_status_t run_masked(mb_exec_t *exec, const attention_t &a,
+                       const mb_attention_forward_args_t *args)
+{
+    return a.masks > 0 ? launch_plain<T, COLUMNS, DROP, true>(exec, a, args)
+                       : launch_plain<T, COLUMNS, DROP, false>(exec, a, args);
 }
 
 template <typename T, int COLUMNS>
 mb_status_t run_chunks(mb_exec_t *exec, const attention_t &a,
                        const mb_attention_forward_args_t *args)
 {
-    return a.rate > 0.0f ? launch_plain<T, COLUMNS, true>(exec, a, args)
-                         : launch_plain<T, COLUMNS, false>(exec, a, args);
+    return a.rate > 0.0f ? run_masked<T, COLUMNS, true>(exec, a, args)
+                         : run_masked<T, COLUMNS, false>(exec, a, args);
 }
 
 template <typename T>

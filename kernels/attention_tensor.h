@@ -24,10 +24,11 @@ template <int WIDTH> constexpr size_t tile_bytes(int rows)
     return (size_t)rows * tile_ld<WIDTH> * 2;
 }
 
-/* Whether heads of these widths are for tensor cores: rows of whole 16 bytes. */
+/* Whether heads of these widths are for tensor cores: rows of whole 16 bytes. Masks are not. */
 inline bool tensor_suits(const attention_t &a)
 {
-    return a.d % 8 == 0 && a.dv % 8 == 0 && a.d <= TENSOR_MOST_WIDTH && a.dv <= TENSOR_MOST_WIDTH;
+    return a.masks == 0 && a.d % 8 == 0 && a.dv % 8 == 0 && a.d <= TENSOR_MOST_WIDTH &&
+           a.dv <= TENSOR_MOST_WIDTH;
 }
 
 /* Rows that are not there and columns past `width` become zero. */

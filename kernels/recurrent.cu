@@ -101,6 +101,14 @@ struct place {
     }
 };
 
+/* Whether the step of a place is there; PRESENT: [samples, steps]. */
+template <typename T> __device__ inline bool is_present(const place &p, const void *present)
+{
+    const mb_rnn_t &r = p.s.r;
+    return !r.skips ||
+           mb_load((const T *)present, p.sample * r.steps + p.s.position(p.step)) != 0.0f;
+}
+
 template <typename F> __device__ inline void each_place(const shape &s, int64_t step, F body)
 {
     for (int64_t i = mb_first(); i < s.r.samples * s.r.units; i += mb_stride())
@@ -112,6 +120,7 @@ template <typename F> __device__ inline void each_place(const shape &s, int64_t 
 struct forward_step {
     mb_rnn_forward_args_t a;
     const float *products; /* NULL: all zero */
+    float *h;              /* [samples, units] behind the step, where some are skipped */
 
     __device__ float product(const place &p, int64_t gate) const
     {
@@ -181,6 +190,13 @@ struct forward_step {
             return gru_before<T>(p);
         }
     }
+    /* Behind a step that is not there: the states before it. */
+    template <mb_cell_t CELL, typename T> __device__ float passed(const place &p) const
+    {
+        if (CELL != MB_CELL_SIMPLE)
+            a.states[p.at(1, p.step)] = before<T>(p);
+        return p.step == 0 ? given<T>(p, 0) : h[p.state()];
+    }
     __device__ float masked(const place &p, int64_t gate, float h) const
     {
         return p.s.r.masked ? h * a.masks[p.mask(gate)] : h;
@@ -213,13 +229,16 @@ template <mb_cell_t CELL, typename T>
 __global__ void __launch_bounds__(THREADS) forward_kernel(shape s, int64_t step, forward_step f)
 {
     each_place(s, step, [&](const place &p) {
-        float h = f.state<CELL, T>(p);
+        bool present = is_present<T>(p, f.a.present);
+        float h = present ? f.state<CELL, T>(p) : f.passed<CELL, T>(p);
+        if (s.r.skips)
+            f.h[p.state()] = h;
         if (!p.is_last())
             f.keep_factors<CELL, T>(p, step + 1, h);
         else
             f.keep_states<T>(p, h);
         if (!s.r.last_only || p.is_last())
-            mb_store((T *)f.a.y, p.y(), h);
+            mb_store((T *)f.a.y, p.y(), present || !s.r.blank ? h : 0.0f);
     });
 }
 
@@ -227,8 +246,11 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) reset_kernel(shape s, int64_t step, forward_step f)
 {
     each_place(s, step, [&](const place &p) {
-        f.whole(p, 0);
-        float h = f.whole(p, 1) * f.masked(p, 2, f.before<T>(p));
+        float h = f.masked(p, 2, f.before<T>(p));
+        if (is_present<T>(p, f.a.present)) {
+            f.whole(p, 0);
+            h *= f.whole(p, 1);
+        }
         mb_store((T *)f.a.previous, p.previous(s.parts - 1, step), h);
     });
 }
@@ -275,7 +297,8 @@ struct backward_step {
     /* Of the states behind the step: y's, and what the step behind left. */
     template <mb_cell_t CELL, typename T> __device__ float arriving(const place &p) const
     {
-        bool is_read = !p.s.r.last_only || p.is_last();
+        bool is_read =
+            (!p.s.r.last_only || p.is_last()) && !(p.s.r.blank && !is_present<T>(p, a.present));
         float sum = is_read ? mb_load((const T *)a.dy, p.y()) : 0.0f;
         return p.is_last() ? sum + after<T>(p, 0) : sum + left<CELL>(p);
     }
@@ -331,6 +354,18 @@ struct backward_step {
         store<T>(p, a.dgates, 2, dcandidate);
         store<T>(p, a.drecurrent, 2, dcandidate * gate(p, 1));
     }
+    /* The gates of a step that is not there have no gradient, and that of the states stays. */
+    template <mb_cell_t CELL, typename T> __device__ void pass(const place &p, float d) const
+    {
+        dh[p.state()] = d;
+        if (CELL == MB_CELL_LSTM && p.is_last())
+            dc[p.state()] = after<T>(p, 1);
+        for (int64_t g = 0; g < p.s.gates; g++) {
+            store<T>(p, a.dgates, g, 0.0f);
+            if (CELL == MB_CELL_GRU)
+                store<T>(p, a.drecurrent, g, 0.0f);
+        }
+    }
     template <typename T> __device__ void gru_before(const place &p, float d) const
     {
         store<T>(p, a.dgates, 2, mix<T>(p, d, nullptr));
@@ -342,7 +377,9 @@ __global__ void __launch_bounds__(THREADS) backward_kernel(shape s, int64_t step
 {
     each_place(s, step, [&](const place &p) {
         float d = b.arriving<CELL, T>(p);
-        if (CELL == MB_CELL_SIMPLE)
+        if (!is_present<T>(p, b.a.present))
+            b.pass<CELL, T>(p, d);
+        else if (CELL == MB_CELL_SIMPLE)
             b.simple<T>(p, d);
         else if (CELL == MB_CELL_LSTM)
             b.lstm<T>(p, d);
@@ -358,6 +395,8 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) unreset_kernel(shape s, int64_t step, backward_step b)
 {
     each_place(s, step, [&](const place &p) {
+        if (!is_present<T>(p, b.a.present))
+            return;
         float d = b.product(p, s.parts - 1);
         b.dh[p.state()] += d * b.gate(p, 1);
         b.store<T>(p, b.a.dgates, 1, d * b.before<T>(p) * b.slope(p, 1));
@@ -381,7 +420,7 @@ __global__ void __launch_bounds__(THREADS) end_kernel(shape s, backward_step b)
 /* Where the arrays of an operation stand; the products' own workspace lies behind them. */
 struct arrays {
     mb_exec_t rest;
-    float *products, *dh, *dc;
+    float *products, *h, *dh, *dc;
 };
 
 size_t rounded(int64_t floats)
@@ -493,7 +532,7 @@ mb_status_t forward_one(arrays *w, const mb_rnn_forward_args_t &a, const shape &
     constexpr bool BEFORE = CELL == MB_CELL_GRU_BEFORE;
     constexpr mb_op_t OP = MB_OP_RNN_FORWARD;
     bool multiplies = step > 0 || a.before[0] != nullptr;
-    forward_step f = {a, multiplies ? w->products : nullptr};
+    forward_step f = {a, multiplies ? w->products : nullptr, w->h};
     int64_t first = BEFORE ? s.parts - 1 : s.parts;
     if (multiplies)
         MB_TRY(multiply(w, a, 0, first, step, forward_product));
@@ -514,15 +553,18 @@ mb_status_t forward(mb_exec_t *exec, const mb_rnn_forward_args_t &a)
 {
     constexpr mb_op_t OP = MB_OP_RNN_FORWARD;
     const shape s(a.rnn);
-    size_t bytes = rounded(s.gates * a.rnn.samples * a.rnn.units);
+    int64_t states = a.rnn.samples * a.rnn.units;
+    size_t products = rounded(s.gates * states);
+    size_t bytes = products + (a.rnn.skips ? rounded(states) : 0);
     if (exec->planning)
         return plan(exec, OP, a, bytes, forward_product);
     arrays w = {};
     MB_TRY(take(exec, OP, bytes, &w));
+    w.h = w.products + products / sizeof(float);
     if (a.rnn.samples == 0)
         return MB_OK;
     MB_LAUNCH((begin_kernel<CELL, T>), blocks_of(a.rnn), THREADS, 0, mb_cuda_stream(&w.rest), s,
-              (forward_step{a, nullptr}));
+              (forward_step{a, nullptr, nullptr}));
     MB_TRY(mb_cuda_launched(OP));
     for (int64_t step = 0; step < a.rnn.steps; step++)
         MB_TRY((forward_one<CELL, T>(&w, a, s, step)));

@@ -61,7 +61,7 @@ AM_TESTS_ENVIRONMENT = \
 
 EXTRA_DIST += $(WAITING_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/data \
 	tests/support/environment.sh tests/support/lsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
-	tests/support/run-unit.sh tests/support/sanitized.h tests/support/summary.sh
+	tests/support/run-unit.sh tests/support/sanitized.h tests/support/session.sh tests/support/summary.sh
 
 # What measures how long something takes runs first, two at a time: it mostly waits. The others run MB_TEST_JOBS side by side,
 # or as many as make itself was told.

@@ -99,6 +99,14 @@ typedef void (*mb_log_callback_t)(void *user, mb_level_t level, const char *line
 mb_status_t mb_context_set_log(mb_context_t *context, mb_log_callback_t write, void *user,
                                mb_level_t least);
 
+/* Loads a plugin: a shared object with layers, losses and sources of its own (mb/plugin.h), which
+ * from then on, and for every context of the process, are found like those that are built in.
+ * Collective: the file is the same on all ranks. path      of the object; one that is loaded
+ * already is left as it is MB_ERR_IO: it cannot be loaded; MB_ERR_UNSUPPORTED: it is no plugin, or
+ * was built for another version of the interface; MB_ERR_ARGUMENT: a name that it brings is taken,
+ * or ranks have different files; what the plugin itself fails with. */
+mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path);
+
 /* Ends a context. Collective, before MPI_Finalize. NULL does nothing. MB_ERR_ARGUMENT, and nothing
  * is ended, while a trainer or predictor made from it lives. */
 mb_status_t mb_context_destroy(mb_context_t *context);

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "config.h"
+#include "plugin/load.h"
 
 enum { MAX_NUMBERS = 32 };
 
@@ -96,6 +97,13 @@ mb_status_t mb_context_set_log(mb_context_t *context, mb_log_callback_t write, v
     context->user = user;
     context->log.least = (mb_log_level_t)least;
     return MB_OK;
+}
+
+mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path)
+{
+    MB_NEED(context);
+    MB_NEED(path);
+    return mb_plugins_load_all(context->comm, path);
 }
 
 mb_status_t mb_context_destroy(mb_context_t *context)

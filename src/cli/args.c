@@ -75,6 +75,12 @@ static mb_status_t take_value(reader_t *reader, const char *shown, const char *a
     return MB_OK;
 }
 
+static mb_status_t add_plugin(mb_str_t *plugins, const char *path)
+{
+    mb_str_addf(plugins, "%s\n", path);
+    return plugins->failed ? mb_error_memory("the command line", strlen(path)) : MB_OK;
+}
+
 static mb_status_t read_flag(reader_t *reader, int index, const char *shown, const char *equals)
 {
     mb_args_t *args = reader->args;
@@ -85,6 +91,8 @@ static mb_status_t read_flag(reader_t *reader, int index, const char *shown, con
     if (flag->argument == NULL)
         return MB_OK;
     MB_TRY(take_value(reader, shown, flag->argument, equals, &args->flags[index]));
+    if (strcmp(flag->name, "plugin") == 0)
+        return add_plugin(&args->plugins, args->flags[index]);
     if (args->command->repeats != NULL && strcmp(args->command->repeats, flag->name) == 0)
         args->repeated[args->n_repeated++] = args->flags[index];
     return MB_OK;
@@ -229,6 +237,7 @@ void mb_args_free(mb_args_t *args)
     mb_settings_destroy(args->settings);
     free(args->words);
     free(args->repeated);
+    mb_str_free(&args->plugins);
 }
 
 const char *mb_args_flag(const mb_args_t *args, const char *name)

@@ -3,6 +3,7 @@
 #ifndef MB_CLI_COMMAND_H
 #define MB_CLI_COMMAND_H
 
+#include "base/str.h"
 #include "train/settings.h"
 
 #define MB_MAX_FLAGS 16
@@ -15,6 +16,12 @@ typedef struct {
     const char *help;
 } mb_flag_t;
 
+/* Of every command that reads models or data; each use counts. */
+#define MB_FLAG_PLUGIN                                                                             \
+    {                                                                                              \
+        "plugin", '\0', "FILE.so", "layers, losses and sources of a shared object; again: several" \
+    }
+
 typedef struct mb_command mb_command_t;
 
 /* A command line, read. */
@@ -26,6 +33,7 @@ typedef struct {
     const char *flags[MB_MAX_FLAGS]; /* by place in command->flags; "" for a switch; NULL: absent */
     int n_repeated;
     const char **repeated; /* every use of the flag that repeats, in order */
+    mb_str_t plugins;      /* one a line; no text: none */
     bool help;
 } mb_args_t;
 

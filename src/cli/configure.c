@@ -106,6 +106,7 @@ static int run_configure(const mb_args_t *args)
 static const mb_flag_t flags[] = {
     {"output", 'o', "COPY", "write the result here and leave the model file as it is"},
     {"unset", '\0', "KEYS", "settings, separated by commas, that are no longer to be recorded"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_configure = {

@@ -41,6 +41,7 @@ static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "what to write: its name's end says in which form"},
     {"force", '\0', NULL, "replace an existing file"},
     {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_convert = {

@@ -126,6 +126,7 @@ static const mb_flag_t flags[] = {
     {"normalize", '\0', NULL, "add mean and variance of each feature, for Normalization"},
     {"text", '\0', NULL, "the inputs are text, whatever they are called"},
     {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_data = {

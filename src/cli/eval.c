@@ -89,6 +89,7 @@ static const mb_setting_id_t settings[] = {
     MB_SET_TRANSPORT,   MB_SET_THREADS, MB_SET_BIND,    MB_SET_DEADLINE};
 
 static const mb_flag_t flags[] = {{"json", '\0', NULL, "one JSON object on stdout instead of text"},
+                                  MB_FLAG_PLUGIN,
                                   {.name = NULL}};
 
 const mb_command_t mb_command_eval = {

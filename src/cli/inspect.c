@@ -217,6 +217,7 @@ static const mb_flag_t flags[] = {
     {"json", '\0', NULL, "one JSON object instead of text"},
     {"digest", '\0', NULL, "two digests: of the weights; of weights, moments and step"},
     {"verify", '\0', NULL, "check every byte against the seal"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_inspect = {

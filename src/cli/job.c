@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/say.h"
+#include "plugin/load.h"
 
 #define GRACE_SECONDS 10.0
 #define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
@@ -48,6 +49,16 @@ static int refuse_mpi(void)
     return MB_EXIT_FAILED;
 }
 
+static bool load_plugins(mb_job_t *job, const mb_args_t *args, int *code)
+{
+    mb_status_t status = mb_plugins_load_all(job->comm, args->plugins.text);
+    if (status == MB_OK)
+        return true;
+    mb_job_report(job, status);
+    *code = mb_job_end(job, status);
+    return false;
+}
+
 bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
 {
     int provided = MPI_THREAD_SINGLE;
@@ -71,7 +82,7 @@ bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
     }
     job->rank = mb_comm_rank(job->comm);
     job->size = mb_comm_size(job->comm);
-    return true;
+    return load_plugins(job, args, code);
 }
 
 static void say(mb_job_t *job)

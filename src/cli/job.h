@@ -15,7 +15,8 @@ typedef struct {
     void *user;
 } mb_job_t;
 
-/* Collective. On failure the message is printed and *code set; there is nothing to end then. */
+/* Collective; loads the plugins. On failure the message is printed and *code set; there is nothing
+ * to end then. */
 bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code);
 /* Keeps the message of a failure; rank 0 prints it. Not collective; before anything else is done.
  */

@@ -14,6 +14,7 @@
 #include "cli/probe.h"
 #include "cli/say.h"
 #include "config.h"
+#include "plugin/load.h"
 
 #define MAX_COMMANDS 16
 
@@ -104,6 +105,16 @@ static int help(int n, char **texts, int rank)
     return MB_EXIT_DONE;
 }
 
+/* A parallel command's ranks load their plugins together, once MPI is there (job.h). */
+static int run_command(const mb_args_t *args, int rank)
+{
+    const mb_command_t *command = args->command;
+    if (!command->parallel && rank != 0)
+        return MB_EXIT_DONE;
+    mb_status_t status = command->parallel ? MB_OK : mb_plugins_load(args->plugins.text);
+    return status == MB_OK ? command->run(args) : mb_say_end(status);
+}
+
 static int run(const mb_command_t *command, int n, char **texts, int rank)
 {
     mb_args_t args;
@@ -120,8 +131,8 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
         mb_help_command(command);
     else if (!args.help && rank == 0 && mb_probe(&args) != MB_OK)
         code = mb_say_end(MB_ERR_FORMAT);
-    else if (!args.help && (command->parallel || rank == 0))
-        code = command->run(&args);
+    else if (!args.help)
+        code = run_command(&args, rank);
     mb_args_free(&args);
     return code;
 }

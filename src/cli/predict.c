@@ -151,6 +151,7 @@ static const mb_setting_id_t settings[] = {
 static const mb_flag_t flags[] = {
     {"output", 'o', "FILE", "HDF5 file for the outputs: one dataset each, by name"},
     {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_predict = {

@@ -171,6 +171,7 @@ static const mb_flag_t flags[] = {
     {"keras-int8", '\0', NULL, "write Keras' own int8 layout"},
     {"force", '\0', NULL, "replace an existing file"},
     {"json", '\0', NULL, "one JSON object on stdout instead of text"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_quantize = {

@@ -103,6 +103,7 @@ static const mb_flag_t flags[] = {
     {"restart", '\0', NULL, "forget the run's checkpoints and begin again"},
     {"json", '\0', NULL, "one JSON object a line on stdout instead of text"},
     {"quiet", 'q', NULL, "print errors only"},
+    MB_FLAG_PLUGIN,
     {.name = NULL}};
 
 const mb_command_t mb_command_train = {

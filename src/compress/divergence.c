@@ -21,6 +21,8 @@ static bool are_bits(const mb_loss_t *loss)
 
 bool mb_divergence_is_defined(const mb_loss_t *loss)
 {
+    if (loss->plugin != NULL)
+        return false;
     switch (loss->kind) {
     case MB_LOSS_SPARSE_SOFTMAX:
     case MB_LOSS_SPARSE_PROBABILITY:

@@ -30,9 +30,9 @@ static bool has_text_ending(const char *path)
 static mb_status_t family_of(const char *path, bool text, family_t *family)
 {
     static const family_t of_kind[] = {
-        [MB_DATA_UNKNOWN] = UNKNOWN, [MB_DATA_HDF5] = HDF5,  [MB_DATA_IDX] = IDX,
-        [MB_DATA_NPY] = ARRAYS,      [MB_DATA_NPZ] = ARRAYS, [MB_DATA_TABLE] = TABLE,
-        [MB_DATA_IMAGES] = IMAGES};
+        [MB_DATA_UNKNOWN] = UNKNOWN, [MB_DATA_HDF5] = HDF5,    [MB_DATA_IDX] = IDX,
+        [MB_DATA_NPY] = ARRAYS,      [MB_DATA_NPZ] = ARRAYS,   [MB_DATA_TABLE] = TABLE,
+        [MB_DATA_IMAGES] = IMAGES,   [MB_DATA_PLUGIN] = ARRAYS};
     struct stat info;
     mb_data_kind_t kind;
     bool file = stat(path, &info) == 0 && S_ISREG(info.st_mode);

@@ -11,10 +11,12 @@ typedef enum {
     MB_DATA_NPY,
     MB_DATA_NPZ,
     MB_DATA_TABLE,
-    MB_DATA_IMAGES
+    MB_DATA_IMAGES,
+    MB_DATA_PLUGIN
 } mb_data_kind_t;
 
-/* By its contents, and tables by the ending. What is neither there nor a pair is MB_ERR_IO. */
+/* By its contents, and tables and what a plugin reads by the ending. What is neither there nor a
+ * pair is MB_ERR_IO. */
 mb_status_t mb_data_kind(const char *path, mb_data_kind_t *kind);
 
 #endif

@@ -37,7 +37,7 @@ libmb_la_SOURCES += \
 	src/data/source_images.c \
 	src/data/source_join.c \
 	src/data/source_npy.c \
-	src/data/source_open.c \
+	src/data/source_open.c src/data/source_plugin.c src/data/source_plugin.h \
 	src/data/source_slice.c \
 	src/data/source_table.c \
 	src/data/spool.c src/data/spool.h \

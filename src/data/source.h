@@ -23,7 +23,8 @@ typedef struct {
 
 typedef struct {
     size_t size;
-    const char *kind; /* "hdf5", "idx", "arrays", "npy", "table", "images", "joined" */
+    const char *kind; /* "hdf5", "idx", "arrays", "npy", "table", "images", "joined",
+                         "plugin" */
     void (*close)(mb_source_t *source);
     /* Reads COUNT samples whose indices are given into TO: float32, or int32 when as_int. Scale
      * and offset are applied. Checks: NaN or infinity in the data, an integer out of int32's range,

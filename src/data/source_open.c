@@ -1,5 +1,5 @@
 /* Chooses the kind of data by what it contains. Only tables and text have no mark of their own:
- * those are told by the ending of the name. */
+ * those are told by the ending of the name, and so is what a plugin reads. */
 #define _POSIX_C_SOURCE 200809L
 #include "data/internal.h"
 
@@ -11,6 +11,7 @@
 #include "data/npy.h"
 #include "data/npz.h"
 #include "data/paths.h"
+#include "data/source_plugin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +108,9 @@ mb_status_t mb_data_kind(const char *path, mb_data_kind_t *kind)
     struct stat info;
     bool exists = stat(path, &info) == 0;
     *kind = MB_DATA_UNKNOWN;
-    if (exists && S_ISDIR(info.st_mode))
+    if (exists && mb_source_plugin_find(path) != NULL)
+        *kind = MB_DATA_PLUGIN;
+    else if (exists && S_ISDIR(info.st_mode))
         *kind = kind_of_folder(path);
     else if (!exists && mb_idx_names_several(path))
         *kind = kind_of_pair(path);
@@ -148,6 +151,8 @@ static mb_status_t open_one(char *path, const mb_source_wants_t *wants, mb_sourc
         return mb_source_open_table(&path, 1, wants, out);
     case MB_DATA_IMAGES:
         return mb_source_open_images(path, wants, out);
+    case MB_DATA_PLUGIN:
+        return mb_source_open_plugin(path, wants, out);
     case MB_DATA_UNKNOWN:
         break;
     }

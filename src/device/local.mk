@@ -39,6 +39,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
 	src/device/cpu/global_pool.c \
+	src/device/cpu/host.c \
 	src/device/cpu/labels.h \
 	src/device/cpu/layernorm.c \
 	src/device/cpu/lookup.c \

@@ -247,6 +247,8 @@ OPERANDS(attention_forward)
     READ(attention_forward, q, queries * a->d);
     READ(attention_forward, k, keys * a->d);
     READ(attention_forward, v, keys * a->dv);
+    if (a->masks > 0)
+        READ(attention_forward, mask, a->samples * a->masks * a->tq * a->tk);
     WRITTEN(attention_forward, out, queries * a->dv);
 }
 
@@ -258,6 +260,8 @@ OPERANDS(attention_backward)
     READ(attention_backward, v, keys * a->dv);
     READ(attention_backward, out, queries * a->dv);
     READ(attention_backward, dout, queries * a->dv);
+    if (a->masks > 0)
+        READ(attention_backward, mask, a->samples * a->masks * a->tq * a->tk);
     WRITTEN(attention_backward, dq, queries * a->d);
     WRITTEN(attention_backward, dk, keys * a->d);
     WRITTEN(attention_backward, dv_, keys * a->dv);
@@ -280,6 +284,8 @@ OPERANDS(rnn_forward)
     int64_t positions = r->samples * r->steps;
     int64_t y = spanned(mb_rnn_rows(r), r->units, r->ldy);
     READ(rnn_forward, u, mb_rnn_gates(r->cell) * r->units * r->units);
+    if (a->rnn.skips)
+        READ(rnn_forward, present, positions);
     WRITTEN(rnn_forward, previous, mb_rnn_parts(r) * positions * r->units);
     for (int i = 0; i < 2; i++) {
         READ(rnn_forward, before[i], r->samples * r->units);
@@ -296,6 +302,8 @@ OPERANDS(rnn_backward)
     const mb_rnn_t *r = &a->rnn;
     int64_t gates = mb_rnn_gates(r->cell) * r->units;
     READ(rnn_backward, u, gates * r->units);
+    if (a->rnn.skips)
+        READ(rnn_backward, present, r->samples * r->steps);
     READ(rnn_backward, dy, spanned(mb_rnn_rows(r), r->units, r->ldy));
     WRITTEN(rnn_backward, dgates, r->samples * r->steps * gates);
     for (int i = 0; i < 2; i++) {
@@ -460,6 +468,16 @@ OPERANDS(affine)
     int64_t images = a->samples * a->planes * a->inner;
     READ(affine, x, images * from[0] * from[1]);
     WRITTEN(affine, y, images * to[0] * to[1]);
+}
+
+OPERANDS(host)
+{
+    for (int i = 0; i < a->n_reads; i++) {
+        if (a->read_columns[i] > 0 && !(a->wide >> i & 1))
+            READ(host, reads[i], a->rows * a->read_columns[i]);
+    }
+    for (int i = 0; i < a->n_writes; i++)
+        WRITTEN(host, writes[i], a->rows * a->write_columns[i]);
 }
 
 NO_OPERANDS(add_f64);

@@ -352,7 +352,8 @@ typedef struct {
     void *to;
 } mb_copy_view_args_t;
 
-typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16 or float16; not in place */
+typedef struct { /* y[i] = x[i], which is `from`: float32, bfloat16, float16 or int32; not in place
+                  */
     mb_dtype_t type, from;
     int64_t count;
     const void *x;
@@ -479,7 +480,17 @@ typedef struct { /* dtable (+)=, contributions in the order of i */
 
 /* Scaled dot-product attention. q[s,tq,h,d], k[s,tk,h,d], v[s,tk,h,dv], out[s,tq,h,dv].
  * causal: query i sees keys 0..i. log_sum[s,h,tq] is saved for backward. Dropout on the
- * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j). */
+ * probabilities when rate > 0 (numbers from random, element = (head * tq + i) * tk + j).
+ *
+ * mask[s,masks,tq,tk], masks 1 or h (0: there is none): query i sees only keys j where it is not
+ * zero. A query may see none; `blind` says what its probabilities are, and its log_sum is infinite:
+ * above zero with NOTHING, else below. */
+typedef enum {
+    MB_BLIND_NOTHING = 0, /* 0 */
+    MB_BLIND_CONSTANT,    /* 1 / tk for every key, whatever the scores are */
+    MB_BLIND_LEVEL        /* the same with the gradient of scores that are all alike */
+} mb_blind_t;
+
 typedef struct {
     mb_dtype_t type;
     int64_t samples, heads, tq, tk, d, dv;
@@ -489,6 +500,9 @@ typedef struct {
     const void *q, *k, *v;
     void *out;
     float *log_sum;
+    const void *mask;
+    int64_t masks;
+    mb_blind_t blind;
 } mb_attention_forward_args_t;
 
 typedef struct {
@@ -500,6 +514,9 @@ typedef struct {
     const void *q, *k, *v, *out, *dout;
     const float *log_sum;
     void *dq, *dk, *dv_;
+    const void *mask;
+    int64_t masks;
+    mb_blind_t blind;
 } mb_attention_backward_args_t;
 
 typedef struct { /* y = keep ? x / (1 - rate) : 0; the same call on dy gives dx */
@@ -538,7 +555,10 @@ typedef struct {
  *             second part, and bias is added to h' U
  * GRU_BEFORE  the same with ((r h') U)_2 for that part, and no bias (Cho and others, 2014)
  *
- * The gates stand in Keras' order. With masks each gate has (h' mask_g) U_g. */
+ * The gates stand in Keras' order. With masks each gate has (h' mask_g) U_g.
+ *
+ * Where it skips, a step whose `present` is zero leaves the states as they are; its row of y is
+ * their h, or zero if blank. */
 typedef enum { MB_CELL_SIMPLE = 0, MB_CELL_LSTM, MB_CELL_GRU, MB_CELL_GRU_BEFORE } mb_cell_t;
 
 typedef struct {
@@ -547,6 +567,7 @@ typedef struct {
     bool last_only; /* y is of the last step: [samples, units] */
     bool reversed;  /* y's rows begin with the last step's; else with the first's */
     bool masked;
+    bool skips, blank;
     int64_t samples, steps, units;
     int64_t ldy; /* elements from row to row of y and dy */
     mb_function_t act, gate;
@@ -602,9 +623,10 @@ static inline int64_t mb_rnn_rows(const mb_rnn_t *rnn)
 typedef struct {
     mb_dtype_t type;
     mb_rnn_t rnn;
-    const void *u;      /* [units, gates, units] */
-    const float *bias;  /* GRU: [gates, units]; NULL: none */
-    const float *masks; /* [samples, gates, units], where masked */
+    const void *u;       /* [units, gates, units] */
+    const float *bias;   /* GRU: [gates, units]; NULL: none */
+    const float *masks;  /* [samples, gates, units], where masked */
+    const void *present; /* [samples, steps], where it skips */
     float *gates;   /* [samples, steps, kept, units]: what the input gives the gates, in front; then
                        what is kept */
     float *states;  /* [samples, steps, units]: c of LSTM, h of GRU; not for SIMPLE */
@@ -619,6 +641,7 @@ typedef struct {
     mb_rnn_t rnn;
     const void *u;
     const float *masks, *gates, *states;
+    const void *present;
     const void *dy;
     void *dgates;                      /* [samples, steps, gates, units]: of what the input gave */
     void *drecurrent;                  /* GRU: the same of h' U, where it differs */
@@ -1212,6 +1235,42 @@ typedef struct {
     void *y;
 } mb_affine_args_t;
 
+/* A function of the program's own over tiles of rows: what a plugin computes that no other
+ * operation does (mb/plugin.h). Only devices that compute in the host's memory have it.
+ *
+ * reads and writes are [rows, columns], float32 for the function whatever the type; a read of 0
+ * columns is one array for all rows, and one whose bit is in `wide` has elements of any 4 bytes.
+ * Sums begin at zero in every tile; they are taken together in the order of the tiles, in double,
+ * and go to sums[i] (+)=. total: one number more, which is always added to. */
+#define MB_HOST_READS 6
+#define MB_HOST_WRITES 2
+#define MB_HOST_SUMS 2
+
+typedef struct {
+    const struct mb_host_args *args; /* of the whole operation */
+    int64_t rows, valid;             /* of the tile; the leading rows that count */
+    const void *reads[MB_HOST_READS];
+    float *writes[MB_HOST_WRITES]; /* NULL: not wanted */
+    double *sums[MB_HOST_SUMS];    /* [sum_columns] */
+    double total;                  /* what the tile adds to total */
+} mb_host_tile_t;
+
+typedef struct mb_host_args {
+    mb_dtype_t type;
+    void (*function)(mb_host_tile_t *tile); /* of the tile's rows alone, on any thread */
+    const void *user, *settings;            /* for it; live until the stream is done with them */
+    float scale;                            /* for it */
+    int64_t rows, valid;
+    uint8_t wide;
+    bool accumulate;
+    int32_t n_reads, n_writes, n_sums;
+    int64_t read_columns[MB_HOST_READS], write_columns[MB_HOST_WRITES], sum_columns[MB_HOST_SUMS];
+    const void *reads[MB_HOST_READS];
+    void *writes[MB_HOST_WRITES];
+    float *sums[MB_HOST_SUMS];
+    double *total; /* NULL: none */
+} mb_host_args_t;
+
 #define MB_OP_LIST(X)                                                                              \
     X(GEMM, gemm)                                                                                  \
     X(CONV_FORWARD, conv_forward)                                                                  \
@@ -1280,7 +1339,8 @@ typedef struct {
     X(LOOKUP, lookup)                                                                              \
     X(ENCODE, encode)                                                                              \
     X(DRAW, draw)                                                                                  \
-    X(AFFINE, affine)
+    X(AFFINE, affine)                                                                              \
+    X(HOST, host)
 
 typedef enum {
 #define MB_OP_ENUM(NAME, name) MB_OP_##NAME,

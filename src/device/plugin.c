@@ -18,7 +18,7 @@ static mb_status_t keep_error(mb_status_t status, const char *text)
     return mb_error_set(status, "%s", text);
 }
 
-static const mb_plugin_host_t host = {.size = sizeof host, .error = keep_error};
+static const mb_device_host_t host = {.size = sizeof host, .error = keep_error};
 
 static bool in_folder(const char *folder, const char *name, char path[PATH_MAX])
 {
@@ -43,7 +43,7 @@ static bool find(const char *name, char path[PATH_MAX])
     if (in_folder(getenv("MB_PLUGINS"), name, path))
         return true;
     const char *own =
-        dladdr((const void *)(uintptr_t)mb_plugin_load, &info) ? info.dli_fname : NULL;
+        dladdr((const void *)(uintptr_t)mb_device_plugin_load, &info) ? info.dli_fname : NULL;
     if (beside(own, name, path) || beside("/proc/self/exe", name, path))
         return true;
     return in_folder(MB_PLUGIN_FOLDER, name, path);
@@ -51,7 +51,7 @@ static bool find(const char *name, char path[PATH_MAX])
 
 static mb_status_t take(const char *path, void *object, const mb_device_class_t **out)
 {
-    mb_plugin_entry_t entry;
+    mb_device_entry_t entry;
     void *symbol = dlsym(object, MB_PLUGIN_ENTRY);
     memcpy(&entry, &symbol, sizeof entry);
     *out = entry == NULL ? NULL : entry(&host);
@@ -62,7 +62,7 @@ static mb_status_t take(const char *path, void *object, const mb_device_class_t 
     return MB_OK;
 }
 
-mb_status_t mb_plugin_load(const char *name, const mb_device_class_t **out)
+mb_status_t mb_device_plugin_load(const char *name, const mb_device_class_t **out)
 {
     char path[PATH_MAX];
     *out = NULL;

@@ -7,6 +7,6 @@
 
 /* *out: the class of plugin NAME, loaded once; NULL where there is no such file. Errors: it does
  * not load (its libraries are missing), or was built for another version. */
-mb_status_t mb_plugin_load(const char *name, const mb_device_class_t **out);
+mb_status_t mb_device_plugin_load(const char *name, const mb_device_class_t **out);
 
 #endif

@@ -50,7 +50,7 @@ static mb_status_t find(const char *name, const mb_device_class_t **out)
         if (strcmp(classes[i]->name, name) == 0)
             return MB_OK;
     }
-    MB_TRY(mb_plugin_load(name, out));
+    MB_TRY(mb_device_plugin_load(name, out));
     return *out != NULL ? mb_device_register(*out) : MB_OK;
 }
 

@@ -13,6 +13,8 @@ static bool is_one_number(const mb_loss_t *loss)
 
 static bool has_classes(const mb_loss_t *loss)
 {
+    if (loss->plugin != NULL)
+        return loss->sparse;
     switch (loss->kind) {
     case MB_LOSS_SPARSE_SOFTMAX:
     case MB_LOSS_SPARSE_PROBABILITY:

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 4, MAX_ITEMS = 3 * MB_MAX_INPUTS };
+enum { DEPTH = 4, MAX_ITEMS = 4 * MB_MAX_INPUTS };
 
 /* What is made of an output's labels and weights before its loss: see row_weights.h and
  * hinge_labels.h. */
@@ -20,10 +20,12 @@ typedef struct {
     int64_t values;            /* of the loss, a sample */
     int64_t batch;             /* that was begun; -1: none */
     mb_row_weights_t *weights; /* NULL: all one */
+    mb_mask_values_t *mask;    /* NULL: none */
+    int masked[MB_MAX_INPUTS]; /* items of what it follows from */
     mb_hinge_labels_t *hinge;  /* NULL: another loss */
 } weighing_t;
 
-typedef enum { INPUT, LABELS, WEIGHTS } part_t;
+typedef enum { INPUT, LABELS, WEIGHTS, MASKED } part_t;
 
 struct mb_feed {
     mb_engine_t *engine;
@@ -101,6 +103,31 @@ static mb_status_t check_classes(const mb_model_t *model, const mb_source_t *sou
                         model->graph->outputs[output].name, loss->name, (long long)rows);
 }
 
+/* An input that a loss's mask follows from is read where the loss is. */
+static mb_status_t add_mask(mb_feed_t *feed, const mb_model_t *model, int output, const int *fields,
+                            weighing_t *w)
+{
+    if (!model->losses[output].masked)
+        return MB_OK;
+    MB_TRY(mb_mask_values_create(model->graph, output, &w->mask));
+    for (int i = 0; i < w->mask->n; i++) {
+        mb_mask_input_t *input = &w->mask->inputs[i];
+        input->field = fields[input->input];
+        if (input->field < 0 || feed->n_items == MAX_ITEMS)
+            return mb_error_set(
+                MB_ERR_UNSUPPORTED, "input '%s' has no data of its own for the mask of output '%s'",
+                model->graph->input_names[input->input], model->graph->outputs[output].name);
+        w->masked[i] = feed->n_items;
+        feed->parts[feed->n_items] = MASKED;
+        feed->items[feed->n_items++] =
+            (mb_prefetch_item_t){.field = input->field,
+                                 .as_int = input->as_int,
+                                 .elements = input->elements,
+                                 .what = model->graph->input_names[input->input]};
+    }
+    return MB_OK;
+}
+
 static const mb_class_weights_t no_classes;
 
 static mb_status_t add_row_weights(mb_feed_t *feed, const mb_model_t *model, mb_source_t *source,
@@ -118,12 +145,12 @@ static mb_status_t add_row_weights(mb_feed_t *feed, const mb_model_t *model, mb_
     }
     return mb_row_weights_create(
         &model->losses[output], source, feed->items[w->labels].field, field,
-        feed->engine->plan->training ? &model->class_weights : &no_classes, &w->weights);
+        feed->engine->plan->training ? &model->class_weights : &no_classes, w->mask, &w->weights);
 }
 
 /* What the labels that were added last need beside them. */
 static mb_status_t add_weighing(mb_feed_t *feed, const mb_model_t *model, mb_source_t *source,
-                                int place)
+                                const int *fields, int place)
 {
     int output = feed->engine->stage->outputs[place].output;
     const mb_loss_t *loss = &model->losses[output];
@@ -132,6 +159,7 @@ static mb_status_t add_weighing(mb_feed_t *feed, const mb_model_t *model, mb_sou
     w->values = mb_loss_values(loss);
     MB_TRY(mb_hinge_labels_create(loss, source, feed->items[w->labels].field, &w->hinge));
     feed->n_weighings += loss->weighted || w->hinge != NULL;
+    MB_TRY(add_mask(feed, model, output, fields, w));
     return loss->weighted ? add_row_weights(feed, model, source, output, w) : MB_OK;
 }
 
@@ -185,7 +213,7 @@ static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, mb_sourc
     }
     for (int p = 0; p < stage->n_outputs && stage->losses != NULL; p++) {
         MB_TRY(add_labels(feed, model, source, p, outputs[stage->outputs[p].output]));
-        MB_TRY(add_weighing(feed, model, source, p));
+        MB_TRY(add_weighing(feed, model, source, inputs, p));
     }
     return MB_OK;
 }
@@ -195,9 +223,11 @@ static size_t item_bytes(const mb_feed_t *feed, int item)
     return (size_t)(feed->items[item].elements * feed->engine->plan->micro_batch) * sizeof(float);
 }
 
+/* Weights, and behind them the mask. */
 static size_t weights_bytes(const mb_feed_t *feed, const weighing_t *w)
 {
-    return (size_t)(w->values * feed->engine->plan->micro_batch) * sizeof(float);
+    int64_t values = w->values * feed->engine->plan->micro_batch;
+    return (size_t)(w->mask == NULL ? values : 2 * values) * sizeof(float);
 }
 
 static mb_status_t make_lists(mb_feed_t *feed)
@@ -286,6 +316,7 @@ void mb_feed_destroy(mb_feed_t *feed)
     for (int i = 0; i < feed->n_weighings; i++) {
         mb_row_weights_destroy(feed->weighings[i].weights);
         mb_hinge_labels_destroy(feed->weighings[i].hinge);
+        mb_mask_values_destroy(feed->weighings[i].mask);
     }
     free(feed->samples);
     free(feed->batch_samples);
@@ -303,7 +334,7 @@ static mb_status_t put(mb_feed_t *feed, void *to, const void *from, size_t bytes
 static mb_status_t put_item(mb_feed_t *feed, const mb_micro_t *micro, int item, const void *from)
 {
     const mb_stage_t *stage = feed->engine->stage;
-    if (feed->parts[item] == WEIGHTS)
+    if (feed->parts[item] == WEIGHTS || feed->parts[item] == MASKED)
         return MB_OK;
     void *to = feed->parts[item] == LABELS
                    ? mb_stage_labels(stage, micro->slot, feed->places[item])
@@ -355,6 +386,30 @@ static const void *part_of(const mb_feed_t *feed, const void *const *buffers, in
     return (const char *)buffers[item] + 4 * sample * feed->items[item].elements;
 }
 
+/* NULL: the loss has no mask. */
+static const float *mask_of(const mb_feed_t *feed, const weighing_t *w, const void *const *buffers,
+                            int64_t sample)
+{
+    const void *inputs[MB_MAX_INPUTS];
+    if (w->mask == NULL)
+        return NULL;
+    for (int i = 0; i < w->mask->n; i++)
+        inputs[i] = part_of(feed, buffers, w->masked[i], sample);
+    return mb_mask_values_of(w->mask, inputs);
+}
+
+static void weigh_sample(mb_feed_t *feed, const weighing_t *w, const void *const *buffers,
+                         int64_t sample)
+{
+    const float *mask = mask_of(feed, w, buffers, sample);
+    float *weights = feed->row_weights + sample * w->values;
+    float *masks = feed->row_weights + feed->engine->plan->micro_batch * w->values;
+    mb_row_weights_of(w->weights, part_of(feed, buffers, w->labels, sample),
+                      part_of(feed, buffers, w->given, sample), mask, weights);
+    if (mask != NULL)
+        memcpy(masks + sample * w->values, mask, (size_t)w->values * sizeof(float));
+}
+
 static mb_status_t weigh(mb_feed_t *feed, const mb_micro_t *micro, weighing_t *w,
                          const void *const *buffers)
 {
@@ -364,9 +419,7 @@ static mb_status_t weigh(mb_feed_t *feed, const mb_micro_t *micro, weighing_t *w
             continue;
         MB_TRY(begin_batch(feed, w, batch_of(feed, feed->samples[i])));
         if (w->weights != NULL)
-            mb_row_weights_of(w->weights, part_of(feed, buffers, w->labels, i),
-                              part_of(feed, buffers, w->given, i),
-                              feed->row_weights + i * w->values);
+            weigh_sample(feed, w, buffers, i);
     }
     if (w->weights == NULL)
         return MB_OK;

@@ -14,12 +14,14 @@ struct mb_hinge_labels {
     mb_batch_sums_t *sums;
 };
 
-static double sides_of(const void *user, const void *labels, const float *weights)
+static double sides_of(const void *user, const void *labels, const float *weights,
+                       const void *const *inputs)
 {
     const mb_hinge_labels_t *hinge = user;
     const float *label = labels;
     bool zero = false, other = false;
     (void)weights;
+    (void)inputs;
     for (int64_t i = 0; i < hinge->elements; i++) {
         zero = zero || label[i] == 0.0F;
         other = other || !(label[i] == 0.0F || label[i] == 1.0F);

@@ -14,5 +14,6 @@ libmb_la_SOURCES += src/infer/model_weights.c src/infer/model_weights.h
 libmb_la_SOURCES += src/infer/optimizer_variables.c src/infer/optimizer_variables.h
 libmb_la_SOURCES += src/infer/sample_weights.c
 libmb_la_SOURCES += src/infer/predictor.c src/infer/predictor.h
+libmb_la_SOURCES += src/infer/mask_values.c src/infer/mask_values.h
 libmb_la_SOURCES += src/infer/row_weights.c src/infer/row_weights.h
 libmb_la_SOURCES += src/infer/upload.c src/infer/upload.h

@@ -6,14 +6,17 @@
 struct mb_row_weights {
     const mb_loss_t *loss;
     const mb_class_weights_t *classes;
+    const mb_mask_values_t *mask;
     int64_t given_elements; /* weights of a sample in the data: 1, one a value, or none */
     mb_batch_sums_t *sums;  /* NULL: the factor is 1 */
     double factor;
 };
 
-static bool is_ignored(const mb_loss_t *loss, const void *labels, int64_t value)
+/* The label, or by the output's mask. */
+static bool is_ignored(const mb_loss_t *loss, const void *labels, const float *mask, int64_t value)
 {
-    return loss->has_ignore && ((const int32_t *)labels)[value] == loss->ignore_label;
+    return (loss->has_ignore && ((const int32_t *)labels)[value] == loss->ignore_label) ||
+           (mask != NULL && mask[value] == 0.0F);
 }
 
 static float weight_of(const mb_row_weights_t *w, const void *labels, const float *given,
@@ -25,15 +28,17 @@ static float weight_of(const mb_row_weights_t *w, const void *labels, const floa
 
 /* What a sample adds to Keras' divisor. A weight that is given once for several values counts once,
  * unless a mask spreads it over them. */
-static double mass_of(const void *user, const void *labels, const float *given)
+static double mass_of(const void *user, const void *labels, const float *given,
+                      const void *const *inputs)
 {
     const mb_row_weights_t *w = user;
     const mb_loss_t *loss = w->loss;
+    const float *mask = w->mask == NULL ? NULL : mb_mask_values_of(w->mask, inputs);
     double mass = 0;
-    bool once = !loss->has_ignore && w->given_elements <= 1;
+    bool once = !loss->has_ignore && mask == NULL && w->given_elements <= 1;
     int64_t values = once ? 1 : mb_loss_values(loss);
     for (int64_t i = 0; i < values; i++) {
-        if (!is_ignored(loss, labels, i))
+        if (!is_ignored(loss, labels, mask, i))
             mass += loss->by_weight ? (double)weight_of(w, labels, given, i) : 1.0;
     }
     return mass;
@@ -41,25 +46,27 @@ static double mass_of(const void *user, const void *labels, const float *given)
 
 static bool has_factor(const mb_row_weights_t *w)
 {
+    bool ignores = w->loss->has_ignore || w->mask != NULL;
     if (w->loss->by_weight)
-        return w->loss->has_ignore || w->given_elements > 0 || w->classes->n > 0;
-    return w->loss->has_ignore && !w->loss->sum;
+        return ignores || w->given_elements > 0 || w->classes->n > 0;
+    return ignores && !w->loss->sum;
 }
 
 mb_status_t mb_row_weights_create(const mb_loss_t *loss, mb_source_t *source, int labels,
                                   int weights, const mb_class_weights_t *classes,
-                                  mb_row_weights_t **out)
+                                  const mb_mask_values_t *mask, mb_row_weights_t **out)
 {
     mb_row_weights_t *w = calloc(1, sizeof *w);
     if (w == NULL)
         return mb_error_memory("the weights of a loss", sizeof *w);
-    *w = (mb_row_weights_t){.loss = loss, .classes = classes, .factor = 1};
+    *w = (mb_row_weights_t){.loss = loss, .classes = classes, .mask = mask, .factor = 1};
     if (weights >= 0)
         w->given_elements = mb_shape_elements(&source->fields[weights].shape);
     mb_batch_sums_options_t options = {.source = source,
                                        .labels = labels,
                                        .as_int = loss->sparse,
                                        .weights = weights,
+                                       .mask = mask,
                                        .user = w,
                                        .of_sample = mass_of};
     mb_status_t status = has_factor(w) ? mb_batch_sums_create(&options, &w->sums) : MB_OK;
@@ -89,11 +96,12 @@ mb_status_t mb_row_weights_begin(mb_row_weights_t *w, const int64_t *indices, in
     return MB_OK;
 }
 
-void mb_row_weights_of(const mb_row_weights_t *w, const void *labels, const float *given, float *to)
+void mb_row_weights_of(const mb_row_weights_t *w, const void *labels, const float *given,
+                       const float *mask, float *to)
 {
     int64_t values = mb_loss_values(w->loss);
     for (int64_t i = 0; i < values; i++) {
-        bool ignored = is_ignored(w->loss, labels, i);
+        bool ignored = is_ignored(w->loss, labels, mask, i);
         to[i] = ignored ? 0.0F : (float)(w->factor * (double)weight_of(w, labels, given, i));
     }
 }

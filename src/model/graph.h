@@ -37,9 +37,21 @@ typedef struct mb_node {
     bool trains;         /* has trainable parameters itself */
 } mb_node_t;
 
+/* How a mask comes about. For what is told to losses before a step: see infer/mask_values.h. */
+typedef struct mb_mask {
+    mb_mask_rule_t rule;
+    int index;                               /* in graph->masks */
+    int n;                                   /* of what it is made */
+    const struct mb_mask *of[MB_MAX_INPUTS]; /* of JOINED NULL: all ones, as long as the tensor */
+    int tensors[MB_MAX_INPUTS];              /* nodes: what it looks at, or what is joined */
+    mb_dtype_t type;                         /* numbers are compared in */
+    mb_shape_t shape;                        /* of a sample, once the graph is bound */
+} mb_mask_t;
+
 typedef struct {
     const char *name; /* Keras' name of the output (its layer's name) */
     int node;
+    const mb_mask_t *mask; /* NULL: it has none. Set by mb_graph_bind */
 } mb_output_t;
 
 struct mb_graph_detail; /* the models and layers as the file nests them; graph_private.h */
@@ -62,6 +74,8 @@ typedef struct mb_graph {
     const char **input_names;
     int n_outputs;
     mb_output_t *outputs;
+    int n_masks; /* in the order of the nodes whose outputs have them; one may serve many */
+    mb_mask_t **masks;
     json_t *config; /* model_config as read, kept for writing */
     /* The file's layout: layer_names of the top-level model, and the parameters of each in Keras'
      * order of weight_names (trainable ones first; nested models' weights flattened in their

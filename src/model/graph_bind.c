@@ -154,7 +154,7 @@ static mb_status_t infer_all(mb_graph_t *graph)
 static bool passes_gradient(const mb_call_t *call, int input)
 {
     const mb_layer_class_t *class_ = call->layer->class_;
-    if (!mb_dtype_is_float(call->input_types[input]))
+    if (!mb_dtype_is_float(call->input_types[input]) || input >= call->n_inputs - call->n_masks)
         return false;
     return class_->differentiable == NULL || class_->differentiable(call, input);
 }
@@ -191,11 +191,13 @@ static mb_status_t bind(mb_graph_t *graph, const mb_shape_t *input_shapes)
     if (detail->bound)
         return mb_error_set(MB_ERR_INTERNAL, "the graph is bound already");
     detail->bound = true;
+    MB_TRY(mb_graph_insert_masks(graph));
     MB_TRY(mb_graph_insert_casts(graph));
     detail->specs = MB_ARENA_ARRAY(graph->arena, mb_layer_specs_t, graph->n_layers);
     MB_ARENA_TRY(detail->specs, "a graph's parameters");
     MB_TRY(fix_inputs(graph, input_shapes));
     MB_TRY(infer_all(graph));
+    mb_graph_size_masks(graph);
     MB_TRY(mb_graph_check_ids(graph));
     MB_TRY(mb_graph_order_params(graph));
     return mark_gradients(graph);

@@ -48,6 +48,9 @@ static mb_status_t read_call(mb_reader_t *reader, const mb_module_t *member, int
         MB_TRY(mb_references_of_call(node, member, where, &references, kwargs));
     MB_TRY(read_call_config(reader, member, where, kwargs, &call->config));
     call->n_inputs = references.n;
+    call->n_masks = references.n_masks;
+    call->given = references.given;
+    memcpy(call->masks, references.masks, sizeof(call->masks));
     call->references = MB_ARENA_ARRAY(reader->arena, mb_reference_t, references.n);
     call->inputs = MB_ARENA_ARRAY(reader->arena, mb_source_t, references.n);
     MB_ARENA_TRY(call->references, "a call's inputs");

@@ -69,9 +69,9 @@ static bool is_whole_policy(const json_t *dtype)
 static const struct {
     const char *name;
     bool integer;
-} input_types[] = {{"float32", false}, {"float64", false}, {"int32", true},
-                   {"int64", true},    {"uint8", true},    {"int8", true},
-                   {"int16", true},    {"uint16", true},   {"uint32", true}};
+} input_types[] = {{"float32", false}, {"float64", false}, {"int32", true}, {"int64", true},
+                   {"uint8", true},    {"int8", true},     {"int16", true}, {"uint16", true},
+                   {"uint32", true},   {"bool", true}};
 
 static mb_status_t read_input_type(const json_t *dtype, const char *where, bool *integer)
 {
@@ -241,8 +241,7 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     MB_ARENA_TRY(layer, "a layer");
     MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,
                                 &layer->activity));
-    if (class_->parse != NULL)
-        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));
     if (class_->activity != NULL)
         layer->activity = *class_->activity(layer);
     return mb_config_finish(&c);
@@ -269,8 +268,7 @@ mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config, 
     mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
     MB_ARENA_TRY(layer, "an operation");
     layer->follows = true;
-    if (class_->parse != NULL)
-        MB_TRY(class_->parse(&c, reader->arena, &layer->config));
+    MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));
     return mb_config_finish(&c);
 }
 

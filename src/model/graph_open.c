@@ -1,6 +1,7 @@
 /* Opens the models of a file into one list of nodes. Each call of a nested model opens it anew; its
  * InputLayers vanish into the tensors it is called with. */
 #include "model/graph_private.h"
+#include "model/layers/operators.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,9 @@ static int add_node(mb_graph_t *graph, mb_module_t *module, const mb_module_call
     node->call.layer = layer;
     node->call.call_config = call->config;
     node->call.n_inputs = call->n_inputs;
+    node->call.n_masks = call->n_masks;
+    node->call.given = call->given;
+    memcpy(node->call.masks, call->masks, sizeof(call->masks));
     if (node->is_input)
         node->call.output = module->shape;
     for (int i = 0; i < call->n_inputs; i++)
@@ -87,6 +91,27 @@ static mb_status_t open_nested(opening_t *opening, const mb_module_t *model, con
     return open_model(opening, model, inputs, *outputs);
 }
 
+/* The rules for masks say the same, which is seen to once they are known (graph_mask.c). */
+static mb_status_t add_written_masks(opening_t *opening, const mb_module_t *model,
+                                     const mb_module_call_t *call, const int *inputs)
+{
+    mb_graph_detail_t *detail = opening->graph->detail;
+    int room = detail->n_written + call->n_masks;
+    if (call->n_masks == 0)
+        return MB_OK;
+    mb_written_mask_t *written = MB_ARENA_ARRAY(opening->graph->arena, mb_written_mask_t, room);
+    MB_ARENA_TRY(written, "the masks of a nested model");
+    if (detail->n_written > 0)
+        memcpy(written, detail->written, sizeof(*written) * (size_t)detail->n_written);
+    detail->written = written;
+    for (int i = 0; i < call->n_inputs - call->n_masks; i++) {
+        if (call->masks[i] > 0)
+            written[detail->n_written++] = (mb_written_mask_t){
+                .tensor = inputs[i], .mask = inputs[call->masks[i]], .model = model};
+    }
+    return MB_OK;
+}
+
 /* The outputs in use of several. */
 static mb_status_t open_outputs(mb_graph_t *graph, mb_module_t *member,
                                 const mb_module_call_t *call, const int *inputs, int *results)
@@ -113,8 +138,10 @@ static mb_status_t open_call(opening_t *opening, const mb_module_t *model, int k
     int inputs[MB_MAX_INPUTS];
     for (int i = 0; i < call->n_inputs; i++)
         inputs[i] = results[call->inputs[i].call][call->inputs[i].output];
-    if (member->kind == MB_MODULE_MODEL)
+    if (member->kind == MB_MODULE_MODEL) {
+        MB_TRY(add_written_masks(opening, member, call, inputs));
         return open_nested(opening, member, inputs, &results[k]);
+    }
     if (results[k] != NULL)
         return MB_OK;
     bool several = mb_module_outputs(member) != 1;
@@ -216,13 +243,15 @@ static void choose_input_types(mb_graph_t *graph, const mb_module_t *model)
 {
     for (int i = 0; i < graph->n_inputs; i++) {
         mb_node_t *node = &graph->nodes[graph->inputs[i]];
-        int ids = 0;
+        int ids = 0, compared = 0;
+        float value;
         for (int u = 0; u < node->n_uses; u++) {
-            const mb_node_t *user = &graph->nodes[node->uses[u].node];
-            ids += mb_call_roles(&user->call).takes_ids;
+            const mb_call_t *user = &graph->nodes[node->uses[u].node].call;
+            ids += mb_call_roles(user).takes_ids;
+            compared += user->layer->follows && mb_operator_compares(user, &value);
         }
         bool declared = model->members[model->calls[model->inputs[i]].member]->integer;
-        bool integer = declared ? ids > 0 : node->n_uses > 0 && ids == node->n_uses;
+        bool integer = ids > 0 && (declared || ids + compared == node->n_uses);
         node->call.output_type = integer ? MB_I32 : MB_F32;
     }
 }

@@ -21,8 +21,24 @@ static void move(const mb_call_t *call, int64_t samples, int64_t index, mb_move_
     mb_view_slice(&out->from, 1, call->first, 1, taken.dim[0]);
 }
 
-static const mb_layer_class_t part_class =
-    MB_MOVE_CLASS("Output", NULL, NULL, infer, .count = mb_move_once, .move = move, .leaves = true);
+/* Of the call's, where the output has it. */
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    const mb_layer_t *of = call->layer->config;
+    int masked = of->class_->masked == NULL ? 1 : of->class_->masked(of);
+    return (mb_mask_rule_t){.kind = call->part < masked ? MB_MASK_PASSED : MB_MASK_DROPPED};
+}
+
+static const mb_layer_class_t part_class = {
+    .size = sizeof(mb_layer_class_t),
+    .name = "Output",
+    .kind = &(const mb_moves_t){.count = mb_move_once, .move = move, .leaves = true},
+    .infer = infer,
+    .memory = mb_call_keeps_nothing,
+    .forward = mb_move_forward,
+    .backward_input = mb_move_backward,
+    .cost = mb_move_cost,
+    .mask = mask};
 
 bool mb_part_is(const mb_layer_t *layer)
 {
@@ -49,6 +65,7 @@ mb_status_t mb_part_layer(mb_arena_t *arena, const mb_layer_t *of, int index, mb
     MB_ARENA_TRY(layer, "an output");
     *layer = (mb_layer_t){
         .class_ = &part_class, .type = of->type, .implied = true, .follows = true, .index = -1};
+    layer->config = (void *)(uintptr_t)of;
     layer->path = mb_arena_format(arena, "%s output %d", of->path, index);
     MB_ARENA_TRY(layer->path, "an output");
     layer->name = layer->path;

@@ -33,6 +33,9 @@ typedef struct {
     int n_inputs;
     mb_reference_t *references; /* [n_inputs] */
     mb_source_t *inputs;        /* [n_inputs], what the references mean */
+    int n_masks;                /* of them, the last ones */
+    int masks[MB_MAX_INPUTS];   /* which is the mask of input i; 0: none is written */
+    int given;                  /* which is the attention_mask; 0: none */
     uint64_t used;              /* bit i: output i is */
     const void *config;         /* from the class's parse_call */
 } mb_module_call_t;
@@ -79,6 +82,12 @@ typedef struct {
     const mb_module_t *input;
 } mb_entry_t;
 
+/* A nested model is called with a mask for one of its inputs. */
+typedef struct {
+    int tensor, mask; /* nodes */
+    const mb_module_t *model;
+} mb_written_mask_t;
+
 typedef struct {
     int n;
     mb_param_spec_t *specs[MB_MAX_LAYER_PARAMS];
@@ -90,6 +99,8 @@ typedef struct mb_graph_detail {
     mb_module_t *root;
     int n_entries;
     mb_entry_t *entries;
+    int n_written; /* at most one for each input of a call of a nested model */
+    mb_written_mask_t *written;
     bool bound;
     mb_layer_specs_t *specs; /* [n_layers] */
     mb_names_t params;       /* path to index */
@@ -119,6 +130,14 @@ extern const mb_layer_class_t mb_input_class;
 
 /* graph_open.c: from the inputs of all nodes. */
 mb_status_t mb_graph_link_uses(mb_graph_t *graph);
+/* graph_mask.c: once, before shapes are inferred and types are looked at; then what masks have for
+ * shapes. */
+mb_status_t mb_graph_insert_masks(mb_graph_t *graph);
+/* graph_written.c: whether the operations behind tensor FROM of NODES say what MASK says. */
+bool mb_mask_is_written(const mb_node_t *nodes, int from, const mb_mask_t *mask);
+/* NEEDED: [n_nodes] all nodes but operations of masks whose results nothing reads. */
+void mb_mask_mark_needed(const mb_graph_t *graph, bool *needed);
+void mb_graph_size_masks(mb_graph_t *graph);
 /* graph_parts.c: how many outputs a call of MODULE has; 0: as many as are used. */
 int mb_module_outputs(const mb_module_t *module);
 /* A layer that takes output INDEX of a call of OF out of its tensor. */
@@ -161,6 +180,9 @@ mb_status_t mb_calls_resolve(mb_reader_t *reader, mb_module_t *model, bool keras
 #define MB_MAX_REFERENCES 64
 typedef struct {
     int n;
+    int n_masks; /* as in mb_module_call_t */
+    int masks[MB_MAX_INPUTS];
+    int given;
     mb_reference_t items[MB_MAX_REFERENCES];
 } mb_references_t;
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,

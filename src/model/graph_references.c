@@ -115,6 +115,11 @@ typedef struct {
     bool present[4];
     mb_references_t items[4]; /* the others, at their place */
     bool states;              /* the second may be a list too */
+    bool takes_masks;         /* by name alone */
+    bool masked[MB_MAX_INPUTS];
+    mb_reference_t masks[MB_MAX_INPUTS];
+    bool has_given; /* attention_mask */
+    mb_reference_t given;
 } mb_slots_t;
 
 static const char *const attention_names[] = {"query", "value", "key", NULL};
@@ -165,6 +170,46 @@ static bool says_nothing(const json_t *value)
     return json_is_null(value) || json_array_size(value) > 0 || json_object_size(value) > 0;
 }
 
+static mb_status_t take_mask(mb_slots_t *slots, size_t argument, const json_t *value)
+{
+    mb_references_t one = {0};
+    if (json_is_null(value))
+        return MB_OK;
+    if (argument >= MB_MAX_INPUTS || history_of(value) == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: a mask that is no tensor", slots->where);
+    slots->masked[argument] = true;
+    MB_TRY(add_reference(history_of(value), slots->where, &one));
+    slots->masks[argument] = one.items[0];
+    return MB_OK;
+}
+
+/* "mask": of the first argument, or of each in a list; "query_mask": of the argument "query". */
+static mb_status_t take_masks(mb_slots_t *slots, const char *key, const json_t *value, bool *taken)
+{
+    mb_references_t one = {0};
+    size_t length = strlen(key);
+    *taken = slots->takes_masks && (history_of(value) != NULL || json_is_array(value));
+    for (int i = 0; *taken && i < slots->n_names; i++) {
+        const char *name = slots->names[i];
+        if (strncmp(key, name, strlen(name)) == 0 && strcmp(key + strlen(name), "_mask") == 0)
+            return take_mask(slots, (size_t)i, value);
+    }
+    if (*taken && strcmp(key, "mask") == 0 && history_of(value) != NULL)
+        return take_mask(slots, 0, value);
+    for (size_t i = 0; *taken && strcmp(key, "mask") == 0 && i < json_array_size(value); i++)
+        MB_TRY(take_mask(slots, i, json_array_get(value, i)));
+    *taken = *taken && length >= 4 && strcmp(key + length - 4, "mask") == 0;
+    if (!*taken || strcmp(key, "attention_mask") != 0)
+        return MB_OK;
+    if (history_of(value) == NULL)
+        return mb_error_set(MB_ERR_UNSUPPORTED, "%s: argument '%s' must be a tensor", slots->where,
+                            key);
+    slots->has_given = true;
+    MB_TRY(add_reference(history_of(value), slots->where, &one));
+    slots->given = one.items[0];
+    return MB_OK;
+}
+
 /* Nulls say nothing; tensors find their place by name; the rest is the class's to read. */
 static mb_status_t sort_kwargs(mb_slots_t *slots, const json_t *from, json_t *kwargs)
 {
@@ -175,9 +220,14 @@ static mb_status_t sort_kwargs(mb_slots_t *slots, const json_t *from, json_t *kw
         if (says_nothing(value))
             continue;
         int place = slot_named(slots, key);
+        bool taken = false;
         if (place >= 0)
             MB_TRY(put_slot(slots, place, value));
-        else if (holds_tensor(value))
+        else
+            MB_TRY(take_masks(slots, key, value, &taken));
+        if (place >= 0 || taken)
+            continue;
+        if (holds_tensor(value))
             return mb_error_set(MB_ERR_UNSUPPORTED, "%s: a tensor as argument '%s'", slots->where,
                                 key);
         else if (json_object_set(kwargs, key, value) != 0)
@@ -229,6 +279,23 @@ static mb_status_t read_keras2(const json_t *node, mb_slots_t *slots, json_t *kw
     return sort_kwargs(slots, named, kwargs);
 }
 
+/* Behind the others. */
+static void add_masks(const mb_slots_t *slots, mb_references_t *out)
+{
+    int arguments = out->n;
+    for (int i = 0; i < arguments && i < MB_MAX_INPUTS; i++) {
+        if (!slots->masked[i] || out->n == MB_MAX_REFERENCES)
+            continue;
+        out->masks[i] = out->n;
+        out->items[out->n++] = slots->masks[i];
+    }
+    if (slots->has_given && out->n < MB_MAX_REFERENCES) {
+        out->given = out->n;
+        out->items[out->n++] = slots->given;
+    }
+    out->n_masks = out->n - arguments;
+}
+
 /* Puts the slots into one list without gaps. */
 static mb_status_t close_slots(const mb_slots_t *slots, mb_references_t *out)
 {
@@ -248,25 +315,34 @@ static mb_status_t close_slots(const mb_slots_t *slots, mb_references_t *out)
     }
     if (out->n == 0)
         return mb_error_set(MB_ERR_FORMAT, "%s: called without a tensor", slots->where);
+    add_masks(slots, out);
     if (out->n > MB_MAX_INPUTS)
         return mb_error_set(MB_ERR_UNSUPPORTED, "%s: called with %d tensors, at most %d are taken",
                             slots->where, out->n, MB_MAX_INPUTS);
     return MB_OK;
 }
 
+static bool takes_query(const char *class_name)
+{
+    return strcmp(class_name, "MultiHeadAttention") == 0 ||
+           strcmp(class_name, "GroupedQueryAttention") == 0 ||
+           strcmp(class_name, "GroupQueryAttention") == 0;
+}
+
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,
                                   mb_references_t *out, json_t *kwargs)
 {
-    bool attention = strcmp(module->class_name, "MultiHeadAttention") == 0;
-    bool states = module->kind == MB_MODULE_LAYER && module->layer->class_->takes_states;
+    bool is_layer = module->kind == MB_MODULE_LAYER;
     mb_slots_t slots = {.where = where,
-                        .names = attention ? attention_names
-                                 : states  ? recurrent_names
-                                           : other_names,
-                        .n_names = attention ? 3
-                                   : states  ? 2
-                                             : 1,
-                        .states = states};
+                        .states = is_layer && module->layer->class_->takes_states,
+                        .takes_masks = !is_layer
+                                           ? module->kind == MB_MODULE_MODEL
+                                           : module->layer->class_->takes_masks == MB_TAKES_MASKS};
+    slots.names = takes_query(module->class_name) ? attention_names
+                  : slots.states                  ? recurrent_names
+                                                  : other_names;
+    while (slots.names[slots.n_names] != NULL)
+        slots.n_names++;
     if (json_is_object(node) && json_object_get(node, "args") != NULL)
         MB_TRY(read_keras3(node, &slots, kwargs));
     else

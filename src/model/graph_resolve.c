@@ -97,10 +97,10 @@ static mb_status_t resolve_calls(const mb_resolver_t *resolver, mb_module_t *mod
         const mb_module_t *member = model->members[call->member];
         for (int i = 0; i < call->n_inputs; i++)
             MB_TRY(resolve(resolver, &call->references[i], member->name, 0, &call->inputs[i]));
-        if (member->kind == MB_MODULE_MODEL && call->n_inputs != member->n_inputs)
+        if (member->kind == MB_MODULE_MODEL && call->n_inputs - call->n_masks != member->n_inputs)
             return mb_error_set(MB_ERR_FORMAT,
                                 "model '%s' has %d inputs, but is called with %d tensors",
-                                member->path, member->n_inputs, call->n_inputs);
+                                member->path, member->n_inputs, call->n_inputs - call->n_masks);
     }
     return MB_OK;
 }

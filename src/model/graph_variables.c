@@ -56,13 +56,16 @@ static void split_letters(const char *name, size_t length, char *out)
 }
 
 /* "GlobalMaxPooling2D" to "global_max_pooling2d". A registered class is called by what follows its
- * package, and Keras 2's Model is Keras 3's Functional. */
+ * package, Keras 2's Model is Keras 3's Functional, and GroupQueryAttention has another name in
+ * Python. */
 static const char *snake_case(mb_arena_t *arena, const char *class_name)
 {
     const char *package = strrchr(class_name, '>');
     const char *name = package != NULL ? package + 1 : class_name;
     if (strcmp(name, "Model") == 0)
         return "functional";
+    if (strcmp(name, "GroupQueryAttention") == 0)
+        return "grouped_query_attention";
     size_t length = strlen(name), n = 0;
     char *words = mb_arena_alloc(arena, 4 * length + 4);
     char *letters = mb_arena_alloc(arena, 2 * length + 2);
@@ -108,6 +111,12 @@ static const char *attribute_in(const mb_layer_t *layer, const char *part, size_
     return own != NULL ? own : attribute_of(part, length);
 }
 
+/* GroupQueryAttention has no other way to its projections than the private attributes. */
+static const char *mark_of(const mb_layer_t *layer)
+{
+    return strstr(layer->class_->name, "QueryAttention") != NULL ? "_" : "";
+}
+
 static int wrapped_by(const mb_layer_t *layer)
 {
     return layer->class_->wrapped == NULL ? 0 : layer->class_->wrapped(layer);
@@ -125,7 +134,7 @@ static mb_status_t descend(mb_graph_t *graph, const mb_layer_t *layer, const mb_
         size_t length = (size_t)(slash - part);
         const char *attribute = wrapped-- > 0 ? "layer" : attribute_in(layer, part, length);
         *group = attribute != NULL
-                     ? mb_arena_format(graph->arena, "%s/%s", *group, attribute)
+                     ? mb_arena_format(graph->arena, "%s/%s%s", *group, mark_of(layer), attribute)
                      : mb_arena_format(graph->arena, "%s/%.*s", *group, (int)length, part);
         *owner = mb_arena_format(graph->arena, "%.*s", (int)length, part);
         MB_ARENA_TRY(*group, "a variable's path");

@@ -100,14 +100,14 @@ void mb_param_matrix(const mb_param_t *param, int64_t *rows, int64_t *columns);
 
 struct mb_layer {
     const mb_layer_class_t *class_;
-    const char *name;          /* Keras' layer name */
-    const char *path;          /* with the models it is nested in: "tower/dense_21" */
-    void *config;              /* the class's own, from parse */
-    mb_dtype_t type;           /* that its calls compute in */
-    bool implied;              /* not in the file: changes the type of a tensor, or is one output
-                                  of several */
-    bool follows;              /* computes in the widest type of its inputs */
-    bool trainable;            /* its own and all its parents' flag */
+    const char *name; /* Keras' layer name */
+    const char *path; /* with the models it is nested in: "tower/dense_21" */
+    void *config;     /* the class's own, from parse */
+    mb_dtype_t type;  /* that its calls compute in */
+    bool implied;     /* not in the file: changes the type of a tensor, is a mask, or is one
+                         output of several */
+    bool follows;     /* computes in the widest type of its inputs */
+    bool trainable;   /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */
     int index;
     bool built;
@@ -115,12 +115,34 @@ struct mb_layer {
     int params[MB_MAX_LAYER_PARAMS]; /* indices into graph->params, in the order of the class */
 };
 
+/* What Keras' compute_mask says of a call's output. A mask has one value, 0 or 1, for each position
+ * of a sample: for all its axes but the last. It is a tensor of its own (graph_mask.c). */
+typedef enum {
+    MB_MASK_DROPPED = 0, /* the output has none */
+    MB_MASK_PASSED,      /* it has the first input's */
+    MB_MASK_EITHER,      /* 1 where one of the inputs' is; none unless each has one */
+    MB_MASK_JOINED,      /* those of inputs that are joined along `axis` */
+    MB_MASK_NOT_ZERO,    /* 1 where the input, of ids, is not 0 */
+    MB_MASK_DIFFERS,     /* 1 where the input has another number than `value` in the last axis */
+    MB_MASK_GIVEN        /* a tensor of the model */
+} mb_mask_kind_t;
+
+typedef struct {
+    mb_mask_kind_t kind;
+    int64_t axis; /* counts the samples as 0, from behind where negative */
+    float value;
+    const char *refusal; /* why an input with a mask cannot be taken; NULL: it can */
+} mb_mask_rule_t;
+
 /* One call, as its layer sees it. Shapes are without the sample axis and never open once the
  * graph is bound to data. */
 typedef struct {
     const mb_layer_t *layer;
     const void *call_config; /* from parse_call; NULL without one */
     int n_inputs;
+    int n_masks;              /* of the inputs, the last ones: masks, which no gradient flows to */
+    int masks[MB_MAX_INPUTS]; /* which input is the mask of input i; 0: it has none */
+    int given;                /* which is the call's attention_mask; 0: none */
     mb_shape_t inputs[MB_MAX_INPUTS];
     mb_dtype_t input_types[MB_MAX_INPUTS];
     mb_shape_t output;
@@ -156,6 +178,7 @@ typedef struct mb_observer {
 typedef struct {
     bool takes_ids;     /* whole numbers that stand for something: int32 where the data has them */
     int64_t vocabulary; /* they are below; 0: any */
+    bool takes_floats;  /* integers become floats in front of it */
     bool as_given;      /* float inputs are not brought to the type of the call */
     bool gives_ids;     /* int32 */
     int64_t below;      /* which are below; 0: some are negative */
@@ -208,6 +231,8 @@ struct mb_layer_class {
      * `batch_input_shape` are taken before by the graph; every other key must be obeyed or
      * refused. *out is allocated from the arena. */
     mb_status_t (*parse)(mb_config_t *config, mb_arena_t *arena, void **out);
+    /* The same of classes that share it and are told apart by KIND; then there is no parse. */
+    mb_status_t (*parse_kind)(const void *kind, mb_config_t *config, mb_arena_t *arena, void **out);
     /* The activity regularizer that its own config gives; NULL: none but that of the key. */
     const mb_regularizer_t *(*activity)(const mb_layer_t *layer);
     /* Reads a call's keyword arguments ("use_causal_mask"). NULL: takes none. Arguments that are
@@ -244,6 +269,10 @@ struct mb_layer_class {
     int (*wrapped)(const mb_layer_t *layer);
     /* With update_statistics: whether the call mixes samples. NULL: it does. */
     bool (*has_statistics)(const mb_call_t *call);
+    /* The rule for the mask of its calls' output; NULL: it has none. */
+    mb_mask_rule_t (*mask)(const mb_call_t *call);
+    /* Calls get the masks of their inputs, or what the rule gives, as input 0's. */
+    enum { MB_TAKES_NO_MASK = 0, MB_TAKES_MASKS, MB_TAKES_OWN_MASK } takes_masks;
     /* How many outputs a call has; 0: as many as are used. NULL: one. */
     int (*outputs)(const mb_layer_t *layer);
     /* Of a call with several: the shape of one in a sample of the call's tensor, where all stand,
@@ -252,6 +281,8 @@ struct mb_layer_class {
     /* The attribute under which Keras keeps a PART of it, of which the weights' names speak; NULL:
      * as for all layers. */
     const char *(*attribute)(const mb_layer_t *layer, const char *part, size_t length);
+    /* How many of a call's outputs, from the first on, have the mask of the call. NULL: one. */
+    int (*masked)(const mb_layer_t *layer);
     /* The second argument of its calls are states to begin with: inputs behind the first. */
     bool takes_states;
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */
@@ -285,7 +316,13 @@ mb_roles_t mb_call_roles(const mb_call_t *call);
 /* Whether moving statistics follow from the call's samples. */
 bool mb_call_has_statistics(const mb_call_t *call);
 
-/* Built-in classes, and those a program registered, by Keras class name; NULL if unknown. */
+/* Built-in classes, and those of plugins, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);
+/* Adds a class, which lives as long as the program. Of the process, not of a thread.
+ * MB_ERR_ARGUMENT: the name is taken, or there is no more room. */
+mb_status_t mb_layer_class_add(const mb_layer_class_t *class_);
+/* The class's own part of a config; nothing where it has none. */
+mb_status_t mb_layer_class_parse(const mb_layer_class_t *class_, mb_config_t *config,
+                                 mb_arena_t *arena, void **out);
 
 #endif

@@ -6,8 +6,10 @@ libmb_la_SOURCES += \
 	src/model/graph_cast.c \
 	src/model/graph_ids.c \
 	src/model/graph_initial.c \
+	src/model/graph_insert.c src/model/graph_insert.h \
 	src/model/graph_lambda.c \
 	src/model/graph_layer.c \
+	src/model/graph_mask.c \
 	src/model/graph_names.c src/model/graph_names.h \
 	src/model/graph_open.c \
 	src/model/graph_order.c \
@@ -18,6 +20,7 @@ libmb_la_SOURCES += \
 	src/model/graph_references.c \
 	src/model/graph_resolve.c \
 	src/model/graph_variables.c \
+	src/model/graph_written.c \
 	src/model/initializer.c src/model/initializer.h \
 	src/model/known.c src/model/known.h \
 	src/model/layer.h
@@ -27,9 +30,11 @@ libmb_la_SOURCES += \
 	src/model/layers/activation_layer.c src/model/layers/activation_layer.h \
 	src/model/layers/activity.c \
 	src/model/layers/adaptive_pool.c \
+	src/model/layers/additive_attention.c \
 	src/model/layers/alpha_dropout.c \
 	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
+	src/model/layers/attention_mask.c src/model/layers/attention_mask.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \
 	src/model/layers/batchnorm.c \
@@ -47,6 +52,7 @@ libmb_la_SOURCES += \
 	src/model/layers/depthwise.c \
 	src/model/layers/discretization.c \
 	src/model/layers/dot.c \
+	src/model/layers/dot_attention.c \
 	src/model/layers/dropout.c \
 	src/model/layers/einsum.c src/model/layers/einsum.h \
 	src/model/layers/einsum_dense.c \
@@ -61,11 +67,16 @@ libmb_la_SOURCES += \
 	src/model/layers/layers.h \
 	src/model/layers/linear.c \
 	src/model/layers/lookup.c \
+	src/model/layers/mask.c src/model/layers/mask.h \
+	src/model/layers/masked_mean.c src/model/layers/masked_mean.h \
+	src/model/layers/masking.c \
 	src/model/layers/merge.c \
+	src/model/layers/merge_masked.c src/model/layers/merge_masked.h \
 	src/model/layers/move.c src/model/layers/move.h \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/normalization.c \
 	src/model/layers/op_activation.c \
+	src/model/layers/op_cast.c \
 	src/model/layers/op_einsum.c \
 	src/model/layers/op_elementwise.c \
 	src/model/layers/op_getitem.c \
@@ -74,7 +85,9 @@ libmb_la_SOURCES += \
 	src/model/layers/op_reduce.c \
 	src/model/layers/op_split.c \
 	src/model/layers/operators.c src/model/layers/operators.h \
+	src/model/layers/score_attention.c src/model/layers/score_attention.h \
 	src/model/layers/softmax_axes.c src/model/layers/softmax_axes.h \
+	src/model/layers/softmax_mask.c src/model/layers/softmax_mask.h \
 	src/model/layers/view.c src/model/layers/view.h \
 	src/model/layers/packed.c src/model/layers/packed.h \
 	src/model/layers/passes.c src/model/layers/passes.h \
@@ -108,7 +121,8 @@ libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
 	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
-	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/regression.c \
+	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
+	src/model/losses/regression.c \
 	src/model/losses/run.c \
 	src/model/metric.h src/model/metrics/accuracy.c src/model/metrics/accuracy.h \
 	src/model/metrics/auc.c src/model/metrics/class.h src/model/metrics/columns.c \
@@ -128,6 +142,8 @@ libmb_la_SOURCES += \
 	src/model/optimizers/lr_schedule_text.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
-	src/model/preset_gpt.c src/model/preset_images.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \
+	src/model/preset_mobilenet.c src/model/preset_net.c src/model/preset_net.h \
+	src/model/preset_resnet.c src/model/preset_unet.c src/model/preset_vit.c \
 	src/model/preset_models.h src/model/preset_sequential.c src/model/preset_settings.c \
 	src/model/preset_settings.h src/model/spec.c src/model/spec.h

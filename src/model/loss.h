@@ -7,21 +7,28 @@
 #ifndef MB_MODEL_LOSS_H
 #define MB_MODEL_LOSS_H
 
+#include <mb/plugin.h>
+
 #include "model/graph.h"
 #include "model/metric.h"
 
 typedef struct {
     mb_loss_kind_t kind;
-    float p0, p1, p2; /* as the kind says: device/ops.h */
-    bool sum;         /* reduction "sum": no divisor. Default: sum_over_batch_size */
-    bool by_weight;   /* reduction "mean_with_sample_weight": divided by the sum of the weights */
+    const mb_plugin_loss_t *plugin; /* computes it instead; the kind tells the form of its labels */
+    const void *settings;           /* the plugin's own */
+    mb_arena_t *arena;              /* for what lives as long as the loss */
+    float p0, p1, p2;               /* as the kind says: device/ops.h */
+    bool sum;                       /* reduction "sum": no divisor. Default: sum_over_batch_size */
+    bool by_weight; /* reduction "mean_with_sample_weight": divided by the sum of the weights */
     float label_smoothing;
     bool has_ignore;
     int32_t ignore_label;
     int n_axes; /* 0: all, the batch's too */
     int axes[MB_MAX_RANK];
-    bool weighted;    /* rows have weights: of the data, of classes, of labels that are ignored */
-    float weight;     /* loss_weights */
+    bool weighted; /* rows have weights: of the data, of classes, of labels that are ignored, of a
+                      mask */
+    bool masked;   /* the output has a mask: one of a value of the loss counts or not */
+    float weight;  /* loss_weights */
     const char *name; /* Keras' name, for messages and files */
     bool accuracy;    /* a match is counted: asked for, or a classification loss */
     const char

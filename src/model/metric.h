@@ -64,6 +64,7 @@ typedef struct {
     const char *name; /* Keras' */
     const char *key;  /* its name in logs: among several outputs with the output's, and unique */
     bool weighted;    /* of weighted_metrics */
+    bool masked;      /* the output's mask says which rows count */
     bool counted;     /* the accuracy that the loss counts anyway: no states of its own */
     int axes;         /* of a sample of the output */
     int64_t rows, columns, label_columns; /* rows: of a sample */
@@ -92,6 +93,7 @@ typedef struct {
     int64_t samples, valid;
     const void *x, *labels;
     const float *weights; /* [samples * rows of a sample]; NULL: all one. Of weighted ones alone */
+    const float *mask;    /* the same of the output's mask, where it has one */
     const float *constants; /* the metrics', in device memory, one after the other */
 } mb_metric_batch_t;
 

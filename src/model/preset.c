@@ -20,14 +20,16 @@ static const mb_preset_t presets[] = {
      "input=32x32x3 filters=16,24,32 repeat=2 expansion=6 classes=10"},
     {"resnet", "a classifier of residual blocks of two convolutions",
      "input=32x32x3 filters=16,32,64 repeat=3 classes=10"},
+    {"vit", "a classifier of patches by blocks of attention: a vision transformer",
+     "input=32x32x3 patch=4 width=64 depth=6 heads=4 mlp=128 classes=10 dropout=0"},
     {"gpt", "a language model: causal attention blocks over tokens and positions",
      "layers=3 width=48 heads=4 length=32 vocabulary=256 dropout=0"},
     {"lstm", "a classifier of token sequences: an embedding, LSTM layers, logits",
      "vocabulary=10000 length=100 width=128 units=128 classes=2 bidirectional=no dropout=0"},
 };
 static const build_t builds[] = {mb_preset_mlp,       mb_preset_cnn,    mb_preset_unet,
-                                 mb_preset_mobilenet, mb_preset_resnet, mb_preset_gpt,
-                                 mb_preset_lstm};
+                                 mb_preset_mobilenet, mb_preset_resnet, mb_preset_vit,
+                                 mb_preset_gpt,       mb_preset_lstm};
 #define N_PRESETS (sizeof(presets) / sizeof(presets[0]))
 
 const mb_preset_t *mb_preset_list(int *count)
@@ -48,7 +50,7 @@ static mb_status_t find(const char *name, size_t *out)
     const char *nearest = mb_str_nearest(name, names, N_PRESETS);
     return mb_error_set(
         MB_ERR_ARGUMENT,
-        "preset '%s' is not known%s%s; there are mlp, cnn, unet, mobilenet, resnet, gpt, lstm",
+        "preset '%s' is not known%s%s; there are mlp, cnn, unet, mobilenet, resnet, vit, gpt, lstm",
         name, nearest == NULL ? "" : "; the nearest one is ", nearest == NULL ? "" : nearest);
 }
 

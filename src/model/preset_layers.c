@@ -117,9 +117,43 @@ json_t *mb_preset_window2d(const char *name, const mb_preset_window_t *window)
     return config;
 }
 
-json_t *mb_preset_global_average_pooling2d(const char *name)
+json_t *mb_preset_global_average_pooling(const char *name)
 {
     return with_base(name, json_pack("{s:s, s:b}", "data_format", "channels_last", "keepdims", 0));
+}
+
+static json_t *sizes(const mb_shape_t *shape)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < shape->rank; i++)
+        json_array_append_new(list, json_integer((json_int_t)shape->dim[i]));
+    return list;
+}
+
+json_t *mb_preset_reshape(const char *name, const mb_shape_t *shape)
+{
+    return with_base(name, json_pack("{s:o}", "target_shape", sizes(shape)));
+}
+
+json_t *mb_preset_permute(const char *name, int axes, const int *order)
+{
+    mb_shape_t dims = {.rank = axes};
+    for (int i = 0; i < axes; i++)
+        dims.dim[i] = order[i];
+    return with_base(name, json_pack("{s:o}", "dims", sizes(&dims)));
+}
+
+json_t *mb_preset_einsum_dense(const char *name, const char *equation, const char *bias_axes,
+                               const mb_shape_t *output)
+{
+    json_t *normal = initializer("RandomNormal",
+                                 json_pack("{s:f, s:f, s:n}", "mean", 0.0, "stddev", 0.02, "seed"));
+    return with_base(name,
+                     json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:n, s:n, s:n, s:n, s:n}",
+                               "equation", equation, "output_shape", sizes(output), "activation",
+                               "linear", "bias_axes", bias_axes, "kernel_initializer", glorot(),
+                               "bias_initializer", normal, "kernel_regularizer", "bias_regularizer",
+                               "activity_regularizer", "kernel_constraint", "bias_constraint"));
 }
 
 json_t *mb_preset_relu(const char *name, double max_value)

@@ -36,7 +36,14 @@ typedef struct {
 } mb_preset_window_t;
 json_t *mb_preset_window2d(const char *name, const mb_preset_window_t *window);
 json_t *mb_preset_max_pooling2d(const char *name);
-json_t *mb_preset_global_average_pooling2d(const char *name);
+/* Of GlobalAveragePooling in any number of dimensions. */
+json_t *mb_preset_global_average_pooling(const char *name);
+json_t *mb_preset_reshape(const char *name, const mb_shape_t *shape);
+/* AXES axes of a sample, which Keras counts from 1. */
+json_t *mb_preset_permute(const char *name, int axes, const int *order);
+/* With a normally distributed bias, as positions begin. */
+json_t *mb_preset_einsum_dense(const char *name, const char *equation, const char *bias_axes,
+                               const mb_shape_t *output);
 json_t *mb_preset_relu(const char *name, double max_value);
 json_t *mb_preset_concatenate(const char *name);
 json_t *mb_preset_flatten(const char *name);

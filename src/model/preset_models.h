@@ -10,6 +10,7 @@ mb_status_t mb_preset_cnn(const mb_preset_settings_t *settings, json_t **out);
 mb_status_t mb_preset_unet(const mb_preset_settings_t *settings, json_t **out);
 mb_status_t mb_preset_mobilenet(const mb_preset_settings_t *settings, json_t **out);
 mb_status_t mb_preset_resnet(const mb_preset_settings_t *settings, json_t **out);
+mb_status_t mb_preset_vit(const mb_preset_settings_t *settings, json_t **out);
 mb_status_t mb_preset_gpt(const mb_preset_settings_t *settings, json_t **out);
 mb_status_t mb_preset_lstm(const mb_preset_settings_t *settings, json_t **out);
 

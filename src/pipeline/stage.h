@@ -35,7 +35,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
 typedef struct { /* of a model output whose node is on this stage */
     int output;
     int64_t labels;   /* in a slot */
-    int64_t weights;  /* in a slot, of the loss's values; -1: all one */
+    int64_t weights;  /* in a slot, of the loss's values, and behind them its mask; -1: all one */
     int64_t sums;     /* index into a double block: { loss, correct }, then the metrics' states */
     float *constants; /* the metrics', in device memory; NULL: none */
 } mb_output_place_t;
@@ -147,6 +147,8 @@ bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
 void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
 void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);
 float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place);
+/* NULL: the output has no mask. */
+const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place);
 void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param);
 

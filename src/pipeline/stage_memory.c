@@ -132,10 +132,11 @@ static void place_outputs(mb_stage_t *stage)
         int64_t labels = mb_shape_elements(&stage->losses[o].label_shape);
         at->labels =
             place(&stage->slot_bytes, (size_t)(labels * stage->plan->micro_batch) * sizeof(float));
+        int64_t values = mb_loss_values(&stage->losses[o]) * stage->plan->micro_batch;
         if (stage->losses[o].weighted)
-            at->weights = place(&stage->slot_bytes, (size_t)(mb_loss_values(&stage->losses[o]) *
-                                                             stage->plan->micro_batch) *
-                                                        sizeof(float));
+            at->weights =
+                place(&stage->slot_bytes,
+                      (size_t)(stage->losses[o].masked ? 2 * values : values) * sizeof(float));
         at->sums = stage->sum_count;
         stage->sum_count += 2 + stage->losses[o].metrics.states;
     }

@@ -22,6 +22,14 @@ float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place)
     return (float *)(void *)mb_stage_at(stage->slots[slot], stage->outputs[output_place].weights);
 }
 
+const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place)
+{
+    const mb_loss_t *loss = &stage->losses[stage->outputs[output_place].output];
+    const float *weights = mb_stage_weights(stage, slot, output_place);
+    bool none = !loss->masked || weights == NULL;
+    return none ? NULL : weights + mb_loss_values(loss) * stage->plan->micro_batch;
+}
+
 void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
 {
     return mb_stage_at(stage->slots[slot], stage->edge_gradients[edge]);
@@ -129,6 +137,7 @@ static mb_status_t run_metrics(const mb_stage_t *stage, const mb_micro_t *micro,
                                .valid = micro->valid,
                                .x = mb_stage_tensor(stage, micro->slot, node),
                                .labels = mb_stage_labels(stage, micro->slot, place),
+                               .mask = mb_stage_mask(stage, micro->slot, place),
                                .constants = at->constants};
     return sums == NULL ? MB_OK : mb_metrics_run(metrics, stage->exec, &batch, sums + 2);
 }

@@ -112,10 +112,12 @@ static void add_number(mb_str_t *line, const char *key, double value)
 }
 
 /* What lines say of their own; a metric may have any name. */
-static bool is_own_key(const char *name)
+static bool is_own_key(const char *name, bool tells_accuracy)
 {
-    static const char *const own[] = {"step",     "epoch", "split",      "loss",
-                                      "accuracy", "lr",    "loss_scale", "samples_per_second"};
+    static const char *const own[] = {
+        "step", "epoch", "split", "loss", "lr", "loss_scale", "samples_per_second"};
+    if (strcmp(name, "accuracy") == 0)
+        return tells_accuracy;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(own[i], name) == 0)
             return true;
@@ -131,13 +133,14 @@ static void add_value(mb_str_t *line, double value)
         mb_str_add(line, "null");
 }
 
-static void add_metrics(mb_str_t *line, const mb_metric_value_t *metrics, int n)
+static void add_metrics(mb_str_t *line, double accuracy, const mb_metric_value_t *metrics, int n)
 {
     for (int i = 0; i < n; i++) {
         const mb_metric_value_t *metric = &metrics[i];
         if (metric->told)
             continue;
-        mb_str_addf(line, ", \"%s%s\": %s", is_own_key(metric->name) ? "metric/" : "", metric->name,
+        mb_str_addf(line, ", \"%s%s\": %s",
+                    is_own_key(metric->name, isfinite(accuracy)) ? "metric/" : "", metric->name,
                     metric->listed ? "[" : "");
         for (int64_t k = 0; k < metric->n; k++) {
             mb_str_add(line, k > 0 ? ", " : "");
@@ -199,7 +202,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);
     add_number(&line, "accuracy", report->accuracy);
-    add_metrics(&line, report->metrics, report->n_metrics);
+    add_metrics(&line, report->accuracy, report->metrics, report->n_metrics);
     add_number(&line, "lr", report->lr);
     add_number(&line, "loss_scale", report->loss_scale);
     add_number(&line, "samples_per_second", report->samples_per_second);
@@ -224,7 +227,7 @@ mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report
         if (isfinite(report->accuracies[o]))
             mb_str_addf(&line, ", \"accuracy/%s\": %.9g", report->names[o], report->accuracies[o]);
     }
-    add_metrics(&line, report->metrics, report->n_metrics);
+    add_metrics(&line, report->accuracy, report->metrics, report->n_metrics);
     mb_str_add(&line, "}");
     MB_TRY(write_line(trainer, &line));
     if (trainer->options.events.evaluated != NULL)

@@ -151,11 +151,16 @@ unary("soft_shrink_threshold", lambda t: ops.soft_shrink(t, threshold=0.3))
 unary("hard_shrink_threshold", lambda t: ops.hard_shrink(t, threshold=0.3))
 unary("threshold", lambda t: ops.threshold(t, 0.2, -0.4))
 unary("general_relu", lambda t: keras.activations.relu(t, negative_slope=0.2, max_value=0.7, threshold=0.1))
-unary("mish", lambda t: keras.activations.mish(t * 2.0))
+unary("mish", lambda t: layers.Activation("mish")(t * 2.0))
 unary("gelu_exact", lambda t: ops.gelu(t, approximate=False))
 unary("clip", lambda t: ops.clip(t, -0.4, 0.3))
 unary("elu_alpha", lambda t: ops.elu(t, alpha=0.3))
 unary("leaky_relu_slope", lambda t: ops.leaky_relu(t, negative_slope=0.4))
+
+
+unary("stop_gradient", lambda t: t * ops.stop_gradient(t))
+unary("cast", lambda t: ops.cast(t * 0.3 > 0.0, "float32") + ops.cast(t, "float32"))
+CASES["cast_of_integers"] = lambda c: ops.cast(c.ids((3, 4), 9), "float32") * c.tensor((3, 4))
 
 
 def reduction(name, function):
@@ -631,7 +636,8 @@ def layer_CategoryEncoding(c):
 
 
 # Random layers, where the numbers that they draw are given: training moves images as Keras does, and so the
-# gradients tell; outside training images pass.
+# gradients tell; outside training images pass. (RandomCrop is not here: outside training Keras 3 gives another
+# shape than it says.)
 
 
 def same(c, low, high):
@@ -663,16 +669,6 @@ def layer_RandomZoom(c):
 
 
 @case
-def layer_RandomCrop(c):
-    """Of images that are no larger, where nothing is drawn."""
-    t, image, keys = some_image(c)
-    height, width = image[0] + int(c.rng.integers(0, 4)), image[1] + int(c.rng.integers(0, 4))
-    if c.coin():
-        height = int(c.rng.integers(2, image[0] + 1))
-    return layers.RandomCrop(height, width, **keys)(t)
-
-
-@case
 def layer_RandomContrast(c):
     t, _, keys = some_image(c)
     factor = c.number(0.1, 0.9)
@@ -682,7 +678,9 @@ def layer_RandomContrast(c):
 @case
 def layer_RandomBrightness(c):
     t, _, keys = some_image(c)
-    return layers.RandomBrightness(same(c, -0.9, 0.9), value_range=(-0.4, 0.9), **keys)(t)
+    layer = layers.RandomBrightness(same(c, -0.9, 0.9), value_range=(-0.4, 0.9), **keys)
+    layer.value_range = (-0.4, 0.9)  # Keras cannot write the list that it made of this to HDF5
+    return layer(t)
 
 
 # ---- a model of several cases
@@ -777,9 +775,9 @@ def owners(model, names):
         todo = [output]
         while todo:
             operation = todo.pop()._keras_history.operation
+            if operation.name not in owner:
+                todo += [t for node in operation._inbound_nodes for t in node.input_tensors]
             owner.setdefault(operation.name, k)
-            for node in operation._inbound_nodes:
-                todo += node.input_tensors
     return owner
 
 

@@ -72,12 +72,41 @@ static mb_status_t write_noise(hid_t file, const mb_shape_t *sample, int classes
     return put < 0 ? mb_error_set(MB_ERR_IO, "the data of a test cannot be written") : MB_OK;
 }
 
+/* Ids, of which a sixth are 0, and a class for each. */
+static mb_status_t write_ids(hid_t file, const mb_shape_t *sample, int64_t samples)
+{
+    int64_t count = mb_shape_elements(sample) * samples;
+    int32_t *x = malloc((size_t)count * sizeof(int32_t)),
+            *y = malloc((size_t)count * sizeof(int32_t));
+    herr_t put = -1;
+    unsigned state = 12345;
+    for (int64_t i = 0; i < count && x != NULL && y != NULL; i++) {
+        state = state * 1664525U + 1013904223U;
+        x[i] = (int32_t)((state >> 8) % 6);
+        y[i] = (int32_t)((state >> 16) % 5);
+    }
+    if (x != NULL && y != NULL)
+        put = write_all(file, "x", H5T_STD_I32LE, H5T_NATIVE_INT32, sample, samples, x);
+    if (put >= 0)
+        put = write_all(file, "y", H5T_STD_I32LE, H5T_NATIVE_INT32, sample, samples, y);
+    free(x);
+    free(y);
+    return put < 0 ? mb_error_set(MB_ERR_IO, "the data of a test cannot be written") : MB_OK;
+}
+
+static bool takes_ids(const layout_model_t *model)
+{
+    return strcmp(model->name, "masks") == 0;
+}
+
 /* NULL: the model has Keras' own data. */
 static const mb_shape_t *sample_of(const layout_model_t *model)
 {
     static const mb_shape_t vector = {.rank = 1, .dim = {12}};
     static const mb_shape_t image = {.rank = 3, .dim = {8, 8, 2}};
-    static const mb_shape_t sequence = {.rank = 2, .dim = {9, 4}};
+    static const mb_shape_t sequence = {.rank = 2, .dim = {9, 4}}, ids = {.rank = 1, .dim = {9}};
+    if (takes_ids(model))
+        return &ids;
     if (strncmp(model->name, "mlp", 3) == 0 || strcmp(model->name, "branches") == 0)
         return &vector;
     if (strncmp(model->name, "recurrent", 9) == 0)
@@ -95,7 +124,9 @@ mb_status_t layout_write_data(const char *directory, const layout_model_t *model
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: cannot be created", path);
-    mb_status_t status = write_noise(file, sample, 5, model->samples, model->is_weighed);
+    mb_status_t status = takes_ids(model)
+                             ? write_ids(file, sample, model->samples)
+                             : write_noise(file, sample, 5, model->samples, model->is_weighed);
     return H5Fclose(file) < 0 ? mb_error_set(MB_ERR_IO, "%s: cannot be written", path) : status;
 }
 

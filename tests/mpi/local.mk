@@ -57,3 +57,6 @@ TIMED_TESTS += tests/mpi/cudasim_failures.sh tests/mpi/cudasim_lost.sh
 tests/mpi/cudasim.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT) $(check_DATA)
 tests/mpi/cudasim_runs.log tests/mpi/cudasim_failures.log tests/mpi/cudasim_lost.log \
 tests/mpi/cudasim_refusals.log: mbrun$(EXEEXT) $(check_DATA)
+
+SHELL_TESTS += tests/mpi/plugin.sh
+tests/mpi/plugin.log: mbrun$(EXEEXT) $(check_DATA)

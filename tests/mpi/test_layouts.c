@@ -41,6 +41,7 @@ static layout_model_t models[] = {
     {.name = "operators", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "branches", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "recurrent", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "masks", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "recurrent_states", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "regularized", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
     /* Its first steps overflow and are left out. */

@@ -137,8 +137,7 @@ static void softmax(run_t *run)
     const onnx_tensor_t *x = input(run, 0);
     int64_t columns = x->dim[x->rank - 1];
     float *y = op_floats(&run->op, x->count);
-    mb_softmax_forward_args_t args = {
-        MB_F32, x->count / columns, columns, put(run, x), y, false};
+    mb_softmax_forward_args_t args = {MB_F32, x->count / columns, columns, put(run, x), y, false};
     OP_RUN(&run->op, SOFTMAX_FORWARD, &args);
     near_output(run, 0, y);
 }
@@ -205,8 +204,15 @@ static mb_window_t window_of(const run_t *run, const onnx_tensor_t *x, const onn
     const onnx_attribute_t *pads = onnx_attribute(v, "pads");
     const onnx_attribute_t *same = onnx_attribute(v, "auto_pad");
     int spatial = x->rank - 2;
-    mb_window_t w = {x->dim[0], x->dim[1], y->dim[1], 1,      {1, 1}, {1, 1},
-                     {1, 1},    {1, 1},    {1, 1},    {0, 0}, {0, 0}};
+    mb_window_t w = {.samples = x->dim[0],
+                     .channels_in = x->dim[1],
+                     .channels_out = y->dim[1],
+                     .groups = 1,
+                     .in = {1, 1},
+                     .out = {1, 1},
+                     .kernel = {1, 1},
+                     .stride = {1, 1},
+                     .dilation = {1, 1}};
     for (int i = 0; i < spatial; i++) {
         int to = i + 2 - spatial;
         w.in[to] = x->dim[i + 2];

@@ -4,4 +4,5 @@ if [ "$BATS" = none ]; then
     echo "1..0 # SKIP bats is not installed (package bats)"
     exit 0
 fi
-exec timeout -k 10 "${MB_BATS_TIMEOUT-1200}" "$BATS" --tap "$@"
+. "${0%/*}/session.sh"
+timeout -k 10 "${MB_BATS_TIMEOUT-1200}" "$BATS" --tap "$@"

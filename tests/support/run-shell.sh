@@ -4,4 +4,5 @@ case $(sed -n 1p "$1") in
 '#!'*bash*) shell=bash ;;
 *) shell=sh ;;
 esac
-exec timeout -k 10 "${MB_SHELL_TIMEOUT-1200}" $shell "$@"
+. "${0%/*}/session.sh"
+timeout -k 10 "${MB_SHELL_TIMEOUT-1200}" $shell "$@"

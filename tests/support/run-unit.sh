@@ -8,4 +8,5 @@ if [ "$MB_SANITIZERS" = yes ]; then
     *test_op_* | *test_layer_*) export CK_FORK=no ;;
     esac
 fi
-exec timeout -k 10 "${MB_UNIT_TIMEOUT-900}" "$@"
+. "${0%/*}/session.sh"
+timeout -k 10 "${MB_UNIT_TIMEOUT-900}" "$@"

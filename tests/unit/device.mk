@@ -52,6 +52,10 @@ check_PROGRAMS += tests/unit/test_op_norm
 tests_unit_test_op_norm_SOURCES = tests/unit/test_op_norm.c $(op_check_sources)
 tests_unit_test_op_norm_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_host
+tests_unit_test_op_host_SOURCES = tests/unit/test_op_host.c $(op_check_sources)
+tests_unit_test_op_host_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_normal
 tests_unit_test_op_normal_SOURCES = tests/unit/test_op_normal.c $(op_check_sources)
 tests_unit_test_op_normal_LDADD = $(UNIT_LIBS)

@@ -56,7 +56,8 @@ char *layer_model_text(const char *class_name, const char *config, const char *k
         mb_str_free(&shape);
     }
     bool list = strcmp(class_name, "Add") == 0 || strcmp(class_name, "Multiply") == 0 ||
-                strcmp(class_name, "Concatenate") == 0;
+                strcmp(class_name, "Concatenate") == 0 || strcmp(class_name, "Attention") == 0 ||
+                strcmp(class_name, "AdditiveAttention") == 0;
     mb_str_addf(&text,
                 "{\"class_name\": \"%s\", \"config\": {\"name\": \"it\"%s%s}, \"name\": \"it\", "
                 "\"inbound_nodes\": [{\"args\": [%s%s%s], \"kwargs\": {%s}}]}], "

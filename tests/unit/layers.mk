@@ -28,13 +28,18 @@ tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/un
 	tests/unit/layer_fixture.h $(deferred_sources)
 tests_unit_test_layer_windows_LDADD = $(UNIT_LIBS)
 
-SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh
-tests/keras/convolutions.log tests/keras/pooling.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/convolutions.py
+SHELL_TESTS += tests/keras/convolutions.sh tests/keras/pooling.sh tests/keras/presets.sh
+tests/keras/convolutions.log tests/keras/pooling.log tests/keras/presets.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/convolutions.py tests/keras/presets.py
 # Beside Keras' own layers.
-SHELL_TESTS += tests/keras/recurrent.sh
-tests/keras/recurrent.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/recurrent.py
+SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh
+tests/keras/recurrent.log tests/keras/masks.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py
+
+# Random graphs of all of them.
+SHELL_TESTS += tests/keras/graphs.sh
+tests/keras/graphs.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/graphs.py tests/campaign/graphs.sh
 
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table

@@ -24,6 +24,9 @@ SHELL_TESTS += tests/keras/losses.sh
 tests/keras/losses.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/losses.py
 EXTRA_DIST += tests/tools/make_optimizer_refs.py tests/tools/make_loss_refs.py
+check_PROGRAMS += tests/unit/test_masks
+tests_unit_test_masks_SOURCES = tests/unit/test_masks.c tests/support/graph_text.c tests/support/graph_text.h
+tests_unit_test_masks_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_row_weights
 tests_unit_test_row_weights_SOURCES = tests/unit/test_row_weights.c
 tests_unit_test_row_weights_LDADD = $(UNIT_LIBS)

@@ -187,7 +187,7 @@ START_TEST(inputs_of_other_kinds_are_refused)
 {
     check_refused(ONE_INPUT("'sparse': true"), MB_ERR_UNSUPPORTED, "key 'sparse' is true");
     check_refused(ONE_INPUT("'dtype': 'string'"), MB_ERR_UNSUPPORTED,
-                  "an input of type 'string' is not supported");
+                  "an input of texts is not supported; mbrun data gives");
     check_refused(ONE_INPUT("'batch_shape': [null, 0]"), MB_ERR_FORMAT,
                   "dimension 0 of key 'batch_shape' must be null or a positive integer");
     check_refused(ONE_INPUT("'batch_shape': []"), MB_ERR_FORMAT, "must be a list of dimensions");

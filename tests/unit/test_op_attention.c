@@ -8,8 +8,49 @@ typedef struct {
     mb_attention_forward_args_t shape;
     int64_t n_q, n_k, n_v, n_out;
     const float *dout;
+    const double *at; /* the inputs that gradients are taken at */
     double *out;
 } attention_t;
+
+static bool sees(const mb_attention_forward_args_t *a, int64_t s, int64_t h, int64_t i, int64_t j)
+{
+    const float *mask = a->mask;
+    int64_t at = ((s * a->masks + (a->masks > 1 ? h : 0)) * a->tq + i) * a->tk + j;
+    return (!a->causal || j <= i) && (mask == NULL || mask[at] != 0.0f);
+}
+
+static bool is_blind(const mb_attention_forward_args_t *a, int64_t s, int64_t h, int64_t i)
+{
+    for (int64_t j = 0; j < a->tk; j++) {
+        if (sees(a, s, h, i, j))
+            return false;
+    }
+    return true;
+}
+
+static double score_of(const attention_t *t, const double *x, int64_t s, int64_t h, int64_t i,
+                       int64_t j)
+{
+    const mb_attention_forward_args_t *a = &t->shape;
+    const double *q = x + ((s * a->tq + i) * a->heads + h) * a->d;
+    const double *k = x + t->n_q + ((s * a->tk + j) * a->heads + h) * a->d;
+    double score = 0.0;
+    for (int64_t c = 0; c < a->d; c++)
+        score += q[c] * k[c];
+    return score * (double)a->scale;
+}
+
+/* What is in a sum of exponentials. One of a blind query has scores that count from where they are:
+ * all alike there, but with their slopes. */
+static double share_of(const attention_t *t, const double *x, int64_t s, int64_t h, int64_t i,
+                       int64_t j, bool blind)
+{
+    if (!blind)
+        return sees(&t->shape, s, h, i, j) ? exp(score_of(t, x, s, h, i, j)) : 0.0;
+    if (t->shape.blind == MB_BLIND_LEVEL)
+        return exp(score_of(t, x, s, h, i, j) - score_of(t, t->at, s, h, i, j));
+    return t->shape.blind == MB_BLIND_CONSTANT ? 1.0 : 0.0;
+}
 
 static double keep_factor(const mb_attention_forward_args_t *a, int64_t s, int64_t h, int64_t i,
                           int64_t j)
@@ -24,23 +65,18 @@ static double keep_factor(const mb_attention_forward_args_t *a, int64_t s, int64
 static void attend(const attention_t *t, const double *x, int64_t s, int64_t h, int64_t i)
 {
     const mb_attention_forward_args_t *a = &t->shape;
-    const double *q = x + ((s * a->tq + i) * a->heads + h) * a->d;
-    const double *k = x + t->n_q + (s * a->tk * a->heads + h) * a->d;
     const double *v = x + t->n_q + t->n_k + (s * a->tk * a->heads + h) * a->dv;
     double *out = t->out + ((s * a->tq + i) * a->heads + h) * a->dv;
-    int64_t seen = a->causal && i + 1 < a->tk ? i + 1 : a->tk;
+    bool blind = is_blind(a, s, h, i);
     double sum = 0.0;
     memset(out, 0, sizeof(double) * (size_t)a->dv);
-    for (int64_t j = 0; j < seen; j++) {
-        double score = 0.0;
-        for (int64_t c = 0; c < a->d; c++)
-            score += q[c] * k[j * a->heads * a->d + c];
-        double e = exp(score * (double)a->scale);
+    for (int64_t j = 0; j < a->tk; j++) {
+        double e = share_of(t, x, s, h, i, j, blind);
         sum += e;
         for (int64_t c = 0; c < a->dv; c++)
             out[c] += e * keep_factor(a, s, h, i, j) * v[j * a->heads * a->dv + c];
     }
-    for (int64_t c = 0; c < a->dv; c++)
+    for (int64_t c = 0; c < a->dv && sum > 0.0; c++)
         out[c] /= sum;
 }
 
@@ -77,7 +113,8 @@ static void check_attention(op_t *op, const mb_attention_forward_args_t *shape)
     float *out = op_floats(op, t.n_out), *dout = op_random(op, t.n_out, -1, 1);
     t.dout = dout;
     t.out = calloc((size_t)t.n_out, sizeof(double));
-    double *wide = op_widen(x, all), *want = op_widen(x, all);
+    double *wide = op_widen(x, all), *want = op_widen(x, all), *at = op_widen(x, all);
+    t.at = at;
     a->q = x;
     a->k = x + t.n_q;
     a->v = x + t.n_q + t.n_k;
@@ -96,6 +133,9 @@ static void check_attention(op_t *op, const mb_attention_forward_args_t *shape)
                                       .dropout_rate = a->dropout_rate,
                                       .causal = a->causal,
                                       .random = a->random,
+                                      .mask = a->mask,
+                                      .masks = a->masks,
+                                      .blind = a->blind,
                                       .q = a->q,
                                       .k = a->k,
                                       .v = a->v,
@@ -111,6 +151,7 @@ static void check_attention(op_t *op, const mb_attention_forward_args_t *shape)
     free(t.out);
     free(wide);
     free(want);
+    free(at);
 }
 
 START_TEST(attention_and_gradients_match_the_truth)
@@ -125,6 +166,43 @@ START_TEST(attention_and_gradients_match_the_truth)
                                      .scale = 0.7f,
                                      .causal = _i % 2 == 1};
     a.tk = _i % 3 == 0 ? a.tq : op_integer(&op, 1, 9);
+    if (_i % 4 >= 2) {
+        a.dropout_rate = 0.3f;
+        a.random = (mb_random_key_t){12345, MB_RANDOM_ATTENTION_DROPOUT, 7, 100, 3};
+    }
+    check_attention(&op, &a);
+    op_close(&op);
+}
+END_TEST
+
+/* Some keys are hidden from all queries, some from one; some queries see none. */
+static float *some_mask(op_t *op, const mb_attention_forward_args_t *a)
+{
+    int64_t rows = a->samples * a->masks * a->tq;
+    float *mask = op_floats(op, rows * a->tk);
+    for (int64_t i = 0; i < rows; i++) {
+        bool blind = op_integer(op, 0, 3) == 0;
+        for (int64_t j = 0; j < a->tk; j++)
+            mask[i * a->tk + j] = blind || op_integer(op, 0, 2) == 0 ? 0.0f : 1.0f;
+    }
+    return mask;
+}
+
+START_TEST(masked_attention_and_gradients_match_the_truth)
+{
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    mb_attention_forward_args_t a = {.samples = op_integer(&op, 1, 2),
+                                     .heads = op_integer(&op, 1, 3),
+                                     .tq = _i % 8 == 7 ? 70 : op_integer(&op, 1, 7),
+                                     .tk = op_integer(&op, 1, 9),
+                                     .d = op_integer(&op, 1, 3),
+                                     .dv = op_integer(&op, 1, 3),
+                                     .scale = _i % 5 == 4 ? -0.7f : 0.7f,
+                                     .causal = _i % 2 == 1,
+                                     .blind = (mb_blind_t)(_i % 3)};
+    a.masks = _i % 4 == 1 ? a.heads : 1;
+    a.mask = some_mask(&op, &a);
     if (_i % 4 >= 2) {
         a.dropout_rate = 0.3f;
         a.random = (mb_random_key_t){12345, MB_RANDOM_ATTENTION_DROPOUT, 7, 100, 3};
@@ -200,6 +278,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("attention");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, attention_and_gradients_match_the_truth, 0, 24);
+    tcase_add_loop_test(t, masked_attention_and_gradients_match_the_truth, 0, 36);
     tcase_add_loop_test(t, attention_over_many_blocks_matches_the_truth, 0, 4);
     tcase_add_test(t, dropout_takes_the_numbers_of_its_elements);
     tcase_add_test(t, dropout_of_everything_is_zero);

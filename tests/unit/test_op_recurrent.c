@@ -83,22 +83,31 @@ static double gru(const step_t *s, int64_t j, const double *reset)
     return update * s->h[j] + (1.0 - update) * candidate;
 }
 
+static bool is_present(const problem_t *p, int64_t sample, int64_t step)
+{
+    const mb_rnn_t *r = &p->args.rnn;
+    const float *present = p->args.present;
+    return !r->skips || present[sample * r->steps + mb_rnn_position(r, step)] != 0.0f;
+}
+
 static void run_sample(const problem_t *p, const double *x, int64_t sample)
 {
     const mb_rnn_t *r = &p->args.rnn;
     double h[16] = {0}, c[16] = {0}, after[16], reset[16];
     for (int64_t step = 0; step < r->steps; step++) {
         step_t s = {p, x, sample, step, h};
+        bool present = is_present(p, sample, step);
+        memcpy(after, h, sizeof h);
         for (int64_t j = 0; j < r->units; j++)
             reset[j] = r->cell >= MB_CELL_GRU ? apply(&r->gate, whole(&s, 1, j)) : 0.0;
-        for (int64_t j = 0; j < r->units; j++)
+        for (int64_t j = 0; j < r->units && present; j++)
             after[j] = r->cell == MB_CELL_SIMPLE ? apply(&r->act, whole(&s, 0, j))
                        : r->cell == MB_CELL_LSTM ? lstm(&s, j, &c[j])
                                                  : gru(&s, j, reset);
         memcpy(h, after, sizeof h);
         int64_t row = mb_rnn_row(r, sample, step);
         for (int64_t j = 0; j < r->units && (!r->last_only || step == r->steps - 1); j++)
-            p->y[row * r->ldy + j] = h[j];
+            p->y[row * r->ldy + j] = present || !r->blank ? h[j] : 0.0;
     }
 }
 
@@ -128,6 +137,8 @@ static mb_rnn_t some_shape(op_t *op, mb_cell_t cell, bool masked)
     r.last_only = op_integer(op, 0, 1);
     r.reversed = op_integer(op, 0, 1);
     r.ldy = r.units + op_integer(op, 0, 2);
+    r.skips = op_integer(op, 0, 1);
+    r.blank = op_integer(op, 0, 1);
     r.act = acts[op_integer(op, 0, 2)];
     r.gate = gates[op_integer(op, 0, 2)];
     return r;
@@ -163,6 +174,10 @@ static arrays_t arrange(op_t *op, problem_t *p)
     a->u = arrays.u;
     a->bias = p->n_bias > 0 ? arrays.bias : NULL;
     a->masks = op_random(op, r->samples * gates * r->units, 0, 2);
+    float *present = op_floats(op, positions);
+    for (int64_t i = 0; i < positions; i++)
+        present[i] = (float)op_integer(op, 0, 1);
+    a->present = r->skips ? present : NULL;
     a->gates = op_floats(op, positions * kept * r->units);
     a->states = op_floats(op, positions * r->units);
     a->previous = op_floats(op, mb_rnn_parts(r) * positions * r->units);
@@ -224,6 +239,7 @@ static void check_gradients(op_t *op, problem_t *p, const arrays_t *arrays)
                                    .masks = f->masks,
                                    .gates = f->gates,
                                    .states = f->states,
+                                   .present = f->present,
                                    .dy = p->dy,
                                    .dgates = arrays->dgates,
                                    .drecurrent = arrays->drecurrent};

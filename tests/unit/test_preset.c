@@ -74,6 +74,16 @@ START_TEST(presets_write_the_layers_they_promise)
                  "Conv2D BatchNormalization Activation Conv2D BatchNormalization Add Activation "
                  "Conv2D BatchNormalization Activation Conv2D Conv2D BatchNormalization "
                  "BatchNormalization Add Activation GlobalAveragePooling2D Dense");
+    setting_t block[] = {{"depth", "1"}};
+    check_layers("vit", block, 1,
+                 "InputLayer Reshape Permute Reshape EinsumDense LayerNormalization "
+                 "MultiHeadAttention Add LayerNormalization Dense Dense Add LayerNormalization "
+                 "GlobalAveragePooling1D Dense");
+    setting_t rained[] = {{"depth", "1"}, {"dropout", "0.1"}};
+    check_layers("vit", rained, 2,
+                 "InputLayer Reshape Permute Reshape EinsumDense Dropout LayerNormalization "
+                 "MultiHeadAttention Dropout Add LayerNormalization Dense Dense Dropout Add "
+                 "LayerNormalization GlobalAveragePooling1D Dense");
     setting_t one[] = {{"layers", "1"}};
     check_layers("gpt", one, 1,
                  "InputLayer InputLayer Embedding Embedding Add LayerNormalization "
@@ -93,8 +103,8 @@ END_TEST
 START_TEST(layer_names_are_all_different)
 {
     static const char *const presets[] = {"mlp",    "cnn", "unet", "mobilenet",
-                                          "resnet", "gpt", "lstm"};
-    for (int p = 0; p < 7; p++) {
+                                          "resnet", "vit", "gpt",  "lstm"};
+    for (int p = 0; p < 8; p++) {
         json_t *model = create(presets[p], NULL, 0);
         const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
         json_t *seen = json_object();
@@ -143,6 +153,9 @@ START_TEST(wrong_settings_are_refused_with_the_remedy)
     check_refused("mobilenet", "input", "784", "height x width x channels");
     check_refused("mobilenet", "repeat", "0", "above 0");
     check_refused("resnet", "filters", "none", "at least one");
+    check_refused("vit", "patch", "5", "a divisor of the image's sides");
+    check_refused("vit", "heads", "5", "a divisor of width");
+    check_refused("vit", "input", "32x32", "height x width x channels");
     check_refused("gpt", "heads", "5", "multiple");
     check_refused("lstm", "units", "none", "at least one layer");
 }
@@ -152,7 +165,7 @@ START_TEST(every_preset_is_listed_with_the_keys_it_takes)
 {
     int count;
     const mb_preset_t *list = mb_preset_list(&count);
-    ck_assert_int_eq(count, 7);
+    ck_assert_int_eq(count, 8);
     for (int i = 0; i < count; i++) {
         json_t *model = create(list[i].name, NULL, 0);
         ck_assert_ptr_nonnull(list[i].title);

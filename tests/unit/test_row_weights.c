@@ -37,14 +37,15 @@ static void weigh(const mb_loss_t *loss, mb_source_t *source, int field, float t
 {
     static const int64_t batch[] = {0, 1, 2, -1};
     mb_row_weights_t *weights = NULL;
-    ck_assert_int_eq(mb_row_weights_create(loss, source, 0, field, &no_classes, &weights), MB_OK);
+    ck_assert_int_eq(mb_row_weights_create(loss, source, 0, field, &no_classes, NULL, &weights),
+                     MB_OK);
     for (int again = 0; again < 2; again++) /* once read, once kept */
         ck_assert_int_eq(mb_row_weights_begin(weights, batch, 4), MB_OK);
     for (int i = 0; i < 3; i++) {
         const float *given = field < 0                                              ? NULL
                              : mb_shape_elements(&source->fields[field].shape) == 1 ? &single[i]
                                                                                     : each[i];
-        mb_row_weights_of(weights, labels[i], given, to[i]);
+        mb_row_weights_of(weights, labels[i], given, NULL, to[i]);
     }
     mb_row_weights_destroy(weights);
     mb_source_close(source);

@@ -7,6 +7,8 @@ mb_status_t mb_attention_check(const mb_attention_t *a)
     MB_CPU_CHECK(a->op, a->samples >= 0 && a->heads >= 1 && a->tq >= 1 && a->tk >= 1,
                  "no heads, queries or keys");
     MB_CPU_CHECK(a->op, a->d >= 1 && a->dv >= 1, "heads without width");
+    MB_CPU_CHECK(a->op, a->masks == 0 || a->masks == 1 || a->masks == a->heads,
+                 "masks for some of the heads");
     MB_CPU_CHECK(a->op, a->dropout_rate >= 0.0f && a->dropout_rate < 1.0f,
                  "a dropout rate outside 0 to 1");
     MB_CPU_CHECK(a->op, a->dropout_rate == 0.0f || a->heads * a->tq * a->tk <= INT64_C(1) << 32,

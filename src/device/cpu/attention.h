@@ -13,6 +13,9 @@ typedef struct {
     float scale, dropout_rate;
     bool causal;
     mb_random_key_t random;
+    const float *mask; /* NULL while planning, and without one */
+    int64_t masks;
+    mb_blind_t blind;
 } mb_attention_t;
 
 /* Sizes that have no meaning are refused. */
@@ -29,10 +32,25 @@ static inline int64_t mb_attention_blocks(const mb_attention_t *a)
     return mb_ceil_div(a->tq, MB_ATTENTION_BLOCK);
 }
 
-/* Keys that query i sees. */
+/* Leading keys among which are all that query i has probabilities for: one that is blind has some
+ * for each. */
 static inline int64_t mb_attention_seen(const mb_attention_t *a, int64_t i)
 {
-    return a->causal ? mb_min_i64(i + 1, a->tk) : a->tk;
+    return a->causal && a->masks == 0 ? mb_min_i64(i + 1, a->tk) : a->tk;
+}
+
+/* Query i's row of the mask. */
+static inline const float *mb_attention_mask(const mb_attention_t *a, int64_t sample, int64_t head,
+                                             int64_t i)
+{
+    return a->mask + ((sample * a->masks + (a->masks > 1 ? head : 0)) * a->tq + i) * a->tk;
+}
+
+/* Whether it sees key j by that row. */
+static inline bool mb_attention_sees(const mb_attention_t *a, const float *mask, int64_t i,
+                                     int64_t j)
+{
+    return mask[j] != 0.0f && (!a->causal || j <= i);
 }
 
 /* Factors of dropout of query i of a head over its first KEYS keys. */

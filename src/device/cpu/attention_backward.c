@@ -4,6 +4,7 @@
  *
  * Blocks go from the last to the first: with a causal mask the last block sees the most keys, so it
  * writes dk and dv and the others add to leading rows. */
+#include <math.h>
 #include <string.h>
 #include "device/cpu/attention.h"
 #include "device/cpu/simd.h"
@@ -104,6 +105,26 @@ static void gradient_row(const mb_attention_t *a, float *restrict prob, float *r
     }
 }
 
+/* The same of a query that sees no key: its probabilities are all alike. */
+static void blind_gradient_row(const mb_attention_t *a, float *prob, float *grad,
+                               const float *factor, float mean)
+{
+    float p = a->blind == MB_BLIND_NOTHING ? 0.0f : 1.0f / (float)a->tk;
+    float through = a->blind == MB_BLIND_LEVEL ? p * a->scale : 0.0f;
+    for (int64_t j = 0; j < a->tk; j++) {
+        float keep = factor == NULL ? 1.0f : factor[j];
+        prob[j] = p * keep;
+        grad[j] = through * (grad[j] * keep - mean);
+    }
+}
+
+/* Scores that query i does not see become what gives probability 0. */
+static void hide_unseen(const mb_attention_t *a, const float *mask, int64_t i, float *row)
+{
+    for (int64_t j = 0; j < a->tk; j++)
+        row[j] = mb_attention_sees(a, mask, i, j) ? row[j] : a->scale < 0.0f ? INFINITY : -INFINITY;
+}
+
 typedef struct {
     int64_t sample, head;
     int thread;
@@ -125,6 +146,12 @@ static void gradient_rows(const backward_t *w, const head_t *h, const mb_attenti
         }
         float mean = dot(w->out + h->o + i * ldv, w->dout + h->o + i * ldv, a->dv);
         float log_sum = w->log_sum[(h->sample * a->heads + h->head) * a->tq + i];
+        if (a->masks > 0 && isinf(log_sum)) {
+            blind_gradient_row(a, h->prob + row, h->grad + row, factor, mean);
+            continue;
+        }
+        if (a->masks > 0)
+            hide_unseen(a, mb_attention_mask(a, h->sample, h->head, i), i, h->prob + row);
         gradient_row(a, h->prob + row, h->grad + row, factor, mb_attention_seen(a, i), b->keys,
                      log_sum, mean);
     }
@@ -188,7 +215,8 @@ mb_status_t mb_cpu_attention_backward(mb_exec_t *exec, const mb_attention_backwa
 {
     backward_t w = {
         .shape = {MB_OP_ATTENTION_BACKWARD, args->samples, args->heads, args->tq, args->tk, args->d,
-                  args->dv, args->scale, args->dropout_rate, args->causal, args->random},
+                  args->dv, args->scale, args->dropout_rate, args->causal, args->random, args->mask,
+                  args->masks, args->blind},
         .q = args->q,
         .k = args->k,
         .v = args->v,

@@ -83,6 +83,39 @@ static float softmax_row(float *row, int64_t seen, int64_t keys, float scale)
     return largest + logf(sum);
 }
 
+/* The scores that query i does not see become -infinity; false: it sees none. */
+static bool hide_unseen(const mb_attention_t *a, const float *mask, int64_t i, float *row)
+{
+    bool sees_any = false;
+    for (int64_t j = 0; j < a->tk; j++) {
+        bool seen = mb_attention_sees(a, mask, i, j);
+        row[j] = seen ? row[j] : a->scale < 0.0f ? INFINITY : -INFINITY;
+        sees_any = sees_any || seen;
+    }
+    return sees_any;
+}
+
+/* Returns what stands for the logarithm of the sum. */
+static float blind_row(const mb_attention_t *a, float *row)
+{
+    float each = a->blind == MB_BLIND_NOTHING ? 0.0f : 1.0f / (float)a->tk;
+    for (int64_t j = 0; j < a->tk; j++)
+        row[j] = each;
+    return a->blind == MB_BLIND_NOTHING ? INFINITY : -INFINITY;
+}
+
+typedef struct {
+    int64_t sample, head;
+} head_t;
+
+static float probabilities(const mb_attention_t *a, const head_t *h, int64_t i, int64_t keys,
+                           float *row)
+{
+    if (a->masks > 0 && !hide_unseen(a, mb_attention_mask(a, h->sample, h->head, i), i, row))
+        return blind_row(a, row);
+    return softmax_row(row, mb_attention_seen(a, i), keys, a->scale);
+}
+
 MB_MULTIVERSION
 static void drop_row(float *row, const float *factor, int64_t keys)
 {
@@ -96,7 +129,8 @@ static void forward_tile(void *context, int64_t tile, int thread)
     const forward_t *f = context;
     const mb_attention_t *a = &f->shape;
     int64_t blocks = mb_attention_blocks(a);
-    int64_t sample = tile / blocks / a->heads, head = tile / blocks % a->heads;
+    head_t h = {tile / blocks / a->heads, tile / blocks % a->heads};
+    int64_t sample = h.sample, head = h.head;
     mb_attention_block_t b = mb_attention_block(a, tile % blocks);
     kernels_t kernels;
     if (find_kernels(f, &b, &kernels) != MB_OK)
@@ -110,8 +144,7 @@ static void forward_tile(void *context, int64_t tile, int thread)
     mb_dnnl_run(kernels.scores, thread, (const void *[]){q, k, scores}, scratch);
     for (int64_t i = b.begin; i < b.end; i++) {
         float *row = scores + (i - b.begin) * a->tk;
-        f->log_sum[(sample * a->heads + head) * a->tq + i] =
-            softmax_row(row, mb_attention_seen(a, i), b.keys, a->scale);
+        f->log_sum[(sample * a->heads + head) * a->tq + i] = probabilities(a, &h, i, b.keys, row);
         if (a->dropout_rate > 0.0f) {
             float *factor = scores + MB_ATTENTION_BLOCK * a->tk;
             mb_attention_factors(a, sample, head, i, b.keys, factor);
@@ -125,7 +158,8 @@ mb_status_t mb_cpu_attention_forward(mb_exec_t *exec, const mb_attention_forward
 {
     forward_t f = {
         .shape = {MB_OP_ATTENTION_FORWARD, args->samples, args->heads, args->tq, args->tk, args->d,
-                  args->dv, args->scale, args->dropout_rate, args->causal, args->random},
+                  args->dv, args->scale, args->dropout_rate, args->causal, args->random, args->mask,
+                  args->masks, args->blind},
         .q = args->q,
         .k = args->k,
         .v = args->v,

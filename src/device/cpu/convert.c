@@ -1,4 +1,4 @@
-/* Elements of one float type as those of another, through float32 where neither is. */
+/* Elements of one float type, or integers, as those of a float type, through float32. */
 #include "base/number.h"
 #include "device/cpu/cpu.h"
 
@@ -6,15 +6,25 @@
 
 enum { BLOCK = 4096 };
 
+static void widen(const mb_convert_args_t *a, int64_t first, int64_t count, float *wide)
+{
+    const char *from = (const char *)a->x + first * (int64_t)mb_dtype_bytes(a->from);
+    if (a->from != MB_I32) {
+        mb_number_decode(mb_number_of(a->from), 0, from, count, wide);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        wide[i] = (float)((const int32_t *)a->x)[first + i];
+}
+
 static void convert_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_convert_args_t *a = context;
     mb_span_t s = mb_span(tile, BLOCK, a->count);
-    const char *from = (const char *)a->x + s.begin * (int64_t)mb_dtype_bytes(a->from);
     char *to = (char *)a->y + s.begin * (int64_t)mb_dtype_bytes(a->type);
     float wide[BLOCK];
-    mb_number_decode(mb_number_of(a->from), 0, from, s.end - s.begin, wide);
+    widen(a, s.begin, s.end - s.begin, wide);
     if (a->type == MB_F32)
         memcpy(to, wide, (size_t)(s.end - s.begin) * sizeof(float));
     else
@@ -24,7 +34,9 @@ static void convert_tile(void *context, int64_t tile, int thread)
 mb_status_t mb_cpu_convert(mb_exec_t *exec, const mb_convert_args_t *args)
 {
     MB_CPU_CHECK(MB_OP_CONVERT, args->count >= 0, "negative count");
-    MB_CPU_CHECK(MB_OP_CONVERT, mb_dtype_is_float(args->type) && mb_dtype_is_float(args->from),
+    MB_CPU_CHECK(MB_OP_CONVERT,
+                 mb_dtype_is_float(args->type) &&
+                     (mb_dtype_is_float(args->from) || args->from == MB_I32),
                  "a type that is no float of 16 or 32 bits");
     if (!exec->planning)
         mb_cpu_tiles(exec, mb_ceil_div(args->count, BLOCK), convert_tile, (void *)args);

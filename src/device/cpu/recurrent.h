@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     mb_op_t op;
     const mb_rnn_t *rnn;
-    const float *u;
+    const float *u, *present;
     bool transposed;
     int64_t block; /* samples */
     int64_t floats;
@@ -38,7 +38,8 @@ typedef struct {
     float *arrays;
 } mb_rnn_tile_t;
 
-/* Blocks and parts of WORK, whose first four members are set; refuses sizes without a meaning. */
+/* Blocks and parts of WORK, whose first members, to `transposed`, are set; refuses sizes without a
+ * meaning. */
 mb_status_t mb_rnn_divide(mb_rnn_work_t *work);
 /* COUNT more floats for each thread; before mb_rnn_prepare. */
 int64_t mb_rnn_reserve(mb_rnn_work_t *work, int64_t count);
@@ -68,6 +69,12 @@ static inline float *mb_rnn_gate_at(const mb_rnn_tile_t *tile, int64_t offset, i
 static inline float *mb_rnn_row_at(const mb_rnn_tile_t *tile, int64_t offset, int64_t row)
 {
     return tile->arrays + offset + row * tile->work->rnn->units;
+}
+
+static inline bool mb_rnn_is_present(const mb_rnn_work_t *work, int64_t sample, int64_t position)
+{
+    const mb_rnn_t *rnn = work->rnn;
+    return !rnn->skips || work->present[sample * rnn->steps + position] != 0.0f;
 }
 
 /* The row of an array of COUNT times units floats a position. */

@@ -228,9 +228,41 @@ static const row_fn_t cells[] = {[MB_CELL_SIMPLE] = back_simple,
                                  [MB_CELL_GRU] = back_gru,
                                  [MB_CELL_GRU_BEFORE] = back_gru_before};
 
+static bool is_present(const place_t *p)
+{
+    return mb_rnn_is_present(&p->f->work, p->sample, p->position);
+}
+
+/* The gates of a step that is not there have no gradient, and that of the states stays. */
+static void pass_row(const place_t *p)
+{
+    const mb_rnn_t *r = shape_of(p);
+    for (int64_t g = 0; g < mb_rnn_gates(r->cell); g++)
+        memset(gradient_at(p, g), 0, sizeof(float) * (size_t)r->units);
+    if (r->cell == MB_CELL_GRU)
+        write_gates(p, p->f->args->drecurrent);
+    write_gates(p, p->f->args->dgates);
+}
+
+static void run_cell(const place_t *p)
+{
+    if (is_present(p))
+        cells[shape_of(p)->cell](p);
+    else
+        pass_row(p);
+}
+
+static void run_reset(const place_t *p)
+{
+    if (is_present(p))
+        reset_row(p);
+}
+
 static void begin_row(const place_t *p)
 {
     const mb_rnn_t *r = shape_of(p);
+    if (r->blank && !is_present(p))
+        return;
     const float *dy = mb_in(p->f->args->dy) + mb_rnn_row(r, p->sample, p->step) * r->ldy;
     mb_vector_add(dh_at(p), dy, r->units);
 }
@@ -279,10 +311,10 @@ static void run_step(const backward_t *f, const mb_rnn_tile_t *tile, int64_t ste
     int n = f->work.n_parts, last = before ? n - 1 : n;
     if (!r->last_only || step == r->steps - 1)
         each_row(f, tile, step, begin_row);
-    each_row(f, tile, step, cells[r->cell]);
+    each_row(f, tile, step, run_cell);
     multiply_parts(tile, last, n);
     if (before)
-        each_row(f, tile, step, reset_row);
+        each_row(f, tile, step, run_reset);
     multiply_parts(tile, 0, last);
     each_row(f, tile, step, end_row);
 }
@@ -300,9 +332,12 @@ static void backward_tile(void *context, int64_t index, int thread)
 
 mb_status_t mb_cpu_rnn_backward(mb_exec_t *exec, const mb_rnn_backward_args_t *args)
 {
-    backward_t f = {
-        .work = {.op = MB_OP_RNN_BACKWARD, .rnn = &args->rnn, .u = args->u, .transposed = true},
-        .args = args};
+    backward_t f = {.work = {.op = MB_OP_RNN_BACKWARD,
+                             .rnn = &args->rnn,
+                             .u = args->u,
+                             .present = args->present,
+                             .transposed = true},
+                    .args = args};
     int64_t units = args->rnn.units;
     MB_TRY(mb_rnn_divide(&f.work));
     f.dh = mb_rnn_reserve(&f.work, f.work.block * units);

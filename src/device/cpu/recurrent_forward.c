@@ -187,14 +187,21 @@ static void begin_row(const place_t *p)
     }
 }
 
+static bool is_present(const place_t *p)
+{
+    return mb_rnn_is_present(&p->f->work, p->sample, p->position);
+}
+
 static void reset_row(const place_t *p)
 {
     const mb_rnn_t *r = &p->f->args->rnn;
     float *a = mb_rnn_row_at(p->tile, p->f->work.parts[last_part(p)].a, p->row);
-    add_product_of(p, 0);
-    add_product_of(p, 1);
     fill_factor(p, last_part(p));
-    mb_vector_multiply(value_of(p, &r->gate, 1), a, a, r->units);
+    if (is_present(p)) {
+        add_product_of(p, 0);
+        add_product_of(p, 1);
+        mb_vector_multiply(value_of(p, &r->gate, 1), a, a, r->units);
+    }
     keep_previous(p, last_part(p), a);
 }
 
@@ -209,11 +216,36 @@ static const row_fn_t cells[] = {[MB_CELL_SIMPLE] = step_simple,
                                  [MB_CELL_GRU] = step_gru,
                                  [MB_CELL_GRU_BEFORE] = step_gru_before};
 
+/* The states behind a step that is not there are those before it. */
+static void pass_states(const place_t *p)
+{
+    const mb_rnn_t *r = &p->f->args->rnn;
+    size_t bytes = sizeof(float) * (size_t)r->units;
+    const float *before = r->cell == MB_CELL_LSTM ? carry_before(p) : h_at(p);
+    if (r->cell == MB_CELL_SIMPLE)
+        return;
+    if (before == NULL)
+        memset(state_at(p, p->step), 0, bytes);
+    else
+        memcpy(state_at(p, p->step), before, bytes);
+}
+
+static void run_cell(const place_t *p)
+{
+    if (is_present(p))
+        cells[p->f->args->rnn.cell](p);
+    else
+        pass_states(p);
+}
+
 static void write_row(const place_t *p)
 {
     const mb_rnn_t *r = &p->f->args->rnn;
     float *y = mb_out(p->f->args->y) + mb_rnn_row(r, p->sample, p->step) * r->ldy;
-    memcpy(y, h_at(p), sizeof(float) * (size_t)r->units);
+    if (r->blank && !is_present(p))
+        memset(y, 0, sizeof(float) * (size_t)r->units);
+    else
+        memcpy(y, h_at(p), sizeof(float) * (size_t)r->units);
 }
 
 static void copy_state(const place_t *p, const float *from, float *to)
@@ -251,7 +283,7 @@ static void run_step(const forward_t *f, const mb_rnn_tile_t *tile, int64_t step
     if (before)
         each_row(f, tile, step, reset_row);
     multiply_parts(tile, first, n);
-    each_row(f, tile, step, cells[r->cell]);
+    each_row(f, tile, step, run_cell);
     if (!r->last_only || step == r->steps - 1)
         each_row(f, tile, step, write_row);
 }
@@ -270,7 +302,10 @@ static void forward_tile(void *context, int64_t index, int thread)
 
 mb_status_t mb_cpu_rnn_forward(mb_exec_t *exec, const mb_rnn_forward_args_t *args)
 {
-    forward_t f = {.work = {.op = MB_OP_RNN_FORWARD, .rnn = &args->rnn, .u = args->u},
+    forward_t f = {.work = {.op = MB_OP_RNN_FORWARD,
+                            .rnn = &args->rnn,
+                            .u = args->u,
+                            .present = args->present},
                    .args = args};
     MB_TRY(mb_rnn_divide(&f.work));
     f.h = mb_rnn_reserve(&f.work, f.work.block * args->rnn.units);

@@ -361,6 +361,16 @@ static void cuda_recording_destroy(mb_recording_t *recording)
 
 /* ---- operations */
 
+mb_status_t mb_cuda_host(mb_exec_t *exec, const mb_host_args_t *args)
+{
+    (void)exec, (void)args;
+    return mb_error_set(
+        MB_ERR_UNSUPPORTED,
+        "it is computed by a function of a plugin on the host, which a GPU does not "
+        "run: use --device cpu, or a plugin that computes it by operations of the "
+        "device");
+}
+
 typedef struct {
     mb_status_t (*run)(mb_exec_t *exec, const void *args);
     size_t args_bytes;

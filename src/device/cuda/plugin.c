@@ -6,10 +6,10 @@
 
 #include "device/cuda/internal.h"
 
-static const mb_plugin_host_t *host;
+static const mb_device_host_t *host;
 
 __attribute__((visibility("default"))) const mb_device_class_t *
-mb_plugin_device(const mb_plugin_host_t *given)
+mb_plugin_device(const mb_device_host_t *given)
 {
     if (given->size != sizeof *given)
         return NULL;

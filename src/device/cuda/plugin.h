@@ -12,10 +12,10 @@ typedef struct {
     size_t size;
     /* Keeps TEXT as this thread's message and returns STATUS. */
     mb_status_t (*error)(mb_status_t status, const char *text);
-} mb_plugin_host_t;
+} mb_device_host_t;
 
 #define MB_PLUGIN_ENTRY "mb_plugin_device"
 /* NULL: HOST is of another version. The class's size says whether the device interface is too. */
-typedef const mb_device_class_t *(*mb_plugin_entry_t)(const mb_plugin_host_t *host);
+typedef const mb_device_class_t *(*mb_device_entry_t)(const mb_device_host_t *host);
 
 #endif

@@ -3,6 +3,7 @@
 #include "model/layers/activation_layer.h"
 #include "model/layers/glu.h"
 #include "model/layers/softmax_axes.h"
+#include "model/layers/softmax_mask.h"
 
 #include <string.h>
 
@@ -73,6 +74,8 @@ mb_status_t mb_activation_call_infer(mb_call_t *call)
     const mb_activation_call_t *layer = layer_of(call);
     uint32_t axes;
     MB_TRY(mb_call_infer_same(call));
+    if (call->masks[0] > 0)
+        MB_TRY(mb_softmax_mask_check(call));
     if (!layer->activation.softmax && !layer->gated)
         return MB_OK;
     MB_TRY(mb_axes_check(&layer->axes, call, &axes));
@@ -94,9 +97,11 @@ void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory
         out->keeps_input[0] = true;
     if (by_views(call))
         out->saved_bytes = mb_softmax_saved(call, axes_of(call), samples);
+    if (call->masks[0] > 0)
+        mb_softmax_mask_memory(call, samples, out);
 }
 
-mb_status_t mb_activation_call_forward(const mb_run_t *run)
+static mb_status_t forward(const mb_run_t *run)
 {
     const mb_activation_t *activation = &layer_of(run->call)->activation;
     const mb_shape_t *shape = &run->call->output;
@@ -109,6 +114,17 @@ mb_status_t mb_activation_call_forward(const mb_run_t *run)
                                  mb_run_input(run, 0), run->output);
 }
 
+mb_status_t mb_activation_call_forward(const mb_run_t *run)
+{
+    mb_masked_softmax_t masked;
+    if (run->call->masks[0] == 0)
+        return forward(run);
+    MB_TRY(mb_softmax_mask_enter(run, &masked));
+    MB_TRY(forward(&masked.run));
+    return mb_softmax_mask_leave(run, &masked);
+}
+
+/* With a mask too: the output is 0 where it hides, and with it the gradient. */
 mb_status_t mb_activation_call_backward(const mb_run_t *run)
 {
     const mb_activation_t *activation = &layer_of(run->call)->activation;
@@ -134,7 +150,7 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){flops, flops, 0.0};
 }
 
-#define ACTIVATION_CLASS(symbol, keras, parser)                                                    \
+#define ACTIVATION_CLASS(symbol, keras, parser, ...)                                               \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -142,11 +158,14 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
                                                 .memory = mb_activation_call_memory,               \
                                                 .forward = mb_activation_call_forward,             \
                                                 .backward_input = mb_activation_call_backward,     \
-                                                .cost = mb_activation_call_cost}
+                                                .cost = mb_activation_call_cost,                   \
+                                                __VA_ARGS__}
 
-ACTIVATION_CLASS(activation, "Activation", parse_activation);
-ACTIVATION_CLASS(relu, "ReLU", parse_relu);
-ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu);
-ACTIVATION_CLASS(elu, "ELU", parse_elu);
-ACTIVATION_CLASS(softmax, "Softmax", parse_softmax);
-ACTIVATION_CLASS(thresholded_relu, "ThresholdedReLU", parse_thresholded_relu);
+ACTIVATION_CLASS(activation, "Activation", parse_activation, .mask = mb_mask_passes);
+ACTIVATION_CLASS(relu, "ReLU", parse_relu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(leaky_relu, "LeakyReLU", parse_leaky_relu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(elu, "ELU", parse_elu, .mask = mb_mask_passes);
+ACTIVATION_CLASS(softmax, "Softmax", parse_softmax, .mask = mb_mask_passes,
+                 .takes_masks = MB_TAKES_MASKS);
+ACTIVATION_CLASS(thresholded_relu, "ThresholdedReLU", parse_thresholded_relu,
+                 .mask = mb_mask_passes);

@@ -49,4 +49,5 @@ const mb_layer_class_t mb_layer_activity_regularization = {.size = sizeof(mb_lay
                                                            .memory = mb_call_keeps_nothing,
                                                            .forward = forward,
                                                            .backward_input = mb_run_pass_gradient,
-                                                           .cost = cost};
+                                                           .cost = cost,
+                                                           .mask = mb_mask_passes};

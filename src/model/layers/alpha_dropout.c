@@ -109,4 +109,5 @@ const mb_layer_class_t mb_layer_alpha_dropout = {.size = sizeof(mb_layer_class_t
                                                  .memory = memory,
                                                  .forward = forward,
                                                  .backward_input = backward_input,
-                                                 .cost = cost};
+                                                 .cost = cost,
+                                                 .mask = mb_mask_passes};

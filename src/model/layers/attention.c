@@ -1,6 +1,8 @@
 /* MultiHeadAttention's config, shapes and parameters (Vaswani et al., "Attention is all you need",
- * 2017, section 3.2), named and laid out as Keras does. A call gives (query, value) or (query,
- * value, key); without a key the value serves as one. What it computes is in attention_run.c. */
+ * 2017, section 3.2), named and laid out as Keras does; and GroupedQueryAttention's, where keys and
+ * values have fewer heads (Ainslie et al., arXiv 2305.13245). A call gives (query, value) or
+ * (query, value, key); without a key the value serves as one. What it computes is in
+ * attention_run.c. */
 #include "model/layers/attention.h"
 
 #include <inttypes.h>
@@ -36,7 +38,6 @@ static mb_status_t take_axes(mb_config_t *config)
 
 static mb_status_t refuse_others(mb_config_t *config)
 {
-    MB_TRY(take_axes(config));
     MB_TRY(mb_config_only(config, "use_gate", "false"));
     MB_TRY(mb_config_only(config, "sliding_window", "null"));
     mb_config_ignore(config, "flash_attention");
@@ -49,6 +50,20 @@ static mb_status_t refuse_others(mb_config_t *config)
     return MB_OK;
 }
 
+/* What both classes have. */
+static mb_status_t take_common(mb_config_t *config, mb_attention_t *attention)
+{
+    MB_TRY(mb_config_real_or(config, "dropout", 0.0, &attention->dropout));
+    if (attention->dropout < 0.0 || attention->dropout >= 1.0)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: key 'dropout' is %g, it must lie in [0, 1)",
+                            config->where, attention->dropout);
+    MB_TRY(mb_config_bool_or(config, "use_bias", true, &attention->use_bias));
+    MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", NULL, true, &attention->kernel));
+    MB_TRY(mb_layer_take_param(config, "bias", "zeros", NULL, true, &attention->bias));
+    attention->kernel.operand = attention->bias.operand = true;
+    return refuse_others(config);
+}
+
 static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
 {
     mb_attention_t *attention = MB_ARENA_NEW(arena, mb_attention_t);
@@ -58,17 +73,30 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_config_int(config, "key_dim", 1, MB_LAYER_MAX_WINDOW, &attention->key_dim));
     MB_TRY(mb_config_int_or(config, "value_dim", 1, MB_LAYER_MAX_WINDOW, attention->key_dim,
                             &attention->value_dim));
-    MB_TRY(mb_config_real_or(config, "dropout", 0.0, &attention->dropout));
-    if (attention->dropout < 0.0 || attention->dropout >= 1.0)
-        return mb_error_set(MB_ERR_ARGUMENT, "%s: key 'dropout' is %g, it must lie in [0, 1)",
-                            config->where, attention->dropout);
-    MB_TRY(mb_config_bool_or(config, "use_bias", true, &attention->use_bias));
+    attention->shared = attention->heads;
     MB_TRY(take_output(config, &attention->out));
-    MB_TRY(mb_layer_take_param(config, "kernel", "glorot_uniform", NULL, true, &attention->kernel));
-    MB_TRY(mb_layer_take_param(config, "bias", "zeros", NULL, true, &attention->bias));
-    attention->kernel.operand = attention->bias.operand = true;
+    MB_TRY(take_axes(config));
     *out = attention;
-    return refuse_others(config);
+    return take_common(config, attention);
+}
+
+static mb_status_t parse_grouped(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    mb_attention_t *attention = MB_ARENA_NEW(arena, mb_attention_t);
+    if (attention == NULL)
+        return mb_error_memory("a layer", sizeof(*attention));
+    MB_TRY(mb_config_int(config, "num_query_heads", 1, MB_LAYER_MAX_WINDOW, &attention->heads));
+    MB_TRY(
+        mb_config_int(config, "num_key_value_heads", 1, MB_LAYER_MAX_WINDOW, &attention->shared));
+    MB_TRY(mb_config_int(config, "head_dim", 1, MB_LAYER_MAX_WINDOW, &attention->key_dim));
+    attention->value_dim = attention->key_dim;
+    *out = attention;
+    if (attention->heads % attention->shared != 0)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: key 'num_key_value_heads' is %" PRId64
+                            ", which does not divide num_query_heads, %" PRId64,
+                            config->where, attention->shared, attention->heads);
+    return take_common(config, attention);
 }
 
 static mb_status_t parse_call(mb_config_t *kwargs, mb_arena_t *arena, void **out)
@@ -95,33 +123,50 @@ int mb_attention_input(const mb_call_t *call, int projection)
 {
     if (projection == MB_QUERY)
         return 0;
-    return projection == MB_KEY && call->n_inputs == 3 ? 2 : 1;
+    return projection == MB_KEY && mb_call_arguments(call) == 3 ? 2 : 1;
 }
 
-static mb_status_t infer(mb_call_t *call)
+mb_attention_mask_t mb_attention_mask_of(const mb_call_t *call)
 {
-    const mb_attention_t *attention = attention_of(call);
+    return (mb_attention_mask_t){.heads = attention_of(call)->heads,
+                                 .queries = call->inputs[0].dim[0],
+                                 .keys = call->inputs[1].dim[0],
+                                 .of_queries = call->masks[0],
+                                 .of_keys = {call->masks[1], call->masks[2]},
+                                 .given = call->given};
+}
+
+static mb_status_t check_inputs(const mb_call_t *call)
+{
     char value[MB_SHAPE_TEXT], key[MB_SHAPE_TEXT];
-    if (call->n_inputs != 2 && call->n_inputs != 3)
+    int n = mb_call_arguments(call);
+    if (n != 2 && n != 3)
         return mb_call_error(call, MB_ERR_SHAPE,
-                             "takes (query, value) or (query, value, key), found %d inputs",
-                             call->n_inputs);
-    MB_TRY(mb_call_expect(call, call->n_inputs));
-    for (int i = 0; i < call->n_inputs; i++) {
+                             "takes (query, value) or (query, value, key), found %d inputs", n);
+    MB_TRY(mb_call_expect(call, n));
+    for (int i = 0; i < n; i++) {
         if (call->inputs[i].rank != 2)
             return mb_call_error(call, MB_ERR_UNSUPPORTED,
                                  "takes samples of positions x width, input %d is %s", i,
                                  mb_shape_text(&call->inputs[i], value, sizeof(value)));
     }
-    int64_t values = call->inputs[1].dim[0], keys = call->inputs[call->n_inputs - 1].dim[0];
-    if (values != keys && values != MB_OPEN && keys != MB_OPEN)
-        return mb_call_error(call, MB_ERR_SHAPE,
-                             "value %s and key %s must have the same number of positions",
-                             mb_shape_text(&call->inputs[1], value, sizeof(value)),
-                             mb_shape_text(&call->inputs[2], key, sizeof(key)));
+    int64_t values = call->inputs[1].dim[0], keys = call->inputs[n - 1].dim[0];
+    if (values == keys || values == MB_OPEN || keys == MB_OPEN)
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "value %s and key %s must have the same number of positions",
+                         mb_shape_text(&call->inputs[1], value, sizeof(value)),
+                         mb_shape_text(&call->inputs[2], key, sizeof(key)));
+}
+
+static mb_status_t infer(mb_call_t *call)
+{
+    MB_TRY(check_inputs(call));
+    mb_attention_mask_t mask = mb_attention_mask_of(call);
+    MB_TRY(mb_attention_mask_check(call, &mask));
     mb_call_keep_shape(call);
-    if (attention->out > 0)
-        call->output.dim[1] = attention->out;
+    if (attention_of(call)->out > 0)
+        call->output.dim[1] = attention_of(call)->out;
     return MB_OK;
 }
 
@@ -141,11 +186,12 @@ static mb_status_t declare_projection(const mb_call_t *call, mb_param_list_t *li
     } else {
         int64_t width = attention->widths[projection];
         int64_t size = projection == MB_VALUE ? attention->value_dim : attention->key_dim;
-        kernel.shape = (mb_shape_t){3, {width, attention->heads, size}};
+        int64_t heads = mb_attention_heads(attention, projection);
+        kernel.shape = (mb_shape_t){3, {width, heads, size}};
         kernel.fan_in = width;
-        kernel.fan_out = attention->heads * size;
+        kernel.fan_out = heads * size;
         kernel.view = MB_VIEW_FIRST;
-        bias.shape = (mb_shape_t){2, {attention->heads, size}};
+        bias.shape = (mb_shape_t){2, {heads, size}};
     }
     MB_TRY(mb_param_add(list, &kernel));
     if (!attention->use_bias)
@@ -172,16 +218,22 @@ static mb_status_t check(const mb_call_t *call)
     return MB_OK;
 }
 
-const mb_layer_class_t mb_layer_multi_head_attention = {
-    .size = sizeof(mb_layer_class_t),
-    .name = "MultiHeadAttention",
-    .parse = parse,
-    .parse_call = parse_call,
-    .infer = infer,
-    .declare = declare,
-    .check = check,
-    .memory = mb_attention_memory,
-    .forward = mb_attention_forward,
-    .backward_input = mb_attention_backward_input,
-    .backward_weights = mb_attention_backward_weights,
-    .cost = mb_attention_cost};
+#define ATTENTION_CLASS(symbol, keras, parser)                                                     \
+    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
+                                                .name = keras,                                     \
+                                                .parse = parser,                                   \
+                                                .parse_call = parse_call,                          \
+                                                .infer = infer,                                    \
+                                                .declare = declare,                                \
+                                                .check = check,                                    \
+                                                .memory = mb_attention_memory,                     \
+                                                .forward = mb_attention_forward,                   \
+                                                .backward_input = mb_attention_backward_input,     \
+                                                .backward_weights = mb_attention_backward_weights, \
+                                                .cost = mb_attention_cost,                         \
+                                                .mask = mb_mask_passes,                            \
+                                                .takes_masks = MB_TAKES_MASKS}
+
+ATTENTION_CLASS(multi_head_attention, "MultiHeadAttention", parse);
+ATTENTION_CLASS(grouped_query_attention, "GroupedQueryAttention", parse_grouped);
+ATTENTION_CLASS(group_query_attention, "GroupQueryAttention", parse_grouped);

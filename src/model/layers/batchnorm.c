@@ -198,11 +198,21 @@ static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
                                          .moving_variance = moving_of(run, 1)};
 }
 
+static mb_status_t refuse_mask(const mb_call_t *call)
+{
+    return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                         "its input has a mask, and then Keras takes statistics over the positions "
+                         "that count; this build takes them over all: use LayerNormalization, or "
+                         "set trainable to false");
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_batchnorm_forward_args_t args = forward_args(run);
     args.training = run->training && run->call->layer->trainable;
+    if (args.training && run->call->masks[0] > 0)
+        return refuse_mask(run->call);
     args.x = x_of(run, &p);
     args.beta = beta_of(run);
     args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;
@@ -313,4 +323,6 @@ const mb_layer_class_t mb_layer_batch_normalization = {.size = sizeof(mb_layer_c
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
                                                        .update_statistics = update_statistics,
-                                                       .cost = cost};
+                                                       .cost = cost,
+                                                       .mask = mb_mask_passes,
+                                                       .takes_masks = MB_TAKES_MASKS};

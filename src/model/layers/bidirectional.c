@@ -61,6 +61,7 @@ static mb_status_t take_layer(mb_config_t *config, const char *key, mb_recurrent
         mb_config_ignore(&inner, without_effect[i]);
     MB_TRY(mb_config_only(&inner, "activity_regularizer", "null"));
     MB_TRY(mb_recurrent_parse(&inner, class_name, out));
+    out->blank = out->sequences && !out->unrolls; /* whatever the layer says */
     return mb_config_finish(&inner);
 }
 
@@ -170,10 +171,10 @@ static mb_status_t check_states(const mb_call_t *call)
 {
     const bidirectional_t *b = both_of(call);
     int n = mb_recurrent_n_states(&b->layers[0]);
-    if (call->n_inputs > 1 && b->layers[0].units != b->layers[1].units)
+    if (mb_call_arguments(call) > 1 && b->layers[0].units != b->layers[1].units)
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
                              "initial states of two layers of different sizes");
-    if (call->n_inputs > 1 && n != mb_recurrent_n_states(&b->layers[1]))
+    if (mb_call_arguments(call) > 1 && n != mb_recurrent_n_states(&b->layers[1]))
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
                              "initial states of an LSTM and of another layer");
     mb_shape_t one = {1, {b->layers[0].units}}, shapes[] = {one, one, one, one};
@@ -281,7 +282,7 @@ static mb_direction_t direction_of(const mb_run_t *run, const block_t *block, in
         .ldy = mb_shape_columns(&packed->shapes[b->merge == APART ? index : 0]),
         .saved = mb_bytes_at(run->saved, block->saved[index]),
         .carry = mb_bytes_at(run->carry, block->carry[index]),
-        .first = run->call->n_inputs > 1 ? 1 + index * n : 0,
+        .first = mb_call_arguments(run->call) > 1 ? 1 + index * n : 0,
         .y = output_of(run, block, index),
         .dy = gradient_of(run, block, index)};
     for (int i = 0; i < mb_recurrent_n_states(&b->layers[index]) && state < packed->n; i++) {
@@ -368,6 +369,16 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return MB_OK;
 }
 
+static int masked(const mb_layer_t *layer)
+{
+    return n_merged(layer->config);
+}
+
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return mb_recurrent_mask(&both_of(call)->layers[0]);
+}
+
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     mb_cost_t other;
@@ -389,7 +400,10 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .backward_input = backward_input,
                                                  .backward_weights = backward_weights,
                                                  .cost = cost,
+                                                 .mask = mask,
+                                                 .takes_masks = MB_TAKES_MASKS,
                                                  .outputs = outputs,
                                                  .part = part,
                                                  .attribute = attribute,
+                                                 .masked = masked,
                                                  .takes_states = true};

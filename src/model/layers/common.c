@@ -66,11 +66,16 @@ mb_status_t mb_call_error(const mb_call_t *call, mb_status_t status, const char 
                         text);
 }
 
+int mb_call_arguments(const mb_call_t *call)
+{
+    return call->n_inputs - call->n_masks;
+}
+
 mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs)
 {
-    if (call->n_inputs != n_inputs)
+    if (mb_call_arguments(call) != n_inputs)
         return mb_call_error(call, MB_ERR_SHAPE, "takes %d input%s, found %d", n_inputs,
-                             n_inputs == 1 ? "" : "s", call->n_inputs);
+                             n_inputs == 1 ? "" : "s", mb_call_arguments(call));
     for (int i = 0; i < n_inputs; i++) {
         if (!mb_dtype_is_float(call->input_types[i]))
             return mb_call_error(call, MB_ERR_UNSUPPORTED, "takes numbers, input %d is %s", i,
@@ -174,6 +179,18 @@ bool mb_run_wants_input(const mb_run_t *run, int input)
 bool mb_run_wants_param(const mb_run_t *run, int param)
 {
     return run->exec->planning || mb_run_grad_param(run, param) != NULL;
+}
+
+mb_mask_rule_t mb_mask_passes(const mb_call_t *call)
+{
+    (void)call;
+    return (mb_mask_rule_t){.kind = MB_MASK_PASSED};
+}
+
+mb_mask_rule_t mb_mask_either(const mb_call_t *call)
+{
+    (void)call;
+    return (mb_mask_rule_t){.kind = MB_MASK_EITHER};
 }
 
 mb_status_t mb_run_copy(const mb_run_t *run, int64_t elements, const void *from, void *to)

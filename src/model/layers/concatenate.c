@@ -47,6 +47,12 @@ static mb_status_t unite(mb_call_t *call, int input, int axis)
                          mb_shape_text(shape, other, sizeof(other)), axis + 1);
 }
 
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return (mb_mask_rule_t){.kind = MB_MASK_JOINED,
+                            .axis = ((const concatenate_t *)call->layer->config)->axis};
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
     int axis = axis_of(call);
@@ -127,4 +133,5 @@ const mb_layer_class_t mb_layer_concatenate = {.size = sizeof(mb_layer_class_t),
                                                .memory = mb_call_keeps_nothing,
                                                .forward = forward,
                                                .backward_input = backward_input,
-                                               .cost = cost};
+                                               .cost = cost,
+                                               .mask = mask};

@@ -159,6 +159,14 @@ static mb_status_t check(const mb_call_t *call)
     return mb_call_check_width(&image, 0, config_of(call)->cell.width);
 }
 
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    (void)call;
+    return (mb_mask_rule_t){.kind = MB_MASK_DROPPED,
+                            .refusal = "which this build does not skip steps of images by; give "
+                                       "it sequences without a mask"};
+}
+
 #define CONV_LSTM(id, keras)                                                                       \
     const mb_layer_class_t mb_layer_conv_lstm##id = {                                              \
         .size = sizeof(mb_layer_class_t),                                                          \
@@ -174,6 +182,7 @@ static mb_status_t check(const mb_call_t *call)
         .cost = mb_conv_lstm_cost,                                                                 \
         .outputs = outputs,                                                                        \
         .part = part,                                                                              \
+        .mask = mask,                                                                              \
         .takes_states = true}
 
 CONV_LSTM(1d, "ConvLSTM1D");

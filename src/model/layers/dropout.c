@@ -173,7 +173,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                                 .memory = memory,                                  \
                                                 .forward = forward,                                \
                                                 .backward_input = backward_input,                  \
-                                                .cost = cost}
+                                                .cost = cost,                                      \
+                                                .mask = mb_mask_passes}
 
 DROPOUT_CLASS(dropout, "Dropout", parse);
 DROPOUT_CLASS(spatial_dropout1d, "SpatialDropout1D", parse_spatial1);

@@ -8,7 +8,7 @@ mb_status_t mb_embedding_take(mb_config_t *config, mb_embedding_t *out)
     MB_TRY(mb_config_int(config, "output_dim", 1, MB_LAYER_MAX_SIZE, &out->width));
     MB_TRY(mb_layer_take_param(config, "embeddings", "uniform", "embeddings", true, &out->table));
     out->table.view = MB_VIEW_LOOKUP;
-    MB_TRY(mb_config_only(config, "mask_zero", "false"));
+    MB_TRY(mb_config_bool_or(config, "mask_zero", false, &out->masks));
     MB_TRY(mb_config_only(config, "sparse", "false"));
     mb_config_ignore(config, "input_length");
     MB_TRY(mb_config_only(config, "quantization_config", "null"));
@@ -28,6 +28,12 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
 static const mb_embedding_t *embedding_of(const mb_call_t *call)
 {
     return call->layer->config;
+}
+
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    bool masks = embedding_of(call)->masks;
+    return (mb_mask_rule_t){.kind = masks ? MB_MASK_NOT_ZERO : MB_MASK_DROPPED};
 }
 
 static mb_status_t infer(mb_call_t *call)
@@ -140,4 +146,5 @@ const mb_layer_class_t mb_layer_embedding = {.size = sizeof(mb_layer_class_t),
                                              .backward_weights = backward_weights,
                                              .cost = cost,
                                              .differentiable = differentiable,
-                                             .roles = roles};
+                                             .roles = roles,
+                                             .mask = mask};

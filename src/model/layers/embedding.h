@@ -7,6 +7,7 @@
 
 typedef struct {
     int64_t vocabulary, width;
+    bool masks; /* 0 stands for padding */
     mb_param_spec_t table;
 } mb_embedding_t;
 

@@ -119,7 +119,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                                 .memory = mb_call_keeps_nothing,                   \
                                                 .forward = forward,                                \
                                                 .backward_input = backward_input,                  \
-                                                .cost = cost}
+                                                .cost = cost,                                      \
+                                                .mask = mb_mask_passes}
 
 GAUSSIAN_CLASS(gaussian_noise, "GaussianNoise", parse_noise);
 GAUSSIAN_CLASS(gaussian_dropout, "GaussianDropout", parse_dropout);

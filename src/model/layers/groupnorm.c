@@ -305,4 +305,5 @@ const mb_layer_class_t mb_layer_group_normalization = {.size = sizeof(mb_layer_c
                                                        .forward = forward,
                                                        .backward_input = backward_input,
                                                        .backward_weights = backward_weights,
-                                                       .cost = cost};
+                                                       .cost = cost,
+                                                       .mask = mb_mask_passes};

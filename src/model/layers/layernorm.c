@@ -288,7 +288,7 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){(10.0 + moved) * elements, (12.0 + moved) * elements, 6.0 * elements};
 }
 
-#define LAYERNORM_CLASS(symbol, keras, parser)                                                     \
+#define LAYERNORM_CLASS(symbol, keras, parser, ...)                                                \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -300,7 +300,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                                 .backward_input = backward_input,                  \
                                                 .backward_weights = backward_weights,              \
                                                 .cost = cost,                                      \
-                                                .forward_of_sum = forward_of_sum}
+                                                .forward_of_sum = forward_of_sum,                  \
+                                                __VA_ARGS__}
 
-LAYERNORM_CLASS(layer_normalization, "LayerNormalization", parse);
+LAYERNORM_CLASS(layer_normalization, "LayerNormalization", parse, .mask = mb_mask_passes);
 LAYERNORM_CLASS(rms_normalization, "RMSNormalization", parse_rms);

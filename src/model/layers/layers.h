@@ -92,12 +92,17 @@
     X(activity_regularization, "ActivityRegularization")                                           \
     X(batch_normalization, "BatchNormalization")                                                   \
     X(layer_normalization, "LayerNormalization")                                                   \
+    X(masking, "Masking")                                                                          \
     X(rms_normalization, "RMSNormalization")                                                       \
     X(group_normalization, "GroupNormalization")                                                   \
     X(unit_normalization, "UnitNormalization")                                                     \
     X(embedding, "Embedding")                                                                      \
     X(reversible_embedding, "ReversibleEmbedding")                                                 \
     X(multi_head_attention, "MultiHeadAttention")                                                  \
+    X(grouped_query_attention, "GroupedQueryAttention")                                            \
+    X(group_query_attention, "GroupQueryAttention")                                                \
+    X(attention, "Attention")                                                                      \
+    X(additive_attention, "AdditiveAttention")                                                     \
     X(simple_rnn, "SimpleRNN")                                                                     \
     X(lstm, "LSTM")                                                                                \
     X(gru, "GRU")                                                                                  \
@@ -135,7 +140,9 @@ mb_status_t mb_call_product(const mb_call_t *call, const mb_shape_t *shape, int 
 /* An error that names the call's layer. */
 mb_status_t mb_call_error(const mb_call_t *call, mb_status_t status, const char *format, ...)
     MB_PRINTF(3, 4);
-/* N_INPUTS inputs, all of a float type. */
+/* Inputs that are no masks. */
+int mb_call_arguments(const mb_call_t *call);
+/* N_INPUTS of these, all of a float type. */
 mb_status_t mb_call_expect(const mb_call_t *call, int n_inputs);
 /* The same for one input of RANK dimensions. */
 mb_status_t mb_call_expect_rank(const mb_call_t *call, int rank);
@@ -149,6 +156,10 @@ void mb_call_keep_shape(mb_call_t *call);
 mb_status_t mb_call_infer_same(mb_call_t *call);
 /* memory of a layer whose backward reads only the output's gradient. */
 void mb_call_keeps_nothing(const mb_call_t *call, int64_t samples, mb_memory_t *out);
+
+/* Rules for masks that need no look at the call. */
+mb_mask_rule_t mb_mask_passes(const mb_call_t *call);
+mb_mask_rule_t mb_mask_either(const mb_call_t *call);
 
 /* What the call's activations and their gradients are of. */
 static inline mb_dtype_t mb_run_type(const mb_run_t *run)

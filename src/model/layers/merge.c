@@ -6,7 +6,7 @@
  * With p1 = f(x0, x1), p2 = f(p1, x2) ... the last one is the output. Gradients of a product are
  * products of the other inputs; those of a largest or smallest value go back through the p, which
  * are saved. */
-#include "model/layers/view.h"
+#include "model/layers/merge_masked.h"
 
 typedef enum { SUM, DIFFERENCE, PRODUCT, MEAN, LARGEST, SMALLEST } merge_kind_t;
 
@@ -56,26 +56,31 @@ static mb_status_t take(mb_call_t *call, int input)
 static mb_status_t infer(mb_call_t *call)
 {
     bool two = merge_of(call)->kind == DIFFERENCE;
-    if (call->n_inputs < 1 || (two && call->n_inputs != 2))
+    if (mb_call_arguments(call) < 1 || (two && mb_call_arguments(call) != 2))
         return mb_call_error(call, MB_ERR_SHAPE, "takes %s, found %d",
-                             two ? "2 inputs" : "at least 1 input", call->n_inputs);
-    MB_TRY(mb_call_expect(call, call->n_inputs));
+                             two ? "2 inputs" : "at least 1 input", mb_call_arguments(call));
+    MB_TRY(mb_call_expect(call, mb_call_arguments(call)));
     mb_call_keep_shape(call);
     call->output.rank = 0;
-    for (int i = 0; i < call->n_inputs; i++)
+    for (int i = 0; i < mb_call_arguments(call); i++)
         call->output.rank =
             call->inputs[i].rank > call->output.rank ? call->inputs[i].rank : call->output.rank;
     for (int d = 0; d < call->output.rank; d++)
         call->output.dim[d] = 1;
-    for (int i = 0; i < call->n_inputs; i++)
+    for (int i = 0; i < mb_call_arguments(call); i++)
         MB_TRY(take(call, i));
-    return MB_OK;
+    if (call->n_masks > 0 && merge_of(call)->kind >= LARGEST)
+        return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                             "one of its inputs has a mask, by which Keras chooses what is "
+                             "compared; this build does not: drop the mask by an operation "
+                             "(x * 1.0) in front of it");
+    return call->n_masks > 0 ? mb_masked_product_check(call) : MB_OK;
 }
 
 static bool is_of_one_shape(const mb_call_t *call)
 {
     bool same = true;
-    for (int i = 0; i < call->n_inputs; i++)
+    for (int i = 0; i < mb_call_arguments(call); i++)
         same = same && mb_shape_equal(&call->inputs[i], &call->output);
     return same;
 }
@@ -150,7 +155,7 @@ static void *partial(const mb_run_t *run, int i)
 {
     size_t bytes = (size_t)count_of(run) * mb_dtype_bytes(mb_run_type(run));
     bool keeps = merge_of(run->call)->kind >= LARGEST;
-    if (i == run->call->n_inputs - 1 || !keeps)
+    if (i == mb_call_arguments(run->call) - 1 || !keeps)
         return run->output;
     return mb_bytes_at(run->saved, bytes * (size_t)(i - 1));
 }
@@ -168,10 +173,17 @@ static mb_status_t join(const mb_run_t *run, int i, mb_map_input_t before)
                   partial(run, i));
 }
 
+static bool is_masked_product(const mb_call_t *call)
+{
+    return call->n_masks > 0 && mb_call_arguments(call) > 1;
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
-    int n = run->call->n_inputs;
+    int n = mb_call_arguments(run->call);
     mb_map_input_t before = input_of(run, 0);
+    if (is_masked_product(run->call))
+        return mb_masked_product_forward(run);
     if (n == 1)
         return mb_run_copy(run, mb_shape_elements(&run->call->output), mb_run_input(run, 0),
                            run->output);
@@ -194,14 +206,14 @@ static mb_status_t backward_sum(const mb_run_t *run, int input)
                         : kind == DIFFERENCE && input == 1 ? MB_MAP_NEGATIVE
                                                            : MB_MAP_COPY;
     return map_back(run, function, input, whole(run, run->grad_output),
-                    mb_map_constant((float)run->call->n_inputs), mb_map_constant(0));
+                    mb_map_constant((float)mb_call_arguments(run->call)), mb_map_constant(0));
 }
 
 /* dy times all inputs but one; the last factor on the way into the gradient, the others in the
  * carry. */
 static mb_status_t backward_factor(const mb_run_t *run, int input)
 {
-    int n = run->call->n_inputs, last = input == n - 1 ? n - 2 : n - 1;
+    int n = mb_call_arguments(run->call), last = input == n - 1 ? n - 2 : n - 1;
     mb_map_input_t product = whole(run, run->grad_output);
     for (int i = 0; i < last; i++) {
         if (i == input)
@@ -227,7 +239,7 @@ static mb_status_t backward_extreme(const mb_run_t *run)
 {
     bool largest = merge_of(run->call)->kind == LARGEST;
     mb_map_input_t gradient = whole(run, run->grad_output);
-    for (int i = run->call->n_inputs - 1; i > 0; i--) {
+    for (int i = mb_call_arguments(run->call) - 1; i > 0; i--) {
         mb_map_input_t x = input_of(run, i);
         mb_map_input_t before = i == 1 ? input_of(run, 0) : whole(run, partial(run, i - 1));
         if (mb_run_wants_input(run, i))
@@ -245,11 +257,13 @@ static mb_status_t backward_extreme(const mb_run_t *run)
 static mb_status_t backward_input(const mb_run_t *run)
 {
     merge_kind_t kind = merge_of(run->call)->kind;
-    if (run->call->n_inputs == 1)
+    if (mb_call_arguments(run->call) == 1)
         return mb_run_pass_gradient(run);
+    if (is_masked_product(run->call))
+        return mb_masked_product_backward(run);
     if (kind >= LARGEST)
         return backward_extreme(run);
-    for (int i = 0; i < run->call->n_inputs; i++) {
+    for (int i = 0; i < mb_call_arguments(run->call); i++) {
         if (mb_run_wants_input(run, i))
             MB_TRY(kind == PRODUCT ? backward_factor(run, i) : backward_sum(run, i));
     }
@@ -261,32 +275,41 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     merge_kind_t kind = merge_of(call)->kind;
     size_t bytes =
         (size_t)(samples * mb_shape_elements(&call->output)) * mb_dtype_bytes(call->output_type);
-    bool chained = call->n_inputs > 2 && (kind == PRODUCT || kind >= LARGEST);
+    if (is_masked_product(call)) {
+        mb_masked_product_memory(call, samples, out);
+        return;
+    }
+    bool chained = mb_call_arguments(call) > 2 && (kind == PRODUCT || kind >= LARGEST);
     *out = (mb_memory_t){.carry_bytes = chained ? bytes : 0};
-    for (int i = 0; i < call->n_inputs; i++)
-        out->keeps_input[i] = call->n_inputs > 1 && (kind == PRODUCT || kind >= LARGEST);
-    if (kind >= LARGEST && call->n_inputs > 2)
-        out->saved_bytes = bytes * (size_t)(call->n_inputs - 2);
+    for (int i = 0; i < mb_call_arguments(call); i++)
+        out->keeps_input[i] = mb_call_arguments(call) > 1 && (kind == PRODUCT || kind >= LARGEST);
+    if (kind >= LARGEST && mb_call_arguments(call) > 2)
+        out->saved_bytes = bytes * (size_t)(mb_call_arguments(call) - 2);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
-    double traffic = 2.0 * (double)call->n_inputs * (double)mb_shape_elements(&call->output);
-    double back = merge_of(call)->kind == PRODUCT ? traffic * (double)call->n_inputs : traffic;
+    double traffic =
+        2.0 * (double)mb_call_arguments(call) * (double)mb_shape_elements(&call->output);
+    double back =
+        merge_of(call)->kind == PRODUCT ? traffic * (double)mb_call_arguments(call) : traffic;
     *out = (mb_cost_t){traffic, back, 0.0};
 }
 
 #define MERGE_CLASS(symbol, keras, what, by)                                                       \
-    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
-                                                .name = keras,                                     \
-                                                .kind = &(const merge_t){what, MB_MAP_##by},       \
-                                                .parse = parse,                                    \
-                                                .infer = infer,                                    \
-                                                .memory = memory,                                  \
-                                                .forward = forward,                                \
-                                                .backward_input = backward_input,                  \
-                                                .cost = cost,                                      \
-                                                .is_sum = (what) == SUM}
+    const mb_layer_class_t mb_layer_##symbol = {                                                   \
+        .size = sizeof(mb_layer_class_t),                                                          \
+        .name = keras,                                                                             \
+        .kind = &(const merge_t){what, MB_MAP_##by},                                               \
+        .parse = parse,                                                                            \
+        .infer = infer,                                                                            \
+        .memory = memory,                                                                          \
+        .forward = forward,                                                                        \
+        .backward_input = backward_input,                                                          \
+        .cost = cost,                                                                              \
+        .is_sum = (what) == SUM,                                                                   \
+        .mask = mb_mask_either,                                                                    \
+        .takes_masks = (what) == PRODUCT || (what) >= LARGEST ? MB_TAKES_MASKS : MB_TAKES_NO_MASK}
 
 MERGE_CLASS(add, "Add", SUM, ADD);
 MERGE_CLASS(subtract, "Subtract", DIFFERENCE, SUBTRACT);

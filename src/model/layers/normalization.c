@@ -291,4 +291,5 @@ const mb_layer_class_t mb_layer_normalization = {.size = sizeof(mb_layer_class_t
                                                  .constants = constants,
                                                  .forward = forward,
                                                  .backward_input = backward_input,
-                                                 .cost = cost};
+                                                 .cost = cost,
+                                                 .mask = mb_mask_passes};

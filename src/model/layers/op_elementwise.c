@@ -95,13 +95,35 @@ static mb_status_t parse_limits(mb_config_t *config, mb_arena_t *arena, void **o
     return MB_OK;
 }
 
+/* The second operand of what gives the same for any first: x and 0, x or 1. */
+static mb_status_t parse_constant(mb_config_t *config, mb_arena_t *arena, float value, void **out)
+{
+    limits_t *limits = MB_ARENA_NEW(arena, limits_t);
+    if (limits == NULL)
+        return mb_error_memory("an operation", sizeof *limits);
+    mb_config_ignore(config, "dtype"); /* 0 and 1 are the same in all */
+    *limits = (limits_t){value, value};
+    *out = limits;
+    return MB_OK;
+}
+
+static mb_status_t parse_zeros(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_constant(config, arena, 0.0f, out);
+}
+
+static mb_status_t parse_ones(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    return parse_constant(config, arena, 1.0f, out);
+}
+
 /* ---- running */
 
 static mb_map_input_t argument(const mb_run_t *run, int i, const mb_view_t *like)
 {
     const mb_operand_argument_t *item = &arguments_of(run->call)->items[i];
     const limits_t *limits = run->call->layer->config;
-    if (i >= kind_of(run->call)->n_arguments) /* Clip's */
+    if (i >= kind_of(run->call)->n_arguments)
         return mb_map_constant(i == 1 ? limits->low : limits->high);
     if (item->input < 0)
         return mb_map_constant(item->constant);
@@ -191,7 +213,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
         .size = sizeof(mb_layer_class_t), .name = keras,                                           \
         .kind = &(const elementwise_t){MB_MAP_##by, arguments, {__VA_ARGS__}}, .parse = parser,    \
         .parse_call = caller, .infer = infer, .memory = memory, .forward = forward,                \
-        .backward_input = backward_input, .cost = cost, .differentiable = differentiable           \
+        .backward_input = backward_input, .cost = cost, .differentiable = differentiable,          \
+        .roles = mb_operator_roles                                                                 \
     }
 #define UNARY(keras, by, ...) CLASS(keras, parse, parse_unary, by, 1, __VA_ARGS__)
 #define BINARY(keras, by, ...) CLASS(keras, parse, parse_binary, by, 2, __VA_ARGS__)
@@ -249,10 +272,22 @@ static const mb_layer_class_t classes[] = {
     UNARY("Ceil", CEIL, NONE),
     UNARY("Round", ROUND, NONE),
     UNARY("LogicalNot", LOGICAL_NOT, NONE),
+    UNARY("StopGradient", COPY, NONE),
     UNARY("Isnan", IS_NAN, NONE),
     CLASS("Where", parse, parse_where, WHERE, 3, NONE, BY(WHEN, "g0"), BY(UNLESS, "g0")),
+    CLASS("ZerosLike", parse_zeros, parse_unary, LOGICAL_AND, 1, NONE),
+    CLASS("OnesLike", parse_ones, parse_unary, LOGICAL_OR, 1, NONE),
     CLASS("Clip", parse_limits, parse_unary, CLIP, 1, BY(WHEN_EQUAL, "g0y")),
 };
+
+bool mb_operator_compares(const mb_call_t *call, float *value)
+{
+    const arguments_t *arguments = arguments_of(call);
+    if (strcmp(call->layer->class_->name, "NotEqual") != 0)
+        return false;
+    *value = arguments->items[1].constant;
+    return arguments->items[0].input == 0 && arguments->items[1].input < 0;
+}
 
 const mb_layer_class_t *mb_operators_elementwise(size_t index)
 {

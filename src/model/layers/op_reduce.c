@@ -320,23 +320,55 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){flops, flops, 0.0};
 }
 
-#define CLASS(keras, remember, run_forward, run_backward)                                          \
+static mb_status_t forward_any(const mb_run_t *run)
+{
+    return reduce_to(run, MB_MAP_NOT_EQUAL, MB_REDUCE_MAX, 1.0, input_of(run), nothing(),
+                     run->output);
+}
+
+static mb_status_t forward_all(const mb_run_t *run)
+{
+    return reduce_to(run, MB_MAP_NOT_EQUAL, MB_REDUCE_MIN, 1.0, input_of(run), nothing(),
+                     run->output);
+}
+
+static mb_status_t backward_none(const mb_run_t *run)
+{
+    (void)run;
+    return MB_OK;
+}
+
+static bool not_differentiable(const mb_call_t *call, int input)
+{
+    (void)call;
+    (void)input;
+    return false;
+}
+
+#define CLASS(keras, remember, run_forward, run_backward, ...)                                     \
     {                                                                                              \
         .size = sizeof(mb_layer_class_t), .name = keras, .parse = parse,                           \
         .parse_call = mb_arguments_are_inputs, .infer = infer, .memory = remember,                 \
-        .forward = run_forward, .backward_input = run_backward, .cost = cost                       \
+        .forward = run_forward, .backward_input = run_backward, .cost = cost,                      \
+        .roles = mb_operator_roles, __VA_ARGS__                                                    \
     }
+#define LOGICAL(keras, run_forward)                                                                \
+    CLASS(keras, mb_call_keeps_nothing, run_forward, backward_none,                                \
+          .differentiable = not_differentiable)
 
 static const mb_layer_class_t classes[] = {
-    CLASS("Sum", mb_call_keeps_nothing, forward_sum, backward_sum),
-    CLASS("Mean", mb_call_keeps_nothing, forward_mean, backward_mean),
-    CLASS("Max", memory_extreme, forward_max, backward_extreme),
-    CLASS("Amax", memory_extreme, forward_max, backward_extreme),
-    CLASS("Min", memory_extreme, forward_min, backward_extreme),
-    CLASS("Amin", memory_extreme, forward_min, backward_extreme),
-    CLASS("Var", memory_var, forward_var, backward_var),
-    CLASS("Std", memory_var, forward_std, backward_std),
-    CLASS("Logsumexp", memory_logsumexp, forward_logsumexp, backward_logsumexp),
+    LOGICAL("Any", forward_any),
+    LOGICAL("All", forward_all),
+    CLASS("Sum", mb_call_keeps_nothing, forward_sum, backward_sum, .differentiable = NULL),
+    CLASS("Mean", mb_call_keeps_nothing, forward_mean, backward_mean, .differentiable = NULL),
+    CLASS("Max", memory_extreme, forward_max, backward_extreme, .differentiable = NULL),
+    CLASS("Amax", memory_extreme, forward_max, backward_extreme, .differentiable = NULL),
+    CLASS("Min", memory_extreme, forward_min, backward_extreme, .differentiable = NULL),
+    CLASS("Amin", memory_extreme, forward_min, backward_extreme, .differentiable = NULL),
+    CLASS("Var", memory_var, forward_var, backward_var, .differentiable = NULL),
+    CLASS("Std", memory_var, forward_std, backward_std, .differentiable = NULL),
+    CLASS("Logsumexp", memory_logsumexp, forward_logsumexp, backward_logsumexp,
+          .differentiable = NULL),
 };
 
 const mb_layer_class_t *mb_operators_reduce(size_t index)

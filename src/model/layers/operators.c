@@ -9,7 +9,7 @@
 typedef const mb_layer_class_t *(*table_t)(size_t index);
 static const table_t tables[] = {mb_operators_elementwise, mb_operators_reduce, mb_operators_move,
                                  mb_operators_activation,  mb_operators_matmul, mb_operators_einsum,
-                                 mb_operators_split};
+                                 mb_operators_split,       mb_operators_cast};
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
 /* All of them, one table behind the other. */
@@ -118,4 +118,10 @@ mb_status_t mb_call_take_axis(const mb_call_t *call, int64_t axis, int rank, int
                              rank);
     *out = (int)place;
     return MB_OK;
+}
+
+void mb_operator_roles(const mb_call_t *call, mb_roles_t *out)
+{
+    (void)call;
+    out->takes_floats = true;
 }

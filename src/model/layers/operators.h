@@ -32,6 +32,11 @@ mb_status_t mb_arguments_end(mb_config_t *call, int count);
  * refuses the axis of samples. */
 mb_status_t mb_call_take_axis(const mb_call_t *call, int64_t axis, int rank, int *out);
 
+/* The roles of an operation that computes with numbers. */
+void mb_operator_roles(const mb_call_t *call, mb_roles_t *out);
+/* Whether it is a call of NotEqual on input 0 and a number. */
+bool mb_operator_compares(const mb_call_t *call, float *value);
+
 /* By class name; NULL: there is none. */
 const mb_layer_class_t *mb_operator_class_find(const char *name);
 
@@ -44,5 +49,6 @@ const mb_layer_class_t *mb_operators_activation(size_t index);
 const mb_layer_class_t *mb_operators_matmul(size_t index);
 const mb_layer_class_t *mb_operators_einsum(size_t index);
 const mb_layer_class_t *mb_operators_split(size_t index);
+const mb_layer_class_t *mb_operators_cast(size_t index);
 
 #endif

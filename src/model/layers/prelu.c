@@ -155,4 +155,5 @@ const mb_layer_class_t mb_layer_prelu = {.size = sizeof(mb_layer_class_t),
                                          .forward = forward,
                                          .backward_input = backward_input,
                                          .backward_weights = backward_weights,
-                                         .cost = cost};
+                                         .cost = cost,
+                                         .mask = mb_mask_passes};

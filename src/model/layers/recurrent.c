@@ -37,6 +37,22 @@ static mb_status_t parse_rnn(mb_config_t *config, mb_arena_t *arena, void **out)
     return parse("RNN", config, arena, out);
 }
 
+mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent)
+{
+    return (mb_mask_rule_t){.kind = recurrent->sequences ? MB_MASK_PASSED : MB_MASK_DROPPED};
+}
+
+static mb_status_t check_mask(const mb_call_t *call)
+{
+    char text[MB_SHAPE_TEXT];
+    const mb_shape_t *mask = &call->inputs[call->masks[0]], steps = {1, {call->inputs[0].dim[0]}};
+    if (call->masks[0] == 0 || mb_shape_equal(mask, &steps))
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "its mask has %s a sample; it takes one value for each step",
+                         mb_shape_text(mask, text, sizeof(text)));
+}
+
 int mb_recurrent_n_states(const mb_recurrent_t *recurrent)
 {
     return recurrent->cell == MB_CELL_LSTM ? 2 : 1;
@@ -45,17 +61,18 @@ int mb_recurrent_n_states(const mb_recurrent_t *recurrent)
 mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shapes)
 {
     char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
-    if (call->n_inputs != 1 && call->n_inputs != 1 + n_states)
+    int n = mb_call_arguments(call);
+    if (n != 1 && n != 1 + n_states)
         return mb_call_error(call, MB_ERR_SHAPE,
                              "takes a sequence, or one and %d initial state%s; found %d tensors",
-                             n_states, n_states == 1 ? "" : "s", call->n_inputs);
-    for (int i = 1; i < call->n_inputs; i++) {
+                             n_states, n_states == 1 ? "" : "s", n);
+    for (int i = 1; i < n; i++) {
         if (!mb_shape_equal(&call->inputs[i], &shapes[i - 1]))
             return mb_call_error(call, MB_ERR_SHAPE, "initial state %d must be %s a sample, not %s",
                                  i - 1, mb_shape_text(&shapes[i - 1], wanted, sizeof(wanted)),
                                  mb_shape_text(&call->inputs[i], found, sizeof(found)));
     }
-    return mb_call_expect(call, call->n_inputs);
+    return mb_call_expect(call, n);
 }
 
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
@@ -65,6 +82,7 @@ mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recu
     if (call->inputs[0].rank != 2)
         return mb_call_error(call, MB_ERR_SHAPE, "takes samples of steps x width, found %s",
                              mb_shape_text(&call->inputs[0], text, sizeof(text)));
+    MB_TRY(check_mask(call));
     *out = recurrent->sequences ? (mb_shape_t){2, {call->inputs[0].dim[0], recurrent->units}}
                                 : (mb_shape_t){1, {recurrent->units}};
     return MB_OK;
@@ -299,7 +317,7 @@ static void enter_direction(const mb_run_t *run, const block_t *block, int index
         d->param += mb_recurrent_params(&stack->cells[i]);
         state += mb_recurrent_n_states(&stack->cells[i]);
     }
-    d->first = run->call->n_inputs > 1 ? state : 0;
+    d->first = mb_call_arguments(run->call) > 1 ? state : 0;
     for (int i = 0; i < mb_recurrent_n_states(cell) && packed->n > 1; i++) {
         d->after[i] = mb_packed_output(run, packed, state + i);
         d->dafter[i] = mb_packed_gradient(run, packed, state + i);
@@ -346,6 +364,11 @@ static mb_status_t backward_weights(const mb_run_t *run)
     return MB_OK;
 }
 
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return mb_recurrent_mask(last_of(stack_of(call)));
+}
+
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     *out = (mb_cost_t){0};
@@ -371,6 +394,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                             .backward_input = backward_input,                      \
                                             .backward_weights = backward_weights,                  \
                                             .cost = cost,                                          \
+                                            .mask = mask,                                          \
+                                            .takes_masks = MB_TAKES_MASKS,                         \
                                             .outputs = outputs,                                    \
                                             .attribute = attribute,                                \
                                             .part = part,                                          \

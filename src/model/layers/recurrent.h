@@ -12,6 +12,8 @@ typedef struct {
     int64_t width; /* of the inputs its parameters were declared for */
     bool use_bias, backwards;
     bool sequences; /* the output has all steps, else the last one */
+    bool blank;     /* the output of a step that is masked is zero, else the step's before */
+    bool unrolls;   /* as Keras 3 does, which never blanks then */
     bool states;    /* returns them behind the output */
     double dropout, recurrent_dropout;
     bool apart; /* each gate drops inputs of its own */
@@ -45,6 +47,9 @@ mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char 
 
 /* LSTM's are h and c. */
 int mb_recurrent_n_states(const mb_recurrent_t *recurrent);
+/* The output's mask: a sequence has the input's. */
+mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
+
 /* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out);

@@ -118,17 +118,19 @@ static mb_status_t take_cell(mb_config_t *config, const known_t *which, mb_recur
     return MB_OK;
 }
 
-/* What is done with the cell. No mask comes to a layer of this build, so what is done about one is
- * without effect. */
+/* What is done with the cell. Keras 3 forgets zero_output_for_mask where it unrolls. */
 static mb_status_t take_loop(mb_config_t *config, mb_recurrent_t *out)
 {
+    bool unrolls;
     MB_TRY(mb_config_bool_or(config, "return_sequences", false, &out->sequences));
     MB_TRY(mb_config_bool_or(config, "go_backwards", false, &out->backwards));
     MB_TRY(mb_config_bool_or(config, "return_state", false, &out->states));
     MB_TRY(mb_config_only(config, "stateful", "false"));
     MB_TRY(mb_config_only(config, "time_major", "false"));
-    mb_config_ignore(config, "unroll");
-    mb_config_ignore(config, "zero_output_for_mask");
+    MB_TRY(mb_config_bool_or(config, "unroll", false, &unrolls));
+    MB_TRY(mb_config_bool_or(config, "zero_output_for_mask", false, &out->blank));
+    out->unrolls = unrolls && !config->keras2;
+    out->blank = out->blank && !out->unrolls;
     return MB_OK;
 }
 
@@ -140,12 +142,13 @@ static mb_status_t refuse_cell(const mb_config_t *config, const char *name)
                         config->where, name);
 }
 
-/* Keras 3 numbers policies in files, so that equal ones may differ as JSON. */
-static bool is_same_policy(const json_t *a, const json_t *b)
+/* The name of a policy, written as a string or as an object, which may have a shared object's
+ * number beside it. */
+static const char *policy_name(const json_t *dtype)
 {
-    const json_t *of_a = json_object_get(json_object_get(a, "config"), "name");
-    const json_t *of_b = json_object_get(json_object_get(b, "config"), "name");
-    return json_equal(of_a == NULL ? a : of_a, of_b == NULL ? b : of_b);
+    const json_t *name = json_object_get(json_object_get(dtype, "config"), "name");
+    const char *text = json_string_value(json_is_string(dtype) ? dtype : name);
+    return text != NULL ? text : "";
 }
 
 /* A layer inside a layer computes and trains as that does. */
@@ -159,7 +162,7 @@ static mb_status_t take_inner(mb_config_t *inner, const mb_config_t *outer)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'trainable' is false, but that of the layer around it is true",
                             inner->where);
-    if (dtype != NULL && own != NULL && !is_same_policy(dtype, own))
+    if (dtype != NULL && own != NULL && strcmp(policy_name(dtype), policy_name(own)) != 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: key 'dtype' differs from that of the layer around it",
                             inner->where);

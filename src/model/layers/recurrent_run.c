@@ -115,6 +115,13 @@ static void *carry_at(const pass_t *p, size_t offset)
     return mb_bytes_at(p->direction->carry, offset);
 }
 
+/* The mask of the steps. */
+static const void *present_at(const pass_t *p)
+{
+    int mask = p->run->call->masks[0];
+    return mask > 0 ? mb_run_input(p->run, mask) : NULL;
+}
+
 static const void *param_at(const pass_t *p, int which, int64_t column)
 {
     return mb_elements_at(mb_run_param(p->run, p->direction->param + which), p->type, column);
@@ -225,6 +232,8 @@ static mb_rnn_t steps_of(const pass_t *p)
 {
     mb_rnn_t shape = shape_of(p->recurrent, p->run->samples, p->block.steps);
     shape.masked = p->run->training && masks_states(p->recurrent);
+    shape.skips = p->run->call->masks[0] > 0;
+    shape.blank = p->recurrent->blank;
     shape.reversed = p->direction->reversed;
     shape.ldy = p->direction->ldy;
     return shape;
@@ -252,6 +261,7 @@ mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *dire
                                    .rnn = steps_of(&p),
                                    .u = param_at(&p, RECURRENT, 0),
                                    .masks = saved_at(&p, p.block.masks),
+                                   .present = present_at(&p),
                                    .gates = saved_at(&p, p.block.kept),
                                    .states = saved_at(&p, p.block.states),
                                    .previous = saved_at(&p, p.block.previous),
@@ -321,6 +331,7 @@ mb_status_t mb_recurrent_backward_input(const mb_run_t *run, const mb_direction_
                                     .rnn = steps_of(&p),
                                     .u = param_at(&p, RECURRENT, 0),
                                     .masks = saved_at(&p, p.block.masks),
+                                    .present = present_at(&p),
                                     .gates = saved_at(&p, p.block.kept),
                                     .states = saved_at(&p, p.block.states),
                                     .dy = direction->dy,

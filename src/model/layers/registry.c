@@ -1,4 +1,4 @@
-/* The built-in layer classes by Keras' class name. */
+/* Layer classes by Keras' class name: the built-in ones, and what plugins add. */
 #include "model/layers/layers.h"
 
 #include <string.h>
@@ -12,13 +12,43 @@ static const char *const names[] = {MB_LAYER_LIST(LAYER_NAME) NULL};
 #undef LAYER_ADDRESS
 #undef LAYER_NAME
 
-const mb_layer_class_t *mb_layer_class_find(const char *name)
+enum { MOST_ADDED = 128 };
+static const mb_layer_class_t *added[MOST_ADDED + 1]; /* NULL ends them */
+static int n_added;
+
+static const mb_layer_class_t *find(const mb_layer_class_t *const *list, const char *name)
 {
-    for (size_t i = 0; classes[i] != NULL; i++) {
-        if (strcmp(classes[i]->name, name) == 0)
-            return classes[i];
+    for (; *list != NULL; list++) {
+        if (strcmp((*list)->name, name) == 0)
+            return *list;
     }
     return NULL;
+}
+
+const mb_layer_class_t *mb_layer_class_find(const char *name)
+{
+    const mb_layer_class_t *class_ = find(classes, name);
+    return class_ != NULL ? class_ : find(added, name);
+}
+
+mb_status_t mb_layer_class_add(const mb_layer_class_t *class_)
+{
+    if (mb_layer_class_find(class_->name) != NULL)
+        return mb_error_set(MB_ERR_ARGUMENT, "layer '%s': there is a class of this name already",
+                            class_->name);
+    if (n_added == MOST_ADDED)
+        return mb_error_set(MB_ERR_ARGUMENT, "layer '%s': %d classes were added, which is the most",
+                            class_->name, MOST_ADDED);
+    added[n_added++] = class_;
+    return MB_OK;
+}
+
+mb_status_t mb_layer_class_parse(const mb_layer_class_t *class_, mb_config_t *config,
+                                 mb_arena_t *arena, void **out)
+{
+    if (class_->parse_kind != NULL)
+        return class_->parse_kind(class_->kind, config, arena, out);
+    return class_->parse == NULL ? MB_OK : class_->parse(config, arena, out);
 }
 
 static const char *class_name(size_t index)

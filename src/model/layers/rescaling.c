@@ -65,4 +65,5 @@ const mb_layer_class_t mb_layer_rescaling = {.size = sizeof(mb_layer_class_t),
                                              .memory = mb_call_keeps_nothing,
                                              .forward = forward,
                                              .backward_input = backward_input,
-                                             .cost = cost};
+                                             .cost = cost,
+                                             .mask = mb_mask_passes};

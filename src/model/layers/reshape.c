@@ -109,7 +109,7 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){traffic, traffic, 0.0};
 }
 
-#define COPY_CLASS(symbol, keras, parser, inferrer)                                                \
+#define COPY_CLASS(symbol, keras, parser, inferrer, masks)                                         \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -117,8 +117,9 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                                 .memory = mb_call_keeps_nothing,                   \
                                                 .forward = forward,                                \
                                                 .backward_input = mb_run_pass_gradient,            \
-                                                .cost = cost}
+                                                .cost = cost,                                      \
+                                                .mask = masks}
 
-COPY_CLASS(flatten, "Flatten", parse_flatten, infer_flatten);
-COPY_CLASS(reshape, "Reshape", parse_reshape, infer_reshape);
-COPY_CLASS(identity, "Identity", parse_identity, infer_identity);
+COPY_CLASS(flatten, "Flatten", parse_flatten, infer_flatten, NULL);
+COPY_CLASS(reshape, "Reshape", parse_reshape, infer_reshape, NULL);
+COPY_CLASS(identity, "Identity", parse_identity, infer_identity, mb_mask_passes);

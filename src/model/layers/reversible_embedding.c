@@ -330,6 +330,13 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
         mb_layer_embedding.cost(call, out);
 }
 
+/* Keras sets the mask only on what is looked up. */
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    return is_reverse(call) ? (mb_mask_rule_t){.kind = MB_MASK_DROPPED}
+                            : mb_layer_embedding.mask(call);
+}
+
 static bool differentiable(const mb_call_t *call, int input)
 {
     (void)input;
@@ -348,4 +355,5 @@ const mb_layer_class_t mb_layer_reversible_embedding = {.size = sizeof(mb_layer_
                                                         .backward_weights = backward_weights,
                                                         .cost = cost,
                                                         .differentiable = differentiable,
-                                                        .roles = roles};
+                                                        .roles = roles,
+                                                        .mask = mask};

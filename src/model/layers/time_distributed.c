@@ -44,7 +44,12 @@ static mb_status_t check_class(const mb_config_t *config, const char *name,
 {
     if (class_ == NULL)
         return refuse_class(config, name);
-    if (strcmp(name, "MultiHeadAttention") != 0)
+    if (class_->takes_masks == MB_TAKES_OWN_MASK)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: key 'layer' is of class '%s', whose mask Keras forgets there; use "
+                            "it without TimeDistributed",
+                            config->where, name);
+    if (strstr(name, "Attention") == NULL)
         return MB_OK;
     return mb_error_set(MB_ERR_UNSUPPORTED,
                         "%s: key 'layer' is of class '%s', which takes several tensors",
@@ -81,9 +86,21 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     d->prefix = mb_arena_format(arena, "%s/", name);
     if (d->prefix == NULL)
         return mb_error_memory("a layer's name", strlen(name));
-    if (d->class_->parse != NULL)
-        MB_TRY(d->class_->parse(&inner, arena, &d->config));
+    MB_TRY(mb_layer_class_parse(d->class_, &inner, arena, &d->config));
     return mb_config_finish(&inner);
+}
+
+/* The mask goes on as it is, but Keras hands each step's to what is inside. */
+static mb_mask_rule_t mask(const mb_call_t *call)
+{
+    const distributed_t *d = call->layer->config;
+    bool heeds = d->class_->takes_masks != MB_TAKES_NO_MASK &&
+                 (d->class_->update_statistics == NULL || call->layer->trainable);
+    return (mb_mask_rule_t){
+        .kind = MB_MASK_PASSED,
+        .refusal = heeds ? "which the layer inside would be given step by step; this build does "
+                           "not do that: drop the mask by an operation (x * 1.0) in front of it"
+                         : NULL};
 }
 
 /* ---- the call inside */
@@ -279,5 +296,6 @@ const mb_layer_class_t mb_layer_time_distributed = {.size = sizeof(mb_layer_clas
                                                     .cost = cost,
                                                     .differentiable = differentiable,
                                                     .roles = roles,
+                                                    .mask = mask,
                                                     .wrapped = wrapped,
                                                     .has_statistics = has_statistics};

@@ -139,4 +139,5 @@ const mb_layer_class_t mb_layer_unit_normalization = {.size = sizeof(mb_layer_cl
                                                       .memory = memory,
                                                       .forward = forward,
                                                       .backward_input = backward_input,
-                                                      .cost = cost};
+                                                      .cost = cost,
+                                                      .mask = mb_mask_passes};

@@ -82,8 +82,7 @@ uint32_t mb_view_repeats(const mb_view_t *view);
 mb_status_t mb_run_move(const mb_run_t *run, const void *from, const mb_view_t *from_view, void *to,
                         const mb_view_t *to_view, bool accumulate);
 
-/* The same between views of whole tensors, neither repeated: a copy whose axes lie in another order.
- */
+/* The same between views of whole tensors, neither repeated: the axes in another order. */
 mb_status_t mb_run_arrange(const mb_run_t *run, const void *from, const mb_view_t *from_view,
                            void *to, const mb_view_t *to_view);
 

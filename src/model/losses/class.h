@@ -13,9 +13,19 @@ typedef struct {
     const char *names[6]; /* the function's name, then others; ends with NULL */
     /* Reads the keys of its own; those that all losses share are taken around it. */
     mb_status_t (*parse)(mb_config_t *config, mb_loss_t *loss);
-    bool classifies; /* accuracy makes sense */
-    bool binary;     /* of each column by itself */
+    bool classifies;                /* accuracy makes sense */
+    bool binary;                    /* of each column by itself */
+    const mb_plugin_loss_t *plugin; /* whose it is; then parse reads the plugin's keys */
 } mb_loss_class_t;
+
+/* Built-in classes, and those of plugins, by class name or one of the others; NULL if unknown. */
+const mb_loss_class_t *mb_loss_class_find(const char *name);
+/* Adds a class, which lives as long as the program. Of the process, not of a thread.
+ * MB_ERR_ARGUMENT: a name is taken, or there is no more room. */
+mb_status_t mb_loss_class_add(const mb_loss_class_t *class_);
+
+/* mb_loss_run of a loss of a plugin's: a function of rows on the host (HOST, ops.h). */
+mb_status_t mb_loss_run_plugin(const mb_loss_t *loss, mb_exec_t *exec, const mb_loss_args_t *args);
 
 extern const mb_loss_class_t mb_loss_sparse_crossentropy;
 extern const mb_loss_class_t mb_loss_categorical_crossentropy;

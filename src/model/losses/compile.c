@@ -134,6 +134,23 @@ static mb_status_t take_others(mb_config_t *config)
     return mb_config_finish(config);
 }
 
+/* The output's mask multiplies what values and metrics are weighed by. */
+static mb_status_t take_mask(const mb_graph_t *graph, int output, const char *where,
+                             mb_loss_t *loss)
+{
+    const mb_mask_t *mask = graph->outputs[output].mask;
+    char text[MB_SHAPE_TEXT];
+    if (mask == NULL)
+        return MB_OK;
+    if (loss->whole || mb_shape_elements(&mask->shape) != mb_loss_values(loss))
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s (%s): the output has a mask of %s a sample, and the loss other "
+                            "values; this build obeys masks of one value for each of the loss's",
+                            where, loss->name, mb_shape_text(&mask->shape, text, sizeof(text)));
+    loss->masked = loss->weighted = true;
+    return MB_OK;
+}
+
 typedef struct {
     const json_t *loss, *weights, *metrics, *weighted_metrics;
 } compiled_t;
@@ -146,9 +163,11 @@ static mb_status_t take_output(const mb_graph_t *graph, const compiled_t *compil
     const json_t *value;
     MB_TRY(find_loss(graph, compiled->loss, output, where, &value));
     snprintf(place, sizeof(place), "%s: loss of output '%s'", where, graph->outputs[output].name);
+    loss->arena = graph->arena;
     MB_TRY(mb_loss_parse(value, place, loss, &class_));
     MB_TRY(take_weight(graph, compiled->loss, compiled->weights, output, where, loss));
     MB_TRY(take_shapes(graph, output, place, loss));
+    MB_TRY(take_mask(graph, output, place, loss));
     MB_TRY(mb_metrics_take(graph, output, compiled->metrics, false, where, loss));
     MB_TRY(mb_metrics_take(graph, output, compiled->weighted_metrics, true, where, loss));
     mb_metrics_default(class_, loss);

@@ -38,6 +38,38 @@ static bool has_name(const mb_loss_class_t *class_, const char *name)
     return found;
 }
 
+enum { MOST_ADDED = 32 };
+static const mb_loss_class_t *added[MOST_ADDED];
+static size_t n_added;
+
+const mb_loss_class_t *mb_loss_class_find(const char *name)
+{
+    for (size_t i = 0; i < N_CLASSES; i++) {
+        if (has_name(classes[i], name))
+            return classes[i];
+    }
+    for (size_t i = 0; i < n_added; i++) {
+        if (has_name(added[i], name))
+            return added[i];
+    }
+    return NULL;
+}
+
+mb_status_t mb_loss_class_add(const mb_loss_class_t *class_)
+{
+    bool taken = mb_loss_class_find(class_->class_name) != NULL;
+    for (const char *const *at = class_->names; *at != NULL && !taken; at++)
+        taken = mb_loss_class_find(*at) != NULL;
+    if (taken)
+        return mb_error_set(MB_ERR_ARGUMENT, "loss '%s': there is a loss of this name already",
+                            class_->class_name);
+    if (n_added == MOST_ADDED)
+        return mb_error_set(MB_ERR_ARGUMENT, "loss '%s': %d losses were added, which is the most",
+                            class_->class_name, MOST_ADDED);
+    added[n_added++] = class_;
+    return MB_OK;
+}
+
 static const char *loss_name(size_t index)
 {
     return index < N_CLASSES ? classes[index]->names[0] : NULL;
@@ -71,12 +103,9 @@ static mb_status_t check_refused(const char *name, const char *where)
 static mb_status_t find_class(const char *name, const char *where, const mb_loss_class_t **out)
 {
     MB_TRY(check_refused(name, where));
-    for (size_t i = 0; i < N_CLASSES; i++) {
-        if (has_name(classes[i], name)) {
-            *out = classes[i];
-            return MB_OK;
-        }
-    }
+    *out = mb_loss_class_find(name);
+    if (*out != NULL)
+        return MB_OK;
     if (strcmp(name, "crossentropy") == 0 || strcmp(name, "ce") == 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: '%s' leaves the kind to the shape of the labels; name "
@@ -161,6 +190,13 @@ static mb_status_t take_all(mb_config_t *config, const mb_loss_class_t *class_, 
     return mb_config_finish(config);
 }
 
+/* A loss registered under a package is known by that longer name. */
+static const char *registered_name(const json_t *value, const char *otherwise)
+{
+    const char *name = json_string_value(json_object_get(value, "registered_name"));
+    return name != NULL && mb_loss_class_find(name) != NULL ? name : otherwise;
+}
+
 mb_status_t mb_loss_parse(const json_t *value, const char *where, mb_loss_t *loss,
                           const mb_loss_class_t **out)
 {
@@ -168,7 +204,9 @@ mb_status_t mb_loss_parse(const json_t *value, const char *where, mb_loss_t *los
     const json_t *object;
     const mb_loss_class_t *class_ = NULL;
     MB_TRY(mb_config_object(value, where, &name, &object));
+    name = registered_name(value, name);
     MB_TRY(find_class(name, where, &class_));
+    loss->plugin = class_->plugin;
     json_t *empty = json_object();
     mb_config_t config;
     mb_status_t status =

@@ -1,5 +1,5 @@
 /* A loss on one micro-batch of its output, and the labels it takes. */
-#include "model/loss.h"
+#include "model/losses/class.h"
 
 #include <inttypes.h>
 
@@ -15,9 +15,10 @@ static bool equal(float a, float b)
 
 bool mb_loss_is_same(const mb_loss_t *a, const mb_loss_t *b)
 {
-    return a->kind == b->kind && equal(a->label_smoothing, b->label_smoothing) &&
-           equal(a->p0, b->p0) && equal(a->p1, b->p1) && equal(a->p2, b->p2) &&
-           a->has_ignore == b->has_ignore && a->ignore_label == b->ignore_label;
+    return a->plugin == b->plugin && a->settings == b->settings && a->kind == b->kind &&
+           equal(a->label_smoothing, b->label_smoothing) && equal(a->p0, b->p0) &&
+           equal(a->p1, b->p1) && equal(a->p2, b->p2) && a->has_ignore == b->has_ignore &&
+           a->ignore_label == b->ignore_label;
 }
 
 mb_status_t mb_loss_check_micro(const mb_loss_t *loss, const char *output, int64_t batch,
@@ -118,5 +119,5 @@ mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, mb_dtype_t type,
         return run_whole(loss, exec, &args);
     args.rows *= mb_loss_values(loss);
     args.valid *= mb_loss_values(loss);
-    return mb_run_loss(exec, &args);
+    return loss->plugin == NULL ? mb_run_loss(exec, &args) : mb_loss_run_plugin(loss, exec, &args);
 }

@@ -47,7 +47,7 @@ static bool is_accuracy(const mb_metric_t *metric, bool *binary)
 void mb_accuracy_take(mb_metric_t *metric, mb_loss_t *loss)
 {
     bool binary;
-    if (!is_accuracy(metric, &binary))
+    if (!is_accuracy(metric, &binary) || loss->masked)
         return;
     if (!loss->accuracy) {
         loss->accuracy = true;
@@ -61,8 +61,8 @@ void mb_accuracy_take(mb_metric_t *metric, mb_loss_t *loss)
 
 void mb_metrics_default(const mb_loss_class_t *class_, mb_loss_t *loss)
 {
-    if (loss->accuracy || !class_->classifies)
-        return;
+    if (loss->accuracy || loss->masked || !class_->classifies)
+        return; /* the device counts all rows */
     loss->accuracy = true;
     loss->accuracy_name = "accuracy";
     bool logits = loss->kind == MB_LOSS_BINARY_LOGITS || loss->kind == MB_LOSS_BINARY_FOCAL_LOGITS;

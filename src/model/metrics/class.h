@@ -41,6 +41,8 @@ mb_status_t mb_metric_parse(const json_t *value, const char *as, const char *whe
 mb_status_t mb_metric_names(const json_t *value, const char *where, const char **name,
                             const char **label);
 
+/* Whether Keras looks at the output's mask for it. */
+bool mb_metric_heeds_mask(const mb_metric_t *metric);
 /* "WHERE: ..." about the output that a metric was given for. */
 mb_status_t mb_metric_refuse(const mb_config_t *config, const char *why);
 /* The metric's labels are of as many columns as the output. */

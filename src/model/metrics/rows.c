@@ -1,7 +1,6 @@
 /* Metrics that are a mean of rows' values: Keras' MeanMetricWrapper and what is made of it. The
  * mean over samples of means over a sample's rows is the mean over all rows, since samples have as
- * many.
- */
+ * many. It alone looks at an output's mask. */
 #include <math.h>
 
 #include "model/metrics/class.h"
@@ -28,6 +27,11 @@ static mb_status_t run(const mb_metric_t *metric, mb_exec_t *exec, const mb_metr
 }
 
 static const mb_metric_family_t family = {.run = run};
+
+bool mb_metric_heeds_mask(const mb_metric_t *metric)
+{
+    return metric->class_->family == &family && !metric->of.rows.root;
+}
 
 static void finish(const mb_metric_t *metric, const double *states, double *values)
 {

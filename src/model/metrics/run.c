@@ -10,7 +10,7 @@ mb_status_t mb_metrics_run(const mb_metrics_t *metrics, mb_exec_t *exec,
         const mb_metric_t *metric = &metrics->list[i];
         if (metric->counted)
             continue;
-        own.weights = metric->weighted ? batch->weights : NULL;
+        own.weights = metric->masked ? batch->mask : metric->weighted ? batch->weights : NULL;
         mb_status_t status = metric->class_->family->run(metric, exec, &own, states);
         if (status != MB_OK)
             return mb_error_prefix(status, "metric '%s': ", metric->key);

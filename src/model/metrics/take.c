@@ -18,6 +18,7 @@ static mb_status_t take_metric(const mb_graph_t *graph, const json_t *value, boo
     mb_metric_t *metric = &list[metrics->n];
     metric->weighted = weighted;
     MB_TRY(mb_metric_parse(value, mb_metric_meant(value, loss), where, loss, graph->arena, metric));
+    metric->masked = loss->masked && mb_metric_heeds_mask(metric);
     mb_accuracy_take(metric, loss);
     metrics->list = list;
     metrics->n++;

@@ -23,13 +23,16 @@ mb_attention_forward_args_t some_shape(bench &bench, mb_dtype_t type)
     a.scale = (float)((bench.one_in(10) ? -1 : 1) / sqrt((double)a.d));
     a.dropout_rate = bench.one_in(3) ? 0.3f : 0;
     a.causal = bench.coin();
+    a.masks = bench.coin() ? 0 : bench.coin() ? a.heads : 1;
+    a.blind = (mb_blind_t)bench.integer(MB_BLIND_NOTHING, MB_BLIND_LEVEL);
     a.random = {(uint64_t)bench.integer(0, INT64_MAX - 1), MB_RANDOM_ATTENTION_DROPOUT,
                 (uint32_t)bench.integer(0, 1000), (uint32_t)bench.integer(0, 100000),
                 (uint32_t)bench.integer(0, 50)};
     bench.describe("%lld samples, %lld heads, %lld queries, %lld keys, %lld and %lld wide, "
-                   "causal %d, dropout %g, scale %g",
+                   "causal %d, dropout %g, scale %g, %lld masks, blind %d",
                    (long long)a.samples, (long long)a.heads, (long long)a.tq, (long long)a.tk,
-                   (long long)a.d, (long long)a.dv, a.causal, a.dropout_rate, a.scale);
+                   (long long)a.d, (long long)a.dv, a.causal, a.dropout_rate, a.scale,
+                   (long long)a.masks, a.blind);
     return a;
 }
 
@@ -79,8 +82,22 @@ void backward(bench &bench, const mb_attention_forward_args_t &f)
     args.v = f.v;
     args.out = f.out;
     args.log_sum = f.log_sum;
+    args.mask = f.mask;
+    args.masks = f.masks;
+    args.blind = f.blind;
     bench.complete(MB_OP_ATTENTION_BACKWARD, &args);
     bench.run(MB_OP_ATTENTION_BACKWARD, args, of_gradient(f));
+}
+
+/* Whole rows, ends of rows and single places are hidden. */
+place some_mask(bench &bench, const mb_attention_forward_args_t &a)
+{
+    std::vector<int64_t> ends;
+    for (int64_t i = 0; i < a.samples * a.masks * a.tq; i++)
+        ends.push_back(bench.one_in(4) ? 0 : bench.coin() ? a.tk : bench.integer(0, a.tk));
+    return bench.given(a.type, a.samples * a.masks * a.tq * a.tk, [&](int64_t i) {
+        return i % a.tk < ends[static_cast<size_t>(i / a.tk)] && !bench.one_in(5) ? 1 : 0;
+    });
 }
 
 void attention(bench &bench, mb_dtype_t type)
@@ -90,6 +107,8 @@ void attention(bench &bench, mb_dtype_t type)
     int64_t keys = args.samples * args.heads * args.tk;
     args.q = bench.given(type, queries * args.d, -2, 2);
     args.k = bench.given(type, keys * args.d, -2, 2);
+    if (args.masks > 0)
+        args.mask = some_mask(bench, args);
     args.log_sum = bench.written(MB_F32, queries);
     bench.allow(args.log_sum, {4 * EPSILON, of_scores(args), 0});
     bench.complete(MB_OP_ATTENTION_FORWARD, &args);

@@ -72,10 +72,12 @@ void zero(bench &bench, mb_dtype_t type)
 
 void convert(bench &bench, mb_dtype_t type)
 {
-    static const mb_dtype_t types[] = {MB_F32, MB_BF16, MB_F16};
+    static const mb_dtype_t types[] = {MB_F32, MB_BF16, MB_F16, MB_I32};
     mb_convert_args_t args = of_count<mb_convert_args_t>(bench, type);
     args.from = bench.one_of(types);
-    args.x = bench.given(args.from, args.count, -2, 2);
+    double most = args.from == MB_I32 ? 0x1p31 - 1 : 2; /* but where float16 ends */
+    most = args.from == MB_I32 && type == MB_F16 ? 60000 : most;
+    args.x = bench.given(args.from, args.count, -most, most);
     args.y = bench.written(type, args.count);
     bench.run(MB_OP_CONVERT, args, {});
 }

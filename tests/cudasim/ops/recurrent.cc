@@ -28,6 +28,8 @@ mb_rnn_t some_shape(bench &bench)
     r.last_only = bench.coin();
     r.reversed = bench.coin();
     r.masked = bench.one_in(3);
+    r.skips = bench.coin();
+    r.blank = bench.coin();
     r.samples = bench.one_in(10) ? 0 : bench.integer(1, 70);
     r.steps = bench.integer(1, 6);
     r.units = bench.integer(1, 40);
@@ -36,10 +38,11 @@ mb_rnn_t some_shape(bench &bench)
     r.gate = some_function(bench, true);
     bench.describe(
         "cell %d, %lld samples, %lld steps, %lld units in rows of %lld, functions %d and "
-        "%d%s%s%s%s",
+        "%d%s%s%s%s%s%s",
         r.cell, (long long)r.samples, (long long)r.steps, (long long)r.units, (long long)r.ldy,
         r.act.act, r.gate.act, r.backwards ? ", backwards" : "", r.last_only ? ", last only" : "",
-        r.reversed ? ", reversed" : "", r.masked ? ", masked" : "");
+        r.reversed ? ", reversed" : "", r.masked ? ", masked" : "", r.skips ? ", skips" : "",
+        r.blank ? ", blank" : "");
     return r;
 }
 
@@ -72,6 +75,7 @@ void backward(bench &bench, const mb_rnn_forward_args_t &f)
     args.masks = f.masks;
     args.gates = f.gates;
     args.states = f.states;
+    args.present = f.present;
     bench.complete(MB_OP_RNN_BACKWARD, &args);
     leave_some(bench, r, args.dafter);
     leave_some(bench, r, args.dbefore);
@@ -93,6 +97,9 @@ void recurrent(bench &bench, mb_dtype_t type)
     bench.allow(args.gates, {2 * EPSILON, bound, 0});
     if (r.masked)
         args.masks = bench.given(MB_F32, r.samples * gates * r.units, 0, 2);
+    if (r.skips)
+        args.present =
+            bench.given(type, r.samples * r.steps, [&](int64_t) { return bench.coin() ? 1 : 0; });
     if (r.cell == MB_CELL_GRU && bench.coin())
         args.bias = bench.given(MB_F32, gates * r.units, -1, 1);
     if (r.cell != MB_CELL_SIMPLE) {

@@ -297,5 +297,6 @@ const mb_layer_class_t mb_layer_time_distributed = {.size = sizeof(mb_layer_clas
                                                     .differentiable = differentiable,
                                                     .roles = roles,
                                                     .mask = mask,
+                                                    .takes_masks = MB_TAKES_WRITTEN_MASK,
                                                     .wrapped = wrapped,
                                                     .has_statistics = has_statistics};

@@ -92,6 +92,9 @@ static void print_summary(const mb_inspection_t *seen)
            file->n_moments > 0     ? "kept"
            : file->n_optimizer > 0 ? "kept by Keras"
                                    : "none");
+    if (file->n_states > 0)
+        printf("%-12skept for the %lld rows of a batch\n", "states",
+               (long long)file->states[0].shape.dim[0]);
     print_run(file);
     printf("%-12s%s\n", "seal", seal_text(file->seal));
     print_stored(seen);

@@ -329,6 +329,7 @@ json_t *mb_inspection_json(const mb_inspection_t *seen)
                   state_json(&file->state), "settings", settings_json(file), "layers",
                   layers_json(seen), "weights", weights_json(file), "problem",
                   mb_json_text(seen->problem[0] == '\0' ? NULL : seen->problem));
+    json_object_set_new(more, "states", json_integer(file->n_states));
     json_object_update(object, more);
     json_decref(more);
     return object;

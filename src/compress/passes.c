@@ -116,6 +116,7 @@ static mb_status_t run_steps(mb_passes_t *passes, const mb_feed_span_t *span)
     for (passes->step = 0; passes->step < span->end_step; passes->step++) {
         mb_step_info_t info = {.step = passes->step,
                                .batch = mb_sampler_batch(&span->sampler, passes->step)};
+        MB_TRY(mb_stage_forget_states(engine->stage)); /* batches by themselves, in any order */
         MB_TRY(mb_executor_run(engine->executor, &info));
         if (passes->score != NULL)
             MB_TRY(mb_score_note(passes->score, mb_executor_sums(engine->executor), info.batch));

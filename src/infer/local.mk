@@ -8,6 +8,7 @@ libmb_la_SOURCES += src/infer/machine.c src/infer/machine.h
 libmb_la_SOURCES += src/infer/machine_device.c
 libmb_la_SOURCES += src/infer/machine_transport.c
 libmb_la_SOURCES += src/infer/model.c src/infer/model.h
+libmb_la_SOURCES += src/infer/model_states.c
 libmb_la_SOURCES += src/infer/model_values.c
 libmb_la_SOURCES += src/infer/model_variables.c src/infer/model_variables.h
 libmb_la_SOURCES += src/infer/model_weights.c src/infer/model_weights.h

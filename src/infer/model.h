@@ -61,6 +61,10 @@ mb_status_t mb_model_weigh(mb_model_t *model, const mb_source_t *source);
 mb_status_t mb_model_weigh_classes(mb_model_t *model, const char *text, const mb_source_t *source);
 /* The source's field with the sample weights of an output; -1 if there is none. */
 int mb_model_weights_field(const mb_model_t *model, const mb_source_t *source, int output);
+/* Where layers keep states from batch to batch: MB_ERR_DATA unless the source's samples are whole
+ * batches, and MB_ERR_ARGUMENT unless BATCH is the model's own. */
+mb_status_t mb_model_check_batches(const mb_model_t *model, const mb_source_t *source);
+mb_status_t mb_model_check_batch(const mb_model_t *model, int64_t batch);
 /* Of all outputs: see mb_loss_check_micro. */
 mb_status_t mb_model_check_micro(const mb_model_t *model, int64_t batch, int64_t micro_batch);
 

@@ -96,6 +96,18 @@ static void choose_steps(predictor_t *p, int groups)
                                 .batch = p->micro_batch * p->micros * groups};
 }
 
+/* Where layers keep states a step is a batch of the model's, whose rows find theirs again. */
+static void choose_batches(predictor_t *p, int groups)
+{
+    int64_t batch = p->model->graph->batch;
+    if (p->options->batch == 0 && batch < p->micro_batch)
+        p->micro_batch = batch;
+    int64_t all = (batch + p->micro_batch - 1) / p->micro_batch;
+    p->micros = (int)((all + groups - 1) / groups);
+    p->sampler =
+        (mb_sampler_t){.shuffle = MB_SHUFFLE_NONE, .samples = p->source->samples, .batch = batch};
+}
+
 static mb_status_t make_engine(predictor_t *p)
 {
     int ranks = mb_comm_size(p->comm), stages = p->options->stages > 0 ? p->options->stages : 1;
@@ -106,7 +118,10 @@ static mb_status_t make_engine(predictor_t *p)
             "%d stages do not fit %d ranks and %d nodes that compute; use --stages %d", stages,
             ranks, most, ranks < most ? ranks : most);
     p->micro_batch = p->options->batch > 0 ? p->options->batch : DEFAULT_BATCH;
-    choose_steps(p, ranks / stages);
+    if (p->model->graph->keeps_states)
+        choose_batches(p, ranks / stages);
+    else
+        choose_steps(p, ranks / stages);
     mb_engine_options_t options = {.machine = p->machine,
                                    .graph = p->model->graph,
                                    .stages = stages,
@@ -222,6 +237,7 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
                                   .log = p->options->log,
                                   .purpose = MB_MODEL_PREDICTS};
     MB_TRY(mb_model_open_with_data(p->comm, &request, &p->model, &p->source));
+    MB_TRY(mb_comm_agree(p->comm, mb_model_check_batches(p->model, p->source)));
     MB_TRY(mb_machine_open(p->comm, &p->options->machine, &p->machine));
     MB_TRY(make_engine(p));
     MB_TRY(mb_comm_agree(p->comm, load(p)));

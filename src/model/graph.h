@@ -72,6 +72,9 @@ typedef struct mb_graph {
     int n_inputs;
     int *inputs; /* nodes, in the order of the model's inputs */
     const char **input_names;
+    int64_t batch;     /* samples of a batch, where the inputs' shapes say so; 0: any */
+    bool keeps_states; /* calls keep some from batch to batch, so that it must have that many. Set
+                          by mb_graph_bind */
     int n_outputs;
     mb_output_t *outputs;
     int n_masks; /* in the order of the nodes whose outputs have them; one may serve many */

@@ -199,6 +199,7 @@ static mb_status_t bind(mb_graph_t *graph, const mb_shape_t *input_shapes)
     MB_TRY(infer_all(graph));
     mb_graph_size_masks(graph);
     MB_TRY(mb_graph_check_ids(graph));
+    MB_TRY(mb_graph_check_states(graph));
     MB_TRY(mb_graph_order_params(graph));
     return mark_gradients(graph);
 }

@@ -125,19 +125,30 @@ static mb_status_t read_shape(const json_t *list, size_t first, const char *wher
     return MB_OK;
 }
 
+/* The batch that stands in front of a shape; MB_OPEN: any. */
+static int64_t batch_of(const json_t *list)
+{
+    const json_t *first = json_array_get(list, 0);
+    int64_t batch = json_integer_value(first); /* 0 of what is none */
+    return batch > 0 && batch <= INT32_MAX ? batch : MB_OPEN;
+}
+
 /* The shape of a sample from whichever key a Keras wrote; rank MB_RANK_UNKNOWN without one. */
-static mb_status_t take_shape(mb_config_t *c, mb_shape_t *out)
+static mb_status_t take_shape(mb_config_t *c, mb_module_t *module)
 {
     static const struct {
         const char *key;
         size_t first; /* 1: the batch comes first */
     } keys[] = {{"batch_shape", 1}, {"batch_input_shape", 1}, {"input_shape", 0}};
-    *out = (mb_shape_t){.rank = MB_RANK_UNKNOWN};
+    module->shape = (mb_shape_t){.rank = MB_RANK_UNKNOWN};
+    module->batch = MB_OPEN;
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         const json_t *list = mb_config_take(c, keys[i].key);
-        if (list == NULL || json_is_null(list) || out->rank != MB_RANK_UNKNOWN)
+        if (list == NULL || json_is_null(list) || module->shape.rank != MB_RANK_UNKNOWN)
             continue;
-        MB_TRY(read_shape(list, keys[i].first, c->where, keys[i].key, out));
+        MB_TRY(read_shape(list, keys[i].first, c->where, keys[i].key, &module->shape));
+        if (keys[i].first > 0)
+            module->batch = batch_of(list);
     }
     return MB_OK;
 }
@@ -163,7 +174,7 @@ mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_m
     MB_TRY(mb_config_open(&c, config, "layer '%s' (InputLayer)", module->path));
     mb_config_ignore(&c, "name");
     mb_config_ignore(&c, "trainable");
-    MB_TRY(take_shape(&c, &module->shape));
+    MB_TRY(take_shape(&c, module));
     MB_TRY(read_input_type(mb_config_take(&c, "dtype"), c.where, &module->integer));
     MB_TRY(mb_config_only(&c, "sparse", "false"));
     MB_TRY(mb_config_only(&c, "ragged", "false"));
@@ -228,7 +239,7 @@ static mb_status_t take_common(mb_config_t *c, const mb_layer_class_t *class_, m
         MB_TRY(mb_dtype_policy_read(dtype, c->where, &module->type));
     MB_TRY(mb_config_only(c, "autocast", "true"));
     MB_TRY(mb_config_only(c, "quantization_config", "null"));
-    return take_shape(c, &module->shape);
+    return take_shape(c, module);
 }
 
 mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_module_t *module)
@@ -292,12 +303,15 @@ mb_status_t mb_module_imply_input(mb_reader_t *reader, mb_module_t *model,
     MB_ARENA_TRY(input->path, "a name");
     input->trainable = model->trainable;
     input->shape = (mb_shape_t){.rank = MB_RANK_UNKNOWN};
+    input->batch = MB_OPEN;
     if (first->kind == MB_MODULE_MODEL && first->n_inputs == 1) {
         const mb_module_t *inner = first->members[first->calls[first->inputs[0]].member];
         input->shape = inner->shape;
+        input->batch = inner->batch;
         input->integer = inner->integer;
     } else if (first->kind == MB_MODULE_LAYER) {
         input->shape = first->shape;
+        input->batch = first->batch;
     }
     if (input->shape.rank == MB_RANK_UNKNOWN && json_is_array(build_shape))
         MB_TRY(read_shape(build_shape, 1, model->class_name, "build_input_shape", &input->shape));

@@ -153,6 +153,14 @@ static mb_status_t open_call(opening_t *opening, const mb_module_t *model, int k
     return MB_OK;
 }
 
+/* What inputs differ in is as good as open. */
+static void keep_batch(mb_graph_t *graph, int64_t batch, int input)
+{
+    if (input > 0 && graph->batch != batch)
+        batch = MB_OPEN;
+    graph->batch = batch == MB_OPEN ? 0 : batch;
+}
+
 static mb_status_t keep_graph_inputs(mb_graph_t *graph, const mb_module_t *model, int **results)
 {
     graph->inputs = MB_ARENA_ARRAY(graph->arena, int, model->n_inputs);
@@ -161,8 +169,10 @@ static mb_status_t keep_graph_inputs(mb_graph_t *graph, const mb_module_t *model
     MB_ARENA_TRY(graph->input_names, "a graph's inputs");
     graph->n_inputs = model->n_inputs;
     for (int i = 0; i < model->n_inputs; i++) {
+        const mb_module_t *input = model->members[model->calls[model->inputs[i]].member];
         graph->inputs[i] = *results[model->inputs[i]];
-        graph->input_names[i] = model->members[model->calls[model->inputs[i]].member]->name;
+        graph->input_names[i] = input->name;
+        keep_batch(graph, input->batch, i);
     }
     return MB_OK;
 }

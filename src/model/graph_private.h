@@ -57,6 +57,7 @@ struct mb_module {
     int n_opened;      /* nodes made of it so far */
 
     mb_shape_t shape; /* inputs: of a sample; rank MB_RANK_UNKNOWN: nothing is said */
+    int64_t batch;    /* inputs: samples of a batch; MB_OPEN: any */
     bool integer;     /* inputs: declared with an integer type */
 
     /* models */
@@ -206,6 +207,9 @@ mb_status_t mb_graph_open(mb_graph_t *graph);
 
 /* graph_ids.c: MB_ERR_SHAPE where a call gives numbers that a table has no rows for. */
 mb_status_t mb_graph_check_ids(const mb_graph_t *graph);
+
+/* graph_states.c: whether calls keep states, and MB_ERR_UNSUPPORTED where they cannot. */
+mb_status_t mb_graph_check_states(mb_graph_t *graph);
 
 /* graph_params.c: params, paths and the file's layout from detail->specs. */
 mb_status_t mb_graph_order_params(mb_graph_t *graph);

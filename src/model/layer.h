@@ -28,6 +28,7 @@ typedef struct mb_layer_class mb_layer_class_t;
 
 #define MB_MAX_INPUTS 16       /* tensors one call may take */
 #define MB_MAX_LAYER_PARAMS 24 /* parameters one layer may have */
+#define MB_MAX_STATES 16       /* arrays that a call may keep from batch to batch */
 
 /* Initial values (Keras' initializers). fan_in and fan_out are set by the layer. */
 typedef enum {
@@ -206,6 +207,9 @@ typedef struct mb_run {
                                          none at all */
     bool integer;                     /* activations may be quantized (ops.h) */
     const mb_observer_t *observer;    /* NULL: nobody looks */
+    void *const
+        *states; /* what the call keeps from batch to batch (the class's `states`), an array each
+                    of these samples': forward reads them and writes them anew. NULL: none */
 
     /* backward */
     const void *grad_output;
@@ -292,6 +296,10 @@ struct mb_layer_class {
     const char *(*attribute)(const mb_layer_t *layer, const char *part, size_t length);
     /* The second argument of its calls are states to begin with: inputs behind the first. */
     bool takes_states;
+    /* What a call keeps of each sample's place in the batch for the sample there in the next batch:
+     * how many arrays, of the type of the output, and their shapes. No gradient flows through them.
+     * NULL: nothing. */
+    int (*states)(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES]);
     /* Forward is the sum of the inputs, where all are of the output's shape and type. */
     bool is_sum;
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
@@ -322,6 +330,8 @@ void mb_param_list_leave(mb_param_list_t *list, const char *around);
 mb_roles_t mb_call_roles(const mb_call_t *call);
 /* Whether moving statistics follow from the call's samples. */
 bool mb_call_has_statistics(const mb_call_t *call);
+/* What it keeps from batch to batch, by its class. */
+int mb_call_states(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES]);
 
 /* Built-in classes, and those of plugins, by Keras class name; NULL if unknown. */
 const mb_layer_class_t *mb_layer_class_find(const char *name);

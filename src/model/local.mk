@@ -19,6 +19,7 @@ libmb_la_SOURCES += \
 	src/model/graph_read.c \
 	src/model/graph_references.c \
 	src/model/graph_resolve.c \
+	src/model/graph_states.c \
 	src/model/graph_variables.c \
 	src/model/graph_written.c \
 	src/model/initializer.c src/model/initializer.h \

@@ -135,6 +135,7 @@ static void fill_micro(const mb_executor_t *executor, int index, mb_micro_t *mic
     int64_t valid = executor->info.batch - position;
     *micro = (mb_micro_t){.slot = slot_of(executor, index),
                           .block = executor->stack.depth,
+                          .index = index,
                           .replica = replica,
                           .accumulate = index % per_replica != 0,
                           .valid = valid < 0         ? 0

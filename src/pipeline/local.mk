@@ -10,7 +10,7 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_1f1b.c \
 	src/pipeline/schedule_gpipe.c \
 	src/pipeline/stage.h src/pipeline/stage_memory.c src/pipeline/stage_private.h \
-	src/pipeline/stage_run.c src/pipeline/stage_values.c \
+	src/pipeline/stage_run.c src/pipeline/stage_states.c src/pipeline/stage_values.c \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \

@@ -62,9 +62,11 @@ void mb_replays_destroy(mb_replays_t *replays)
     free(replays);
 }
 
-static bool is_same_place(const mb_micro_t *a, const mb_micro_t *b)
+/* Where layers keep states, each micro-batch has rows of its own. */
+static bool is_same_place(const mb_replays_t *replays, const mb_micro_t *a, const mb_micro_t *b)
 {
-    return a->slot == b->slot && a->block == b->block && a->replica == b->replica &&
+    bool same_rows = replays->stage->state_bytes == 0 || a->index == b->index;
+    return same_rows && a->slot == b->slot && a->block == b->block && a->replica == b->replica &&
            a->accumulate == b->accumulate && a->valid == b->valid && a->batch == b->batch;
 }
 
@@ -74,7 +76,7 @@ static entry_t *find(mb_replays_t *replays, mb_stage_action_t action, const mb_m
     for (int i = 0; i < replays->n; i++) {
         int at = (replays->last + 1 + i) % replays->n;
         entry_t *entry = &replays->entries[at];
-        if (entry->action == action && is_same_place(&entry->place, micro)) {
+        if (entry->action == action && is_same_place(replays, &entry->place, micro)) {
             replays->last = at;
             return entry;
         }

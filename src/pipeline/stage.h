@@ -10,6 +10,7 @@
  *     slots        one per micro-batch in flight: received tensors, outputs, saved, labels,
  *                  gradients received and to be sent
  *     backward     gradients of the tensors of the one micro-batch that is going back
+ *     states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
  *
  * A tensor's gradient is the sum over its uses, added in descending node order (the loss of a model
  * output first), wherever the consumers run. */
@@ -29,6 +30,8 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
     int64_t entries[MB_MAX_LAYER_PARAMS]; /* float index into a gradient block; -1: not trained */
     void *constants;                      /* the class's, in device memory; NULL: none */
+    int n_states;
+    size_t states[MB_MAX_STATES]; /* in the stage's block: of the first micro-batch */
     mb_memory_t memory;
 } mb_node_place_t;
 
@@ -92,6 +95,8 @@ typedef struct mb_stage {
     char *backward;      /* [n_areas][backward_bytes] */
     void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
     int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
+    size_t state_bytes;
+    char *states; /* NULL: nothing is kept */
 } mb_stage_t;
 
 typedef struct {
@@ -121,6 +126,7 @@ mb_status_t mb_stage_round(mb_stage_t *stage);
 typedef struct {
     int slot;
     int block;       /* gradient block its replica accumulates into */
+    int index;       /* among those of the group: its rows of the states */
     int replica;     /* of this group, from 0: its block of sums */
     bool accumulate; /* not the replica's first micro-batch */
     int64_t valid;
@@ -142,6 +148,15 @@ mb_status_t mb_stage_backward(mb_stage_t *stage, const mb_micro_t *micro);
 /* Whether some call of the layer has weights to train and an output that needs it: only then Keras
  * updates them. */
 bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
+
+/* What calls keep from batch to batch becomes zeros, as it is at first. Between steps. */
+mb_status_t mb_stage_forget_states(mb_stage_t *stage);
+/* The rows that a micro-batch of the group has in one of a node's states, [micro_batch] of them, as
+ * floats in host memory. Between steps. */
+mb_status_t mb_stage_read_state(const mb_stage_t *stage, int node, int state, int micro,
+                                float *values);
+mb_status_t mb_stage_write_state(const mb_stage_t *stage, int node, int state, int micro,
+                                 const float *values);
 
 /* Device addresses. */
 void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);

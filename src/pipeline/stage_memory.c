@@ -95,6 +95,7 @@ static void place_node(mb_stage_t *stage, int node)
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
+    mb_stage_place_states(stage, node);
     if (at->memory.saved_bytes > 0)
         at->saved = place(&stage->slot_bytes, at->memory.saved_bytes);
     if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
@@ -191,6 +192,8 @@ static mb_status_t take_blocks(mb_stage_t *stage)
     for (int s = 0; s < stage->n_slots; s++)
         MB_TRY(take_block(stage, stage->slot_bytes, &stage->slots[s]));
     MB_TRY(take_block(stage, stage->backward_bytes * (size_t)stage->n_areas, &stage->backward));
+    MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
+    MB_TRY(mb_stage_forget_states(stage));
     for (int b = 0; b < stage->n_blocks; b++) {
         MB_TRY(take_block(stage, (size_t)stage->gradient_count * sizeof(float), &memory));
         stage->gradients[b] = (float *)(void *)memory;
@@ -295,6 +298,7 @@ static void stage_free(mb_stage_t *stage)
     for (int i = stage->first_node; i < stage->end_node; i++)
         mb_device_free(device, stage->places[i].constants);
     mb_device_free(device, stage->backward);
+    mb_device_free(device, stage->states);
 }
 
 mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)

@@ -65,6 +65,7 @@ typedef struct {
     float *values[MB_MAX_LAYER_PARAMS];
     const mb_matrix_t *stored[MB_MAX_LAYER_PARAMS];
     const void *inputs[MB_MAX_INPUTS];
+    void *states[MB_MAX_STATES];
 } call_t;
 
 /* All but the backward pointers. */
@@ -81,6 +82,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
     }
     for (int k = 0; k < n->call.n_inputs; k++)
         call->inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
+    mb_stage_find_states(stage, node, micro->index, call->states);
     call->run = (mb_run_t){
         .exec = stage->exec,
         .call = &n->call,
@@ -102,6 +104,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         .stored = call->stored,
         .integer = stage->integer,
         .observer = stage->observer,
+        .states = at->n_states > 0 ? call->states : NULL,
     };
 }
 
@@ -213,6 +216,7 @@ static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro
     const mb_layer_t *layer = layer_of(stage, node);
     if (stage->graph->nodes[node].is_input)
         return MB_OK;
+    MB_TRY(mb_stage_hide_states(stage, micro, node));
     fill_call(stage, micro, node, &call);
     MB_TRY(name_layer(layer->class_->forward(&call.run), layer));
     return add_activity(stage, micro, node);

@@ -362,7 +362,7 @@ mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
         .comm = comm,
         .path = path,
         .layout = layout,
-        .n_tensors = layout->n_weights + layout->n_moments,
+        .n_tensors = layout->n_weights + layout->n_moments + layout->n_states,
         .staged = {.fd = -1},
     };
     w.n_units = mb_checkpoint_numbers(layout) - 1;

@@ -17,6 +17,7 @@
  fails
  *                         instead of reading unscaled codes
  *     moments with scales /quantized/optimizer/<slot>/<path>/{q,scale}
+ *     states of layers    /mbrun/states/<layer path>/<number>
  *
  * q has the matrix's shape [rows, columns] (4-bit: uint8 [rows, ceil(columns / 2)]), scale that of
  ONNX
@@ -54,6 +55,8 @@ typedef struct {
     const mb_layer_spec_t *layers;
     int n_weights; /* tensors 0 .. n_weights - 1 are the model's weights, in parameter order */
     int n_moments; /* the next n_moments are moments: name "<slot>/<weight path>" */
+    int n_states;  /* the next n_states are what layers keep from batch to batch: name "<layer
+                      path>/0",  a row for each of the batch */
     const mb_tensor_spec_t *tensors;
     bool keras_optimizer; /* moments go to /optimizer_weights in Keras' names and order instead of
                              /mbrun/optimizer */

@@ -40,7 +40,7 @@ static const char *or_else(const char *text, const char *otherwise)
 
 static int n_tensors(const mb_checkpoint_layout_t *layout)
 {
-    return layout->n_weights + layout->n_moments;
+    return layout->n_weights + layout->n_moments + layout->n_states;
 }
 
 size_t mb_checkpoint_numbers(const mb_checkpoint_layout_t *layout)
@@ -180,19 +180,33 @@ static mb_status_t make_weights(const maker_t *m)
     return status;
 }
 
-static mb_status_t make_own_moments(const maker_t *m)
+/* COUNT tensors from FIRST on, in a group of their own. */
+static mb_status_t make_group(const maker_t *m, const char *group_path, const char *quantized,
+                              int first, int count)
 {
     const mb_checkpoint_layout_t *layout = m->layout;
-    const char **names = MB_ARENA_ARRAY(m->arena, const char *, layout->n_moments);
-    int *tensors = MB_ARENA_ARRAY(m->arena, int, layout->n_moments);
+    const char **names = MB_ARENA_ARRAY(m->arena, const char *, count);
+    int *tensors = MB_ARENA_ARRAY(m->arena, int, count);
     if (names == NULL || tensors == NULL)
         return no_memory();
-    for (int i = 0; i < layout->n_moments; i++) {
-        tensors[i] = layout->n_weights + i;
+    for (int i = 0; i < count; i++) {
+        tensors[i] = first + i;
         names[i] = layout->tensors[tensors[i]].name;
     }
-    return make_named(m, "/mbrun/optimizer", "/quantized/optimizer", names, tensors,
-                      layout->n_moments);
+    return make_named(m, group_path, quantized, names, tensors, count);
+}
+
+static mb_status_t make_own_moments(const maker_t *m)
+{
+    return make_group(m, "/mbrun/optimizer", "/quantized/optimizer", m->layout->n_weights,
+                      m->layout->n_moments);
+}
+
+static mb_status_t make_states(const maker_t *m)
+{
+    const mb_checkpoint_layout_t *layout = m->layout;
+    return make_group(m, "/mbrun/states", "/quantized/states",
+                      layout->n_weights + layout->n_moments, layout->n_states);
 }
 
 /* Keras numbers steps in 32 bits. */
@@ -205,7 +219,7 @@ static mb_status_t write_iteration(const maker_t *m, const char *path)
 
 static mb_status_t check_keras_moments(const maker_t *m)
 {
-    for (int i = m->layout->n_weights; i < n_tensors(m->layout); i++) {
+    for (int i = m->layout->n_weights; i < m->layout->n_weights + m->layout->n_moments; i++) {
         const mb_encoding_t *encoding = m->layout->tensors[i].encoding;
         if (encoding != NULL && !mb_format_is_float(&encoding->format))
             return mb_error_set(MB_ERR_ARGUMENT,
@@ -332,6 +346,8 @@ static mb_status_t make_all(const maker_t *m)
         MB_TRY(make_keras_moments(m));
     else if (m->layout->n_moments > 0)
         MB_TRY(make_own_moments(m));
+    if (m->layout->n_states > 0)
+        MB_TRY(make_states(m));
     if (m->layout->n_settings > 0)
         MB_TRY(make_run(m));
     if (m->layout->report != NULL)

@@ -158,6 +158,8 @@ mb_status_t mb_model_file_digest(const mb_model_file_t *file, mb_digest_t *out)
     uint64_t weights = hash;
     MB_TRY(add_tensors(file, file->optimizer, file->n_optimizer, &hash));
     MB_TRY(add_tensors(file, file->moments, file->n_moments, &hash));
+    if (file->n_states > 0)
+        MB_TRY(add_tensors(file, file->states, file->n_states, &hash));
     hash = add_word(hash, (uint64_t)(file->state.present ? file->state.step : 0));
     hash = add_word(hash, (uint64_t)(file->state.present ? file->state.iterations : 0));
     *out = (mb_digest_t){.weights = weights, .full = hash};

@@ -363,6 +363,8 @@ static mb_status_t read_all(const mb_h5_reader_t *reader, bool need_config, bool
                          &file->optimizer));
     MB_TRY(read_optional(reader, "/mbrun/optimizer", "/quantized/optimizer", &file->n_moments,
                          &file->moments));
+    MB_TRY(read_optional(reader, "/mbrun/states", "/quantized/states", &file->n_states,
+                         &file->states));
     MB_TRY(read_settings(reader, file));
     MB_TRY(mb_report_read(reader, &file->report));
     MB_TRY(read_state(reader, &file->state));

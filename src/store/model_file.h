@@ -105,6 +105,9 @@ typedef struct mb_model_file {
         *optimizer; /* optimizer_weights in weight_names order; scalars have rank 0 */
     int n_moments;
     mb_stored_tensor_t *moments; /* /mbrun/optimizer: name = "<slot>/<weight path>" */
+    int n_states;
+    mb_stored_tensor_t
+        *states; /* /mbrun/states: name = "<layer path>/0", a row for each of a batch */
     int n_settings;
     mb_setting_t *settings; /* /mbrun/run attributes */
     mb_run_state_t state;
@@ -154,7 +157,7 @@ const char *mb_model_file_setting(const mb_model_file_t *file, const char *key);
  * and step. Equal digests mean equal bits. */
 typedef struct {
     uint64_t weights;
-    uint64_t full; /* weights + moments + step */
+    uint64_t full; /* weights + moments + states of layers + step */
 } mb_digest_t;
 mb_status_t mb_model_file_digest(const mb_model_file_t *file, mb_digest_t *out);
 

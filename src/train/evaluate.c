@@ -78,6 +78,7 @@ static mb_status_t run_steps(mb_evaluator_t *evaluator)
     if (mb_engine_idle(engine))
         return MB_OK;
     MB_TRY(mb_score_regularizers(evaluator->score));
+    MB_TRY(mb_stage_forget_states(engine->stage));
     for (int64_t s = 0; s < steps; s++) {
         mb_step_info_t info = {.step = s, .batch = mb_sampler_batch(&evaluator->sampler, s)};
         MB_TRY(mb_executor_run(engine->executor, &info));
@@ -166,6 +167,8 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
         status = mb_model_compile(model, mb_settings_text(settings, MB_SET_LOSS));
     if (status == MB_OK)
         status = mb_model_weigh(model, source);
+    if (status == MB_OK)
+        status = mb_model_check_batches(model, source);
     if (status == MB_OK)
         status = mb_layout_choose_pass(model, settings, mb_comm_size(comm),
                                        mb_comm_local_size(comm), source->samples, &layout);

@@ -86,10 +86,24 @@ static int64_t fitting(const mb_graph_t *graph, int64_t samples, int local_ranks
     return samples;
 }
 
+/* One that the model says, where its layers keep states, stands for what nobody says. */
+static mb_status_t choose_batch(const mb_model_t *model, const mb_settings_t *settings,
+                                int64_t *batch)
+{
+    *batch = mb_settings_int(settings, MB_SET_BATCH);
+    if (!model->graph->keeps_states)
+        return MB_OK;
+    if (settings->origin[MB_SET_BATCH] >= MB_FROM_FILE)
+        return mb_model_check_batch(model, *batch);
+    *batch = model->graph->batch;
+    return MB_OK;
+}
+
 mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                              int local_ranks, mb_layout_t *layout)
 {
-    *layout = (mb_layout_t){.batch = mb_settings_int(settings, MB_SET_BATCH)};
+    *layout = (mb_layout_t){0};
+    MB_TRY(choose_batch(model, settings, &layout->batch));
     MB_TRY(choose_stages(model, settings, ranks, layout));
     int64_t samples = (layout->batch + layout->replicas - 1) / layout->replicas;
     layout->micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH);
@@ -150,6 +164,16 @@ static void fit_pass(mb_layout_t *layout, int64_t samples, int ranks)
     layout->idle = ranks - layout->stages * layout->groups;
 }
 
+/* The same where a step must be a batch, whose rows keep states. */
+static void fit_batches(mb_layout_t *layout, int ranks)
+{
+    int64_t micros = (layout->batch + layout->micro_batch - 1) / layout->micro_batch;
+    fit_pass(layout, micros <= MOST_MICROS ? layout->batch : MOST_MICROS * layout->micro_batch,
+             ranks);
+    layout->micros = (int)((micros + layout->replicas - 1) / layout->replicas);
+    layout->step = layout->batch;
+}
+
 mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                                   int local_ranks, int64_t samples, mb_layout_t *layout)
 {
@@ -159,6 +183,9 @@ mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *
         return MB_OK;
     int64_t most = layout->batch < samples ? layout->batch : samples;
     layout->micro_batch = fitting(model->graph, most > 0 ? most : 1, 1);
-    fit_pass(layout, samples, ranks);
+    if (model->graph->keeps_states)
+        fit_batches(layout, ranks);
+    else
+        fit_pass(layout, samples, ranks);
     return MB_OK;
 }

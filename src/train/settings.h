@@ -43,6 +43,8 @@ typedef enum {
     X(STAGES, "stages", COUNT, NULL, false, "p", "pipeline stages (default: chosen)")              \
     X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME", "pipeline schedule: gpipe or 1f1b")       \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
+    X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
+      "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \
     X(SEED, "seed", SEED, "0", true, "S", "seed of shuffling, dropout and initial values")         \
     X(OPTIMIZER, "optimizer", TEXT, NULL, true, "SPEC",                                            \
       "sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam, ftrl, lion, lamb, adafactor "  \

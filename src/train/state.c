@@ -5,11 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/kept_states.h"
 #include "train/state_private.h"
 
 static int slot_count(const mb_state_t *state)
 {
     return state->with_state && !state->without_moments ? state->optimizer->n_slots : 0;
+}
+
+/* What layers keep goes with the moments: a run goes on with both. */
+static int kept_count(const mb_state_t *state)
+{
+    bool whole = state->with_state && !state->without_moments;
+    return whole ? mb_kept_count(state->model->graph) : 0;
 }
 
 static int trainable_count(const mb_graph_t *graph)
@@ -57,13 +65,15 @@ static mb_status_t list_moment(mb_state_writer_t *writer, int param, int slot, i
     return MB_OK;
 }
 
-/* Weights in parameter order, then moments: of each trainable parameter, slot by slot. */
+/* Weights in parameter order, then moments: of each trainable parameter, slot by slot; then what
+ * layers keep. */
 static mb_status_t list_tensors(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
     const mb_graph_t *graph = state->model->graph;
     int slots = slot_count(state);
-    int count = graph->n_params + slots * trainable_count(graph), n = graph->n_params;
+    int kept = kept_count(state), n = graph->n_params;
+    int count = graph->n_params + slots * trainable_count(graph) + kept;
     writer->tensors = MB_ARENA_ARRAY(writer->arena, mb_tensor_spec_t, count + 1);
     writer->places = MB_ARENA_ARRAY(writer->arena, mb_state_place_t, count + 1);
     if (writer->tensors == NULL || writer->places == NULL)
@@ -79,8 +89,11 @@ static mb_status_t list_tensors(mb_state_writer_t *writer)
     }
     writer->layout.n_weights = graph->n_params;
     writer->layout.n_moments = n - graph->n_params;
+    writer->layout.n_states = kept;
     writer->layout.tensors = writer->tensors;
-    return MB_OK;
+    for (int i = 0; i < kept; i++)
+        writer->places[n + i] = (mb_state_place_t){.param = -1, .slot = -1};
+    return kept == 0 ? MB_OK : mb_kept_list(graph, writer->arena, writer->tensors + n);
 }
 
 /* Parameters of a stage are the same on all groups: they take turns in writing. */
@@ -118,8 +131,7 @@ static mb_status_t collect(mb_state_writer_t *writer)
     const mb_graph_t *graph = state->model->graph;
     int slots = slot_count(state), n = graph->n_params;
     mb_shape_t shape;
-    writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t,
-                                    writer->layout.n_weights + writer->layout.n_moments + 1);
+    writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t, mb_state_tensors(writer) + 1);
     if (writer->pieces == NULL)
         return mb_error_memory("a checkpoint's pieces", 0);
     for (int p = 0; p < graph->n_params; p++) {
@@ -134,6 +146,8 @@ static mb_status_t collect(mb_state_writer_t *writer)
             n++;
         }
     }
+    if (writer->layout.n_states > 0)
+        MB_TRY(mb_kept_collect(state->engine, n, writer->pieces, &writer->n_pieces));
     return mb_engine_idle(state->engine) ? MB_OK : mb_exec_sync(&state->engine->exec);
 }
 

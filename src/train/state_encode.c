@@ -70,14 +70,19 @@ static bool is_moment_encoded(const mb_state_writer_t *writer, int slot)
            writer->state->optimizer->slot_index[slot] < MB_SLOT_AVERAGE;
 }
 
+static const mb_param_t *param_of(const mb_state_writer_t *writer, const mb_state_place_t *place)
+{
+    return &writer->state->model->graph->params[place->param];
+}
+
 static bool is_encoded(const mb_state_writer_t *writer, int tensor)
 {
     const mb_state_place_t *place = &writer->places[tensor];
-    const mb_param_t *param = &writer->state->model->graph->params[place->param];
-    if (mb_shape_elements(&writer->tensors[tensor].shape) == 0)
+    if (place->param < 0 || mb_shape_elements(&writer->tensors[tensor].shape) == 0)
         return false;
     return place->slot >= 0 ? is_moment_encoded(writer, place->slot)
-                            : mb_state_is_small(writer->state) && param->view != MB_VIEW_VECTOR;
+                            : mb_state_is_small(writer->state) &&
+                                  param_of(writer, place)->view != MB_VIEW_VECTOR;
 }
 
 static mb_status_t encode_weight(const mb_state_t *state, const mb_param_t *param,
@@ -92,7 +97,6 @@ static mb_status_t encode_piece(const mb_state_writer_t *writer, mb_piece_t *pie
                                 mb_encoded_t *out)
 {
     const mb_state_place_t *place = &writer->places[piece->tensor];
-    const mb_param_t *param = &writer->state->model->graph->params[place->param];
     mb_str_t where = {0};
     if (!is_encoded(writer, piece->tensor))
         return MB_OK;
@@ -100,7 +104,7 @@ static mb_status_t encode_piece(const mb_state_writer_t *writer, mb_piece_t *pie
                 writer->tensors[piece->tensor].name);
     mb_status_t status = where.failed ? mb_error_memory("a tensor's name", 0) : MB_OK;
     if (status == MB_OK && place->slot < 0)
-        status = encode_weight(writer->state, param, piece, where.text, out);
+        status = encode_weight(writer->state, param_of(writer, place), piece, where.text, out);
     else if (status == MB_OK)
         status = mb_moment_encode(kind_of(writer, place->slot), piece->values,
                                   divisor_of(writer, place->param), piece->count, where.text, out);
@@ -112,7 +116,7 @@ static mb_status_t encode_piece(const mb_state_writer_t *writer, mb_piece_t *pie
 
 static mb_status_t encode_pieces(mb_state_writer_t *writer)
 {
-    int tensors = writer->layout.n_weights + writer->layout.n_moments;
+    int tensors = mb_state_tensors(writer);
     writer->encoded = MB_ARENA_ARRAY(writer->arena, mb_encoded_t, writer->n_pieces + 1);
     writer->writers = MB_ARENA_ARRAY(writer->arena, int, tensors + 1);
     if (writer->encoded == NULL || writer->writers == NULL)
@@ -158,7 +162,7 @@ static mb_status_t gather(const mb_state_writer_t *writer, known_t *known)
 mb_status_t mb_state_encode(mb_state_writer_t *writer)
 {
     mb_comm_t *comm = writer->state->engine->machine->comm;
-    int tensors = writer->layout.n_weights + writer->layout.n_moments;
+    int tensors = mb_state_tensors(writer);
     known_t *known = MB_ARENA_ARRAY(writer->arena, known_t, tensors + 1);
     mb_status_t status = known == NULL ? mb_error_memory("a checkpoint's encodings", 0) : MB_OK;
     if (status == MB_OK)

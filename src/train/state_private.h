@@ -5,7 +5,7 @@
 #include "base/arena.h"
 #include "train/state.h"
 
-typedef struct { /* whose values a tensor of the file has */
+typedef struct { /* whose values a tensor of the file has; -1, -1: what a layer keeps */
     int param;
     int slot; /* of the optimizer; -1: the weight itself */
 } mb_state_place_t;
@@ -20,8 +20,15 @@ typedef struct {
     int n_pieces;
     mb_piece_t *pieces;
     mb_encoded_t *encoded; /* of the pieces; zero where a piece stays float32 */
-    int *writers;          /* [n_weights + n_moments] rank that writes the tensor */
+    int *writers;          /* [mb_state_tensors] rank that writes the tensor */
 } mb_state_writer_t;
+
+/* Tensors of the file. */
+static inline int mb_state_tensors(const mb_state_writer_t *writer)
+{
+    const mb_checkpoint_layout_t *layout = &writer->layout;
+    return layout->n_weights + layout->n_moments + layout->n_states;
+}
 
 /* state_encode.c. Collective: every rank encodes those of its pieces that are not stored as
  * float32; then all know what the file says of each tensor, and who writes it. */

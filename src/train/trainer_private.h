@@ -7,6 +7,7 @@
 #include "store/run_dir.h"
 #include "train/callbacks.h"
 #include "train/evaluate.h"
+#include "train/kept_states.h"
 #include "train/layout.h"
 #include "train/state.h"
 #include "train/trainer.h"
@@ -44,6 +45,7 @@ struct mb_training {
     mb_format_t final_format, round_to;
     bool trains_rounded; /* QAT: through weights in the format round_to */
     bool moments_in_8_bits;
+    bool resets_states; /* when an epoch begins */
 
     mb_source_t *whole, *data, *val; /* data and val are slices of whole with --val-split */
     bool owns_whole;

@@ -148,6 +148,8 @@ mb_status_t mb_training_make_record(mb_training_t *trainer)
     mb_arena_t *arena = trainer->arena;
     MB_TRY(record_choice(trainer, MB_SET_MICRO_BATCH, trainer->layout.micro_batch));
     MB_TRY(record_choice(trainer, MB_SET_REPLICAS, trainer->layout.replicas));
+    if (trainer->model->graph->keeps_states)
+        MB_TRY(record_choice(trainer, MB_SET_BATCH, trainer->layout.batch));
     trainer->record = MB_ARENA_ARRAY(arena, mb_setting_t, MB_SET_COUNT + 8);
     if (trainer->record == NULL)
         return mb_error_memory("a run's record", 0);

@@ -21,6 +21,8 @@ static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
     mb_engine_t *engine = trainer->engine;
     if (mb_engine_idle(engine))
         return MB_OK;
+    if (trainer->resets_states && trainer->state.step_in_epoch == 0)
+        MB_TRY(mb_stage_forget_states(engine->stage));
     MB_TRY(mb_executor_run(engine->executor, info));
     return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
 }

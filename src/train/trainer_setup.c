@@ -84,6 +84,38 @@ static mb_status_t check_label(const mb_training_t *trainer)
     return MB_OK;
 }
 
+static mb_status_t take_resets(mb_training_t *trainer)
+{
+    const char *when = mb_settings_text(trainer->settings, MB_SET_RESET_STATES);
+    trainer->resets_states = strcmp(when, "epoch") == 0;
+    if (!trainer->resets_states && strcmp(when, "never") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "reset-states=%s: there are never and epoch", when);
+    if (trainer->resets_states && !trainer->model->graph->keeps_states)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "reset-states: %s has no layer that keeps states (stateful)",
+                            trainer->options.model);
+    return MB_OK;
+}
+
+/* Sequences go on in the rows of the next batch, where layers keep states: samples stay in their
+ * order unless somebody says otherwise. */
+static mb_status_t take_order(mb_training_t *trainer)
+{
+    mb_settings_t *settings = trainer->settings;
+    MB_TRY(take_resets(trainer));
+    if (!trainer->model->graph->keeps_states)
+        return MB_OK;
+    MB_TRY(mb_model_check_batches(trainer->model, trainer->data));
+    if (trainer->val != NULL)
+        MB_TRY(mb_model_check_batches(trainer->model, trainer->val));
+    if (settings->origin[MB_SET_SHUFFLE] > MB_FROM_DEFAULT)
+        return MB_OK;
+    mb_training_note(trainer,
+                     "layers keep their states from batch to batch (stateful): samples are "
+                     "taken in the data's order, as with --shuffle none");
+    return mb_settings_set(settings, "shuffle", "none", MB_FROM_KERAS);
+}
+
 static mb_status_t open_data(mb_training_t *trainer)
 {
     trainer->whole = trainer->options.source;
@@ -99,7 +131,8 @@ static mb_status_t open_data(mb_training_t *trainer)
     MB_TRY(split_data(trainer));
     MB_TRY(check_label(trainer));
     MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
-    return mb_model_bind(trainer->model, trainer->data);
+    MB_TRY(mb_model_bind(trainer->model, trainer->data));
+    return take_order(trainer);
 }
 
 static mb_status_t set_optimizer_key(mb_training_t *trainer, mb_setting_id_t id, const char *key)
@@ -296,7 +329,8 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
     mb_score_restore_metrics(trainer->score, trainer->state.metrics, trainer->state.n_metrics);
     MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, &trainer->update));
-    return mb_state_read_moments(file, trainer->update);
+    MB_TRY(mb_state_read_moments(file, trainer->update));
+    return trainer->resume == NULL ? MB_OK : mb_kept_read(file, trainer->engine);
 }
 
 static mb_status_t make_engine(mb_training_t *trainer)

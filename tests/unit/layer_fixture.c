@@ -123,6 +123,7 @@ static mb_run_t run_of(layer_fixture_t *f)
                       .carry = f->carry,
                       .constants = f->constants,
                       .sums = f->sums,
+                      .states = f->states,
                       .grad_output = f->grad_output,
                       .grad_inputs = f->grad_inputs,
                       .grad_params = f->grad_params};
@@ -182,6 +183,18 @@ static void allocate(layer_fixture_t *f)
     f->host_sums = (double *)(void *)host_array(2 * f->memory.sums);
 }
 
+static void allocate_states(layer_fixture_t *f)
+{
+    mb_shape_t shapes[MB_MAX_STATES];
+    int n = mb_call_states(f->call, shapes);
+    for (int i = 0; i < n; i++) {
+        float *zeros = host_array(layer_state_elements(f, i));
+        f->states[i] = device_array(f, (size_t)layer_state_elements(f, i) * sizeof(float));
+        upload(f, f->states[i], zeros, layer_state_elements(f, i));
+        free(zeros);
+    }
+}
+
 static void upload_constants(layer_fixture_t *f)
 {
     size_t bytes = f->memory.constant_bytes;
@@ -214,6 +227,7 @@ layer_fixture_t *layer_open(const char *device, const char *model, int64_t sampl
     f->random = (mb_random_key_t){.seed = 11, .step = 3, .position = 40, .node = 5};
     plan(f);
     allocate(f);
+    allocate_states(f);
     upload_constants(f);
     return f;
 }
@@ -232,6 +246,8 @@ void layer_close(layer_fixture_t *f)
         free(f->host_params[i]);
         free(f->host_grad_params[i]);
     }
+    for (int i = 0; i < MB_MAX_STATES; i++)
+        mb_device_free(f->device, f->states[i]);
     mb_device_free(f->device, f->output);
     mb_device_free(f->device, f->grad_output);
     mb_device_free(f->device, f->saved);
@@ -255,6 +271,18 @@ int64_t layer_input_elements(const layer_fixture_t *f, int input)
 int64_t layer_param_elements(const layer_fixture_t *f, int param)
 {
     return f->graph->params[f->layer->params[param]].elements;
+}
+
+int64_t layer_state_elements(const layer_fixture_t *f, int state)
+{
+    mb_shape_t shapes[MB_MAX_STATES];
+    mb_call_states(f->call, shapes);
+    return f->samples * mb_shape_elements(&shapes[state]);
+}
+
+void layer_read_state(layer_fixture_t *f, int state, float *values)
+{
+    download(f, values, f->states[state], layer_state_elements(f, state));
 }
 
 int64_t layer_output_elements(const layer_fixture_t *f)

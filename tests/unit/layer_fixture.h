@@ -23,6 +23,7 @@ typedef struct {
     void *inputs[MB_MAX_INPUTS];
     void *params[MB_MAX_LAYER_PARAMS];
     void *output, *saved, *carry, *constants;
+    void *states[MB_MAX_STATES]; /* zeros at first */
     double *sums;
     float *grad_output;
     void *grad_inputs[MB_MAX_INPUTS];
@@ -59,6 +60,9 @@ void layer_backward_input(layer_fixture_t *fixture, bool want_inputs);
 /* ACCUMULATE: adds to host_grad_params as they stand. */
 void layer_backward_weights(layer_fixture_t *fixture, bool accumulate);
 void layer_update_statistics(layer_fixture_t *fixture, double count);
+/* One of the states that the call keeps: rows of all samples. */
+int64_t layer_state_elements(const layer_fixture_t *fixture, int state);
+void layer_read_state(layer_fixture_t *fixture, int state, float *values);
 
 /* Reproducible numbers: uniform in [-1, 1) for a name and an index. */
 double layer_uniform(uint32_t name, int64_t index);

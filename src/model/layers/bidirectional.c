@@ -71,14 +71,16 @@ static mb_status_t check_pair(const mb_config_t *config, const bidirectional_t *
     bool goes_both_ways = one->backwards != two->backwards;
     bool same_rows = one->sequences == two->sequences;
     bool same_states = one->states == two->states;
+    bool same_kept = one->keeps == two->keeps;
     bool same_columns = one->units == two->units || b->merge == CONCATENATED || b->merge == APART;
-    if (goes_both_ways && same_rows && same_states && same_columns)
+    if (goes_both_ways && same_rows && same_states && same_kept && same_columns)
         return MB_OK;
     return mb_error_set(
         MB_ERR_ARGUMENT, "%s: layer and backward_layer must %s", config->where,
         !goes_both_ways ? "go in opposite directions (go_backwards)"
         : !same_rows    ? "both return sequences, or neither"
         : !same_states  ? "both return their states, or neither"
+        : !same_kept    ? "both be stateful, or neither"
                         : "have the same number of units where their outputs are not concatenated");
 }
 
@@ -119,6 +121,18 @@ static bidirectional_t *both_of(const mb_call_t *call)
 static int n_merged(const bidirectional_t *b)
 {
     return b->merge == APART ? 2 : 1;
+}
+
+/* Those of the way back behind the others. */
+static int kept(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
+{
+    const bidirectional_t *b = both_of(call);
+    int n = 0;
+    for (int i = 0; i < 2 && mb_recurrent_keeps(call, &b->layers[0]); i++) {
+        for (int s = 0; s < mb_recurrent_n_states(&b->layers[i]); s++)
+            shapes[n++] = (mb_shape_t){1, {b->layers[i].units}};
+    }
+    return n;
 }
 
 static int outputs(const mb_layer_t *layer)
@@ -283,6 +297,7 @@ static mb_direction_t direction_of(const mb_run_t *run, const block_t *block, in
         .saved = mb_bytes_at(run->saved, block->saved[index]),
         .carry = mb_bytes_at(run->carry, block->carry[index]),
         .first = mb_call_arguments(run->call) > 1 ? 1 + index * n : 0,
+        .kept = index * n,
         .y = output_of(run, block, index),
         .dy = gradient_of(run, block, index)};
     for (int i = 0; i < mb_recurrent_n_states(&b->layers[index]) && state < packed->n; i++) {
@@ -406,4 +421,5 @@ const mb_layer_class_t mb_layer_bidirectional = {.size = sizeof(mb_layer_class_t
                                                  .part = part,
                                                  .masked = masked,
                                                  .attribute = attribute,
-                                                 .takes_states = true};
+                                                 .takes_states = true,
+                                                 .states = kept};

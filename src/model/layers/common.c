@@ -121,6 +121,12 @@ bool mb_call_has_statistics(const mb_call_t *call)
            (class_->has_statistics == NULL || class_->has_statistics(call));
 }
 
+int mb_call_states(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
+{
+    const mb_layer_class_t *class_ = call->layer->class_;
+    return class_->states == NULL ? 0 : class_->states(call, shapes);
+}
+
 void mb_call_keep_shape(mb_call_t *call)
 {
     call->output = call->inputs[0];
@@ -159,6 +165,11 @@ float *mb_run_value(const mb_run_t *run, int param)
 const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param)
 {
     return run->stored == NULL ? NULL : run->stored[param];
+}
+
+void *mb_run_state(const mb_run_t *run, int state)
+{
+    return run->states == NULL ? NULL : run->states[state];
 }
 
 void *mb_run_grad_input(const mb_run_t *run, int input)

@@ -97,6 +97,18 @@ static mb_shape_t with_steps(int64_t steps, const mb_shape_t *state)
     return shape;
 }
 
+/* With the channels last, whatever the model has. */
+static int kept(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
+{
+    const mb_conv_lstm_t *c = config_of(call);
+    mb_call_t image;
+    if (!mb_recurrent_keeps(call, &c->cell))
+        return 0;
+    mb_conv_lstm_image(call, c->cell.units, &image); /* infer has seen it go well */
+    shapes[0] = shapes[1] = image.output;
+    return 2;
+}
+
 static int outputs(const mb_layer_t *layer)
 {
     const mb_conv_lstm_t *c = layer->config;
@@ -183,7 +195,8 @@ static mb_mask_rule_t mask(const mb_call_t *call)
         .outputs = outputs,                                                                        \
         .part = part,                                                                              \
         .mask = mask,                                                                              \
-        .takes_states = true}
+        .takes_states = true,                                                                      \
+        .states = kept}
 
 CONV_LSTM(1d, "ConvLSTM1D");
 CONV_LSTM(2d, "ConvLSTM2D");

@@ -7,7 +7,8 @@
  * convolution is one in four groups, of the same kernel.
  *
  * saved: x with its channels last, x', gates, c, states, masks, factor and product of a step,
- * states given and outputs with their channels last, outputs. carry: gradients of the same. */
+ * states given and outputs with their channels last, outputs; what was kept from the batch before,
+ * which the states behind this one take the place of. carry: gradients of the same. */
 #include "model/layers/conv_lstm.h"
 
 #include "model/layers/view.h"
@@ -20,10 +21,11 @@ typedef struct {
     int64_t samples, steps, pixels, places, width, units; /* pixels: of an input's image */
     bool first;                                           /* channels */
     bool drops, masks;                                    /* in this run */
+    bool keeps;                                           /* states, from batch to batch */
     mb_packed_t packed;
     struct {
         size_t x, dropped, gates, states, previous, masks, factor, product;
-        size_t before[2], outputs[MOST_OUTPUTS], bytes;
+        size_t before[2], begins[2], outputs[MOST_OUTPUTS], bytes;
     } saved;
     struct {
         size_t dgates, dproduct, dfactor, carried, dlast, dropped, dx;
@@ -67,6 +69,8 @@ static void lay_saved(plan_t *p, const mb_call_t *call, bool drops, bool masks)
         p->saved.masks = mb_block_add(bytes, 4 * states, MB_F32);
     p->saved.factor = mb_block_add(bytes, factors * states, type);
     p->saved.product = mb_block_add(bytes, 4 * states, type);
+    for (int i = 0; i < 2 && p->keeps; i++)
+        p->saved.begins[i] = mb_block_add(bytes, states, type);
     for (int i = 1; i < call->n_inputs && p->first; i++)
         p->saved.before[i - 1] = mb_block_add(bytes, states, type);
     for (int i = 0; i < p->packed.n && p->first; i++)
@@ -100,7 +104,8 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
                 .steps = call->inputs[0].dim[0],
                 .width = c->cell.width,
                 .units = c->cell.units,
-                .first = c->channels_first};
+                .first = c->channels_first,
+                .keeps = mb_recurrent_keeps(call, &c->cell)};
     bool drops = c->cell.dropout > 0.0, masks = c->cell.recurrent_dropout > 0.0;
     mb_conv_lstm_image(call, 4 * c->cell.units, &p.image); /* infer has seen both go well */
     mb_conv_lstm_pack(call, &p.packed);
@@ -161,9 +166,11 @@ static const void *input_at(const mb_run_t *run, const plan_t *p)
     return p->first ? saved_at(run, p->saved.x) : mb_run_input(run, 0);
 }
 
-/* State WHICH that is given; NULL: none is. */
+/* State WHICH that it begins with; NULL: zeros. */
 static const void *before_at(const mb_run_t *run, const plan_t *p, int which)
 {
+    if (p->keeps)
+        return saved_at(run, p->saved.begins[which]);
     if (run->call->n_inputs == 1)
         return NULL;
     return p->first ? saved_at(run, p->saved.before[which]) : mb_run_input(run, 1 + which);
@@ -383,6 +390,14 @@ static int64_t ld_of(const mb_run_t *run, const plan_t *p)
     return (sequences ? p->steps : 1) * p->places * p->units;
 }
 
+/* Where the last c goes; NULL: nowhere. */
+static void *last_carry(const mb_run_t *run, const plan_t *p)
+{
+    if (p->packed.n > 1)
+        return y_at(run, p, 2);
+    return p->keeps ? mb_run_state(run, 1) : NULL;
+}
+
 static mb_status_t forward_step(const mb_run_t *run, const plan_t *p, int64_t step)
 {
     bool multiplies = step > 0 || (step == 0 && before_at(run, p, 0) != NULL);
@@ -397,7 +412,7 @@ static mb_status_t forward_step(const mb_run_t *run, const plan_t *p, int64_t st
         .previous = saved_at(run, p->saved.previous),
         .factor = is_last(p, step) ? NULL : saved_at(run, p->saved.factor),
         .h = row_of(run, p, step, y_at(run, p, 0)),
-        .c = is_last(p, step) && p->packed.n > 1 ? y_at(run, p, 2) : NULL,
+        .c = is_last(p, step) ? last_carry(run, p) : NULL,
         .ldh = ld_of(run, p)};
     if (multiplies || run->exec->planning)
         MB_TRY(convolve(run, state_window(p, run, p->samples), RECURRENT, NULL,
@@ -425,11 +440,37 @@ static mb_status_t return_last(const mb_run_t *run, const plan_t *p)
     return mb_run_copy_rows(run->exec, &args);
 }
 
+static mb_status_t copy_states(const mb_run_t *run, const plan_t *p, const void *from, void *to)
+{
+    return mb_run_copy(run, p->places * p->units, from, to);
+}
+
+/* Backward wants them as they were. */
+static mb_status_t take_kept(const mb_run_t *run, const plan_t *p)
+{
+    for (int i = 0; i < 2 && p->keeps; i++)
+        MB_TRY(copy_states(run, p, mb_run_state(run, i), saved_at(run, p->saved.begins[i])));
+    return MB_OK;
+}
+
+/* The last states for the next batch. */
+static mb_status_t keep_last(const mb_run_t *run, const plan_t *p)
+{
+    mb_copy_rows_args_t args = last_rows(run, p);
+    if (!p->keeps)
+        return MB_OK;
+    args.from = row_of(run, p, p->steps - 1, y_at(run, p, 0));
+    args.to = mb_run_state(run, 0);
+    MB_TRY(mb_run_copy_rows(run->exec, &args));
+    return p->packed.n > 1 ? copy_states(run, p, y_at(run, p, 2), mb_run_state(run, 1)) : MB_OK;
+}
+
 mb_status_t mb_conv_lstm_forward(const mb_run_t *run)
 {
     plan_t p = plan_run(run);
     const void *bias = config_of(run->call)->cell.use_bias ? mb_run_param(run, BIAS) : NULL;
     MB_TRY(turn_inputs(run, &p));
+    MB_TRY(take_kept(run, &p));
     MB_TRY(drop_input(run, &p));
     MB_TRY(make_masks(run, &p));
     MB_TRY(convolve(run, input_window(&p, run), KERNEL, bias, convolved(run, &p),
@@ -437,6 +478,7 @@ mb_status_t mb_conv_lstm_forward(const mb_run_t *run)
     for (int64_t step = -1; step < p.steps; step++)
         MB_TRY(forward_step(run, &p, step));
     MB_TRY(return_last(run, &p));
+    MB_TRY(keep_last(run, &p));
     MB_TRY(turn_outputs(run, &p));
     return mb_packed_join(run, &p.packed);
 }
@@ -489,7 +531,8 @@ static mb_status_t backward_step(const mb_run_t *run, const plan_t *p, int64_t s
 {
     mb_lstm_step_backward_args_t args = backward_args(run, p, step);
     MB_TRY(mb_run_lstm_step_backward(run->exec, &args));
-    if (step < 0 || (step == 0 && before_at(run, p, 0) == NULL && !run->exec->planning))
+    bool wanted = step > 0 || (step == 0 && run->call->n_inputs > 1) || run->exec->planning;
+    if (step < 0 || !wanted)
         return MB_OK;
     return convolve_back(run, state_window(p, run, p->samples), RECURRENT, args.dproduct,
                          carry_at(run, p->carry.dfactor));

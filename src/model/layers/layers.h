@@ -173,6 +173,8 @@ void *mb_run_param(const mb_run_t *run, int param);
 float *mb_run_value(const mb_run_t *run, int param);
 /* What the parameter is kept as; NULL: float32. */
 const mb_matrix_t *mb_run_stored(const mb_run_t *run, int param);
+/* What is kept from the batch before. */
+void *mb_run_state(const mb_run_t *run, int state);
 void *mb_run_grad_input(const mb_run_t *run, int input);
 float *mb_run_grad_param(const mb_run_t *run, int param);
 /* Whether a gradient is to be computed; at plan time all are. */

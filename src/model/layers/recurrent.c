@@ -58,6 +58,11 @@ int mb_recurrent_n_states(const mb_recurrent_t *recurrent)
     return recurrent->cell == MB_CELL_LSTM ? 2 : 1;
 }
 
+bool mb_recurrent_keeps(const mb_call_t *call, const mb_recurrent_t *recurrent)
+{
+    return recurrent->keeps && mb_call_arguments(call) == 1;
+}
+
 mb_status_t mb_recurrent_check_states(const mb_call_t *call, int n_states, const mb_shape_t *shapes)
 {
     char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
@@ -149,6 +154,12 @@ static int n_states(const mb_stack_t *stack, mb_shape_t *shapes)
         }
     }
     return n;
+}
+
+static int kept(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
+{
+    const mb_stack_t *stack = stack_of(call);
+    return mb_recurrent_keeps(call, last_of(stack)) ? n_states(stack, shapes) : 0;
 }
 
 static int outputs(const mb_layer_t *layer)
@@ -318,6 +329,7 @@ static void enter_direction(const mb_run_t *run, const block_t *block, int index
         state += mb_recurrent_n_states(&stack->cells[i]);
     }
     d->first = mb_call_arguments(run->call) > 1 ? state : 0;
+    d->kept = state - 1;
     for (int i = 0; i < mb_recurrent_n_states(cell) && packed->n > 1; i++) {
         d->after[i] = mb_packed_output(run, packed, state + i);
         d->dafter[i] = mb_packed_gradient(run, packed, state + i);
@@ -399,7 +411,8 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
                                             .outputs = outputs,                                    \
                                             .attribute = attribute,                                \
                                             .part = part,                                          \
-                                            .takes_states = true}
+                                            .takes_states = true,                                  \
+                                            .states = kept}
 
 #define parse_simple_rnn parse_simple
 RECURRENT(simple_rnn, "SimpleRNN");

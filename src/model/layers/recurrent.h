@@ -15,6 +15,7 @@ typedef struct {
     bool blank;     /* the output of a step that is masked is zero, else the step's before */
     bool unrolls;   /* as Keras 3 does, which never blanks then */
     bool states;    /* returns them behind the output */
+    bool keeps;     /* them, for the next batch (stateful) */
     double dropout, recurrent_dropout;
     bool apart; /* each gate drops inputs of its own */
     mb_activation_t activation, gate;
@@ -47,6 +48,8 @@ mb_status_t mb_layer_open_inner(mb_config_t *outer, const char *key, const char 
 
 /* LSTM's are h and c. */
 int mb_recurrent_n_states(const mb_recurrent_t *recurrent);
+/* Whether a call begins with what it kept; with states that are given it does not. */
+bool mb_recurrent_keeps(const mb_call_t *call, const mb_recurrent_t *recurrent);
 /* The output's mask: a sequence has the input's. */
 mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
 
@@ -69,7 +72,8 @@ typedef struct {
     bool reversed; /* the output's rows begin with the last step's */
     int64_t ldy;
     void *saved, *carry;
-    int first; /* its initial states are inputs from here on; 0: it begins with zeros */
+    int first; /* its initial states are inputs from here on; 0: none are */
+    int kept;  /* where none are: the first of those it keeps from batch to batch, if it does */
     void *y, *after[2];
     const void *dy, *dafter[2];
 } mb_direction_t;

@@ -125,7 +125,7 @@ static mb_status_t take_loop(mb_config_t *config, mb_recurrent_t *out)
     MB_TRY(mb_config_bool_or(config, "return_sequences", false, &out->sequences));
     MB_TRY(mb_config_bool_or(config, "go_backwards", false, &out->backwards));
     MB_TRY(mb_config_bool_or(config, "return_state", false, &out->states));
-    MB_TRY(mb_config_only(config, "stateful", "false"));
+    MB_TRY(mb_config_bool_or(config, "stateful", false, &out->keeps));
     MB_TRY(mb_config_only(config, "time_major", "false"));
     MB_TRY(mb_config_bool_or(config, "unroll", false, &unrolls));
     MB_TRY(mb_config_bool_or(config, "zero_output_for_mask", false, &out->blank));

@@ -4,14 +4,15 @@
  *                dx = drop(dgates W^T), dW = x'^T dgates, dU = previous^T drecurrent
  * Where each gate drops inputs of its own there is an x' for each, and a product.
  *
- * saved: gates, states, previous, masks of the states, x'. carry: dgates, drecurrent, a gradient of
- * x'. */
+ * saved: gates, states, previous, masks of the states, x', what was kept from the batch before,
+ * which the states behind this one take the place of. carry: dgates, drecurrent, a gradient of x'.
+ */
 #include "model/layers/recurrent.h"
 
 typedef struct {
     int64_t steps, rows;            /* rows: of all samples */
     int64_t gates, columns, inputs; /* inputs: how many x' there are; 0: x itself */
-    size_t kept, states, previous, masks, dropped[4];
+    size_t kept, states, previous, masks, dropped[4], begins[2];
     size_t dgates, drecurrent, dx;
     size_t saved_bytes, carry_bytes;
 } block_t;
@@ -59,6 +60,14 @@ static void add_carry(block_t *b, const mb_recurrent_t *recurrent, mb_dtype_t ty
         b->dx = mb_block_add(&b->carry_bytes, b->rows * width, type);
 }
 
+static void add_begins(block_t *b, const mb_call_t *call, const mb_recurrent_t *recurrent)
+{
+    int64_t states = b->rows / b->steps * recurrent->units;
+    for (int i = 0; i < mb_recurrent_n_states(recurrent) && mb_recurrent_keeps(call, recurrent);
+         i++)
+        b->begins[i] = mb_block_add(&b->saved_bytes, states, call->output_type);
+}
+
 static block_t block_of(const mb_call_t *call, const mb_recurrent_t *recurrent, int64_t samples)
 {
     block_t b = {.steps = call->inputs[0].dim[0], .gates = mb_rnn_gates(recurrent->cell)};
@@ -66,6 +75,7 @@ static block_t block_of(const mb_call_t *call, const mb_recurrent_t *recurrent, 
     b.columns = b.gates * recurrent->units;
     b.inputs = recurrent->dropout > 0.0 ? (recurrent->apart ? b.gates : 1) : 0;
     add_saved(&b, recurrent, call->output_type, recurrent->width);
+    add_begins(&b, call, recurrent);
     add_carry(&b, recurrent, call->output_type, recurrent->width);
     return b;
 }
@@ -239,12 +249,20 @@ static mb_rnn_t steps_of(const pass_t *p)
     return shape;
 }
 
+static bool keeps(const pass_t *p)
+{
+    return mb_recurrent_keeps(p->run->call, p->recurrent);
+}
+
 /* Initial state WHICH: h, or c of LSTM. */
 static const void *before_at(const pass_t *p, int which)
 {
     int first = p->direction->first;
-    bool given = first > 0 && which < mb_recurrent_n_states(p->recurrent);
-    return given ? mb_run_input(p->run, first + which) : NULL;
+    if (which >= mb_recurrent_n_states(p->recurrent))
+        return NULL;
+    if (keeps(p))
+        return saved_at(p, p->block.begins[which]);
+    return first > 0 ? mb_run_input(p->run, first + which) : NULL;
 }
 
 static void *dbefore_at(const pass_t *p, int which)
@@ -252,6 +270,40 @@ static void *dbefore_at(const pass_t *p, int which)
     int first = p->direction->first;
     bool given = first > 0 && which < mb_recurrent_n_states(p->recurrent);
     return given ? mb_run_grad_input(p->run, first + which) : NULL;
+}
+
+static void *kept_at(const pass_t *p, int which)
+{
+    return mb_run_state(p->run, p->direction->kept + which);
+}
+
+/* Backward wants them as they were. */
+static mb_status_t take_kept(const pass_t *p)
+{
+    for (int i = 0; i < mb_recurrent_n_states(p->recurrent) && keeps(p); i++)
+        MB_TRY(mb_run_copy(p->run, p->recurrent->units, kept_at(p, i),
+                           saved_at(p, p->block.begins[i])));
+    return MB_OK;
+}
+
+/* Where a state goes: to an output, or for the next batch. */
+static void *after_at(const pass_t *p, int which)
+{
+    void *output = p->direction->after[which];
+    if (output != NULL || !keeps(p) || which >= mb_recurrent_n_states(p->recurrent))
+        return output;
+    return kept_at(p, which);
+}
+
+/* Of those that are outputs, too. */
+static mb_status_t keep_outputs(const pass_t *p)
+{
+    for (int i = 0; i < mb_recurrent_n_states(p->recurrent) && keeps(p); i++) {
+        const void *output = p->direction->after[i];
+        if (output != NULL)
+            MB_TRY(mb_run_copy(p->run, p->recurrent->units, output, kept_at(p, i)));
+    }
+    return MB_OK;
 }
 
 mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *direction)
@@ -267,16 +319,18 @@ mb_status_t mb_recurrent_forward(const mb_run_t *run, const mb_direction_t *dire
                                    .previous = saved_at(&p, p.block.previous),
                                    .y = direction->y,
                                    .before = {before_at(&p, 0), before_at(&p, 1)},
-                                   .after = {direction->after[0], direction->after[1]}};
+                                   .after = {after_at(&p, 0), after_at(&p, 1)}};
     if (p.recurrent->cell == MB_CELL_GRU)
         steps.bias = bias_at(&p, 1);
+    MB_TRY(take_kept(&p));
     for (int64_t i = 0; i < p.block.inputs; i++)
         MB_TRY(drop(&p, i, mb_run_input(run, 0), saved_at(&p, p.block.dropped[i])));
     if (steps.rnn.masked)
         MB_TRY(make_masks(&p));
     for (int64_t i = 0; i < n_products(&p); i++)
         MB_TRY(multiply_input(&p, i));
-    return mb_run_rnn_forward(run->exec, &steps);
+    MB_TRY(mb_run_rnn_forward(run->exec, &steps));
+    return keep_outputs(&p);
 }
 
 /* ---- backward */

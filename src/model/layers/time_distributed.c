@@ -147,6 +147,7 @@ static void open_call(const mb_call_t *call, inside_t *in)
 static mb_status_t infer(mb_call_t *call)
 {
     inside_t in;
+    mb_shape_t kept[MB_MAX_STATES];
     if (call->n_inputs != 1 || call->inputs[0].rank < 1)
         return mb_call_error(call, MB_ERR_SHAPE, "takes one tensor of samples with steps");
     call->output.rank = 0;
@@ -158,6 +159,11 @@ static mb_status_t infer(mb_call_t *call)
                              "use it without TimeDistributed",
                              in.class_->name);
     MB_TRY(in.class_->infer(&in.call));
+    if (mb_call_states(&in.call, kept) > 0)
+        return mb_call_error(
+            call, MB_ERR_UNSUPPORTED,
+            "key 'layer': its 'stateful' is true, so that Keras hands its states on "
+            "from one step to the next; use it without TimeDistributed");
     if (in.call.output.rank == MB_MAX_RANK)
         return mb_call_error(call, MB_ERR_UNSUPPORTED, "its output has too many dimensions");
     call->output = (mb_shape_t){.rank = in.call.output.rank + 1, .dim = {in.steps}};

@@ -1,0 +1,21 @@
+/* What layers keep from batch to batch (mb_layer_class_t's states), in files: an array for each,
+ * with a row for each of the batch, so that a run goes on with them on any layout. Each group has
+ * the rows of its replicas. */
+#ifndef MB_TRAIN_KEPT_STATES_H
+#define MB_TRAIN_KEPT_STATES_H
+
+#include "infer/engine.h"
+#include "store/checkpoint.h"
+
+/* Arrays of a graph's layers, in the order of the nodes. */
+int mb_kept_count(const mb_graph_t *graph);
+/* Their names and shapes, into as many specs. */
+mb_status_t mb_kept_list(const mb_graph_t *graph, mb_arena_t *arena, mb_tensor_spec_t *out);
+/* Adds this rank's rows of them, tensors FIRST and on: values to be freed. PIECES has room for as
+ * many. */
+mb_status_t mb_kept_collect(const mb_engine_t *engine, int first, mb_piece_t *pieces,
+                            int *n_pieces);
+/* This rank's rows from a file; where it has none they stay zero. */
+mb_status_t mb_kept_read(const mb_model_file_t *file, const mb_engine_t *engine);
+
+#endif

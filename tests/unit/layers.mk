@@ -15,6 +15,10 @@ check_PROGRAMS += tests/unit/test_layer_config
 tests_unit_test_layer_config_SOURCES = tests/unit/test_layer_config.c $(layer_test_sources)
 tests_unit_test_layer_config_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_layer_kept
+tests_unit_test_layer_kept_SOURCES = tests/unit/test_layer_kept.c $(layer_test_sources)
+tests_unit_test_layer_kept_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_layer_state
 tests_unit_test_layer_state_SOURCES = tests/unit/test_layer_state.c $(layer_test_sources)
 tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
@@ -34,9 +38,9 @@ tests/keras/convolutions.log tests/keras/plugin.log tests/keras/pooling.log \
 tests/keras/presets.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/convolutions.py tests/keras/plugin.py tests/keras/presets.py
 # Beside Keras' own layers.
-SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh
-tests/keras/recurrent.log tests/keras/masks.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py
+SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh tests/keras/stateful.sh
+tests/keras/recurrent.log tests/keras/masks.log tests/keras/stateful.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py tests/keras/stateful.py
 
 # Random graphs of all of them.
 SHELL_TESTS += tests/keras/graphs.sh

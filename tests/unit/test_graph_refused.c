@@ -363,6 +363,23 @@ START_TEST(a_weight_that_follows_from_nothing_or_is_too_large_is_refused)
 }
 END_TEST
 
+#define KEEPS ", 'units': 3, 'return_sequences': true, 'stateful': true"
+#define BATCHES_OF(n)                                                                              \
+    "{'class_name': 'InputLayer', 'name': 'x', 'inbound_nodes': [], 'config': {'name': 'x', "      \
+    "'batch_shape': [" n ", 4, 3]}}, "
+
+START_TEST(layers_that_keep_states_need_a_batch_and_one_call)
+{
+    check_unbound(FUNCTIONAL(BATCHES_OF("null") CALL("LSTM", "d", KEEPS, "[[['x', 0, 0]]]"),
+                             "['x', 0, 0]", "['d', 0, 0]"),
+                  MB_ERR_UNSUPPORTED, "layer 'd' (LSTM): key 'stateful' is true, but the model's");
+    check_unbound(
+        FUNCTIONAL(BATCHES_OF("8") CALL("GRU", "d", KEEPS, "[[['x', 0, 0]], [['d', 0, 0]]]"),
+                   "['x', 0, 0]", "['d', 1, 0]"),
+        MB_ERR_UNSUPPORTED, "layer 'd' (GRU): key 'stateful' is true and the layer is called");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("graph refused");
@@ -385,6 +402,7 @@ static Suite *suite(void)
     tcase_add_test(tests, absurd_nesting_is_refused);
     tcase_add_test(tests, a_nested_model_must_get_what_its_inputs_declare);
     tcase_add_test(tests, a_weight_that_follows_from_nothing_or_is_too_large_is_refused);
+    tcase_add_test(tests, layers_that_keep_states_need_a_batch_and_one_call);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -97,6 +97,23 @@ START_TEST(given_replicas_and_micro_batches_are_kept)
 }
 END_TEST
 
+/* Rows of a batch keep states: steps are whole batches of the model's, whatever the ranks. */
+START_TEST(stateful_models_go_by_their_own_batches)
+{
+    model.graph->keeps_states = true;
+    model.graph->batch = 48;
+    for (int ranks = 1; ranks < 5; ranks++) {
+        mb_layout_t layout = choose(ranks, 96);
+        ck_assert_int_eq((int)layout.batch, 48);
+        ck_assert_int_eq((int)layout.step, 48);
+        ck_assert_int_ge((int)layout.micro_batch * layout.replicas * layout.micros, 48);
+    }
+    set("batch", "32");
+    mb_layout_t layout;
+    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, 1, 1, 96, &layout), MB_ERR_ARGUMENT);
+}
+END_TEST
+
 START_TEST(activations_are_auto_or_float)
 {
     mb_layout_t layout = choose(1, 10);
@@ -118,6 +135,7 @@ int main(void)
     tcase_add_test(cases, steps_are_equally_full);
     tcase_add_test(cases, all_groups_have_work_where_there_is_enough);
     tcase_add_test(cases, given_replicas_and_micro_batches_are_kept);
+    tcase_add_test(cases, stateful_models_go_by_their_own_batches);
     tcase_add_test(cases, activations_are_auto_or_float);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

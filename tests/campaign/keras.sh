@@ -9,7 +9,7 @@
 results=${1?a folder for the results}
 export MB_KERAS_COUNT=${2-20} MB_KERAS_SEED=${3-1}
 shift $(($# < 3 ? $# : 3))
-tests=${*-operators convolutions pooling recurrent losses metrics optimizers archives}
+tests=${*-operators convolutions pooling recurrent stateful losses metrics optimizers archives}
 export MB_SRCDIR MB_BUILDDIR=$PWD MBRUN=$PWD/mbrun MPIEXEC=${MPIEXEC-mpirun}
 MB_SRCDIR=$(cd "$(dirname "$0")/../.." && pwd)
 . "$MB_SRCDIR/tests/support/environment.sh"

@@ -20,7 +20,8 @@ BATCH = 6
 COMMON = {"name", "trainable", "dtype"}
 # Weights come with the file; seeds belong to Keras' own generators; the others choose how Keras computes.
 WITHOUT_EFFECT = {"seed", "unroll", "synchronized", "sparse", "vocabulary_size", "num_bins", "max_tokens", "ragged", "encoding",
-                  "vocabulary_dtype", "implementation", "bounding_box_format", "unit_forget_bias", "pad_to_max_tokens"}  # fmt: skip
+                  "vocabulary_dtype", "implementation", "bounding_box_format", "unit_forget_bias", "pad_to_max_tokens",
+                  "stateful"}  # fmt: skip; what lies behind the first batch is in stateful.py
 RANDOM = {"rate", "dropout", "recurrent_dropout", "stddev", "noise_shape"}
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (4,), (6, 4), (7, 6, 4), (5, 6, 5, 4)

@@ -1,7 +1,8 @@
 """Writes tests/data/recurrent.h5, the model of the layout tests with recurrent layers: every cell, both
 kinds of dropout, both directions; and recurrent_states.h5, that of layers which hand their states on,
-and of convolutional ones. Trained on anything.
-Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 STATES.h5 (made with Keras 3.15.1)"""
+and of convolutional ones; recurrent_kept.h5 and stateful.h5, of layers that keep theirs from batch to
+batch. Trained on anything.
+Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 STATES.h5 KEPT.h5 STATEFUL.h5 (made with Keras 3.15.1)"""
 import sys
 
 import keras
@@ -42,3 +43,21 @@ i, h, c = L.ConvLSTM2D(3, **keys, return_state=True, dropout=0.2, recurrent_drop
 i = L.ConvLSTM2D(3, **keys, go_backwards=True, name="images_decoder")(i, initial_state=[h, c])
 joined = L.Concatenate(name="joined")([L.Flatten()(t) for t in (*z, *states, i, h)])
 save(keras.Model(x, L.Dense(5, name="y")(joined), name="recurrent_states"), sys.argv[2])
+
+# Of layers which keep theirs from batch to batch. The batch is one that the layout tests' replicas and
+# micro-batches do not divide.
+keeps = {"stateful": True, "return_sequences": True}
+x = L.Input(batch_shape=(21, 9, 4), name="x")
+y = L.LSTM(6, **keeps, dropout=0.2, recurrent_dropout=0.3, name="lstm")(x)
+y = L.Bidirectional(L.GRU(5, **keeps), name="both")(y)
+y, h = L.SimpleRNN(4, **keeps, return_state=True, activation="relu", go_backwards=True, name="simple")(y)
+y = L.RNN([L.LSTMCell(4, name="first"), L.GRUCell(3, name="second")], stateful=True, name="stack")(y)
+images = L.Reshape((3, 3, 2, 2), name="images")(x)
+i = L.ConvLSTM2D(3, 2, padding="same", stateful=True, name="convolved")(images)
+joined = L.Concatenate(name="joined")([y, h, L.Flatten()(i)])
+save(keras.Model(x, L.Dense(5, name="y")(joined), name="recurrent_kept"), sys.argv[3])
+
+# Of vectors, for the command line's tests.
+x = L.Input(batch_shape=(8, 4), name="x")
+y = L.GRU(3, stateful=True, name="gru")(L.Reshape((2, 2), name="steps")(x))
+save(keras.Model(x, L.Dense(3, name="y")(y), name="stateful"), sys.argv[4])

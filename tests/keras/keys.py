@@ -287,7 +287,8 @@ def check(name, key, mbrun, scratch):
     try:
         found = by_mbrun(other, x, y, mbrun, scratch)
     except ValueError as error:
-        return (None, "refused by name") if f"'{key}'" in str(error) or f"'{name}'" in str(error) else (f"{error}", "")
+        named = any(f"'{word}'" in str(error) for word in (name, key, *beside(name, key)))
+        return (None, "refused by name") if named else (f"{error}", "")
     if key in RANDOM or name.startswith("Random"):
         before = by_mbrun(model, *given, mbrun, scratch)
         return (None, "changes what is drawn") if differ(found, before) else ("nothing changes", "")

@@ -21,6 +21,8 @@ COMMON = {"name", "trainable", "dtype"}
 # Weights come with the file; seeds belong to Keras' own generators; the others choose how Keras computes.
 WITHOUT_EFFECT = {"seed", "unroll", "synchronized", "sparse", "vocabulary_size", "num_bins", "max_tokens", "ragged", "encoding",
                   "vocabulary_dtype", "implementation", "bounding_box_format", "unit_forget_bias", "pad_to_max_tokens"}  # fmt: skip
+# Compared by masks.py, with masks; refused for a model whose batch has no fixed size, by Keras too.
+ELSEWHERE = {"zero_output_for_mask", "stateful", "mask_zero"}
 RANDOM = {"rate", "dropout", "recurrent_dropout", "stddev", "noise_shape"}
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (4,), (6, 4), (7, 6, 4), (5, 6, 5, 4)
@@ -308,7 +310,7 @@ def known_keys(keyring):
         classes = json.load(f)["layers"]
     for name in sorted(set(MADE) & set(classes)):
         for key in sorted(classes[name]):
-            if key not in COMMON and not key.endswith("_initializer") and key not in WITHOUT_EFFECT:
+            if key not in COMMON and not key.endswith("_initializer") and key not in WITHOUT_EFFECT | ELSEWHERE:
                 yield name, key
 
 

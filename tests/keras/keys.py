@@ -21,8 +21,8 @@ COMMON = {"name", "trainable", "dtype"}
 # Weights come with the file; seeds belong to Keras' own generators; the others choose how Keras computes.
 WITHOUT_EFFECT = {"seed", "unroll", "synchronized", "sparse", "vocabulary_size", "num_bins", "max_tokens", "ragged", "encoding",
                   "vocabulary_dtype", "implementation", "bounding_box_format", "unit_forget_bias", "pad_to_max_tokens"}  # fmt: skip
-# Compared by masks.py, with masks; refused for a model whose batch has no fixed size, by Keras too.
-ELSEWHERE = {"zero_output_for_mask", "stateful", "mask_zero"}
+# Compared by masks.py; stateful is refused for a model whose batch has no fixed size, by Keras too.
+ELSEWHERE = {"zero_output_for_mask", "stateful", "mask_zero", "attention_axes"}
 RANDOM = {"rate", "dropout", "recurrent_dropout", "stddev", "noise_shape"}
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (4,), (6, 4), (7, 6, 4), (5, 6, 5, 4)
@@ -134,7 +134,7 @@ PICKED = {
     ("Discretization", "output_mode"): "count",
     ("Dot", "axes"): 2,
     ("Dropout", "noise_shape"): (None, 1, 4),
-    ("EinsumDense", "equation"): "abc,cd->abd",
+    ("EinsumDense", "equation"): "abc,bcd->abd",
     ("EinsumDense", "output_shape"): (None, 5),
     ("Hashing", "num_bins"): 7,
     ("IntegerLookup", "vocabulary"): [1, 2, 3],
@@ -171,6 +171,7 @@ BESIDE = {
     ("Conv*Transpose", "output_padding"): {"strides": 2},
     ("BatchNormalization", "renorm_momentum"): {"renorm": True},
     ("BatchNormalization", "renorm_clipping"): {"renorm": True},
+    ("EinsumDense", "equation"): {"output_shape": (6, 3)},
     ("Resizing", "fill_mode"): {"pad_to_aspect_ratio": True},
     ("Resizing", "fill_value"): {"pad_to_aspect_ratio": True},
     ("Normalization", "mean"): {"variance": 0.5},

@@ -3,6 +3,7 @@
  * as the data is, so a graph that computes in bfloat16 begins with such nodes. Integers pass
  * unchanged, and so does what a call takes as it is given. */
 #include "model/graph_insert.h"
+#include "model/layers/layers.h"
 
 #include <string.h>
 
@@ -19,21 +20,10 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     *out = (mb_memory_t){0};
 }
 
-static mb_status_t convert(const mb_run_t *run, mb_dtype_t from, const void *x, mb_dtype_t to,
-                           void *y)
-{
-    mb_convert_args_t args = {.type = to,
-                              .from = from,
-                              .count = run->samples * mb_shape_elements(&run->call->output),
-                              .x = x,
-                              .y = y};
-    return mb_run_convert(run->exec, &args);
-}
-
 static mb_status_t forward(const mb_run_t *run)
 {
     const mb_call_t *call = run->call;
-    return convert(run, call->input_types[0], run->inputs[0], call->output_type, run->output);
+    return mb_run_cast(run, call->input_types[0], run->inputs[0], call->output_type, run->output);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
@@ -42,7 +32,7 @@ static mb_status_t backward_input(const mb_run_t *run)
     void *dx = run->grad_inputs == NULL ? NULL : run->grad_inputs[0];
     if (dx == NULL && !run->exec->planning)
         return MB_OK;
-    return convert(run, call->output_type, run->grad_output, call->input_types[0], dx);
+    return mb_run_cast(run, call->output_type, run->grad_output, call->input_types[0], dx);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

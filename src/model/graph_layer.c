@@ -253,6 +253,7 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     MB_TRY(take_common(&c, class_, module));
     mb_layer_t *layer = module->layer = new_layer(reader, module, class_);
     MB_ARENA_TRY(layer, "a layer");
+    layer->keras2 = c.keras2;
     MB_TRY(mb_regularizer_parse(mb_config_take(&c, "activity_regularizer"), c.where,
                                 &layer->activity));
     MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));

@@ -116,6 +116,15 @@ static bool is_as_built(const masking_t *m, int k)
     return same;
 }
 
+/* Keras 3 looks for the masks of a call with several arguments under the arguments' names, which
+ * recurrent layers have none for: beside initial states only a mask that is written is heeded. */
+static bool overlooks(const mb_node_t *node)
+{
+    const mb_layer_class_t *class_ = class_of(node);
+    return class_ != NULL && class_->takes_states && !node->call.layer->keras2 &&
+           arguments_of(node) > 1 && node->call.masks[0] == 0;
+}
+
 /* FIRST: the mask of the first argument. */
 static mb_status_t follow_rule(masking_t *m, int k, const mb_mask_t *first)
 {
@@ -211,6 +220,8 @@ static mb_status_t go_through(masking_t *m, bool forgetting,
         for (int i = 0; i < arguments_of(node); i++)
             MB_TRY(mask_of(m, node, i, &taken[k][i]));
         MB_TRY(follow_rule(m, k, taken[k][0]));
+        if (overlooks(node))
+            taken[k][0] = NULL;
         for (int i = 0; forgetting && forgets(node) && i < arguments_of(node); i++)
             m->of[node->inputs[i]] = NULL;
     }

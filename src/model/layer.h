@@ -107,6 +107,7 @@ struct mb_layer {
     mb_dtype_t type;  /* that its calls compute in */
     bool implied;     /* not in the file: changes the type of a tensor, is a mask, or is one
                          output of several */
+    bool keras2;      /* written in that dialect */
     bool follows;     /* computes in the widest type of its inputs */
     bool trainable;   /* its own and all its parents' flag */
     mb_regularizer_t activity; /* activity regularizer on every call's output */

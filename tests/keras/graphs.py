@@ -263,11 +263,10 @@ def convolve_otherwise(g, t):
 def pool(g, t):
     rank = len(t.shape) - 2
     form, sizes = formats(g, t)
-    name, size = g.pick("Max", "Average"), window(g, sizes)
-    if name == "Average":  # Keras on torch counts what it pads even windows with
-        size = [n - 1 + n % 2 for n in size]
-    return getattr(L, f"{name}Pooling{rank}D")(size, strides=g.pick(None, 1, 2), data_format=form,
-                                               padding=g.pick("valid", "same"))(t)  # fmt: skip
+    name = g.pick("Max", "Average")
+    padding = g.pick("valid", "same") if name == "Max" else "valid"  # Keras on torch counts what it pads with
+    return getattr(L, f"{name}Pooling{rank}D")(window(g, sizes), strides=g.pick(None, 1, 2), data_format=form,
+                                               padding=padding)(t)  # fmt: skip
 
 
 @one(2, 3, 4)

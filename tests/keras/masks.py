@@ -102,6 +102,19 @@ def recurrent(draw, x):
     return make(units, **keys)(x)
 
 
+def states(draw, x):
+    """A layer that returns its states, and one that begins with them; or several cells in one."""
+    units = draw.randint(1, 6)
+    if draw.coin(0.3):
+        cells = [draw.choice([L.SimpleRNNCell, L.LSTMCell, L.GRUCell])(draw.randint(1, 5)) for _ in range(draw.randint(2, 3))]
+        return L.RNN(cells, return_sequences=draw.coin())(x)
+    make = draw.choice([L.SimpleRNN, L.LSTM, L.GRU])
+    keys = {"go_backwards": draw.coin(), "zero_output_for_mask": draw.coin()}
+    first, *between = make(units, return_state=True, return_sequences=draw.coin(), **keys)(x)
+    last = make(units, return_sequences=draw.coin(), **keys)(x, initial_state=between)
+    return L.Concatenate()([L.Flatten()(t * 1.0) for t in (first, last, *between)])
+
+
 def attention(draw, x, other):
     heads, size = draw.randint(1, 3), draw.randint(1, 5)
     width = draw.choice([None, draw.randint(1, 5)])
@@ -148,6 +161,8 @@ def softmax(draw, x):
 def taker(draw, kind, x, other):
     if kind == "recurrent":
         return recurrent(draw, x)
+    if kind == "states":
+        return states(draw, x)
     if kind == "attention":
         return draw.choice([attention, attention, grouped])(draw, x, other)
     if kind == "scored":
@@ -159,7 +174,7 @@ def taker(draw, kind, x, other):
     return L.Dense(3)(x)  # the loss takes it
 
 
-KINDS = ["recurrent", "attention", "pooling", "scored", "loss", "recurrent", "attention", "softmax", "scored", "loss"]
+KINDS = ["recurrent", "attention", "pooling", "scored", "loss", "recurrent", "attention", "softmax", "scored", "states"]
 
 
 def loss_of(draw, y):

@@ -42,10 +42,10 @@ SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh tests/keras/statefu
 tests/keras/recurrent.log tests/keras/masks.log tests/keras/stateful.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py tests/keras/stateful.py
 
-# Random graphs of all of them.
-SHELL_TESTS += tests/keras/graphs.sh
-tests/keras/graphs.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/graphs.py tests/campaign/graphs.sh
+# Random graphs of all of them, and their keys.
+SHELL_TESTS += tests/keras/graphs.sh tests/keras/keys.sh
+tests/keras/graphs.log tests/keras/keys.log: mbrun$(EXEEXT)
+EXTRA_DIST += tests/keras/graphs.py tests/campaign/graphs.sh tests/keras/keys.py tests/campaign/keys.sh
 
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table

@@ -216,6 +216,18 @@ mb_status_t mb_run_copy(const mb_run_t *run, int64_t elements, const void *from,
     return mb_run_copy_rows(run->exec, &args);
 }
 
+mb_status_t mb_run_cast(const mb_run_t *run, mb_dtype_t from, const void *x, mb_dtype_t to, void *y)
+{
+    mb_convert_args_t args = {.type = to,
+                              .from = from,
+                              .count = run->samples * mb_shape_elements(&run->call->output),
+                              .x = x,
+                              .y = y};
+    if (from == to)
+        return mb_run_copy(run, mb_shape_elements(&run->call->output), x, y);
+    return mb_run_convert(run->exec, &args);
+}
+
 mb_status_t mb_run_pass_gradient(const mb_run_t *run)
 {
     if (!mb_run_wants_input(run, 0))

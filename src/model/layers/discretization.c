@@ -37,10 +37,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     mb_config_ignore(config, "epsilon");
     MB_TRY(mb_layer_take_numbers(config, "bin_boundaries", arena, &d->boundaries));
     MB_TRY(check_boundaries(config, &d->boundaries));
-    MB_TRY(mb_encoding_take(config, "int", &d->encoding));
-    return d->encoding != MB_ENCODING_TF_IDF
-               ? MB_OK
-               : mb_error_set(MB_ERR_ARGUMENT, "%s: key 'output_mode' is 'tf_idf'", config->where);
+    return mb_encoding_take_unweighted(config, &d->encoding);
 }
 
 static const discretization_t *config_of(const mb_call_t *call)

@@ -27,6 +27,17 @@ mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_outp
                         config->where, name);
 }
 
+mb_status_t mb_encoding_take_unweighted(mb_config_t *config, mb_output_mode_t *out)
+{
+    MB_TRY(mb_encoding_take(config, "int", out));
+    if (*out != MB_ENCODING_TF_IDF)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: key 'output_mode' is 'tf_idf', but only IntegerLookup and "
+                        "StringLookup have weights for it",
+                        config->where);
+}
+
 static mb_status_t infer_rows(mb_call_t *call, int64_t depth)
 {
     if (call->inputs[0].rank != 1)

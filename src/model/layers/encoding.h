@@ -15,6 +15,8 @@ typedef enum {
 
 /* Takes output_mode and sparse. */
 mb_status_t mb_encoding_take(mb_config_t *config, const char *otherwise, mb_output_mode_t *out);
+/* The same of a layer without weights of categories; "int" is the default. */
+mb_status_t mb_encoding_take_unweighted(mb_config_t *config, mb_output_mode_t *out);
 /* The output's shape and type, of DEPTH categories. */
 mb_status_t mb_encoding_infer(mb_call_t *call, mb_output_mode_t encoding, int64_t depth);
 /* What places take before they are encoded: bytes of the saved block. */

@@ -36,10 +36,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     MB_TRY(mb_config_int(config, "num_bins", 1, MB_LAYER_MAX_SIZE, &h->bins));
     MB_TRY(take_mask(config, h));
     MB_TRY(mb_salt_take(config, &h->salted, h->salt));
-    MB_TRY(mb_encoding_take(config, "int", &h->encoding));
-    return h->encoding != MB_ENCODING_TF_IDF
-               ? MB_OK
-               : mb_error_set(MB_ERR_ARGUMENT, "%s: key 'output_mode' is 'tf_idf'", config->where);
+    return mb_encoding_take_unweighted(config, &h->encoding);
 }
 
 static const hashing_t *config_of(const mb_call_t *call)

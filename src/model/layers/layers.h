@@ -182,6 +182,9 @@ bool mb_run_wants_input(const mb_run_t *run, int input);
 bool mb_run_wants_param(const mb_run_t *run, int param);
 /* Copies ELEMENTS 4-byte elements a sample. */
 mb_status_t mb_run_copy(const mb_run_t *run, int64_t elements, const void *from, void *to);
+/* Copies as many elements as the output has, of type FROM, to those of type TO. */
+mb_status_t mb_run_cast(const mb_run_t *run, mb_dtype_t from, const void *x, mb_dtype_t to,
+                        void *y);
 /* backward_input where input 0 gets the output's gradient as it is. */
 mb_status_t mb_run_pass_gradient(const mb_run_t *run);
 

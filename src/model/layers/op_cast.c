@@ -33,23 +33,11 @@ static mb_status_t infer(mb_call_t *call)
     return MB_OK;
 }
 
-static mb_status_t convert(const mb_run_t *run, mb_dtype_t from, const void *x, mb_dtype_t to,
-                           void *y)
-{
-    mb_convert_args_t args = {.type = to,
-                              .from = from,
-                              .count = run->samples * mb_shape_elements(&run->call->output),
-                              .x = x,
-                              .y = y};
-    if (from == to)
-        return mb_run_copy(run, mb_shape_elements(&run->call->output), x, y);
-    return mb_run_convert(run->exec, &args);
-}
-
 static mb_status_t forward(const mb_run_t *run)
 {
     const mb_call_t *call = run->call;
-    return convert(run, call->input_types[0], mb_run_input(run, 0), call->output_type, run->output);
+    return mb_run_cast(run, call->input_types[0], mb_run_input(run, 0), call->output_type,
+                       run->output);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
@@ -57,8 +45,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     const mb_call_t *call = run->call;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
-    return convert(run, call->output_type, run->grad_output, call->input_types[0],
-                   mb_run_grad_input(run, 0));
+    return mb_run_cast(run, call->output_type, run->grad_output, call->input_types[0],
+                       mb_run_grad_input(run, 0));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

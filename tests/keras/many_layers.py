@@ -8,12 +8,13 @@ import h5py
 import keras
 import numpy as np
 
-LAYERS = 3000
+# HDF5 takes attributes of up to 64 KiB; long names make few layers enough, which Keras builds faster than many.
+LAYERS = 600
 
 
 def make(path):
     x = keras.Input((2,))
-    long = "a_layer_with_a_rather_long_name"
+    long = "a_layer_with_a_rather_long_name" * 4
     wide = [keras.layers.Activation("linear", name=f"{long}_{i}")(x) for i in range(LAYERS)]
     model = keras.Model(x, keras.layers.Dense(3, name="last")(keras.layers.Add()(wide)))
     model.compile("sgd", keras.losses.MeanSquaredError())

@@ -1,9 +1,10 @@
 """Loads with Keras what mbrun wrote, and compares it with the model that it was made from.
 
-Usage: roundtrip.py FIXTURES WRITTEN
-FIXTURES holds NAME.h5 and NAME.ref.h5, WRITTEN the NAME.h5 that were made from them. The predictions must
-be the same bits, the model compiled alike, and one more step must work; NAME.keras.h5 holds moments in
-Keras' own place, and they must be those of the fixture. Prints a line "ok NAME" or "not ok NAME" each."""
+Usage: roundtrip.py FIXTURES WRITTEN [NAME...]
+FIXTURES holds NAME.h5 and NAME.ref.h5, WRITTEN the NAME.h5 that were made from them. Configuration and weights
+must be the same, the model compiled alike, and one more step must work; NAME.keras.h5 holds moments in
+Keras' own place, and they must be those of the fixture. The step is left to trained.py for each NAME, whose
+compilation takes longer than all else. Prints a line "ok NAME" or "not ok NAME" each."""
 import glob
 import json
 import os
@@ -36,11 +37,13 @@ def check(condition, text):
         raise ValueError(text)
 
 
-def check_predictions(reference, written, x):
-    expected = as_list(reference.predict_on_batch(x))
-    found = as_list(written.predict_on_batch(x))
-    for a, b in zip(expected, found):
-        check(np.array_equal(np.asarray(a), np.asarray(b)), "predictions differ")
+# One configuration and the same bits in its weights: the same predictions.
+def check_model(reference, written):
+    check(reference.get_config() == written.get_config(), "configurations differ")
+    expected, found = reference.get_weights(), written.get_weights()
+    check(len(expected) == len(found), f"{len(expected)} and {len(found)} weights")
+    for variable, a, b in zip(reference.weights, expected, found):
+        check(np.array_equal(a, b), f"{variable.path} differs")
 
 
 def check_compiled(reference, written):
@@ -79,19 +82,18 @@ def check_h5py(path):
             json.loads(file.attrs[key])
 
 
-def compare(reference_path, written_path, samples_path):
+def compare(reference_path, written_path, samples_path, steps):
     check_h5py(written_path)
     reference = keras.models.load_model(reference_path)
     written = keras.models.load_model(written_path)
-    x, y = samples(samples_path, reference)
-    check_predictions(reference, written, x)
+    check_model(reference, written)
     check_compiled(reference, written)
     with h5py.File(written_path) as file:
         has_moments = "optimizer_weights" in file
     if has_moments:
         check_moments(reference, written)
-    else:
-        check_step(written, x, y)
+    elif steps:
+        check_step(written, *samples(samples_path, reference))
 
 
 def main():
@@ -100,7 +102,7 @@ def main():
         name = os.path.basename(path).split(".")[0]
         what = "finds the moments of" if path.endswith(".keras.h5") else "goes on with"
         try:
-            compare(f"{fixtures}/{name}.h5", path, f"{fixtures}/{name}.ref.h5")
+            compare(f"{fixtures}/{name}.h5", path, f"{fixtures}/{name}.ref.h5", name not in sys.argv[3:])
             print(f"ok Keras {what} {name}", flush=True)
         except Exception as error:
             print(f"not ok Keras {what} {name}", flush=True)

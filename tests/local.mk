@@ -31,7 +31,7 @@ include tests/slurm/local.mk
 SHELL_TESTS += tests/format.sh
 
 # What runs under the sanitizers too; the matrix of layouts is too slow there.
-REDUCED_TESTS = $(check_PROGRAMS) $(BATS_TESTS) $(SANITIZED_SHELL_TESTS)
+REDUCED_TESTS = $(SANITIZED_SHELL_TESTS) $(check_PROGRAMS) $(BATS_TESTS)
 
 TEST_EXTENSIONS = .sh .bats
 TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
@@ -59,7 +59,7 @@ AM_TESTS_ENVIRONMENT = \
 	CLANG_FORMAT='$(CLANG_FORMAT)'; export CLANG_FORMAT; \
 	. '$(abs_top_srcdir)/tests/support/environment.sh';
 
-EXTRA_DIST += $(WAITING_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/data \
+EXTRA_DIST += $(WAITING_TESTS) $(LONG_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/data \
 	tests/support/environment.sh tests/support/lsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/sanitized.h tests/support/session.sh tests/support/summary.sh
 

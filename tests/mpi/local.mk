@@ -51,7 +51,8 @@ endif
 SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh
 tests/mpi/failing_writes.log: tests/support/failing_io.so mbrun$(EXEEXT)
 
-SHELL_TESTS += tests/mpi/cudasim.sh tests/mpi/cudasim_runs.sh tests/mpi/cudasim_failures.sh \
+LONG_TESTS += tests/mpi/cudasim.sh
+SHELL_TESTS += tests/mpi/cudasim_runs.sh tests/mpi/cudasim_failures.sh \
 	tests/mpi/cudasim_lost.sh tests/mpi/cudasim_refusals.sh
 TIMED_TESTS += tests/mpi/cudasim_failures.sh tests/mpi/cudasim_lost.sh
 tests/mpi/cudasim.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT) $(check_DATA)

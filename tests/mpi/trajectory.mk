@@ -11,7 +11,7 @@ EXTRA_PROGRAMS += tests/mpi/test_layouts
 tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/leaks.h tests/mpi/layout.c tests/mpi/layout.h \
 	tests/mpi/layout_models.c $(deferred_sources)
 tests_mpi_test_layouts_LDADD = $(UNIT_LIBS)
-SHELL_TESTS += tests/mpi/layouts.sh
+LONG_TESTS += tests/mpi/layouts.sh
 SANITIZED_SHELL_TESTS += tests/mpi/layouts.sh
 tests/mpi/layouts.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT)
 

@@ -267,7 +267,7 @@ def check(folder, seed, count, name):
     trained = dict(zip([v.path for v in trained.weights], trained.get_weights()))
     for variable, before in zip(model.weights, start):
         i = int(variable.path.split("/")[0].split("_")[1])
-        after = np.asarray(variable.value)
+        after = keras.ops.convert_to_numpy(variable)
         keys = next(b[3] for b in branches if b[0] == i)
         differ += difference(f"branch {i} {keys}: step of {variable.path}", trained[variable.path] - before,
                              after - before, terms[i], float(np.max(np.abs(before)) + np.max(np.abs(after))))  # fmt: skip

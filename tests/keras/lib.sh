@@ -38,7 +38,7 @@ result() {
         echo "ok $count - $2"
     else
         echo "not ok $count - $2"
-        tail -n 8 "$scratch/log" | cut -c 1-400 | sed 's/^/# /'
+        grep -v '^WARNING' "$scratch/log" | tail -n 8 | cut -c 1-400 | sed 's/^/# /'
     fi
 }
 

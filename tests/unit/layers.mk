@@ -47,7 +47,7 @@ EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py tests/keras/stateful
 SHELL_TESTS += tests/keras/graphs.sh tests/keras/keys.sh
 tests/keras/graphs.log tests/keras/keys.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/graphs.py tests/keras/random_graphs.py tests/keras/graph_nodes.py tests/campaign/graphs.sh \
-	tests/keras/keys.py tests/campaign/keys.sh
+	tests/keras/keys.py tests/keras/key_values.py tests/campaign/keys.sh
 
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table

@@ -41,10 +41,13 @@ template <typename T> struct relu_general : from_x {
         float low = x > p.p2 ? x : p.p0 * (x - p.p2);
         return x >= p.p1 ? p.p1 : low;
     }
+    /* Where pieces meet as on the CPU (src/device/cpu/activation.c). */
     static __device__ float derivative(float x, parameters p)
     {
-        float low = x > p.p2 ? 1.0f : p.p0;
-        return x > p.p1 ? 0.0f : low;
+        float at_threshold = p.p2 == 0.0f && p.p1 == INFINITY ? 1.0f : 0.0f;
+        float at_maximum = p.p2 == 0.0f && p.p1 == 6.0f ? 0.0f : 0.5f;
+        float low = x > p.p2 ? 1.0f : x == p.p2 ? at_threshold : p.p0;
+        return x > p.p1 ? 0.0f : x == p.p1 ? at_maximum : low;
     }
 };
 

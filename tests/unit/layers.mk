@@ -26,7 +26,8 @@ tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
 # Operations and layers beside Keras.
 SHELL_TESTS += tests/keras/operators.sh
 tests/keras/operators.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/operators.py tests/keras/lib.sh
+EXTRA_DIST += tests/keras/operators.py tests/keras/cases.py tests/keras/operator_cases.py tests/keras/layer_cases.py \
+	tests/keras/compare.py tests/keras/lib.sh
 check_PROGRAMS += tests/unit/test_layer_windows
 tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/unit/layer_fixture.c \
 	tests/unit/layer_fixture.h $(deferred_sources)
@@ -45,7 +46,8 @@ EXTRA_DIST += tests/keras/recurrent.py tests/keras/masks.py tests/keras/stateful
 # Random graphs of all of them, and their keys.
 SHELL_TESTS += tests/keras/graphs.sh tests/keras/keys.sh
 tests/keras/graphs.log tests/keras/keys.log: mbrun$(EXEEXT)
-EXTRA_DIST += tests/keras/graphs.py tests/campaign/graphs.sh tests/keras/keys.py tests/campaign/keys.sh
+EXTRA_DIST += tests/keras/graphs.py tests/keras/random_graphs.py tests/keras/graph_nodes.py tests/campaign/graphs.sh \
+	tests/keras/keys.py tests/keras/key_values.py tests/campaign/keys.sh
 
 # What of Keras is obeyed, from the code itself.
 EXTRA_PROGRAMS += tests/tools/keras_table

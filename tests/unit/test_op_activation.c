@@ -122,6 +122,41 @@ START_TEST(general_relu_obeys_slope_maximum_and_threshold)
 }
 END_TEST
 
+/* What Keras 3.15.1 gives on JAX. */
+START_TEST(general_relu_has_keras_derivatives_where_its_pieces_meet)
+{
+    static const struct {
+        float slope, maximum, threshold, x, derivative;
+    } cases[] = {
+        {0.25f, INFINITY, 0.0f, 0.0f, 1.0f}, {0.25f, INFINITY, 0.0f, -0.0f, 1.0f},
+        {0.0f, INFINITY, 0.0f, 0.0f, 1.0f},  {0.25f, INFINITY, 0.5f, 0.5f, 0.0f},
+        {0.25f, 2.0f, 0.0f, 0.0f, 0.0f},     {0.25f, 2.0f, 0.0f, 2.0f, 0.5f},
+        {0.25f, 2.0f, 0.5f, 0.5f, 0.0f},     {0.25f, 6.0f, 0.0f, 6.0f, 0.0f},
+        {0.25f, 6.0f, 0.5f, 6.0f, 0.5f},     {0.0f, 6.0f, 0.0f, 6.0f, 0.0f},
+    };
+    op_t op;
+    op_open(&op, 1, 1);
+    float *x = op_floats(&op, 1), *dy = op_floats(&op, 1), *dx = op_floats(&op, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        x[0] = cases[i].x;
+        dy[0] = 2.0f;
+        mb_act_backward_args_t args = {MB_F32,
+                                       1,
+                                       MB_ACT_RELU_GENERAL,
+                                       cases[i].slope,
+                                       cases[i].maximum,
+                                       cases[i].threshold,
+                                       x,
+                                       NULL,
+                                       dy,
+                                       dx};
+        OP_RUN(&op, ACT_BACKWARD, &args);
+        ck_assert_msg(dx[0] == 2.0f * cases[i].derivative, "case %zu gives %g", i, (double)dx[0]);
+    }
+    op_close(&op);
+}
+END_TEST
+
 START_TEST(activation_in_place_gives_the_same_bits)
 {
     op_t op;
@@ -214,6 +249,7 @@ static Suite *suite(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, activations_and_derivatives_match_the_truth, 0, MB_ACT_COUNT);
     tcase_add_test(t, general_relu_obeys_slope_maximum_and_threshold);
+    tcase_add_test(t, general_relu_has_keras_derivatives_where_its_pieces_meet);
     tcase_add_test(t, activation_in_place_gives_the_same_bits);
     tcase_add_test(t, not_a_number_stays_one);
     tcase_add_test(t, elementary_functions_are_within_three_ulp);

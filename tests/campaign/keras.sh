@@ -17,7 +17,7 @@ mkdir -p "$results"
 for test in $tests; do
     done=$results/$test.$MB_KERAS_SEED.$MB_KERAS_COUNT
     if [ ! -e "$done" ]; then
-        bash "$MB_SRCDIR/tests/keras/$test.sh" >"$done.part" && mv "$done.part" "$done"
+        MB_SHELL_TIMEOUT=0 sh "$MB_SRCDIR/tests/support/run-shell.sh" "$MB_SRCDIR/tests/keras/$test.sh" >"$done.part" && mv "$done.part" "$done"
     fi
     echo "$test: $(grep -c '^ok' "$done") agree, $(grep -c '^not ok' "$done") do not"
 done

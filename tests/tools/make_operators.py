@@ -1,5 +1,5 @@
-"""Makes tests/fixtures/operators.h5 and operators.ref.h5: sums, products, indices, reductions, softmax over
-another axis, products of matrices and merging layers that broadcast, trained by Keras on jax.
+"""Makes tests/fixtures/operators.h5 and operators.ref.h5: sums, products, indices, parts, reductions, softmax
+over another axis, products of matrices and merging layers that broadcast, trained by Keras on jax.
 
 Usage: make_operators.py DIRECTORY"""
 import os
@@ -22,9 +22,12 @@ scores = ops.softmax(ops.matmul(a, ops.transpose(b, (0, 2, 1))) / 8**0.5, axis=-
 mixed = ops.matmul(scores, b) * 0.5 + a
 gate = ops.sigmoid(ops.mean(mixed, axis=1, keepdims=True) - ops.max(b, axis=1, keepdims=True))
 gated = layers.Multiply(name="gated")([mixed, gate])
-both = ops.concatenate([gated[:, 0], gated[:, -1], ops.logsumexp(gated, axis=1)], axis=-1)
+steps = ops.unstack(gated, axis=1)
+both = ops.concatenate([gated[:, 0] + steps[2] * steps[4], gated[:, -1], ops.logsumexp(gated, axis=1)], axis=-1)
 spread = layers.Maximum(name="spread")([ops.stack([both, -both], axis=1), layers.Dense(1, name="c")(x)[:, :2]])
 flat = ops.reshape(1.5 - ops.square(spread), (-1, 48))
+first, second, third = ops.split(flat, [7, 30], axis=1)
+flat = ops.concatenate([third, first, second * 1.25], axis=1)
 y = layers.Dense(4, name="classes")(layers.Average(name="halfway")([flat, ops.abs(flat), ops.exp(-ops.abs(flat))]))
 model = keras.Model(x, y, name="operators")
 model.compile(

@@ -115,6 +115,12 @@ START_TEST(an_operation_that_cannot_be_is_refused_by_name)
                   "so that they stay apart");
     check_unbound(OPERATION("Flip", ", 'axis': 2", TENSOR), MB_ERR_SHAPE,
                   "axis 2 is none of the 2 axes");
+    check_unbound(OPERATION("Split", ", 'indices_or_sections': 2, 'axis': 1", TENSOR), MB_ERR_SHAPE,
+                  "3 elements cannot be divided into 2 parts");
+    check_unbound(OPERATION("Split", ", 'indices_or_sections': [4], 'axis': 1", TENSOR),
+                  MB_ERR_SHAPE, "part 0 takes nothing of the 3 elements");
+    check_unbound(OPERATION("Unstack", ", 'num': 2, 'axis': 1", TENSOR), MB_ERR_SHAPE,
+                  "there are 3 elements along the axis, not 2");
 }
 END_TEST
 

@@ -2,9 +2,10 @@
 
 Usage: convolutions.py make FOLDER SEED COUNT [CLASS...]
        convolutions.py check FOLDER SEED COUNT [CLASS...]
-make writes for each class a model of COUNT branches, each a Dense layer (whose gradient shows that of the
-layer's input), a Reshape to the layer's input and the layer, with the data of one batch: CLASS.h5, CLASS.data.h5.
-mbrun predicts with it (CLASS.out.h5) and trains one step of SGD (CLASS.run). check does the same with Keras and
+make writes models of COUNT branches for each class, each a Dense layer (whose gradient shows that of the layer's
+input), a Reshape to the layer's input and the layer, with the data of one batch: GROUP.h5, GROUP.data.h5. Where
+COUNT is small a model has the branches of several classes, as Keras compiles one faster than several.
+mbrun predicts with it (GROUP.out.h5) and trains one step of SGD (GROUP.run). check does the same with Keras and
 prints a line "ok CLASS" or "not ok CLASS" each; what differed goes to standard error."""
 import os
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 from keras import layers as L
 
 SAMPLES, WIDTH = 3, 4
+BRANCHES = 8  # of a model; more where one class alone has more
 EPSILON = 2.0**-24
 
 
@@ -173,7 +175,7 @@ def branch_of(name, seed, i, dtype):
             keys["activation"] = "tanh"  # mbrun refuses the other, which runs along the width
     elif name not in LAST_ONLY:
         keys["data_format"] = "channels_last"
-    layer = getattr(L, name)(name=f"layer_{i}", dtype=dtype, **keys)
+    layer = getattr(L, name)(name=f"layer_{name}_{i}", dtype=dtype, **keys)
     try:
         outputs = layer.compute_output_shape((SAMPLES, *shape))
     except ValueError:
@@ -186,9 +188,14 @@ def branches_of(name, seed, count, dtype):
     while len(found) < count:
         branch = branch_of(name, seed, i, dtype)
         if branch:
-            found.append((i, *branch))
+            found.append((f"{name}_{i}", *branch))
         i += 1
     return found
+
+
+def groups_of(names, count):
+    each = max(1, BRANCHES // count)
+    return [names[i : i + each] for i in range(0, len(names), each)]
 
 
 def concatenate(tensors, dtype):
@@ -201,19 +208,21 @@ def concatenate(tensors, dtype):
     return tensors[0]
 
 
-def build(name, seed, count, dtype):
+def build(group, seed, count, dtype):
+    """The model, and (branch, output of it, class's keys) each."""
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     x = L.Input((WIDTH,), name="x", dtype=dtype)
-    outputs = []
-    for i, layer, shape, _ in branches_of(name, seed, count, dtype):
-        wide = L.Dense(int(np.prod(shape)), name=f"wide_{i}", dtype=dtype)(x)
-        y = layer(L.Reshape(shape, name=f"shape_{i}", dtype=dtype)(wide))
-        outputs.append(L.Flatten(name=f"flat_{i}", dtype=dtype)(y))
-    model = keras.Model(x, concatenate(outputs, dtype), name=f"of_{name.lower()}")
+    branches = []
+    for name in group:
+        for branch, layer, shape, keys in branches_of(name, seed, count, dtype):
+            wide = L.Dense(int(np.prod(shape)), name=f"wide_{branch}", dtype=dtype)(x)
+            y = layer(L.Reshape(shape, name=f"shape_{branch}", dtype=dtype)(wide))
+            branches.append((branch, L.Flatten(name=f"flat_{branch}", dtype=dtype)(y), shape, keys))
+    model = keras.Model(x, concatenate([b[1] for b in branches], dtype), name=f"of_{group[0].lower()}")
     # The mean over all columns gives gradients of their number's inverse.
     model.compile(keras.optimizers.SGD(float(model.output_shape[-1])), "mean_squared_error")
-    return model, outputs
+    return model, branches
 
 
 def data_of(seed, columns):
@@ -222,11 +231,11 @@ def data_of(seed, columns):
 
 
 def make(folder, seed, count, names):
-    for name in names:
-        model, _ = build(name, seed, count, "float32")
-        model.save(f"{folder}/{name}.h5")
+    for group in groups_of(names, count):
+        model, _ = build(group, seed, count, "float32")
+        model.save(f"{folder}/{group[0]}.h5")
         x, y = data_of(seed, model.output_shape[-1])
-        with h5py.File(f"{folder}/{name}.data.h5", "w") as file:
+        with h5py.File(f"{folder}/{group[0]}.data.h5", "w") as file:
             file["x"], file["y"] = x, y
 
 
@@ -245,32 +254,37 @@ def difference(what, found, wanted, terms, kept=0.0):
     return [f"{what}: off by {error:.3g}, where {most:.3g} is allowed and the largest is {largest:.3g}"]
 
 
-def check(folder, seed, count, name):
-    start = keras.models.load_model(f"{folder}/{name}.h5").get_weights()
-    model, outputs = build(name, seed, count, "float64")
-    model.set_weights([w.astype("f8") for w in start])
-    x, y = data_of(seed, model.output_shape[-1])
-    with h5py.File(f"{folder}/{name}.out.h5") as file:
-        found = file[next(iter(file))][()]
-    wanted = np.asarray(model.predict_on_batch(x.astype("f8")))
-    branches, at = branches_of(name, seed, count, "float64"), 0
-    terms, differ = {}, []
-    for (i, _, shape, keys), output in zip(branches, outputs):
+def check_outputs(branches, found, wanted):
+    """What differs of each class, and how many terms a sum of each branch has."""
+    at, terms, differ = 0, {}, []
+    for branch, output, shape, keys in branches:
         columns = elements(output.shape[1:])
         # No sum of the branch, forward or backward, has more terms; functions err by a few more.
-        terms[i] = SAMPLES * (elements(shape) + columns) + 64
-        differ += difference(f"branch {i} {keys}: output", found[:, at : at + columns],
-                             wanted[:, at : at + columns], terms[i])  # fmt: skip
+        terms[branch] = SAMPLES * (elements(shape) + columns) + 64
+        differ += difference(f"{branch} {keys}: output", found[:, at : at + columns],
+                             wanted[:, at : at + columns], terms[branch])  # fmt: skip
         at += columns
+    return terms, differ
+
+
+def check(folder, seed, count, group):
+    path = f"{folder}/{group[0]}"
+    start = keras.models.load_model(f"{path}.h5").get_weights()
+    model, branches = build(group, seed, count, "float64")
+    model.set_weights([w.astype("f8") for w in start])
+    x, y = data_of(seed, model.output_shape[-1])
+    with h5py.File(f"{path}.out.h5") as file:
+        found = file[next(iter(file))][()]
+    terms, differ = check_outputs(branches, found, np.asarray(model.predict_on_batch(x.astype("f8"))))
     model.train_on_batch(x.astype("f8"), y.astype("f8"))
-    trained = keras.models.load_model(f"{folder}/{name}.run/final.h5")
+    trained = keras.models.load_model(f"{path}.run/final.h5")
     trained = dict(zip([v.path for v in trained.weights], trained.get_weights()))
+    keys = {branch: keys for branch, _, _, keys in branches}
     for variable, before in zip(model.weights, start):
-        i = int(variable.path.split("/")[0].split("_")[1])
+        branch = variable.path.split("/")[0].split("_", 1)[1]
         after = keras.ops.convert_to_numpy(variable)
-        keys = next(b[3] for b in branches if b[0] == i)
-        differ += difference(f"branch {i} {keys}: step of {variable.path}", trained[variable.path] - before,
-                             after - before, terms[i], float(np.max(np.abs(before)) + np.max(np.abs(after))))  # fmt: skip
+        differ += difference(f"{branch} {keys[branch]}: step of {variable.path}", trained[variable.path] - before,
+                             after - before, terms[branch], float(np.max(np.abs(before)) + np.max(np.abs(after))))  # fmt: skip
     return differ
 
 
@@ -279,14 +293,16 @@ def main():
     names = sys.argv[5:] or NAMES
     if what == "make":
         return make(folder, seed, count, names)
-    for name in names:
+    for group in groups_of(names, count):
         try:
-            differ = check(folder, seed, count, name)
+            differ = check(folder, seed, count, group)
         except Exception as error:
-            differ = [repr(error)]
-        print(f"not ok {name}" if differ else f"ok {name}", flush=True)
-        for text in differ:
-            print(f"{name}: {text}", file=sys.stderr, flush=True)
+            differ = [f"{name}_0: {error!r}" for name in group]
+        for name in group:
+            wrong = [text for text in differ if text.startswith(f"{name}_")]
+            print(f"not ok {name}" if wrong else f"ok {name}", flush=True)
+            for text in wrong:
+                print(text, file=sys.stderr, flush=True)
 
 
 main()

@@ -7,11 +7,11 @@ configs=${MB_KERAS_COUNT-1}
 layers=${MB_KERAS_LAYERS-Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D
     Conv1DTranspose Conv2DTranspose Conv3DTranspose}
 computed() {
-    for model in "$scratch"/*.data.h5; do
-        name=${model%.data.h5}
-        "$MBRUN" predict "$name.h5" --data "$model" -o "$name.out.h5" &&
-            "$MBRUN" "$name.h5" --data "$model" --no-shuffle --batch 3 --steps 1 --quiet \
-                --run "$name.run" || return 1
+    for data in "$scratch"/*.data.h5; do
+        model=${data%.data.h5}
+        "$MBRUN" predict "$model.h5" --data "$data" -o "$model.out.h5" &&
+            "$MBRUN" "$model.h5" --data "$data" --no-shuffle --batch 3 --steps 1 --quiet \
+                --run "$model.run" || return 1
     done
 }
 

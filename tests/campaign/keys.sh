@@ -4,8 +4,8 @@
 #     make -C build
 #     cd build && MB_KERAS_PYTHON=venv/bin/python bash ../tests/campaign/keys.sh RESULTS
 #
-# MB_KERAS_PYTHON has keras, h5py and torch, the quickest for it, or what MB_KERAS_BACKEND says. MB_KERAS_TENSORFLOW, if
-# given, has TensorFlow and does the layers that want it. RESULTS is a file.
+# MB_KERAS_PYTHON has keras, h5py and torch, the quickest for it, or what MB_KERAS_BACKEND says. MB_KERAS_TENSORFLOW and
+# MB_KERAS_JAX, if given, have those and do the keys that want them. RESULTS is a file.
 results=${1?a file for the results}
 MB_SRCDIR=$(cd "$(dirname "$0")/../.." && pwd)
 export MB_SRCDIR MB_BUILDDIR=$PWD MBRUN=$PWD/mbrun OMP_NUM_THREADS=1 JAX_PLATFORMS=cpu TF_CPP_MIN_LOG_LEVEL=3
@@ -21,14 +21,18 @@ go() { # BACKEND PYTHON [CLASS...]
         "$MB_SRCDIR/tests/data/keras.json" 1 "$@" 2>"$scratch/log" || tail -n 3 "$scratch/log" >&2
 }
 
-go "${MB_KERAS_BACKEND-torch}" "$MB_KERAS_PYTHON" >"$results"
-if [ -n "$MB_KERAS_TENSORFLOW" ]; then
-    wants='# SKIP wants KERAS_BACKEND=tensorflow$'
+others() { # BACKEND PYTHON: what was skipped for it
+    [ -n "$2" ] || return 0
+    wants="# SKIP wants KERAS_BACKEND=$1.*"
     # shellcheck disable=SC2046 # names of keys
-    go tensorflow "$MB_KERAS_TENSORFLOW" $(sed -n "s/^ok \(.*\) $wants/\1/p" "$results") >"$scratch/lookups"
-    { grep -v "$wants" "$results" && cat "$scratch/lookups"; } >"$scratch/all"
+    go "$1" "$2" $(sed -n "s/^ok \(.*\) $wants/\1/p" "$results") >"$scratch/others"
+    { grep -v "$wants" "$results" && cat "$scratch/others"; } >"$scratch/all"
     cp "$scratch/all" "$results"
-fi
+}
+
+go "${MB_KERAS_BACKEND-torch}" "$MB_KERAS_PYTHON" >"$results"
+others tensorflow "$MB_KERAS_TENSORFLOW"
+others jax "$MB_KERAS_JAX"
 skipped=$(grep -c '^ok.*# SKIP' "$results")
 refused=$(grep -c '^ok.*: refused by name' "$results")
 alike=$(($(grep -c '^ok' "$results") - skipped - refused))

@@ -235,6 +235,8 @@ ELSEWHERE = {
     "vocabulary_size": "Keras takes no other than the vocabulary's",
     ("ReversibleEmbedding", "reverse_dtype"): "rounds as a policy does",
 }
+# What a backend computes otherwise than the others (doc/agreement.md).
+WRONG_IN = {("torch", "AveragePooling3D", "padding"): "wants KERAS_BACKEND=jax: torch counts what it pads with"}
 
 
 def by_key(table, name, key):

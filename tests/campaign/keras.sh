@@ -14,6 +14,7 @@ tests=${*-operators convolutions pooling recurrent masks stateful losses metrics
 export MB_SRCDIR MB_BUILDDIR=$PWD MBRUN=$PWD/mbrun MPIEXEC=${MPIEXEC-mpirun}
 MB_SRCDIR=$(cd "$(dirname "$0")/../.." && pwd)
 . "$MB_SRCDIR/tests/support/environment.sh"
+. "$MB_SRCDIR/tests/support/session.sh"
 mkdir -p "$results"
 for test in $tests; do
     done=$results/$test.$MB_KERAS_SEED.$MB_KERAS_COUNT

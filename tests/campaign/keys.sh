@@ -13,6 +13,7 @@ export XLA_FLAGS=--xla_backend_optimization_level=0
 . "$MB_SRCDIR/tests/support/environment.sh"
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
+export OMPI_MCA_orte_tmpdir_base=$scratch # as tests/support/session.sh says
 
 go() { # BACKEND PYTHON [CLASS...]
     backend=$1 python=$2

@@ -16,7 +16,7 @@ MB_SRCDIR=$(cd "$(dirname "$0")/../.." && pwd)
 export KERAS_BACKEND=${MB_KERAS_BACKEND-torch} JAX_ENABLE_X64=1 OMP_NUM_THREADS=1
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
-export OMPI_MCA_orte_tmpdir_base=$scratch # see session.sh
+export OMPI_MCA_orte_tmpdir_base=$scratch # as tests/support/session.sh says
 mkdir -p "$results"
 
 go() { # WHAT MODELS [MPIEXEC]

@@ -208,7 +208,7 @@ INPUTS = {
     ("GaussianDropout", "noise_shape"): SEQUENCE,
     ("MultiHeadAttention", "attention_axes"): [(3, 6, 4), (3, 6, 4)],
 }
-for name in ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"):
+for name in ("SimpleRNN", "LSTM", "GRU", "RNN"):
     INPUTS[name, "zero_output_for_mask"] = masked(MADE[name][1])
     BESIDE[name, "zero_output_for_mask"] = {"return_sequences": True}
 
@@ -224,6 +224,8 @@ SAME = {
     ("RandomBrightness", "data_format"): "one number is added to an image wherever its channels are",
     ("SimpleRNN", "activity_regularizer"): "Keras takes it and forgets it",
 }
+for dims in BY_RANK:
+    SAME[f"ConvLSTM{dims}", "zero_output_for_mask"] = "no mask gets there: Masking's is of places too, which Keras cannot use"
 ELSEWHERE = {
     "bounding_box_format": "a model's inputs here are no boxes",
     "dtype": "policies are compared by the fixtures mixed and scaled",
@@ -235,6 +237,8 @@ ELSEWHERE = {
     "vocabulary_size": "Keras takes no other than the vocabulary's",
     ("ReversibleEmbedding", "reverse_dtype"): "rounds as a policy does",
 }
+# What a backend computes otherwise than the others (doc/agreement.md).
+WRONG_IN = {("torch", "AveragePooling3D", "padding"): "wants KERAS_BACKEND=jax: torch counts what it pads with"}
 
 
 def by_key(table, name, key):

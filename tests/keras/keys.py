@@ -178,8 +178,11 @@ def known_keys(keyring):
 
 
 def skipped(name, key):
-    wanting = {name, key} & values.NEEDS_TENSORFLOW and keras.backend.backend() != "tensorflow"
-    return values.elsewhere(name, key) or ("wants KERAS_BACKEND=tensorflow" if wanting else None)
+    """Why the key is not compared, or not with this backend."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow" and {name, key} & values.NEEDS_TENSORFLOW:
+        return "wants KERAS_BACKEND=tensorflow"
+    return values.WRONG_IN.get((backend, name, key), values.elsewhere(name, key))
 
 
 def chosen(pairs, seed, words):

@@ -3,7 +3,7 @@
 # metrics.
 . "$MB_SRCDIR/tests/keras/lib.sh"
 need_keras
-models=${MB_KERAS_COUNT-10}
+models=$((${MB_KERAS_COUNT-1} * 10)) # of ten kinds
 ask masks.py "$MBRUN" "$scratch" "$seed" "$models"
 asked "$models"
 plan

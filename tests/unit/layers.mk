@@ -24,10 +24,10 @@ tests_unit_test_layer_state_SOURCES = tests/unit/test_layer_state.c $(layer_test
 tests_unit_test_layer_state_LDADD = $(UNIT_LIBS)
 
 # Operations and layers beside Keras.
-SHELL_TESTS += tests/keras/operators.sh
-tests/keras/operators.log: mbrun$(EXEEXT)
+SHELL_TESTS += tests/keras/operators.sh tests/keras/kinks.sh
+tests/keras/operators.log tests/keras/kinks.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/operators.py tests/keras/cases.py tests/keras/operator_cases.py tests/keras/layer_cases.py \
-	tests/keras/compare.py tests/keras/lib.sh
+	tests/keras/kinks.py tests/keras/compare.py tests/keras/lib.sh
 check_PROGRAMS += tests/unit/test_layer_windows
 tests_unit_test_layer_windows_SOURCES = tests/unit/test_layer_windows.c tests/unit/layer_fixture.c \
 	tests/unit/layer_fixture.h $(deferred_sources)

@@ -977,6 +977,8 @@ typedef struct { /* x[i] /= divisor */
  * FTRL       a = s0 + g'^2; s1 += g' + 2 shrinkage w - (a^power - s0^power) / lr w;
  *            w = (clip(s1, -l1, l1) - s1) / (a^power / lr + l2); s0 = a
  * LION       w -= lr sign(beta1 s0 + (1-beta1) g'); s0 = beta2 s0 + (1-beta2) g'
+ * SCHEDULE_FREE  s1 as ADAM; x = (w - (1-beta1) s0) / beta1; s0 -= alpha g' /
+ *            (sqrt(s1 / correction2) + epsilon); x = ahead x + now s0; w = (1-beta1) s0 + beta1 x
  *
  * Rules whose step depends on a whole tensor leave its direction in g, and take no step:
  *
@@ -1001,6 +1003,7 @@ typedef enum {
     MB_RULE_NADAM,
     MB_RULE_FTRL,
     MB_RULE_LION,
+    MB_RULE_SCHEDULE_FREE,
     MB_RULE_LAMB,
     MB_RULE_ADAFACTOR,
     MB_RULE_MUON,
@@ -1028,7 +1031,7 @@ typedef struct {
     float
         alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
     float correction0, correction1, correction2;
-    float ahead, now;
+    float ahead, now;               /* SCHEDULE_FREE: 1 - 1 / step and 1 / step */
     float power, l1, l2, shrinkage; /* power: 0 or more */
     float clip_value;
     mb_table_t table;

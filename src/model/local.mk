@@ -141,6 +141,7 @@ libmb_la_SOURCES += \
 	src/model/optimizers/rmsprop.c src/model/optimizers/lr_schedule.c \
 	src/model/optimizers/loss_scale.c src/model/optimizers/lr_schedule.h \
 	src/model/optimizers/lr_schedule_text.c \
+	src/model/optimizers/schedule_free.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
 	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \

@@ -165,14 +165,16 @@ static mb_status_t take_loss_scale(mb_training_t *trainer)
     return MB_OK;
 }
 
-/* Ftrl makes the weights anew from its moments, so that what rounds them rounds the model. */
+/* Of what makes the weights anew from its moments: what rounds them rounds the model. */
 static mb_status_t check_moments(const mb_training_t *trainer)
 {
-    if (!trainer->moments_in_8_bits || trainer->optimizer->rule != MB_RULE_FTRL)
+    mb_rule_t rule = trainer->optimizer->rule;
+    if (!trainer->moments_in_8_bits || (rule != MB_RULE_FTRL && rule != MB_RULE_SCHEDULE_FREE))
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT,
-                        "moments int8: Ftrl makes the weights from its moments in every step, so "
-                        "they must stay fp32");
+                        "moments int8: %s makes the weights from its moments in every step, so "
+                        "they must stay fp32",
+                        trainer->optimizer->class_name);
 }
 
 static mb_status_t make_optimizer(mb_training_t *trainer)

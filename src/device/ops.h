@@ -764,6 +764,27 @@ typedef struct {
     double *sum;
 } mb_loss_args_t;
 
+/* Circle loss (Sun et al., arXiv 2002.10857): each valid row against all of them. Of two rows of
+ * distance d = max(1 - x_i x_j, 0), to a row of
+ *
+ *     its own label  a = -gamma max(margin + d, 0) (margin - d), itself not where removes_itself
+ *     another one    a = gamma max(1 + margin - d, 0) (1 - margin - d)
+ *
+ * and the row's loss is softplus(log(sum(exp(a)) over the first) + log(sum(exp(a)) over the
+ * second)). Rows whose loss is 0 in float32 do not count (those without either kind of rows among
+ * them): averages: losses and gradients, scale (d loss)/dx, are multiplied by valid / those that
+ * count. */
+typedef struct {
+    mb_dtype_t type;
+    int64_t rows, valid, columns;
+    float scale, gamma, margin;
+    bool removes_itself, averages;
+    const void *x;
+    const int32_t *labels; /* [rows] */
+    void *dx;              /* may be x; NULL: evaluation */
+    double *sum;           /* += */
+} mb_circle_args_t;
+
 typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or
                     the largest of float labels; binary: columns matched (x > threshold) / columns
                   */
@@ -1317,6 +1338,7 @@ typedef struct mb_host_args {
     X(LSTM_STEP_FORWARD, lstm_step_forward)                                                        \
     X(LSTM_STEP_BACKWARD, lstm_step_backward)                                                      \
     X(LOSS, loss)                                                                                  \
+    X(CIRCLE, circle)                                                                              \
     X(ACCURACY, accuracy)                                                                          \
     X(ROW_METRIC, row_metric)                                                                      \
     X(THRESHOLD_COUNTS, threshold_counts)                                                          \

@@ -120,7 +120,7 @@ libmb_la_SOURCES += \
 	src/model/layers/window.c src/model/layers/window.h
 libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
-	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
+	src/model/losses/axes.c src/model/losses/circle.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
 	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
 	src/model/losses/regression.c \

@@ -45,6 +45,12 @@ rm "$scratch/average.run"/step-*.h5
 ! train 1 average $options --optimizer "adam:$both" --steps 9 >"$scratch/log" &&
     grep -q 'averages over steps' "$scratch/log"
 result $? "a run whose averages alone are left is not gone on with"
+# Moments of the same name that are another thing.
+train 1 adam $options --optimizer adam --steps 3 && cp "$scratch/adam.run/step-00000003.h5" "$scratch/adam.h5"
+train 1 fresh $options --optimizer schedulefreeadamw --steps 2 --weights "$scratch/adam.h5"
+model=$scratch/adam.h5 train 1 free ${options/ --quiet/} --optimizer schedulefreeadamw --steps 2 &&
+    grep -q 'state of Adam in .* is left out' "$scratch/out" && [ "$(weights free)" = "$(weights fresh)" ]
+result $? "momentum that is no copy of the weights is not taken for one"
 for name in Ftrl ScheduleFreeAdamW; do
     ! train 1 $name $options --optimizer ${name,,} --moments int8 --steps 1 >"$scratch/log" &&
         grep -q "$name makes the weights from its moments" "$scratch/log"

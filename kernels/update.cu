@@ -131,6 +131,8 @@ mb_status_t update_adam_family(mb_exec_t *exec, const mb_update_args_t &a)
         return update<adamax>(exec, a);
     case MB_RULE_NADAM:
         return update<nadam>(exec, a);
+    case MB_RULE_SCHEDULE_FREE:
+        return update<schedule_free>(exec, a);
     default:
         return update<lamb>(exec, a);
     }
@@ -198,6 +200,7 @@ extern "C" mb_status_t mb_cuda_update(mb_exec_t *exec, const mb_update_args_t *a
     case MB_RULE_ADAMAX:
     case MB_RULE_NADAM:
     case MB_RULE_LAMB:
+    case MB_RULE_SCHEDULE_FREE:
         return update_adam_family(exec, a);
     case MB_RULE_FTRL:
         return a.power == 0.5f ? update<ftrl<true>>(exec, a) : update<ftrl<false>>(exec, a);

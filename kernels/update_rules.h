@@ -209,6 +209,19 @@ struct lamb : directs<true, true> {
     }
 };
 
+/* The weight lies between s0, which takes the steps, and the mean of all that s0 was. */
+struct schedule_free : keeps<true, true> {
+    __device__ void operator()(const step &t, element &e) const
+    {
+        average_square(t, e);
+        float mean = over(minus(e.w, times(t.one_minus_beta1, e.s0)), t.beta1);
+        float divisor = plus(root(over(e.s1, t.correction2)), t.epsilon);
+        e.s0 = minus(e.s0, over(times(t.alpha, e.g), divisor));
+        mean = plus(times(t.ahead, mean), times(t.now, e.s0));
+        e.w = plus(times(t.one_minus_beta1, e.s0), times(t.beta1, mean));
+    }
+};
+
 /* ROOT: the power is 1/2, as it nearly always is; others are taken in double, where libraries
  * hardly ever differ once it is rounded to float. */
 template <bool ROOT> struct ftrl : keeps<true, true> {

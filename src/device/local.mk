@@ -21,6 +21,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/attention_forward.c \
 	src/device/cpu/batchnorm.c \
 	src/device/cpu/cells.c src/device/cpu/cells.h \
+	src/device/cpu/circle.c \
 	src/device/cpu/class_counts.c \
 	src/device/cpu/clip.c \
 	src/device/cpu/column_metric.c \

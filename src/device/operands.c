@@ -352,6 +352,12 @@ OPERANDS(loss)
     WRITTEN(loss, dx, a->rows * a->columns);
 }
 
+OPERANDS(circle)
+{
+    READ(circle, x, a->rows * a->columns);
+    WRITTEN(circle, dx, a->rows * a->columns);
+}
+
 OPERANDS(accuracy)
 {
     READ(accuracy, x, a->rows * a->columns);

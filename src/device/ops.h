@@ -764,6 +764,27 @@ typedef struct {
     double *sum;
 } mb_loss_args_t;
 
+/* Circle loss (Sun et al., arXiv 2002.10857): each valid row against all of them. Of two rows of
+ * distance d = max(1 - x_i x_j, 0), to a row of
+ *
+ *     its own label  a = -gamma max(margin + d, 0) (margin - d), itself not where removes_itself
+ *     another one    a = gamma max(1 + margin - d, 0) (1 - margin - d)
+ *
+ * and the row's loss is softplus(log(sum(exp(a)) over the first) + log(sum(exp(a)) over the
+ * second)). Rows whose loss is 0 in float32 do not count (those without either kind of rows among
+ * them): averages: losses and gradients, scale (d loss)/dx, are multiplied by valid / those that
+ * count. */
+typedef struct {
+    mb_dtype_t type;
+    int64_t rows, valid, columns;
+    float scale, gamma, margin;
+    bool removes_itself, averages;
+    const void *x;
+    const int32_t *labels; /* [rows] */
+    void *dx;              /* may be x; NULL: evaluation */
+    double *sum;           /* += */
+} mb_circle_args_t;
+
 typedef struct { /* *count += valid rows whose largest x (the first) is the label: int32 labels, or
                     the largest of float labels; binary: columns matched (x > threshold) / columns
                   */
@@ -977,6 +998,8 @@ typedef struct { /* x[i] /= divisor */
  * FTRL       a = s0 + g'^2; s1 += g' + 2 shrinkage w - (a^power - s0^power) / lr w;
  *            w = (clip(s1, -l1, l1) - s1) / (a^power / lr + l2); s0 = a
  * LION       w -= lr sign(beta1 s0 + (1-beta1) g'); s0 = beta2 s0 + (1-beta2) g'
+ * SCHEDULE_FREE  s1 as ADAM; x = (w - (1-beta1) s0) / beta1; s0 -= alpha g' /
+ *            (sqrt(s1 / correction2) + epsilon); x = ahead x + now s0; w = (1-beta1) s0 + beta1 x
  *
  * Rules whose step depends on a whole tensor leave its direction in g, and take no step:
  *
@@ -1001,6 +1024,7 @@ typedef enum {
     MB_RULE_NADAM,
     MB_RULE_FTRL,
     MB_RULE_LION,
+    MB_RULE_SCHEDULE_FREE,
     MB_RULE_LAMB,
     MB_RULE_ADAFACTOR,
     MB_RULE_MUON,
@@ -1028,7 +1052,7 @@ typedef struct {
     float
         alpha; /* ADAM: computed by the caller, in float32 as Keras does (powf of the float beta) */
     float correction0, correction1, correction2;
-    float ahead, now;
+    float ahead, now;               /* SCHEDULE_FREE: 1 - 1 / step and 1 / step */
     float power, l1, l2, shrinkage; /* power: 0 or more */
     float clip_value;
     mb_table_t table;
@@ -1314,6 +1338,7 @@ typedef struct mb_host_args {
     X(LSTM_STEP_FORWARD, lstm_step_forward)                                                        \
     X(LSTM_STEP_BACKWARD, lstm_step_backward)                                                      \
     X(LOSS, loss)                                                                                  \
+    X(CIRCLE, circle)                                                                              \
     X(ACCURACY, accuracy)                                                                          \
     X(ROW_METRIC, row_metric)                                                                      \
     X(THRESHOLD_COUNTS, threshold_counts)                                                          \

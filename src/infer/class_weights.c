@@ -57,6 +57,11 @@ static mb_status_t add_pair(const char *pair, const char *text, mb_class_weights
 mb_status_t mb_class_weights_parse(const char *text, const mb_loss_t *loss, mb_arena_t *arena,
                                    mb_class_weights_t *out)
 {
+    if (loss->compares)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "class-weight=%s: loss %s compares samples with one another, and is "
+                            "computed without weights of samples",
+                            text, loss->name);
     if (!has_classes(loss) || mb_loss_values(loss) != 1)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "class-weight=%s: the labels of loss %s are not one class a sample; "

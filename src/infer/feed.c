@@ -78,6 +78,12 @@ static void add_input(mb_feed_t *feed, const mb_model_t *model, int input, int f
                              .what = graph->input_names[input]};
 }
 
+/* Whether a label is the number of a column. */
+static bool names_columns(const mb_loss_t *loss)
+{
+    return loss->sparse && !loss->binary && !loss->compares;
+}
+
 /* Classes that are known by name are spread where the loss compares with a row a class. */
 static bool wants_one_hot(const mb_field_t *field, const mb_loss_t *loss, int64_t elements)
 {
@@ -95,7 +101,7 @@ static mb_status_t check_classes(const mb_model_t *model, const mb_source_t *sou
     bool fits = loss->sparse ? classes <= rows : classes == rows;
     if (loss->binary && classes > 2)
         rows = 2;
-    else if (classes == 0 || loss->binary || rows == 1 || fits)
+    else if (classes == 0 || loss->binary || loss->compares || rows == 1 || fits)
         return MB_OK;
     return mb_error_set(MB_ERR_SHAPE,
                         "%s: labels '%s' have %lld classes, but output '%s' with loss %s has %lld",
@@ -186,7 +192,7 @@ static mb_status_t add_labels(mb_feed_t *feed, const mb_model_t *model, const mb
         (mb_prefetch_item_t){.field = field,
                              .as_int = loss->sparse,
                              .elements = elements,
-                             .classes = loss->sparse && !loss->binary ? loss->columns : 0,
+                             .classes = names_columns(loss) ? loss->columns : 0,
                              .has_ignore = loss->has_ignore,
                              .ignore = loss->ignore_label,
                              .one_hot = one_hot,

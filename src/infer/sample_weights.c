@@ -55,6 +55,12 @@ static mb_status_t check_field(const mb_model_t *model, const mb_source_t *sourc
     const mb_loss_t *loss = &model->losses[output];
     int64_t elements = mb_shape_elements(&field->shape);
     char shape[MB_SHAPE_TEXT];
+    if (loss->compares)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: dataset '%s': loss %s of output '%s' compares samples with one "
+                            "another, and is computed without weights of samples",
+                            source->path, field->name, loss->name,
+                            model->graph->outputs[output].name);
     if (loss->whole)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s: dataset '%s': loss %s of output '%s' is one number of a batch, in "

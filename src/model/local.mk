@@ -120,7 +120,7 @@ libmb_la_SOURCES += \
 	src/model/layers/window.c src/model/layers/window.h
 libmb_la_SOURCES += \
 	src/model/loss.h src/model/optimizer.h src/model/preset.h \
-	src/model/losses/axes.c src/model/losses/class.h src/model/losses/compile.c \
+	src/model/losses/axes.c src/model/losses/circle.c src/model/losses/class.h src/model/losses/compile.c \
 	src/model/losses/compile.h src/model/losses/crossentropy.c src/model/losses/hinge.c \
 	src/model/losses/overlap.c src/model/losses/parse.c src/model/losses/plugin.c \
 	src/model/losses/regression.c \
@@ -141,6 +141,7 @@ libmb_la_SOURCES += \
 	src/model/optimizers/rmsprop.c src/model/optimizers/lr_schedule.c \
 	src/model/optimizers/loss_scale.c src/model/optimizers/lr_schedule.h \
 	src/model/optimizers/lr_schedule_text.c \
+	src/model/optimizers/schedule_free.c \
 	src/model/optimizers/sgd.c src/model/optimizers/spec.c src/model/optimizers/stepper.c \
 	src/model/preset.c \
 	src/model/preset_gpt.c src/model/preset_layers.c src/model/preset_layers.h \

@@ -42,6 +42,7 @@ typedef struct {
     int64_t merged;         /* rows that one value of the loss spans: 1 where it is over the last
                                axis */
     bool whole;             /* one value of all rows of a batch */
+    bool compares;          /* a sample's value is of all samples of the batch: Circle */
     mb_shape_t label_shape; /* of one sample */
     mb_metrics_t metrics;   /* those asked for */
 } mb_loss_t;
@@ -62,8 +63,9 @@ int64_t mb_loss_values(const mb_loss_t *loss);
 /* Whether both compute the same of a row. */
 bool mb_loss_is_same(const mb_loss_t *a, const mb_loss_t *b);
 
-/* A loss that is one value of a whole batch can be had only where a micro-batch holds it:
- * MB_ERR_UNSUPPORTED, with what to do, otherwise. OUTPUT: its name. */
+/* A loss that is one value of a whole batch, or whose values are of all of its samples, can be had
+ * only where a micro-batch holds it: MB_ERR_UNSUPPORTED, with what to do, otherwise. OUTPUT: its
+ * name. */
 mb_status_t mb_loss_check_micro(const mb_loss_t *loss, const char *output, int64_t batch,
                                 int64_t micro_batch);
 

@@ -45,6 +45,7 @@ typedef struct {
     const mb_lr_schedule_t *schedule;
     bool nesterov, centered, amsgrad;
     double momentum, rho, beta1, beta2, epsilon;
+    double warmup_steps; /* 0: none */
     double initial_accumulator;
     mb_ftrl_t ftrl;
     mb_adafactor_t adafactor;
@@ -64,6 +65,7 @@ typedef struct {
     const char *slot_names[MB_MAX_SLOTS]; /* Keras': "momentum", "velocity", "velocity_hat" */
     int slot_index[MB_MAX_SLOTS];         /* which of s0, s1, s2 of mb_tensor_t, or MB_SLOT_... */
     double slot_initial[MB_MAX_SLOTS];    /* value of all its elements before the first step */
+    bool slot_copies[MB_MAX_SLOTS];       /* it begins as a copy of the weight instead */
     json_t *config; /* {"class_name":..., "config":...} as Keras serializes, for writing: the file's
                        own with what was set since */
 } mb_optimizer_t;

@@ -47,8 +47,8 @@ typedef enum {
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \
     X(SEED, "seed", SEED, "0", true, "S", "seed of shuffling, dropout and initial values")         \
     X(OPTIMIZER, "optimizer", TEXT, NULL, true, "SPEC",                                            \
-      "sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam, ftrl, lion, lamb, adafactor "  \
-      "or muon, with keys: adamw:weight_decay=0.01,beta_2=0.95")                                   \
+      "sgd, rmsprop, adam, adamw, adagrad, adadelta, adamax, nadam, ftrl, lion, lamb, "            \
+      "adafactor, muon or schedulefreeadamw, with keys: adamw:weight_decay=0.01,beta_2=0.95")      \
     X(LR, "lr", REAL, NULL, true, "X", "learning rate")                                            \
     X(LR_SCHEDULE, "lr-schedule", TEXT, NULL, true, "SPEC",                                        \
       "constant, cosine:steps=N,warmup=N, exponential:steps=N,rate=X")                             \

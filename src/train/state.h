@@ -36,8 +36,8 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
 mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 
 /* Moments and the optimizer's iterations: from /mbrun/optimizer (8 bits: /quantized/optimizer), or
- * from Keras' optimizer_weights matched by kind and order. Absent ones stay zero. Not collective.
- */
+ * from Keras' optimizer_weights matched by kind and order. Absent ones stay as they are. Not
+ * collective. */
 mb_status_t mb_state_read_moments(const mb_model_file_t *file, mb_update_t *update);
 /* Where FILE has the moment SLOT of the trainable parameter with this path, the ORDINAL-th from 0;
  * NULL: nowhere. */

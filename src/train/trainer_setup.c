@@ -165,14 +165,16 @@ static mb_status_t take_loss_scale(mb_training_t *trainer)
     return MB_OK;
 }
 
-/* Ftrl makes the weights anew from its moments, so that what rounds them rounds the model. */
+/* Of what makes the weights anew from its moments: what rounds them rounds the model. */
 static mb_status_t check_moments(const mb_training_t *trainer)
 {
-    if (!trainer->moments_in_8_bits || trainer->optimizer->rule != MB_RULE_FTRL)
+    mb_rule_t rule = trainer->optimizer->rule;
+    if (!trainer->moments_in_8_bits || (rule != MB_RULE_FTRL && rule != MB_RULE_SCHEDULE_FREE))
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT,
-                        "moments int8: Ftrl makes the weights from its moments in every step, so "
-                        "they must stay fp32");
+                        "moments int8: %s makes the weights from its moments in every step, so "
+                        "they must stay fp32",
+                        trainer->optimizer->class_name);
 }
 
 static mb_status_t make_optimizer(mb_training_t *trainer)
@@ -322,15 +324,45 @@ static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gr
     return mb_update_step(trainer->update, info, gradients, sums);
 }
 
-static mb_status_t load_values(mb_training_t *trainer)
+/* Whether a moment of the same name is a copy of the weights to one optimizer and not to the other:
+ * Adam's momentum must not be taken for ScheduleFreeAdamW's. */
+static bool differ_in_copies(const mb_optimizer_t *a, const mb_optimizer_t *b)
+{
+    for (int i = 0; i < a->n_slots; i++) {
+        for (int j = 0; j < b->n_slots; j++) {
+            if (a->slot_copies[i] != b->slot_copies[j] &&
+                strcmp(a->slot_names[i], b->slot_names[j]) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static mb_status_t read_moments(mb_training_t *trainer)
 {
     const mb_model_file_t *file = trainer->resume != NULL ? trainer->resume : trainer->model->file;
+    const json_t *config = json_object_get(trainer->model->training, "optimizer_config");
+    mb_optimizer_t *was = NULL;
+    bool differs = trainer->resume == NULL && config != NULL &&
+                   mb_optimizer_create(config, NULL, file->path, trainer->arena, &was) == MB_OK &&
+                   differ_in_copies(was, trainer->optimizer);
+    if (differs && (file->n_moments > 0 || file->n_optimizer > 0))
+        mb_training_note(trainer,
+                         "the state of %s in %s is left out: %s begins anew, with a momentum of "
+                         "another kind",
+                         was->class_name, file->path, trainer->optimizer->class_name);
+    mb_optimizer_destroy(was);
+    return differs ? MB_OK : mb_state_read_moments(file, trainer->update);
+}
+
+static mb_status_t load_values(mb_training_t *trainer)
+{
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
     MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
     mb_score_restore_metrics(trainer->score, trainer->state.metrics, trainer->state.n_metrics);
     MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, &trainer->update));
-    MB_TRY(mb_state_read_moments(file, trainer->update));
-    return trainer->resume == NULL ? MB_OK : mb_kept_read(file, trainer->engine);
+    MB_TRY(read_moments(trainer));
+    return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 
 static mb_status_t make_engine(mb_training_t *trainer)

@@ -7,6 +7,18 @@
 #include "train/norms.h"
 #include "train/ties.h"
 
+static mb_status_t begin_slot(mb_update_t *update, int param, int slot, int64_t count)
+{
+    const mb_optimizer_t *optimizer = update->optimizer;
+    mb_exec_t *exec = &update->engine->exec;
+    float *own = update->slots[param][slot];
+    mb_fill_args_t fill = {.count = count, .value = (float)optimizer->slot_initial[slot], .y = own};
+    mb_combine_args_t copy = {
+        .count = count, .p = 1.0f, .a = update->engine->stage->values[param], .y = own};
+    return optimizer->slot_copies[slot] ? mb_exec_run_alone(exec, MB_OP_COMBINE, &copy, sizeof copy)
+                                        : mb_exec_run_alone(exec, MB_OP_FILL, &fill, sizeof fill);
+}
+
 static mb_status_t take_slot(mb_update_t *update, int param, int slot)
 {
     const mb_optimizer_t *optimizer = update->optimizer;
@@ -19,10 +31,7 @@ static mb_status_t take_slot(mb_update_t *update, int param, int slot)
     MB_TRY(mb_device_alloc(exec->device, bytes, &memory));
     update->slots[param][slot] = memory;
     update->moment_bytes += bytes;
-    mb_fill_args_t args = {.count = mb_shape_elements(&shape),
-                           .value = (float)optimizer->slot_initial[slot],
-                           .y = memory};
-    return mb_exec_run_alone(exec, MB_OP_FILL, &args, sizeof args);
+    return begin_slot(update, param, slot, mb_shape_elements(&shape));
 }
 
 static mb_status_t take_slots(mb_update_t *update, int param)

@@ -29,7 +29,8 @@ typedef struct mb_update {
     void *incoming;          /* device memory: one tied gradient or statistic */
 } mb_update_t;
 
-/* Not collective. Moments are zero. Works on an idle rank (does nothing there). */
+/* Not collective. Moments are what they begin with, some a copy of the weights, which must have
+ * been loaded. Works on an idle rank (does nothing there). */
 mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
                              mb_score_t *score, mb_update_t **out);
 void mb_update_destroy(mb_update_t *update);

@@ -239,8 +239,10 @@ load helper
     fixture mlp
     both 1 "loss 'ctc' is not computed: .*sparse_categorical_crossentropy" \
         model.h5 --data data.h5 --loss ctc
-    both 1 "loss 'Circle' is not computed: .*all others of the batch" \
-        model.h5 --data data.h5 --loss Circle
+    both 1 "loss circle .*--micro-batch 32 --replicas 1" \
+        model.h5 --data data.h5 --loss circle --batch 32 --micro-batch 8 --replicas 1
+    both 1 "class-weight=0=2: loss circle compares samples" \
+        model.h5 --data data.h5 --loss circle --class-weight 0=2
     both 1 "dice.*--micro-batch 32 --replicas 1" \
         model.h5 --data data.h5 --loss dice --batch 32 --micro-batch 8 --replicas 1
     both 1 "key 'delta' must be a number" model.h5 --data data.h5 --loss huber:delta=x

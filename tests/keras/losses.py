@@ -92,6 +92,15 @@ def axes(r, shape):
     return r.one({"axis": None}, last_axes(r, shape))
 
 
+def circle(r, shape):
+    return {"gamma": r.number(1, 6), "margin": r.number(0.1, 0.6), "remove_diagonal": r.one(True, False)}
+
+
+# Of samples: any whole numbers.
+def kinds(r, shape):
+    return r.classes(3, shape[0]) * 40 - 3
+
+
 def tversky(r, shape):
     return {"alpha": r.number(0.2, 0.8), "beta": r.number(0.2, 0.8), **axes(r, shape)}
 
@@ -118,13 +127,15 @@ LOSSES = {
     "CategoricalHinge": (nothing, one_hot, "linear"),
     "Dice": (axes, bits, "sigmoid"),
     "Tversky": (tversky, bits, "sigmoid"),
+    "Circle": (circle, kinds, "unit"),
 }
 SINGLE_CLASS = ["SparseCategoricalCrossentropy", "CategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy"]
 
 
 def make_model(end, shape):
     layers = [keras.Input((INPUTS,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(math.prod(shape))]
-    layers += [keras.layers.Reshape(shape), keras.layers.Activation(end)]
+    layers += [keras.layers.Reshape(shape)]
+    layers += [keras.layers.UnitNormalization() if end == "unit" else keras.layers.Activation(end)]
     return keras.Sequential(layers)
 
 
@@ -165,7 +176,7 @@ def make_case(folder, name, index, seed):
     keys, labels, end = LOSSES[name]
     # Few shapes: JAX compiles each operation anew for each.
     batch, shape = 6, r.one((1,), (4,), (3, 4), (2, 3, 4))
-    if shape == (1,) and labels in (one_hot, classes, distribution):
+    if (shape == (1,) and labels in (one_hot, classes, distribution)) or labels is kinds:
         shape = (4,)
     samples = STEPS * batch - r.one(0, 2)
     x, y = r.array(-1, 1, samples, INPUTS), labels(r, (samples, *shape))
@@ -176,7 +187,7 @@ def make_case(folder, name, index, seed):
         y = np.where(r.classes(4, *y.shape) == 0, -1, y).astype("i4")
     loss = make_loss(name, config)
     values = np.shape(make_loss(name, {**config, "reduction": "none"})(y[:batch], np.full((batch, *shape), 0.5, "f4")))
-    weights = some_weights(r, (samples, *values[1:]) if values else ())
+    weights = some_weights(r, (samples, *values[1:]) if values and name != "Circle" else ())
     class_weight = some_class_weights(r, name, weights, (samples, *shape))
     model = make_model(end, shape)
     model.compile(keras.optimizers.SGD(0.05), loss, run_eagerly=True)
@@ -202,6 +213,7 @@ def make_case(folder, name, index, seed):
     # Terms of a step's loss that are added up, and the size of one of them.
     length = INPUTS + 8 + batch * math.prod(shape)
     size = 100.0 if "Percentage" in name else 1.0
+    size *= 2.5 * config.get("gamma", 1) if name == "Circle" else 1  # the slope by a distance
     size *= batch * math.prod(shape[:-1]) if config["reduction"] in ("sum", "mean_with_sample_weight") else 1
     about = f"{config}, {batch} x {shape}, weights {np.shape(weights)}, classes {class_weight}"
     return {"case": label, "loss": name, "options": options, "losses": found, "eval": after, "length": length,

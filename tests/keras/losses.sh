@@ -20,5 +20,5 @@ while read -r name batch options; do
     run_case "$name" "$batch" $options || sed "s/^/# $name: /" "$scratch/out"
 done <"$scratch/models"
 ask losses.py check "$scratch"
-asked 20
+asked 21
 plan

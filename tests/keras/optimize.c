@@ -66,6 +66,19 @@ static mb_status_t open_param(run_t *run, int p, const json_t *shape, const char
     return MB_OK;
 }
 
+/* Slots that begin as copies of the weights, now that these are read. */
+static void copy_weights(run_t *run)
+{
+    for (int p = 0; p < run->n; p++) {
+        mb_trained_t *trained = &run->trained[p];
+        for (int s = 0; s < run->optimizer->n_slots; s++) {
+            if (run->optimizer->slot_copies[s])
+                memcpy(trained->slots[s], trained->w,
+                       (size_t)run->params[p].elements * sizeof(float));
+        }
+    }
+}
+
 static mb_status_t open_run(run_t *run, const json_t *at)
 {
     const json_t *shapes = json_object_get(at, "shapes"), *paths = json_object_get(at, "paths");
@@ -144,6 +157,7 @@ static mb_status_t plan(run_t *run)
 static mb_status_t run_steps(run_t *run, int64_t steps, FILE *values, FILE *out)
 {
     MB_TRY(read_all(run, false, values));
+    copy_weights(run);
     for (; run->iterations < steps; run->iterations++) {
         float rate = mb_optimizer_lr(run->optimizer, run->iterations);
         MB_TRY(read_all(run, true, values));

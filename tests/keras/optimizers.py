@@ -8,7 +8,8 @@ Both compute in float32, operation by operation, though in different orders wher
 weight has been rounded twice a step, by each of the two: n 4 eps |w|. A step's own terms carry up to 16 roundings
 relative to themselves on each side: 32 eps of what was moved. Ftrl makes the weight anew from its moments in
 each step, of which some are (sqrt n - sqrt n') / lr w, divided by sqrt n / lr: another 16 roundings of w a step,
-and a power that is taken through logarithms, whose roundings grow with |log x| < 32. Adam's family and Adafactor
+and a power that is taken through logarithms, whose roundings grow with |log x| < 32. ScheduleFreeAdamW makes the
+weight anew from a mean that it takes out of the weight before, through eight operations on numbers of its size. Adam's family and Adafactor
 take 1 - beta^t in float32, where it has lost all but 1 / t of its digits: powers of two libraries are 2 eps apart,
 and the difference that much of (1 - beta^t), which at t = 1 is 1 - beta. Muon's iteration multiplies what
 separates two matrices by up to its slope at zero, |a|, in each of its rounds, and its sums of up to 99 products err
@@ -56,8 +57,19 @@ RATES = {
 }
 
 
+# Compiled, a step over a constant may round to the other side of a restart, or of one, where a power has no value.
+def is_firm(schedule):
+    if keras.backend.backend() != "jax":
+        return True
+    import jax
+
+    compiled, steps = jax.jit(schedule), [np.int32(step) for step in range(STEPS)]
+    return all(abs(float(compiled(step)) - float(schedule(step))) <= 64 * EPS * float(schedule(step)) for step in steps)
+
+
 def rate():
-    return maybe(power(-3, -1.3)) or RATES[str(rng.choice(list(RATES)))]()
+    drawn = maybe(power(-3, -1.3)) or RATES[str(rng.choice(list(RATES)))]()
+    return drawn if isinstance(drawn, float) or is_firm(drawn) else rate()
 
 
 beta = lambda: 1 - power(-3, -0.3)
@@ -91,6 +103,7 @@ OWN = {
         "adam_lr_ratio": uniform(0.1, 2), "momentum": uniform(0.5, 0.99), "ns_steps": int(rng.integers(1, 6)),
         "nesterov": coin(), "rms_rate": maybe(uniform(0.1, 0.5)),
     },
+    "ScheduleFreeAdamW": lambda: {**adam(), "warmup_steps": maybe(int(rng.integers(1, 30)), 0)},
 }
 
 
@@ -121,7 +134,7 @@ SINGLE = {
     "beta_2_decay": -0.4, "epsilon_1": 1e-3, "epsilon_2": 3.0, "clip_threshold": 0.3,
     "adam_beta_1": 0.6, "adam_beta_2": 0.7, "adam_weight_decay": 0.4, "exclude_layers": ["dense_1"],
     "exclude_embeddings": False, "muon_a": 3.0, "muon_b": -4.6, "muon_c": 1.9, "adam_lr_ratio": 0.3, "ns_steps": 3,
-    "rms_rate": 0.4,
+    "rms_rate": 0.4, "warmup_steps": 7,
 }
 # The name is no number; the factor is the training's (see optimizers_trained.py); what relative_step bounds is bounded
 # by the same anyhow.
@@ -211,6 +224,8 @@ class Case:
             of_step += sum(4 / (1 - b) for b in betas)
         if kind == "Ftrl":
             of_weight += 16 + (0 if values["learning_rate_power"] == -0.5 else 64)
+        if kind == "ScheduleFreeAdamW":
+            of_weight += 8
         if kind == "RMSprop" and values["centered"]:
             of_step += 8 / (1 - values["rho"])
         return of_step, of_weight

@@ -9,10 +9,10 @@ optimize=$MB_BUILDDIR/tests/keras/optimize
 ask optimizers.py "$optimize" "$scratch" schedules "$seed" "$configs"
 asked 6
 ask optimizers.py "$optimize" "$scratch" random "$seed" "$configs"
-asked 13
+asked 14
 # So many that compiling each would take minutes.
 KERAS_BACKEND=numpy ask optimizers.py "$optimize" "$scratch" keys "$seed" "$configs"
-asked 13
+asked 14
 ask optimizers_trained.py "$MBRUN" "$scratch" "$seed" "$configs"
-asked $((configs >= 20 ? 26 : 6))
+asked $((configs >= 20 ? 28 : 6))
 plan

@@ -41,6 +41,7 @@ OPTIMIZERS = [
     O.Lamb(0.01, weight_decay=0.1, **AVERAGE),
     O.Adafactor(keras.optimizers.schedules.CosineDecay(0.05, 30), gradient_accumulation_steps=3),
     O.Muon(0.01, exclude_layers=["dense_last"], **AVERAGE),
+    O.ScheduleFreeAdamW(0.02, weight_decay=0.1, warmup_steps=5, gradient_accumulation_steps=2),
 ]
 
 

@@ -28,6 +28,7 @@ nadam:$both,ema_overwrite_frequency=2
 ftrl:lr=0.1,$both
 lion:clipnorm=0.1
 lamb:weight_decay=0.1,$both
+schedulefreeadamw:lr=0.02,warmup_steps=3,weight_decay=0.1,$both
 adafactor:lr=0.01,$both
 muon:lr=0.01,global_clipnorm=0.1,$both
 adam:amsgrad=true,$both
@@ -44,7 +45,15 @@ rm "$scratch/average.run"/step-*.h5
 ! train 1 average $options --optimizer "adam:$both" --steps 9 >"$scratch/log" &&
     grep -q 'averages over steps' "$scratch/log"
 result $? "a run whose averages alone are left is not gone on with"
-! train 1 ftrl $options --optimizer ftrl --moments int8 --steps 1 >"$scratch/log" &&
-    grep -q 'Ftrl makes the weights from its moments' "$scratch/log"
-result $? "moments in 8 bits are refused where weights are made from them"
+# Moments of the same name that are another thing.
+train 1 adam $options --optimizer adam --steps 3 && cp "$scratch/adam.run/step-00000003.h5" "$scratch/adam.h5"
+train 1 fresh $options --optimizer schedulefreeadamw --steps 2 --weights "$scratch/adam.h5"
+model=$scratch/adam.h5 train 1 free ${options/ --quiet/} --optimizer schedulefreeadamw --steps 2 &&
+    grep -q 'state of Adam in .* is left out' "$scratch/out" && [ "$(weights free)" = "$(weights fresh)" ]
+result $? "momentum that is no copy of the weights is not taken for one"
+for name in Ftrl ScheduleFreeAdamW; do
+    ! train 1 $name $options --optimizer ${name,,} --moments int8 --steps 1 >"$scratch/log" &&
+        grep -q "$name makes the weights from its moments" "$scratch/log"
+    result $? "$name's moments, which weights are made from, are refused in 8 bits"
+done
 echo "1..$count"

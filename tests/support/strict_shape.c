@@ -155,6 +155,7 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
                                   FIELD(lstm_step_backward, step.units),
                                   FIELD(lstm_step_backward, step.masked)},
     [MB_OP_LOSS] = {FIELD(loss, type), FIELD(loss, kind), FIELD(loss, rows), FIELD(loss, columns)},
+    [MB_OP_CIRCLE] = {FIELD(circle, type), FIELD(circle, rows), FIELD(circle, columns)},
     [MB_OP_ACCURACY] = {FIELD(accuracy, type), FIELD(accuracy, rows), FIELD(accuracy, columns),
                         FIELD(accuracy, sparse), FIELD(accuracy, binary)},
     [MB_OP_ROW_METRIC] = {FIELD(row_metric, type), FIELD(row_metric, kind), FIELD(row_metric, rows),

@@ -17,6 +17,10 @@ check_PROGRAMS += tests/unit/test_op_categories
 tests_unit_test_op_categories_SOURCES = tests/unit/test_op_categories.c $(op_check_sources)
 tests_unit_test_op_categories_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_circle
+tests_unit_test_op_circle_SOURCES = tests/unit/test_op_circle.c $(op_check_sources)
+tests_unit_test_op_circle_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_conv
 tests_unit_test_op_conv_SOURCES = tests/unit/test_op_conv.c $(op_check_sources)
 tests_unit_test_op_conv_LDADD = $(UNIT_LIBS)

@@ -346,8 +346,8 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
 {
     check_refused("{'loss': 'hubris'}", MB_ERR_UNSUPPORTED, "loss 'hubris'");
     check_refused("{'loss': 'ctc'}", MB_ERR_UNSUPPORTED, "label each step");
-    check_refused("{'loss': {'class_name': 'Circle', 'config': {}}}", MB_ERR_UNSUPPORTED,
-                  "all others of the batch");
+    check_refused("{'loss': {'class_name': 'Circle', 'config': {'remove_diagonal': 1}}}",
+                  MB_ERR_FORMAT, "'remove_diagonal'");
     check_refused("{'loss': {'class_name': 'Huber', 'config': {'delta': 'x'}}}", MB_ERR_FORMAT,
                   "'delta' must be a number");
     check_refused("{'loss': {'class_name': 'CategoricalFocalCrossentropy', 'config': {'alpha': "
@@ -465,6 +465,12 @@ START_TEST(every_key_is_read)
     ck_assert(loss.p0 == 0.25f && loss.p1 == 0.75f && loss.p2 == 1e-7f && !loss.whole);
     loss = read_one("{'loss': {'class_name': 'Dice', 'config': {'axis': null}}}");
     ck_assert(loss.whole && loss.sum && loss.p0 == 0.5f && loss.p1 == 0.5f && loss.p2 == 0.5e-7f);
+    loss = read_one("{'loss': {'class_name': 'Circle', 'config': {'gamma': 16, 'margin': 0.25, "
+                    "'remove_diagonal': false}}}");
+    ck_assert(loss.compares && loss.sparse && loss.p0 == 16.0f && loss.p1 == 0.25f);
+    ck_assert(loss.p2 == 0.0f && !loss.sum && !loss.accuracy && loss.label_shape.rank == 0);
+    loss = read_one("{'loss': 'circle'}");
+    ck_assert(loss.p0 == 80.0f && loss.p1 == 0.4f && loss.p2 == 1.0f);
     loss = read_one("{'loss': {'class_name': 'CategoricalGeneralizedCrossEntropy', 'config': {'q': "
                     "0.25}}}");
     ck_assert(loss.sparse && loss.p0 == 0.25f);
@@ -511,6 +517,23 @@ START_TEST(a_value_may_span_the_last_axes)
 }
 END_TEST
 
+/* An embedding is a row. */
+START_TEST(what_compares_samples_takes_no_sequences)
+{
+    static const int64_t shape[] = {5, 3};
+    model_t model;
+    mb_loss_t *loss = NULL;
+    model_open(&model);
+    model_add(&model, "steps", 2, shape);
+    json_t *config = json_of("{'loss': 'circle'}");
+    ck_assert_int_eq(mb_losses_create(&model.graph, config, NULL, "file.h5", &loss),
+                     MB_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "it is to be one embedding"));
+    json_decref(config);
+    model_close(&model);
+}
+END_TEST
+
 START_TEST(a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it)
 {
     mb_loss_t loss = {.whole = true, .name = "dice"};
@@ -519,6 +542,10 @@ START_TEST(a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it)
     ck_assert_ptr_nonnull(strstr(mb_error_get(), "--micro-batch 32 --replicas 1"));
     loss.whole = false;
     ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 8), MB_OK);
+    loss.compares = true;
+    ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 32), MB_OK);
+    ck_assert_int_eq(mb_loss_check_micro(&loss, "mask", 32, 8), MB_ERR_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "--micro-batch 32 --replicas 1"));
 }
 END_TEST
 
@@ -688,6 +715,7 @@ static Suite *suite(void)
     tcase_add_test(t, losses_have_the_names_of_keras);
     tcase_add_test(t, every_key_is_read);
     tcase_add_test(t, a_value_may_span_the_last_axes);
+    tcase_add_test(t, what_compares_samples_takes_no_sequences);
     tcase_add_test(t, a_loss_of_the_whole_batch_asks_for_micro_batches_that_hold_it);
     tcase_add_test(t, keys_without_effect_are_passed_over);
     tcase_add_test(t, metrics_of_both_dialects_are_read);

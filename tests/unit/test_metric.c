@@ -241,6 +241,7 @@ START_TEST(what_cannot_be_obeyed_is_refused_by_name)
 {
     check_refused("'mean_squarred_error'", 1, 3, false, "the nearest one is 'MeanSquaredError'");
     check_refused("'Mean'", 1, 3, false, "metric 'Mean' takes values by themselves");
+    check_refused("'Sum'", 1, 3, false, "fails on labels and predictions in Keras' own fit too");
     check_refused("{'class_name': 'AUC', 'config': {'curve': 'GINI'}}", 1, 3, false, "'curve'");
     check_refused("{'class_name': 'AUC', 'config': {'num_thresholds': 1}}", 1, 3, false,
                   "num_thresholds");

@@ -387,6 +387,23 @@ static void loss(op_t *op)
     }
 }
 
+static void circle(op_t *op)
+{
+    int64_t m = op_integer(op, 2, 150), n = op_integer(op, 1, 70);
+    mb_circle_args_t a = {.rows = m,
+                          .valid = m - 1,
+                          .columns = n,
+                          .scale = 0.1f,
+                          .gamma = 80.0f,
+                          .margin = 0.4f,
+                          .averages = true,
+                          .x = op_random(op, m * n, -0.2, 0.2),
+                          .labels = op_labels(op, m, 5),
+                          .dx = op_floats(op, m * n),
+                          .sum = op_doubles(op, 1)};
+    OP_RUN(op, CIRCLE, &a);
+}
+
 static void update(op_t *op)
 {
     int64_t n = op_integer(op, 1, 200000);
@@ -443,7 +460,7 @@ static void strided(op_t *op)
 
 static void (*const cases[])(op_t *) = {strided, gemm,        conv,      conv_of_volumes, pool,
                                         axes,    elementwise, rows,      attention,       embedding,
-                                        loss,    recurrent,   lstm_step, update};
+                                        loss,    circle,      recurrent, lstm_step,       update};
 #define N_CASES ((int)(sizeof cases / sizeof *cases))
 
 static uint64_t digest_with(int threads, int which, uint64_t seed)

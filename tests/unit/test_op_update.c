@@ -80,6 +80,15 @@ static void adam_truth(const mb_update_args_t *a, state_t *s)
     s->w -= s->s0 * (double)a->alpha / (sqrt(a->amsgrad ? s->s2 : s->s1) + epsilon);
 }
 
+static void schedule_free_truth(const mb_update_args_t *a, state_t *s)
+{
+    double mean = (s->w - (1 - a->beta1) * s->s0) / a->beta1;
+    s->s1 = a->beta2 * s->s1 + (1 - a->beta2) * s->g * s->g;
+    s->s0 -= (double)a->alpha * s->g / (sqrt(s->s1 / (double)a->correction2) + (double)a->epsilon);
+    mean = (double)a->ahead * mean + (double)a->now * s->s0;
+    s->w = (1 - a->beta1) * s->s0 + a->beta1 * mean;
+}
+
 static void ftrl_truth(const mb_update_args_t *a, state_t *s)
 {
     double lr = (double)a->lr, l1 = (double)a->l1, power = (double)a->power;
@@ -135,6 +144,9 @@ static void apply_truth(const mb_update_args_t *a, state_t *s)
         break;
     case MB_RULE_FTRL:
         ftrl_truth(a, s);
+        break;
+    case MB_RULE_SCHEDULE_FREE:
+        schedule_free_truth(a, s);
         break;
     case MB_RULE_ADAM:
     case MB_RULE_ADAMAX:

@@ -400,8 +400,12 @@ static void check_refused(const char *text, mb_status_t status, const char *word
 
 START_TEST(what_cannot_be_obeyed_is_refused_by_name)
 {
-    check_refused("{'class_name': 'ScheduleFreeAdamW', 'config': {}}", MB_ERR_UNSUPPORTED,
-                  "optimizer 'ScheduleFreeAdamW'");
+    check_refused("{'class_name': 'ScheduleFreeAdam', 'config': {}}", MB_ERR_UNSUPPORTED,
+                  "optimizer 'ScheduleFreeAdam'");
+    check_refused("{'class_name': 'ScheduleFreeAdamW', 'config': {'beta_1': 0.0}}", MB_ERR_ARGUMENT,
+                  "'beta_1' is 0");
+    check_refused("{'class_name': 'ScheduleFreeAdamW', 'config': {'warmup_steps': -1}}",
+                  MB_ERR_ARGUMENT, "'warmup_steps' is -1");
     check_refused("{'class_name': 'Adam', 'config': {'use_ema': true, 'ema_momentum': 1.5}}",
                   MB_ERR_ARGUMENT, "'ema_momentum' is 1.5");
     check_refused("{'class_name': 'Adam', 'config': {'use_ema': true, 'ema_overwrite_frequency': "

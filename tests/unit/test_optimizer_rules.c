@@ -5,6 +5,7 @@
  * twice a step, n 2 eps |w|, and a step's own terms carry up to 16 roundings relative to
  * themselves. What is more, in the units of the latter: powers that float32 takes 1 - beta^t of (4
  * / (1 - beta) at the first step); the roots that Ftrl makes its weight of (16 of the weight a
+ * step); the mean that ScheduleFreeAdamW takes out of its weight and puts back (6 of the weight a
  * step); what Muon's iteration multiplies a matrix' error by, |a| a round, where sums of up to 54
  * products err by some sqrt(54) eps, 16 with what else is rounded. */
 #include <check.h>
@@ -111,6 +112,22 @@ static void nadam(const step_t *s, truth_t *t)
         double mean = next * t->s0[i] / (1 - product * next) + (1 - now) * t->g[i] / (1 - product);
         double v = t->s1[i] / correction(o->beta2, s->updates);
         t->w[i] -= s->lr * mean / (sqrt(v) + o->epsilon);
+    }
+}
+
+/* x by itself, the mean of all that s0 was. */
+static void schedule_free(const step_t *s, truth_t *t)
+{
+    const mb_optimizer_t *o = s->optimizer;
+    double now = 1 / (double)(s->updates + 1);
+    for (int64_t i = 0; i < t->count; i++) {
+        double mean = (t->w[i] - (1 - o->beta1) * t->s0[i]) / o->beta1;
+        t->s1[i] = o->beta2 * t->s1[i] + (1 - o->beta2) * t->g[i] * t->g[i];
+        double root = sqrt(t->s1[i] / correction(o->beta2, s->updates));
+        double warm = o->warmup_steps > 0 ? fmin(1 / (now * o->warmup_steps), 1) : 1;
+        t->s0[i] -= s->lr * warm * t->g[i] / (root + o->epsilon);
+        mean += now * (t->s0[i] - mean);
+        t->w[i] = (1 - o->beta1) * t->s0[i] + o->beta1 * mean;
     }
 }
 
@@ -289,6 +306,8 @@ static const case_t cases[] = {
      "l2_shrinkage_regularization_strength=0.05",
      ftrl, 16, 18},
     {"lion:lr=0.01,weight_decay=0.1", lion, 16, 2},
+    {"schedulefreeadamw:lr=0.01,beta_2=0.99,weight_decay=0.1", schedule_free, 16 + 4 * 110, 8},
+    {"schedulefreeadamw:lr=0.03,beta_1=0.6,warmup_steps=7", schedule_free, 16 + 4 * 1010, 8},
     {"lamb:lr=0.01,beta_2=0.99,weight_decay=0.1", lamb, 16 + 4 * 110, 2},
     {"adafactor:lr=0.05,clip_threshold=0.7", adafactor, 32, 2},
     {"muon:lr=0.01,adam_beta_2=0.99", muon, 16 + 4 * 110, 2},
@@ -330,12 +349,16 @@ static void open_param(run_t *run, int p)
     for (int64_t i = 0; i < truth->count; i++) {
         truth->w[i] = (double)(trained->w[i] = some(run));
         truth->largest[i] = fabs(truth->w[i]);
-        truth->s0[i] = (double)(float)run->optimizer->initial_accumulator;
+        truth->s0[i] = run->optimizer->slot_copies[0]
+                           ? truth->w[i]
+                           : (double)(float)run->optimizer->initial_accumulator;
     }
     for (int s = 0; s < run->optimizer->n_slots; s++) {
         trained->slots[s] = run->memory[p][2 + s];
         for (int64_t i = 0; i < MOST; i++)
-            trained->slots[s][i] = (float)run->optimizer->slot_initial[s];
+            trained->slots[s][i] = run->optimizer->slot_copies[s]
+                                       ? trained->w[i]
+                                       : (float)run->optimizer->slot_initial[s];
     }
 }
 

@@ -8,7 +8,7 @@ tests_unit_test_api_stored_LDADD = $(API_LIBS)
 
 BATS_TESTS += tests/cli/checkpoint_dtype.bats
 
-SHELL_TESTS += tests/mpi/moments.sh tests/mpi/optimizers.sh tests/mpi/qat.sh
+SHELL_TESTS += tests/mpi/moments.sh tests/mpi/optimizers.sh tests/mpi/qat.sh tests/mpi/whole_batch.sh
 tests/mpi/moments.log: mbrun$(EXEEXT)
 tests/mpi/qat.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/mpi/runs_lib.sh tests/campaign/moments.sh \

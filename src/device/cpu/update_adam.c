@@ -1,5 +1,6 @@
 /* The Adam family: averages of gradients over averages of their squares, or over the largest of
- * them. Sources: keras/src/optimizers/adam.py, adamax.py, nadam.py, lamb.py. */
+ * them. Sources: keras/src/optimizers/adam.py, adamax.py, nadam.py, lamb.py,
+ * schedule_free_adamw.py. */
 #include "device/cpu/simd.h"
 #include "device/cpu/update.h"
 
@@ -92,6 +93,27 @@ static void lamb(const mb_cpu_step_t *t)
     }
 }
 
+/* w lies between s0, which takes the steps, and the mean x of all that s0 was, which is not kept.
+ */
+MB_MULTIVERSION
+static void schedule_free(const mb_cpu_step_t *t)
+{
+    float *restrict w = t->w;
+    float *restrict z = t->s0;
+    float *restrict v = t->s1;
+#pragma omp simd
+    for (int64_t i = 0; i < t->count; i++) {
+        float g = mb_cpu_clipped(t, i);
+        float second = v[i] + (g * g - v[i]) * t->one_minus_beta2;
+        float mean = (mb_cpu_decayed(t, i) - t->one_minus_beta1 * z[i]) / t->beta1;
+        float gone = z[i] - t->alpha * g / (sqrtf(second / t->correction2) + t->epsilon);
+        mean = t->ahead * mean + t->now * gone;
+        v[i] = second;
+        z[i] = gone;
+        w[i] = t->one_minus_beta1 * gone + t->beta1 * mean;
+    }
+}
+
 mb_cpu_rule_t mb_cpu_adam_rule(const mb_update_args_t *args)
 {
     switch (args->rule) {
@@ -103,6 +125,8 @@ mb_cpu_rule_t mb_cpu_adam_rule(const mb_update_args_t *args)
         return nadam;
     case MB_RULE_LAMB:
         return lamb;
+    case MB_RULE_SCHEDULE_FREE:
+        return schedule_free;
     default:
         return NULL;
     }

@@ -8,6 +8,7 @@ CUDA_KERNELS = \
 	kernels/attention_forward.cu \
 	kernels/batchnorm.cu \
 	kernels/categories.cu \
+	kernels/circle.cu \
 	kernels/class_counts.cu \
 	kernels/clip.cu \
 	kernels/column_metric.cu \

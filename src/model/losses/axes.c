@@ -101,6 +101,10 @@ static mb_status_t count_axes(const mb_loss_t *loss, int rank, const char *where
 mb_status_t mb_loss_take_shapes(const mb_call_t *call, const char *where, mb_loss_t *loss)
 {
     int last = call->output.rank - 1, count = 1;
+    if (loss->compares && last != 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: a sample's output has %d axes, and it is to be one embedding",
+                            where, last + 1);
     loss->whole = loss->n_axes == 0;
     if (!loss->whole)
         MB_TRY(count_axes(loss, call->output.rank + 1, where, &count));

@@ -27,6 +27,9 @@ mb_status_t mb_loss_class_add(const mb_loss_class_t *class_);
 /* mb_loss_run of a loss of a plugin's: a function of rows on the host (HOST, ops.h). */
 mb_status_t mb_loss_run_plugin(const mb_loss_t *loss, mb_exec_t *exec, const mb_loss_args_t *args);
 
+/* The same of Circle, over the rows of a whole batch. */
+mb_status_t mb_loss_run_circle(const mb_loss_t *loss, mb_exec_t *exec, const mb_loss_args_t *args);
+
 extern const mb_loss_class_t mb_loss_sparse_crossentropy;
 extern const mb_loss_class_t mb_loss_categorical_crossentropy;
 extern const mb_loss_class_t mb_loss_binary_crossentropy;
@@ -47,6 +50,7 @@ extern const mb_loss_class_t mb_loss_squared_hinge;
 extern const mb_loss_class_t mb_loss_categorical_hinge;
 extern const mb_loss_class_t mb_loss_dice;
 extern const mb_loss_class_t mb_loss_tversky;
+extern const mb_loss_class_t mb_loss_circle;
 
 /* A number that must be finite; absent or null gives OTHERWISE. */
 mb_status_t mb_loss_take_real(mb_config_t *config, const char *key, double otherwise, float *out);

@@ -142,7 +142,7 @@ static mb_status_t take_mask(const mb_graph_t *graph, int output, const char *wh
     char text[MB_SHAPE_TEXT];
     if (mask == NULL)
         return MB_OK;
-    if (loss->whole || mb_shape_elements(&mask->shape) != mb_loss_values(loss))
+    if (loss->whole || loss->compares || mb_shape_elements(&mask->shape) != mb_loss_values(loss))
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "%s (%s): the output has a mask of %s a sample, and the loss other "
                             "values; this build obeys masks of one value for each of the loss's",

@@ -27,6 +27,7 @@ static const mb_loss_class_t *const classes[] = {
     &mb_loss_categorical_hinge,
     &mb_loss_dice,
     &mb_loss_tversky,
+    &mb_loss_circle,
 };
 #define N_CLASSES (sizeof(classes) / sizeof(classes[0]))
 
@@ -84,10 +85,6 @@ static const struct {
     {{"CTC", "ctc"},
      "it aligns sequences without a length of their own, which this build does not do; label each "
      "step and use sparse_categorical_crossentropy, or train this model with Keras"},
-    {{"Circle", "circle"},
-     "it compares each sample with all others of the batch, which lie on several ranks; "
-     "cosine_similarity with labels that are embeddings, or sparse_categorical_crossentropy over "
-     "the classes, take each sample by itself"},
 };
 
 static mb_status_t check_refused(const char *name, const char *where)

@@ -16,16 +16,22 @@ static bool equal(float a, float b)
 bool mb_loss_is_same(const mb_loss_t *a, const mb_loss_t *b)
 {
     return a->plugin == b->plugin && a->settings == b->settings && a->kind == b->kind &&
-           equal(a->label_smoothing, b->label_smoothing) && equal(a->p0, b->p0) &&
-           equal(a->p1, b->p1) && equal(a->p2, b->p2) && a->has_ignore == b->has_ignore &&
-           a->ignore_label == b->ignore_label;
+           a->compares == b->compares && equal(a->label_smoothing, b->label_smoothing) &&
+           equal(a->p0, b->p0) && equal(a->p1, b->p1) && equal(a->p2, b->p2) &&
+           a->has_ignore == b->has_ignore && a->ignore_label == b->ignore_label;
 }
 
 mb_status_t mb_loss_check_micro(const mb_loss_t *loss, const char *output, int64_t batch,
                                 int64_t micro_batch)
 {
-    if (!loss->whole || micro_batch == batch)
+    if ((!loss->whole && !loss->compares) || micro_batch == batch)
         return MB_OK;
+    if (loss->compares)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "loss %s of output '%s' compares each sample with all others of the "
+                            "batch, and micro-batches of %" PRId64 " do not hold its %" PRId64
+                            " samples: use --micro-batch %" PRId64 " --replicas 1",
+                            loss->name, output, micro_batch, batch, batch);
     return mb_error_set(MB_ERR_UNSUPPORTED,
                         "loss %s of output '%s': without 'axis' it is one number of the whole "
                         "batch, which micro-batches of %" PRId64 " of its %" PRId64
@@ -117,6 +123,8 @@ mb_status_t mb_loss_run(const mb_loss_t *loss, mb_exec_t *exec, mb_dtype_t type,
         MB_TRY(count_matches(loss, exec, &args, correct));
     if (loss->whole)
         return run_whole(loss, exec, &args);
+    if (loss->compares)
+        return mb_loss_run_circle(loss, exec, &args);
     args.rows *= mb_loss_values(loss);
     args.valid *= mb_loss_values(loss);
     return loss->plugin == NULL ? mb_run_loss(exec, &args) : mb_loss_run_plugin(loss, exec, &args);

@@ -125,8 +125,9 @@ static mb_status_t find_class(const char *name, const char *where, const mb_metr
         return MB_OK;
     if (strcasecmp(name, "mean") == 0 || strcasecmp(name, "sum") == 0)
         return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "%s: metric '%s' takes values by themselves; of labels and predictions "
-                            "Keras takes the latter for weights: name what is to be averaged",
+                            "%s: metric '%s' takes values by themselves, and fails on labels and "
+                            "predictions in Keras' own fit too (its update_state has no place for "
+                            "them): name what is to be averaged, as in mean_squared_error",
                             where, name);
     return mb_known_refuse(&mb_known_metrics, MB_ERR_UNSUPPORTED, where, name);
 }

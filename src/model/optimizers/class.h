@@ -51,12 +51,15 @@ extern const mb_optimizer_class_t mb_optimizer_lion;
 extern const mb_optimizer_class_t mb_optimizer_lamb;
 extern const mb_optimizer_class_t mb_optimizer_adafactor;
 extern const mb_optimizer_class_t mb_optimizer_muon;
+extern const mb_optimizer_class_t mb_optimizer_schedule_free;
 
 /* INDEX: which of s0, s1, s2 of mb_tensor_t, or MB_SLOT_... */
 void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index);
 /* The same of one that begins with VALUE everywhere. */
 void mb_optimizer_add_filled_slot(mb_optimizer_t *optimizer, const char *name, int index,
                                   double value);
+/* The same of one that begins as a copy of the weight. */
+void mb_optimizer_add_weight_slot(mb_optimizer_t *optimizer, const char *name, int index);
 
 /* The two powers that the Adam family corrects its averages by, 1 - beta^step in float32 as Keras
  * takes them: 1 - 0.999f^1 is off by 1.3e-5, and so is Keras' first step. */

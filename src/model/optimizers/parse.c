@@ -10,10 +10,10 @@
 #include "model/known.h"
 
 static const mb_optimizer_class_t *const classes[] = {
-    &mb_optimizer_sgd,   &mb_optimizer_rmsprop,   &mb_optimizer_adam,     &mb_optimizer_adamw,
-    &mb_optimizer_lamb,  &mb_optimizer_adagrad,   &mb_optimizer_adadelta, &mb_optimizer_adamax,
-    &mb_optimizer_nadam, &mb_optimizer_adafactor, &mb_optimizer_ftrl,     &mb_optimizer_lion,
-    &mb_optimizer_muon};
+    &mb_optimizer_sgd,   &mb_optimizer_rmsprop,      &mb_optimizer_adam,     &mb_optimizer_adamw,
+    &mb_optimizer_lamb,  &mb_optimizer_adagrad,      &mb_optimizer_adadelta, &mb_optimizer_adamax,
+    &mb_optimizer_nadam, &mb_optimizer_adafactor,    &mb_optimizer_ftrl,     &mb_optimizer_lion,
+    &mb_optimizer_muon,  &mb_optimizer_schedule_free};
 
 const mb_optimizer_class_t *mb_optimizer_class_find(const char *name)
 {
@@ -43,6 +43,12 @@ void mb_optimizer_add_filled_slot(mb_optimizer_t *optimizer, const char *name, i
 void mb_optimizer_add_slot(mb_optimizer_t *optimizer, const char *name, int index)
 {
     mb_optimizer_add_filled_slot(optimizer, name, index, 0.0);
+}
+
+void mb_optimizer_add_weight_slot(mb_optimizer_t *optimizer, const char *name, int index)
+{
+    optimizer->slot_copies[optimizer->n_slots] = true;
+    mb_optimizer_add_slot(optimizer, name, index);
 }
 
 mb_status_t mb_optimizer_take(mb_config_t *config, const char *key, double low, double high,

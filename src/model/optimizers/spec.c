@@ -48,7 +48,7 @@ static mb_status_t unknown_key(json_t *config, const char *key)
 static bool counts(const char *key)
 {
     static const char *const counts[] = {"gradient_accumulation_steps", "ema_overwrite_frequency",
-                                         "ns_steps"};
+                                         "ns_steps", "warmup_steps"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         if (strcmp(key, counts[i]) == 0)
             return true;

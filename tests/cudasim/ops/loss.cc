@@ -155,6 +155,62 @@ void loss(bench &bench, mb_dtype_t type)
     bench.run(MB_OP_LOSS, args, gradient);
 }
 
+/* Rows of length about one, at most 1.3. */
+place some_embeddings(bench &bench, mb_dtype_t type, bool in_place, const mb_circle_args_t &args)
+{
+    double length = 1.3 / sqrt((double)args.columns);
+    auto value = [&](int64_t) { return bench.uniform(-length, length); };
+    int64_t count = args.rows * args.columns;
+    return in_place ? bench.changed(type, count, value) : bench.given(type, count, value);
+}
+
+/* What stands in an exponential errs by the distance's error, the roundings of a sum of products
+ * of up to 1.7 on either side, times its slope of up to 2.7 gamma, and by four roundings of itself,
+ * up to 8 gamma; exponentials, logarithms and their sums by 32. A row's gradient has its own terms,
+ * whose weights add up to 2, and of each other row's one of 1 at most, three such errors each. */
+void allow_circle(bench &bench, const mb_circle_args_t &args, tolerance *gradient)
+{
+    double gamma = (double)args.gamma, valid = (double)args.valid;
+    double distance = 1.7 * ((double)args.columns / 32 + 8);
+    double error = EPSILON * (gamma * (2.7 * distance + 4 * 8) + 32);
+    double factor = args.averages ? valid : 1;
+    double slope = 2.7 * gamma * 1.3 / sqrt((double)args.columns);
+    gradient->absolute = (double)args.scale * factor * (2 + 2 * valid) * slope * 3 * error;
+    bench.allow(args.sum, {8 * EPSILON, factor * valid * 3 * error, 0});
+}
+
+void circle(bench &bench, mb_dtype_t type)
+{
+    const float gammas[] = {1, 16, 80};
+    mb_circle_args_t args = {};
+    args.type = type;
+    bool many = bench.one_in(16);
+    args.rows = many ? bench.integer(257, 270) : bench.integer(0, 24);
+    args.valid = bench.coin() ? args.rows : bench.integer(0, args.rows);
+    args.columns = many ? bench.integer(1, 4) : bench.integer(1, 100);
+    args.scale = 0.37f;
+    args.gamma = bench.one_of(gammas);
+    args.margin = bench.coin() ? 0.4f : 0.25f;
+    args.removes_itself = bench.coin();
+    args.averages = bench.coin();
+    bool in_place = bench.coin();
+    place x = some_embeddings(bench, type, in_place, args);
+    args.x = x;
+    if (in_place)
+        args.dx = x;
+    else if (bench.coin())
+        args.dx = bench.written(type, args.rows * args.columns);
+    int64_t kinds = bench.integer(0, 6);
+    args.labels = bench.given(MB_I32, args.rows, [&](int64_t) { return bench.integer(-1, kinds); });
+    args.sum = bench.changed(MB_F64, 1, 0, 1);
+    bench.describe("%lld (%lld) x %lld, gamma %g, itself %d, averages %d", (long long)args.rows,
+                   (long long)args.valid, (long long)args.columns, (double)args.gamma,
+                   !args.removes_itself, args.averages);
+    tolerance gradient;
+    allow_circle(bench, args, &gradient);
+    bench.run(MB_OP_CIRCLE, args, gradient);
+}
+
 double some_score(bench &bench, bool nan)
 {
     if (nan && bench.one_in(13))
@@ -191,5 +247,6 @@ void accuracy(bench &bench, mb_dtype_t type)
 } // namespace
 
 const test loss_tests[] = {{"loss", "losses and their gradients agree", true, 1, loss},
+                           {"circle", "circle losses agree", true, 2, circle},
                            {"accuracy", "accuracy agrees", true, 1, accuracy},
                            {}};

@@ -72,7 +72,9 @@ libmb_la_SOURCES += \
 	src/model/layers/masked_mean.c src/model/layers/masked_mean.h \
 	src/model/layers/masking.c \
 	src/model/layers/merge.c \
+	src/model/layers/merge_extreme.c src/model/layers/merge_extreme.h \
 	src/model/layers/merge_masked.c src/model/layers/merge_masked.h \
+	src/model/layers/merge_view.c src/model/layers/merge_view.h \
 	src/model/layers/move.c src/model/layers/move.h \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/normalization.c \

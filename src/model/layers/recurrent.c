@@ -42,7 +42,7 @@ mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent)
     return (mb_mask_rule_t){.kind = recurrent->sequences ? MB_MASK_PASSED : MB_MASK_DROPPED};
 }
 
-static mb_status_t check_mask(const mb_call_t *call)
+mb_status_t mb_recurrent_check_mask(const mb_call_t *call)
 {
     char text[MB_SHAPE_TEXT];
     const mb_shape_t *mask = &call->inputs[call->masks[0]], steps = {1, {call->inputs[0].dim[0]}};
@@ -87,7 +87,7 @@ mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recu
     if (call->inputs[0].rank != 2)
         return mb_call_error(call, MB_ERR_SHAPE, "takes samples of steps x width, found %s",
                              mb_shape_text(&call->inputs[0], text, sizeof(text)));
-    MB_TRY(check_mask(call));
+    MB_TRY(mb_recurrent_check_mask(call));
     *out = recurrent->sequences ? (mb_shape_t){2, {call->inputs[0].dim[0], recurrent->units}}
                                 : (mb_shape_t){1, {recurrent->units}};
     return MB_OK;

@@ -53,6 +53,8 @@ bool mb_recurrent_keeps(const mb_call_t *call, const mb_recurrent_t *recurrent);
 /* The output's mask: a sequence has the input's. */
 mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
 
+/* MB_ERR_SHAPE where the mask has not one value for each step. */
+mb_status_t mb_recurrent_check_mask(const mb_call_t *call);
 /* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out);

@@ -243,7 +243,7 @@ template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_batchnorm_fo
 {
     workspace w;
     mb_columns c = mb_columns_to_reduce(a.rows, a.channels, mb_columns_width<T>(a.channels));
-    MB_TRY(take_workspace<double, 3>(exec, MB_OP_BATCHNORM_FORWARD, c, &w));
+    MB_TRY((take_workspace<double, 3>(exec, MB_OP_BATCHNORM_FORWARD, c, &w)));
     if (exec->planning)
         return MB_OK;
     MB_CUDA_WIDE(T, a.channels,

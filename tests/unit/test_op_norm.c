@@ -221,7 +221,7 @@ START_TEST(moving_statistics_follow_the_whole_batch)
     double *sums = op_doubles(&op, 4);
     sums[0] = 6.0, sums[1] = -3.0, sums[2] = 30.0, sums[3] = 27.0;
     variance[0] = variance[1] = 1.0f;
-    mb_batchnorm_update_args_t args = {2, 3.0, 0.99, sums, mean, variance};
+    mb_batchnorm_update_args_t args = {2, 3.0, 0.99, sums, mean, variance, false};
     OP_RUN(&op, BATCHNORM_UPDATE, &args);
     const double want[] = {0.02, -0.01, 0.99 + 0.01 * 6.0, 0.99 + 0.01 * 8.0};
     op_near("moving mean", mean, want, 2, 4 * OP_EPSILON, 0.0);
@@ -229,6 +229,25 @@ START_TEST(moving_statistics_follow_the_whole_batch)
     args.count = 0.0;
     OP_RUN(&op, BATCHNORM_UPDATE, &args);
     op_near("unchanged mean", mean, want, 2, 4 * OP_EPSILON, 0.0);
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(moving_statistics_are_of_what_the_mask_left)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    float *mean = op_floats(&op, 2), *variance = op_floats(&op, 2);
+    double *sums = op_doubles(&op, 6);
+    sums[0] = 6.0, sums[2] = 30.0, sums[4] = 3.0; /* nothing is left of the second */
+    mean[1] = 1.0f;
+    variance[0] = variance[1] = 1.0f;
+    mb_batchnorm_update_args_t args = {2, 9.0, 0.99, sums, mean, variance, true};
+    OP_RUN(&op, BATCHNORM_UPDATE, &args);
+    /* Keras divides by 1e-7 more than the count: 3e-8 of each. */
+    const double want[] = {0.02, 0.99, 0.99 + 0.01 * 6.0, 0.99};
+    op_near("moving mean", mean, want, 2, 4 * OP_EPSILON, 1e-9);
+    op_near("moving variance", variance, want + 2, 2, 4 * OP_EPSILON, 1e-8);
     op_close(&op);
 }
 END_TEST
@@ -357,6 +376,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, batch_normalization_and_gradients_match_the_truth, 0, 12);
     tcase_add_test(t, frozen_batch_normalization_uses_the_moving_statistics);
     tcase_add_test(t, moving_statistics_follow_the_whole_batch);
+    tcase_add_test(t, moving_statistics_are_of_what_the_mask_left);
     tcase_add_loop_test(t, layer_normalization_and_gradients_match_the_truth, 0, 12);
     tcase_add_loop_test(t, a_normalized_sum_has_the_bits_of_two_operations, 0, 24);
     suite_add_tcase(s, t);

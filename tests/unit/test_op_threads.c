@@ -248,7 +248,12 @@ static void rows(op_t *op)
                                                       .dx = dx};
     mb_batchnorm_backward_weights_args_t batch_weights = {MB_F32, m,    valid, n,     true, x,
                                                           dy,     mean, rstd,  gamma, beta};
-    mb_batchnorm_update_args_t moving = {n, 7.0, 0.9, batch.sums, gamma, beta};
+    mb_batchnorm_update_args_t moving = {.channels = n,
+                                         .count = 7.0,
+                                         .momentum = 0.9,
+                                         .sums = batch.sums,
+                                         .moving_mean = gamma,
+                                         .moving_variance = beta};
     OP_RUN(op, BATCHNORM_FORWARD, &batch);
     OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
     OP_RUN(op, BATCHNORM_BACKWARD_WEIGHTS, &batch_weights);

@@ -35,6 +35,7 @@ libmb_la_SOURCES += \
 	src/model/layers/alpha_dropout.c \
 	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
+	src/model/layers/attention_axes.c src/model/layers/attention_axes.h \
 	src/model/layers/attention_mask.c src/model/layers/attention_mask.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \

@@ -106,6 +106,9 @@ void true_recurrent(const truth_t *, const layer_fixture_t *, double *const *, d
                     double *);
 void true_attention(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
+/* Attended are the axes with 1 in `noise`. */
+void true_attention_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
 void true_scores(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                  double *);
 

@@ -377,6 +377,12 @@ static const case_t cases[] = {
      {SHAPE(4, 3, 3, 3, 2), SHAPE(1, 3)}, 0, true_conv_lstm,
      {.units = 2, .kernel = {2, 2}, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
       .blank = true, .n_masks = 1}},
+#define SPREAD(what, axes, ...) \
+    {"attention over " what, "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"value_dim\": 2" axes, "", 2, 0, 2, \
+     {SHAPE(3, 2, 3, 4), SHAPE(3, 2, 3, 3)}, 0, true_attention_axes, {.heads = 2, .key_dim = 3, .value_dim = 2, .noise = __VA_ARGS__}}
+    SPREAD("rows and columns", "", {1, 1}),
+    SPREAD("columns, row by row", ", \"attention_axes\": 2", {0, 1}),
+    SPREAD("rows, column by column", ", \"attention_axes\": [1]", {1, 0}),
     {"masked multiply of three that broadcast", "Multiply", "", "", 3, 0, 6,
      {SHAPE(2, 3, 4), SHAPE(2, 3, 1), SHAPE(2, 1, 4), SHAPE(1, 3), SHAPE(1, 3), SHAPE(1, 1)}, 0, true_masked_merge, {.n_masks = 3}},
     {"masked multiply beside one without", "Multiply", "", "", 3, 0, 3, {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(1, 3)}, 0,

@@ -144,6 +144,24 @@ def convolved(draw, x):
     return L.Concatenate()([L.Flatten()(t) for t in (z, h, c)])
 
 
+def nested(draw, inputs):
+    """Sequences in a sequence, each with its mask."""
+    x = L.Input((draw.randint(2, 3), draw.randint(2, 5)), dtype="int32", name="c")
+    inputs.append(x)
+    y = L.Embedding(VOCABULARY, draw.randint(2, 5), mask_zero=True)(x)
+    for _ in range(draw.randint(0, 2)):
+        y = draw.choice([L.LayerNormalization(), L.Dense(3), L.TimeDistributed(L.Dense(4)), L.TimeDistributed(L.ReLU())])(y)
+    keys = {"return_sequences": draw.coin(), "go_backwards": draw.coin()}
+    inside = draw.choice([
+        lambda: L.LSTM(draw.randint(1, 4), zero_output_for_mask=draw.coin(), **keys),
+        lambda: L.GRU(draw.randint(1, 4), reset_after=draw.coin(), **keys),
+        lambda: L.RNN([L.SimpleRNNCell(3), L.LSTMCell(2)], **keys),
+        lambda: L.Bidirectional(L.SimpleRNN(3, return_sequences=keys["return_sequences"])),
+        lambda: L.GlobalAveragePooling1D(),
+    ])()
+    return L.Flatten()(L.TimeDistributed(inside)(y) * 1.0)
+
+
 def attention(draw, x, other):
     heads, size = draw.randint(1, 3), draw.randint(1, 5)
     width = draw.choice([None, draw.randint(1, 5)])
@@ -158,6 +176,30 @@ def attention(draw, x, other):
         scores = L.Dense(value.shape[1])(L.Activation("linear")(x))
         call["attention_mask"] = scores > 0.0
     return layer(*arguments, **call)
+
+
+def spread(draw, inputs):
+    """Attention over axes of positions of images; masks where each row attends by itself."""
+    rows, columns = draw.randint(2, 4), draw.randint(2, 4)
+    if draw.coin(0.4):
+        x = L.Input((rows, columns), dtype="int32", name="c")
+        image = L.Embedding(VOCABULARY, 4, mask_zero=True)(x)
+        axes = draw.choice([2, (2,), -2])
+    else:
+        x = L.Input((rows, columns, draw.randint(2, 4)), name="c")
+        image = L.Dense(4)(x)
+        axes = draw.choice([None, 1, 2, (1, 2), -2])
+    inputs.append(x)
+    value = draw.choice([image, L.Dense(3)(image)])
+    call = {"use_causal_mask": axes == 1 and draw.coin()}
+    attended = {2: (rows, columns), 1: (columns, rows)}.get(axes if axes != -2 else 2)
+    if attended and draw.coin(0.5):
+        others, positions = attended
+        scores = L.Reshape((others, positions, positions))(L.Dense(others * positions**2)(L.Flatten()(image)))
+        call["attention_mask"] = scores > 0.0
+    layer = L.MultiHeadAttention(draw.randint(1, 3), draw.randint(1, 4), value_dim=draw.choice([None, 3]), attention_axes=axes,
+                                 output_shape=draw.choice([None, 2]), dropout=draw.choice([0.0, 1e-9]))
+    return L.Flatten()(layer(image, value, *([L.Dense(2)(value)] if draw.coin(0.3) else []), **call) * 1.0)
 
 
 def grouped(draw, x, other):
@@ -206,7 +248,7 @@ def taker(draw, kind, x, other):
 
 
 KINDS = ["recurrent", "attention", "pooling", "scored", "loss", "recurrent", "attention", "softmax", "scored", "states",
-         "images"]
+         "images", "axes", "nested"]
 
 
 def loss_of(draw, y):
@@ -230,6 +272,9 @@ def build(draw, kind):
         y = taker(draw, kind, x, other)
         y = L.Concatenate(axis=1)([L.Dense(2)(y), L.Dense(2)(other)])
         inputs = [a, b]
+    elif kind in ("axes", "nested"):
+        inputs = []
+        y = spread(draw, inputs) if kind == "axes" else nested(draw, inputs)
     else:
         if draw.coin(0.5):
             x = merged(draw, x, other)
@@ -246,8 +291,8 @@ def some_input(numbers, shape, dtype, layer):
     if dtype == "int32":
         return numbers.integers(0, VOCABULARY, shape) * (numbers.random(shape) < 0.7)
     x = numbers.standard_normal(shape)
-    hidden = numbers.random(shape[:-1]) < 0.3
-    x[hidden] = layer.mask_value
+    if layer is not None:
+        x[numbers.random(shape[:-1]) < 0.3] = layer.mask_value
     return x
 
 
@@ -261,6 +306,8 @@ def write_data(path, model, samples, numbers):
         for x in model.inputs:
             value = some_input(numbers, (samples, *x.shape[1:]), x.dtype, masking_of(model, x.name))
             value[:, 0] = 1  # no sample is masked as a whole: means over it are 0 / 0
+            if value.ndim == 3 and x.dtype == "int32":
+                value[:, :, 0] = 1
             data[x.name] = value.astype("i4" if x.dtype == "int32" else "f4")
         shape = (samples, *model.output_shape[1:])
         data["y"] = (

@@ -105,6 +105,7 @@ libmb_la_SOURCES += \
 	src/model/layers/random_tone.c \
 	src/model/layers/recurrent.c src/model/layers/recurrent.h \
 	src/model/layers/recurrent_config.c \
+	src/model/layers/stack_run.c \
 	src/model/layers/recurrent_run.c \
 	src/model/layers/prelu.c \
 	src/model/layers/registry.c \

@@ -110,7 +110,11 @@ def recurrent(draw, x):
         return L.RNN(cell, **keys)(x)
     if draw.coin(0.3):
         keys["go_backwards"] = False
-        return L.Bidirectional(make(units, **keys), merge_mode=draw.choice(["concat", "sum", "ave", "mul"]))(x)
+        inside = make(units, **keys)
+        if draw.coin(0.4):
+            cells = [draw.choice([L.SimpleRNNCell, L.LSTMCell, L.GRUCell])(draw.randint(1, 4)) for _ in range(draw.randint(2, 3))]
+            inside = L.RNN(cells, return_sequences=keys["return_sequences"], unroll=keys["unroll"])
+        return L.Bidirectional(inside, merge_mode=draw.choice(["concat", "sum", "ave", "mul"]))(x)
     return make(units, **keys)(x)
 
 

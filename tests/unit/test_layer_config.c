@@ -243,6 +243,9 @@ static const refusal_t refusals[] = {
      {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'dtype'"},
     {"Bidirectional", "\"merge_mode\": \"max\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)},
      false, MB_ERR_UNSUPPORTED, "'merge_mode'"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}, \"backward_layer\": {\"class_name\": \"RNN\", "
+     "\"config\": {\"go_backwards\": true, \"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
+     "\"LSTMCell\", \"config\": {\"units\": 2}}]}}}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "both be stacks of cells"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'Dense'"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activity_regularizer\": \"l2\"}}", "", 1,
@@ -457,6 +460,13 @@ static const shape_case_t shape_cases[] = {
      "cells/simple_rnn_cell/kernel (3, 2) 3 2, cells/simple_rnn_cell/recurrent_kernel (2, 2) 2 2"},
     {"LSTM", "\"units\": 3, \"return_sequences\": true, \"return_state\": true", 3, {SHAPE(2, 4, 2), SHAPE(1, 3), SHAPE(1, 3)},
      false, "(4, 3)", ""},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"RNN\", \"config\": {\"name\": \"r\", \"cell\": {\"class_name\": \"StackedRNNCells\", "
+     "\"config\": {\"name\": \"s\", \"cells\": [{\"class_name\": \"SimpleRNNCell\", \"config\": {\"name\": \"a\", \"units\": 3, \"use_bias\": "
+     "false}}, {\"class_name\": \"SimpleRNNCell\", \"config\": {\"name\": \"b\", \"units\": 2, \"use_bias\": false}}]}}}}", 1,
+     {SHAPE(2, 4, 5)}, false, "(4,)",
+     "forward_r/s/a/kernel (5, 3) 5 3, forward_r/s/a/recurrent_kernel (3, 3) 3 3, forward_r/s/b/kernel (3, 2) 3 2, "
+     "forward_r/s/b/recurrent_kernel (2, 2) 2 2, backward_r/s/a/kernel (5, 3) 5 3, backward_r/s/a/recurrent_kernel (3, 3) 3 3, "
+     "backward_r/s/b/kernel (3, 2) 3 2, backward_r/s/b/recurrent_kernel (2, 2) 2 2"},
     {"Bidirectional", "\"merge_mode\": null, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 3, \"return_state\": true}}",
      3, {SHAPE(2, 4, 2), SHAPE(1, 3), SHAPE(1, 3)}, false, "(3,)", ""},
     {"ConvLSTM1D", "\"filters\": 3, \"kernel_size\": 2, \"use_bias\": false, \"dilation_rate\": 2, \"unroll\": true", 1,

@@ -332,6 +332,14 @@ static const case_t cases[] = {
      STACK_OF("GRUCell", ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3"), "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
      {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .backwards = true, .sequences = true, .apart = true,
       .dropout = 0.4, .recurrent_dropout = 0.3}},
+    {"stacks both ways, summed, with both dropouts", "Bidirectional", "\"merge_mode\": \"sum\", \"layer\": {\"class_name\": \"RNN\", "
+     "\"config\": {\"return_sequences\": true, " STACK_OF("LSTMCell", ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3") "}}", "",
+     3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .apart = true, .dropout = 0.4,
+      .recurrent_dropout = 0.3, .merge = "sum"}},
+    {"last outputs of stacks both ways", "Bidirectional", "\"layer\": {\"class_name\": \"RNN\", \"config\": {"
+     STACK_OF("GRUCell", "") "}}", "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat"}},
     {"lstm from states to states", "LSTM", LSTM_OF("3") ", \"return_sequences\": true, \"return_state\": true", "", 3, 0, 3,
      {SHAPE(2, 4, 3), SHAPE(1, 3), SHAPE(1, 3)}, 0, true_recurrent,
      {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .states = true}},

@@ -118,6 +118,7 @@ libmb_la_SOURCES += \
 	src/model/layers/salt.c src/model/layers/salt.h \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
+	src/model/layers/time_distributed_steps.c src/model/layers/time_distributed_steps.h \
 	src/model/layers/time_distributed.c \
 	src/model/layers/transposed.c \
 	src/model/layers/unitnorm.c \

@@ -59,6 +59,7 @@ def passing(draw, x):
         lambda: L.UnitNormalization()(x),
         lambda: L.BatchNormalization(trainable=False)(x),
         lambda: normalised(draw, x),
+        lambda: L.TimeDistributed(L.BatchNormalization(epsilon=0.5, momentum=0.8))(x),
         lambda: L.Normalization(mean=0.2, variance=0.5)(x),
         lambda: L.ActivityRegularization(l2=0.01)(x),
         lambda: draw.choice([L.SpatialDropout1D, L.AlphaDropout, L.GaussianDropout, L.GaussianNoise])(0.0)(x),

@@ -34,7 +34,7 @@ typedef struct {
     double recurrent_dropout;
     const char *merge;      /* NULL: one direction */
     bool sequences, states; /* returns them: sequences is read where states are */
-    bool blank;
+    bool blank, by_steps;
     int n_masks; /* of the inputs, the last ones */
     enum { TRUE_PRODUCT, TRUE_LARGEST, TRUE_SMALLEST } merging;
 } truth_t;

@@ -80,15 +80,23 @@ typedef struct {
     double sum, squares, count;
 } sums_t;
 
-/* Of a channel: of x - MEAN. */
-static sums_t sums_of(const truth_t *t, const layer_fixture_t *f, double *const *x, int64_t channel,
+/* Whether both have statistics of their own: which may be those of a step. */
+static bool is_apart(const truth_t *t, const mb_shape_t *shape, int64_t i, int64_t j)
+{
+    int64_t elements = mb_shape_elements(shape), step = elements / shape->dim[0];
+    return t->by_steps && i % elements / step != j % elements / step;
+}
+
+/* Of the channel of element K: of x - MEAN. */
+static sums_t sums_of(const truth_t *t, const layer_fixture_t *f, double *const *x, int64_t k,
                       double mean)
 {
     const mb_shape_t *shape = &f->call->output;
     int64_t valid = f->valid * mb_shape_elements(shape);
     sums_t s = {0};
     for (int64_t j = 0; j < valid; j++) {
-        if (channel_of(t, shape, j) != channel || !counts(f, x, 0, j))
+        if (channel_of(t, shape, j) != channel_of(t, shape, k) || is_apart(t, shape, j, k) ||
+            !counts(f, x, 0, j))
             continue;
         s.sum += x[0][j] - mean;
         s.squares += (x[0][j] - mean) * (x[0][j] - mean);
@@ -103,9 +111,9 @@ void true_masked_batchnorm(const truth_t *t, const layer_fixture_t *f, double *c
     const mb_shape_t *shape = &f->call->output;
     for (int64_t k = 0; k < layer_output_elements(f); k++) {
         int64_t c = channel_of(t, shape, k);
-        sums_t s = sums_of(t, f, x, c, 0);
+        sums_t s = sums_of(t, f, x, k, 0);
         double mean = s.sum / (s.count + 1e-7);
-        double variance = sums_of(t, f, x, c, mean).squares / (s.count + 1e-7);
+        double variance = sums_of(t, f, x, k, mean).squares / (s.count + 1e-7);
         y[k] = (x[0][k] - mean) / sqrt(variance + t->epsilon) * w[0][c] + w[1][c];
     }
 }

@@ -295,8 +295,6 @@ static const refusal_t refusals[] = {
      MB_ERR_UNSUPPORTED, "'unit'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": 2, \"key_dim\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "several tensors"},
-    {"TimeDistributed", "\"layer\": {\"class_name\": \"BatchNormalization\", \"config\": {}}", "", 1, {SHAPE(2, 4, 2)}, false,
-     MB_ERR_UNSUPPORTED, "'BatchNormalization'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"stateful\": true}}", "", 1, {SHAPE(3, 3, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'stateful'"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"stateful\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,

@@ -385,6 +385,11 @@ static const case_t cases[] = {
      {SHAPE(4, 3, 3, 3, 2), SHAPE(1, 3)}, 0, true_conv_lstm,
      {.units = 2, .kernel = {2, 2}, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
       .blank = true, .n_masks = 1}},
+#define STEPS_OF "\"layer\": {\"class_name\": \"BatchNormalization\", \"config\": {\"epsilon\": 0.05}}"
+    {"batch normalization step by step", "TimeDistributed", STEPS_OF, "", 5, 4, 1, {SHAPE(3, 3, 2, 3)}, 0, true_masked_batchnorm,
+     {.axis = 2, .epsilon = 0.05, .by_steps = true}},
+    {"batch normalization step by step, masked", "TimeDistributed", STEPS_OF, "", 5, 4, 2, {SHAPE(2, 3, 4), SHAPE(1, 3)}, 0,
+     true_masked_batchnorm, {.axis = 1, .epsilon = 0.05, .by_steps = true, .n_masks = 1}},
 #define SPREAD(what, axes, ...) \
     {"attention over " what, "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"value_dim\": 2" axes, "", 2, 0, 2, \
      {SHAPE(3, 2, 3, 4), SHAPE(3, 2, 3, 3)}, 0, true_attention_axes, {.heads = 2, .key_dim = 3, .value_dim = 2, .noise = __VA_ARGS__}}

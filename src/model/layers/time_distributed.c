@@ -4,10 +4,9 @@
  *     [samples, steps, ...] is [samples x steps, ...]
  *
  * and so is a mask. That changes nothing for a layer that works sample by sample. One that mixes
- * them, batch
- * normalization, is another thing step by step: Keras 2 folds the steps as this does, Keras 3 calls
- * the layer for one step after the other, which is refused unless it is frozen. */
-#include "model/layers/layers.h"
+ * them, batch normalization, is another thing step by step: Keras 2 folds the steps as this does,
+ * Keras 3 calls the layer for one step after the other (time_distributed_steps.c). */
+#include "model/layers/time_distributed_steps.h"
 
 #include <string.h>
 
@@ -162,12 +161,6 @@ static mb_status_t infer(mb_call_t *call)
     MB_TRY(check_mask(call));
     call->output.rank = 0;
     open_call(call, &in);
-    if (mb_call_has_statistics(&in.call) && !distributed_of(call)->keras2 && call->layer->trainable)
-        return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                             "key 'layer' is of class '%s', which Keras 3 gives the samples of one "
-                             "step after the other; this build does that only where it is frozen: "
-                             "use it without TimeDistributed",
-                             in.class_->name);
     MB_TRY(in.class_->infer(&in.call));
     if (mb_call_states(&in.call, kept) > 0)
         return mb_call_error(
@@ -181,6 +174,12 @@ static mb_status_t infer(mb_call_t *call)
            (size_t)in.call.output.rank * sizeof *call->output.dim);
     call->output_type = in.call.output_type;
     return MB_OK;
+}
+
+static bool goes_by_steps(const mb_call_t *call, const inside_t *in)
+{
+    return mb_call_has_statistics(&in->call) && !distributed_of(call)->keras2 &&
+           call->layer->trainable;
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
@@ -207,7 +206,10 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     inside_t in;
     open_call(call, &in);
-    in.class_->memory(&in.call, samples * in.steps, out);
+    if (goes_by_steps(call, &in))
+        mb_steps_memory(call, &in.call, samples, out);
+    else
+        in.class_->memory(&in.call, samples * in.steps, out);
 }
 
 static void constants(const mb_call_t *call, void *out)
@@ -233,20 +235,24 @@ static mb_status_t forward(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->forward(&inner);
+    return goes_by_steps(run->call, &in) ? mb_steps_forward(run, &in.call)
+                                         : in.class_->forward(&inner);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->backward_input(&inner);
+    return goes_by_steps(run->call, &in) ? mb_steps_backward_input(run, &in.call)
+                                         : in.class_->backward_input(&inner);
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
+    if (goes_by_steps(run->call, &in))
+        return mb_steps_backward_weights(run, &in.call);
     return in.class_->backward_weights == NULL ? MB_OK : in.class_->backward_weights(&inner);
 }
 
@@ -254,7 +260,9 @@ static mb_status_t update_statistics(const mb_run_t *run, double count)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->update_statistics(&inner, count * (double)in.steps);
+    return goes_by_steps(run->call, &in)
+               ? mb_steps_update_statistics(run, &in.call, count)
+               : in.class_->update_statistics(&inner, count * (double)in.steps);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)

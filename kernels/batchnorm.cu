@@ -31,6 +31,61 @@ template <typename T> struct add_squares {
     }
 };
 
+/* The mask's values of W neighbouring channels of a row. */
+template <int W, typename T>
+__device__ inline void load_mask(const T *mask, int64_t masks, int64_t row, int64_t column,
+                                 float (&out)[W])
+{
+    if (masks > 1) {
+        mb_load_pack(mask + row * masks + column, out);
+        return;
+    }
+    float value = mb_load(mask, row);
+    for (int k = 0; k < W; k++)
+        out[k] = value;
+}
+
+/* The same of what the mask has, and how much that is. */
+template <typename T> struct add_counted {
+    const T *x, *mask;
+    int64_t valid, channels, masks;
+
+    template <int W>
+    __device__ void operator()(int64_t row, int64_t column, double (&sum)[3][W]) const
+    {
+        float v[W], m[W];
+        if (row >= valid)
+            return;
+        mb_load_pack(x + row * channels + column, v);
+        load_mask(mask, masks, row, column, m);
+        for (int k = 0; k < W; k++) {
+            double value = m[k] != 0.0f ? (double)v[k] : 0.0;
+            sum[0][k] += value;
+            sum[1][k] += value * value;
+            sum[2][k] += m[k] != 0.0f ? 1.0 : 0.0;
+        }
+    }
+};
+
+struct moments {
+    double mean, variance;
+};
+
+/* Of ROWS numbers of which SUM and SQUARE are known. */
+__device__ inline moments moments_of(double sum, double square, double rows)
+{
+    double mean = sum / rows, variance = square / rows - mean * mean;
+    return {mean, variance > 0.0 ? variance : 0.0};
+}
+
+/* What is added to the count makes the mean another than that of the squares' shift. */
+__device__ inline moments moments_under_mask(double sum, double square, double count)
+{
+    double divisor = count + MB_BATCHNORM_EPSILON, mean = sum / divisor;
+    double variance = (square - mean * (2.0 * sum - count * mean)) / divisor;
+    return {mean, variance > 0.0 ? variance : 0.0};
+}
+
 /* Mean, deviation and sums of a channel, and the factor of normalization. */
 struct take_statistics {
     double rows, epsilon;
@@ -39,18 +94,33 @@ struct take_statistics {
     float *mean, *rstd, *factor;
     double *sums;
 
+    __device__ void put(int64_t c, const moments &m) const
+    {
+        mean[c] = (float)m.mean;
+        rstd[c] = (float)(1.0 / sqrt(m.variance + epsilon));
+        factor[c] = rstd[c] * (gamma != NULL ? gamma[c] : 1.0f);
+    }
+    template <int N> __device__ void add(int64_t c, const double (&total)[N]) const
+    {
+        for (int i = 0; i < N && sums != NULL; i++)
+            sums[i * channels + c] += total[i];
+    }
     __device__ void operator()(int64_t c, const double (&total)[2]) const
     {
-        double average = total[0] / rows;
-        double variance = total[1] / rows - average * average;
-        variance = variance > 0.0 ? variance : 0.0;
-        mean[c] = (float)average;
-        rstd[c] = (float)(1.0 / sqrt(variance + epsilon));
-        factor[c] = rstd[c] * (gamma != NULL ? gamma[c] : 1.0f);
-        if (sums == NULL)
-            return;
-        sums[c] += total[0];
-        sums[channels + c] += total[1];
+        put(c, moments_of(total[0], total[1], rows));
+        add(c, total);
+    }
+};
+
+/* The same under a mask. */
+struct take_counted : take_statistics {
+    float *counts;
+
+    __device__ void operator()(int64_t c, const double (&total)[3]) const
+    {
+        put(c, moments_under_mask(total[0], total[1], total[2]));
+        add(c, total);
+        counts[c] = (float)total[2];
     }
 };
 
@@ -113,12 +183,12 @@ size_t float_bytes(int64_t channels)
     return ((size_t)channels * 2 * sizeof(float) + 255) / 256 * 256;
 }
 
-template <typename A>
+template <typename A, int SUMS = 2>
 mb_status_t take_workspace(mb_exec_t *exec, mb_op_t op, const mb_columns &c, workspace *out)
 {
     void *memory = NULL;
     size_t floats = float_bytes(c.columns);
-    MB_TRY(mb_cuda_workspace(exec, op, floats + mb_columns_partial_bytes<2, A>(c), &memory));
+    MB_TRY(mb_cuda_workspace(exec, op, floats + mb_columns_partial_bytes<SUMS, A>(c), &memory));
     *out = {(float *)memory, (char *)memory + floats};
     return MB_OK;
 }
@@ -147,8 +217,15 @@ mb_status_t train(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a, const m
                             a.rstd,
                             w.floats,
                             a.sums};
-    MB_TRY((
-        mb_cuda_columns_sum<2, double, W>(exec, MB_OP_BATCHNORM_FORWARD, c, add, take, w.partial)));
+    if (a.masks == 0) {
+        MB_TRY((mb_cuda_columns_sum<2, double, W>(exec, MB_OP_BATCHNORM_FORWARD, c, add, take,
+                                                  w.partial)));
+        return normalise<T, W>(exec, a, w.floats);
+    }
+    add_counted<T> add_some = {(const T *)a.x, (const T *)a.mask, a.valid, a.channels, a.masks};
+    take_counted take_some = {{take}, a.counts};
+    MB_TRY((mb_cuda_columns_sum<3, double, W>(exec, MB_OP_BATCHNORM_FORWARD, c, add_some, take_some,
+                                              w.partial)));
     return normalise<T, W>(exec, a, w.floats);
 }
 
@@ -166,14 +243,16 @@ template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_batchnorm_fo
 {
     workspace w;
     mb_columns c = mb_columns_to_reduce(a.rows, a.channels, mb_columns_width<T>(a.channels));
-    MB_TRY(take_workspace<double>(exec, MB_OP_BATCHNORM_FORWARD, c, &w));
+    MB_TRY((take_workspace<double, 3>(exec, MB_OP_BATCHNORM_FORWARD, c, &w)));
     if (exec->planning)
         return MB_OK;
     MB_CUDA_WIDE(T, a.channels,
                  return a.training ? train<T, W>(exec, a, c, w) : infer<T, W>(exec, a, w));
 }
 
-/* ---- backward: dx = gamma rstd (dy - mean(dy) - xhat mean(dy xhat)) */
+/* ---- backward: dx = gamma rstd (dy - m (mean(dy) + xhat mean(dy xhat))), where m says what the
+ * statistics are of: everything, or what the mask has. Means are the sums over all divided by how
+ * many these are. */
 
 template <typename T> struct add_gradients {
     const T *x, *dy;
@@ -200,18 +279,31 @@ template <typename T> struct add_gradients {
 /* mean(dy) and mean(dy xhat) of a channel. */
 struct put_means {
     double rows;
+    const float *counts; /* NULL: all of the rows */
     int64_t channels;
     float *means;
 
     __device__ void operator()(int64_t c, const double (&total)[2]) const
     {
-        means[c] = (float)(total[0] / rows);
-        means[channels + c] = (float)(total[1] / rows);
+        double divisor = counts == NULL ? rows : (double)counts[c] + MB_BATCHNORM_EPSILON;
+        means[c] = (float)(total[0] / divisor);
+        means[channels + c] = (float)(total[1] / divisor);
     }
 };
 
+/* Makes zero of the means where the mask leaves an element out. */
+template <int W>
+__device__ inline void leave_out(const float (&mask)[W], float (&dy_mean)[W],
+                                 float (&product_mean)[W])
+{
+    for (int k = 0; k < W; k++) {
+        dy_mean[k] = mask[k] != 0.0f ? dy_mean[k] : 0.0f;
+        product_mean[k] = mask[k] != 0.0f ? product_mean[k] : 0.0f;
+    }
+}
+
 /* MEANS: NULL where the statistics are constants. */
-template <int W, typename T>
+template <bool MASKED, int W, typename T>
 __global__ void __launch_bounds__(THREADS)
     gradient_kernel(mb_columns c, mb_batchnorm_backward_input_args_t a, const float *means)
 {
@@ -225,14 +317,22 @@ __global__ void __launch_bounds__(THREADS)
     load_channels(means, at.column, 0.0f, dy_mean);
     load_channels(means == NULL ? NULL : means + c.columns, at.column, 0.0f, product_mean);
     for (int64_t row = at.row; row < at.end; row += at.step) {
-        float v[W] = {}, g[W] = {};
+        float v[W] = {}, g[W] = {}, dys[W], products[W], mask[W];
         int64_t first = row * c.columns + at.column;
         if (row < a.valid) {
+            for (int k = 0; k < W; k++) {
+                dys[k] = dy_mean[k];
+                products[k] = product_mean[k];
+            }
+            if (MASKED) {
+                load_mask((const T *)a.mask, a.masks, row, at.column, mask);
+                leave_out(mask, dys, products);
+            }
             mb_load_pack((const T *)a.x + first, v);
             mb_load_pack((const T *)a.dy + first, g);
             for (int k = 0; k < W; k++) {
                 float normal = (v[k] - m[k]) * r[k];
-                g[k] = r[k] * (g[k] - dy_mean[k] - normal * product_mean[k]) * gamma[k];
+                g[k] = r[k] * (g[k] - dys[k] - normal * products[k]) * gamma[k];
             }
         }
         mb_store_pack((T *)a.dx + first, g);
@@ -249,12 +349,17 @@ mb_status_t gradient(mb_exec_t *exec, const mb_batchnorm_backward_input_args_t &
     if (a.training) {
         add_gradients<T> add = {(const T *)a.x, (const T *)a.dy, a.mean,
                                 a.rstd,         a.valid,         a.channels};
-        put_means put = {a.valid > 0 ? (double)a.valid : 1.0, a.channels, w.floats};
+        put_means put = {a.valid > 0 ? (double)a.valid : 1.0, a.masks > 0 ? a.counts : NULL,
+                         a.channels, w.floats};
         MB_TRY((mb_cuda_columns_sum<2, float, W>(exec, OP, c, add, put, w.partial)));
     }
     mb_columns walk = mb_columns_to_walk(a.rows, a.channels, W);
-    MB_LAUNCH((gradient_kernel<W, T>), mb_columns_grid(walk), THREADS, 0, mb_cuda_stream(exec),
-              walk, a, a.training ? w.floats : NULL);
+    if (a.training && a.masks > 0)
+        MB_LAUNCH((gradient_kernel<true, W, T>), mb_columns_grid(walk), THREADS, 0,
+                  mb_cuda_stream(exec), walk, a, w.floats);
+    else
+        MB_LAUNCH((gradient_kernel<false, W, T>), mb_columns_grid(walk), THREADS, 0,
+                  mb_cuda_stream(exec), walk, a, a.training ? w.floats : NULL);
     return mb_cuda_launched(OP);
 }
 
@@ -298,13 +403,13 @@ __global__ void __launch_bounds__(THREADS) update_kernel(mb_batchnorm_update_arg
 {
     float keep = (float)a.momentum, take = (float)(1.0 - a.momentum);
     for (int64_t c = mb_first(); c < a.channels; c += mb_stride()) {
-        double mean = a.sums[c] / a.count;
-        double variance = a.sums[a.channels + c] / a.count - mean * mean;
-        variance = variance > 0.0 ? variance : 0.0;
+        double sum = a.sums[c], square = a.sums[a.channels + c];
+        moments m = a.masked ? moments_under_mask(sum, square, a.sums[2 * a.channels + c])
+                             : moments_of(sum, square, a.count);
         a.moving_mean[c] =
-            __fadd_rn(__fmul_rn(a.moving_mean[c], keep), __fmul_rn((float)mean, take));
+            __fadd_rn(__fmul_rn(a.moving_mean[c], keep), __fmul_rn((float)m.mean, take));
         a.moving_variance[c] =
-            __fadd_rn(__fmul_rn(a.moving_variance[c], keep), __fmul_rn((float)variance, take));
+            __fadd_rn(__fmul_rn(a.moving_variance[c], keep), __fmul_rn((float)m.variance, take));
     }
 }
 
@@ -315,7 +420,7 @@ extern "C" mb_status_t mb_cuda_batchnorm_forward(mb_exec_t *exec,
 {
     const mb_batchnorm_forward_args_t &a = *args;
     MB_TRY(check(MB_OP_BATCHNORM_FORWARD, a.rows, a.training ? a.valid : 0, a.channels,
-                 mb_cuda_aligned(a.x, a.y, a.gamma, a.beta, a.mean, a.moving_mean)));
+                 mb_cuda_aligned(a.x, a.y, a.gamma, a.beta, a.mean, a.moving_mean, a.mask)));
     MB_CUDA_TYPED(MB_OP_BATCHNORM_FORWARD, a.type, return forward<T>(exec, a));
 }
 
@@ -324,7 +429,7 @@ mb_cuda_batchnorm_backward_input(mb_exec_t *exec, const mb_batchnorm_backward_in
 {
     const mb_batchnorm_backward_input_args_t &a = *args;
     MB_TRY(check(MB_OP_BATCHNORM_BACKWARD_INPUT, a.rows, a.valid, a.channels,
-                 mb_cuda_aligned(a.x, a.dy, a.dx, a.gamma, a.mean, a.rstd)));
+                 mb_cuda_aligned(a.x, a.dy, a.dx, a.gamma, a.mean, a.rstd, a.mask)));
     MB_CUDA_TYPED(MB_OP_BATCHNORM_BACKWARD_INPUT, a.type, return backward_input<T>(exec, a));
 }
 

@@ -55,6 +55,12 @@ __device__ inline float carry_before(const element &e, const void *given, const 
                             : load_or_zero<T>(given, e.here(1, 0));
 }
 
+template <typename T> __device__ inline bool is_present(const element &e, const void *present)
+{
+    int64_t sample = e.row / e.s.places;
+    return !e.s.skips || mb_load((const T *)present, sample * e.s.steps + e.s.position) != 0.0f;
+}
+
 /* ---- forward */
 
 /* The gate's function, and what is kept of it. */
@@ -69,15 +75,33 @@ __device__ inline float gate(const mb_lstm_step_forward_args_t &a, const element
 }
 
 template <typename T>
+__device__ inline void put_carry(const mb_lstm_step_forward_args_t &a, const element &e, float c)
+{
+    a.states[e.at(1, 0, e.s.position)] = c;
+    if (a.c != nullptr)
+        mb_store((T *)a.c, e.here(1, 0), c);
+}
+
+template <typename T>
 __device__ inline float cell(const mb_lstm_step_forward_args_t &a, const element &e)
 {
     float i = gate<T>(a, e, 0), f = gate<T>(a, e, 1), candidate = gate<T>(a, e, 2);
     float o = gate<T>(a, e, 3);
     float c = f * carry_before<T>(e, a.before[1], a.states) + i * candidate;
-    a.states[e.at(1, 0, e.s.position)] = c;
-    if (a.c != nullptr)
-        mb_store((T *)a.c, e.here(1, 0), c);
+    put_carry<T>(a, e, c);
     return o * value_of(e.s.act, c);
+}
+
+/* The state h behind the step; one that is not there leaves it as it is. */
+template <typename T>
+__device__ inline float state(const mb_lstm_step_forward_args_t &a, const element &e, bool present)
+{
+    if (e.s.position < 0)
+        return load_or_zero<T>(a.before[0], e.here(1, 0));
+    if (present)
+        return cell<T>(a, e);
+    put_carry<T>(a, e, carry_before<T>(e, a.before[1], a.states));
+    return mb_load((const T *)a.held, e.here(1, 0));
 }
 
 /* What U is multiplied by at the next step. */
@@ -97,9 +121,12 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) forward_kernel(const mb_lstm_step_forward_args_t a)
 {
     each_element(a.step, [&](const element &e) {
-        float h = a.step.position >= 0 ? cell<T>(a, e) : load_or_zero<T>(a.before[0], e.here(1, 0));
+        bool present = e.s.position < 0 || is_present<T>(e, a.present);
+        float h = state<T>(a, e, present);
+        if (a.step.skips)
+            mb_store((T *)a.held, e.here(1, 0), h);
         if (a.h != nullptr)
-            mb_store((T *)a.h, e.spaced(a.ldh), h);
+            mb_store((T *)a.h, e.spaced(a.ldh), present || !a.step.blank ? h : 0.0f);
         if (a.step.later >= 0)
             hand_on<T>(a, e, h);
     });
@@ -108,10 +135,15 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(const mb_lstm_step_for
 /* ---- backward */
 
 template <typename T>
-__device__ inline float arriving(const mb_lstm_step_backward_args_t &a, const element &e)
+__device__ inline float arriving(const mb_lstm_step_backward_args_t &a, const element &e,
+                                 bool present)
 {
     int64_t factors = factors_of(e.s);
-    float sum = a.dh == nullptr ? 0.0f : mb_load((const T *)a.dh, e.spaced(a.ldh));
+    bool wanted = a.dh != nullptr && (present || !e.s.blank);
+    float sum = wanted ? mb_load((const T *)a.dh, e.spaced(a.ldh)) : 0.0f;
+    sum += load_or_zero<T>(a.dlast, e.here(1, 0));
+    if (e.s.skips && e.s.later >= 0)
+        sum += a.dheld[e.here(1, 0)];
     for (int64_t i = 0; i < factors && a.dfactor != nullptr; i++) {
         float d = mb_load((const T *)a.dfactor, e.here(factors, i));
         sum += e.s.masked ? d * a.masks[e.here(4, i)] : d;
@@ -143,13 +175,32 @@ template <typename T> struct gate_back {
     }
 };
 
+/* Of c, without what comes through h. */
+template <typename T>
+__device__ inline float arriving_carry(const mb_lstm_step_backward_args_t &a, const element &e)
+{
+    float dc = e.s.later < 0 ? 0.0f : a.carried[e.here(1, 0)];
+    return dc + load_or_zero<T>(a.dc, e.here(1, 0));
+}
+
+/* A step that is not there hands on the gradients of the states, and has none of its gates. */
+template <typename T>
+__device__ inline void kept_back(const mb_lstm_step_backward_args_t &a, const element &e, float dh)
+{
+    a.carried[e.here(1, 0)] = arriving_carry<T>(a, e);
+    a.dheld[e.here(1, 0)] = dh;
+    for (int64_t g = 0; g < 4; g++) {
+        mb_store((T *)a.dgates, e.at(4, g, e.s.position), 0.0f);
+        mb_store((T *)a.dproduct, e.here(4, g), 0.0f);
+    }
+}
+
 template <typename T>
 __device__ inline void cell_back(const mb_lstm_step_backward_args_t &a, const element &e, float dh)
 {
     gate_back<T> i(a, e, 0), f(a, e, 1), candidate(a, e, 2), o(a, e, 3);
     float c = a.states[e.at(1, 0, e.s.position)], value = value_of(e.s.act, c);
-    float dc = e.s.later < 0 ? 0.0f : a.carried[e.here(1, 0)];
-    dc += load_or_zero<T>(a.dc, e.here(1, 0));
+    float dc = arriving_carry<T>(a, e);
     dc += dh * o.value() * slope_of(e.s.act, keeps_value(e.s.act) ? value : c);
     i.write(dc * candidate.value());
     f.write(dc * carry_before<T>(e, a.before[1], a.states));
@@ -171,11 +222,16 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS) backward_kernel(const mb_lstm_step_backward_args_t a)
 {
     each_element(a.step, [&](const element &e) {
-        float dh = arriving<T>(a, e);
-        if (a.step.position >= 0)
-            cell_back<T>(a, e, dh);
-        else
+        bool present = e.s.position < 0 || is_present<T>(e, a.present);
+        float dh = arriving<T>(a, e, present);
+        if (e.s.position < 0)
             leave<T>(a, e, dh);
+        else if (!present)
+            kept_back<T>(a, e, dh);
+        else
+            cell_back<T>(a, e, dh);
+        if (e.s.skips && e.s.position >= 0 && present)
+            a.dheld[e.here(1, 0)] = 0.0f;
     });
 }
 

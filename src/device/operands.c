@@ -193,6 +193,8 @@ OPERANDS(batchnorm_forward)
 {
     READ(batchnorm_forward, x, a->rows * a->channels);
     WRITTEN(batchnorm_forward, y, a->rows * a->channels);
+    if (a->masks > 0)
+        READ(batchnorm_forward, mask, a->rows * a->masks);
 }
 
 OPERANDS(batchnorm_backward_input)
@@ -200,6 +202,8 @@ OPERANDS(batchnorm_backward_input)
     READ(batchnorm_backward_input, x, a->rows * a->channels);
     READ(batchnorm_backward_input, dy, a->rows * a->channels);
     WRITTEN(batchnorm_backward_input, dx, a->rows * a->channels);
+    if (a->masks > 0)
+        READ(batchnorm_backward_input, mask, a->rows * a->masks);
 }
 
 OPERANDS(batchnorm_backward_weights)
@@ -328,6 +332,10 @@ OPERANDS(lstm_step_forward)
     WRITTEN(lstm_step_forward, factor, factors * states);
     BOTH(lstm_step_forward, h, spanned(s->samples, s->places * s->units, a->ldh));
     WRITTEN(lstm_step_forward, c, states);
+    if (!s->skips)
+        return;
+    READ(lstm_step_forward, present, s->samples * s->steps);
+    BOTH(lstm_step_forward, held, states);
 }
 
 OPERANDS(lstm_step_backward)
@@ -341,6 +349,9 @@ OPERANDS(lstm_step_backward)
     READ(lstm_step_backward, dfactor, factors * states);
     READ(lstm_step_backward, dh, spanned(s->samples, s->places * s->units, a->ldh));
     READ(lstm_step_backward, dc, states);
+    READ(lstm_step_backward, dlast, states);
+    if (s->skips)
+        READ(lstm_step_backward, present, s->samples * s->steps);
     READ(lstm_step_backward, gates, 4 * states * s->steps);
     BOTH(lstm_step_backward, dgates, 4 * states * s->steps);
     WRITTEN(lstm_step_backward, dproduct, 4 * states);

@@ -385,7 +385,12 @@ typedef struct { /* sum[n] (+)= sum over m of a[m,n] */
  * sums += { sum of x, sum of x^2 } of the valid rows in double ([2,channels]) so that moving
  * statistics of the whole global batch can be merged by addition. Inference: mean and variance are
  * given; mean and rstd are written when not NULL, for a frozen layer's backward. gamma and beta may
- * be NULL (1, 0). */
+ * be NULL (1, 0).
+ *
+ * A mask leaves out of the statistics what has zero there; counts[c] is saved besides, sums are
+ * [3,channels], the last of what counts, and everything is divided by MB_BATCHNORM_EPSILON more
+ * (keras/src/layers/normalization/batch_normalization.py, _moments). */
+#define MB_BATCHNORM_EPSILON 1e-7
 typedef struct {
     mb_dtype_t type;
     int64_t rows, valid, channels;
@@ -396,8 +401,17 @@ typedef struct {
     const float *moving_mean, *moving_variance; /* inference */
     void *y;                                    /* mean, rstd: NULL allowed in inference */
     float *mean, *rstd;
-    double *sums; /* training; NULL: not wanted */
+    double *sums;  /* training; NULL: not wanted */
+    int64_t masks; /* values of the mask in a row: 0: there is none; 1; or as many as channels */
+    const void *mask;
+    float *counts; /* [channels] */
 } mb_batchnorm_forward_args_t;
+
+/* Where the mask's value of an element stands. */
+static inline int64_t mb_batchnorm_mask_at(int64_t masks, int64_t row, int64_t channel)
+{
+    return masks == 1 ? row : row * masks + channel;
+}
 
 typedef struct { /* rows past valid get dx = 0. training: through the statistics; otherwise (a
                     frozen layer) the statistics are constants. */
@@ -407,6 +421,9 @@ typedef struct { /* rows past valid get dx = 0. training: through the statistics
     const void *x, *dy;
     const float *gamma, *mean, *rstd;
     void *dx;
+    int64_t masks; /* as in forward */
+    const void *mask;
+    const float *counts;
 } mb_batchnorm_backward_input_args_t;
 
 typedef struct { /* dgamma (+)=, dbeta (+)=; either may be NULL */
@@ -426,6 +443,7 @@ typedef struct { /* moving = momentum moving + (1 - momentum) statistic, from su
     double momentum;
     const double *sums;
     float *moving_mean, *moving_variance;
+    bool masked; /* each channel counts by itself, in sums */
 } mb_batchnorm_update_args_t;
 
 /* Layer normalization over the last axis; rms: no mean is taken off. Saved: mean[rows], rstd[rows].
@@ -653,11 +671,13 @@ typedef struct {
  * states stand at each of the `places` of an image. Each gate has a product of its own where the
  * states are masked, of all of h' mask_g, and else one for all. There is a step in front of the
  * first, at no position, which only hands on the states that are given, and behind the last there
- * is none. */
+ * is none. Where it skips, a step whose `present` is zero leaves a sample's states as they are; h
+ * is the state's, or zero if blank. */
 typedef struct {
     int64_t samples, steps, places, units;
     int64_t earlier, position, later; /* of the step before, of this, of the next; -1: none */
     bool masked;
+    bool skips, blank;
     mb_function_t act, gate;
 } mb_lstm_step_t;
 
@@ -687,7 +707,9 @@ typedef struct {
     void *factor;   /* [samples, places, factors, units]: the same; NULL where there is no next */
     void *h;        /* [samples, places, units]; NULL: not wanted */
     void *c;
-    int64_t ldh; /* elements from sample to sample of h */
+    int64_t ldh;         /* elements from sample to sample of h */
+    const void *present; /* [samples, steps], where it skips */
+    void *held;          /* [samples, places, units], where it skips: the states h */
 } mb_lstm_step_forward_args_t;
 
 typedef struct {
@@ -696,7 +718,10 @@ typedef struct {
     const void *before[2];
     const void *dfactor; /* of the factor of the next step; NULL: zero */
     const void *dh, *dc; /* [samples, places, units], of what was written besides; NULL: zero */
+    const void *dlast;   /* the same of the state h; NULL: zero */
     int64_t ldh;         /* elements from sample to sample of dh */
+    const void *present;
+    float *dheld; /* [samples, places, units], where it skips: of the states h that a step left */
     const float *masks;
     const void *gates;
     const float *states;

@@ -135,9 +135,6 @@ static mb_status_t follow_rule(masking_t *m, int k, const mb_mask_t *first)
     if (class_ == NULL || class_->mask == NULL)
         return MB_OK;
     mb_mask_rule_t rule = class_->mask(&node->call);
-    if (first != NULL && rule.refusal != NULL)
-        return mb_error_set(MB_ERR_UNSUPPORTED, "layer '%s' (%s): its input has a mask, %s",
-                            node->call.layer->path, class_->name, rule.refusal);
     if (rule.kind == MB_MASK_PASSED)
         *out = first;
     if (rule.kind == MB_MASK_DROPPED || rule.kind == MB_MASK_PASSED ||
@@ -285,6 +282,14 @@ static void drop_written(mb_graph_t *graph, const mb_mask_t *const (*taken)[MB_M
     }
 }
 
+static bool takes_masks(const mb_node_t *node)
+{
+    const mb_layer_class_t *class_ = class_of(node);
+    if (class_ == NULL || class_->takes_masks != MB_TAKES_MASKS)
+        return false;
+    return class_->mask == NULL || !class_->mask(&node->call).ignored;
+}
+
 static mb_status_t copy_node(masking_t *m, int k, const mb_mask_t *const *taken)
 {
     const mb_node_t *old = &m->in.old[k];
@@ -296,8 +301,7 @@ static mb_status_t copy_node(masking_t *m, int k, const mb_mask_t *const *taken)
     node.call.n_masks = old->call.given > 0;
     if (class_ != NULL && class_->takes_masks == MB_TAKES_OWN_MASK)
         MB_TRY(take_mask(m, &node, 0, m->built[k]));
-    for (int i = 0;
-         class_ != NULL && class_->takes_masks == MB_TAKES_MASKS && i < arguments_of(old); i++)
+    for (int i = 0; takes_masks(old) && i < arguments_of(old); i++)
         MB_TRY(take_mask(m, &node, i, taken[i]));
     mb_insertion_keep(&m->in, k, &node);
     return MB_OK;

@@ -333,8 +333,7 @@ static bool heeds_masks(const mb_module_t *module)
 {
     if (module->kind != MB_MODULE_LAYER)
         return module->kind == MB_MODULE_MODEL;
-    return module->layer->class_->takes_masks == MB_TAKES_MASKS ||
-           module->layer->class_->takes_masks == MB_TAKES_WRITTEN_MASK;
+    return module->layer->class_->takes_masks == MB_TAKES_MASKS;
 }
 
 mb_status_t mb_references_of_call(const json_t *node, const mb_module_t *module, const char *where,

@@ -133,8 +133,8 @@ typedef struct {
     mb_mask_kind_t kind;
     int64_t axis; /* counts the samples as 0, from behind where negative */
     float value;
-    const char *refusal; /* why an input with a mask cannot be taken; NULL: it can */
-    bool forgets;        /* its inputs have no masks for the calls behind it */
+    bool ignored; /* whatever the class takes, the call takes none */
+    bool forgets; /* its inputs have no masks for the calls behind it */
 } mb_mask_rule_t;
 
 /* One call, as its layer sees it. Shapes are without the sample axis and never open once the
@@ -277,14 +277,8 @@ struct mb_layer_class {
     bool (*has_statistics)(const mb_call_t *call);
     /* The rule for the mask of its calls' output; NULL: it has none. */
     mb_mask_rule_t (*mask)(const mb_call_t *call);
-    /* Calls get the masks of their inputs, or what the rule gives, as input 0's; or a file may give
-     * one with the call, which is only handed on. */
-    enum {
-        MB_TAKES_NO_MASK = 0,
-        MB_TAKES_MASKS,
-        MB_TAKES_OWN_MASK,
-        MB_TAKES_WRITTEN_MASK
-    } takes_masks;
+    /* Calls get the masks of their inputs, or what the rule gives, as input 0's. */
+    enum { MB_TAKES_NO_MASK = 0, MB_TAKES_MASKS, MB_TAKES_OWN_MASK } takes_masks;
     /* How many outputs a call has; 0: as many as are used. NULL: one. */
     int (*outputs)(const mb_layer_t *layer);
     /* Of a call with several: the shape of one in a sample of the call's tensor, where all stand,

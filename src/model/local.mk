@@ -35,6 +35,7 @@ libmb_la_SOURCES += \
 	src/model/layers/alpha_dropout.c \
 	src/model/layers/arrange.c \
 	src/model/layers/attention.c src/model/layers/attention.h \
+	src/model/layers/attention_axes.c src/model/layers/attention_axes.h \
 	src/model/layers/attention_mask.c src/model/layers/attention_mask.h \
 	src/model/layers/attention_run.c \
 	src/model/layers/axes.c src/model/layers/axes.h \
@@ -72,7 +73,9 @@ libmb_la_SOURCES += \
 	src/model/layers/masked_mean.c src/model/layers/masked_mean.h \
 	src/model/layers/masking.c \
 	src/model/layers/merge.c \
+	src/model/layers/merge_extreme.c src/model/layers/merge_extreme.h \
 	src/model/layers/merge_masked.c src/model/layers/merge_masked.h \
+	src/model/layers/merge_view.c src/model/layers/merge_view.h \
 	src/model/layers/move.c src/model/layers/move.h \
 	src/model/layers/noise_shape.c src/model/layers/noise_shape.h \
 	src/model/layers/normalization.c \
@@ -102,6 +105,7 @@ libmb_la_SOURCES += \
 	src/model/layers/random_tone.c \
 	src/model/layers/recurrent.c src/model/layers/recurrent.h \
 	src/model/layers/recurrent_config.c \
+	src/model/layers/stack_run.c \
 	src/model/layers/recurrent_run.c \
 	src/model/layers/prelu.c \
 	src/model/layers/registry.c \
@@ -114,6 +118,7 @@ libmb_la_SOURCES += \
 	src/model/layers/salt.c src/model/layers/salt.h \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
+	src/model/layers/time_distributed_steps.c src/model/layers/time_distributed_steps.h \
 	src/model/layers/time_distributed.c \
 	src/model/layers/transposed.c \
 	src/model/layers/unitnorm.c \

@@ -25,16 +25,34 @@ const char *layer_device(int index)
     return devices[index];
 }
 
+static bool takes_list(const char *class_name)
+{
+    static const char *const names[] = {"Add",     "Multiply",  "Concatenate",      "Maximum",
+                                        "Minimum", "Attention", "AdditiveAttention"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(class_name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 char *layer_model_text(const char *class_name, const char *config, const char *kwargs, int n_inputs,
                        const mb_shape_t *shapes, bool integer)
 {
-    mb_str_t text = {0}, arguments = {0}, names = {0};
+    return layer_masked_text(class_name, config, kwargs, n_inputs, 0, shapes, integer);
+}
+
+char *layer_masked_text(const char *class_name, const char *config, const char *kwargs,
+                        int n_inputs, int n_masks, const mb_shape_t *shapes, bool integer)
+{
+    mb_str_t text = {0}, arguments = {0}, names = {0}, masks = {0};
+    int n_arguments = n_inputs - n_masks;
     const char *type = integer ? "int32" : "float32";
     mb_str_add(&text, "{\"class_name\": \"Functional\", \"config\": {\"name\": \"m\", "
                       "\"trainable\": true, \"layers\": [");
     bool states =
-        n_inputs > 1 && (strstr(class_name, "LSTM") != NULL || strcmp(class_name, "GRU") == 0 ||
-                         strcmp(class_name, "Bidirectional") == 0);
+        n_arguments > 1 && (strstr(class_name, "LSTM") != NULL || strcmp(class_name, "GRU") == 0 ||
+                            strcmp(class_name, "Bidirectional") == 0);
     for (int i = 0; i < n_inputs; i++) {
         mb_str_t shape = {0};
         mb_str_add(&shape, "[null");
@@ -45,25 +63,29 @@ char *layer_model_text(const char *class_name, const char *config, const char *k
                     "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": %s, \"dtype\": "
                     "\"%s\", \"name\": \"in%d\"}, \"name\": \"in%d\", \"inbound_nodes\": []}, ",
                     shape.text, type, i, i);
-        mb_str_addf(&arguments,
+        mb_str_addf(i < n_arguments ? &arguments : &masks,
                     "%s{\"class_name\": \"__keras_tensor__\", \"config\": {\"shape\": %s, "
                     "\"dtype\": \"%s\", \"keras_history\": [\"in%d\", 0, 0]}}",
-                    i == 0             ? ""
-                    : states && i == 1 ? ", ["
-                                       : ", ",
+                    i == 0 || i == n_arguments ? ""
+                    : states && i == 1         ? ", ["
+                                               : ", ",
                     shape.text, type, i);
         mb_str_addf(&names, "%s[\"in%d\", 0, 0]", i == 0 ? "" : ", ", i);
         mb_str_free(&shape);
     }
-    bool list = strcmp(class_name, "Add") == 0 || strcmp(class_name, "Multiply") == 0 ||
-                strcmp(class_name, "Concatenate") == 0 || strcmp(class_name, "Attention") == 0 ||
-                strcmp(class_name, "AdditiveAttention") == 0;
+    bool list = takes_list(class_name);
+    mb_str_t last = {0};
+    if (n_masks > 0)
+        mb_str_addf(&last, "%s\"mask\": %s%s%s", kwargs[0] == '\0' ? "" : ", ", list ? "[" : "",
+                    masks.text, list ? "]" : "");
     mb_str_addf(&text,
                 "{\"class_name\": \"%s\", \"config\": {\"name\": \"it\"%s%s}, \"name\": \"it\", "
-                "\"inbound_nodes\": [{\"args\": [%s%s%s], \"kwargs\": {%s}}]}], "
+                "\"inbound_nodes\": [{\"args\": [%s%s%s], \"kwargs\": {%s%s}}]}], "
                 "\"input_layers\": [%s], \"output_layers\": [[\"it\", 0, 0]]}}",
                 class_name, config[0] == '\0' ? "" : ", ", config, list ? "[" : "", arguments.text,
-                list || states ? "]" : "", kwargs, names.text);
+                list || states ? "]" : "", kwargs, n_masks > 0 ? last.text : "", names.text);
+    mb_str_free(&last);
+    mb_str_free(&masks);
     mb_str_free(&arguments);
     mb_str_free(&names);
     return text.text;
@@ -377,7 +399,7 @@ void layer_fill(layer_fixture_t *f, int64_t vocabulary)
             if (vocabulary > 0)
                 ids[j] = (int32_t)((u + 1.0) / 2.0 * (double)vocabulary);
             else
-                values[j] = (float)u;
+                values[j] = i < mb_call_arguments(f->call) ? (float)u : u > -0.3 ? 1.0f : 0.0f;
         }
     }
     for (int i = 0; i < f->layer->n_params; i++) {

@@ -46,6 +46,10 @@ const char *layer_device(int index);
 char *layer_model_text(const char *class_name, const char *config, const char *kwargs, int n_inputs,
                        const mb_shape_t *shapes, bool integer);
 
+/* The same of a call whose last N_MASKS inputs are no arguments, but the masks of the first. */
+char *layer_masked_text(const char *class_name, const char *config, const char *kwargs,
+                        int n_inputs, int n_masks, const mb_shape_t *shapes, bool integer);
+
 /* MODEL: a model_config with one node that is no input. Fails the test on any error. */
 layer_fixture_t *layer_open(const char *device, const char *model, int64_t samples);
 void layer_close(layer_fixture_t *fixture);
@@ -66,7 +70,8 @@ void layer_read_state(layer_fixture_t *fixture, int state, float *values);
 
 /* Reproducible numbers: uniform in [-1, 1) for a name and an index. */
 double layer_uniform(uint32_t name, int64_t index);
-/* Fills inputs, params and grad_output from layer_uniform; ids stay below VOCABULARY. */
+/* Fills inputs, params and grad_output from layer_uniform; ids stay below VOCABULARY, and masks are
+ * 0 or 1. */
 void layer_fill(layer_fixture_t *fixture, int64_t vocabulary);
 
 #endif

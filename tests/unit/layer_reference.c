@@ -511,6 +511,11 @@ static double gru_state(const cell_t *c, int64_t p, int64_t j)
     return update * c->h[j] + (1 - update) * candidate;
 }
 
+static bool goes_backwards(const cell_t *c)
+{
+    return c->t->backwards != (c->direction % 4 == 1);
+}
+
 /* Writes the states of all steps, and what is left of them behind the last. */
 static void run_cell(cell_t c, double *states, double last[2][16])
 {
@@ -520,7 +525,7 @@ static void run_cell(cell_t c, double *states, double last[2][16])
         if (c.before[i] != NULL)
             memcpy(last[i], c.before[i], sizeof(double) * (size_t)c.t->units);
     }
-    bool backwards = c.t->backwards != (c.direction == 1);
+    bool backwards = goes_backwards(&c);
     for (int64_t step = 0; step < c.steps; step++) {
         int64_t p = backwards ? c.steps - 1 - step : step;
         double *after = states + step * c.t->units;
@@ -590,27 +595,39 @@ void true_recurrent(const truth_t *t, const layer_fixture_t *f, double *const *x
     }
 }
 
+/* Two cells, the second with numbers of its own. */
+static void run_pair(cell_t c, double *states)
+{
+    int64_t steps = c.steps, units = c.t->units;
+    double given[MOST_STATES], by_position[MOST_STATES], last[2][16];
+    run_cell(c, given, last);
+    for (int64_t step = 0; step < steps; step++)
+        memcpy(by_position + (goes_backwards(&c) ? steps - 1 - step : step) * units,
+               given + step * units, sizeof(double) * (size_t)units);
+    c.x = by_position;
+    c.width = units;
+    c.w += c.t->no_bias ? 2 : 3;
+    c.direction += 4;
+    run_cell(c, states, last);
+}
+
 void true_stack(const truth_t *t, const layer_fixture_t *f, double *const *x, double *const *w,
                 double *y)
 {
     const mb_shape_t *in = &f->call->inputs[0];
-    int64_t steps = in->dim[0], width = in->dim[1], units = t->units;
-    double given[MOST_STATES], by_position[MOST_STATES], last[2][16];
+    int64_t steps = in->dim[0], width = in->dim[1];
+    int64_t columns = t->units * (t->merge != NULL && strcmp(t->merge, "concat") == 0 ? 2 : 1);
+    double states[2][MOST_STATES];
     for (int64_t s = 0; s < f->samples; s++) {
-        cell_t c = {.t = t, .f = f, .width = width, .steps = steps, .sample = s, .w = w};
-        c.gates = mb_rnn_gates(t->cell);
-        c.x = x[0] + s * steps * width;
-        run_cell(c, given, last);
-        for (int64_t step = 0; step < steps; step++)
-            memcpy(by_position + (t->backwards ? steps - 1 - step : step) * units,
-                   given + step * units, sizeof(double) * (size_t)units);
-        c.x = by_position;
-        c.width = units;
-        c.w = w + (t->no_bias ? 2 : 3);
-        c.direction = 4; /* numbers of its own */
-        run_cell(c, given, last);
-        int64_t first = t->sequences ? 0 : steps - 1;
-        memcpy(y, given + first * units, sizeof(double) * (size_t)((steps - first) * units));
-        y += (steps - first) * units;
+        for (int d = 0; d < (t->merge == NULL ? 1 : 2); d++) {
+            cell_t c = {
+                .t = t, .f = f, .width = width, .steps = steps, .sample = s, .direction = d};
+            c.gates = mb_rnn_gates(t->cell);
+            c.x = x[0] + s * steps * width;
+            c.w = w + d * 2 * (t->no_bias ? 2 : 3);
+            run_pair(c, states[d]);
+        }
+        for (int64_t i = 0; i < (t->sequences ? steps : 1) * columns; i++)
+            *y++ = merged_state(t, states, steps, t->sequences ? i / columns : -1, i % columns);
     }
 }

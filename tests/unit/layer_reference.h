@@ -34,6 +34,9 @@ typedef struct {
     double recurrent_dropout;
     const char *merge;      /* NULL: one direction */
     bool sequences, states; /* returns them: sequences is read where states are */
+    bool blank, by_steps;
+    int n_masks; /* of the inputs, the last ones */
+    enum { TRUE_PRODUCT, TRUE_LARGEST, TRUE_SMALLEST } merging;
 } truth_t;
 
 typedef void (*reference_t)(const truth_t *truth, const layer_fixture_t *fixture,
@@ -48,6 +51,11 @@ void true_stack(const truth_t *, const layer_fixture_t *, double *const *, doubl
                 double *);
 void true_conv_lstm(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
+/* Of calls whose inputs have masks. */
+void true_masked_merge(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                       double *);
+void true_masked_batchnorm(const truth_t *, const layer_fixture_t *, double *const *,
+                           double *const *, double *);
 void true_dense(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                 double *);
 void true_conv(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
@@ -98,6 +106,9 @@ void true_recurrent(const truth_t *, const layer_fixture_t *, double *const *, d
                     double *);
 void true_attention(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                     double *);
+/* Attended are the axes with 1 in `noise`. */
+void true_attention_axes(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
+                         double *);
 void true_scores(const truth_t *, const layer_fixture_t *, double *const *, double *const *,
                  double *);
 

@@ -89,6 +89,13 @@ static double from_states(const images_t *im, int64_t i, int64_t j, int64_t gate
     return sum;
 }
 
+/* By the mask, if there is one. */
+static bool is_present(const images_t *im, double *const *inputs, int64_t position)
+{
+    int mask = im->f->call->masks[0];
+    return mask == 0 || inputs[mask][im->sample * im->steps + position] != 0;
+}
+
 static void run_step(images_t *im, int64_t position)
 {
     truth_t gate = {.activation = im->t->gate};
@@ -117,15 +124,20 @@ void true_conv_lstm(const truth_t *t, const layer_fixture_t *f, double *const *x
     for (im.sample = 0; im.sample < f->samples; im.sample++) {
         memset(im.h, 0, sizeof im.h);
         memset(im.c, 0, sizeof im.c);
-        if (f->call->n_inputs > 1) {
+        if (mb_call_arguments(f->call) > 1) {
             memcpy(im.h, x[1] + im.sample * n, bytes);
             memcpy(im.c, x[2] + im.sample * n, bytes);
         }
         im.x = x[0] + im.sample * im.steps * im.in[0] * im.in[1] * im.channels;
         for (int64_t step = 0; step < im.steps; step++) {
-            run_step(&im, t->backwards ? im.steps - 1 - step : step);
+            int64_t position = t->backwards ? im.steps - 1 - step : step;
+            bool present = is_present(&im, x, position);
+            if (present)
+                run_step(&im, position);
             if (t->sequences || step == im.steps - 1) {
                 memcpy(y, im.h, bytes);
+                if (!present && t->blank)
+                    memset(y, 0, bytes);
                 y += n;
             }
         }

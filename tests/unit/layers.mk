@@ -1,6 +1,7 @@
 layer_test_sources = tests/unit/layer_fixture.c tests/unit/layer_fixture.h \
 	tests/unit/layer_reference.c tests/unit/layer_reference.h \
 	tests/unit/layer_reference_axes.c tests/unit/layer_reference_conv_lstm.c \
+	tests/unit/layer_reference_masked.c tests/unit/layer_reference_spread.c \
 	tests/unit/layer_reference_noise.c tests/unit/layer_reference_scores.c $(deferred_sources)
 
 check_PROGRAMS += tests/unit/test_layer_gradients

@@ -173,8 +173,16 @@ static const refusal_t refusals[] = {
     {"GroupQueryAttention", "\"head_dim\": 2, \"num_query_heads\": 2, \"num_key_value_heads\": 2, \"use_gate\": true", "", 2,
      {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'use_gate'"},
     {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_SHAPE, "found 1 input"},
-    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 2, {SHAPE(3, 2, 4, 2), SHAPE(3, 2, 4, 2)}, false,
-     MB_ERR_UNSUPPORTED, "positions x width"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 2, {SHAPE(1, 2), SHAPE(1, 2)}, false,
+     MB_ERR_SHAPE, "positions x width"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": 2", "", 2, {SHAPE(3, 2, 4, 2), SHAPE(3, 3, 4, 2)},
+     false, MB_ERR_SHAPE, "not attended"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"attention_axes\": [2, 1]", "", 2,
+     {SHAPE(3, 2, 4, 2), SHAPE(3, 2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'attention_axes'"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "\"use_causal_mask\": true", 2,
+     {SHAPE(3, 2, 4, 2), SHAPE(3, 2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'use_causal_mask'"},
+    {"GroupQueryAttention", "\"head_dim\": 3, \"num_query_heads\": 4, \"num_key_value_heads\": 2", "", 2,
+     {SHAPE(3, 2, 4, 2), SHAPE(3, 2, 4, 2)}, false, MB_ERR_SHAPE, "positions x width"},
     {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2", "", 3, {SHAPE(2, 4, 2), SHAPE(2, 5, 2), SHAPE(2, 4, 2)}, false,
      MB_ERR_SHAPE, "same number of positions"},
     {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 2, \"dropout\": 1.0", "", 2, {SHAPE(2, 4, 2), SHAPE(2, 4, 2)}, false,
@@ -235,6 +243,9 @@ static const refusal_t refusals[] = {
      {SHAPE(2, 4, 2)}, false, MB_ERR_UNSUPPORTED, "'dtype'"},
     {"Bidirectional", "\"merge_mode\": \"max\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)},
      false, MB_ERR_UNSUPPORTED, "'merge_mode'"},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}, \"backward_layer\": {\"class_name\": \"RNN\", "
+     "\"config\": {\"go_backwards\": true, \"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
+     "\"LSTMCell\", \"config\": {\"units\": 2}}]}}}}", "", 1, {SHAPE(2, 4, 2)}, false, MB_ERR_ARGUMENT, "both be stacks of cells"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'Dense'"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activity_regularizer\": \"l2\"}}", "", 1,
@@ -284,8 +295,6 @@ static const refusal_t refusals[] = {
      MB_ERR_UNSUPPORTED, "'unit'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": 2, \"key_dim\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "several tensors"},
-    {"TimeDistributed", "\"layer\": {\"class_name\": \"BatchNormalization\", \"config\": {}}", "", 1, {SHAPE(2, 4, 2)}, false,
-     MB_ERR_UNSUPPORTED, "'BatchNormalization'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"stateful\": true}}", "", 1, {SHAPE(3, 3, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'stateful'"},
     {"Bidirectional", "\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"stateful\": true}}", "", 1, {SHAPE(2, 4, 2)}, false,
@@ -426,6 +435,9 @@ static const shape_case_t shape_cases[] = {
      {SHAPE(2, 5, 6), SHAPE(2, 8, 9), SHAPE(2, 8, 10)}, false, "(5, 7)",
      "query/kernel (6, 2, 3) 6 6, query/bias (2, 3) 2 3, key/kernel (10, 2, 3) 10 6, key/bias (2, 3) 2 3, "
      "value/kernel (9, 2, 4) 9 8, value/bias (2, 4) 2 4, attention_output/kernel (2, 4, 7) 8 7, attention_output/bias (7,) 7 7"},
+    {"MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"attention_axes\": [-3], \"use_bias\": false", 2,
+     {SHAPE(3, 5, 4, 6), SHAPE(3, 8, 4, 9)}, false, "(5, 4, 6)",
+     "query/kernel (6, 2, 3) 6 6, key/kernel (9, 2, 3) 9 6, value/kernel (9, 2, 3) 9 6, attention_output/kernel (2, 3, 6) 6 6"},
     {"GroupQueryAttention", "\"head_dim\": 3, \"num_query_heads\": 4, \"num_key_value_heads\": 2, \"use_bias\": false, \"seed\": 1", 2,
      {SHAPE(2, 5, 6), SHAPE(2, 8, 6)}, false, "(5, 6)",
      "query/kernel (6, 4, 3) 6 12, key/kernel (6, 2, 3) 6 6, value/kernel (6, 2, 3) 6 6, attention_output/kernel (4, 3, 6) 12 6"},
@@ -446,6 +458,13 @@ static const shape_case_t shape_cases[] = {
      "cells/simple_rnn_cell/kernel (3, 2) 3 2, cells/simple_rnn_cell/recurrent_kernel (2, 2) 2 2"},
     {"LSTM", "\"units\": 3, \"return_sequences\": true, \"return_state\": true", 3, {SHAPE(2, 4, 2), SHAPE(1, 3), SHAPE(1, 3)},
      false, "(4, 3)", ""},
+    {"Bidirectional", "\"layer\": {\"class_name\": \"RNN\", \"config\": {\"name\": \"r\", \"cell\": {\"class_name\": \"StackedRNNCells\", "
+     "\"config\": {\"name\": \"s\", \"cells\": [{\"class_name\": \"SimpleRNNCell\", \"config\": {\"name\": \"a\", \"units\": 3, \"use_bias\": "
+     "false}}, {\"class_name\": \"SimpleRNNCell\", \"config\": {\"name\": \"b\", \"units\": 2, \"use_bias\": false}}]}}}}", 1,
+     {SHAPE(2, 4, 5)}, false, "(4,)",
+     "forward_r/s/a/kernel (5, 3) 5 3, forward_r/s/a/recurrent_kernel (3, 3) 3 3, forward_r/s/b/kernel (3, 2) 3 2, "
+     "forward_r/s/b/recurrent_kernel (2, 2) 2 2, backward_r/s/a/kernel (5, 3) 5 3, backward_r/s/a/recurrent_kernel (3, 3) 3 3, "
+     "backward_r/s/b/kernel (3, 2) 3 2, backward_r/s/b/recurrent_kernel (2, 2) 2 2"},
     {"Bidirectional", "\"merge_mode\": null, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 3, \"return_state\": true}}",
      3, {SHAPE(2, 4, 2), SHAPE(1, 3), SHAPE(1, 3)}, false, "(3,)", ""},
     {"ConvLSTM1D", "\"filters\": 3, \"kernel_size\": 2, \"use_bias\": false, \"dilation_rate\": 2, \"unroll\": true", 1,

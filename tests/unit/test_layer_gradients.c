@@ -11,7 +11,7 @@ typedef struct {
     const char *what, *class_name, *config, *kwargs;
     int64_t samples, valid; /* valid 0: all */
     int n_inputs;
-    mb_shape_t shapes[5];
+    mb_shape_t shapes[8];
     int64_t vocabulary; /* above 0: int32 inputs below it */
     reference_t reference;
     truth_t truth;
@@ -332,6 +332,14 @@ static const case_t cases[] = {
      STACK_OF("GRUCell", ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3"), "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
      {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .backwards = true, .sequences = true, .apart = true,
       .dropout = 0.4, .recurrent_dropout = 0.3}},
+    {"stacks both ways, summed, with both dropouts", "Bidirectional", "\"merge_mode\": \"sum\", \"layer\": {\"class_name\": \"RNN\", "
+     "\"config\": {\"return_sequences\": true, " STACK_OF("LSTMCell", ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3") "}}", "",
+     3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .apart = true, .dropout = 0.4,
+      .recurrent_dropout = 0.3, .merge = "sum"}},
+    {"last outputs of stacks both ways", "Bidirectional", "\"layer\": {\"class_name\": \"RNN\", \"config\": {"
+     STACK_OF("GRUCell", "") "}}", "", 3, 0, 1, {SHAPE(2, 4, 2)}, 0, true_stack,
+     {.cell = MB_CELL_GRU, .units = 3, .activation = "tanh", .gate = "sigmoid", .merge = "concat"}},
     {"lstm from states to states", "LSTM", LSTM_OF("3") ", \"return_sequences\": true, \"return_state\": true", "", 3, 0, 3,
      {SHAPE(2, 4, 3), SHAPE(1, 3), SHAPE(1, 3)}, 0, true_recurrent,
      {.cell = MB_CELL_LSTM, .units = 3, .activation = "tanh", .gate = "sigmoid", .sequences = true, .states = true}},
@@ -363,6 +371,48 @@ static const case_t cases[] = {
      "\"dropout\": 0.4, \"recurrent_dropout\": 0.3, \"return_sequences\": true", "", 2, 0, 1, {SHAPE(4, 3, 4, 4, 2)}, 0, true_conv_lstm,
      {.units = 2, .kernel = {2, 2}, .dilation = {2, 2}, .no_bias = true, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4,
       .recurrent_dropout = 0.3, .sequences = true}},
+    {"convolutional lstm that skips steps", "ConvLSTM2D", CONV_LSTM_OF("2", "2") ", \"return_sequences\": true", "", 3, 0, 2,
+     {SHAPE(4, 3, 3, 4, 2), SHAPE(1, 3)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 2}, .activation = "tanh", .gate = "sigmoid", .sequences = true, .n_masks = 1}},
+    {"convolutional lstm that skips steps from states to states backwards, blank", "ConvLSTM2D", CONV_LSTM_OF("2", "2")
+     ", \"padding\": \"same\", \"strides\": 2, \"return_sequences\": true, \"return_state\": true, \"go_backwards\": true, "
+     "\"zero_output_for_mask\": true", "", 4, 0, 4,
+     {SHAPE(4, 3, 4, 3, 2), SHAPE(3, 2, 2, 2), SHAPE(3, 2, 2, 2), SHAPE(1, 3)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 2}, .stride = {2, 2}, .padding = TRUE_SAME, .activation = "tanh", .gate = "sigmoid",
+      .backwards = true, .sequences = true, .states = true, .blank = true, .n_masks = 1}},
+    {"convolutional lstm that skips steps with both dropouts, the last output, blank", "ConvLSTM2D", CONV_LSTM_OF("2", "2")
+     ", \"dropout\": 0.4, \"recurrent_dropout\": 0.3, \"zero_output_for_mask\": true", "", 4, 0, 2,
+     {SHAPE(4, 3, 3, 3, 2), SHAPE(1, 3)}, 0, true_conv_lstm,
+     {.units = 2, .kernel = {2, 2}, .activation = "tanh", .gate = "sigmoid", .dropout = 0.4, .recurrent_dropout = 0.3,
+      .blank = true, .n_masks = 1}},
+#define STEPS_OF "\"layer\": {\"class_name\": \"BatchNormalization\", \"config\": {\"epsilon\": 0.05}}"
+    {"batch normalization step by step", "TimeDistributed", STEPS_OF, "", 5, 4, 1, {SHAPE(3, 3, 2, 3)}, 0, true_masked_batchnorm,
+     {.axis = 2, .epsilon = 0.05, .by_steps = true}},
+    {"batch normalization step by step, masked", "TimeDistributed", STEPS_OF, "", 5, 4, 2, {SHAPE(2, 3, 4), SHAPE(1, 3)}, 0,
+     true_masked_batchnorm, {.axis = 1, .epsilon = 0.05, .by_steps = true, .n_masks = 1}},
+#define SPREAD(what, axes, ...) \
+    {"attention over " what, "MultiHeadAttention", "\"num_heads\": 2, \"key_dim\": 3, \"value_dim\": 2" axes, "", 2, 0, 2, \
+     {SHAPE(3, 2, 3, 4), SHAPE(3, 2, 3, 3)}, 0, true_attention_axes, {.heads = 2, .key_dim = 3, .value_dim = 2, .noise = __VA_ARGS__}}
+    SPREAD("rows and columns", "", {1, 1}),
+    SPREAD("columns, row by row", ", \"attention_axes\": 2", {0, 1}),
+    SPREAD("rows, column by column", ", \"attention_axes\": [1]", {1, 0}),
+    {"masked multiply of three that broadcast", "Multiply", "", "", 3, 0, 6,
+     {SHAPE(2, 3, 4), SHAPE(2, 3, 1), SHAPE(2, 1, 4), SHAPE(1, 3), SHAPE(1, 3), SHAPE(1, 1)}, 0, true_masked_merge, {.n_masks = 3}},
+    {"masked multiply beside one without", "Multiply", "", "", 3, 0, 3, {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(1, 3)}, 0,
+     true_masked_merge, {.n_masks = 1}},
+    {"masked maximum of two", "Maximum", "", "", 3, 0, 4, {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(1, 3), SHAPE(1, 3)}, 0,
+     true_masked_merge, {.merging = TRUE_LARGEST, .n_masks = 2}},
+    {"masked maximum of four that broadcast", "Maximum", "", "", 3, 0, 8,
+     {SHAPE(2, 3, 4), SHAPE(2, 3, 1), SHAPE(2, 1, 4), SHAPE(2, 3, 4), SHAPE(1, 3), SHAPE(1, 3), SHAPE(1, 1), SHAPE(1, 3)}, 0,
+     true_masked_merge, {.merging = TRUE_LARGEST, .n_masks = 4}},
+    {"masked minimum beside two without", "Minimum", "", "", 3, 0, 4,
+     {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(1, 3)}, 0, true_masked_merge, {.merging = TRUE_SMALLEST, .n_masks = 1}},
+    {"masked batch normalization", "BatchNormalization", "\"epsilon\": 0.05", "", 5, 4, 2, {SHAPE(2, 4, 3), SHAPE(1, 4)}, 0,
+     true_masked_batchnorm, {.axis = 1, .epsilon = 0.05, .n_masks = 1}},
+    {"masked batch normalization of images", "BatchNormalization", "\"epsilon\": 0.05", "", 3, 0, 2,
+     {SHAPE(3, 2, 3, 5), SHAPE(2, 2, 3)}, 0, true_masked_batchnorm, {.axis = 2, .epsilon = 0.05, .n_masks = 1}},
+    {"masked batch normalization of the first axis", "BatchNormalization", "\"axis\": 1, \"epsilon\": 0.05", "", 5, 4, 2,
+     {SHAPE(2, 4, 3), SHAPE(1, 4)}, 0, true_masked_batchnorm, {.axis = 0, .epsilon = 0.05, .n_masks = 1}},
 #define BOTH(mode, more, ...) \
     {"bidirectional " mode more, "Bidirectional", "\"merge_mode\": \"" mode "\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {" \
      LSTM_OF("3") more "}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent, \
@@ -402,8 +452,8 @@ static void make_variance_positive(layer_fixture_t *f)
 
 static problem_t problem_open(const case_t *test, const char *device)
 {
-    char *model = layer_model_text(test->class_name, test->config, test->kwargs, test->n_inputs,
-                                   test->shapes, test->vocabulary > 0);
+    char *model = layer_masked_text(test->class_name, test->config, test->kwargs, test->n_inputs,
+                                    test->truth.n_masks, test->shapes, test->vocabulary > 0);
     problem_t p = {.test = test, .f = layer_open(device, model, test->samples)};
     free(model);
     if (test->valid > 0)
@@ -489,7 +539,7 @@ static void check_case(const case_t *test, const char *device)
     for (int64_t i = 0; i < layer_output_elements(f); i++)
         expect_near(test, "output", i, (double)f->host_output[i], p.output[i], fabs(p.output[i]));
     layer_backward_input(f, true);
-    for (int i = 0; i < test->n_inputs && test->vocabulary == 0; i++)
+    for (int i = 0; i < test->n_inputs - test->truth.n_masks && test->vocabulary == 0; i++)
         expect_gradients(&p, "input gradient", f->host_grad_inputs[i], p.inputs[i],
                          layer_input_elements(f, i));
     layer_backward_weights(f, false);

@@ -156,8 +156,17 @@ START_TEST(batch_normalization_and_gradients_match_the_truth)
         ck_assert_double_eq_tol(sums[c], sum, 1e-12);
         ck_assert_double_eq_tol(sums[columns + c], square, 1e-12);
     }
-    mb_batchnorm_backward_input_args_t input = {MB_F32, rows,    valid,  columns, true, m.x,
-                                                m.dy,   m.gamma, m.mean, m.rstd,  m.dx};
+    mb_batchnorm_backward_input_args_t input = {.type = MB_F32,
+                                                .rows = rows,
+                                                .valid = valid,
+                                                .channels = columns,
+                                                .training = true,
+                                                .x = m.x,
+                                                .dy = m.dy,
+                                                .gamma = m.gamma,
+                                                .mean = m.mean,
+                                                .rstd = m.rstd,
+                                                .dx = m.dx};
     OP_RUN(&op, BATCHNORM_BACKWARD_INPUT, &input);
     double *gradient = malloc(sizeof(double) * (size_t)(rows * columns));
     op_differences(of_x, &n, m.wide_x, valid * columns, gradient);
@@ -197,8 +206,17 @@ START_TEST(frozen_batch_normalization_uses_the_moving_statistics)
                                            .mean = m.mean,
                                            .rstd = m.rstd};
     OP_RUN(&op, BATCHNORM_FORWARD, &forward);
-    mb_batchnorm_backward_input_args_t input = {MB_F32, rows,    rows,   columns, false, m.x,
-                                                m.dy,   m.gamma, m.mean, m.rstd,  m.dx};
+    mb_batchnorm_backward_input_args_t input = {.type = MB_F32,
+                                                .rows = rows,
+                                                .valid = rows,
+                                                .channels = columns,
+                                                .training = false,
+                                                .x = m.x,
+                                                .dy = m.dy,
+                                                .gamma = m.gamma,
+                                                .mean = m.mean,
+                                                .rstd = m.rstd,
+                                                .dx = m.dx};
     OP_RUN(&op, BATCHNORM_BACKWARD_INPUT, &input);
     for (int64_t i = 0; i < rows * columns; i++) {
         int64_t c = i % columns;
@@ -221,7 +239,12 @@ START_TEST(moving_statistics_follow_the_whole_batch)
     double *sums = op_doubles(&op, 4);
     sums[0] = 6.0, sums[1] = -3.0, sums[2] = 30.0, sums[3] = 27.0;
     variance[0] = variance[1] = 1.0f;
-    mb_batchnorm_update_args_t args = {2, 3.0, 0.99, sums, mean, variance};
+    mb_batchnorm_update_args_t args = {.channels = 2,
+                                       .count = 3.0,
+                                       .momentum = 0.99,
+                                       .sums = sums,
+                                       .moving_mean = mean,
+                                       .moving_variance = variance};
     OP_RUN(&op, BATCHNORM_UPDATE, &args);
     const double want[] = {0.02, -0.01, 0.99 + 0.01 * 6.0, 0.99 + 0.01 * 8.0};
     op_near("moving mean", mean, want, 2, 4 * OP_EPSILON, 0.0);
@@ -229,6 +252,31 @@ START_TEST(moving_statistics_follow_the_whole_batch)
     args.count = 0.0;
     OP_RUN(&op, BATCHNORM_UPDATE, &args);
     op_near("unchanged mean", mean, want, 2, 4 * OP_EPSILON, 0.0);
+    op_close(&op);
+}
+END_TEST
+
+START_TEST(moving_statistics_are_of_what_the_mask_left)
+{
+    op_t op;
+    op_open(&op, 1, 1);
+    float *mean = op_floats(&op, 2), *variance = op_floats(&op, 2);
+    double *sums = op_doubles(&op, 6);
+    sums[0] = 6.0, sums[2] = 30.0, sums[4] = 3.0; /* nothing is left of the second */
+    mean[1] = 1.0f;
+    variance[0] = variance[1] = 1.0f;
+    mb_batchnorm_update_args_t args = {.channels = 2,
+                                       .count = 9.0,
+                                       .momentum = 0.99,
+                                       .sums = sums,
+                                       .moving_mean = mean,
+                                       .moving_variance = variance,
+                                       .masked = true};
+    OP_RUN(&op, BATCHNORM_UPDATE, &args);
+    /* Keras divides by 1e-7 more than the count: 3e-8 of each. */
+    const double want[] = {0.02, 0.99, 0.99 + 0.01 * 6.0, 0.99};
+    op_near("moving mean", mean, want, 2, 4 * OP_EPSILON, 1e-9);
+    op_near("moving variance", variance, want + 2, 2, 4 * OP_EPSILON, 1e-8);
     op_close(&op);
 }
 END_TEST
@@ -357,6 +405,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, batch_normalization_and_gradients_match_the_truth, 0, 12);
     tcase_add_test(t, frozen_batch_normalization_uses_the_moving_statistics);
     tcase_add_test(t, moving_statistics_follow_the_whole_batch);
+    tcase_add_test(t, moving_statistics_are_of_what_the_mask_left);
     tcase_add_loop_test(t, layer_normalization_and_gradients_match_the_truth, 0, 12);
     tcase_add_loop_test(t, a_normalized_sum_has_the_bits_of_two_operations, 0, 24);
     suite_add_tcase(s, t);

@@ -3,6 +3,15 @@
 #include <string.h>
 #include "support/op_check.h"
 
+/* A mask. */
+static const float *some_of(op_t *op, int64_t count)
+{
+    float *mask = op_floats(op, count);
+    for (int64_t i = 0; i < count; i++)
+        mask[i] = op_integer(op, 0, 2) > 0 ? 1.0f : 0.0f;
+    return mask;
+}
+
 static void gemm(op_t *op)
 {
     mb_gemm_args_t a = {.m = op_integer(op, 1, 400), .n = op_integer(op, 1, 600)};
@@ -226,15 +235,36 @@ static void rows(op_t *op)
                                          .mean = mean,
                                          .rstd = rstd,
                                          .sums = op_doubles(op, 2 * n)};
-    mb_batchnorm_backward_input_args_t batch_input = {MB_F32, m,     valid, n,    true, x,
-                                                      dy,     gamma, mean,  rstd, dx};
+    mb_batchnorm_backward_input_args_t batch_input = {.type = MB_F32,
+                                                      .rows = m,
+                                                      .valid = valid,
+                                                      .channels = n,
+                                                      .training = true,
+                                                      .x = x,
+                                                      .dy = dy,
+                                                      .gamma = gamma,
+                                                      .mean = mean,
+                                                      .rstd = rstd,
+                                                      .dx = dx};
     mb_batchnorm_backward_weights_args_t batch_weights = {MB_F32, m,    valid, n,     true, x,
                                                           dy,     mean, rstd,  gamma, beta};
-    mb_batchnorm_update_args_t moving = {n, 7.0, 0.9, batch.sums, gamma, beta};
+    mb_batchnorm_update_args_t moving = {.channels = n,
+                                         .count = 7.0,
+                                         .momentum = 0.9,
+                                         .sums = batch.sums,
+                                         .moving_mean = gamma,
+                                         .moving_variance = beta};
     OP_RUN(op, BATCHNORM_FORWARD, &batch);
     OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
     OP_RUN(op, BATCHNORM_BACKWARD_WEIGHTS, &batch_weights);
     OP_RUN(op, BATCHNORM_UPDATE, &moving);
+    batch.masks = batch_input.masks = 1;
+    batch.mask = batch_input.mask = some_of(op, m);
+    batch.counts = op_floats(op, n);
+    batch_input.counts = batch.counts;
+    batch.sums = op_doubles(op, 3 * n);
+    OP_RUN(op, BATCHNORM_FORWARD, &batch);
+    OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
 }
 
 static void attention(op_t *op)
@@ -346,6 +376,12 @@ static void lstm_step(op_t *op)
                                       .carried = op_random(op, n, -1, 1),
                                       .dgates = dgates,
                                       .dproduct = op_floats(op, 4 * n)};
+    OP_RUN(op, LSTM_STEP_FORWARD, &f);
+    OP_RUN(op, LSTM_STEP_BACKWARD, &b);
+    f.step.skips = b.step.skips = true;
+    f.present = b.present = some_of(op, 2 * s.samples);
+    f.held = op_floats(op, n);
+    b.dheld = op_random(op, n, -1, 1);
     OP_RUN(op, LSTM_STEP_FORWARD, &f);
     OP_RUN(op, LSTM_STEP_BACKWARD, &b);
 }

@@ -59,6 +59,12 @@ static void clear(const row_t *row, float *to)
     memset(to, 0, sizeof(float) * (size_t)row->step->units);
 }
 
+static bool is_present(const row_t *row, const void *present)
+{
+    const mb_lstm_step_t *s = row->step;
+    return !s->skips || mb_in(present)[row->sample * s->steps + s->position] != 0.0f;
+}
+
 /* The carry before the step; NULL: zero. */
 static const float *carry_before(const row_t *row, const void *given, const float *states)
 {
@@ -122,15 +128,44 @@ static void hand_on(const mb_lstm_step_forward_args_t *a, const row_t *row, cons
                sizeof(float) * (size_t)(factors * units));
 }
 
+/* A step that is not there. */
+static void keep_states(const mb_lstm_step_forward_args_t *a, const row_t *row, float *h)
+{
+    const float *before = carry_before(row, a->before[1], a->states);
+    float *c = a->states + at(row, 1, row->step->position);
+    copy(row, mb_out(a->held) + here(row, 1), h);
+    if (before == NULL)
+        clear(row, c);
+    else
+        copy(row, before, c);
+    if (a->c != NULL)
+        copy(row, c, mb_out(a->c) + here(row, 1));
+}
+
+static void put_output(const mb_lstm_step_forward_args_t *a, const row_t *row, const float *h,
+                       bool present)
+{
+    float *y = mb_out(a->h) + row->sample * a->ldh + row->place * row->step->units;
+    if (!present && row->step->blank)
+        clear(row, y);
+    else
+        copy(row, h, y);
+}
+
 static void forward_row(const mb_lstm_step_forward_args_t *a, const row_t *row)
 {
     float *h = scratch_at(row, 4);
-    if (row->step->position >= 0)
+    bool present = row->step->position < 0 || is_present(row, a->present);
+    if (row->step->position < 0)
+        take_given(a, row, h);
+    else if (present)
         run_cell(a, row, h);
     else
-        take_given(a, row, h);
+        keep_states(a, row, h);
+    if (row->step->skips)
+        copy(row, h, mb_out(a->held) + here(row, 1));
     if (a->h != NULL)
-        copy(row, h, mb_out(a->h) + row->sample * a->ldh + row->place * row->step->units);
+        put_output(a, row, h, present);
     if (row->step->later >= 0)
         hand_on(a, row, h);
 }
@@ -176,14 +211,19 @@ mb_status_t mb_cpu_lstm_step_forward(mb_exec_t *exec, const mb_lstm_step_forward
 
 /* ---- backward */
 
-/* Of h: what is wanted of it besides, and what the next step's products gave. */
-static void arriving(const mb_lstm_step_backward_args_t *a, const row_t *row, float *dh)
+/* Of h: what is wanted of it besides, what the next step's products gave, and what that left. */
+static void arriving(const mb_lstm_step_backward_args_t *a, const row_t *row, bool present,
+                     float *dh)
 {
     int64_t factors = mb_lstm_factors(row->step), units = row->step->units;
-    if (a->dh == NULL)
+    if (a->dh == NULL || (!present && row->step->blank))
         clear(row, dh);
     else
         copy(row, mb_in(a->dh) + row->sample * a->ldh + row->place * units, dh);
+    if (a->dlast != NULL)
+        mb_vector_add(dh, mb_in(a->dlast) + here(row, 1), units);
+    if (row->step->skips && row->step->later >= 0)
+        mb_vector_add(dh, a->dheld + here(row, 1), units);
     for (int64_t i = 0; i < factors && a->dfactor != NULL; i++) {
         const float *d = mb_in(a->dfactor) + here(row, factors) + i * units;
         if (row->step->masked)
@@ -252,18 +292,40 @@ static void backward_cell(const mb_lstm_step_backward_args_t *a, const row_t *ro
     memcpy(mb_out(a->dproduct) + here(row, 4), d, sizeof(float) * (size_t)(4 * units));
 }
 
-static void backward_row(const mb_lstm_step_backward_args_t *a, const row_t *row)
+/* A step that is not there hands on the gradients of the states, and has none of its gates. */
+static void backward_kept(const mb_lstm_step_backward_args_t *a, const row_t *row, const float *dh)
 {
-    float *dh = scratch_at(row, 4);
-    arriving(a, row, dh);
-    if (row->step->position >= 0) {
-        backward_cell(a, row, dh);
-        return;
-    }
+    size_t bytes = sizeof(float) * (size_t)(4 * row->step->units);
+    arriving_carry(a, row, a->carried + here(row, 1));
+    copy(row, dh, a->dheld + here(row, 1));
+    memset(mb_out(a->dgates) + at(row, 4, row->step->position), 0, bytes);
+    memset(mb_out(a->dproduct) + here(row, 4), 0, bytes);
+}
+
+static void leave(const mb_lstm_step_backward_args_t *a, const row_t *row, const float *dh)
+{
     if (a->dbefore[0] != NULL)
         copy(row, dh, mb_out(a->dbefore[0]) + here(row, 1));
     if (a->dbefore[1] != NULL)
         copy(row, a->carried + here(row, 1), mb_out(a->dbefore[1]) + here(row, 1));
+}
+
+static void backward_row(const mb_lstm_step_backward_args_t *a, const row_t *row)
+{
+    float *dh = scratch_at(row, 4);
+    bool present = row->step->position < 0 || is_present(row, a->present);
+    arriving(a, row, present, dh);
+    if (row->step->position < 0) {
+        leave(a, row, dh);
+        return;
+    }
+    if (!present) {
+        backward_kept(a, row, dh);
+        return;
+    }
+    if (row->step->skips)
+        clear(row, a->dheld + here(row, 1));
+    backward_cell(a, row, dh);
 }
 
 static void backward_tile(void *context, int64_t tile, int thread)

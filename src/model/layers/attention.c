@@ -2,8 +2,8 @@
  * 2017, section 3.2), named and laid out as Keras does; and GroupedQueryAttention's, where keys and
  * values have fewer heads (Ainslie et al., arXiv 2305.13245). A call gives (query, value) or
  * (query, value, key); without a key the value serves as one. What it computes is in
- * attention_run.c. */
-#include "model/layers/attention.h"
+ * attention_run.c, along which axes in attention_axes.c. */
+#include "model/layers/attention_axes.h"
 
 #include <inttypes.h>
 
@@ -22,18 +22,18 @@ static mb_status_t take_output(mb_config_t *config, int64_t *out)
     return mb_config_ints(config, "output_shape", 1, 1, out);
 }
 
-/* Axis 1, the positions, is what Keras chooses for [samples, positions, width]. */
-static mb_status_t take_axes(mb_config_t *config)
+static mb_status_t take_axes(mb_config_t *config, mb_attention_t *out)
 {
-    int64_t axis = 1;
-    mb_config_take(config, "attention_axes");
-    if (mb_config_has(config, "attention_axes"))
-        MB_TRY(mb_config_ints(config, "attention_axes", 1, -MB_MAX_RANK, &axis));
-    if (axis == 1 || axis == -2)
+    const json_t *axes = mb_config_take(config, "attention_axes");
+    int n = json_is_array(axes) ? (int)json_array_size(axes) : 1;
+    if (!mb_config_has(config, "attention_axes"))
         return MB_OK;
-    return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "%s: key 'attention_axes' is %" PRId64 "; this build obeys only [1]",
-                        config->where, axis);
+    if (n < 1 || n >= MB_MAX_RANK)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: key 'attention_axes' has %d axes; this build obeys up to %d",
+                            config->where, n, MB_MAX_RANK - 1);
+    out->n_axes = n;
+    return mb_config_ints(config, "attention_axes", n, -MB_MAX_RANK, out->axes);
 }
 
 static mb_status_t refuse_others(mb_config_t *config)
@@ -76,7 +76,7 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     attention->shared = attention->heads;
     attention->forgets = !config->keras2;
     MB_TRY(take_output(config, &attention->out));
-    MB_TRY(take_axes(config));
+    MB_TRY(take_axes(config, attention));
     *out = attention;
     return take_common(config, attention);
 }
@@ -139,36 +139,41 @@ mb_attention_mask_t mb_attention_mask_of(const mb_call_t *call)
 
 static mb_status_t check_inputs(const mb_call_t *call)
 {
-    char value[MB_SHAPE_TEXT], key[MB_SHAPE_TEXT];
+    char text[MB_SHAPE_TEXT];
     int n = mb_call_arguments(call);
     if (n != 2 && n != 3)
         return mb_call_error(call, MB_ERR_SHAPE,
                              "takes (query, value) or (query, value, key), found %d inputs", n);
     MB_TRY(mb_call_expect(call, n));
-    for (int i = 0; i < n; i++) {
-        if (call->inputs[i].rank != 2)
-            return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                                 "takes samples of positions x width, input %d is %s", i,
-                                 mb_shape_text(&call->inputs[i], value, sizeof(value)));
-    }
-    int64_t values = call->inputs[1].dim[0], keys = call->inputs[n - 1].dim[0];
-    if (values == keys || values == MB_OPEN || keys == MB_OPEN)
+    if (call->inputs[0].rank >= 2)
         return MB_OK;
-    return mb_call_error(call, MB_ERR_SHAPE,
-                         "value %s and key %s must have the same number of positions",
-                         mb_shape_text(&call->inputs[1], value, sizeof(value)),
-                         mb_shape_text(&call->inputs[2], key, sizeof(key)));
+    return mb_call_error(call, MB_ERR_SHAPE, "takes samples of positions x width, its query is %s",
+                         mb_shape_text(&call->inputs[0], text, sizeof(text)));
 }
 
 static mb_status_t infer(mb_call_t *call)
 {
+    mb_attended_t attended;
+    mb_attention_t *attention = attention_of(call);
     MB_TRY(check_inputs(call));
-    mb_attention_mask_t mask = mb_attention_mask_of(call);
-    MB_TRY(mb_attention_mask_check(call, &mask));
     mb_call_keep_shape(call);
-    if (attention_of(call)->out > 0)
-        call->output.dim[1] = attention_of(call)->out;
-    return MB_OK;
+    if (attention->out > 0)
+        call->output.dim[call->output.rank - 1] = attention->out;
+    MB_TRY(mb_attention_fold(call, &attended));
+    attention->has_images = call->inputs[0].rank > 2;
+    mb_attention_mask_t mask = mb_attention_mask_of(&attended.call);
+    return mb_attention_mask_check(&attended.call, &mask);
+}
+
+/* Of many axes of positions GroupedQueryAttention attends one only. */
+static mb_status_t infer_grouped(mb_call_t *call)
+{
+    char text[MB_SHAPE_TEXT];
+    if (call->n_inputs > 0 && call->inputs[0].rank != 2)
+        return mb_call_error(call, MB_ERR_SHAPE,
+                             "takes samples of positions x width, its query is %s",
+                             mb_shape_text(&call->inputs[0], text, sizeof(text)));
+    return infer(call);
 }
 
 static mb_status_t declare_projection(const mb_call_t *call, mb_param_list_t *list, int projection)
@@ -226,22 +231,23 @@ static mb_mask_rule_t mask(const mb_call_t *call)
     return (mb_mask_rule_t){.kind = MB_MASK_PASSED, .forgets = attention_of(call)->forgets};
 }
 
-#define ATTENTION_CLASS(symbol, keras, parser)                                                     \
-    const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
-                                                .name = keras,                                     \
-                                                .parse = parser,                                   \
-                                                .parse_call = parse_call,                          \
-                                                .infer = infer,                                    \
-                                                .declare = declare,                                \
-                                                .check = check,                                    \
-                                                .memory = mb_attention_memory,                     \
-                                                .forward = mb_attention_forward,                   \
-                                                .backward_input = mb_attention_backward_input,     \
-                                                .backward_weights = mb_attention_backward_weights, \
-                                                .cost = mb_attention_cost,                         \
-                                                .mask = mask,                                      \
-                                                .takes_masks = MB_TAKES_MASKS}
+#define ATTENTION_CLASS(symbol, keras, parser, shapes)                                             \
+    const mb_layer_class_t mb_layer_##symbol = {                                                   \
+        .size = sizeof(mb_layer_class_t),                                                          \
+        .name = keras,                                                                             \
+        .parse = parser,                                                                           \
+        .parse_call = parse_call,                                                                  \
+        .infer = shapes,                                                                           \
+        .declare = declare,                                                                        \
+        .check = check,                                                                            \
+        .memory = mb_attention_axes_memory,                                                        \
+        .forward = mb_attention_axes_forward,                                                      \
+        .backward_input = mb_attention_axes_backward_input,                                        \
+        .backward_weights = mb_attention_axes_backward_weights,                                    \
+        .cost = mb_attention_axes_cost,                                                            \
+        .mask = mask,                                                                              \
+        .takes_masks = MB_TAKES_MASKS}
 
-ATTENTION_CLASS(multi_head_attention, "MultiHeadAttention", parse);
-ATTENTION_CLASS(grouped_query_attention, "GroupedQueryAttention", parse_grouped);
-ATTENTION_CLASS(group_query_attention, "GroupQueryAttention", parse_grouped);
+ATTENTION_CLASS(multi_head_attention, "MultiHeadAttention", parse, infer);
+ATTENTION_CLASS(grouped_query_attention, "GroupedQueryAttention", parse_grouped, infer_grouped);
+ATTENTION_CLASS(group_query_attention, "GroupQueryAttention", parse_grouped, infer_grouped);

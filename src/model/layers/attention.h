@@ -14,6 +14,9 @@ typedef struct {
     double dropout;
     bool use_bias;
     bool forgets;               /* see mb_mask_rule_t */
+    int n_axes;                 /* attended; 0: all of the positions */
+    int64_t axes[MB_MAX_RANK];  /* as Keras counts them */
+    bool has_images;            /* inputs have more axes of positions than one */
     int64_t widths[MB_CONTEXT]; /* of the inputs its parameters were declared for */
     mb_param_spec_t kernel, bias;
 } mb_attention_t;

@@ -171,10 +171,11 @@ static mb_status_t sum_repeated(const mb_run_t *run, const block_t *block)
     return MB_OK;
 }
 
-/* Keras hides scores by one function without dropout and by another with it. */
+/* Keras hides scores by one function without dropout and by another with it, or over images. */
 static mb_blind_t blind_of(const mb_call_t *call)
 {
-    return attention_of(call)->dropout > 0.0 ? MB_BLIND_NOTHING : MB_BLIND_CONSTANT;
+    const mb_attention_t *a = attention_of(call);
+    return a->dropout > 0.0 || a->has_images ? MB_BLIND_NOTHING : MB_BLIND_CONSTANT;
 }
 
 mb_status_t mb_attention_forward(const mb_run_t *run)

@@ -1,7 +1,7 @@
 /* BatchNormalization. In training it normalises with the statistics of the leading samples that
- * count; frozen or in inference with the moving ones, and then it is an affine map whose gradient
- * is the same map without its shifts. Where its axis is not the last one it works on a copy with
- * that axis behind the others. */
+ * count, of their positions that have a mask of 1; frozen or in inference with the moving ones, and
+ * then it is an affine map whose gradient is the same map without its shifts. Where its axis is not
+ * the last one it works on a copy with that axis behind the others. */
 #include <inttypes.h>
 
 #include "model/layers/view.h"
@@ -61,12 +61,27 @@ static int64_t channels_of(const mb_call_t *call)
     return call->inputs[0].dim[axis_of(call) - 1];
 }
 
+/* Keras takes no other mask. */
+static mb_status_t check_mask(const mb_call_t *call)
+{
+    char text[MB_SHAPE_TEXT], whole[MB_SHAPE_TEXT];
+    mb_shape_t rows = call->output;
+    rows.rank--;
+    if (call->masks[0] == 0 || mb_shape_equal(&call->inputs[call->masks[0]], &rows))
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                         "its mask has %s a sample, its input %s; this build obeys masks of one "
+                         "value for all axes but the last",
+                         mb_shape_text(&call->inputs[call->masks[0]], text, sizeof(text)),
+                         mb_shape_text(&call->output, whole, sizeof(whole)));
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
     int axis = axis_of(call), rank = call->inputs[0].rank;
     MB_TRY(mb_call_infer_same(call));
     if (axis >= 1 && axis <= rank)
-        return MB_OK;
+        return check_mask(call);
     return mb_call_error(call, MB_ERR_SHAPE,
                          "key 'axis': axis %" PRId64 " is not an axis within a sample of %d "
                          "dimensions",
@@ -125,11 +140,12 @@ static int64_t positions_of(const mb_call_t *call)
 }
 
 /* Where things stand in the saved block and the carry; the copies are there where the axis is not
- * the last one. Frozen: no statistics, but the zeros that backward gives as the mean. */
+ * the last one, and then the mask is spread over all elements. Frozen: no statistics, but the zeros
+ * that backward gives as the mean. */
 typedef struct {
-    bool moves;
+    bool moves, masked;
     mb_view_t plain, laid; /* of the input; of its copy */
-    size_t mean, rstd, x, y, saved;
+    size_t mean, rstd, counts, mask, x, y, saved;
     size_t zeros, dy, carry;
 } plan_t;
 
@@ -144,6 +160,9 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
     elements = p.moves ? samples * mb_shape_elements(&call->output) : 0;
     p.mean = mb_block_add(&p.saved, frozen ? 0 : channels, MB_F32);
     p.rstd = mb_block_add(&p.saved, frozen ? 0 : channels, MB_F32);
+    p.masked = call->masks[0] > 0 && !frozen;
+    p.counts = mb_block_add(&p.saved, p.masked ? channels : 0, MB_F32);
+    p.mask = mb_block_add(&p.saved, p.masked ? elements : 0, call->output_type);
     p.x = mb_block_add(&p.saved, elements, call->output_type);
     p.y = mb_block_add(&p.saved, elements, call->output_type);
     p.zeros = mb_block_add(&p.carry, frozen ? channels : 0, MB_F32);
@@ -158,7 +177,9 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
     *out = (mb_memory_t){.keeps_input = {trains && !p.moves},
                          .saved_bytes = p.saved,
                          .carry_bytes = p.carry,
-                         .sums = trains ? 2 * norm_of(call)->channels : 0};
+                         .sums = trains ? (p.masked ? 3 : 2) * norm_of(call)->channels : 0};
+    if (p.masked)
+        out->keeps_input[call->masks[0]] = !p.moves;
 }
 
 static const void *x_of(const mb_run_t *run, const plan_t *p)
@@ -182,6 +203,32 @@ static mb_status_t move_out(const mb_run_t *run, const plan_t *p, const void *fr
     return p->moves ? mb_run_arrange(run, from, &p->laid, to, &p->plain) : MB_OK;
 }
 
+/* One value for each row, or of the copy for each element. */
+static int64_t masks_of(const mb_run_t *run, const plan_t *p)
+{
+    return !p->masked ? 0 : p->moves ? norm_of(run->call)->channels : 1;
+}
+
+static const void *mask_of(const mb_run_t *run, const plan_t *p)
+{
+    if (!p->masked)
+        return NULL;
+    return p->moves ? mb_bytes_at(run->saved, p->mask) : mb_run_input(run, run->call->masks[0]);
+}
+
+static mb_status_t spread_mask(const mb_run_t *run, const plan_t *p)
+{
+    mb_view_t from = p->plain;
+    int last = from.axes - 1;
+    if (!p->masked || !p->moves)
+        return MB_OK;
+    for (int d = 0; d < last; d++)
+        from.stride[d] /= from.dim[last];
+    from.stride[last] = 0;
+    return mb_run_move(run, mb_run_input(run, run->call->masks[0]), &from,
+                       mb_bytes_at(run->saved, p->mask), &p->laid, false);
+}
+
 /* ---- runs */
 
 static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
@@ -198,28 +245,27 @@ static mb_batchnorm_forward_args_t forward_args(const mb_run_t *run)
                                          .moving_variance = moving_of(run, 1)};
 }
 
-static mb_status_t refuse_mask(void)
+static void use_statistics(const mb_run_t *run, const plan_t *p, mb_batchnorm_forward_args_t *args)
 {
-    return mb_error_set(MB_ERR_UNSUPPORTED,
-                        "its input has a mask, and then Keras takes statistics over the positions "
-                        "that count; this build takes them over all: use LayerNormalization, or "
-                        "set trainable to false");
+    args->training = true;
+    args->mean = mb_bytes_at(run->saved, p->mean);
+    args->rstd = mb_bytes_at(run->saved, p->rstd);
+    args->sums = run->sums;
+    args->masks = masks_of(run, p);
+    args->mask = mask_of(run, p);
+    args->counts = p->masked ? mb_bytes_at(run->saved, p->counts) : NULL;
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_batchnorm_forward_args_t args = forward_args(run);
-    args.training = run->training && run->call->layer->trainable;
-    if (args.training && run->call->masks[0] > 0)
-        return refuse_mask(); /* the stage names the layer */
     args.x = x_of(run, &p);
     args.beta = beta_of(run);
     args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;
-    if (args.training) {
-        args.mean = mb_bytes_at(run->saved, p.mean);
-        args.rstd = mb_bytes_at(run->saved, p.rstd);
-        args.sums = run->sums;
+    if (run->training && run->call->layer->trainable) {
+        use_statistics(run, &p, &args);
+        MB_TRY(spread_mask(run, &p));
     }
     MB_TRY(move_in(run, &p, mb_run_input(run, 0), mb_bytes_at(run->saved, p.x)));
     MB_TRY(mb_run_batchnorm_forward(run->exec, &args));
@@ -251,7 +297,10 @@ static mb_status_t backward_trained(const mb_run_t *run, const plan_t *p, void *
                                                .gamma = gamma_of(run),
                                                .mean = mb_bytes_at(run->saved, p->mean),
                                                .rstd = mb_bytes_at(run->saved, p->rstd),
-                                               .dx = dx};
+                                               .dx = dx,
+                                               .masks = masks_of(run, p),
+                                               .mask = mask_of(run, p),
+                                               .counts = mb_bytes_at(run->saved, p->counts)};
     return mb_run_batchnorm_backward_input(run->exec, &args);
 }
 
@@ -302,7 +351,8 @@ static mb_status_t update_statistics(const mb_run_t *run, double count)
                                        .momentum = (float)norm->momentum,
                                        .sums = run->sums,
                                        .moving_mean = moving_of(run, 0),
-                                       .moving_variance = moving_of(run, 1)};
+                                       .moving_variance = moving_of(run, 1),
+                                       .masked = run->call->masks[0] > 0};
     return mb_run_batchnorm_update(run->exec, &args);
 }
 

@@ -12,8 +12,8 @@ typedef enum { CONCATENATED, SUMMED, AVERAGED, MULTIPLIED, APART } merge_t;
 
 typedef struct {
     merge_t merge;
-    const char *names[2];
-    mb_recurrent_t layers[2];
+    const char *names[2], *prefixes[2]; /* prefixes: of their weights' names */
+    mb_stack_t stacks[2];
 } bidirectional_t;
 
 static mb_status_t take_merge(mb_config_t *config, merge_t *out)
@@ -35,6 +35,12 @@ static mb_status_t take_merge(mb_config_t *config, merge_t *out)
                         config->where, name == NULL ? "no text" : name);
 }
 
+/* The cell whose output is the layer's. */
+static const mb_recurrent_t *last_of(const bidirectional_t *b, int index)
+{
+    return mb_stack_last(&b->stacks[index]);
+}
+
 /* "forward_lstm" of "lstm", and of "forward_lstm". */
 static const char *name_after(mb_arena_t *arena, const char *prefix, const char *name)
 {
@@ -43,8 +49,8 @@ static const char *name_after(mb_arena_t *arena, const char *prefix, const char 
                            strncmp(name, prefix, length) == 0 ? name + length : name);
 }
 
-static mb_status_t take_layer(mb_config_t *config, const char *key, mb_recurrent_t *out,
-                              const char **name)
+static mb_status_t take_layer(mb_config_t *config, const char *key, mb_arena_t *arena,
+                              mb_stack_t *out, const char **name)
 {
     static const char *const without_effect[] = {"name", "batch_input_shape", "batch_shape",
                                                  "input_shape"};
@@ -60,27 +66,54 @@ static mb_status_t take_layer(mb_config_t *config, const char *key, mb_recurrent
     for (size_t i = 0; i < sizeof(without_effect) / sizeof(without_effect[0]); i++)
         mb_config_ignore(&inner, without_effect[i]);
     MB_TRY(mb_config_only(&inner, "activity_regularizer", "null"));
-    MB_TRY(mb_recurrent_parse(&inner, class_name, out));
-    out->blank = out->sequences && !out->unrolls; /* whatever the layer says */
+    MB_TRY(mb_stack_parse(&inner, class_name, arena, out));
+    for (int i = 0; i < out->n; i++) /* whatever the layer says */
+        out->cells[i].blank = out->cells[i].sequences && !out->cells[i].unrolls;
     return mb_config_finish(&inner);
+}
+
+static mb_status_t check_states_of_all(const mb_config_t *config, const bidirectional_t *b)
+{
+    int n = mb_stack_states(&b->stacks[0], NULL) + mb_stack_states(&b->stacks[1], NULL);
+    return n <= MB_MAX_STATES
+               ? MB_OK
+               : mb_error_set(MB_ERR_UNSUPPORTED,
+                              "%s: key 'layer': the cells of both directions have %d states "
+                              "together; this build obeys up to %d",
+                              config->where, n, MB_MAX_STATES);
+}
+
+/* A name says where a cell's weights are kept. */
+static bool are_places_clear(const mb_stack_t *one, const mb_stack_t *two)
+{
+    bool clear = (one->name == NULL) == (two->name == NULL);
+    for (int i = 0; clear && one->name != NULL && i < one->n; i++) {
+        for (int k = 0; k < two->n; k++)
+            clear = clear && (strcmp(one->cells[i].prefix, two->cells[k].prefix) != 0 ||
+                              strcmp(one->places[i], two->places[k]) == 0);
+    }
+    return clear;
 }
 
 static mb_status_t check_pair(const mb_config_t *config, const bidirectional_t *b)
 {
-    const mb_recurrent_t *one = &b->layers[0], *two = &b->layers[1];
+    const mb_recurrent_t *one = last_of(b, 0), *two = last_of(b, 1);
     bool goes_both_ways = one->backwards != two->backwards;
     bool same_rows = one->sequences == two->sequences;
     bool same_states = one->states == two->states;
     bool same_kept = one->keeps == two->keeps;
     bool same_columns = one->units == two->units || b->merge == CONCATENATED || b->merge == APART;
-    if (goes_both_ways && same_rows && same_states && same_kept && same_columns)
-        return MB_OK;
+    bool clear = are_places_clear(&b->stacks[0], &b->stacks[1]);
+    if (goes_both_ways && same_rows && same_states && same_kept && same_columns && clear)
+        return check_states_of_all(config, b);
     return mb_error_set(
         MB_ERR_ARGUMENT, "%s: layer and backward_layer must %s", config->where,
         !goes_both_ways ? "go in opposite directions (go_backwards)"
         : !same_rows    ? "both return sequences, or neither"
         : !same_states  ? "both return their states, or neither"
         : !same_kept    ? "both be stateful, or neither"
+        : !clear        ? "both be stacks of cells, of which those of one name stand in one place, "
+                          "or neither"
                         : "have the same number of units where their outputs are not concatenated");
 }
 
@@ -88,16 +121,22 @@ static mb_status_t check_pair(const mb_config_t *config, const bidirectional_t *
 static mb_status_t take_layers(mb_config_t *config, mb_arena_t *arena, bidirectional_t *b)
 {
     const char *name;
-    MB_TRY(take_layer(config, "layer", &b->layers[0], &name));
+    MB_TRY(take_layer(config, "layer", arena, &b->stacks[0], &name));
     b->names[0] = name_after(arena, "forward_", name);
     b->names[1] = name_after(arena, "backward_", name);
-    b->layers[1] = b->layers[0];
-    b->layers[1].backwards = !b->layers[0].backwards;
+    b->stacks[1] = b->stacks[0];
+    for (int i = 0; i < b->stacks[1].n; i++)
+        b->stacks[1].cells[i].backwards = !b->stacks[0].cells[i].backwards;
     mb_config_take(config, "backward_layer");
     if (mb_config_has(config, "backward_layer"))
-        MB_TRY(take_layer(config, "backward_layer", &b->layers[1], &b->names[1]));
-    if (b->names[0] == NULL || b->names[1] == NULL)
-        return mb_error_memory("a layer's name", strlen(name));
+        MB_TRY(take_layer(config, "backward_layer", arena, &b->stacks[1], &b->names[1]));
+    for (int i = 0; i < 2; i++) {
+        const char *stack = b->stacks[i].name;
+        b->prefixes[i] =
+            stack == NULL ? b->names[i] : mb_arena_format(arena, "%s/%s", b->names[i], stack);
+        if (b->names[i] == NULL || b->prefixes[i] == NULL)
+            return mb_error_memory("a layer's name", strlen(name));
+    }
     return MB_OK;
 }
 
@@ -128,10 +167,8 @@ static int kept(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
 {
     const bidirectional_t *b = both_of(call);
     int n = 0;
-    for (int i = 0; i < 2 && mb_recurrent_keeps(call, &b->layers[0]); i++) {
-        for (int s = 0; s < mb_recurrent_n_states(&b->layers[i]); s++)
-            shapes[n++] = (mb_shape_t){1, {b->layers[i].units}};
-    }
+    for (int i = 0; i < 2 && mb_recurrent_keeps(call, last_of(b, 0)); i++)
+        n += mb_stack_states(&b->stacks[i], shapes + n);
     return n;
 }
 
@@ -139,8 +176,8 @@ static int outputs(const mb_layer_t *layer)
 {
     const bidirectional_t *b = layer->config;
     int n = n_merged(b);
-    for (int i = 0; i < 2 && b->layers[0].states; i++)
-        n += mb_recurrent_n_states(&b->layers[i]);
+    for (int i = 0; i < 2 && last_of(b, 0)->states; i++)
+        n += mb_stack_states(&b->stacks[i], NULL);
     return n;
 }
 
@@ -150,14 +187,16 @@ static mb_status_t pack(const mb_call_t *call, mb_packed_t *out)
     *out = (mb_packed_t){0};
     for (int i = 0; i < n_merged(b); i++) {
         mb_shape_t y;
-        MB_TRY(mb_recurrent_infer(call, &b->layers[i], &y));
+        MB_TRY(mb_recurrent_infer(call, last_of(b, i), &y));
         if (b->merge == CONCATENATED)
-            y.dim[y.rank - 1] += b->layers[1].units;
+            y.dim[y.rank - 1] += last_of(b, 1)->units;
         mb_packed_add(out, &y);
     }
-    for (int i = 0; i < 2 && b->layers[0].states; i++) {
-        for (int s = 0; s < mb_recurrent_n_states(&b->layers[i]); s++)
-            mb_packed_add(out, &(mb_shape_t){1, {b->layers[i].units}});
+    for (int i = 0; i < 2 && last_of(b, 0)->states; i++) {
+        mb_shape_t states[2 * MB_MOST_CELLS];
+        int n = mb_stack_states(&b->stacks[i], states);
+        for (int s = 0; s < n; s++)
+            mb_packed_add(out, &states[s]);
     }
     return MB_OK;
 }
@@ -177,22 +216,24 @@ static const char *attribute(const mb_layer_t *layer, const char *part_name, siz
         if (strlen(b->names[i]) == length && strncmp(b->names[i], part_name, length) == 0)
             return i == 0 ? "forward_layer" : "backward_layer";
     }
-    return "cell";
+    const char *place = mb_stack_place(&b->stacks[0], part_name, length);
+    return place != NULL ? place : mb_stack_place(&b->stacks[1], part_name, length);
 }
 
-/* Half of the initial states are those of the way back. */
+/* Keras gives each direction half of the initial states. */
 static mb_status_t check_states(const mb_call_t *call)
 {
     const bidirectional_t *b = both_of(call);
-    int n = mb_recurrent_n_states(&b->layers[0]);
-    if (mb_call_arguments(call) > 1 && b->layers[0].units != b->layers[1].units)
+    mb_shape_t shapes[4 * MB_MOST_CELLS];
+    int n = mb_stack_states(&b->stacks[0], shapes), m = mb_stack_states(&b->stacks[1], shapes + n);
+    bool same = n == m;
+    for (int i = 0; same && i < n; i++)
+        same = mb_shape_equal(&shapes[i], &shapes[n + i]);
+    if (mb_call_arguments(call) > 1 && !same)
         return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                             "initial states of two layers of different sizes");
-    if (mb_call_arguments(call) > 1 && n != mb_recurrent_n_states(&b->layers[1]))
-        return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                             "initial states of an LSTM and of another layer");
-    mb_shape_t one = {1, {b->layers[0].units}}, shapes[] = {one, one, one, one};
-    return mb_recurrent_check_states(call, 2 * n, shapes);
+                             "initial states of two directions whose states are not alike; this "
+                             "build obeys those of two layers of one kind and size");
+    return mb_recurrent_check_states(call, n + m, shapes);
 }
 
 static mb_status_t infer(mb_call_t *call)
@@ -207,13 +248,14 @@ static mb_status_t infer(mb_call_t *call)
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
     bidirectional_t *b = both_of(call);
-    MB_TRY(mb_recurrent_declare(call, &b->layers[0], b->names[0], list));
-    return mb_recurrent_declare(call, &b->layers[1], b->names[1], list);
+    for (int i = 0; i < 2; i++)
+        MB_TRY(mb_stack_declare(call, &b->stacks[i], b->prefixes[i], list));
+    return MB_OK;
 }
 
 static mb_status_t check(const mb_call_t *call)
 {
-    return mb_call_check_width(call, 0, both_of(call)->layers[0].width);
+    return mb_call_check_width(call, 0, both_of(call)->stacks[0].cells[0].width);
 }
 
 typedef struct {
@@ -234,7 +276,7 @@ static block_t block_of(const mb_call_t *call, int64_t samples)
     for (int i = 0; i < 2; i++) {
         block.saved[i] = block.saved_bytes;
         block.carry[i] = block.carry_bytes;
-        mb_recurrent_memory(call, &b->layers[i], samples, &block.saved_bytes, &block.carry_bytes);
+        mb_stack_memory(call, &b->stacks[i], samples, &block.saved_bytes, &block.carry_bytes);
     }
     for (int i = 0; i < n; i++) {
         block.y[i] = mb_block_add(&block.saved_bytes, block.elements, call->output_type);
@@ -259,7 +301,7 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 static void *output_of(const mb_run_t *run, const block_t *block, int index)
 {
     const bidirectional_t *b = both_of(run->call);
-    size_t offset = (size_t)b->layers[0].units * mb_dtype_bytes(mb_run_type(run));
+    size_t offset = (size_t)last_of(b, 0)->units * mb_dtype_bytes(mb_run_type(run));
     void *y = mb_packed_output(run, &block->packed, 0);
     if (b->merge == APART)
         return mb_packed_output(run, &block->packed, index);
@@ -277,34 +319,34 @@ static const void *gradient_of(const mb_run_t *run, const block_t *block, int in
     if (b->merge == APART)
         return mb_packed_gradient(run, &block->packed, index);
     if (b->merge == CONCATENATED)
-        return mb_elements_at(dy, mb_run_type(run), index == 0 ? 0 : b->layers[0].units);
+        return mb_elements_at(dy, mb_run_type(run), index == 0 ? 0 : last_of(b, 0)->units);
     if (b->merge == SUMMED)
         return dy;
     return mb_bytes_at(run->carry, block->dy[b->merge == MULTIPLIED ? index : 0]);
 }
 
-static mb_direction_t direction_of(const mb_run_t *run, const block_t *block, int index)
+static mb_stack_pass_t pass_of(const mb_run_t *run, const block_t *block, int index)
 {
     const bidirectional_t *b = both_of(run->call);
     const mb_packed_t *packed = &block->packed;
-    int n = mb_recurrent_n_states(&b->layers[0]), state = n_merged(b) + index * n;
-    mb_direction_t direction = {
-        .recurrent = &b->layers[index],
-        .index = index,
-        .param = index == 0 ? 0 : mb_recurrent_params(&b->layers[0]),
-        .reversed = index == 1,
-        .ldy = mb_shape_columns(&packed->shapes[b->merge == APART ? index : 0]),
-        .saved = mb_bytes_at(run->saved, block->saved[index]),
-        .carry = mb_bytes_at(run->carry, block->carry[index]),
-        .first = mb_call_arguments(run->call) > 1 ? 1 + index * n : 0,
-        .kept = index * n,
-        .y = output_of(run, block, index),
-        .dy = gradient_of(run, block, index)};
-    for (int i = 0; i < mb_recurrent_n_states(&b->layers[index]) && state < packed->n; i++) {
-        direction.after[i] = mb_packed_output(run, packed, state + i);
-        direction.dafter[i] = mb_packed_gradient(run, packed, state + i);
+    int before = index == 0 ? 0 : mb_stack_states(&b->stacks[0], NULL);
+    mb_stack_pass_t pass = {.stack = &b->stacks[index],
+                            .index = index,
+                            .param = index == 0 ? 0 : mb_stack_params(&b->stacks[0]),
+                            .reversed = index == 1,
+                            .ldy = mb_shape_columns(&packed->shapes[b->merge == APART ? index : 0]),
+                            .saved = mb_bytes_at(run->saved, block->saved[index]),
+                            .carry = mb_bytes_at(run->carry, block->carry[index]),
+                            .first = mb_call_arguments(run->call) > 1 ? 1 + before : 0,
+                            .kept = before,
+                            .y = output_of(run, block, index),
+                            .dy = gradient_of(run, block, index)};
+    int state = n_merged(b) + before, n = mb_stack_states(pass.stack, NULL);
+    for (int i = 0; i < n && state < packed->n; i++) {
+        pass.after[i] = mb_packed_output(run, packed, state + i);
+        pass.dafter[i] = mb_packed_gradient(run, packed, state + i);
     }
-    return direction;
+    return pass;
 }
 
 static mb_status_t multiply(const mb_run_t *run, int64_t count, const void *a, const void *b,
@@ -339,8 +381,8 @@ static mb_status_t forward(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
     for (int i = 0; i < 2; i++) {
-        mb_direction_t direction = direction_of(run, &block, i);
-        MB_TRY(mb_recurrent_forward(run, &direction));
+        mb_stack_pass_t pass = pass_of(run, &block, i);
+        MB_TRY(mb_stack_forward(run, &pass));
     }
     MB_TRY(merge(run, &block));
     return mb_packed_join(run, &block.packed);
@@ -368,8 +410,8 @@ static mb_status_t backward_input(const mb_run_t *run)
     MB_TRY(mb_packed_part(run, &block.packed));
     MB_TRY(unmerge(run, &block));
     for (int i = 0; i < 2; i++) {
-        mb_direction_t direction = direction_of(run, &block, i);
-        MB_TRY(mb_recurrent_backward_input(run, &direction, i > 0));
+        mb_stack_pass_t pass = pass_of(run, &block, i);
+        MB_TRY(mb_stack_backward_input(run, &pass, i > 0));
     }
     return MB_OK;
 }
@@ -378,8 +420,8 @@ static mb_status_t backward_weights(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
     for (int i = 0; i < 2; i++) {
-        mb_direction_t direction = direction_of(run, &block, i);
-        MB_TRY(mb_recurrent_backward_weights(run, &direction));
+        mb_stack_pass_t pass = pass_of(run, &block, i);
+        MB_TRY(mb_stack_backward_weights(run, &pass));
     }
     return MB_OK;
 }
@@ -391,14 +433,14 @@ static int masked(const mb_layer_t *layer)
 
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return mb_recurrent_mask(&both_of(call)->layers[0]);
+    return mb_recurrent_mask(last_of(both_of(call), 0));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
     mb_cost_t other;
-    mb_recurrent_cost(call, &both_of(call)->layers[0], out);
-    mb_recurrent_cost(call, &both_of(call)->layers[1], &other);
+    mb_stack_cost(call, &both_of(call)->stacks[0], out);
+    mb_stack_cost(call, &both_of(call)->stacks[1], &other);
     out->forward_flops += other.forward_flops;
     out->backward_input_flops += other.backward_input_flops;
     out->backward_weights_flops += other.backward_weights_flops;

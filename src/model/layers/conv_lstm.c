@@ -74,6 +74,7 @@ mb_status_t mb_conv_lstm_image(const mb_call_t *call, int64_t channels, mb_call_
                              mb_shape_text(&call->inputs[0], text, sizeof(text)));
     *out = *call;
     out->n_inputs = 1;
+    out->n_masks = 0;
     out->inputs[0] = image_of(&call->inputs[0], 1, c->channels_first);
     return mb_window_infer(&c->window, out, channels);
 }
@@ -141,6 +142,7 @@ static mb_status_t infer(mb_call_t *call)
     mb_packed_t packed;
     mb_shape_t state;
     MB_TRY(state_shape(call, &state));
+    MB_TRY(mb_recurrent_check_mask(call));
     MB_TRY(mb_recurrent_check_states(call, 2, (mb_shape_t[]){state, state}));
     MB_TRY(mb_conv_lstm_pack(call, &packed));
     call->output_type = call->input_types[0];
@@ -173,10 +175,7 @@ static mb_status_t check(const mb_call_t *call)
 
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    (void)call;
-    return (mb_mask_rule_t){.kind = MB_MASK_DROPPED,
-                            .refusal = "which this build does not skip steps of images by; give "
-                                       "it sequences without a mask"};
+    return mb_recurrent_mask(&config_of(call)->cell);
 }
 
 #define CONV_LSTM(id, keras)                                                                       \
@@ -195,6 +194,7 @@ static mb_mask_rule_t mask(const mb_call_t *call)
         .outputs = outputs,                                                                        \
         .part = part,                                                                              \
         .mask = mask,                                                                              \
+        .takes_masks = MB_TAKES_MASKS,                                                             \
         .takes_states = true,                                                                      \
         .states = kept}
 

@@ -6,9 +6,10 @@
  * Where each gate drops inputs, or states, of its own they stand four times side by side, and the
  * convolution is one in four groups, of the same kernel.
  *
- * saved: x with its channels last, x', gates, c, states, masks, factor and product of a step,
- * states given and outputs with their channels last, outputs; what was kept from the batch before,
- * which the states behind this one take the place of. carry: gradients of the same. */
+ * saved: x with its channels last, x', gates, c, states, masks, factor and product of a step, the
+ * states h where its input has a mask, states given and outputs with their channels last, outputs;
+ * what was kept from the batch before, which the states behind this one take the place of. carry:
+ * gradients of the same. */
 #include "model/layers/conv_lstm.h"
 
 #include "model/layers/view.h"
@@ -22,13 +23,14 @@ typedef struct {
     bool first;                                           /* channels */
     bool drops, masks;                                    /* in this run */
     bool keeps;                                           /* states, from batch to batch */
+    bool skips;                                           /* its input has a mask */
     mb_packed_t packed;
     struct {
-        size_t x, dropped, gates, states, previous, masks, factor, product;
+        size_t x, dropped, gates, states, previous, masks, factor, product, held;
         size_t before[2], begins[2], outputs[MOST_OUTPUTS], bytes;
     } saved;
     struct {
-        size_t dgates, dproduct, dfactor, carried, dlast, dropped, dx;
+        size_t dgates, dproduct, dfactor, carried, dheld, dropped, dx;
         size_t before[2], outputs[MOST_OUTPUTS], bytes;
     } carry;
 } plan_t;
@@ -69,9 +71,11 @@ static void lay_saved(plan_t *p, const mb_call_t *call, bool drops, bool masks)
         p->saved.masks = mb_block_add(bytes, 4 * states, MB_F32);
     p->saved.factor = mb_block_add(bytes, factors * states, type);
     p->saved.product = mb_block_add(bytes, 4 * states, type);
+    if (p->skips)
+        p->saved.held = mb_block_add(bytes, states, type);
     for (int i = 0; i < 2 && p->keeps; i++)
         p->saved.begins[i] = mb_block_add(bytes, states, type);
-    for (int i = 1; i < call->n_inputs && p->first; i++)
+    for (int i = 1; i < mb_call_arguments(call) && p->first; i++)
         p->saved.before[i - 1] = mb_block_add(bytes, states, type);
     for (int i = 0; i < p->packed.n && p->first; i++)
         p->saved.outputs[i] = mb_block_add(bytes, output_of(p, i), type);
@@ -86,12 +90,13 @@ static void lay_carry(plan_t *p, const mb_call_t *call, bool drops, bool masks)
     p->carry.dproduct = mb_block_add(bytes, 4 * states, type);
     p->carry.dfactor = mb_block_add(bytes, factors * states, type);
     p->carry.carried = mb_block_add(bytes, states, MB_F32);
-    p->carry.dlast = mb_block_add(bytes, states, type);
+    if (p->skips)
+        p->carry.dheld = mb_block_add(bytes, states, MB_F32);
     if (drops)
         p->carry.dropped = mb_block_add(bytes, 4 * inputs_of(p), type);
     if (p->first)
         p->carry.dx = mb_block_add(bytes, inputs_of(p), type);
-    for (int i = 1; i < call->n_inputs && p->first; i++)
+    for (int i = 1; i < mb_call_arguments(call) && p->first; i++)
         p->carry.before[i - 1] = mb_block_add(bytes, states, type);
     for (int i = 0; i < p->packed.n && p->first; i++)
         p->carry.outputs[i] = mb_block_add(bytes, output_of(p, i), type);
@@ -105,7 +110,8 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
                 .width = c->cell.width,
                 .units = c->cell.units,
                 .first = c->channels_first,
-                .keeps = mb_recurrent_keeps(call, &c->cell)};
+                .keeps = mb_recurrent_keeps(call, &c->cell),
+                .skips = call->masks[0] > 0};
     bool drops = c->cell.dropout > 0.0, masks = c->cell.recurrent_dropout > 0.0;
     mb_conv_lstm_image(call, 4 * c->cell.units, &p.image); /* infer has seen both go well */
     mb_conv_lstm_pack(call, &p.packed);
@@ -132,8 +138,10 @@ void mb_conv_lstm_memory(const mb_call_t *call, int64_t samples, mb_memory_t *ou
     plan_t p = plan_of(call, samples);
     *out = (mb_memory_t){.saved_bytes = p.saved.bytes, .carry_bytes = p.carry.bytes};
     out->keeps_input[0] = call->layer->trainable && !c->channels_first;
-    for (int i = 1; i < call->n_inputs; i++)
+    for (int i = 1; i < mb_call_arguments(call); i++)
         out->keeps_input[i] = !c->channels_first;
+    if (p.skips)
+        out->keeps_input[call->masks[0]] = true;
 }
 
 static void *saved_at(const mb_run_t *run, size_t offset)
@@ -171,14 +179,14 @@ static const void *before_at(const mb_run_t *run, const plan_t *p, int which)
 {
     if (p->keeps)
         return saved_at(run, p->saved.begins[which]);
-    if (run->call->n_inputs == 1)
+    if (mb_call_arguments(run->call) == 1)
         return NULL;
     return p->first ? saved_at(run, p->saved.before[which]) : mb_run_input(run, 1 + which);
 }
 
 static void *dbefore_at(const mb_run_t *run, const plan_t *p, int which)
 {
-    if (run->call->n_inputs == 1 || !mb_run_wants_input(run, 1 + which))
+    if (mb_call_arguments(run->call) == 1 || !mb_run_wants_input(run, 1 + which))
         return NULL;
     return p->first ? carry_at(run, p->carry.before[which]) : mb_run_grad_input(run, 1 + which);
 }
@@ -206,7 +214,7 @@ static mb_status_t turn_inputs(const mb_run_t *run, const plan_t *p)
         return MB_OK;
     MB_TRY(turn(run, p->samples * p->steps, p->width, p->pixels, mb_run_input(run, 0),
                 saved_at(run, p->saved.x)));
-    for (int i = 1; i < run->call->n_inputs; i++)
+    for (int i = 1; i < mb_call_arguments(run->call); i++)
         MB_TRY(turn(run, p->samples, p->units, p->places, mb_run_input(run, i),
                     saved_at(run, p->saved.before[i - 1])));
     return MB_OK;
@@ -364,6 +372,8 @@ static mb_lstm_step_t step_of(const mb_run_t *run, const plan_t *p, int64_t step
                             .position = position_of(run, p, step),
                             .later = position_of(run, p, step + 1),
                             .masked = p->masks,
+                            .skips = p->skips,
+                            .blank = config_of(run->call)->cell.blank,
                             .act = {a->act, a->p0, a->p1, a->p2},
                             .gate = {g->act, g->p0, g->p1, g->p2}};
 }
@@ -398,6 +408,11 @@ static void *last_carry(const mb_run_t *run, const plan_t *p)
     return p->keeps ? mb_run_state(run, 1) : NULL;
 }
 
+static const void *present_at(const mb_run_t *run, const plan_t *p)
+{
+    return p->skips ? mb_run_input(run, run->call->masks[0]) : NULL;
+}
+
 static mb_status_t forward_step(const mb_run_t *run, const plan_t *p, int64_t step)
 {
     bool multiplies = step > 0 || (step == 0 && before_at(run, p, 0) != NULL);
@@ -413,31 +428,34 @@ static mb_status_t forward_step(const mb_run_t *run, const plan_t *p, int64_t st
         .factor = is_last(p, step) ? NULL : saved_at(run, p->saved.factor),
         .h = row_of(run, p, step, y_at(run, p, 0)),
         .c = is_last(p, step) ? last_carry(run, p) : NULL,
-        .ldh = ld_of(run, p)};
+        .ldh = ld_of(run, p),
+        .present = present_at(run, p),
+        .held = p->skips ? saved_at(run, p->saved.held) : NULL};
     if (multiplies || run->exec->planning)
         MB_TRY(convolve(run, state_window(p, run, p->samples), RECURRENT, NULL,
                         saved_at(run, p->saved.factor), saved_at(run, p->saved.product)));
     return mb_run_lstm_step_forward(run->exec, &args);
 }
 
-/* The last h is an output of its own. */
-static mb_copy_rows_args_t last_rows(const mb_run_t *run, const plan_t *p)
+/* The last h, which is an output's last row unless that may be blank. */
+static mb_status_t copy_last(const mb_run_t *run, const plan_t *p, void *to)
 {
-    return (mb_copy_rows_args_t){.type = mb_run_type(run),
-                                 .rows = p->samples,
-                                 .columns = p->places * p->units,
-                                 .ld_from = ld_of(run, p),
-                                 .ld_to = p->places * p->units};
+    int64_t elements = p->places * p->units;
+    mb_copy_rows_args_t args = {.type = mb_run_type(run),
+                                .rows = p->samples,
+                                .columns = elements,
+                                .ld_from = p->skips ? elements : ld_of(run, p),
+                                .ld_to = elements,
+                                .from = row_of(run, p, p->steps - 1, y_at(run, p, 0)),
+                                .to = to};
+    if (p->skips)
+        args.from = saved_at(run, p->saved.held);
+    return mb_run_copy_rows(run->exec, &args);
 }
 
 static mb_status_t return_last(const mb_run_t *run, const plan_t *p)
 {
-    mb_copy_rows_args_t args = last_rows(run, p);
-    if (p->packed.n == 1)
-        return MB_OK;
-    args.from = row_of(run, p, p->steps - 1, y_at(run, p, 0));
-    args.to = y_at(run, p, 1);
-    return mb_run_copy_rows(run->exec, &args);
+    return p->packed.n > 1 ? copy_last(run, p, y_at(run, p, 1)) : MB_OK;
 }
 
 static mb_status_t copy_states(const mb_run_t *run, const plan_t *p, const void *from, void *to)
@@ -456,12 +474,9 @@ static mb_status_t take_kept(const mb_run_t *run, const plan_t *p)
 /* The last states for the next batch. */
 static mb_status_t keep_last(const mb_run_t *run, const plan_t *p)
 {
-    mb_copy_rows_args_t args = last_rows(run, p);
     if (!p->keeps)
         return MB_OK;
-    args.from = row_of(run, p, p->steps - 1, y_at(run, p, 0));
-    args.to = mb_run_state(run, 0);
-    MB_TRY(mb_run_copy_rows(run->exec, &args));
+    MB_TRY(copy_last(run, p, mb_run_state(run, 0)));
     return p->packed.n > 1 ? copy_states(run, p, y_at(run, p, 2), mb_run_state(run, 1)) : MB_OK;
 }
 
@@ -485,19 +500,6 @@ mb_status_t mb_conv_lstm_forward(const mb_run_t *run)
 
 /* ---- backward */
 
-/* The gradient of the last h, where it is an output of its own besides. */
-static mb_status_t sum_last(const mb_run_t *run, const plan_t *p)
-{
-    mb_copy_rows_args_t args = last_rows(run, p);
-    void *sum = carry_at(run, p->carry.dlast);
-    args.from = row_of(run, p, p->steps - 1, dy_at(run, p, 0));
-    args.to = sum;
-    MB_TRY(mb_run_copy_rows(run->exec, &args));
-    mb_add_args_t add = {
-        .type = args.type, .count = states_of(p), .a = sum, .b = dy_at(run, p, 1), .y = sum};
-    return mb_run_add(run->exec, &add);
-}
-
 static mb_lstm_step_backward_args_t backward_args(const mb_run_t *run, const plan_t *p,
                                                   int64_t step)
 {
@@ -508,6 +510,7 @@ static mb_lstm_step_backward_args_t backward_args(const mb_run_t *run, const pla
                                          .dfactor = ends ? NULL : carry_at(run, p->carry.dfactor),
                                          .dh = row_of(run, p, step, dy_at(run, p, 0)),
                                          .dc = ends && several ? dy_at(run, p, 2) : NULL,
+                                         .dlast = ends && several ? dy_at(run, p, 1) : NULL,
                                          .ldh = ld_of(run, p),
                                          .masks = saved_at(run, p->saved.masks),
                                          .gates = saved_at(run, p->saved.gates),
@@ -515,11 +518,10 @@ static mb_lstm_step_backward_args_t backward_args(const mb_run_t *run, const pla
                                          .carried = carry_at(run, p->carry.carried),
                                          .dgates = carry_at(run, p->carry.dgates),
                                          .dproduct =
-                                             step < 0 ? NULL : carry_at(run, p->carry.dproduct)};
-    if (ends && several) {
-        args.dh = carry_at(run, p->carry.dlast);
-        args.ldh = p->places * p->units;
-    }
+                                             step < 0 ? NULL : carry_at(run, p->carry.dproduct),
+                                         .present = present_at(run, p)};
+    if (p->skips)
+        args.dheld = carry_at(run, p->carry.dheld);
     if (step < 0) {
         args.dbefore[0] = dbefore_at(run, p, 0);
         args.dbefore[1] = dbefore_at(run, p, 1);
@@ -531,7 +533,8 @@ static mb_status_t backward_step(const mb_run_t *run, const plan_t *p, int64_t s
 {
     mb_lstm_step_backward_args_t args = backward_args(run, p, step);
     MB_TRY(mb_run_lstm_step_backward(run->exec, &args));
-    bool wanted = step > 0 || (step == 0 && run->call->n_inputs > 1) || run->exec->planning;
+    bool given = mb_call_arguments(run->call) > 1;
+    bool wanted = step > 0 || (step == 0 && given) || run->exec->planning;
     if (step < 0 || !wanted)
         return MB_OK;
     return convolve_back(run, state_window(p, run, p->samples), RECURRENT, args.dproduct,
@@ -540,7 +543,7 @@ static mb_status_t backward_step(const mb_run_t *run, const plan_t *p, int64_t s
 
 static mb_status_t leave_states(const mb_run_t *run, const plan_t *p)
 {
-    if (run->call->n_inputs == 1)
+    if (mb_call_arguments(run->call) == 1)
         return MB_OK;
     MB_TRY(backward_step(run, p, -1));
     for (int i = 0; i < 2 && p->first; i++) {
@@ -574,8 +577,6 @@ mb_status_t mb_conv_lstm_backward_input(const mb_run_t *run)
     plan_t p = plan_run(run);
     MB_TRY(mb_packed_part(run, &p.packed));
     MB_TRY(turn_gradients(run, &p));
-    if (p.packed.n > 1)
-        MB_TRY(sum_last(run, &p));
     for (int64_t step = p.steps; step-- > 0;)
         MB_TRY(backward_step(run, &p, step));
     MB_TRY(leave_states(run, &p));

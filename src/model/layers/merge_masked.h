@@ -5,10 +5,8 @@
 #ifndef MB_MODEL_LAYERS_MERGE_MASKED_H
 #define MB_MODEL_LAYERS_MERGE_MASKED_H
 
-#include "model/layers/view.h"
+#include "model/layers/merge_view.h"
 
-/* Inputs of one shape, with masks of one value for each of their rows. */
-mb_status_t mb_masked_product_check(const mb_call_t *call);
 void mb_masked_product_memory(const mb_call_t *call, int64_t samples, mb_memory_t *out);
 mb_status_t mb_masked_product_forward(const mb_run_t *run);
 mb_status_t mb_masked_product_backward(const mb_run_t *run);

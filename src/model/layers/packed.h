@@ -6,7 +6,7 @@
 
 #include "model/layers/layers.h"
 
-#define MB_MOST_PACKED 17
+#define MB_MOST_PACKED 18
 
 typedef struct {
     int n;

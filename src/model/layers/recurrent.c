@@ -1,6 +1,5 @@
 /* SimpleRNN, LSTM, GRU, and RNN over one of their cells or several; what they compute is in
- * device/ops.h. A stack of cells is a chain of layers: what one gives at all steps is in the saved
- * block, and its gradient in the carry. */
+ * device/ops.h, and how several cells follow one another in stack_run.c. */
 #include "model/layers/recurrent.h"
 
 #include <stdio.h>
@@ -42,7 +41,7 @@ mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent)
     return (mb_mask_rule_t){.kind = recurrent->sequences ? MB_MASK_PASSED : MB_MASK_DROPPED};
 }
 
-static mb_status_t check_mask(const mb_call_t *call)
+mb_status_t mb_recurrent_check_mask(const mb_call_t *call)
 {
     char text[MB_SHAPE_TEXT];
     const mb_shape_t *mask = &call->inputs[call->masks[0]], steps = {1, {call->inputs[0].dim[0]}};
@@ -87,7 +86,7 @@ mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recu
     if (call->inputs[0].rank != 2)
         return mb_call_error(call, MB_ERR_SHAPE, "takes samples of steps x width, found %s",
                              mb_shape_text(&call->inputs[0], text, sizeof(text)));
-    MB_TRY(check_mask(call));
+    MB_TRY(mb_recurrent_check_mask(call));
     *out = recurrent->sequences ? (mb_shape_t){2, {call->inputs[0].dim[0], recurrent->units}}
                                 : (mb_shape_t){1, {recurrent->units}};
     return MB_OK;
@@ -138,34 +137,16 @@ static mb_stack_t *stack_of(const mb_call_t *call)
     return call->layer->config;
 }
 
-static const mb_recurrent_t *last_of(const mb_stack_t *stack)
-{
-    return &stack->cells[stack->n - 1];
-}
-
-/* Of all cells; their shapes, where SHAPES is given. */
-static int n_states(const mb_stack_t *stack, mb_shape_t *shapes)
-{
-    int n = 0;
-    for (int i = 0; i < stack->n; i++) {
-        for (int s = 0; s < mb_recurrent_n_states(&stack->cells[i]); s++, n++) {
-            if (shapes != NULL)
-                shapes[n] = (mb_shape_t){1, {stack->cells[i].units}};
-        }
-    }
-    return n;
-}
-
 static int kept(const mb_call_t *call, mb_shape_t shapes[MB_MAX_STATES])
 {
     const mb_stack_t *stack = stack_of(call);
-    return mb_recurrent_keeps(call, last_of(stack)) ? n_states(stack, shapes) : 0;
+    return mb_recurrent_keeps(call, mb_stack_last(stack)) ? mb_stack_states(stack, shapes) : 0;
 }
 
 static int outputs(const mb_layer_t *layer)
 {
     const mb_stack_t *stack = layer->config;
-    return last_of(stack)->states ? 1 + n_states(stack, NULL) : 1;
+    return mb_stack_last(stack)->states ? 1 + mb_stack_states(stack, NULL) : 1;
 }
 
 static mb_status_t pack(const mb_call_t *call, mb_packed_t *out)
@@ -173,9 +154,9 @@ static mb_status_t pack(const mb_call_t *call, mb_packed_t *out)
     const mb_stack_t *stack = stack_of(call);
     mb_shape_t y, states[2 * MB_MOST_CELLS];
     *out = (mb_packed_t){0};
-    MB_TRY(mb_recurrent_infer(call, last_of(stack), &y));
+    MB_TRY(mb_recurrent_infer(call, mb_stack_last(stack), &y));
     mb_packed_add(out, &y);
-    n_states(stack, states);
+    mb_stack_states(stack, states);
     for (int i = 1; i < outputs(call->layer); i++)
         mb_packed_add(out, &states[i - 1]);
     return MB_OK;
@@ -189,10 +170,14 @@ static void part(const mb_call_t *call, int index, mb_shape_t *shape, int64_t *f
     *first = mb_packed_first(&packed, index);
 }
 
-/* "cell" of RNN, and below it "cells/lstm_cell". */
 static const char *attribute(const mb_layer_t *layer, const char *part_name, size_t length)
 {
-    const mb_stack_t *stack = layer->config;
+    return mb_stack_place(layer->config, part_name, length);
+}
+
+/* "cell" of RNN, and below it "cells/lstm_cell". */
+const char *mb_stack_place(const mb_stack_t *stack, const char *part_name, size_t length)
+{
     if (stack->name == NULL)
         return "cell";
     if (strlen(stack->name) == length && strncmp(stack->name, part_name, length) == 0)
@@ -209,30 +194,16 @@ static mb_status_t infer(mb_call_t *call)
 {
     mb_shape_t states[2 * MB_MOST_CELLS];
     mb_packed_t packed;
-    int n = n_states(stack_of(call), states);
+    int n = mb_stack_states(stack_of(call), states);
     MB_TRY(mb_recurrent_check_states(call, n, states));
     MB_TRY(pack(call, &packed));
     call->output_type = call->input_types[0];
     return mb_packed_infer(&packed, call);
 }
 
-/* The call of cell INDEX, on what the one before gives. */
-static mb_call_t call_of(const mb_call_t *call, int index)
-{
-    mb_call_t inner = *call;
-    if (index > 0)
-        inner.inputs[0].dim[1] = stack_of(call)->cells[index - 1].units;
-    return inner;
-}
-
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
 {
-    mb_stack_t *stack = stack_of(call);
-    for (int i = 0; i < stack->n; i++) {
-        mb_call_t inner = call_of(call, i);
-        MB_TRY(mb_recurrent_declare(&inner, &stack->cells[i], stack->name, list));
-    }
-    return MB_OK;
+    return mb_stack_declare(call, stack_of(call), stack_of(call)->name, list);
 }
 
 static mb_status_t check(const mb_call_t *call)
@@ -240,31 +211,17 @@ static mb_status_t check(const mb_call_t *call)
     return mb_call_check_width(call, 0, stack_of(call)->cells[0].width);
 }
 
-/* What each cell saves and carries, what all but the last give, and outputs of their own. */
+/* What the cells save and carry, and outputs of their own. */
 typedef struct {
     mb_packed_t packed;
-    size_t saved[MB_MOST_CELLS], carry[MB_MOST_CELLS];
-    size_t y[MB_MOST_CELLS], dy[MB_MOST_CELLS];
     size_t saved_bytes, carry_bytes;
 } block_t;
 
 static block_t block_of(const mb_call_t *call, int64_t samples)
 {
-    const mb_stack_t *stack = stack_of(call);
-    block_t block = {0};
+    block_t block = {.saved_bytes = 0};
     pack(call, &block.packed);
-    for (int i = 0; i < stack->n; i++) {
-        mb_call_t inner = call_of(call, i);
-        int64_t elements = samples * call->inputs[0].dim[0] * stack->cells[i].units;
-        block.saved[i] = block.saved_bytes;
-        block.carry[i] = block.carry_bytes;
-        mb_recurrent_memory(&inner, &stack->cells[i], samples, &block.saved_bytes,
-                            &block.carry_bytes);
-        if (i + 1 == stack->n)
-            continue;
-        block.y[i] = mb_block_add(&block.saved_bytes, elements, call->output_type);
-        block.dy[i] = mb_block_add(&block.carry_bytes, elements, call->output_type);
-    }
+    mb_stack_memory(call, stack_of(call), samples, &block.saved_bytes, &block.carry_bytes);
     mb_packed_memory(&block.packed, call->output_type, samples, &block.saved_bytes,
                      &block.carry_bytes);
     return block;
@@ -279,119 +236,54 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
         out->keeps_input[i] = true;
 }
 
-/* The run of one cell, with what its pointers point to. */
-typedef struct {
-    mb_call_t call;
-    mb_run_t run;
-    mb_direction_t direction;
-    const void *inputs[MB_MAX_INPUTS];
-    void *grad_inputs[MB_MAX_INPUTS];
-} inside_t;
-
-static void enter_call(const mb_run_t *run, const block_t *block, int index, inside_t *in)
-{
-    in->call = call_of(run->call, index);
-    in->run = *run;
-    in->run.call = &in->call;
-    for (int i = 0; i < run->call->n_inputs; i++) {
-        in->inputs[i] = mb_run_input(run, i);
-        in->grad_inputs[i] = mb_run_grad_input(run, i);
-    }
-    if (index > 0) {
-        in->inputs[0] = mb_bytes_at(run->saved, block->y[index - 1]);
-        in->grad_inputs[0] = mb_bytes_at(run->carry, block->dy[index - 1]);
-    }
-    in->run.inputs = in->inputs;
-    in->run.grad_inputs = in->grad_inputs;
-}
-
-/* What a cell gives to the next one lies by position, whichever way they go. */
-static void enter_direction(const mb_run_t *run, const block_t *block, int index, inside_t *in)
+static mb_stack_pass_t pass_of(const mb_run_t *run, const mb_packed_t *packed)
 {
     const mb_stack_t *stack = stack_of(run->call);
-    const mb_packed_t *packed = &block->packed;
-    bool last = index + 1 == stack->n;
-    const mb_recurrent_t *cell = &stack->cells[index];
-    int state = 1;
-    mb_direction_t *d = &in->direction;
-    *d = (mb_direction_t){.recurrent = cell,
-                          .index = 4 * index,
-                          .reversed = !last && cell->backwards,
-                          .ldy = cell->units,
-                          .saved = mb_bytes_at(run->saved, block->saved[index]),
-                          .carry = mb_bytes_at(run->carry, block->carry[index]),
-                          .y = last ? mb_packed_output(run, packed, 0)
-                                    : mb_bytes_at(run->saved, block->y[index]),
-                          .dy = last ? mb_packed_gradient(run, packed, 0)
-                                     : mb_bytes_at(run->carry, block->dy[index])};
-    for (int i = 0; i < index; i++) {
-        d->param += mb_recurrent_params(&stack->cells[i]);
-        state += mb_recurrent_n_states(&stack->cells[i]);
+    mb_stack_pass_t pass = {.stack = stack,
+                            .ldy = mb_stack_last(stack)->units,
+                            .saved = run->saved,
+                            .carry = run->carry,
+                            .first = mb_call_arguments(run->call) > 1 ? 1 : 0,
+                            .y = mb_packed_output(run, packed, 0),
+                            .dy = mb_packed_gradient(run, packed, 0)};
+    for (int i = 1; i < packed->n; i++) {
+        pass.after[i - 1] = mb_packed_output(run, packed, i);
+        pass.dafter[i - 1] = mb_packed_gradient(run, packed, i);
     }
-    d->first = mb_call_arguments(run->call) > 1 ? state : 0;
-    d->kept = state - 1;
-    for (int i = 0; i < mb_recurrent_n_states(cell) && packed->n > 1; i++) {
-        d->after[i] = mb_packed_output(run, packed, state + i);
-        d->dafter[i] = mb_packed_gradient(run, packed, state + i);
-    }
-}
-
-static void enter(const mb_run_t *run, const block_t *block, int index, inside_t *in)
-{
-    enter_call(run, block, index, in);
-    enter_direction(run, block, index, in);
+    return pass;
 }
 
 static mb_status_t forward(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
-    for (int i = 0; i < stack_of(run->call)->n; i++) {
-        inside_t in;
-        enter(run, &block, i, &in);
-        MB_TRY(mb_recurrent_forward(&in.run, &in.direction));
-    }
+    mb_stack_pass_t pass = pass_of(run, &block.packed);
+    MB_TRY(mb_stack_forward(run, &pass));
     return mb_packed_join(run, &block.packed);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
+    mb_stack_pass_t pass = pass_of(run, &block.packed);
     MB_TRY(mb_packed_part(run, &block.packed));
-    for (int i = stack_of(run->call)->n; i-- > 0;) {
-        inside_t in;
-        enter(run, &block, i, &in);
-        MB_TRY(mb_recurrent_backward_input(&in.run, &in.direction, false));
-    }
-    return MB_OK;
+    return mb_stack_backward_input(run, &pass, false);
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     block_t block = block_of(run->call, run->samples);
-    for (int i = 0; i < stack_of(run->call)->n; i++) {
-        inside_t in;
-        enter(run, &block, i, &in);
-        MB_TRY(mb_recurrent_backward_weights(&in.run, &in.direction));
-    }
-    return MB_OK;
+    mb_stack_pass_t pass = pass_of(run, &block.packed);
+    return mb_stack_backward_weights(run, &pass);
 }
 
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
-    return mb_recurrent_mask(last_of(stack_of(call)));
+    return mb_recurrent_mask(mb_stack_last(stack_of(call)));
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
 {
-    *out = (mb_cost_t){0};
-    for (int i = 0; i < stack_of(call)->n; i++) {
-        mb_call_t inner = call_of(call, i);
-        mb_cost_t one;
-        mb_recurrent_cost(&inner, &stack_of(call)->cells[i], &one);
-        out->forward_flops += one.forward_flops;
-        out->backward_input_flops += one.backward_input_flops;
-        out->backward_weights_flops += one.backward_weights_flops;
-    }
+    mb_stack_cost(call, stack_of(call), out);
 }
 
 #define RECURRENT(id, keras)                                                                       \

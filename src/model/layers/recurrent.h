@@ -31,13 +31,11 @@ typedef struct {
                                             last one, whose output is the layer's */
     const char *places[MB_MOST_CELLS];   /* where Keras keeps them */
 } mb_stack_t;
+/* A layer "LSTM", "GRU", "SimpleRNN" or "RNN", whose common keys the caller takes. */
 mb_status_t mb_stack_parse(mb_config_t *config, const char *class_name, mb_arena_t *arena,
                            mb_stack_t *out);
 
-/* A layer "LSTM", "GRU", "SimpleRNN" or "RNN" (over one of their cells), whose common keys the
- * caller takes. */
-mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out);
-/* The same of a layer whose products are convolutions, with "filters" for units. */
+/* A layer whose products are convolutions, with "filters" for units. */
 mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out);
 bool mb_recurrent_is_class(const char *class_name);
 
@@ -53,6 +51,8 @@ bool mb_recurrent_keeps(const mb_call_t *call, const mb_recurrent_t *recurrent);
 /* The output's mask: a sequence has the input's. */
 mb_mask_rule_t mb_recurrent_mask(const mb_recurrent_t *recurrent);
 
+/* MB_ERR_SHAPE where the mask has not one value for each step. */
+mb_status_t mb_recurrent_check_mask(const mb_call_t *call);
 /* The output's shape; MB_ERR_SHAPE where the input has none of positions x width. */
 mb_status_t mb_recurrent_infer(const mb_call_t *call, const mb_recurrent_t *recurrent,
                                mb_shape_t *out);
@@ -87,5 +87,39 @@ mb_status_t mb_recurrent_backward_input(const mb_run_t *run, const mb_direction_
                                         bool adds);
 mb_status_t mb_recurrent_backward_weights(const mb_run_t *run, const mb_direction_t *direction);
 void mb_recurrent_cost(const mb_call_t *call, const mb_recurrent_t *recurrent, mb_cost_t *out);
+
+static inline const mb_recurrent_t *mb_stack_last(const mb_stack_t *stack)
+{
+    return &stack->cells[stack->n - 1];
+}
+/* How many states its cells have together; their shapes, where SHAPES is given. */
+int mb_stack_states(const mb_stack_t *stack, mb_shape_t *shapes);
+int mb_stack_params(const mb_stack_t *stack);
+/* Where Keras keeps a PART of its weights' names; NULL: it is none of its own. */
+const char *mb_stack_place(const mb_stack_t *stack, const char *part, size_t length);
+/* NAME: that stands in front of its weights'; NULL: none does. */
+mb_status_t mb_stack_declare(const mb_call_t *call, mb_stack_t *stack, const char *name,
+                             mb_param_list_t *list);
+
+/* A direction of a run in which several cells follow one another: the members are those of
+ * mb_direction_t, for all of its cells. */
+typedef struct {
+    const mb_stack_t *stack;
+    int index; /* 0, or 1 for the second of two */
+    int param;
+    bool reversed;
+    int64_t ldy;
+    void *saved, *carry;
+    int first, kept;
+    void *y, *after[2 * MB_MOST_CELLS];
+    const void *dy, *dafter[2 * MB_MOST_CELLS];
+} mb_stack_pass_t;
+
+void mb_stack_memory(const mb_call_t *call, const mb_stack_t *stack, int64_t samples, size_t *saved,
+                     size_t *carry);
+mb_status_t mb_stack_forward(const mb_run_t *run, const mb_stack_pass_t *pass);
+mb_status_t mb_stack_backward_input(const mb_run_t *run, const mb_stack_pass_t *pass, bool adds);
+mb_status_t mb_stack_backward_weights(const mb_run_t *run, const mb_stack_pass_t *pass);
+void mb_stack_cost(const mb_call_t *call, const mb_stack_t *stack, mb_cost_t *out);
 
 #endif

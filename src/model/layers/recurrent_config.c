@@ -267,21 +267,22 @@ static bool is_stack(const mb_config_t *config, const char *class_name)
     return strcmp(class_name, "RNN") == 0 && name != NULL && strcmp(name, "StackedRNNCells") == 0;
 }
 
-mb_status_t mb_stack_parse(mb_config_t *config, const char *class_name, mb_arena_t *arena,
-                           mb_stack_t *out)
-{
-    if (is_stack(config, class_name))
-        return parse_stack(config, arena, out);
-    out->n = 1;
-    return mb_recurrent_parse(config, class_name, &out->cells[0]);
-}
-
-mb_status_t mb_recurrent_parse(mb_config_t *config, const char *class_name, mb_recurrent_t *out)
+static mb_status_t parse_single(mb_config_t *config, const char *class_name, mb_recurrent_t *out)
 {
     if (strcmp(class_name, "RNN") == 0)
         return parse_with_cell(config, out);
     MB_TRY(take_loop(config, out));
     return take_cell(config, find(class_name, false), out);
+}
+
+mb_status_t mb_stack_parse(mb_config_t *config, const char *class_name, mb_arena_t *arena,
+                           mb_stack_t *out)
+{
+    *out = (mb_stack_t){0};
+    if (is_stack(config, class_name))
+        return parse_stack(config, arena, out);
+    out->n = 1;
+    return parse_single(config, class_name, &out->cells[0]);
 }
 
 mb_status_t mb_recurrent_parse_convolved(mb_config_t *config, mb_recurrent_t *out)

@@ -3,10 +3,10 @@
  *
  *     [samples, steps, ...] is [samples x steps, ...]
  *
- * That changes nothing for a layer that works sample by sample. One that mixes them, batch
- * normalization, is another thing step by step: Keras 2 folds the steps as this does, Keras 3 calls
- * the layer for one step after the other, which is refused unless it is frozen. */
-#include "model/layers/layers.h"
+ * and so is a mask. That changes nothing for a layer that works sample by sample. One that mixes
+ * them, batch normalization, is another thing step by step: Keras 2 folds the steps as this does,
+ * Keras 3 calls the layer for one step after the other (time_distributed_steps.c). */
+#include "model/layers/time_distributed_steps.h"
 
 #include <string.h>
 
@@ -90,17 +90,13 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     return mb_config_finish(&inner);
 }
 
-/* The mask goes on as it is, but Keras hands each step's to what is inside. */
+/* The mask goes on as it is; what is inside is given each step's. */
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
     const distributed_t *d = call->layer->config;
-    bool heeds = d->class_->takes_masks != MB_TAKES_NO_MASK &&
-                 (d->class_->update_statistics == NULL || call->layer->trainable);
-    return (mb_mask_rule_t){
-        .kind = MB_MASK_PASSED,
-        .refusal = heeds ? "which the layer inside would be given step by step; this build does "
-                           "not do that: drop the mask by an operation (x * 1.0) in front of it"
-                         : NULL};
+    bool frozen = d->class_->update_statistics != NULL && !call->layer->trainable;
+    return (mb_mask_rule_t){.kind = MB_MASK_PASSED,
+                            .ignored = frozen || d->class_->takes_masks != MB_TAKES_MASKS};
 }
 
 /* ---- the call inside */
@@ -139,25 +135,32 @@ static void open_call(const mb_call_t *call, inside_t *in)
 {
     open_layer(call, in);
     in->steps = call->inputs[0].dim[0];
-    in->call.inputs[0] = without_steps(&call->inputs[0]);
+    for (int i = 0; i < call->n_inputs; i++)
+        in->call.inputs[i] = without_steps(&call->inputs[i]);
     if (call->output.rank > 0)
         in->call.output = without_steps(&call->output);
+}
+
+static mb_status_t check_mask(const mb_call_t *call)
+{
+    char text[MB_SHAPE_TEXT];
+    const mb_shape_t *mask = &call->inputs[call->masks[0]];
+    if (call->masks[0] == 0 || (mask->rank > 0 && mask->dim[0] == call->inputs[0].dim[0]))
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_SHAPE,
+                         "its mask has %s a sample, which does not begin with the steps",
+                         mb_shape_text(mask, text, sizeof(text)));
 }
 
 static mb_status_t infer(mb_call_t *call)
 {
     inside_t in;
     mb_shape_t kept[MB_MAX_STATES];
-    if (call->n_inputs != 1 || call->inputs[0].rank < 1)
+    if (mb_call_arguments(call) != 1 || call->inputs[0].rank < 1)
         return mb_call_error(call, MB_ERR_SHAPE, "takes one tensor of samples with steps");
+    MB_TRY(check_mask(call));
     call->output.rank = 0;
     open_call(call, &in);
-    if (mb_call_has_statistics(&in.call) && !distributed_of(call)->keras2 && call->layer->trainable)
-        return mb_call_error(call, MB_ERR_UNSUPPORTED,
-                             "key 'layer' is of class '%s', which Keras 3 gives the samples of one "
-                             "step after the other; this build does that only where it is frozen: "
-                             "use it without TimeDistributed",
-                             in.class_->name);
     MB_TRY(in.class_->infer(&in.call));
     if (mb_call_states(&in.call, kept) > 0)
         return mb_call_error(
@@ -171,6 +174,12 @@ static mb_status_t infer(mb_call_t *call)
            (size_t)in.call.output.rank * sizeof *call->output.dim);
     call->output_type = in.call.output_type;
     return MB_OK;
+}
+
+static bool goes_by_steps(const mb_call_t *call, const inside_t *in)
+{
+    return mb_call_has_statistics(&in->call) && !distributed_of(call)->keras2 &&
+           call->layer->trainable;
 }
 
 static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
@@ -197,7 +206,10 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     inside_t in;
     open_call(call, &in);
-    in.class_->memory(&in.call, samples * in.steps, out);
+    if (goes_by_steps(call, &in))
+        mb_steps_memory(call, &in.call, samples, out);
+    else
+        in.class_->memory(&in.call, samples * in.steps, out);
 }
 
 static void constants(const mb_call_t *call, void *out)
@@ -223,20 +235,24 @@ static mb_status_t forward(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->forward(&inner);
+    return goes_by_steps(run->call, &in) ? mb_steps_forward(run, &in.call)
+                                         : in.class_->forward(&inner);
 }
 
 static mb_status_t backward_input(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->backward_input(&inner);
+    return goes_by_steps(run->call, &in) ? mb_steps_backward_input(run, &in.call)
+                                         : in.class_->backward_input(&inner);
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
+    if (goes_by_steps(run->call, &in))
+        return mb_steps_backward_weights(run, &in.call);
     return in.class_->backward_weights == NULL ? MB_OK : in.class_->backward_weights(&inner);
 }
 
@@ -244,7 +260,9 @@ static mb_status_t update_statistics(const mb_run_t *run, double count)
 {
     inside_t in;
     mb_run_t inner = open_run(run, &in);
-    return in.class_->update_statistics(&inner, count * (double)in.steps);
+    return goes_by_steps(run->call, &in)
+               ? mb_steps_update_statistics(run, &in.call, count)
+               : in.class_->update_statistics(&inner, count * (double)in.steps);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
@@ -280,6 +298,14 @@ static int wrapped(const mb_layer_t *layer)
     return 1 + (in.class_->wrapped == NULL ? 0 : in.class_->wrapped(&in.layer));
 }
 
+static const char *attribute(const mb_layer_t *layer, const char *part, size_t length)
+{
+    mb_call_t call = {.layer = layer};
+    inside_t in;
+    open_layer(&call, &in);
+    return in.class_->attribute == NULL ? NULL : in.class_->attribute(&in.layer, part, length);
+}
+
 static bool has_statistics(const mb_call_t *call)
 {
     inside_t in;
@@ -303,6 +329,7 @@ const mb_layer_class_t mb_layer_time_distributed = {.size = sizeof(mb_layer_clas
                                                     .differentiable = differentiable,
                                                     .roles = roles,
                                                     .mask = mask,
-                                                    .takes_masks = MB_TAKES_WRITTEN_MASK,
+                                                    .takes_masks = MB_TAKES_MASKS,
                                                     .wrapped = wrapped,
+                                                    .attribute = attribute,
                                                     .has_statistics = has_statistics};

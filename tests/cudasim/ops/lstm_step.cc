@@ -22,12 +22,18 @@ mb_lstm_step_t some_step(bench &bench)
     s.position = position(step);
     s.later = position(step + 1);
     s.masked = bench.one_in(3);
+    s.skips = bench.coin();
+    s.blank = bench.coin();
     s.act = {bench.coin() ? MB_ACT_TANH : MB_ACT_SOFTSIGN, 0, 0, 0};
     s.gate = {bench.one_of(gates), 0.2f, 0, 0};
-    bench.describe("%lld samples, %lld places, %lld units, step %lld of %lld%s%s, functions %d, %d",
-                   (long long)s.samples, (long long)s.places, (long long)s.units, (long long)step,
-                   (long long)s.steps, backwards ? " backwards" : "", s.masked ? ", masked" : "",
-                   s.act.act, s.gate.act);
+    bench.describe(
+        "%lld samples, %lld places, %lld units, step %lld of %lld%s%s%s, functions %d, %d",
+        (long long)s.samples, (long long)s.places, (long long)s.units, (long long)step,
+        (long long)s.steps, backwards ? " backwards" : "", s.masked ? ", masked" : "",
+        s.skips && s.blank ? ", skips and blank"
+        : s.skips          ? ", skips"
+                           : "",
+        s.act.act, s.gate.act);
     return s;
 }
 
@@ -58,12 +64,19 @@ void backward(bench &bench, const mb_lstm_step_forward_args_t &f)
     args.ldh = f.ldh;
     args.carried = bench.changed(MB_F32, states, -1, 1);
     bench.allow(args.carried, {2 * EPSILON, bound, 0});
+    if (f.step.skips) {
+        args.present = f.present;
+        args.dheld = bench.changed(MB_F32, states, -1, 1);
+        bench.allow(args.dheld, {2 * EPSILON, bound, 0});
+    }
     bench.complete(MB_OP_LSTM_STEP_BACKWARD, &args);
     leave_some(bench, &args);
     if (f.step.later < 0)
         args.dfactor = nullptr;
     if (bench.coin())
         args.dh = args.dc = nullptr;
+    if (f.step.later >= 0 || bench.coin())
+        args.dlast = nullptr;
     if (f.step.position >= 0)
         args.dbefore[0] = args.dbefore[1] = nullptr;
     else
@@ -83,6 +96,9 @@ void lstm_step(bench &bench, mb_dtype_t type)
     bench.allow(args.states, {2 * EPSILON, bound, 0});
     if (s.masked)
         args.masks = bench.given(MB_F32, 4 * states, 0, 2);
+    if (s.skips)
+        args.present = bench.given(type, s.samples * s.steps,
+                                   [&](int64_t) { return bench.one_in(3) ? 0.0 : 1.0; });
     bench.complete(MB_OP_LSTM_STEP_FORWARD, &args);
     leave_some(bench, &args);
     if (s.position < 0)

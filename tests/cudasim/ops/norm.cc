@@ -123,6 +123,17 @@ template <typename Args> void take_gradients(bench &bench, const shape &s, Args 
         args->dbeta = bench.changed(MB_F32, s.columns, -1, 1);
 }
 
+/* Zeros and ones, one for each row or element; or all that are given are of no use. */
+template <typename Args> void hide_some(bench &bench, const shape &s, mb_dtype_t type, Args *args)
+{
+    bool none = bench.one_in(10);
+    if (bench.coin())
+        return;
+    args->masks = bench.coin() ? 1 : s.columns;
+    args->mask = bench.given(type, s.rows * args->masks,
+                             [&](int64_t) { return none || bench.one_in(3) ? 0.0 : 1.0; });
+}
+
 /* Statistics are in double on both sides, so mean and rstd are an ulp apart at most. In y the
  * mean's ulp counts 4 * 3.2 * 2 times, and there are three roundings of terms below
  * 5 * 3.2 * 2 + 1. */
@@ -141,8 +152,14 @@ void batchnorm(bench &bench, mb_dtype_t type)
         args.mean = bench.written(MB_F32, s.columns);
         args.rstd = bench.written(MB_F32, s.columns);
     }
+    hide_some(bench, s, type, &args);
+    bool counts = args.training && args.masks > 0;
+    if (counts) {
+        args.counts = bench.written(MB_F32, s.columns);
+        bench.allow(args.counts, {});
+    }
     if (args.training && bench.coin()) {
-        args.sums = bench.changed(MB_F64, 2 * s.columns, 0, 1);
+        args.sums = bench.changed(MB_F64, (counts ? 3 : 2) * s.columns, 0, 1);
         /* 1500 additions of up to 16 in double. */
         bench.allow(args.sums, {0, 0, 1500 * 0x1p-53});
     }
@@ -162,6 +179,9 @@ void batchnorm_gradient(bench &bench, mb_dtype_t type)
     args.training = bench.coin();
     give_gamma(bench, s, &args);
     give_statistics(bench, s, s.columns, &args);
+    hide_some(bench, s, type, &args);
+    if (args.masks > 0) /* half of the rows, lest the means of few be large */
+        args.counts = bench.given(MB_F32, s.columns, (double)s.rows / 2, (double)s.rows);
     bench.complete(MB_OP_BATCHNORM_BACKWARD_INPUT, &args);
     describe(bench, s, args.training);
     bench.run(MB_OP_BATCHNORM_BACKWARD_INPUT, args, backward_input);
@@ -191,8 +211,11 @@ void batchnorm_update(bench &bench, mb_dtype_t)
     args.channels = bench.some_columns();
     args.count = bench.one_in(4) ? 0 : 12;
     args.momentum = 0.99;
-    args.sums = bench.given(MB_F64, 2 * args.channels, [&](int64_t i) {
-        return i < args.channels ? bench.uniform(-10, 10) : bench.uniform(20, 60);
+    args.masked = bench.coin();
+    args.sums = bench.given(MB_F64, 3 * args.channels, [&](int64_t i) {
+        return i < args.channels       ? bench.uniform(-10, 10)
+               : i < 2 * args.channels ? bench.uniform(20, 60)
+                                       : (double)bench.integer(5, 12);
     });
     args.moving_mean = bench.changed(MB_F32, args.channels, -1, 1);
     args.moving_variance = bench.changed(MB_F32, args.channels, 0, 1);

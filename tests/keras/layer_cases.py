@@ -211,7 +211,8 @@ def layer_EinsumDense_ellipsis(c):
         ("ab,b->ab", (width,), (width,)),
     )  # fmt: skip
     letters = equation.split("->")[1].replace("...", "")
-    bias = c.pick(None, letters[-1], letters[1:] if len(letters) > 1 and not equation.startswith("...") else letters)
+    sized = letters[-sum(size is not None for size in out) :] if isinstance(out, tuple) else letters[-1]
+    bias = c.pick(None, letters[-1], sized)
     layer = layers.EinsumDense(equation, out, activation=c.pick(None, "relu", "silu"),
                                bias_axes=None if bias == "a" else bias)  # fmt: skip
     y = layer(c.tensor(shape))

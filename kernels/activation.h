@@ -44,7 +44,7 @@ template <typename T> struct relu_general : from_x {
     /* Where pieces meet as on the CPU (src/device/cpu/activation.c). */
     static __device__ float derivative(float x, parameters p)
     {
-        float at_threshold = p.p2 == 0.0f && p.p1 == INFINITY ? 1.0f : 0.0f;
+        float at_threshold = p.p2 == 0.0f && p.p1 == INFINITY ? p.p0 : 0.0f;
         float at_maximum = p.p2 == 0.0f && p.p1 == 6.0f ? 0.0f : 0.5f;
         float low = x > p.p2 ? 1.0f : x == p.p2 ? at_threshold : p.p0;
         return x > p.p1 ? 0.0f : x == p.p1 ? at_maximum : low;

@@ -43,7 +43,8 @@ FUNCTIONS.update({
     "where": lambda t: ops.where(t > 0.5, t, 2.0 * t),
 })
 # Where Keras' backends differ and mbrun does not do what JAX does (doc/agreement.md).
-OTHERWISE = {"abs": {0.0: 0.0}, "sparse_sigmoid": {-1.0: 0.0, 1.0: 0.0}, "clip": {-1.0: 1.0, 2.0: 1.0}}
+OTHERWISE = {"leaky_relu": {0.0: 0.2}, "ReLU with a slope": {0.0: 0.25}, "LeakyReLU": {0.0: 0.25},
+             "LeakyReLU without a slope": {0.0: 0.0}, "abs": {0.0: 0.0}, "sparse_sigmoid": {-1.0: 0.0, 1.0: 0.0}, "clip": {-1.0: 1.0, 2.0: 1.0}}  # fmt: skip
 
 
 def build(names):

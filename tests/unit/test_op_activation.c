@@ -122,17 +122,17 @@ START_TEST(general_relu_obeys_slope_maximum_and_threshold)
 }
 END_TEST
 
-/* What Keras 3.15.1 gives on JAX. */
+/* What Keras 3.15.1 gives; of leaky_relu at 0, on torch and TensorFlow. */
 START_TEST(general_relu_has_keras_derivatives_where_its_pieces_meet)
 {
     static const struct {
         float slope, maximum, threshold, x, derivative;
     } cases[] = {
-        {0.25f, INFINITY, 0.0f, 0.0f, 1.0f}, {0.25f, INFINITY, 0.0f, -0.0f, 1.0f},
-        {0.0f, INFINITY, 0.0f, 0.0f, 1.0f},  {0.25f, INFINITY, 0.5f, 0.5f, 0.0f},
-        {0.25f, 2.0f, 0.0f, 0.0f, 0.0f},     {0.25f, 2.0f, 0.0f, 2.0f, 0.5f},
-        {0.25f, 2.0f, 0.5f, 0.5f, 0.0f},     {0.25f, 6.0f, 0.0f, 6.0f, 0.0f},
-        {0.25f, 6.0f, 0.5f, 6.0f, 0.5f},     {0.0f, 6.0f, 0.0f, 6.0f, 0.0f},
+        {0.25f, INFINITY, 0.0f, 0.0f, 0.25f}, {0.25f, INFINITY, 0.0f, -0.0f, 0.25f},
+        {0.0f, INFINITY, 0.0f, 0.0f, 0.0f},   {0.25f, INFINITY, 0.5f, 0.5f, 0.0f},
+        {0.25f, 2.0f, 0.0f, 0.0f, 0.0f},      {0.25f, 2.0f, 0.0f, 2.0f, 0.5f},
+        {0.25f, 2.0f, 0.5f, 0.5f, 0.0f},      {0.25f, 6.0f, 0.0f, 6.0f, 0.0f},
+        {0.25f, 6.0f, 0.5f, 6.0f, 0.5f},      {0.0f, 6.0f, 0.0f, 6.0f, 0.0f},
     };
     op_t op;
     op_open(&op, 1, 1);

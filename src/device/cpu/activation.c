@@ -156,13 +156,13 @@ static inline float relu_from_y(float y, P)
     UNUSED;
     return y > 0.0f ? 1.0f : 0.0f;
 }
-/* Where two pieces meet there is no derivative. Keras on JAX takes that of x >= 0 for leaky_relu,
- * and 0 at any other threshold, as its sum of two relus has none there; at 6 none, which is relu6,
- * and at any other maximum half of it. Points like these are not rare: 0 follows from zeros and
- * biases that are not trained yet. */
+/* Where two pieces meet there is no derivative. Keras takes the slope at 0 for leaky_relu (but on
+ * JAX 1), and 0 at any other threshold, as its sum of two relus has none there; at 6 none, which is
+ * relu6, and at any other maximum half of it. Points like these are not rare: 0 follows from zeros
+ * and biases that are not trained yet. */
 static inline float relu_general_from_x(float x, P)
 {
-    float at_threshold = p->p2 == 0.0f && p->p1 == INFINITY ? 1.0f : 0.0f;
+    float at_threshold = p->p2 == 0.0f && p->p1 == INFINITY ? p->p0 : 0.0f;
     float at_maximum = p->p2 == 0.0f && p->p1 == 6.0f ? 0.0f : 0.5f;
     float low = x > p->p2 ? 1.0f : x == p->p2 ? at_threshold : p->p0;
     return x > p->p1 ? 0.0f : x == p->p1 ? at_maximum : low;

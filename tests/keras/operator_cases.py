@@ -18,9 +18,20 @@ def binary(name, function, tame=lambda t: t, constants=True):
         t = tame(c.tensor())
         return function(t, c.number()) if c.coin() else function(c.number(), t)
 
+    def array(c):
+        shape = c.shape()
+        some = lambda: [1 if c.integer(0, 3) == 0 else size for size in shape]
+        t, axes = tame(c.tensor(tuple(some()))), some()
+        a = c.rng.uniform(0.5, 2, axes[c.integer(0, len(axes) - 1) :]).astype("f4")
+        if c.coin():
+            return function(t, a)
+        a = ops.convert_to_tensor(a)
+        return function(t, a) if c.coin() else function(a, t)
+
     CASES[name] = both
     if constants:
         CASES[name + "_constant"] = constant
+        CASES[name + "_array"] = array
 
 
 binary("add", lambda a, b: a + b)

@@ -1,4 +1,4 @@
-"""Makes tests/fixtures/operators.h5 and operators.ref.h5: sums, products, indices, parts, reductions, softmax
+"""Makes tests/fixtures/operators.h5 and operators.ref.h5: sums, products, constants, indices, parts, reductions, softmax
 over another axis, products of matrices and merging layers that broadcast, trained by Keras on jax.
 
 Usage: make_operators.py DIRECTORY"""
@@ -16,7 +16,8 @@ keras.utils.set_random_seed(11)
 rng = np.random.default_rng(11)
 
 x = keras.Input((6, 5), name="x")
-a = layers.Dense(8, activation="tanh", name="a")(x)
+centred = (x - np.array([0.1, -0.2, 0, 0.3, 0.05], "f4")) / np.linspace(0.8, 1.3, 6, dtype="f4")[:, None]
+a = layers.Dense(8, activation="tanh", name="a")(centred)
 b = layers.Dense(8, name="b")(x)
 scores = ops.softmax(ops.matmul(a, ops.transpose(b, (0, 2, 1))) / 8**0.5, axis=-2)
 mixed = ops.matmul(scores, b) * 0.5 + a

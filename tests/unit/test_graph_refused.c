@@ -73,6 +73,8 @@ END_TEST
 #define TENSOR                                                                                     \
     "{'class_name': '__keras_tensor__', 'config': {'shape': [null, 3], 'keras_history': ['x', 0, " \
     "0]}}"
+#define ARRAY(values)                                                                              \
+    "{'class_name': '__tensor__', 'config': {'value': " values ", 'dtype': 'float32'}}"
 #define OPERATION(class, keys, args)                                                               \
     ONE_LAYER("{'class_name': '" class "', 'name': 'd', 'module': 'keras.src.ops.numpy', "         \
                                        "'inbound_nodes': [{'args': [" args                         \
@@ -89,11 +91,13 @@ START_TEST(an_operation_that_cannot_be_is_refused_by_name)
     check_refused(OPERATION("Mean", ", 'axis': 1, 'where': 2", TENSOR), MB_ERR_UNSUPPORTED,
                   "operation 'd' (Mean): key 'where' is not known");
     check_refused(OPERATION("Add", "", TENSOR), MB_ERR_UNSUPPORTED,
-                  "argument 'x2' must be a tensor or a number");
-    check_refused(OPERATION("Add", "",
-                            TENSOR ", {'class_name': '__tensor__', 'config': {'value': "
-                                   "[1.0, 2.0, 3.0], 'dtype': 'float32'}}"),
-                  MB_ERR_UNSUPPORTED, "argument 'x2' must be a tensor or a number");
+                  "argument 'x2' must be a tensor, a number or an array of numbers");
+    check_refused(OPERATION("Add", "", TENSOR ", " ARRAY("[1.0, [2.0], 3.0]")), MB_ERR_UNSUPPORTED,
+                  "argument 'x2' must be a tensor, a number or an array of numbers");
+    check_unbound(OPERATION("Add", "", TENSOR ", " ARRAY("[1.0, 2.0]")), MB_ERR_SHAPE,
+                  "an array of (2,) does not fit (3,) a sample");
+    check_unbound(OPERATION("Add", "", TENSOR ", " ARRAY("[[1, 2, 3], [4, 5, 6]]")), MB_ERR_SHAPE,
+                  "an array of (2, 3) does not fit (3,) a sample");
     check_refused(OPERATION("Add", "", "1.0, 2.0"), MB_ERR_FORMAT, "called without a tensor");
     check_refused(OPERATION("GetItem", "", TENSOR ", [" WHOLE ", " SLICE("null", "null", "-1") "]"),
                   MB_ERR_UNSUPPORTED, "steps backwards");

@@ -226,6 +226,9 @@ typedef struct {
     int64_t n;
     double *values; /* NULL: the key is absent or null */
 } mb_numbers_t;
+/* As Keras writes a number, lists, an array of NumPy or a constant tensor; false and true are 0 and
+ * 1. Leaves out->values NULL where it is nothing of these. */
+mb_status_t mb_numbers_read(const json_t *value, mb_arena_t *arena, mb_numbers_t *out);
 mb_status_t mb_layer_take_numbers(mb_config_t *config, const char *key, mb_arena_t *arena,
                                   mb_numbers_t *out);
 /* VALUES as elements of a float type. */

@@ -1,5 +1,6 @@
 /* Operations on each element: sums, products, comparisons, functions. Inputs of one rank are
- * broadcast to one another; a gradient is summed over what its input was repeated along. */
+ * broadcast to one another, and arrays to them; a gradient is summed over what its input was
+ * repeated along. */
 #include "model/layers/operators.h"
 #include "model/layers/view.h"
 
@@ -47,7 +48,7 @@ static mb_status_t take_arguments(mb_config_t *call, mb_arena_t *arena, int n,
         return mb_error_memory("a call's arguments", sizeof *arguments);
     *out = arguments;
     for (int i = 0; i < n; i++)
-        MB_TRY(mb_argument_take_operand(call, i, names[i], &arguments->items[i]));
+        MB_TRY(mb_argument_take_operand(call, arena, i, names[i], &arguments->items[i]));
     return mb_arguments_end(call, n);
 }
 
@@ -69,11 +70,82 @@ static mb_status_t parse_where(mb_config_t *call, mb_arena_t *arena, void **out)
     return take_arguments(call, arena, 3, names, out);
 }
 
+static mb_status_t refuse_array(const mb_call_t *call, const mb_shape_t *array)
+{
+    char text[MB_SHAPE_TEXT], whole[MB_SHAPE_TEXT];
+    return mb_call_error(call, MB_ERR_SHAPE, "an array of %s does not fit %s a sample",
+                         mb_shape_text(array, text, sizeof text),
+                         mb_shape_text(&call->output, whole, sizeof whole));
+}
+
+/* The axes of an array are the last ones; one more than a sample has must be 1, the samples'. */
+static mb_status_t broadcast_array(mb_call_t *call, const mb_shape_t *array)
+{
+    int rank = call->output.rank;
+    if (array->rank > rank + 1 || (array->rank == rank + 1 && array->dim[0] != 1))
+        return refuse_array(call, array);
+    for (int d = rank - 1, a = array->rank - 1; d >= 0 && a >= 0; d--, a--) {
+        int64_t *dim = &call->output.dim[d];
+        if (*dim == 1 || *dim == MB_OPEN)
+            *dim = array->dim[a] > 1 ? array->dim[a] : *dim;
+        else if (array->dim[a] != 1 && array->dim[a] != *dim)
+            return refuse_array(call, array);
+    }
+    return MB_OK;
+}
+
+static const mb_numbers_t *array_of(const mb_call_t *call, int i)
+{
+    const mb_numbers_t *numbers = &arguments_of(call)->items[i].numbers;
+    return i < kind_of(call)->n_arguments && numbers->values != NULL ? numbers : NULL;
+}
+
 static mb_status_t infer(mb_call_t *call)
 {
     MB_TRY(mb_call_expect(call, call->n_inputs));
     call->output_type = call->input_types[0];
-    return mb_call_broadcast(call, 0, call->n_inputs - 1, &call->output);
+    MB_TRY(mb_call_broadcast(call, 0, call->n_inputs - 1, &call->output));
+    for (int i = 0; i < MB_MAP_INPUTS; i++) {
+        const mb_numbers_t *array = array_of(call, i);
+        if (array != NULL)
+            MB_TRY(broadcast_array(call, &array->shape));
+    }
+    return MB_OK;
+}
+
+/* ---- arrays, one behind the other among the call's constants */
+
+/* Where that of argument I stands; of MB_MAP_INPUTS: how many bytes there are. */
+static size_t array_at(const mb_call_t *call, int i)
+{
+    size_t bytes = 0;
+    for (int k = 0; k < i; k++) {
+        if (array_of(call, k) != NULL)
+            mb_block_add(&bytes, array_of(call, k)->n, call->output_type);
+    }
+    return bytes;
+}
+
+static void constants(const mb_call_t *call, void *out)
+{
+    for (int i = 0; i < MB_MAP_INPUTS; i++) {
+        const mb_numbers_t *array = array_of(call, i);
+        if (array != NULL)
+            mb_numbers_put(call->output_type, array->values, array->n,
+                           (char *)out + array_at(call, i));
+    }
+}
+
+static mb_view_t array_view(const mb_shape_t *array, const mb_view_t *like)
+{
+    mb_view_t view = *like;
+    int64_t step = 1;
+    for (int d = like->axes - 1, a = array->rank - 1; d >= 0; d--, a--) {
+        bool repeats = a < 0 || array->dim[a] == 1;
+        view.stride[d] = repeats ? 0 : step;
+        step *= repeats ? 1 : array->dim[a];
+    }
+    return view;
 }
 
 /* ---- Clip's limits stand in its config */
@@ -125,6 +197,10 @@ static mb_map_input_t argument(const mb_run_t *run, int i, const mb_view_t *like
     const limits_t *limits = run->call->layer->config;
     if (i >= kind_of(run->call)->n_arguments)
         return mb_map_constant(i == 1 ? limits->low : limits->high);
+    const mb_numbers_t *array = array_of(run->call, i);
+    if (array != NULL)
+        return mb_map_tensor((const char *)run->constants + array_at(run->call, i),
+                             array_view(&array->shape, like));
     if (item->input < 0)
         return mb_map_constant(item->constant);
     mb_view_t view = mb_view_input(run, item->input);
@@ -190,7 +266,7 @@ static void memory(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     const elementwise_t *kind = kind_of(call);
     (void)samples;
-    *out = (mb_memory_t){0};
+    *out = (mb_memory_t){.constant_bytes = array_at(call, MB_MAP_INPUTS)};
     for (int i = 0; i < kind->n_arguments; i++) {
         const char *of = kind->derivatives[i].of;
         out->keeps_output = out->keeps_output || (of != NULL && strchr(of, 'y') != NULL);
@@ -214,7 +290,7 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
         .kind = &(const elementwise_t){MB_MAP_##by, arguments, {__VA_ARGS__}}, .parse = parser,    \
         .parse_call = caller, .infer = infer, .memory = memory, .forward = forward,                \
         .backward_input = backward_input, .cost = cost, .differentiable = differentiable,          \
-        .roles = mb_operator_roles                                                                 \
+        .constants = constants, .roles = mb_operator_roles                                         \
     }
 #define UNARY(keras, by, ...) CLASS(keras, parse, parse_unary, by, 1, __VA_ARGS__)
 #define BINARY(keras, by, ...) CLASS(keras, parse, parse_binary, by, 2, __VA_ARGS__)
@@ -286,7 +362,8 @@ bool mb_operator_compares(const mb_call_t *call, float *value)
     if (strcmp(call->layer->class_->name, "NotEqual") != 0)
         return false;
     *value = arguments->items[1].constant;
-    return arguments->items[0].input == 0 && arguments->items[1].input < 0;
+    return arguments->items[0].input == 0 && arguments->items[1].input < 0 &&
+           array_of(call, 1) == NULL;
 }
 
 const mb_layer_class_t *mb_operators_elementwise(size_t index)

@@ -51,26 +51,29 @@ const json_t *mb_argument_take(mb_config_t *call, int place, const char *name)
     return value != NULL ? value : named;
 }
 
-static mb_status_t refuse(const mb_config_t *call, const char *name)
+static mb_status_t refuse(const mb_config_t *call, const char *name, const char *kinds)
 {
-    return mb_error_set(MB_ERR_UNSUPPORTED, "%s: argument '%s' must be a tensor or a number",
-                        call->where, name);
+    return mb_error_set(MB_ERR_UNSUPPORTED, "%s: argument '%s' must be %s", call->where, name,
+                        kinds);
 }
 
-mb_status_t mb_argument_take_operand(mb_config_t *call, int place, const char *name,
-                                     mb_operand_argument_t *out)
+mb_status_t mb_argument_take_operand(mb_config_t *call, mb_arena_t *arena, int place,
+                                     const char *name, mb_operand_argument_t *out)
 {
     const json_t *value = mb_argument_take(call, place, name);
     const json_t *input = json_object_get(value, MB_ARGUMENT_INPUT);
     *out = (mb_operand_argument_t){.input = -1};
-    if (input != NULL)
+    if (input != NULL) {
         out->input = (int)json_integer_value(input);
-    else if (json_is_number(value))
-        out->constant = (float)json_number_value(value);
-    else if (json_is_boolean(value))
-        out->constant = json_is_true(value) ? 1.0f : 0.0f;
-    else
-        return refuse(call, name);
+        return MB_OK;
+    }
+    MB_TRY(mb_numbers_read(value, arena, &out->numbers));
+    if (out->numbers.values == NULL)
+        return refuse(call, name, "a tensor, a number or an array of numbers");
+    if (out->numbers.shape.rank > 0)
+        return MB_OK;
+    out->constant = (float)out->numbers.values[0];
+    out->numbers = (mb_numbers_t){0};
     return MB_OK;
 }
 
@@ -89,7 +92,7 @@ mb_status_t mb_arguments_are_inputs(mb_config_t *call, mb_arena_t *arena, void *
     *out = NULL;
     for (void *at = json_object_iter(all); at != NULL; at = json_object_iter_next(all, at)) {
         if (!is_inputs(json_object_iter_value(at)))
-            return refuse(call, json_object_iter_key(at));
+            return refuse(call, json_object_iter_key(at), "a tensor of the model");
         mb_config_take(call, json_object_iter_key(at));
     }
     return MB_OK;

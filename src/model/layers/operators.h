@@ -12,17 +12,18 @@
 #define MB_ARGUMENTS_KEY "args"
 #define MB_ARGUMENT_INPUT "input"
 
-/* An argument that is a tensor, or a number. */
+/* An argument that is a tensor, a number, or an array of numbers. */
 typedef struct {
-    int input; /* -1: a number */
+    int input; /* -1: no tensor */
     float constant;
+    mb_numbers_t numbers; /* no values: not an array */
 } mb_operand_argument_t;
 
 /* Argument number PLACE, called NAME, of a call: taken from where it stands; NULL: not given. */
 const json_t *mb_argument_take(mb_config_t *call, int place, const char *name);
-/* The same where it must be a tensor or a number (true and false are 1 and 0). */
-mb_status_t mb_argument_take_operand(mb_config_t *call, int place, const char *name,
-                                     mb_operand_argument_t *out);
+/* The same where it must be one of these (true and false are 1 and 0). */
+mb_status_t mb_argument_take_operand(mb_config_t *call, mb_arena_t *arena, int place,
+                                     const char *name, mb_operand_argument_t *out);
 /* parse_call where the call's inputs, alone or in lists, are all there is. */
 mb_status_t mb_arguments_are_inputs(mb_config_t *call, mb_arena_t *arena, void **out);
 /* Takes the list of positional arguments, and refuses more than COUNT of them. */

@@ -5,11 +5,12 @@
 
 #include "base/number.h"
 
-/* {"class_name": "__numpy__", "config": {"value": 0.3, "dtype": "float32"}} */
+/* {"class_name": "__numpy__", "config": {"value": 0.3, "dtype": "float32"}}; or a tensor alike. */
 static const json_t *inside_numpy(const json_t *value)
 {
     const json_t *name = json_object_get(value, "class_name");
-    if (!json_is_string(name) || strcmp(json_string_value(name), "__numpy__") != 0)
+    const char *text = json_is_string(name) ? json_string_value(name) : "";
+    if (strcmp(text, "__numpy__") != 0 && strcmp(text, "__tensor__") != 0)
         return value;
     return json_object_get(json_object_get(value, "config"), "value");
 }
@@ -29,8 +30,9 @@ mb_status_t mb_config_scalar_or(mb_config_t *config, const char *key, double oth
 static bool read_numbers(const json_t *value, int d, mb_numbers_t *out)
 {
     if (!json_is_array(value)) {
-        out->values[out->n] = json_number_value(value);
-        return json_is_number(value) && d == out->shape.rank && ++out->n > 0;
+        bool boolean = json_is_boolean(value);
+        out->values[out->n] = json_is_true(value) ? 1.0 : json_number_value(value);
+        return (boolean || json_is_number(value)) && d == out->shape.rank && ++out->n > 0;
     }
     if (d >= out->shape.rank || (size_t)out->shape.dim[d] != json_array_size(value))
         return false;
@@ -57,19 +59,27 @@ static bool shape_numbers(const json_t *value, mb_shape_t *shape, int64_t *n)
     return true;
 }
 
+mb_status_t mb_numbers_read(const json_t *value, mb_arena_t *arena, mb_numbers_t *out)
+{
+    int64_t n;
+    value = inside_numpy(value);
+    *out = (mb_numbers_t){0};
+    if (value == NULL || !shape_numbers(value, &out->shape, &n))
+        return MB_OK;
+    out->values = MB_ARENA_ARRAY(arena, double, n);
+    if (out->values == NULL)
+        return mb_error_memory("a layer's numbers", (size_t)n * sizeof(double));
+    if (!read_numbers(value, 0, out))
+        *out = (mb_numbers_t){0};
+    return MB_OK;
+}
+
 mb_status_t mb_layer_take_numbers(mb_config_t *config, const char *key, mb_arena_t *arena,
                                   mb_numbers_t *out)
 {
-    const json_t *value = inside_numpy(mb_config_take(config, key));
-    int64_t n;
-    *out = (mb_numbers_t){0};
-    if (value == NULL || json_is_null(value))
-        return MB_OK;
-    bool shaped = shape_numbers(value, &out->shape, &n);
-    out->values = shaped ? MB_ARENA_ARRAY(arena, double, n) : NULL;
-    if (shaped && out->values == NULL)
-        return mb_error_memory("a layer's numbers", (size_t)n * sizeof(double));
-    if (shaped && read_numbers(value, 0, out))
+    const json_t *value = mb_config_take(config, key);
+    MB_TRY(mb_numbers_read(value, arena, out));
+    if (out->values != NULL || value == NULL || json_is_null(value))
         return MB_OK;
     return mb_error_set(MB_ERR_FORMAT, "%s: key '%s' must be a number or lists of numbers alike",
                         config->where, key);

@@ -10,8 +10,8 @@
 /* Those of which no result depends on the comparisons otherwise than by "or" and "where". */
 static bool joins_masks(const mb_node_t *node)
 {
-    static const char *const names[] = {"Any",        "LogicalOr", "Concatenate",
-                                        "ExpandDims", "Squeeze",   "BroadcastTo"};
+    static const char *const names[] = {"Any",     "LogicalOr",   "Concatenate",    "ExpandDims",
+                                        "Squeeze", "BroadcastTo", "ConvertToTensor"};
     bool found = false;
     for (size_t i = 0; !node->is_input && i < sizeof(names) / sizeof(names[0]); i++)
         found = found || strcmp(node->call.layer->class_->name, names[i]) == 0;

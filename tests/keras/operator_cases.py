@@ -87,6 +87,7 @@ unary("elu_alpha", lambda t: ops.elu(t, alpha=0.3))
 unary("leaky_relu_slope", lambda t: ops.leaky_relu(t, negative_slope=0.4))
 
 
+unary("convert_to_tensor", lambda t: ops.convert_to_tensor(t) * 0.5)
 unary("stop_gradient", lambda t: t * ops.stop_gradient(t))
 unary("cast", lambda t: ops.cast(t * 0.3 > 0.0, "float32") + ops.cast(t, "float32"))
 CASES["cast_of_integers"] = lambda c: ops.cast(c.ids((3, 4), 9), "float32") * c.tensor((3, 4))

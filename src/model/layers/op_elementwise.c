@@ -52,6 +52,16 @@ static mb_status_t take_arguments(mb_config_t *call, mb_arena_t *arena, int n,
     return mb_arguments_end(call, n);
 }
 
+/* convert_to_tensor, of what is a tensor: Keras 3 writes it for the mask of an Attention's output.
+ */
+static mb_status_t parse_conversion(mb_config_t *config, mb_arena_t *arena, void **out)
+{
+    MB_TRY(mb_config_only(config, "dtype", "null"));
+    MB_TRY(mb_config_only(config, "sparse", "null"));
+    MB_TRY(mb_config_only(config, "ragged", "null"));
+    return parse(config, arena, out);
+}
+
 static mb_status_t parse_unary(mb_config_t *call, mb_arena_t *arena, void **out)
 {
     static const char *const names[] = {"x"};
@@ -350,6 +360,7 @@ static const mb_layer_class_t classes[] = {
     UNARY("LogicalNot", LOGICAL_NOT, NONE),
     UNARY("StopGradient", COPY, NONE),
     UNARY("Isnan", IS_NAN, NONE),
+    CLASS("ConvertToTensor", parse_conversion, parse_unary, COPY, 1, BY(COPY, "g")),
     CLASS("Where", parse, parse_where, WHERE, 3, NONE, BY(WHEN, "g0"), BY(UNLESS, "g0")),
     CLASS("ZerosLike", parse_zeros, parse_unary, LOGICAL_AND, 1, NONE),
     CLASS("OnesLike", parse_ones, parse_unary, LOGICAL_OR, 1, NONE),

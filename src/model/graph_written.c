@@ -7,6 +7,12 @@
 
 #include <string.h>
 
+/* HDF5 files do not say whether the operation or the layer is meant. */
+static bool is_joined_by_layer(const mb_node_t *node)
+{
+    return strcmp(node->call.layer->class_->name, "Concatenate") == 0;
+}
+
 /* Those of which no result depends on the comparisons otherwise than by "or" and "where". */
 static bool joins_masks(const mb_node_t *node)
 {
@@ -15,7 +21,7 @@ static bool joins_masks(const mb_node_t *node)
     bool found = false;
     for (size_t i = 0; !node->is_input && i < sizeof(names) / sizeof(names[0]); i++)
         found = found || strcmp(node->call.layer->class_->name, names[i]) == 0;
-    return found && node->call.layer->follows;
+    return found && (node->call.layer->follows || is_joined_by_layer(node));
 }
 
 static bool is_constant(const mb_node_t *node)

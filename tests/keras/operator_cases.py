@@ -23,10 +23,7 @@ def binary(name, function, tame=lambda t: t, constants=True):
         some = lambda: [1 if c.integer(0, 3) == 0 else size for size in shape]
         t, axes = tame(c.tensor(tuple(some()))), some()
         a = c.rng.uniform(0.5, 2, axes[c.integer(0, len(axes) - 1) :]).astype("f4")
-        if c.coin():
-            return function(t, a)
-        a = ops.convert_to_tensor(a)
-        return function(t, a) if c.coin() else function(a, t)
+        return function(t, a if c.coin() else ops.convert_to_tensor(a))
 
     CASES[name] = both
     if constants:
@@ -42,6 +39,7 @@ binary("power", lambda a, b: a**b, positive)
 binary("maximum", ops.maximum)
 binary("minimum", ops.minimum)
 binary("mod", lambda a, b: a % b, positive)
+binary("subtract_from", lambda a, b: ops.divide(ops.subtract(b, a), 2.0))
 binary("where", lambda a, b: ops.where(a > b, a * 2.0, b), constants=False)
 binary("logical", lambda a, b: ops.where(ops.logical_and(a > 0.0, b <= 0.0), a, b), constants=False)
 

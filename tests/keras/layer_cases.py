@@ -85,8 +85,10 @@ def layer_LayerNormalization(c):
 
 @case
 def layer_RMSNormalization(c):
+    """Keras' scale fits the last axes alone."""
     t = c.tensor()
-    return layers.RMSNormalization(axis=c.axis(t) if c.coin() else list(c.axes(t)), epsilon=c.number(1e-3, 1e-1))(t)
+    axis = -1 if c.coin() else list(range(c.integer(1, len(t.shape) - 1), len(t.shape)))
+    return layers.RMSNormalization(axis=axis, epsilon=c.number(1e-3, 1e-1))(t)
 
 
 @case

@@ -87,7 +87,7 @@ def check(names, files, rng):
     try:
         faults, before, found = compare(files, model, rng)
     except ValueError as error:
-        return [str(error)] * len(names)
+        return [str(error)] if len(names) == 1 else [check([name], files, rng)[0] for name in names]
     owner = owners(model)
     for weight in model.weights:
         k = owner[weight.path.split("/")[0]]

@@ -413,6 +413,9 @@ static const case_t cases[] = {
      {SHAPE(3, 2, 3, 5), SHAPE(2, 2, 3)}, 0, true_masked_batchnorm, {.axis = 2, .epsilon = 0.05, .n_masks = 1}},
     {"masked batch normalization of the first axis", "BatchNormalization", "\"axis\": 1, \"epsilon\": 0.05", "", 5, 4, 2,
      {SHAPE(2, 4, 3), SHAPE(1, 4)}, 0, true_masked_batchnorm, {.axis = 0, .epsilon = 0.05, .n_masks = 1}},
+    {"masked batch normalization of an axis behind which all are one", "BatchNormalization",
+     "\"axis\": 1, \"epsilon\": 0.05", "", 5, 4, 2, {SHAPE(2, 4, 1), SHAPE(1, 4)}, 0, true_masked_batchnorm,
+     {.axis = 0, .epsilon = 0.05, .n_masks = 1}},
 #define BOTH(mode, more, ...) \
     {"bidirectional " mode more, "Bidirectional", "\"merge_mode\": \"" mode "\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {" \
      LSTM_OF("3") more "}}", "", 3, 0, 1, {SHAPE(2, 4, 3)}, 0, true_recurrent, \

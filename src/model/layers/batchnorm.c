@@ -203,10 +203,12 @@ static mb_status_t move_out(const mb_run_t *run, const plan_t *p, const void *fr
     return p->moves ? mb_run_arrange(run, from, &p->laid, to, &p->plain) : MB_OK;
 }
 
-/* One value for each row, or of the copy for each element. */
+/* One value for each row; or for each element, of the copy or where only ones are behind the axis.
+ */
 static int64_t masks_of(const mb_run_t *run, const plan_t *p)
 {
-    return !p->masked ? 0 : p->moves ? norm_of(run->call)->channels : 1;
+    bool each = axis_of(run->call) < run->call->output.rank;
+    return !p->masked ? 0 : each ? norm_of(run->call)->channels : 1;
 }
 
 static const void *mask_of(const mb_run_t *run, const plan_t *p)

@@ -9,6 +9,7 @@
 #     result STATUS NAME        a case, with the end of $scratch/log where it fails
 #     ask SCRIPT ARGUMENT...    runs tests/keras/SCRIPT, whose lines "ok NAME" and "not ok NAME" are cases
 #     asked N                   a case: it had N of them
+#     train_models SCRIPT OPTION...   what tests/keras/SCRIPT makes in $scratch, $models of them: mbrun predicts and trains
 #     plan                      the end
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -79,6 +80,19 @@ ask() {
 asked() {
     [ "$cases" -eq "$1" ]
     result $? "$script has $1 cases"
+}
+
+train_models() {
+    script=$1
+    shift
+    "$python" -W ignore "$MB_SRCDIR/tests/keras/$script" make "$scratch" "$seed" "$models" || return 1
+    for data in "$scratch"/*.data.h5; do
+        model=${data%.data.h5}
+        file=$model.keras
+        [ -e "$file" ] || file=$model.h5
+        "$MBRUN" predict "$file" --data "$data" -o "$model.out.h5" &&
+            "$MBRUN" "$file" --data "$data" --quiet --run "$model.run" "$@" || return 1
+    done
 }
 
 plan() {

@@ -15,6 +15,7 @@ libmb_la_SOURCES += \
 	src/data/idx.c src/data/idx.h \
 	src/data/idx_find.c \
 	src/data/image.c src/data/image.h \
+	src/data/image_cache.c src/data/image_cache.h \
 	src/data/image_folder.c src/data/image_folder.h \
 	src/data/image_jpeg.c \
 	src/data/image_png.c \

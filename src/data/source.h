@@ -55,6 +55,7 @@ typedef struct {
     const mb_vocabularies_t *known; /* of the data that this data goes with: words must be among
                                        them and have their integers */
     int64_t image_size[3]; /* height, width, channels where no model tells; 0: the files' */
+    int64_t image_cache; /* bytes of decoded images to keep for the next time they are asked for */
     void (*progress)(void *user, int64_t done, int64_t total); /* of opening; NULL: none */
     void *user;
 } mb_source_form_t;
@@ -89,7 +90,8 @@ typedef struct {
  * input all other columns are its features in their order (shaped as the input where their number
  * fits), with several each input is the column of its name. Words become integers.
  *
- * A folder of folders: PNG and JPEG images by class, in the model's size.
+ * A folder of folders: PNG and JPEG images by class, in the model's size. What form.image_cache
+ * holds of them is decoded once.
  *
  * A trailing channel axis of 1 that the model wants and the data lacks is added. A model input
  * named `positions` that the data lacks gives 0..T-1. Not collective. */

@@ -5,6 +5,7 @@
 #include "data/idx.h"
 #include "data/internal.h"
 
+#include "base/host_memory.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -42,16 +43,14 @@ static void idx_close(mb_source_t *source)
     mb_source_release(source);
 }
 
-/* Half of the machine's memory is the most that a compressed file may take. */
+/* Half of the memory is the most that a compressed file may take. */
 static mb_status_t check_memory(const part_t *part)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    double memory = (double)pages * (double)page;
     char size[32];
-    if (pages <= 0 || (double)part->header.data_bytes <= memory / 2.0)
+    if (part->header.data_bytes <= mb_host_memory() / 2)
         return MB_OK;
     return mb_error_set(MB_ERR_MEMORY,
-                        "%s: uncompressed it takes %s, more than half of this machine's memory; "
+                        "%s: uncompressed it takes %s, more than half of the memory at hand; "
                         "make a file that is read piece by piece: mbrun data %s -o DATA.h5",
                         part->path, mb_str_bytes((double)part->header.data_bytes, size, 32),
                         part->path);

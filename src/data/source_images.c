@@ -1,7 +1,9 @@
 /* Images by class. Each is decoded when it is asked for, by as many threads as the caller may use
- * cores; the prefetcher asks for batches ahead of the training. */
+ * cores; the prefetcher asks for batches ahead of the training. Where the training computes on the
+ * same cores, decoding ahead costs it what it takes; so what there is memory for is kept. */
 #define _POSIX_C_SOURCE 200809L
 #include "data/extent.h"
+#include "data/image_cache.h"
 #include "data/image_folder.h"
 #include "data/internal.h"
 #include "data/pool.h"
@@ -31,6 +33,9 @@ typedef struct {
     mb_source_t base;
     mb_image_folder_t folder;
     mb_image_size_t size;
+    int64_t cache_bytes;
+    mb_image_cache_t *cache; /* of the numbers that were asked for first: floats or integers */
+    bool cache_as_int;
     bool exact; /* no image may be resized: bytes keep their values */
     pthread_mutex_t reading;
     mb_pool_t *pool; /* made when the first image is asked for */
@@ -60,6 +65,7 @@ static void images_close(mb_source_t *source)
 {
     images_t *m = (images_t *)source;
     mb_pool_destroy(m->pool);
+    mb_image_cache_destroy(m->cache);
     free_desks(m);
     mb_image_folder_free(&m->folder);
     pthread_mutex_destroy(&m->reading);
@@ -116,26 +122,42 @@ static mb_status_t to_integers(const images_t *m, int64_t sample, const float *f
     return MB_OK;
 }
 
-static mb_status_t read_image(void *user, int worker, int64_t index)
+static mb_status_t decode_image(images_t *m, desk_t *desk, int64_t sample, bool as_int, char *to)
 {
-    const reading_t *r = user;
-    images_t *m = r->images;
-    desk_t *desk = &m->desks[worker];
-    const char *path = m->folder.files[r->indices[index]].path;
-    char *to = r->to + 4 * index * sample_elements(m);
+    const char *path = m->folder.files[sample].path;
     size_t bytes;
     MB_TRY(read_file(path, &desk->file, &bytes));
     MB_TRY(mb_image_decode(path, desk->file.bytes, bytes, m->size.channels, &desk->image));
     MB_TRY(check_size(m, path, &desk->image));
-    if (!r->as_int)
+    if (!as_int)
         return mb_image_resize(&desk->image, &m->size, &desk->columns, path, (float *)(void *)to);
     MB_TRY(mb_image_reserve(&desk->floats, 4 * (size_t)sample_elements(m), path));
     float *floats = (float *)(void *)desk->floats.bytes;
     MB_TRY(mb_image_resize(&desk->image, &m->size, &desk->columns, path, floats));
-    return to_integers(m, r->indices[index], floats, (int32_t *)(void *)to);
+    return to_integers(m, sample, floats, (int32_t *)(void *)to);
 }
 
-static mb_status_t ensure_pool(images_t *m)
+static mb_status_t read_image(void *user, int worker, int64_t index)
+{
+    const reading_t *r = user;
+    images_t *m = r->images;
+    int64_t sample = r->indices[index];
+    mb_image_cache_t *cache = m->cache_as_int == r->as_int ? m->cache : NULL;
+    char *to = r->to + 4 * index * sample_elements(m);
+    if (mb_image_cache_get(cache, sample, to))
+        return MB_OK;
+    MB_TRY(decode_image(m, &m->desks[worker], sample, r->as_int, to));
+    mb_image_cache_put(cache, sample, to);
+    return MB_OK;
+}
+
+static void make_cache(images_t *m, bool as_int)
+{
+    m->cache_as_int = as_int;
+    m->cache = mb_image_cache_create(m->folder.n, 4 * (size_t)sample_elements(m), m->cache_bytes);
+}
+
+static mb_status_t ensure_pool(images_t *m, bool as_int)
 {
     if (m->pool != NULL)
         return MB_OK;
@@ -144,6 +166,7 @@ static mb_status_t ensure_pool(images_t *m)
     if (m->desks == NULL)
         return mb_error_memory("the decoders of images", sizeof(*m->desks));
     m->n_desks = mb_pool_threads(m->pool);
+    make_cache(m, as_int);
     return MB_OK;
 }
 
@@ -152,7 +175,7 @@ static mb_status_t read_images(images_t *m, const int64_t *indices, int64_t coun
 {
     reading_t reading = {m, indices, as_int, to};
     pthread_mutex_lock(&m->reading);
-    mb_status_t status = ensure_pool(m);
+    mb_status_t status = ensure_pool(m, as_int);
     if (status == MB_OK)
         status = mb_pool_run(m->pool, read_image, &reading, count);
     pthread_mutex_unlock(&m->reading);
@@ -295,6 +318,7 @@ static mb_status_t set_up(images_t *m, const mb_source_wants_t *wants)
                             "(Debian: libpng-dev libjpeg62-turbo-dev), then configure and build "
                             "again",
                             m->base.path);
+    m->cache_bytes = wants->form.image_cache;
     MB_TRY(wants->n_inputs > 0 ? size_for_model(m, wants) : size_of_first(m, &wants->form));
     describe(m, wants);
     MB_TRY(digest(m));

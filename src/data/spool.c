@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "data/spool.h"
 
+#include "base/host_memory.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -12,12 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-static int64_t memory_limit(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages <= 0 || page <= 0 ? INT64_MAX : (int64_t)pages / 4 * (int64_t)page;
-}
 
 static const char *temporary_folder(void)
 {
@@ -74,7 +69,7 @@ mb_status_t mb_spool_create_within(int64_t size, int64_t limit, const char *what
 
 mb_status_t mb_spool_create(int64_t size, const char *what, mb_spool_t *out)
 {
-    return mb_spool_create_within(size, memory_limit(), what, out);
+    return mb_spool_create_within(size, mb_host_memory() / 4, what, out);
 }
 
 void mb_spool_free(mb_spool_t *spool)

@@ -1,9 +1,10 @@
 /* See layout.h. */
 #include "train/layout.h"
 
+#include "base/host_memory.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static double imbalance(const mb_graph_t *graph, int stages)
 {
@@ -79,7 +80,7 @@ static double sample_bytes(const mb_graph_t *graph)
 
 static int64_t fitting(const mb_graph_t *graph, int64_t samples, int local_ranks)
 {
-    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE);
+    double memory = (double)mb_host_memory();
     double each = sample_bytes(graph), room = memory / 2 / (local_ranks > 0 ? local_ranks : 1);
     while (samples > 1 && each * (double)samples > room)
         samples = (samples + 1) / 2;

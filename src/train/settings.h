@@ -19,6 +19,7 @@ typedef enum {
     MB_KIND_FRACTION, /* 0 <= x < 1, or "20%" */
     MB_KIND_CADENCE,  /* 500 (steps), 10min, 90s, 2h, 1epoch, never */
     MB_KIND_SECONDS,  /* 90s, 5min, 2h, or a plain number of seconds */
+    MB_KIND_BYTES,    /* 0, 512MiB, 4GiB, or a plain number of bytes */
     MB_KIND_SWITCH,   /* yes, no */
     MB_KIND_SHUFFLE   /* full, none, block:K */
 } mb_setting_kind_t;
@@ -31,6 +32,8 @@ typedef enum {
     X(VAL, "val", TEXT, NULL, false, "FILE", "validation data, evaluated after each epoch")        \
     X(LABEL, "label", TEXT, NULL, true, "COLUMN",                                                  \
       "a table's column of targets: its name, or its place from 0")                                \
+    X(IMAGE_CACHE, "image-cache", BYTES, NULL, false, "SIZE",                                      \
+      "decoded images that each rank keeps for the next epoch: 4GiB, 0 (default: by memory)")      \
     X(VAL_SPLIT, "val-split", FRACTION, NULL, true, "F",                                           \
       "hold out the last fraction F of the data for validation")                                   \
     X(RUN, "run", TEXT, NULL, false, "DIR", "run directory (default: MODEL.run beside the model)") \

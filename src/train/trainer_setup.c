@@ -1,5 +1,6 @@
 /* Sets a run up. The order matters: the model and its data first (they are what a user gets wrong),
  * then the directory and what it holds, then the layout, then memory. */
+#include "base/host_memory.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -18,6 +19,15 @@ static mb_status_t open_model(mb_training_t *trainer)
     return mb_training_take_formats(trainer);
 }
 
+/* Training data and validation data may each take so much: together a quarter of what a rank has.
+ */
+static int64_t image_cache(const mb_training_t *trainer)
+{
+    if (mb_settings_has(trainer->settings, MB_SET_IMAGE_CACHE))
+        return (int64_t)mb_settings_real(trainer->settings, MB_SET_IMAGE_CACHE);
+    return mb_host_memory() / 8 / mb_comm_local_size(trainer->comm);
+}
+
 static mb_status_t open_source(mb_training_t *trainer, const char *path,
                                const mb_vocabularies_t *known, mb_source_t **out)
 {
@@ -34,6 +44,7 @@ static mb_status_t open_source(mb_training_t *trainer, const char *path,
     wants.n_outputs = graph->n_outputs;
     wants.form.label = mb_settings_text(trainer->settings, MB_SET_LABEL);
     wants.form.known = known;
+    wants.form.image_cache = image_cache(trainer);
     return mb_source_open(path, &wants, out);
 }
 

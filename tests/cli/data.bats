@@ -76,6 +76,16 @@ same() {
     done
 }
 
+@test "images that are kept or decoded again train to the same bits" {
+    need_images
+    images_model 12x10x1
+    "$MBRUN" data jpg --size 12x10x1 -o small.h5
+    for size in 0 2K 1GiB; do # 2 KiB hold four images
+        same 1 i.h5 small.h5 --data jpg --val jpg --image-cache $size
+    done
+    both 2 "image-cache.*'much'.*512MiB" i.h5 --data jpg --image-cache much
+}
+
 @test "classes known by name serve a loss that compares with a row a class" {
     rows_model
     loss=categorical_crossentropy:from_logits=true

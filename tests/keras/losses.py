@@ -190,7 +190,10 @@ def make_case(folder, name, index, seed):
     weights = some_weights(r, (samples, *values[1:]) if values and name != "Circle" else ())
     class_weight = some_class_weights(r, name, weights, (samples, *shape))
     model = make_model(end, shape)
-    model.compile(keras.optimizers.SGD(0.05), loss, run_eagerly=True)
+    # Of a loss in percent the slope is a hundred times the others': steps of their size leave tanh where it is not flat,
+    # where the last bit of a value is all that its derivative is made of.
+    percent = 100.0 if "Percentage" in name else 1.0
+    model.compile(keras.optimizers.SGD(0.05 / percent), loss, run_eagerly=True)
     label = f"{name}_{index}"
     write_model(f"{folder}/{label}.h5", model, name, config)
     with h5py.File(f"{folder}/{label}.data.h5", "w") as data:
@@ -212,8 +215,7 @@ def make_case(folder, name, index, seed):
         options += ["--class-weight", ",".join(f"{c}={w}" for c, w in class_weight.items())]
     # Terms of a step's loss that are added up, and the size of one of them.
     length = INPUTS + 8 + batch * math.prod(shape)
-    size = 100.0 if "Percentage" in name else 1.0
-    size *= 2.5 * config.get("gamma", 1) if name == "Circle" else 1  # the slope by a distance
+    size = percent * (2.5 * config.get("gamma", 1) if name == "Circle" else 1)  # the slope by a distance
     size *= batch * math.prod(shape[:-1]) if config["reduction"] in ("sum", "mean_with_sample_weight") else 1
     about = f"{config}, {batch} x {shape}, weights {np.shape(weights)}, classes {class_weight}"
     return {"case": label, "loss": name, "options": options, "losses": found, "eval": after, "length": length,

@@ -1,5 +1,6 @@
-/* IDX data sets, raw and gzip, and the HDF5 files made of them and of text. */
+/* IDX data sets, raw and gzip, the HDF5 files made of them and of text, and the memory there is. */
 #define _XOPEN_SOURCE 700
+#include "base/host_memory.h"
 #include "data/convert.h"
 #include "support/data_files.h"
 
@@ -230,7 +231,7 @@ START_TEST(headers_that_cannot_be_are_refused)
     ck_assert_int_eq(open_as(test_path("h.gz"), &row, 0, &source), MB_OK);
     ck_assert_int_eq(source->class_->read(source, 0, (const int64_t[]){0}, 1, false, x),
                      MB_ERR_MEMORY);
-    test_message_has("more than half of this machine's memory");
+    test_message_has("more than half of the memory at hand");
     test_message_has("mbrun data");
     mb_source_close(source);
 }
@@ -375,6 +376,39 @@ START_TEST(a_damaged_input_leaves_the_former_output_as_it_was)
 }
 END_TEST
 
+static int64_t memory_of_groups(const char *groups)
+{
+    test_file_write(test_path("groups"), groups, strlen(groups));
+    return mb_cgroup_memory(test_path("groups"), test_path("root"));
+}
+
+static void put_limit(const char *path, const char *limit)
+{
+    test_file_write(test_path(path), limit, strlen(limit));
+}
+
+START_TEST(memory_is_the_least_that_a_control_group_or_one_above_it_gives)
+{
+    static const char *const folders[] = {"root", "root/job", "root/job/step", "root/memory",
+                                          "root/memory/job"};
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        ck_assert_int_eq(mkdir(test_path(folders[i]), 0700), 0);
+    put_limit("root/job/memory.max", "4096\n");
+    put_limit("root/job/step/memory.max", "max\n");
+    put_limit("root/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    put_limit("root/memory/job/memory.limit_in_bytes", "8192\n");
+    ck_assert_int_eq(memory_of_groups("0::/job/step\n"), 4096);
+    ck_assert_int_eq(memory_of_groups("0::/\n"), INT64_MAX);
+    ck_assert_int_eq(memory_of_groups("0::/job/elsewhere\n"), 4096);
+    ck_assert_int_eq(memory_of_groups("5:cpu,memory:/job\n1:name=systemd:/job\n"), 8192);
+    ck_assert_int_eq(memory_of_groups("5:cpu,memory_pressure:/job\n"), INT64_MAX);
+    ck_assert_int_eq(memory_of_groups("no group\n"), INT64_MAX);
+    put_limit("root/memory.max", "1024\n");
+    ck_assert_int_eq(memory_of_groups("0::/job/step\n"), 1024);
+    ck_assert_int_gt(mb_host_memory(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("idx");
@@ -395,6 +429,7 @@ int main(void)
     tcase_add_test(t, inputs_that_do_not_fit_are_refused_and_nothing_is_written);
     tcase_add_test(t, a_disk_that_runs_full_leaves_no_file_behind);
     tcase_add_test(t, a_damaged_input_leaves_the_former_output_as_it_was);
+    tcase_add_test(t, memory_is_the_least_that_a_control_group_or_one_above_it_gives);
     suite_add_tcase(s, t);
     SRunner *runner = srunner_create(s);
     srunner_run_all(runner, CK_ENV);

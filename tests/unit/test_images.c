@@ -1,6 +1,7 @@
 /* Folders of images: what each format gives, sizes, classes, and what is damaged. */
 #define _XOPEN_SOURCE 700
 #include "data/convert.h"
+#include "data/image_cache.h"
 #include "data/pool.h"
 #include "data/resize.h"
 #include "support/data_files.h"
@@ -198,11 +199,14 @@ static void make_folder(void)
     ck_assert_int_eq(symlink("..", test_path("set/cat/circle")), 0);
 }
 
+static int64_t cache_bytes; /* of the sources that are opened */
+
 static mb_status_t open_as(const char *path, mb_shape_t shape, const mb_vocabularies_t *known,
                            mb_source_t **out)
 {
     mb_source_wants_t wants = test_wants("in", &shape, 1);
     wants.form.known = known;
+    wants.form.image_cache = cache_bytes;
     *out = NULL;
     return mb_source_open(path, &wants, out);
 }
@@ -386,8 +390,73 @@ START_TEST(a_pool_tells_the_lowest_piece_that_failed)
 }
 END_TEST
 
+enum { KEPT = 5, ASKED = 8, WORDS = 300 };
+
+static mb_status_t put_or_get(void *user, int worker, int64_t index)
+{
+    mb_image_cache_t *cache = user;
+    int64_t image = index % ASKED;
+    int32_t values[WORDS], found[WORDS];
+    (void)worker;
+    for (int i = 0; i < WORDS; i++)
+        values[i] = (int32_t)(1000 * image + i);
+    if (!mb_image_cache_get(cache, image, found))
+        mb_image_cache_put(cache, image, values);
+    else if (memcmp(values, found, sizeof(found)) != 0)
+        return mb_error_set(MB_ERR_DATA, "image %d", (int)image);
+    return MB_OK;
+}
+
+START_TEST(a_cache_keeps_what_fits_whichever_thread_brings_it)
+{
+    int32_t words[WORDS];
+    mb_pool_t *pool;
+    mb_image_cache_t *cache = mb_image_cache_create(ASKED, sizeof(words), KEPT * sizeof(words) + 9);
+    ck_assert_ptr_nonnull(cache);
+    ck_assert(!mb_image_cache_get(cache, 3, words));
+    ck_assert_int_eq(mb_pool_create(3, &pool), MB_OK);
+    ck_assert_msg(mb_pool_run(pool, put_or_get, cache, 40 * ASKED) == MB_OK, "%s", mb_error_get());
+    mb_pool_destroy(pool);
+    int kept = 0;
+    for (int image = 0; image < ASKED; image++)
+        kept += mb_image_cache_get(cache, image, words);
+    ck_assert_int_eq(kept, KEPT);
+    mb_image_cache_destroy(cache);
+    ck_assert_ptr_null(mb_image_cache_create(ASKED, sizeof(words), sizeof(words) - 1));
+    mb_image_cache_put(NULL, 0, words);
+    ck_assert(!mb_image_cache_get(NULL, 0, words));
+}
+END_TEST
+
+/* What is kept is not looked for in the files again; what is not is. */
+START_TEST(kept_images_are_decoded_once)
+{
+    static float before[4][H * W * 3], after[4][H * W * 3];
+    const int64_t all[] = {0, 1, 2, 3};
+    mb_source_t *source;
+    make_folder();
+    cache_bytes = 4 * (int64_t)sizeof(before[0]);
+    ck_assert_int_eq(open_as(test_path("set"), coloured, NULL, &source), MB_OK);
+    ck_assert_int_eq(source->class_->read(source, 0, all + 1, 2, false, before[1]), MB_OK);
+    put_png("set/cat/2.png", H, W, 77);
+    put_png("set/cat/old/3.png", H, W, 78);
+    ck_assert_int_eq(source->class_->read(source, 0, all, 4, false, after), MB_OK);
+    ck_assert_int_eq(memcmp(before[1], after[1], 2 * sizeof(before[0])), 0);
+    ck_assert(after[0][0] == 9 && after[3][0] == 78);
+    mb_source_close(source);
+    cache_bytes = 0;
+    ck_assert_int_eq(open_as(test_path("set"), coloured, NULL, &source), MB_OK);
+    ck_assert_int_eq(source->class_->read(source, 0, all, 4, false, after), MB_OK);
+    put_png("set/cat/2.png", H, W, 79);
+    ck_assert_int_eq(source->class_->read(source, 0, all, 4, false, after), MB_OK);
+    ck_assert(after[2][0] == 79);
+    mb_source_close(source);
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
+    tcase_add_test(t, a_cache_keeps_what_fits_whichever_thread_brings_it);
     tcase_add_loop_test(t, resizing_is_bilinear_with_half_pixel_centers, 0, 5);
     tcase_add_test(t, a_pool_tells_the_lowest_piece_that_failed);
     if (!test_images_can())
@@ -400,6 +469,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, a_folder_that_goes_with_another_has_its_classes);
     tcase_add_test(t, inputs_that_images_do_not_serve_are_refused);
     tcase_add_test(t, a_damaged_image_is_named_whichever_thread_meets_it);
+    tcase_add_test(t, kept_images_are_decoded_once);
     tcase_add_test(t, a_data_file_of_one_size_keeps_bytes_and_another_size_is_asked_for);
     tcase_add_loop_test(t, changed_bytes_are_an_error_or_other_pixels_but_no_crash, 0, 4);
 }

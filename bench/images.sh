@@ -1,6 +1,7 @@
 #!/bin/sh
-# A folder of JPEG images beside the training that it feeds, on two cores: images a second of the decoder alone,
-# and samples a second of a CNN from the folder and from the same samples in an HDF5 file.
+# A folder of JPEG images beside the training that it feeds, on two cores: images a second of the decoder alone, and
+# samples a second of a CNN from the folder and from the same samples in an HDF5 file, in the first epoch, which decodes,
+# and in the third, which takes what was kept.
 #
 #     bench/images.sh MBRUN SAMPLES [COUNT] [RUNS] [SIDE]
 #
@@ -17,20 +18,23 @@ cd "$folder"
 "$mbrun" data photos --size "${side}x${side}x3" -o photos.h5 >/dev/null
 
 now() { date +%s.%N; }
-# rate NAME DATA: the last step's samples a second.
-rate() {
-    taskset -c 0,1 "$mbrun" train model.h5 --data "$2" --batch 32 --epochs 1 --run run --restart --threads 2 \
-        --checkpoint-every never --json 2>/dev/null |
-        sed -n 's/.*"event":"step".*"samples_per_second":\([0-9.]*\).*/\1/p' | tail -n 1 >>"$1.rates"
+# rates NAME DATA: samples a second at the end of epochs 1 and 3.
+rates() {
+    taskset -c 0,1 "$mbrun" train model.h5 --data "$2" --batch 32 --epochs 3 --run run --restart --threads 2 \
+        --checkpoint-every never --json >events 2>/dev/null
+    for epoch in 1 3; do
+        sed -n 's/.*"event":"step".*"epoch":'$epoch',.*"samples_per_second":\([0-9.]*\).*/\1/p' events |
+            tail -n 1 >>"$1.$epoch.rates"
+    done
 }
 for _ in $(seq "$runs"); do
     begin=$(now)
     taskset -c 0,1 "$mbrun" data photos --size "${side}x${side}x3" -o again.h5 >/dev/null
     echo "$(now) $begin $count" | awk '{ print $3 / ($1 - $2) }' >>decoder.rates
-    rate from_hdf5 photos.h5
-    rate from_folder photos
+    rates from_hdf5 photos.h5
+    rates from_folder photos
 done
-for name in decoder from_hdf5 from_folder; do
+for name in decoder from_hdf5.1 from_folder.1 from_hdf5.3 from_folder.3; do
     sort -n "$name.rates" | awk -v name="$name" '{ v[NR] = $1 }
         END { printf "%s: median %.0f a second, of %d runs\n", name, v[int((NR + 1) / 2)], NR }'
 done

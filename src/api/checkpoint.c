@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "api/api.h"
-#include "infer/model_variables.h"
+#include "engine/model_variables.h"
 #include "store/keras_archive.h"
 #include "store/model_file.h"
 #include "store/seal.h"

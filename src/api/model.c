@@ -5,7 +5,7 @@
 
 #include "api/api.h"
 #include "base/arena.h"
-#include "infer/model.h"
+#include "engine/model.h"
 #include "model/preset.h"
 #include "train/fresh.h"
 

@@ -9,7 +9,7 @@
 #include "cli/inspect.h"
 #include "cli/quantize_text.h"
 #include "cli/say.h"
-#include "infer/model_variables.h"
+#include "engine/model_variables.h"
 #include "store/keras_archive.h"
 #include "store/seal.h"
 

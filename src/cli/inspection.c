@@ -9,7 +9,7 @@
 #include "base/config.h"
 #include "cli/quantize_text.h"
 #include "cli/say.h"
-#include "infer/model_variables.h"
+#include "engine/model_variables.h"
 
 #define UNKNOWN "?"
 

@@ -3,7 +3,7 @@
 #ifndef MB_COMPRESS_PASSES_H
 #define MB_COMPRESS_PASSES_H
 
-#include "infer/feed.h"
+#include "engine/feed.h"
 #include "train/score.h"
 
 typedef struct {

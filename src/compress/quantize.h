@@ -13,7 +13,7 @@
 #ifndef MB_COMPRESS_QUANTIZE_H
 #define MB_COMPRESS_QUANTIZE_H
 
-#include "infer/model.h"
+#include "engine/model.h"
 #include "quant/encode.h"
 #include "store/report.h"
 #include "train/settings.h"

@@ -4,7 +4,7 @@
 #ifndef MB_INFER_LATENCY_H
 #define MB_INFER_LATENCY_H
 
-#include "infer/engine.h"
+#include "engine/engine.h"
 
 typedef struct mb_latency mb_latency_t;
 

@@ -1,20 +1,3 @@
-libmb_la_SOURCES += src/infer/batch_sums.c src/infer/batch_sums.h
-libmb_la_SOURCES += src/infer/class_weights.c src/infer/class_weights.h
-libmb_la_SOURCES += src/infer/engine.c src/infer/engine.h
-libmb_la_SOURCES += src/infer/feed.c src/infer/feed.h
-libmb_la_SOURCES += src/infer/hinge_labels.c src/infer/hinge_labels.h
-libmb_la_SOURCES += src/infer/latency.c src/infer/latency.h
-libmb_la_SOURCES += src/infer/machine.c src/infer/machine.h
-libmb_la_SOURCES += src/infer/machine_device.c
-libmb_la_SOURCES += src/infer/machine_transport.c
-libmb_la_SOURCES += src/infer/model.c src/infer/model.h
-libmb_la_SOURCES += src/infer/model_states.c
-libmb_la_SOURCES += src/infer/model_values.c
-libmb_la_SOURCES += src/infer/model_variables.c src/infer/model_variables.h
-libmb_la_SOURCES += src/infer/model_weights.c src/infer/model_weights.h
-libmb_la_SOURCES += src/infer/optimizer_variables.c src/infer/optimizer_variables.h
-libmb_la_SOURCES += src/infer/sample_weights.c
-libmb_la_SOURCES += src/infer/predictor.c src/infer/predictor.h
-libmb_la_SOURCES += src/infer/mask_values.c src/infer/mask_values.h
-libmb_la_SOURCES += src/infer/row_weights.c src/infer/row_weights.h
-libmb_la_SOURCES += src/infer/upload.c src/infer/upload.h
+libmb_la_SOURCES += \
+	src/infer/latency.c src/infer/latency.h \
+	src/infer/predictor.c src/infer/predictor.h

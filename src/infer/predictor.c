@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/number.h"
-#include "infer/feed.h"
+#include "engine/feed.h"
 #include "infer/latency.h"
 #include "store/predictions.h"
 

@@ -4,8 +4,8 @@
 #define MB_INFER_PREDICTOR_H
 
 #include "data/source.h"
-#include "infer/engine.h"
-#include "infer/model_weights.h"
+#include "engine/engine.h"
+#include "engine/model_weights.h"
 
 typedef struct {
     mb_comm_t *comm;

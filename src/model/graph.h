@@ -37,7 +37,7 @@ typedef struct mb_node {
     bool trains;         /* has trainable parameters itself */
 } mb_node_t;
 
-/* How a mask comes about. For what is told to losses before a step: see infer/mask_values.h. */
+/* How a mask comes about. For what is told to losses before a step: see engine/mask_values.h. */
 typedef struct mb_mask {
     mb_mask_rule_t rule;
     int index;                               /* in graph->masks */

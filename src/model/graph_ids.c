@@ -29,7 +29,7 @@ int64_t mb_graph_vocabulary(const mb_graph_t *graph, int node)
     return least;
 }
 
-/* What calls give; that of the data is checked when it is read (infer/feed.c). */
+/* What calls give; that of the data is checked when it is read (engine/feed.c). */
 mb_status_t mb_graph_check_ids(const mb_graph_t *graph)
 {
     for (int k = 0; k < graph->n_nodes; k++) {

@@ -3,7 +3,7 @@
  * The loss of a step is sum over outputs of weight * (sum of row losses) / rows, where rows counts
  * every position of the whole global batch: the divisor is known before the first backward. Where
  * Keras divides by something else (labels that are not ignored, the sum of the sample weights), the
- * weights of the rows carry what makes that of it: see infer/row_weights.h. */
+ * weights of the rows carry what makes that of it: see engine/row_weights.h. */
 #ifndef MB_MODEL_LOSS_H
 #define MB_MODEL_LOSS_H
 

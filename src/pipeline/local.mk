@@ -1,16 +1,12 @@
 libmb_la_SOURCES += \
 	src/pipeline/edges.c src/pipeline/edges.h \
-	src/pipeline/executor.c src/pipeline/executor.h \
 	src/pipeline/lower.c \
 	src/pipeline/order.c src/pipeline/order.h \
 	src/pipeline/partition.c \
 	src/pipeline/plan.c src/pipeline/plan.h \
-	src/pipeline/replay.c src/pipeline/replay.h \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
 	src/pipeline/schedule_gpipe.c \
-	src/pipeline/stage.h src/pipeline/stage_memory.c src/pipeline/stage_private.h \
-	src/pipeline/stage_run.c src/pipeline/stage_states.c src/pipeline/stage_values.c \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/feed.h"
+#include "engine/feed.h"
 #include "train/score.h"
 
 struct mb_evaluator {

@@ -9,7 +9,7 @@
 #define MB_TRAIN_EXPORT_H
 
 #include "base/log.h"
-#include "infer/model.h"
+#include "engine/model.h"
 
 typedef enum { MB_FORM_HDF5, MB_FORM_ARCHIVE, MB_FORM_WEIGHTS } mb_form_t;
 mb_form_t mb_form_of(const char *path);

@@ -11,7 +11,7 @@
 #include "config.h"
 #endif
 
-#include "infer/optimizer_variables.h"
+#include "engine/optimizer_variables.h"
 #include "store/h5_write.h"
 #include "store/io.h"
 #include "store/keras_archive.h"

@@ -2,7 +2,7 @@
 #ifndef MB_TRAIN_FINITE_H
 #define MB_TRAIN_FINITE_H
 
-#include "infer/engine.h"
+#include "engine/engine.h"
 
 /* MB_ERR_NUMERIC names the first weight of this rank's stage that holds a NaN or an infinity. Not
  * collective; between steps. */

@@ -4,7 +4,7 @@
 #ifndef MB_TRAIN_KEPT_STATES_H
 #define MB_TRAIN_KEPT_STATES_H
 
-#include "infer/engine.h"
+#include "engine/engine.h"
 #include "store/checkpoint.h"
 
 /* Arrays of a graph's layers, in the order of the nodes. */

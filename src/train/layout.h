@@ -2,7 +2,7 @@
 #ifndef MB_TRAIN_LAYOUT_H
 #define MB_TRAIN_LAYOUT_H
 
-#include "infer/model.h"
+#include "engine/model.h"
 #include "train/settings.h"
 
 typedef struct {

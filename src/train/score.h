@@ -3,8 +3,8 @@
 #ifndef MB_TRAIN_SCORE_H
 #define MB_TRAIN_SCORE_H
 
-#include "infer/engine.h"
-#include "infer/model.h"
+#include "engine/engine.h"
+#include "engine/model.h"
 
 typedef struct mb_score mb_score_t;
 

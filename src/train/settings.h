@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
-#include "infer/model_weights.h"
+#include "engine/model_weights.h"
 #include "store/model_file.h"
 
 typedef enum {

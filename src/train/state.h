@@ -3,7 +3,7 @@
 #ifndef MB_TRAIN_STATE_H
 #define MB_TRAIN_STATE_H
 
-#include "infer/model.h"
+#include "engine/model.h"
 #include "store/checkpoint.h"
 #include "store/run_dir.h"
 #include "train/update.h"

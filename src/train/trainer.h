@@ -6,7 +6,7 @@
 #define MB_TRAIN_TRAINER_H
 
 #include "data/source.h"
-#include "infer/engine.h"
+#include "engine/engine.h"
 #include "model/metric.h"
 #include "train/settings.h"
 

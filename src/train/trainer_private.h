@@ -3,7 +3,7 @@
 #define MB_TRAIN_TRAINER_PRIVATE_H
 
 #include "comm/vote.h"
-#include "infer/feed.h"
+#include "engine/feed.h"
 #include "store/run_dir.h"
 #include "train/callbacks.h"
 #include "train/evaluate.h"

@@ -4,7 +4,7 @@
 #define MB_TRAIN_UPDATE_H
 
 #include "device/table.h"
-#include "infer/engine.h"
+#include "engine/engine.h"
 #include "model/optimizer.h"
 #include "train/loss_scale.h"
 #include "train/score.h"

@@ -56,7 +56,7 @@ disturb() {
 
 # The CPU's streams have nothing to wait for.
 files() {
-    (cd "$MB_SRCDIR" && find src/device src/comm src/infer src/pipeline src/train src/compress -name '*.c' \
+    (cd "$MB_SRCDIR" && find src/device src/comm src/engine src/infer src/train src/compress -name '*.c' \
         ! -path 'src/device/cpu/*' | sort)
 }
 
@@ -231,7 +231,7 @@ first_runs() {
     comm/transport_staged* | comm/transport_queue*) echo staged aware ;;
     comm/transport_aware*) echo aware ;;
     comm/reduce_link*) echo summed ;;
-    compress/* | pipeline/stage_values* | train/stored_sums*) echo quantized ;;
+    compress/* | engine/stage_values* | train/stored_sums*) echo quantized ;;
     infer/predictor*) echo predicted ;;
     train/moments*) echo resumed ;;
     train/update*) echo clipped ;;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/model.h"
+#include "engine/model.h"
 #include "infer/predictor.h"
 
 static mb_status_t broken(const char *path, const char *what)

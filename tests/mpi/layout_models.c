@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/model.h"
+#include "engine/model.h"
 #include "mpi/layout.h"
 
 static hid_t create(hid_t file, const char *name, hid_t type, const mb_shape_t *sample,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "infer/model_variables.h"
+#include "engine/model_variables.h"
 #include "store/keras_archive.h"
 #include "store/variables.h"
 #include "support/store_files.h"

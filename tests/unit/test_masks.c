@@ -1,7 +1,7 @@
 /* Masks through the graph: which calls get one and what it is made of, what of those that a file
  * writes stays, and what losses are told of them. */
-#include "infer/mask_values.h"
-#include "infer/row_weights.h"
+#include "engine/mask_values.h"
+#include "engine/row_weights.h"
 #include "support/graph_text.h"
 
 #include <check.h>

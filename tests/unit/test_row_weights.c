@@ -1,7 +1,7 @@
 /* Weights of a loss's values: what Keras divides by as a factor over the whole batch, weights of
  * classes, labels of hinges, and the datasets that say so. */
-#include "infer/hinge_labels.h"
-#include "infer/row_weights.h"
+#include "engine/hinge_labels.h"
+#include "engine/row_weights.h"
 
 #include <check.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/stage.h"
+#include "engine/stage.h"
 #include "support/graph_text.h"
 
 enum { BATCH = 5, WIDTH = 7, MOST_STAGES = 2 };

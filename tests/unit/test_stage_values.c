@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/stage.h"
+#include "engine/stage.h"
 #include "quant/encode.h"
 #include "support/graph_text.h"
 

@@ -1,0 +1,241 @@
+/* Puts an engine together: plan, stage, transport, reduction, executor. See engine.h. */
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+/* The update's: exchanges of shared layers, one at a time, or the norms to and from all stages. */
+static int update_requests(const mb_engine_t *engine)
+{
+    int others = engine->grid.stages - 1;
+    return others > 2 ? 2 * others : 4;
+}
+
+static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    int first = 0, count = 1;
+    if (engine->grid.group >= 0)
+        mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    mb_plan_options_t plan = {.stages = options->stages,
+                              .micro_batch = options->micro_batch,
+                              .micros_per_replica = options->micros_per_replica,
+                              .replicas_of_group = count,
+                              .schedule = options->schedule,
+                              .training = options->training,
+                              .ordered = options->machine->way == MB_WAY_CHANNEL,
+                              .cuts = NULL};
+    return mb_plan_create(options->graph, &plan, &engine->plan);
+}
+
+static size_t longest_message(const mb_engine_t *engine, bool training)
+{
+    const mb_plan_t *plan = engine->plan;
+    const mb_stage_t *stage = engine->stage;
+    size_t most =
+        mb_reduce_max_bytes(&engine->grid, training ? stage->gradient_count : 0, stage->sum_count);
+    int64_t elements = 2 * stage->sum_count;
+    if (training && plan->stages > 1 && 2 * (int64_t)plan->graph->n_params > elements)
+        elements = 2 * (int64_t)plan->graph->n_params; /* norms */
+    for (int i = 0; i < stage->n_params && plan->n_ties > 0; i++) {
+        int64_t count = plan->graph->params[stage->params[i]].elements;
+        elements = count > elements ? count : elements;
+    }
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        int64_t count = plan->forward_edges[e].elements * plan->micro_batch;
+        elements = count > elements ? count : elements;
+    }
+    return (size_t)elements * sizeof(float) > most ? (size_t)elements * sizeof(float) : most;
+}
+
+static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    int first, count;
+    mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    mb_stage_options_t stage = {
+        .plan = engine->plan,
+        .losses = options->losses,
+        .stage = engine->grid.stage,
+        .n_blocks = options->training ? mb_tree_slots(options->replicas, first, count) : 0,
+        .n_sum_blocks = options->losses != NULL ? count : 0,
+        .exec = &engine->exec,
+        .values_of = options->values_of == NULL ? NULL : options->values_of->stage,
+        .integer = options->integer,
+        .round_to = options->round_to};
+    return mb_stage_create(&stage, &engine->stage);
+}
+
+/* Whom this rank may talk to: the other stages of its group, and its stage in other groups. */
+static int list_peers(const mb_grid_t *grid, int *peers)
+{
+    int n = 0;
+    for (int s = 0; s < grid->stages; s++) {
+        if (s != grid->stage)
+            peers[n++] = mb_grid_rank(grid, s, grid->group);
+    }
+    for (int g = 0; g < grid->groups; g++) {
+        if (g != grid->group)
+            peers[n++] = mb_grid_rank(grid, grid->stage, g);
+    }
+    return n;
+}
+
+static mb_status_t connect(mb_engine_t *engine)
+{
+    if (mb_engine_idle(engine) || engine->machine->way != MB_WAY_CHANNEL)
+        return MB_OK;
+    int *peers = calloc((size_t)(engine->grid.stages + engine->grid.groups), sizeof *peers);
+    if (peers == NULL)
+        return mb_error_memory("the peers of a rank", sizeof *peers);
+    int n = list_peers(&engine->grid, peers);
+    mb_status_t status = mb_transport_channel_connect(engine->transport, peers, n);
+    free(peers);
+    return status;
+}
+
+static mb_status_t make_transport(mb_engine_t *engine, int requests, size_t bytes)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    switch (engine->machine->way) {
+    case MB_WAY_CHANNEL:
+        return mb_transport_channel_create(engine->machine->channel, &engine->exec, requests,
+                                           &engine->transport);
+    case MB_WAY_AWARE:
+        return mb_transport_aware_create(comm, &engine->exec, requests, &engine->transport);
+    default:
+        return mb_transport_mpi_create(comm, &engine->exec, requests, bytes, &engine->transport);
+    }
+}
+
+static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    mb_stage_t *stage = engine->stage;
+    int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
+                   mb_reduce_max_requests(&engine->grid) + update_requests(engine);
+    MB_TRY(make_transport(engine, requests, longest_message(engine, options->training)));
+    if (options->losses != NULL)
+        MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
+                                options->training ? stage->gradient_count : 0, stage->sum_count,
+                                &engine->reduce));
+    mb_executor_options_t executor = {.comm = comm,
+                                      .grid = &engine->grid,
+                                      .stage = stage,
+                                      .transport = engine->transport,
+                                      .reduce = engine->reduce,
+                                      .hooks = options->hooks};
+    return mb_executor_create(&executor, &engine->executor);
+}
+
+static mb_status_t is_reached(void *event, bool *done)
+{
+    mb_event_t *reached = event;
+    return reached->device->class_->event_query(reached, done);
+}
+
+/* The device may be waiting for another rank: its end comes through the one wait. */
+static mb_status_t await_event(void *user, mb_event_t *event)
+{
+    const mb_engine_t *engine = user;
+    mb_comm_note_t note = {.action = "waiting for the device",
+                           .stage = engine->grid.stage,
+                           .micro = -1,
+                           .peer = -1,
+                           .tag = -1};
+    return mb_comm_wait(engine->machine->comm, is_reached, event, &note);
+}
+
+static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    MB_TRY(make_plan(engine, options));
+    if (mb_grid_idle(&engine->grid))
+        return MB_OK;
+    MB_TRY(mb_exec_create(engine->machine->device, &engine->exec));
+    engine->has_exec = true;
+    if (!engine->machine->device->class_->host_visible(engine->machine->device)) {
+        engine->exec.await = await_event;
+        engine->exec.await_user = engine;
+    }
+    engine->exec.planning = false; /* until prepare: parameters and moments are set before */
+    MB_TRY(make_stage(engine, options));
+    return make_executor(engine, options);
+}
+
+/* Only training gives the fixed order up: scores stay exact. */
+static mb_status_t join_sums(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    mb_machine_t *machine = engine->machine;
+    if (!machine->sums_by_link || !options->training || engine->grid.groups < 2)
+        return MB_OK;
+    MB_TRY(mb_reduce_link_create(machine->channel, &engine->exec, engine->grid.stage,
+                                 &engine->reduce_link));
+    if (!mb_engine_idle(engine))
+        mb_reduce_use_link(engine->reduce, engine->reduce_link);
+    return MB_OK;
+}
+
+mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out)
+{
+    mb_comm_t *comm = options->machine->comm;
+    mb_engine_t *engine = calloc(1, sizeof *engine);
+    mb_status_t status = engine == NULL ? mb_error_memory("an engine", sizeof *engine) : MB_OK;
+    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_engine);
+    engine->machine = options->machine;
+    engine->losses = options->losses;
+    mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
+                options->replicas);
+    MB_TRY_GOTO(mb_comm_agree(comm, make_parts(engine, options)), status, err_engine);
+    MB_TRY_GOTO(mb_comm_agree(comm, connect(engine)), status, err_engine);
+    MB_TRY_GOTO(join_sums(engine, options), status, err_engine);
+    *out = engine;
+    return MB_OK;
+
+err_engine:
+    mb_engine_destroy(engine);
+    return status;
+}
+
+static mb_status_t prepare(mb_engine_t *engine)
+{
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    engine->exec.planning = true;
+    MB_TRY(mb_executor_prepare(engine->executor));
+    return mb_exec_allocate(&engine->exec);
+}
+
+mb_status_t mb_engine_prepare(mb_engine_t *engine)
+{
+    mb_comm_doing(engine->machine->comm, "preparing the first step");
+    return mb_comm_agree(engine->machine->comm, prepare(engine));
+}
+
+static void give_up(mb_engine_t *engine)
+{
+    mb_reduce_link_give_up(engine->reduce_link);
+    mb_channel_give_up(engine->machine->channel);
+    engine->exec.device->class_->stream_sync(engine->exec.stream);
+}
+
+void mb_engine_quiet(mb_engine_t *engine)
+{
+    if (engine == NULL || engine->exec.stream == NULL)
+        return;
+    if (mb_comm_failed(engine->machine->comm, NULL, NULL) || mb_exec_sync(&engine->exec) != MB_OK)
+        give_up(engine);
+}
+
+void mb_engine_destroy(mb_engine_t *engine)
+{
+    if (engine == NULL)
+        return;
+    mb_engine_quiet(engine);
+    mb_executor_destroy(engine->executor);
+    mb_reduce_destroy(engine->reduce);
+    mb_reduce_link_destroy(engine->reduce_link);
+    if (engine->transport != NULL)
+        mb_transport_destroy(engine->transport);
+    mb_stage_destroy(engine->stage);
+    if (engine->has_exec)
+        mb_exec_destroy(&engine->exec);
+    mb_plan_destroy(engine->plan);
+    free(engine);
+}

@@ -1,0 +1,57 @@
+/* One rank's machinery for one purpose: device, stage, transport, reduction, executor, put
+ * together.
+ *
+ *     machine   the rank's device and threads; lives as long as the run
+ *     engine    plan + stage + executor for training, evaluation or prediction on that machine
+ */
+#ifndef MB_ENGINE_ENGINE_H
+#define MB_ENGINE_ENGINE_H
+
+#include "engine/machine.h"
+#include "engine/executor.h"
+
+typedef struct mb_engine {
+    mb_machine_t *machine;
+    mb_grid_t grid;
+    mb_plan_t *plan;
+    const mb_loss_t *losses;
+    mb_exec_t exec;
+    bool has_exec;
+    mb_stage_t *stage; /* NULL on an idle rank, and so are the rest */
+    mb_transport_t *transport;
+    mb_reduce_t *reduce;
+    mb_reduce_link_t *reduce_link; /* where the link sums over replicas; on an idle rank, too */
+    mb_executor_t *executor;
+} mb_engine_t;
+
+typedef struct {
+    mb_machine_t *machine;
+    const mb_graph_t *graph;
+    const mb_loss_t *losses; /* NULL: prediction */
+    int stages, replicas;
+    int64_t micro_batch;
+    int micros_per_replica;
+    mb_schedule_kind_t schedule;
+    bool training;
+    const mb_engine_t *values_of; /* share this engine's parameters */
+    bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
+    const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
+    mb_hooks_t hooks;
+} mb_engine_options_t;
+
+/* Collective. Takes all memory; mb_engine_prepare ends planning. */
+mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out);
+/* Collective: one step in planning mode, then the workspace. Afterwards steps may run. Again after
+ * mb_stage_use_matrix, whose operations are others: what is prepared already costs nothing, and the
+ * workspace only grows. */
+mb_status_t mb_engine_prepare(mb_engine_t *engine);
+/* Before anything that the stream may use is freed: waits for its end; after a failure by giving up
+ * the messages that it hangs in, which other ranks may never answer. NULL: nothing. */
+void mb_engine_quiet(mb_engine_t *engine);
+void mb_engine_destroy(mb_engine_t *engine);
+static inline bool mb_engine_idle(const mb_engine_t *engine)
+{
+    return engine->stage == NULL;
+}
+
+#endif

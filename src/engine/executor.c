@@ -1,0 +1,485 @@
+/* The executor: see executor.h. Requests stand in tables by (edge, slot): a slot's entry is free
+ * again when its request is done. */
+#include "engine/executor.h"
+
+#include "engine/replay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct mb_executor {
+    mb_executor_options_t options;
+    mb_stage_t *stage;
+    const mb_plan_t *plan;
+    const mb_program_t *program;
+    int first_replica, n_replicas;
+    mb_request_t **forward, **backward; /* [edges][slots] */
+    mb_replays_t *replays;
+    mb_tree_stack_t stack;
+    double *stacked_sums[MB_TREE_MAX_ROOTS]; /* the stack's double blocks */
+    mb_step_info_t info;
+    const mb_action_t *current;
+    bool grouping; /* messages are being handed over together */
+    mb_action_cost_t costs[MB_ACTION_COUNT];
+    double waited;
+};
+
+mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out)
+{
+    const mb_plan_t *plan = options->stage->plan;
+    mb_executor_t *executor = calloc(1, sizeof *executor);
+    if (executor == NULL)
+        return mb_error_memory("an executor", sizeof *executor);
+    size_t slots = (size_t)options->stage->n_slots;
+    executor->options = *options;
+    executor->stage = options->stage;
+    executor->plan = plan;
+    executor->program = &plan->programs[options->stage->stage];
+    mb_grid_replicas(options->grid, options->grid->group, &executor->first_replica,
+                     &executor->n_replicas);
+    executor->forward =
+        calloc((size_t)plan->n_forward_edges * slots + 1, sizeof *executor->forward);
+    executor->backward =
+        calloc((size_t)plan->n_backward_edges * slots + 1, sizeof *executor->backward);
+    if (executor->forward == NULL || executor->backward == NULL) {
+        mb_executor_destroy(executor);
+        return mb_error_memory("the requests of an executor", slots);
+    }
+    mb_status_t status = mb_replays_create(executor->stage, &executor->replays);
+    if (status != MB_OK) {
+        mb_executor_destroy(executor);
+        return status;
+    }
+    *out = executor;
+    return MB_OK;
+}
+
+static void cancel_all(mb_executor_t *executor, mb_request_t **requests, int edges)
+{
+    mb_transport_t *transport = executor->options.transport;
+    for (int i = 0; requests != NULL && i < edges * executor->stage->n_slots; i++) {
+        if (requests[i] != NULL)
+            transport->class_->cancel(transport, requests[i]);
+    }
+}
+
+void mb_executor_destroy(mb_executor_t *executor)
+{
+    if (executor == NULL)
+        return;
+    cancel_all(executor, executor->forward, executor->plan->n_forward_edges);
+    cancel_all(executor, executor->backward, executor->plan->n_backward_edges);
+    mb_replays_destroy(executor->replays);
+    free(executor->forward);
+    free(executor->backward);
+    free(executor);
+}
+
+int mb_executor_max_requests(const mb_plan_t *plan, int stage)
+{
+    int edges = 0;
+    for (int e = 0; e < plan->n_forward_edges; e++)
+        edges +=
+            plan->forward_edges[e].from_stage == stage || plan->forward_edges[e].to_stage == stage;
+    for (int e = 0; e < plan->n_backward_edges; e++)
+        edges += plan->backward_edges[e].from_stage == stage ||
+                 plan->backward_edges[e].to_stage == stage;
+    return edges * plan->programs[stage].slots;
+}
+
+double *mb_executor_sums(mb_executor_t *executor)
+{
+    return executor->stacked_sums[0];
+}
+
+const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor)
+{
+    return executor->costs;
+}
+
+const char *mb_action_name(mb_action_kind_t kind)
+{
+    static const char *const names[MB_ACTION_COUNT] = {
+        "F",        "B",         "W",         "BW",     "R",   "SEND_ACT",
+        "RECV_ACT", "SEND_GRAD", "RECV_GRAD", "REDUCE", "STEP"};
+    return names[kind];
+}
+
+/* Of what the others say when this rank falls silent. */
+static void say_doing(const mb_executor_t *executor, const char *action, int micro)
+{
+    const mb_stage_t *stage = executor->stage;
+    mb_comm_at_t at = {.action = action,
+                       .counts = stage->training         ? "step"
+                                 : stage->losses != NULL ? "evaluation step"
+                                                         : "prediction step",
+                       .step = executor->info.step + 1,
+                       .stage = stage->stage,
+                       .micro = micro};
+    mb_comm_at(executor->options.comm, &at);
+}
+
+static int slot_of(const mb_executor_t *executor, int micro)
+{
+    return micro % executor->stage->n_slots;
+}
+
+static void fill_micro(const mb_executor_t *executor, int index, mb_micro_t *micro)
+{
+    int per_replica = executor->plan->micros_per_replica;
+    int64_t samples = executor->plan->micro_batch;
+    int replica = index / per_replica;
+    int64_t position =
+        ((int64_t)(executor->first_replica + replica) * per_replica + index % per_replica) *
+        samples;
+    int64_t valid = executor->info.batch - position;
+    *micro = (mb_micro_t){.slot = slot_of(executor, index),
+                          .block = executor->stack.depth,
+                          .index = index,
+                          .replica = replica,
+                          .accumulate = index % per_replica != 0,
+                          .valid = valid < 0         ? 0
+                                   : valid > samples ? samples
+                                                     : valid,
+                          .seed = executor->info.seed,
+                          .step = (uint32_t)executor->info.step,
+                          .position = (uint32_t)position,
+                          .batch = executor->info.batch};
+}
+
+static const char *tensor_name(const mb_executor_t *executor, int tensor)
+{
+    const mb_graph_t *graph = executor->plan->graph;
+    return graph->layers[graph->nodes[tensor].layer]->path;
+}
+
+static mb_status_t await(mb_executor_t *executor, mb_request_t **request, const char *verb,
+                         const char *what, int tensor, int peer_stage, int micro)
+{
+    char action[256];
+    if (*request == NULL)
+        return MB_OK;
+    double start = mb_time_seconds();
+    const mb_grid_t *grid = executor->options.grid;
+    snprintf(action, sizeof action, "%s the %s of '%s'", verb, what, tensor_name(executor, tensor));
+    mb_comm_note_t note = {.action = action,
+                           .stage = executor->stage->stage,
+                           .micro = micro,
+                           .peer = mb_grid_rank(grid, peer_stage, grid->group),
+                           .tag = executor->current == NULL ? -1 : executor->current->tag};
+    mb_status_t status =
+        mb_transport_wait(executor->options.transport, executor->options.comm, request, &note);
+    executor->waited += mb_time_seconds() - start;
+    return status;
+}
+
+static mb_status_t await_activations(mb_executor_t *executor, int micro, bool sending)
+{
+    int slot = slot_of(executor, micro), slots = executor->stage->n_slots;
+    for (int e = 0; e < executor->plan->n_forward_edges; e++) {
+        const mb_forward_edge_t *edge = &executor->plan->forward_edges[e];
+        int mine = sending ? edge->from_stage : edge->to_stage;
+        if (mine == executor->stage->stage)
+            MB_TRY(await(executor, &executor->forward[e * slots + slot],
+                         sending ? "sending" : "receiving", "activation", edge->tensor,
+                         sending ? edge->to_stage : edge->from_stage, micro));
+    }
+    return MB_OK;
+}
+
+static mb_status_t await_gradients(mb_executor_t *executor, int micro, bool sending)
+{
+    int slot = slot_of(executor, micro), slots = executor->stage->n_slots;
+    for (int e = 0; e < executor->plan->n_backward_edges; e++) {
+        const mb_backward_edge_t *edge = &executor->plan->backward_edges[e];
+        int mine = sending ? edge->from_stage : edge->to_stage;
+        if (mine == executor->stage->stage)
+            MB_TRY(await(executor, &executor->backward[e * slots + slot],
+                         sending ? "sending" : "receiving", "gradient", edge->tensor,
+                         sending ? edge->to_stage : edge->from_stage, micro));
+    }
+    return MB_OK;
+}
+
+static mb_status_t run_forward(mb_executor_t *executor, int index)
+{
+    mb_micro_t micro;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    fill_micro(executor, index, &micro);
+    MB_TRY(await_activations(executor, index, true));
+    if (hooks->feed != NULL) {
+        say_doing(executor, "reading the data for F", index);
+        MB_TRY(hooks->feed(hooks->user, &micro, index));
+        say_doing(executor, mb_action_name(MB_ACTION_F), index);
+    }
+    MB_TRY(await_activations(executor, index, false));
+    MB_TRY(mb_replays_run(executor->replays, mb_stage_forward, &micro));
+    return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
+}
+
+static mb_status_t add_blocks(mb_executor_t *executor, int into, int from)
+{
+    mb_stage_t *stage = executor->stage;
+    mb_add_f64_args_t sums = {.count = stage->sum_count,
+                              .a = executor->stacked_sums[into],
+                              .b = executor->stacked_sums[from],
+                              .y = executor->stacked_sums[into]};
+    if (sums.count > 0)
+        MB_TRY(mb_run_add_f64(stage->exec, &sums));
+    if (!stage->training || stage->gradient_count == 0)
+        return MB_OK;
+    mb_add_args_t args = {.count = stage->gradient_count,
+                          .a = stage->gradients[into],
+                          .b = stage->gradients[from],
+                          .y = stage->gradients[into]};
+    return mb_run_add(stage->exec, &args);
+}
+
+/* A replica's last micro-batch is done: its block joins the tree. */
+static mb_status_t finish_replica(mb_executor_t *executor, int replica)
+{
+    int top = executor->stack.depth;
+    executor->stacked_sums[top] = executor->stage->sums[replica];
+    for (int merges = mb_tree_push(&executor->stack); merges > 0; merges--, top--)
+        MB_TRY(add_blocks(executor, top - 1, top));
+    return MB_OK;
+}
+
+static bool ends_replica(const mb_executor_t *executor, int index)
+{
+    return (index + 1) % executor->plan->micros_per_replica == 0;
+}
+
+static mb_status_t run_backward(mb_executor_t *executor, int index, mb_action_kind_t kind)
+{
+    mb_micro_t micro;
+    fill_micro(executor, index, &micro);
+    if (kind != MB_ACTION_W) {
+        MB_TRY(await_gradients(executor, index, true));
+        MB_TRY(await_gradients(executor, index, false));
+    }
+    mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
+                               : kind == MB_ACTION_B ? mb_stage_backward_input
+                                                     : mb_stage_backward_weights;
+    MB_TRY(mb_replays_run(executor->replays, action, &micro));
+    if (kind != MB_ACTION_B && ends_replica(executor, index))
+        MB_TRY(finish_replica(executor, micro.replica));
+    return MB_OK;
+}
+
+/* The message of an edge: buffer, bytes and where its request is kept. */
+typedef struct {
+    void *buffer;
+    size_t bytes;
+    mb_request_t **request;
+} message_t;
+
+/* A tensor and its gradient are of one type, here and across a cut. */
+static size_t message_bytes(const mb_executor_t *executor, int tensor, int64_t elements)
+{
+    const mb_call_t *call = &executor->plan->graph->nodes[tensor].call;
+    return (size_t)(elements * executor->plan->micro_batch) * mb_dtype_bytes(call->output_type);
+}
+
+static message_t message_of(mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_stage_t *stage = executor->stage;
+    int slot = slot_of(executor, action->micro);
+    size_t at = (size_t)action->edge * (size_t)stage->n_slots + (size_t)slot;
+    if (action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_RECV_ACT) {
+        const mb_forward_edge_t *edge = &executor->plan->forward_edges[action->edge];
+        return (message_t){mb_stage_tensor(stage, slot, edge->tensor),
+                           message_bytes(executor, edge->tensor, edge->elements),
+                           &executor->forward[at]};
+    }
+    const mb_backward_edge_t *edge = &executor->plan->backward_edges[action->edge];
+    return (message_t){mb_stage_edge_gradient(stage, slot, action->edge),
+                       message_bytes(executor, edge->tensor, edge->elements),
+                       &executor->backward[at]};
+}
+
+static bool is_message(const mb_action_t *action)
+{
+    return action->kind >= MB_ACTION_SEND_ACT && action->kind <= MB_ACTION_RECV_GRAD;
+}
+
+/* Begins and ends groups of messages, as the list says. */
+static mb_status_t turn_group(mb_executor_t *executor, const mb_action_t *next)
+{
+    mb_transport_t *transport = executor->options.transport;
+    bool message = next != NULL && is_message(next);
+    if (executor->grouping && !(message && next->joins)) {
+        executor->grouping = false;
+        MB_TRY(mb_transport_group_end(transport));
+    }
+    if (!message || executor->grouping)
+        return MB_OK;
+    MB_TRY(mb_transport_group_begin(transport));
+    executor->grouping = true;
+    return MB_OK;
+}
+
+static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *action)
+{
+    message_t message = message_of(executor, action);
+    const mb_grid_t *grid = executor->options.grid;
+    int peer = mb_grid_rank(grid, action->peer, grid->group);
+    bool sends = action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_SEND_GRAD;
+    executor->costs[action->kind].bytes += (int64_t)message.bytes;
+    if (sends)
+        return mb_transport_isend(executor->options.transport, message.buffer, message.bytes, peer,
+                                  action->tag, message.request);
+    return mb_transport_irecv(executor->options.transport, message.buffer, message.bytes, peer,
+                              action->tag, message.request);
+}
+
+static mb_status_t run_reduce(mb_executor_t *executor)
+{
+    mb_stage_t *stage = executor->stage;
+    if (executor->options.reduce == NULL)
+        return MB_OK;
+    executor->costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
+        executor->options.grid, stage->training ? stage->gradient_count : 0, stage->sum_count);
+    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums);
+}
+
+static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action)
+{
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    switch (action->kind) {
+    case MB_ACTION_F:
+        return run_forward(executor, action->micro);
+    case MB_ACTION_B:
+    case MB_ACTION_W:
+    case MB_ACTION_BW:
+        return run_backward(executor, action->micro, action->kind);
+    case MB_ACTION_SEND_ACT:
+    case MB_ACTION_RECV_ACT:
+    case MB_ACTION_SEND_GRAD:
+    case MB_ACTION_RECV_GRAD:
+        return run_message(executor, action);
+    case MB_ACTION_REDUCE:
+        return run_reduce(executor);
+    case MB_ACTION_STEP:
+        return hooks->update == NULL
+                   ? MB_OK
+                   : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
+                                   executor->stacked_sums[0]);
+    default:
+        return mb_error_set(MB_ERR_UNSUPPORTED, "the executor has no action %s",
+                            mb_action_name(action->kind));
+    }
+}
+
+static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *info)
+{
+    mb_stage_t *stage = executor->stage;
+    executor->info = *info;
+    mb_tree_stack_start(&executor->stack, executor->options.grid->replicas, executor->first_replica,
+                        executor->n_replicas);
+    for (int r = 0; r < stage->n_sum_blocks && stage->sum_count > 0; r++) {
+        mb_zero_args_t args = {.bytes = stage->sum_count * (int64_t)sizeof(double),
+                               .y = stage->sums[r]};
+        MB_TRY(mb_run_zero(stage->exec, &args));
+    }
+    return mb_stage_round(stage);
+}
+
+/* Evaluation has no backward: replicas join the tree, and are summed, after the last forward. */
+static mb_status_t finish_evaluation(mb_executor_t *executor)
+{
+    if (executor->stage->training || executor->options.reduce == NULL)
+        return MB_OK;
+    for (int r = 0; r < executor->n_replicas; r++)
+        MB_TRY(finish_replica(executor, r));
+    return run_reduce(executor);
+}
+
+/* Without learning a micro-batch past the data leaves nothing behind, on any stage. */
+static bool is_past_data(const mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    if (executor->stage->training || action->micro < 0)
+        return false;
+    fill_micro(executor, action->micro, &micro);
+    return micro.valid == 0;
+}
+
+mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
+{
+    mb_status_t status = start_step(executor, info);
+    for (int i = 0; i < executor->program->n && status == MB_OK; i++) {
+        const mb_action_t *action = &executor->program->actions[i];
+        mb_action_cost_t *cost = &executor->costs[action->kind];
+        if (is_past_data(executor, action))
+            continue;
+        double start = mb_time_seconds();
+        executor->waited = 0;
+        executor->current = action;
+        say_doing(executor, mb_action_name(action->kind), action->micro);
+        status = turn_group(executor, action);
+        if (status == MB_OK)
+            status = run_action(executor, action);
+        cost->count++;
+        cost->wait_seconds += executor->waited;
+        cost->seconds += mb_time_seconds() - start - executor->waited;
+    }
+    if (status == MB_OK)
+        status = turn_group(executor, NULL);
+    if (status == MB_OK)
+        status = finish_evaluation(executor);
+    if (status != MB_OK)
+        return status;
+    executor->current = NULL;
+    say_doing(executor, "done", -1);
+    return MB_OK;
+}
+
+mb_status_t mb_executor_drain(mb_executor_t *executor)
+{
+    for (int micro = 0; micro < executor->stage->n_slots; micro++) {
+        MB_TRY(await_activations(executor, micro, true));
+        MB_TRY(await_gradients(executor, micro, true));
+    }
+    return MB_OK;
+}
+
+/* All kinds of operation of a micro-batch; the second backward adds to what the first one left. */
+static mb_status_t prepare_micro(mb_executor_t *executor)
+{
+    mb_micro_t micro;
+    mb_stage_t *stage = executor->stage;
+    fill_micro(executor, 0, &micro);
+    micro.valid = executor->plan->micro_batch;
+    MB_TRY(mb_stage_forward(stage, &micro));
+    if (!stage->training)
+        return MB_OK;
+    MB_TRY(mb_stage_backward(stage, &micro));
+    micro.accumulate = true;
+    return mb_stage_backward(stage, &micro);
+}
+
+static mb_status_t prepare_reduction(mb_executor_t *executor)
+{
+    mb_stage_t *stage = executor->stage;
+    if (executor->options.reduce == NULL)
+        return MB_OK;
+    for (int r = 0; r < executor->n_replicas; r++)
+        MB_TRY(finish_replica(executor, r));
+    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums);
+}
+
+mb_status_t mb_executor_prepare(mb_executor_t *executor)
+{
+    mb_stage_t *stage = executor->stage;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    mb_step_info_t info = {.batch = executor->plan->micro_batch};
+    stage->exec->draws = false;
+    MB_TRY(start_step(executor, &info));
+    MB_TRY(prepare_micro(executor));
+    mb_replays_forget(executor->replays, stage->exec->draws);
+    MB_TRY(prepare_reduction(executor));
+    if (stage->training && hooks->update != NULL)
+        MB_TRY(hooks->update(hooks->user, &info, stage->gradients[0], executor->stacked_sums[0]));
+    return hooks->between == NULL ? MB_OK : hooks->between(hooks->user);
+}

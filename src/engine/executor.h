@@ -1,0 +1,69 @@
+/* Walks a rank's action list: the one place where a plan becomes work and messages.
+ *
+ * Receives are posted where the list says; a wait stands only in front of the action that needs the
+ * data, or that overwrites what is still being sent. What a step is for (training, evaluation,
+ * prediction) comes in through hooks. */
+#ifndef MB_ENGINE_EXECUTOR_H
+#define MB_ENGINE_EXECUTOR_H
+
+#include "comm/reduce.h"
+#include "engine/stage.h"
+
+typedef struct {  /* the step being run */
+    int64_t step; /* numbers dropout's masks */
+    uint64_t seed;
+    int64_t batch; /* samples of the global batch that count */
+} mb_step_info_t;
+
+typedef struct {
+    void *user;
+    /* Puts inputs and labels of a micro-batch (of the group, from 0) into a slot. NULL: none here.
+     */
+    mb_status_t (*feed)(void *user, const mb_micro_t *micro, int index);
+    /* Takes the outputs of a micro-batch after its forward. NULL: not wanted. */
+    mb_status_t (*output)(void *user, const mb_micro_t *micro, int index);
+    /* After the reduction: gradients in block 0, sums in `sums`. NULL: none (evaluation). */
+    mb_status_t (*update)(void *user, const mb_step_info_t *info, float *gradients, double *sums);
+    /* The operations that the owner puts on the stream between steps, so that they are planned with
+     * the step; the executor calls it while planning only. NULL: none. */
+    mb_status_t (*between)(void *user);
+} mb_hooks_t;
+
+/* What an action kind has cost so far. */
+typedef struct {
+    int64_t count, bytes;
+    double seconds, wait_seconds;
+} mb_action_cost_t;
+
+typedef struct mb_executor mb_executor_t;
+
+typedef struct {
+    mb_comm_t *comm;
+    const mb_grid_t *grid;
+    mb_stage_t *stage;
+    mb_transport_t *transport;
+    mb_reduce_t *reduce; /* NULL: nothing is summed over replicas (prediction) */
+    mb_hooks_t hooks;
+} mb_executor_options_t;
+
+/* Not collective. */
+mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out);
+void mb_executor_destroy(mb_executor_t *executor);
+
+/* Walks the step, and what runs between steps, once in planning mode: every operation is checked
+ * and prepared, the workspace measured. Nothing is computed or sent. The caller ends planning
+ * (mb_exec_allocate). */
+mb_status_t mb_executor_prepare(mb_executor_t *executor);
+
+/* One step, all micro-batches of the group. Collective over the grid's working ranks. After it, the
+ * sums over all replicas stand in mb_executor_sums (device memory). */
+mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info);
+double *mb_executor_sums(mb_executor_t *executor);
+/* Waits for this rank's outstanding sends. */
+mb_status_t mb_executor_drain(mb_executor_t *executor);
+
+const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor); /* [MB_ACTION_COUNT] */
+const char *mb_action_name(mb_action_kind_t kind);
+int mb_executor_max_requests(const mb_plan_t *plan, int stage);
+
+#endif

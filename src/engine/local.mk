@@ -1,0 +1,27 @@
+libmb_la_SOURCES += \
+	src/engine/batch_sums.c src/engine/batch_sums.h \
+	src/engine/class_weights.c src/engine/class_weights.h \
+	src/engine/engine.c src/engine/engine.h \
+	src/engine/executor.c src/engine/executor.h \
+	src/engine/feed.c src/engine/feed.h \
+	src/engine/hinge_labels.c src/engine/hinge_labels.h \
+	src/engine/machine.c src/engine/machine.h \
+	src/engine/machine_device.c \
+	src/engine/machine_transport.c \
+	src/engine/mask_values.c src/engine/mask_values.h \
+	src/engine/model.c src/engine/model.h \
+	src/engine/model_states.c \
+	src/engine/model_values.c \
+	src/engine/model_variables.c src/engine/model_variables.h \
+	src/engine/model_weights.c src/engine/model_weights.h \
+	src/engine/optimizer_variables.c src/engine/optimizer_variables.h \
+	src/engine/replay.c src/engine/replay.h \
+	src/engine/row_weights.c src/engine/row_weights.h \
+	src/engine/sample_weights.c \
+	src/engine/stage_memory.c \
+	src/engine/stage_run.c \
+	src/engine/stage_states.c \
+	src/engine/stage_values.c \
+	src/engine/upload.c src/engine/upload.h \
+	src/engine/stage.h \
+	src/engine/stage_private.h

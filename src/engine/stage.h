@@ -1,0 +1,170 @@
+/* What one rank holds of a model: its stage's parameters and gradients, and the tensors of the
+ * micro-batches in flight. All memory is planned and taken before the first step.
+ *
+ *     parameters   one block; a layer's parameters once, however often it is called
+ *     gradients    one block per open subtree of the replica tree (comm/tree.h); inside a block one
+ *                  entry per (call, parameter), so that every call of a shared layer accumulates
+ *                  apart
+ *     sums         one block of doubles per replica of the group: batch statistics, losses,
+ *                  activity sums
+ *     slots        one per micro-batch in flight: received tensors, outputs, saved, labels,
+ *                  gradients received and to be sent
+ *     backward     gradients of the tensors of the one micro-batch that is going back
+ *     states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
+ *
+ * A tensor's gradient is the sum over its uses, added in descending node order (the loss of a model
+ * output first), wherever the consumers run. */
+#ifndef MB_ENGINE_STAGE_H
+#define MB_ENGINE_STAGE_H
+
+#include "model/loss.h"
+#include "pipeline/plan.h"
+#include "quant/format.h"
+
+typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
+    int64_t output;       /* in a slot: of local and of received tensors */
+    int64_t saved, carry; /* saved: in a slot; carry: in the backward area */
+    int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
+    bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
+    int64_t sums;         /* index into a double block */
+    int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
+    int64_t entries[MB_MAX_LAYER_PARAMS]; /* float index into a gradient block; -1: not trained */
+    void *constants;                      /* the class's, in device memory; NULL: none */
+    int n_states;
+    size_t states[MB_MAX_STATES]; /* in the stage's block: of the first micro-batch */
+    mb_memory_t memory;
+} mb_node_place_t;
+
+typedef struct { /* of a model output whose node is on this stage */
+    int output;
+    int64_t labels;   /* in a slot */
+    int64_t weights;  /* in a slot, of the loss's values, and behind them its mask; -1: all one */
+    int64_t sums;     /* index into a double block: { loss, correct }, then the metrics' states */
+    float *constants; /* the metrics', in device memory; NULL: none */
+} mb_output_place_t;
+
+typedef struct { /* what a stored matrix points to, to be written to */
+    void *values, *scales;
+    uint8_t *zeros;
+    float *row_scales;
+    int32_t *column_sums;
+} mb_matrix_memory_t;
+
+typedef struct mb_stage {
+    const mb_graph_t *graph;
+    const mb_plan_t *plan;
+    const mb_loss_t *losses; /* NULL: prediction */
+    int stage;
+    bool training;
+    mb_exec_t *exec;
+    mb_arena_t *arena;
+
+    int first_node, end_node;
+    mb_node_place_t *places; /* [graph->n_nodes]; also of tensors received from other stages */
+    int n_outputs;
+    mb_output_place_t *outputs;
+    int64_t *edge_gradients; /* [n_backward_edges] offset in a slot: received or to be sent; -1 */
+
+    int n_params;
+    int *params;    /* graph indices of the parameters that live here, ascending */
+    float **values; /* [graph->n_params] device memory; NULL: elsewhere, or kept as `stored` says */
+    mb_matrix_t *
+        *stored;    /* [graph->n_params] in use instead of values; device memory; NULL: none */
+    void **shadows; /* [graph->n_params] what forward and backward use instead of values:
+                        operands in the type that is computed in, and for QAT rounded; NULL: none */
+    mb_matrix_memory_t *memory; /* [graph->n_params] behind `stored` */
+    bool rounds;                /* QAT */
+    mb_format_t round_to;
+    bool integer;
+    const mb_observer_t *observer; /* may be set between steps */
+    float loss_scale;              /* gradients are of the loss times this; set between steps */
+    bool *owned;                   /* [graph->n_params] this stage updates and stores it */
+    bool shares_values;
+
+    int64_t gradient_count; /* floats in a gradient block */
+    int64_t sum_count;      /* doubles in a double block */
+    int n_blocks;           /* gradient blocks: depth of the replica tree's stack */
+    float **gradients;      /* [n_blocks] */
+    int n_sum_blocks;       /* replicas of the group */
+    double **sums;          /* [n_sum_blocks] */
+
+    int n_slots;
+    size_t slot_bytes, backward_bytes, parameter_bytes;
+    char **slots;
+    int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
+    char *backward;      /* [n_areas][backward_bytes] */
+    void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
+    int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
+    size_t state_bytes;
+    char *states; /* NULL: nothing is kept */
+} mb_stage_t;
+
+typedef struct {
+    const mb_plan_t *plan;
+    const mb_loss_t *losses;
+    int stage;
+    int n_blocks;     /* gradient blocks, see mb_tree_slots; 0 when not training */
+    int n_sum_blocks; /* replicas of the group; 0 without losses */
+    mb_exec_t *exec;
+    const mb_stage_t *values_of; /* share the parameters of this stage (validation); NULL: own */
+    bool integer;                /* activations may be quantized */
+    const mb_format_t *round_to; /* QAT: shadows in this format; NULL: none */
+} mb_stage_options_t;
+
+/* Not collective. Plans and takes the memory; parameters are not set. */
+mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out);
+void mb_stage_destroy(mb_stage_t *stage);
+
+/* Lets PARAM, which has float values here, be used as MATRIX is (host memory, copied to the
+ * device); NULL: as its floats again. The engine must be prepared anew before it runs. Not
+ * collective. */
+mb_status_t mb_stage_use_matrix(mb_stage_t *stage, int param, const mb_matrix_t *matrix);
+/* Writes the shadows anew from the values; the executor does so before a step's first forward. */
+mb_status_t mb_stage_round(mb_stage_t *stage);
+
+/* One micro-batch's place in the step. */
+typedef struct {
+    int slot;
+    int block;       /* gradient block its replica accumulates into */
+    int index;       /* among those of the group: its rows of the states */
+    int replica;     /* of this group, from 0: its block of sums */
+    bool accumulate; /* not the replica's first micro-batch */
+    int64_t valid;
+    uint64_t seed;
+    uint32_t step;
+    uint32_t position; /* of its first sample in the global batch */
+    int64_t batch;     /* samples of the global batch that count: the loss's divisor */
+} mb_micro_t;
+
+/* Forward of the stage's nodes for one micro-batch. Evaluation adds losses too. */
+mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro);
+/* Gradients of the inputs, of the weights, or both. */
+mb_status_t mb_stage_backward_input(mb_stage_t *stage, const mb_micro_t *micro);
+mb_status_t mb_stage_backward_weights(mb_stage_t *stage, const mb_micro_t *micro);
+
+/* Both, node by node: the same operations as the two calls. */
+mb_status_t mb_stage_backward(mb_stage_t *stage, const mb_micro_t *micro);
+
+/* Whether some call of the layer has weights to train and an output that needs it: only then Keras
+ * updates them. */
+bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
+
+/* What calls keep from batch to batch becomes zeros, as it is at first. Between steps. */
+mb_status_t mb_stage_forget_states(mb_stage_t *stage);
+/* The rows that a micro-batch of the group has in one of a node's states, [micro_batch] of them, as
+ * floats in host memory. Between steps. */
+mb_status_t mb_stage_read_state(const mb_stage_t *stage, int node, int state, int micro,
+                                float *values);
+mb_status_t mb_stage_write_state(const mb_stage_t *stage, int node, int state, int micro,
+                                 const float *values);
+
+/* Device addresses. */
+void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
+void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);
+float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place);
+/* NULL: the output has no mask. */
+const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place);
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
+float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param);
+
+#endif

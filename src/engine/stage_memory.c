@@ -1,0 +1,351 @@
+/* Places everything a stage holds. Offsets are multiples of 64 bytes; a block is laid out by
+ * walking the nodes once and adding sizes up, then each block is taken from the device whole. */
+#include "engine/stage_private.h"
+
+enum { ALIGN = 64, ALIGN_FLOATS = ALIGN / (int)sizeof(float) };
+
+static int64_t place(size_t *total, size_t bytes)
+{
+    int64_t at = (int64_t)*total;
+    *total += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return at;
+}
+
+static size_t tensor_bytes(const mb_stage_t *stage, int node)
+{
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    return (size_t)(mb_shape_elements(&call->output) * stage->plan->micro_batch) *
+           mb_dtype_bytes(call->output_type);
+}
+
+static bool is_local(const mb_stage_t *stage, int node)
+{
+    return node >= stage->first_node && node < stage->end_node;
+}
+
+static void place_parameters(mb_stage_t *stage)
+{
+    const mb_graph_t *graph = stage->graph;
+    for (int i = stage->first_node; i < stage->end_node; i++) {
+        const mb_layer_t *layer = graph->layers[graph->nodes[i].layer];
+        for (int k = 0; k < layer->n_params; k++)
+            stage->owned[layer->params[k]] = true;
+    }
+    for (int p = 0; p < graph->n_params; p++) {
+        if (stage->owned[p])
+            stage->params[stage->n_params++] = p;
+    }
+    /* A layer called on several stages belongs to the stage of its first call. */
+    for (int t = 0; t < stage->plan->n_ties; t++) {
+        const mb_tie_t *tie = &stage->plan->ties[t];
+        const mb_layer_t *layer = graph->layers[tie->layer];
+        if (tie->owner_stage == stage->stage)
+            continue;
+        for (int k = 0; k < layer->n_params; k++)
+            stage->owned[layer->params[k]] = false;
+    }
+}
+
+bool mb_stage_trains_layer(const mb_graph_t *graph, int layer)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        if (graph->nodes[i].layer == layer && graph->nodes[i].trains)
+            return true;
+    }
+    return false;
+}
+
+/* Every call of a layer that is trained has entries: a call that no output needs (of a nested
+ * model's unused output) contributes zero. */
+static void place_gradients(mb_stage_t *stage, int node)
+{
+    const mb_graph_t *graph = stage->graph;
+    const mb_layer_t *layer = graph->layers[graph->nodes[node].layer];
+    mb_node_place_t *at = &stage->places[node];
+    bool trained = stage->training && mb_stage_trains_layer(graph, layer->index);
+    for (int k = 0; k < layer->n_params; k++) {
+        const mb_param_t *param = &graph->params[layer->params[k]];
+        at->entries[k] = -1;
+        if (!trained || !param->trainable)
+            continue;
+        at->entries[k] = stage->gradient_count;
+        stage->gradient_count += (param->elements + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+    }
+}
+
+/* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
+ * makes them a step's largest tensor. */
+static bool is_only_scored(const mb_stage_t *stage, int node)
+{
+    const mb_graph_t *graph = stage->graph;
+    const mb_node_place_t *at = &stage->places[node];
+    int outputs = 0;
+    for (int o = 0; o < graph->n_outputs; o++)
+        outputs += graph->outputs[o].node == node;
+    return stage->losses != NULL && outputs == 1 && graph->nodes[node].n_uses == 0 &&
+           !at->memory.keeps_output && at->activity < 0;
+}
+
+static void place_node(mb_stage_t *stage, int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    mb_node_place_t *at = &stage->places[node];
+    at->output = place(&stage->slot_bytes, tensor_bytes(stage, node));
+    if (n->is_input)
+        return;
+    layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
+    mb_stage_place_states(stage, node);
+    if (at->memory.saved_bytes > 0)
+        at->saved = place(&stage->slot_bytes, at->memory.saved_bytes);
+    if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
+        at->activity = stage->sum_count;
+        stage->sum_count += 2;
+    }
+    if (!stage->training)
+        return;
+    if (at->memory.sums > 0) {
+        at->sums = stage->sum_count;
+        stage->sum_count += at->memory.sums;
+    }
+    if (n->needs_gradient) {
+        at->in_place = is_only_scored(stage, node);
+        if (!at->in_place)
+            at->gradient = place(&stage->backward_bytes, tensor_bytes(stage, node));
+        if (at->memory.carry_bytes > 0)
+            at->carry = place(&stage->backward_bytes, at->memory.carry_bytes);
+    }
+    place_gradients(stage, node);
+}
+
+static void place_outputs(mb_stage_t *stage)
+{
+    const mb_graph_t *graph = stage->graph;
+    for (int o = 0; o < graph->n_outputs; o++) {
+        if (!is_local(stage, graph->outputs[o].node))
+            continue;
+        mb_output_place_t *at = &stage->outputs[stage->n_outputs++];
+        at->output = o;
+        at->labels = at->weights = -1;
+        at->sums = -1;
+        if (stage->losses == NULL)
+            continue;
+        int64_t labels = mb_shape_elements(&stage->losses[o].label_shape);
+        at->labels =
+            place(&stage->slot_bytes, (size_t)(labels * stage->plan->micro_batch) * sizeof(float));
+        int64_t values = mb_loss_values(&stage->losses[o]) * stage->plan->micro_batch;
+        if (stage->losses[o].weighted)
+            at->weights =
+                place(&stage->slot_bytes,
+                      (size_t)(stage->losses[o].masked ? 2 * values : values) * sizeof(float));
+        at->sums = stage->sum_count;
+        stage->sum_count += 2 + stage->losses[o].metrics.states;
+    }
+}
+
+static void place_edges(mb_stage_t *stage)
+{
+    const mb_plan_t *plan = stage->plan;
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        const mb_forward_edge_t *edge = &plan->forward_edges[e];
+        if (edge->to_stage == stage->stage)
+            stage->places[edge->tensor].output =
+                place(&stage->slot_bytes, tensor_bytes(stage, edge->tensor));
+    }
+    for (int e = 0; e < plan->n_backward_edges; e++) {
+        const mb_backward_edge_t *edge = &plan->backward_edges[e];
+        bool here = edge->from_stage == stage->stage || edge->to_stage == stage->stage;
+        stage->edge_gradients[e] =
+            stage->training && here ? place(&stage->slot_bytes, tensor_bytes(stage, edge->tensor))
+                                    : -1;
+    }
+}
+
+/* Where a further gradient of a tensor is written before it is added: one place per input number,
+ * as large as the largest tensor that comes in there. */
+static void place_temporaries(mb_stage_t *stage)
+{
+    for (int k = 0; k < MB_MAX_INPUTS; k++) {
+        size_t most = 0;
+        for (int i = stage->first_node; i < stage->end_node; i++) {
+            const mb_node_t *n = &stage->graph->nodes[i];
+            if (k < n->call.n_inputs && stage->graph->nodes[n->inputs[k]].needs_gradient &&
+                tensor_bytes(stage, n->inputs[k]) > most)
+                most = tensor_bytes(stage, n->inputs[k]);
+        }
+        stage->temporary[k] = most > 0 ? place(&stage->backward_bytes, most) : -1;
+    }
+}
+
+static mb_status_t take_block(mb_stage_t *stage, size_t bytes, char **out)
+{
+    void *memory = NULL;
+    if (bytes > 0)
+        MB_TRY(mb_device_alloc(stage->exec->device, bytes, &memory));
+    *out = memory;
+    return MB_OK;
+}
+
+static mb_status_t take_blocks(mb_stage_t *stage)
+{
+    char *memory;
+    for (int s = 0; s < stage->n_slots; s++)
+        MB_TRY(take_block(stage, stage->slot_bytes, &stage->slots[s]));
+    MB_TRY(take_block(stage, stage->backward_bytes * (size_t)stage->n_areas, &stage->backward));
+    MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
+    MB_TRY(mb_stage_forget_states(stage));
+    for (int b = 0; b < stage->n_blocks; b++) {
+        MB_TRY(take_block(stage, (size_t)stage->gradient_count * sizeof(float), &memory));
+        stage->gradients[b] = (float *)(void *)memory;
+    }
+    for (int b = 0; b < stage->n_sum_blocks; b++) {
+        MB_TRY(take_block(stage, (size_t)stage->sum_count * sizeof(double), &memory));
+        stage->sums[b] = (double *)(void *)memory;
+    }
+    return MB_OK;
+}
+
+/* What an output's metrics read beside their arguments: thresholds, weights of columns. */
+static mb_status_t take_constants(mb_stage_t *stage, mb_output_place_t *at)
+{
+    const mb_metrics_t *metrics = &stage->losses[at->output].metrics;
+    size_t bytes = (size_t)metrics->constants * sizeof(float);
+    char *memory;
+    if (bytes == 0)
+        return MB_OK;
+    float *host = MB_ARENA_ARRAY(stage->arena, float, metrics->constants);
+    if (host == NULL)
+        return mb_error_memory("the constants of metrics", bytes);
+    MB_TRY(take_block(stage, bytes, &memory));
+    at->constants = (float *)(void *)memory;
+    mb_metrics_constants(metrics, host);
+    /* Nobody waits: the host's copy lives as long as the stage, and what reads the other follows.
+     */
+    return mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE);
+}
+
+/* The same of a layer: boundaries, vocabularies. */
+static mb_status_t take_layer_constants(mb_stage_t *stage, int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    mb_node_place_t *at = &stage->places[node];
+    size_t bytes = at->memory.constant_bytes;
+    char *memory;
+    if (bytes == 0)
+        return MB_OK;
+    void *host = mb_arena_alloc(stage->arena, bytes);
+    if (host == NULL)
+        return mb_error_memory("the constants of a layer", bytes);
+    MB_TRY(take_block(stage, bytes, &memory));
+    at->constants = memory;
+    n->call.layer->class_->constants(&n->call, host);
+    MB_TRY(mb_exec_copy(stage->exec, memory, host, bytes, MB_COPY_TO_DEVICE));
+    return mb_exec_sync(stage->exec);
+}
+
+static mb_status_t stage_arrays(mb_stage_t *stage)
+{
+    const mb_graph_t *graph = stage->graph;
+    const mb_plan_t *plan = stage->plan;
+    mb_arena_t *arena = stage->arena;
+    stage->places = MB_ARENA_ARRAY(arena, mb_node_place_t, graph->n_nodes);
+    stage->outputs = MB_ARENA_ARRAY(arena, mb_output_place_t, graph->n_outputs);
+    stage->edge_gradients = MB_ARENA_ARRAY(arena, int64_t, plan->n_backward_edges + 1);
+    stage->params = MB_ARENA_ARRAY(arena, int, graph->n_params + 1);
+    stage->owned = MB_ARENA_ARRAY(arena, bool, graph->n_params + 1);
+    stage->gradients = MB_ARENA_ARRAY(arena, float *, stage->n_blocks + 1);
+    stage->sums = MB_ARENA_ARRAY(arena, double *, stage->n_sum_blocks + 1);
+    stage->slots = MB_ARENA_ARRAY(arena, char *, stage->n_slots + 1);
+    stage->gradient_now = MB_ARENA_ARRAY(arena, void *, graph->n_nodes * stage->n_areas);
+    if (stage->places == NULL || stage->outputs == NULL || stage->edge_gradients == NULL ||
+        stage->params == NULL || stage->owned == NULL || stage->gradients == NULL ||
+        stage->sums == NULL || stage->slots == NULL || stage->gradient_now == NULL)
+        return mb_error_memory("the tables of a stage", 0);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        mb_node_place_t *at = &stage->places[i];
+        at->output = at->saved = at->carry = at->gradient = at->sums = at->activity = -1;
+        for (int k = 0; k < MB_MAX_LAYER_PARAMS; k++)
+            at->entries[k] = -1;
+    }
+    return MB_OK;
+}
+
+static mb_status_t plan_memory(mb_stage_t *stage)
+{
+    MB_TRY(stage_arrays(stage));
+    place_parameters(stage);
+    place_edges(stage);
+    for (int i = stage->first_node; i < stage->end_node; i++)
+        place_node(stage, i);
+    place_outputs(stage);
+    if (stage->training)
+        place_temporaries(stage);
+    return MB_OK;
+}
+
+static void stage_free(mb_stage_t *stage)
+{
+    mb_device_t *device = stage->exec->device;
+    mb_stage_free_parameters(stage);
+    for (int s = 0; s < stage->n_slots; s++)
+        mb_device_free(device, stage->slots[s]);
+    for (int b = 0; b < stage->n_blocks; b++)
+        mb_device_free(device, stage->gradients[b]);
+    for (int b = 0; b < stage->n_sum_blocks; b++)
+        mb_device_free(device, stage->sums[b]);
+    for (int o = 0; o < stage->n_outputs; o++)
+        mb_device_free(device, stage->outputs[o].constants);
+    for (int i = stage->first_node; i < stage->end_node; i++)
+        mb_device_free(device, stage->places[i].constants);
+    mb_device_free(device, stage->backward);
+    mb_device_free(device, stage->states);
+}
+
+mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
+{
+    const mb_plan_t *plan = options->plan;
+    mb_status_t status = MB_OK;
+    mb_arena_t *arena = mb_arena_create();
+    mb_stage_t *stage = arena == NULL ? NULL : MB_ARENA_NEW(arena, mb_stage_t);
+    if (stage == NULL) {
+        mb_arena_destroy(arena);
+        return mb_error_memory("a stage", sizeof *stage);
+    }
+    stage->arena = arena;
+    stage->plan = plan;
+    stage->graph = plan->graph;
+    stage->losses = options->losses;
+    stage->stage = options->stage;
+    stage->training = plan->training;
+    stage->exec = options->exec;
+    stage->first_node = plan->first_node[options->stage];
+    stage->end_node = plan->first_node[options->stage + 1];
+    stage->n_slots = plan->programs[options->stage].slots;
+    stage->n_areas = plan->programs[options->stage].splits_backward ? stage->n_slots : 1;
+    stage->n_blocks = options->n_blocks;
+    stage->n_sum_blocks = options->n_sum_blocks;
+    stage->integer = options->integer && !plan->training;
+    stage->loss_scale = 1.0F;
+    MB_TRY_GOTO(plan_memory(stage), status, err_stage);
+    MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
+    MB_TRY_GOTO(take_blocks(stage), status, err_stage);
+    for (int i = stage->first_node; i < stage->end_node; i++)
+        MB_TRY_GOTO(take_layer_constants(stage, i), status, err_stage);
+    for (int o = 0; o < stage->n_outputs && stage->losses != NULL; o++)
+        MB_TRY_GOTO(take_constants(stage, &stage->outputs[o]), status, err_stage);
+    *out = stage;
+    return MB_OK;
+
+err_stage:
+    mb_stage_destroy(stage);
+    return status;
+}
+
+void mb_stage_destroy(mb_stage_t *stage)
+{
+    if (stage == NULL)
+        return;
+    if (stage->owned != NULL && stage->slots != NULL && stage->gradients != NULL)
+        stage_free(stage);
+    mb_arena_destroy(stage->arena);
+}

@@ -1,0 +1,17 @@
+/* Shared by the files of the stage. */
+#ifndef MB_ENGINE_STAGE_PRIVATE_H
+#define MB_ENGINE_STAGE_PRIVATE_H
+
+#include "engine/stage.h"
+
+/* Takes the memory of the parameters that live here. */
+mb_status_t mb_stage_take_parameters(mb_stage_t *stage, const mb_stage_options_t *options);
+void mb_stage_free_parameters(mb_stage_t *stage);
+char *mb_stage_at(char *base, int64_t offset);
+
+/* stage_states.c: while memory is planned; a micro-batch's places; zeros in rows past the batch. */
+void mb_stage_place_states(mb_stage_t *stage, int node);
+void mb_stage_find_states(const mb_stage_t *stage, int node, int micro, void **out);
+mb_status_t mb_stage_hide_states(const mb_stage_t *stage, const mb_micro_t *micro, int node);
+
+#endif

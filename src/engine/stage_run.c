@@ -1,0 +1,446 @@
+/* Runs a stage's nodes for one micro-batch: forward, gradient of the inputs, gradient of the
+ * weights. */
+#include "engine/stage_private.h"
+
+char *mb_stage_at(char *base, int64_t offset)
+{
+    return base == NULL || offset < 0 ? NULL : base + offset;
+}
+
+void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node)
+{
+    return mb_stage_at(stage->slots[slot], stage->places[node].output);
+}
+
+void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place)
+{
+    return mb_stage_at(stage->slots[slot], stage->outputs[output_place].labels);
+}
+
+float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place)
+{
+    return (float *)(void *)mb_stage_at(stage->slots[slot], stage->outputs[output_place].weights);
+}
+
+const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place)
+{
+    const mb_loss_t *loss = &stage->losses[stage->outputs[output_place].output];
+    const float *weights = mb_stage_weights(stage, slot, output_place);
+    bool none = !loss->masked || weights == NULL;
+    return none ? NULL : weights + mb_loss_values(loss) * stage->plan->micro_batch;
+}
+
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
+{
+    return mb_stage_at(stage->slots[slot], stage->edge_gradients[edge]);
+}
+
+float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param)
+{
+    int64_t at = stage->places[node].entries[param];
+    return at < 0 ? NULL : stage->gradients[block] + at;
+}
+
+static double *sums_at(const mb_stage_t *stage, int replica, int64_t index)
+{
+    return index < 0 || stage->n_sum_blocks == 0 ? NULL : stage->sums[replica] + index;
+}
+
+static char *backward_area(const mb_stage_t *stage, int slot)
+{
+    size_t area = stage->n_areas > 1 ? (size_t)slot : 0;
+    return stage->backward == NULL ? NULL : stage->backward + area * stage->backward_bytes;
+}
+
+static void **gradients_now(const mb_stage_t *stage, int slot)
+{
+    int area = stage->n_areas > 1 ? slot : 0;
+    return stage->gradient_now + area * stage->graph->n_nodes;
+}
+
+/* What a call is given, and the arrays behind it. */
+typedef struct {
+    mb_run_t run;
+    void *params[MB_MAX_LAYER_PARAMS];
+    float *values[MB_MAX_LAYER_PARAMS];
+    const mb_matrix_t *stored[MB_MAX_LAYER_PARAMS];
+    const void *inputs[MB_MAX_INPUTS];
+    void *states[MB_MAX_STATES];
+} call_t;
+
+/* All but the backward pointers. */
+static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node, call_t *call)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    const mb_node_place_t *at = &stage->places[node];
+    for (int k = 0; k < layer->n_params; k++) {
+        int p = layer->params[k];
+        call->params[k] = stage->shadows[p] != NULL ? stage->shadows[p] : stage->values[p];
+        call->values[k] = stage->values[p];
+        call->stored[k] = stage->stored[p];
+    }
+    for (int k = 0; k < n->call.n_inputs; k++)
+        call->inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
+    mb_stage_find_states(stage, node, micro->index, call->states);
+    call->run = (mb_run_t){
+        .exec = stage->exec,
+        .call = &n->call,
+        .samples = stage->plan->micro_batch,
+        .valid = micro->valid,
+        .training = stage->training,
+        .random = {.seed = micro->seed,
+                   .step = micro->step,
+                   .position = micro->position,
+                   .node = (uint32_t)node},
+        .params = call->params,
+        .values = call->values,
+        .inputs = call->inputs,
+        .output = mb_stage_tensor(stage, micro->slot, node),
+        .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
+        .carry = mb_stage_at(backward_area(stage, micro->slot), at->carry),
+        .constants = at->constants,
+        .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
+        .stored = call->stored,
+        .integer = stage->integer,
+        .observer = stage->observer,
+        .states = at->n_states > 0 ? call->states : NULL,
+    };
+}
+
+/* A sum over the samples that count, for a regularizer on the layer's output. */
+static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_node_place_t *at = &stage->places[node];
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    double *sums = sums_at(stage, micro->replica, at->activity);
+    if (at->activity < 0)
+        return MB_OK;
+    for (int square = 0; square < 2; square++) {
+        mb_sum_args_t args = {.type = call->output_type,
+                              .count = micro->valid * mb_shape_elements(&call->output),
+                              .absolute = square == 0,
+                              .accumulate = true,
+                              .x = mb_stage_tensor(stage, micro->slot, node),
+                              .out = sums == NULL ? NULL : sums + square};
+        MB_TRY(mb_run_sum(stage->exec, &args));
+    }
+    return MB_OK;
+}
+
+/* Before the loss, whose gradient may take the output's place. */
+static mb_status_t run_metrics(const mb_stage_t *stage, const mb_micro_t *micro, int place)
+{
+    const mb_output_place_t *at = &stage->outputs[place];
+    const mb_metrics_t *metrics = &stage->losses[at->output].metrics;
+    int node = stage->graph->outputs[at->output].node;
+    double *sums = sums_at(stage, micro->replica, at->sums);
+    mb_metric_batch_t batch = {.type = stage->graph->nodes[node].call.output_type,
+                               .samples = stage->plan->micro_batch,
+                               .valid = micro->valid,
+                               .x = mb_stage_tensor(stage, micro->slot, node),
+                               .labels = mb_stage_labels(stage, micro->slot, place),
+                               .mask = mb_stage_mask(stage, micro->slot, place),
+                               .constants = at->constants};
+    return sums == NULL ? MB_OK : mb_metrics_run(metrics, stage->exec, &batch, sums + 2);
+}
+
+static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place, void *dx)
+{
+    const mb_output_place_t *at = &stage->outputs[place];
+    const mb_loss_t *loss = &stage->losses[at->output];
+    double rows = loss->sum ? 1.0 : (double)micro->batch * (double)mb_loss_values(loss);
+    double divisor = rows / (double)stage->loss_scale;
+    double *sums = sums_at(stage, micro->replica, at->sums);
+    int node = stage->graph->outputs[at->output].node;
+    MB_TRY(run_metrics(stage, micro, place));
+    return mb_loss_run(
+        loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
+        micro->valid, divisor, mb_stage_tensor(stage, micro->slot, node),
+        mb_stage_labels(stage, micro->slot, place), mb_stage_weights(stage, micro->slot, place), dx,
+        sums, sums == NULL ? NULL : sums + 1);
+}
+
+static const mb_layer_t *layer_of(const mb_stage_t *stage, int node)
+{
+    return stage->graph->layers[stage->graph->nodes[node].layer];
+}
+
+static mb_status_t name_layer(mb_status_t status, const mb_layer_t *layer)
+{
+    return status == MB_OK
+               ? MB_OK
+               : mb_error_prefix(status, "layer '%s' (%s): ", layer->path, layer->class_->name);
+}
+
+static bool is_sum_of_two(const mb_stage_t *stage, int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    return !n->is_input && layer_of(stage, node)->class_->is_sum && n->call.n_inputs == 2 &&
+           mb_shape_equal(&n->call.inputs[0], &n->call.output) &&
+           mb_shape_equal(&n->call.inputs[1], &n->call.output);
+}
+
+static bool takes_only(const mb_node_t *node, int tensor)
+{
+    return !node->is_input && node->call.n_inputs == 1 && node->inputs[0] == tensor;
+}
+
+/* Whether NODE, a sum of two tensors, runs with the one behind it, which takes it: one operation
+ * reads the two and writes the sum and what becomes of it, with the bits of two operations. That
+ * concerns these two nodes alone: where a stage ends between them, or another node stands there,
+ * they run apart, and nothing of layout, plan or partition knows of it. */
+static bool runs_with_next(const mb_stage_t *stage, int node)
+{
+    if (node + 1 >= stage->end_node || !is_sum_of_two(stage, node))
+        return false;
+    const mb_node_t *sum = &stage->graph->nodes[node], *next = sum + 1;
+    return takes_only(next, node) && layer_of(stage, node + 1)->class_->forward_of_sum != NULL &&
+           sum->call.output_type == next->call.output_type;
+}
+
+static mb_status_t forward_pair(const mb_stage_t *stage, const mb_micro_t *micro, int sum)
+{
+    call_t first, second;
+    const mb_layer_t *layer = layer_of(stage, sum + 1);
+    fill_call(stage, micro, sum, &first);
+    fill_call(stage, micro, sum + 1, &second);
+    MB_TRY(name_layer(layer->class_->forward_of_sum(&second.run, &first.run), layer));
+    MB_TRY(add_activity(stage, micro, sum));
+    return add_activity(stage, micro, sum + 1);
+}
+
+static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    call_t call;
+    const mb_layer_t *layer = layer_of(stage, node);
+    if (stage->graph->nodes[node].is_input)
+        return MB_OK;
+    MB_TRY(mb_stage_hide_states(stage, micro, node));
+    fill_call(stage, micro, node, &call);
+    MB_TRY(name_layer(layer->class_->forward(&call.run), layer));
+    return add_activity(stage, micro, node);
+}
+
+mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    for (int i = stage->first_node; i < stage->end_node; i++) {
+        bool pair = runs_with_next(stage, i);
+        MB_TRY(pair ? forward_pair(stage, micro, i) : forward_node(stage, micro, i));
+        i += pair;
+    }
+    if (stage->losses == NULL || stage->training)
+        return MB_OK;
+    for (int o = 0; o < stage->n_outputs; o++)
+        MB_TRY(run_loss(stage, micro, o, NULL));
+    return MB_OK;
+}
+
+/* One more contribution to a tensor's gradient: the first is taken as it stands, later ones are
+ * added to it. */
+static mb_status_t contribute(const mb_stage_t *stage, void **now, int node, void *gradient)
+{
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    if (now[node] == NULL) {
+        now[node] = gradient;
+        return MB_OK;
+    }
+    mb_add_args_t args = {.type = call->output_type,
+                          .count = mb_shape_elements(&call->output) * stage->plan->micro_batch,
+                          .a = now[node],
+                          .b = gradient,
+                          .y = now[node]};
+    return mb_run_add(stage->exec, &args);
+}
+
+/* What is known before the first node goes back: the loss, then uses on later stages. */
+static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, void **now)
+{
+    const mb_plan_t *plan = stage->plan;
+    char *area = backward_area(stage, micro->slot);
+    for (int i = 0; i < stage->graph->n_nodes; i++)
+        now[i] = NULL;
+    for (int o = 0; o < stage->n_outputs; o++) {
+        int node = stage->graph->outputs[stage->outputs[o].output].node;
+        const mb_node_place_t *at = &stage->places[node];
+        void *gradient = at->in_place ? mb_stage_tensor(stage, micro->slot, node)
+                                      : mb_stage_at(area, at->gradient);
+        MB_TRY(run_loss(stage, micro, o, gradient));
+        if (at->in_place || at->gradient >= 0)
+            now[node] = gradient;
+    }
+    for (int e = plan->n_backward_edges - 1; e >= 0; e--) {
+        const mb_backward_edge_t *edge = &plan->backward_edges[e];
+        if (edge->to_stage == stage->stage)
+            MB_TRY(contribute(stage, now, edge->tensor,
+                              mb_stage_edge_gradient(stage, micro->slot, e)));
+    }
+    return MB_OK;
+}
+
+/* The backward edge of a use whose producer is on an earlier stage; -1 for a local one. */
+static int edge_of_use(const mb_stage_t *stage, int node, int input)
+{
+    for (int e = 0; e < stage->plan->n_backward_edges; e++) {
+        const mb_backward_edge_t *edge = &stage->plan->backward_edges[e];
+        if (edge->node == node && edge->input == input)
+            return e;
+    }
+    return -1;
+}
+
+/* Where the call is to write the gradient of each input: straight into the tensor's own place when
+ * it is the first to come, else into a temporary; for a tensor of an earlier stage where it is sent
+ * from. */
+static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int node, void **now,
+                           void **targets)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    char *area = backward_area(stage, micro->slot);
+    for (int k = n->call.n_inputs - 1; k >= 0; k--) {
+        int tensor = n->inputs[k];
+        targets[k] = NULL;
+        if (!stage->graph->nodes[tensor].needs_gradient)
+            continue;
+        if (tensor < stage->first_node) {
+            int edge = edge_of_use(stage, node, k);
+            targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->slot, edge);
+            continue;
+        }
+        bool first = now[tensor] == NULL;
+        for (int later = k + 1; later < n->call.n_inputs; later++)
+            first = first && n->inputs[later] != tensor;
+        targets[k] =
+            mb_stage_at(area, first ? stage->places[tensor].gradient : stage->temporary[k]);
+    }
+}
+
+static mb_status_t add_targets(mb_stage_t *stage, int node, void **now, void **targets)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    for (int k = n->call.n_inputs - 1; k >= 0; k--) {
+        int tensor = n->inputs[k];
+        if (targets[k] != NULL && tensor >= stage->first_node)
+            MB_TRY(contribute(stage, now, tensor, targets[k]));
+    }
+    return MB_OK;
+}
+
+/* A tensor nobody uses, or that only a regularizer sees, has gradient zero so far. */
+static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, void **now, int node)
+{
+    const mb_call_t *call = &stage->graph->nodes[node].call;
+    if (now[node] != NULL)
+        return MB_OK;
+    now[node] = mb_stage_at(backward_area(stage, micro->slot), stage->places[node].gradient);
+    int64_t count = mb_shape_elements(&call->output) * stage->plan->micro_batch;
+    mb_zero_args_t args = {.bytes = count * (int64_t)mb_dtype_bytes(call->output_type),
+                           .y = now[node]};
+    return mb_run_zero(stage->exec, &args);
+}
+
+/* Keras divides an activity regularizer's loss by the batch; it is part of what is scaled. */
+static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro, void **now,
+                                     int node)
+{
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_regularizer_t *activity = &stage->graph->layers[n->layer]->activity;
+    if (stage->places[node].activity < 0 || micro->batch == 0)
+        return MB_OK;
+    float factor = stage->loss_scale / (float)micro->batch;
+    mb_regularize_args_t args = {.type = n->call.output_type,
+                                 .count = micro->valid * mb_shape_elements(&n->call.output),
+                                 .l1 = activity->l1 * factor,
+                                 .l2 = activity->l2 * factor,
+                                 .w = mb_stage_tensor(stage, micro->slot, node),
+                                 .g = now[node]};
+    return mb_run_regularize(stage->exec, &args);
+}
+
+static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                       void **now)
+{
+    void *targets[MB_MAX_INPUTS];
+    call_t call;
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    MB_TRY(zero_if_none(stage, micro, now, node));
+    MB_TRY(activity_gradient(stage, micro, now, node));
+    fill_call(stage, micro, node, &call);
+    choose_targets(stage, micro, node, now, targets);
+    call.run.grad_output = now[node];
+    call.run.grad_inputs = targets;
+    mb_status_t status = layer->class_->backward_input(&call.run);
+    if (status != MB_OK)
+        return mb_error_prefix(status, "layer '%s' (%s), backward: ", layer->path,
+                               layer->class_->name);
+    return add_targets(stage, node, now, targets);
+}
+
+static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                         void **now)
+{
+    float *gradients[MB_MAX_LAYER_PARAMS];
+    call_t call;
+    const mb_node_t *n = &stage->graph->nodes[node];
+    const mb_layer_t *layer = stage->graph->layers[n->layer];
+    fill_call(stage, micro, node, &call);
+    for (int k = 0; k < layer->n_params; k++)
+        gradients[k] = mb_stage_entry(stage, micro->block, node, k);
+    call.run.grad_output = now[node];
+    call.run.grad_params = gradients;
+    call.run.accumulate = micro->accumulate;
+    mb_status_t status = layer->class_->backward_weights(&call.run);
+    if (status != MB_OK)
+        return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights: ", layer->path,
+                               layer->class_->name);
+    return MB_OK;
+}
+
+/* The entries of a call that no output needs: zero, once a replica. */
+static mb_status_t zero_entries(mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[node].layer];
+    for (int k = 0; k < layer->n_params && !micro->accumulate; k++) {
+        int64_t count = stage->graph->params[layer->params[k]].elements;
+        mb_zero_args_t args = {.bytes = count * (int64_t)sizeof(float),
+                               .y = mb_stage_entry(stage, micro->block, node, k)};
+        if (args.y != NULL)
+            MB_TRY(mb_run_zero(stage->exec, &args));
+    }
+    return MB_OK;
+}
+
+enum { INPUTS = 1, WEIGHTS = 2 };
+
+static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
+{
+    void **now = gradients_now(stage, micro->slot);
+    if (parts & INPUTS)
+        MB_TRY(start_gradients(stage, micro, now));
+    for (int i = stage->end_node - 1; i >= stage->first_node; i--) {
+        const mb_node_t *n = &stage->graph->nodes[i];
+        if ((parts & INPUTS) && !n->is_input && n->needs_gradient)
+            MB_TRY(node_backward_input(stage, micro, i, now));
+        if ((parts & WEIGHTS) && n->trains)
+            MB_TRY(node_backward_weights(stage, micro, i, now));
+        if ((parts & WEIGHTS) && !n->trains && !n->is_input)
+            MB_TRY(zero_entries(stage, micro, i));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_stage_backward_input(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, INPUTS);
+}
+
+mb_status_t mb_stage_backward_weights(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, WEIGHTS);
+}
+
+mb_status_t mb_stage_backward(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    return go_back(stage, micro, INPUTS | WEIGHTS);
+}

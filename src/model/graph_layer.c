@@ -5,6 +5,7 @@
 #include "model/initializer.h"
 #include "model/known.h"
 #include "model/layers/operators.h"
+#include "model/layers/time_distributed.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -168,6 +169,22 @@ static mb_layer_t *new_layer(mb_reader_t *reader, const mb_module_t *module,
     return layer;
 }
 
+/* Inside a model that TimeDistributed gives each step to, the steps stand in front. */
+static mb_status_t add_steps(const mb_reader_t *reader, const char *where, mb_shape_t *shape)
+{
+    for (int i = 0; i < reader->steps && shape->rank != MB_RANK_UNKNOWN; i++) {
+        if (shape->rank == MB_MAX_RANK)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "%s: with the steps of TimeDistributed its shape has more than %d "
+                                "dimensions a sample",
+                                where, MB_MAX_RANK);
+        memmove(shape->dim + 1, shape->dim, (size_t)shape->rank * sizeof(*shape->dim));
+        shape->dim[0] = MB_OPEN;
+        shape->rank++;
+    }
+    return MB_OK;
+}
+
 mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_module_t *module)
 {
     mb_config_t c;
@@ -175,6 +192,7 @@ mb_status_t mb_module_read_input(mb_reader_t *reader, const json_t *config, mb_m
     mb_config_ignore(&c, "name");
     mb_config_ignore(&c, "trainable");
     MB_TRY(take_shape(&c, module));
+    MB_TRY(add_steps(reader, c.where, &module->shape));
     MB_TRY(read_input_type(mb_config_take(&c, "dtype"), c.where, &module->integer));
     MB_TRY(mb_config_only(&c, "sparse", "false"));
     MB_TRY(mb_config_only(&c, "ragged", "false"));
@@ -259,6 +277,28 @@ mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_m
     MB_TRY(mb_layer_class_parse(class_, &c, reader->arena, &layer->config));
     if (class_->activity != NULL)
         layer->activity = *class_->activity(layer);
+    MB_TRY(mb_config_finish(&c));
+    for (int i = 0; i < reader->steps; i++)
+        MB_TRY(mb_layer_distribute(reader->arena, layer));
+    return MB_OK;
+}
+
+mb_status_t mb_module_read_distributed(const json_t *config, mb_module_t *module,
+                                       const json_t **inner)
+{
+    mb_config_t c;
+    bool trainable;
+    mb_dtype_t type;
+    MB_TRY(mb_config_open(&c, config, "layer '%s' (TimeDistributed)", module->path));
+    mb_config_ignore(&c, "name");
+    MB_TRY(mb_config_bool_or(&c, "trainable", true, &trainable));
+    module->trainable = module->trainable && trainable;
+    MB_TRY(mb_dtype_policy_read(mb_config_take(&c, "dtype"), c.where, &type));
+    MB_TRY(mb_config_only(&c, "autocast", "true"));
+    MB_TRY(mb_config_only(&c, "activity_regularizer", "null"));
+    MB_TRY(mb_config_only(&c, "quantization_config", "null"));
+    MB_TRY(take_shape(&c, module));
+    *inner = mb_config_take(&c, "layer");
     return mb_config_finish(&c);
 }
 
@@ -277,6 +317,11 @@ mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config, 
     const mb_layer_class_t *class_ = mb_operator_class_find(module->class_name);
     if (class_ == NULL)
         return refuse_operation(module);
+    if (reader->steps > 0)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "'%s' is keras.ops' %s inside a model that TimeDistributed gives each "
+                            "step to; use a layer that does it there (Add, Multiply, Rescaling)",
+                            module->path, module->class_name);
     mb_config_t c;
     MB_TRY(mb_config_open(&c, config, "operation '%s' (%s)", module->path, module->class_name));
     mb_config_ignore(&c, "name");
@@ -310,12 +355,16 @@ mb_status_t mb_module_imply_input(mb_reader_t *reader, mb_module_t *model,
         input->shape = inner->shape;
         input->batch = inner->batch;
         input->integer = inner->integer;
-    } else if (first->kind == MB_MODULE_LAYER) {
+    }
+    if (first->kind == MB_MODULE_LAYER || (first->distributed && first->shape.rank >= 0)) {
         input->shape = first->shape;
         input->batch = first->batch;
+        MB_TRY(add_steps(reader, input->path, &input->shape));
     }
-    if (input->shape.rank == MB_RANK_UNKNOWN && json_is_array(build_shape))
+    if (input->shape.rank == MB_RANK_UNKNOWN && json_is_array(build_shape)) {
         MB_TRY(read_shape(build_shape, 1, model->class_name, "build_input_shape", &input->shape));
+        MB_TRY(add_steps(reader, input->path, &input->shape));
+    }
     input->layer = new_layer(reader, input, &mb_input_class);
     MB_ARENA_TRY(input->layer, "an input");
     *out = input;

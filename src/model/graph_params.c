@@ -92,8 +92,10 @@ void mb_param_list_leave(mb_param_list_t *list, const char *around)
  * model is made of layers that exist before it, and puts nothing. */
 static const char *keras_path(mb_arena_t *arena, const mb_module_t *module, const char *name)
 {
-    if (module->parent->sequential)
-        return mb_arena_format(arena, "%s/%s/%s", module->parent->name, module->name, name);
+    const mb_module_t *model = module->parent;
+    const char *called = model->distributed ? model->inside : model->name;
+    if (model->sequential)
+        return mb_arena_format(arena, "%s/%s/%s", called, module->name, name);
     return mb_arena_format(arena, "%s/%s", module->name, name);
 }
 

@@ -51,6 +51,8 @@ struct mb_module {
     bool trainable;            /* its own flag and those of all models around it */
     mb_dtype_t type;           /* that it computes in, by its policy */
     bool operation;            /* of keras.ops, rather than a layer */
+    bool distributed;          /* models: a TimeDistributed around one, */
+    const char *inside;        /* which has this name */
     const json_t *inbound;     /* its calls as the file has them; NULL in a Sequential model */
 
     mb_layer_t *layer; /* inputs and layers */
@@ -112,6 +114,7 @@ typedef struct {
     mb_arena_t *arena;
     json_t *kept; /* a list */
     bool keras2;  /* the dialect */
+    int steps;    /* TimeDistributed around what is being read */
 } mb_reader_t;
 
 struct mb_param_list {
@@ -154,6 +157,10 @@ mb_status_t mb_module_read(mb_reader_t *reader, const json_t *wrapper, mb_module
 
 /* graph_layer.c: fills MODULE (name, path and parent are set) from a layer's config. */
 mb_status_t mb_module_read_layer(mb_reader_t *reader, const json_t *config, mb_module_t *module);
+/* TimeDistributed around a model: its keys but the model, *INNER; shape and batch of MODULE are
+ * those that it says. */
+mb_status_t mb_module_read_distributed(const json_t *config, mb_module_t *module,
+                                       const json_t **inner);
 /* The same for an operation. */
 mb_status_t mb_module_read_operation(mb_reader_t *reader, const json_t *config,
                                      mb_module_t *module);

@@ -132,11 +132,39 @@ static mb_status_t read_model(mb_reader_t *reader, const json_t *config, mb_modu
     return mb_calls_read(reader, model, inputs, outputs);
 }
 
+static bool is_distributed_model(const mb_module_t *module, const json_t *config)
+{
+    const json_t *inner = json_object_get(json_object_get(config, "layer"), "class_name");
+    return strcmp(module->class_name, "TimeDistributed") == 0 && json_is_string(inner) &&
+           is_model_class(json_string_value(inner));
+}
+
+/* TimeDistributed around a model is a model whose layers each work on all steps. */
+static mb_status_t read_distributed(mb_reader_t *reader, const json_t *config, mb_module_t *module,
+                                    int depth)
+{
+    const json_t *inner;
+    const char *class_name = module->class_name;
+    MB_TRY(mb_module_read_distributed(config, module, &inner));
+    module->distributed = true;
+    module->inside = json_string_value(json_object_get(json_object_get(inner, "config"), "name"));
+    if (module->inside == NULL || !is_usable_name(module->inside))
+        module->inside = module->name;
+    module->class_name = json_string_value(json_object_get(inner, "class_name"));
+    reader->steps++;
+    MB_TRY(read_model(reader, json_object_get(inner, "config"), module, depth + 1));
+    reader->steps--;
+    module->class_name = class_name;
+    return MB_OK;
+}
+
 static mb_status_t read_by_kind(mb_reader_t *reader, const json_t *config, mb_module_t *module,
                                 int depth)
 {
     if (is_model_class(module->class_name))
         return read_model(reader, config, module, depth + 1);
+    if (is_distributed_model(module, config))
+        return read_distributed(reader, config, module, depth);
     if (strcmp(module->class_name, mb_input_class.name) == 0) {
         module->kind = MB_MODULE_INPUT;
         return mb_module_read_input(reader, config, module);

@@ -104,9 +104,9 @@ static const char *attribute_of(const char *part, size_t length)
 }
 
 /* GroupQueryAttention has no other way to its projections than the private attributes. */
-static const char *mark_of(const mb_layer_t *layer)
+static const char *mark_of(const mb_module_t *module)
 {
-    return strstr(layer->class_->name, "QueryAttention") != NULL ? "_" : "";
+    return strstr(module->class_name, "QueryAttention") != NULL ? "_" : "";
 }
 
 /* A layer may say so itself. */
@@ -125,16 +125,17 @@ static int wrapped_by(const mb_layer_t *layer)
 /* "query/kernel": the object that owns the kernel lies below the layer. GROUP grows by the way to
  * it, *OWNER is what Keras calls it, *PREFIX the length of what the names of all it owns begin
  * with. */
-static mb_status_t descend(mb_graph_t *graph, const mb_layer_t *layer, const mb_param_t *param,
+static mb_status_t descend(mb_graph_t *graph, const mb_module_t *module, const mb_param_t *param,
                            const char **group, const char **owner, size_t *prefix)
 {
+    const mb_layer_t *layer = module->layer;
     const char *part = param->name;
     int wrapped = wrapped_by(layer);
     for (const char *slash = strchr(part, '/'); slash != NULL; slash = strchr(part, '/')) {
         size_t length = (size_t)(slash - part);
         const char *attribute = wrapped-- > 0 ? "layer" : attribute_in(layer, part, length);
         *group = attribute != NULL
-                     ? mb_arena_format(graph->arena, "%s/%s%s", *group, mark_of(layer), attribute)
+                     ? mb_arena_format(graph->arena, "%s/%s%s", *group, mark_of(module), attribute)
                      : mb_arena_format(graph->arena, "%s/%.*s", *group, (int)length, part);
         *owner = mb_arena_format(graph->arena, "%.*s", (int)length, part);
         MB_ARENA_TRY(*group, "a variable's path");
@@ -169,7 +170,7 @@ static mb_status_t name_params(mb_graph_t *graph, const mb_module_t *module, con
         const char *below = group;
         size_t prefix = 0;
         param->owner = module->name;
-        MB_TRY(descend(graph, layer, param, &below, &param->owner, &prefix));
+        MB_TRY(descend(graph, module, param, &below, &param->owner, &prefix));
         param->variable = mb_arena_format(graph->arena, "%s/vars/%d", below,
                                           number_of(graph, layer, param, prefix));
         MB_ARENA_TRY(param->variable, "a variable's path");
@@ -210,7 +211,9 @@ static mb_status_t name_member(mb_graph_t *graph, const mb_module_t *member, cou
     const char *below = before == 0
                             ? mb_arena_format(graph->arena, "%slayers/%s", group, snake)
                             : mb_arena_format(graph->arena, "%slayers/%s_%d", group, snake, before);
-    const char *inside = below == NULL ? NULL : mb_arena_format(graph->arena, "%s/", below);
+    const char *inside = below == NULL ? NULL
+                                       : mb_arena_format(graph->arena, "%s/%s", below,
+                                                         member->distributed ? "layer/" : "");
     MB_ARENA_TRY(inside, "a variable's path");
     return member->kind == MB_MODULE_MODEL ? name_members(graph, member, inside)
                                            : name_params(graph, member, below);

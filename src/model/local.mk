@@ -119,7 +119,7 @@ libmb_la_SOURCES += \
 	src/model/layers/separable.c \
 	src/model/layers/take.c \
 	src/model/layers/time_distributed_steps.c src/model/layers/time_distributed_steps.h \
-	src/model/layers/time_distributed.c \
+	src/model/layers/time_distributed.c src/model/layers/time_distributed.h \
 	src/model/layers/transposed.c \
 	src/model/layers/unitnorm.c \
 	src/model/layers/window.c src/model/layers/window.h

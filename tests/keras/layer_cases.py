@@ -258,6 +258,31 @@ def layer_TimeDistributed(c):
     return layers.TimeDistributed(layer)(c.tensor((int(c.rng.integers(1, 5)), *step)))
 
 
+def some_model(c, shape):
+    """A model of one input, which is a chain or has branches that meet."""
+    if c.pick(True, False):
+        return keras.Sequential([layers.Dense(3, activation="tanh"), layers.LayerNormalization(), layers.Flatten(),
+                                 layers.Dense(2, activity_regularizer="l2")])  # fmt: skip
+    x = keras.Input(shape)
+    y = layers.Dense(shape[-1], activation="tanh")(x)
+    y = layers.Concatenate()([layers.Add()([x, y]), layers.Multiply()([y, x])])
+    y = keras.Sequential([layers.Dense(2), layers.ReLU()])(y)
+    return keras.Model(x, layers.Dot(axes=-1)([y, y]) if len(shape) == 2 else y)
+
+
+@case
+def layer_TimeDistributed_model(c):
+    shape = c.shape(c.pick(1, 2))
+    return layers.TimeDistributed(some_model(c, shape))(c.tensor((int(c.rng.integers(1, 5)), *shape)))
+
+
+@case
+def layer_TimeDistributed_twice(c):
+    inner = keras.Sequential([layers.Conv1D(2, 2, padding="same"), layers.GlobalMaxPooling1D(), layers.Dense(2)])
+    around = keras.Sequential([layers.TimeDistributed(inner), layers.SimpleRNN(3)])
+    return layers.TimeDistributed(around)(c.tensor((2, 3, 4, 2)))
+
+
 @case
 def layer_TimeDistributed_Embedding(c):
     layer = layers.TimeDistributed(layers.Embedding(7, 3))

@@ -70,7 +70,7 @@ def compare(files, model, rng):
 
 
 def owners(model):
-    """Which case each Dense layer belongs to: those before its output."""
+    """Which case each weight belongs to, by its path: those of the layers before its output."""
     owner = {}
     for k, output in enumerate(model.outputs):
         todo = [output]
@@ -79,7 +79,7 @@ def owners(model):
             if operation.name not in owner:
                 todo += [t for node in operation._inbound_nodes for t in node.input_tensors]
             owner.setdefault(operation.name, k)
-    return owner
+    return {w.path: owner[layer.name] for layer in model.layers for w in layer.weights}
 
 
 def check(names, files, rng):
@@ -90,7 +90,7 @@ def check(names, files, rng):
         return [str(error)] if len(names) == 1 else [check([name], files, rng)[0] for name in names]
     owner = owners(model)
     for weight in model.weights:
-        k = owner[weight.path.split("/")[0]]
+        k = owner[weight.path]
         expected = np.array(weight) - before[weight.path]
         got = found[weight.path] - before[weight.path]
         scale = np.max(np.abs(before[weight.path])) + np.max(np.abs(expected))

@@ -8,7 +8,7 @@ if [ ! -e "$MB_BUILDDIR/mbcudasim.so" ]; then
 fi
 job=4
 export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=8 MB_CUDASIM_SEED=1
-run_layouts cudasim 1 operators recurrent recurrent_states recurrent_kept masks
+run_layouts cudasim 1 operators recurrent recurrent_states recurrent_kept recurrent_steps masks
 MB_CUDASIM_SEED=2
 run_layouts cudasim:bf16 1 cnn
 run_layouts cudasim:tf32 1 mlp

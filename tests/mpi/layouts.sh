@@ -6,7 +6,7 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     job=4
     run_layouts cpu 1 mlp_weighed cnn_mobile gpt operators
     run_layouts deferred 1 shared
-    run_layouts strict 1 regularized branches recurrent recurrent_states recurrent_kept masks cnn_norms cnn_augmented
+    run_layouts strict 1 regularized branches recurrent recurrent_states recurrent_kept recurrent_steps masks cnn_norms cnn_augmented
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled
 else
@@ -15,7 +15,7 @@ else
     run_layouts cpu 3 mlp_weighed gpt
     run_layouts deferred 1 mlp_weighed cnn shared
     run_layouts strict 1 cnn_unet cnn_mobile gpt regularized branches operators recurrent \
-        recurrent_states recurrent_kept masks cnn_norms cnn_augmented
+        recurrent_states recurrent_kept recurrent_steps masks cnn_norms cnn_augmented
     run_layouts strict:bf16 1 cnn gpt recurrent recurrent_states recurrent_kept
     run_layouts strict:fp16 1 scaled
 fi

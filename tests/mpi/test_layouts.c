@@ -43,6 +43,7 @@ static layout_model_t models[] = {
     {.name = "recurrent", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "masks", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "recurrent_states", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "recurrent_steps", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     /* Its batch is the one that it has states for. */
     {.name = "recurrent_kept", .micro_batch = 2, .even = 21, .uneven = 21, .samples = 42},
     {.name = "regularized", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},

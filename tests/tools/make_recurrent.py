@@ -1,8 +1,8 @@
 """Writes tests/data/recurrent.h5, the model of the layout tests with recurrent layers: every cell, both
 kinds of dropout, both directions; and recurrent_states.h5, that of layers which hand their states on,
 and of convolutional ones; recurrent_kept.h5 and stateful.h5, of layers that keep theirs from batch to
-batch. Trained on anything.
-Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 STATES.h5 KEPT.h5 STATEFUL.h5 (made with Keras 3.15.1)"""
+batch; recurrent_steps.h5, of a convolutional model that each step goes through. Trained on anything.
+Usage: KERAS_BACKEND=jax python make_recurrent.py OUT.h5 STATES.h5 KEPT.h5 STATEFUL.h5 STEPS.h5 (made with Keras 3.15.1)"""
 import sys
 
 import keras
@@ -61,3 +61,13 @@ save(keras.Model(x, L.Dense(5, name="y")(joined), name="recurrent_kept"), sys.ar
 x = L.Input(batch_shape=(8, 4), name="x")
 y = L.GRU(3, stateful=True, name="gru")(L.Reshape((2, 2), name="steps")(x))
 save(keras.Model(x, L.Dense(3, name="y")(y), name="stateful"), sys.argv[4])
+
+x = L.Input((9, 4), name="x")
+image = L.Input((3, 2, 2), name="image")
+y = L.Conv2D(4, 2, padding="same", name="first")(image)
+y = L.Add(name="sum")([y, L.BatchNormalization(name="normal")(L.Conv2D(4, 2, padding="same", name="second")(y))])
+y = L.Concatenate(name="features")([L.GlobalAveragePooling2D(name="mean")(y), L.GlobalMaxPooling2D(name="largest")(y)])
+head = keras.Sequential([L.Dense(6, "relu", name="hidden"), L.Dropout(0.2, name="drop")], name="head")
+video = L.TimeDistributed(keras.Model(image, head(y), name="image_model"), name="steps")(L.Reshape((3, 3, 2, 2), name="images")(x))
+y = L.Dense(5, name="y")(L.GRU(5, name="gru")(video))
+save(keras.Model(x, y, name="recurrent_steps"), sys.argv[5])

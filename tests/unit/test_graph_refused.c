@@ -359,6 +359,42 @@ START_TEST(a_nested_model_must_get_what_its_inputs_declare)
 }
 END_TEST
 
+/* A model whose input has steps of 3 numbers, and TimeDistributed around a model of one layer. */
+#define DISTRIBUTED(shape, keys, inner)                                                            \
+    "{'class_name': 'Sequential', 'config': {'name': 's', 'layers': [{'class_name': "              \
+    "'InputLayer', 'config': {'name': 'i', 'batch_shape': " shape                                  \
+    "}}, {'class_name': 'TimeDistributed', 'config': {'name': 'td'" keys                           \
+    ", 'layer': {'class_name': 'Sequential', 'config': {'name': 'inner', 'layers': "               \
+    "[{'class_name': 'InputLayer', 'config': {'name': 'j', 'batch_shape': [null, 3]}}, " inner     \
+    "]}}}}]}}"
+
+START_TEST(what_a_model_under_time_distributed_cannot_do_is_refused)
+{
+    const char *dense = "{'class_name': 'Dense', 'config': {'name': 'd', 'units': 2}}";
+    char text[2048];
+    snprintf(text, sizeof(text), DISTRIBUTED("[null, 5, 4]", "", "%s"), dense);
+    check_unbound(text, MB_ERR_SHAPE,
+                  "model 'td': its input 'j' takes (?, 3), but layer 'i' gives it (5, 4)");
+    snprintf(text, sizeof(text), DISTRIBUTED("[null, 5, 3]", ", 'times': 2", "%s"), dense);
+    check_refused(text, MB_ERR_UNSUPPORTED, "layer 'td' (TimeDistributed): key 'times'");
+    check_unbound(
+        DISTRIBUTED("[null, 5, 3]", "", "{'class_name': 'Masking', 'config': {'name': 'm'}}"),
+        MB_ERR_UNSUPPORTED, "put it in front of TimeDistributed");
+    check_unbound(DISTRIBUTED("[null, 5, 3]", "",
+                              "{'class_name': 'Embedding', 'config': {'name': 'e', 'input_dim': 4, "
+                              "'output_dim': 2, 'mask_zero': true}}"),
+                  MB_ERR_UNSUPPORTED, "set mask_zero to false");
+    check_refused(DISTRIBUTED("[null, 5, 3]", "",
+                              "{'class_name': 'LSTM', 'config': {'name': 'l', 'units': 2, "
+                              "'return_state': true}}"),
+                  MB_ERR_UNSUPPORTED, "has several outputs");
+    check_refused(DISTRIBUTED("[null, 5, 3]", "",
+                              "{'class_name': 'Square', 'module': 'keras.src.ops.numpy', 'config': "
+                              "{'name': 'o'}}"),
+                  MB_ERR_UNSUPPORTED, "use a layer that does it there");
+}
+END_TEST
+
 START_TEST(a_weight_that_follows_from_nothing_or_is_too_large_is_refused)
 {
     check_unbound(ONE_INPUT("'batch_shape': [null, null]"), MB_ERR_SHAPE,
@@ -411,6 +447,7 @@ static Suite *suite(void)
     tcase_add_test(tests, models_that_double_each_other_are_refused);
     tcase_add_test(tests, absurd_nesting_is_refused);
     tcase_add_test(tests, a_nested_model_must_get_what_its_inputs_declare);
+    tcase_add_test(tests, what_a_model_under_time_distributed_cannot_do_is_refused);
     tcase_add_test(tests, a_weight_that_follows_from_nothing_or_is_too_large_is_refused);
     tcase_add_test(tests, layers_that_keep_states_need_a_batch_and_one_call);
     suite_add_tcase(suite, tests);

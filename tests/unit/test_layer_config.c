@@ -289,8 +289,6 @@ static const refusal_t refusals[] = {
      MB_ERR_UNSUPPORTED, "'layer'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"Dnse\", \"config\": {\"units\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'Dense'"},
-    {"TimeDistributed", "\"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": []}}", "", 1, {SHAPE(2, 4, 2)}, false,
-     MB_ERR_UNSUPPORTED, "each of its layers"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"Dense\", \"config\": {\"units\": 2, \"unit\": 3}}", "", 1, {SHAPE(2, 4, 2)}, false,
      MB_ERR_UNSUPPORTED, "'unit'"},
     {"TimeDistributed", "\"layer\": {\"class_name\": \"MultiHeadAttention\", \"config\": {\"num_heads\": 2, \"key_dim\": 2}}", "", 1, {SHAPE(2, 4, 2)}, false,

@@ -5,7 +5,10 @@
  *
  * and so is a mask. That changes nothing for a layer that works sample by sample. One that mixes
  * them, batch normalization, is another thing step by step: Keras 2 folds the steps as this does,
- * Keras 3 calls the layer for one step after the other (time_distributed_steps.c). */
+ * Keras 3 calls the layer for one step after the other (time_distributed_steps.c).
+ *
+ * Around a model it is all of the model's layers so wrapped (graph_read.c): members. */
+#include "model/layers/time_distributed.h"
 #include "model/layers/time_distributed_steps.h"
 
 #include <string.h>
@@ -13,26 +16,21 @@
 #include "model/known.h"
 #include "model/layers/recurrent.h"
 
+extern const mb_layer_class_t mb_layer_time_distributed;
+
 typedef struct {
     const mb_layer_class_t *class_;
     void *config;
     const char *prefix; /* of the weights' names */
     bool keras2;
+    bool member; /* of a model that is distributed */
 } distributed_t;
 
 /* ---- config */
 
 static mb_status_t refuse_class(const mb_config_t *config, const char *name)
 {
-    static const char *const models[] = {"Functional", "Model", "Sequential"};
     char hint[MB_KNOWN_HINT];
-    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
-        if (strcmp(name, models[i]) == 0)
-            return mb_error_set(MB_ERR_UNSUPPORTED,
-                                "%s: key 'layer' is a model (%s); wrap each of its layers into a "
-                                "TimeDistributed of its own",
-                                config->where, name);
-    }
     return mb_error_set(MB_ERR_UNSUPPORTED,
                         "%s: key 'layer' is of class '%s', which is not known%s", config->where,
                         name, mb_known_hint(&mb_known_layers, name, hint));
@@ -90,6 +88,26 @@ static mb_status_t parse(mb_config_t *config, mb_arena_t *arena, void **out)
     return mb_config_finish(&inner);
 }
 
+mb_status_t mb_layer_distribute(mb_arena_t *arena, mb_layer_t *layer)
+{
+    distributed_t *d = MB_ARENA_NEW(arena, distributed_t);
+    if (d == NULL)
+        return mb_error_memory("a layer", sizeof *d);
+    if (layer->class_->outputs != NULL && layer->class_->outputs(layer) != 1)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "layer '%s' (%s) has several outputs inside a model that "
+                            "TimeDistributed gives each step to; let it return one",
+                            layer->path, layer->class_->name);
+    *d = (distributed_t){.class_ = layer->class_,
+                         .config = layer->config,
+                         .prefix = "",
+                         .keras2 = layer->keras2,
+                         .member = true};
+    layer->class_ = &mb_layer_time_distributed;
+    layer->config = d;
+    return MB_OK;
+}
+
 /* The mask goes on as it is; what is inside is given each step's. */
 static mb_mask_rule_t mask(const mb_call_t *call)
 {
@@ -141,6 +159,31 @@ static void open_call(const mb_call_t *call, inside_t *in)
         in->call.output = without_steps(&call->output);
 }
 
+/* A mask that one of a model's layers makes would go on to the model's other layers. */
+static mb_status_t check_rule(const mb_call_t *call, const inside_t *in)
+{
+    mb_mask_kind_t kind =
+        in->class_->mask == NULL ? MB_MASK_DROPPED : in->class_->mask(&in->call).kind;
+    if (!distributed_of(call)->member || (kind != MB_MASK_NOT_ZERO && kind != MB_MASK_DIFFERS))
+        return MB_OK;
+    return mb_call_error(call, MB_ERR_UNSUPPORTED,
+                         "%s makes a mask inside a model that TimeDistributed gives each step to, "
+                         "which is not carried on there; %s",
+                         in->class_->name,
+                         kind == MB_MASK_NOT_ZERO ? "set mask_zero to false"
+                                                  : "put it in front of TimeDistributed");
+}
+
+static mb_status_t check_arguments(const mb_call_t *call)
+{
+    int n = mb_call_arguments(call);
+    bool fit = distributed_of(call)->member ? n >= 1 : n == 1;
+    for (int i = 0; fit && i < n; i++)
+        fit = call->inputs[i].rank >= 1 && call->inputs[i].dim[0] == call->inputs[0].dim[0];
+    return fit ? MB_OK
+               : mb_call_error(call, MB_ERR_SHAPE, "takes one tensor of samples with steps");
+}
+
 static mb_status_t check_mask(const mb_call_t *call)
 {
     char text[MB_SHAPE_TEXT];
@@ -156,11 +199,11 @@ static mb_status_t infer(mb_call_t *call)
 {
     inside_t in;
     mb_shape_t kept[MB_MAX_STATES];
-    if (mb_call_arguments(call) != 1 || call->inputs[0].rank < 1)
-        return mb_call_error(call, MB_ERR_SHAPE, "takes one tensor of samples with steps");
+    MB_TRY(check_arguments(call));
     MB_TRY(check_mask(call));
     call->output.rank = 0;
     open_call(call, &in);
+    MB_TRY(check_rule(call, &in));
     MB_TRY(in.class_->infer(&in.call));
     if (mb_call_states(&in.call, kept) > 0)
         return mb_call_error(
@@ -295,7 +338,8 @@ static int wrapped(const mb_layer_t *layer)
     mb_call_t call = {.layer = layer};
     inside_t in;
     open_layer(&call, &in);
-    return 1 + (in.class_->wrapped == NULL ? 0 : in.class_->wrapped(&in.layer));
+    return (distributed_of(&call)->member ? 0 : 1) +
+           (in.class_->wrapped == NULL ? 0 : in.class_->wrapped(&in.layer));
 }
 
 static const char *attribute(const mb_layer_t *layer, const char *part, size_t length)

@@ -133,11 +133,11 @@ static void say_layout(mb_progress_t *progress, const mb_start_report_t *report)
     int ranks = report->stages * report->groups;
     say(progress,
         "%-10s%d rank%s = %d stage%s x %d group%s; %d replica%s of %" PRId64
-        " micro-batch%s of %" PRId64 "%s",
+        " micro-batch%s of %" PRId64 "%s%s",
         "layout", ranks, plural(ranks), report->stages, plural(report->stages), report->groups,
         plural(report->groups), report->replicas, plural(report->replicas), report->micros,
-        report->micros == 1 ? "" : "es", report->micro_batch,
-        report->stages > 1 ? report->schedule[0] == 'g' ? ", gpipe" : ", 1f1b" : "");
+        report->micros == 1 ? "" : "es", report->micro_batch, report->stages > 1 ? ", " : "",
+        report->stages > 1 ? report->schedule : "");
 }
 
 static void say_start(mb_progress_t *progress, const mb_start_report_t *report)

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/types.h"
+#include "comm/tags.h"
 
 typedef struct mb_comm mb_comm_t;
 
@@ -117,14 +118,5 @@ mb_status_t mb_comm_test(mb_comm_t *comm, mb_comm_request_t *request, bool *done
 void mb_comm_cancel(mb_comm_t *comm, mb_comm_request_t *request);
 mb_status_t mb_comm_wait_requests(mb_comm_t *comm, mb_comm_request_t *requests, int count,
                                   const mb_comm_note_t *note);
-
-/* Tags: the transport's messages use [0, MB_TAG_TRANSPORT_END), reductions and small exchanges what
- * follows, up to 32767. */
-enum {
-    MB_TAG_TRANSPORT_END = 32000,
-    MB_TAG_REDUCE = 32000, /* .. +255 */
-    MB_TAG_EXCHANGE = 32300,
-    MB_TAG_SCALARS = 32400
-};
 
 #endif

@@ -39,7 +39,7 @@ static mb_status_t make_engine(mb_passes_t *passes, const mb_passes_options_t *o
         .replicas = 1,
         .micro_batch = options->batch,
         .micros_per_replica = MICROS,
-        .schedule = MB_SCHEDULE_1F1B,
+        .schedule = {.kind = MB_SCHEDULE_1F1B},
         .integer = true,
         .hooks = {
             .user = passes, .feed = feed_hook, .output = output_hook, .between = between_hook}};

@@ -67,7 +67,7 @@ static mb_status_t take_output(mb_probe_t *probe, const mb_micro_t *micro, int64
         return MB_OK;
     float *kept = reference->kept + first * reference->elements;
     float *to = probe->comparing ? probe->host : kept;
-    MB_TRY(mb_exec_copy(exec, to, mb_stage_tensor(stage, micro->slot, reference->node),
+    MB_TRY(mb_exec_copy(exec, to, mb_stage_tensor(stage, micro->index, reference->node),
                         (size_t)(samples * reference->elements) * sizeof(float), MB_COPY_TO_HOST));
     MB_TRY(mb_exec_sync(exec));
     if (probe->comparing)

@@ -31,7 +31,7 @@ typedef struct {
     int stages, replicas;
     int64_t micro_batch;
     int micros_per_replica;
-    mb_schedule_kind_t schedule;
+    mb_schedule_choice_t schedule;
     bool training;
     const mb_engine_t *values_of; /* share this engine's parameters */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */

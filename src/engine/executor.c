@@ -1,5 +1,5 @@
-/* The executor: see executor.h. Requests stand in tables by (edge, slot): a slot's entry is free
- * again when its request is done. */
+/* The executor: see executor.h. Requests stand in tables by (edge, slot of the chunk at this end):
+ * a slot's entry is free again when its request is done. */
 #include "engine/executor.h"
 
 #include "engine/replay.h"
@@ -7,16 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+typedef struct { /* of one chunk: its replicas' way up the tree */
+    mb_tree_stack_t stack;
+    double *sums[MB_TREE_MAX_ROOTS]; /* the stack's double blocks */
+} subtree_t;
+
 struct mb_executor {
     mb_executor_options_t options;
     mb_stage_t *stage;
     const mb_plan_t *plan;
     const mb_program_t *program;
     int first_replica, n_replicas;
-    mb_request_t **forward, **backward; /* [edges][slots] */
+    int most_slots;                     /* of the stage's chunks */
+    mb_request_t **forward, **backward; /* [edges][most_slots] */
     mb_replays_t *replays;
-    mb_tree_stack_t stack;
-    double *stacked_sums[MB_TREE_MAX_ROOTS]; /* the stack's double blocks */
+    subtree_t *subtrees; /* [stage->n_chunks] */
     mb_step_info_t info;
     const mb_action_t *current;
     bool grouping; /* messages are being handed over together */
@@ -30,18 +35,23 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
     mb_executor_t *executor = calloc(1, sizeof *executor);
     if (executor == NULL)
         return mb_error_memory("an executor", sizeof *executor);
-    size_t slots = (size_t)options->stage->n_slots;
     executor->options = *options;
     executor->stage = options->stage;
     executor->plan = plan;
     executor->program = &plan->programs[options->stage->stage];
     mb_grid_replicas(options->grid, options->grid->group, &executor->first_replica,
                      &executor->n_replicas);
+    for (int i = 0; i < executor->stage->n_chunks; i++) {
+        int slots = executor->stage->chunks[i].n_slots;
+        executor->most_slots = slots > executor->most_slots ? slots : executor->most_slots;
+    }
+    size_t slots = (size_t)executor->most_slots;
+    executor->subtrees = calloc((size_t)executor->stage->n_chunks, sizeof *executor->subtrees);
     executor->forward =
         calloc((size_t)plan->n_forward_edges * slots + 1, sizeof *executor->forward);
     executor->backward =
         calloc((size_t)plan->n_backward_edges * slots + 1, sizeof *executor->backward);
-    if (executor->forward == NULL || executor->backward == NULL) {
+    if (executor->forward == NULL || executor->backward == NULL || executor->subtrees == NULL) {
         mb_executor_destroy(executor);
         return mb_error_memory("the requests of an executor", slots);
     }
@@ -57,7 +67,7 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
 static void cancel_all(mb_executor_t *executor, mb_request_t **requests, int edges)
 {
     mb_transport_t *transport = executor->options.transport;
-    for (int i = 0; requests != NULL && i < edges * executor->stage->n_slots; i++) {
+    for (int i = 0; requests != NULL && i < edges * executor->most_slots; i++) {
         if (requests[i] != NULL)
             transport->class_->cancel(transport, requests[i]);
     }
@@ -72,24 +82,33 @@ void mb_executor_destroy(mb_executor_t *executor)
     mb_replays_destroy(executor->replays);
     free(executor->forward);
     free(executor->backward);
+    free(executor->subtrees);
     free(executor);
 }
 
 int mb_executor_max_requests(const mb_plan_t *plan, int stage)
 {
-    int edges = 0;
-    for (int e = 0; e < plan->n_forward_edges; e++)
-        edges +=
-            plan->forward_edges[e].from_stage == stage || plan->forward_edges[e].to_stage == stage;
-    for (int e = 0; e < plan->n_backward_edges; e++)
-        edges += plan->backward_edges[e].from_stage == stage ||
-                 plan->backward_edges[e].to_stage == stage;
-    return edges * plan->programs[stage].slots;
+    int requests = 0;
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        const mb_forward_edge_t *edge = &plan->forward_edges[e];
+        if (!mb_forward_edge_stays(edge) && edge->from_stage == stage)
+            requests += plan->slots[edge->from_chunk];
+        if (!mb_forward_edge_stays(edge) && edge->to_stage == stage)
+            requests += plan->slots[edge->to_chunk];
+    }
+    for (int e = 0; e < plan->n_backward_edges; e++) {
+        const mb_backward_edge_t *edge = &plan->backward_edges[e];
+        if (!mb_backward_edge_stays(edge) && edge->from_stage == stage)
+            requests += plan->slots[edge->from_chunk];
+        if (!mb_backward_edge_stays(edge) && edge->to_stage == stage)
+            requests += plan->slots[edge->to_chunk];
+    }
+    return requests;
 }
 
 double *mb_executor_sums(mb_executor_t *executor)
 {
-    return executor->stacked_sums[0];
+    return executor->subtrees[0].sums[0];
 }
 
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor)
@@ -119,12 +138,13 @@ static void say_doing(const mb_executor_t *executor, const char *action, int mic
     mb_comm_at(executor->options.comm, &at);
 }
 
-static int slot_of(const mb_executor_t *executor, int micro)
+static subtree_t *subtree_of(const mb_executor_t *executor, int chunk)
 {
-    return micro % executor->stage->n_slots;
+    const mb_stage_t *stage = executor->stage;
+    return &executor->subtrees[stage->chunk_of[chunk] - stage->chunks];
 }
 
-static void fill_micro(const mb_executor_t *executor, int index, mb_micro_t *micro)
+static void fill_micro(const mb_executor_t *executor, int chunk, int index, mb_micro_t *micro)
 {
     int per_replica = executor->plan->micros_per_replica;
     int64_t samples = executor->plan->micro_batch;
@@ -133,8 +153,9 @@ static void fill_micro(const mb_executor_t *executor, int index, mb_micro_t *mic
         ((int64_t)(executor->first_replica + replica) * per_replica + index % per_replica) *
         samples;
     int64_t valid = executor->info.batch - position;
-    *micro = (mb_micro_t){.slot = slot_of(executor, index),
-                          .block = executor->stack.depth,
+    *micro = (mb_micro_t){.chunk = chunk,
+                          .slot = mb_plan_slot(executor->plan, chunk, index),
+                          .block = subtree_of(executor, chunk)->stack.depth,
                           .index = index,
                           .replica = replica,
                           .accumulate = index % per_replica != 0,
@@ -173,13 +194,13 @@ static mb_status_t await(mb_executor_t *executor, mb_request_t **request, const 
     return status;
 }
 
-static mb_status_t await_activations(mb_executor_t *executor, int micro, bool sending)
+static mb_status_t await_activations(mb_executor_t *executor, int chunk, int micro, bool sending)
 {
-    int slot = slot_of(executor, micro), slots = executor->stage->n_slots;
+    int slot = mb_plan_slot(executor->plan, chunk, micro), slots = executor->most_slots;
     for (int e = 0; e < executor->plan->n_forward_edges; e++) {
         const mb_forward_edge_t *edge = &executor->plan->forward_edges[e];
-        int mine = sending ? edge->from_stage : edge->to_stage;
-        if (mine == executor->stage->stage)
+        int mine = sending ? edge->from_chunk : edge->to_chunk;
+        if (mine == chunk && !mb_forward_edge_stays(edge))
             MB_TRY(await(executor, &executor->forward[e * slots + slot],
                          sending ? "sending" : "receiving", "activation", edge->tensor,
                          sending ? edge->to_stage : edge->from_stage, micro));
@@ -187,13 +208,13 @@ static mb_status_t await_activations(mb_executor_t *executor, int micro, bool se
     return MB_OK;
 }
 
-static mb_status_t await_gradients(mb_executor_t *executor, int micro, bool sending)
+static mb_status_t await_gradients(mb_executor_t *executor, int chunk, int micro, bool sending)
 {
-    int slot = slot_of(executor, micro), slots = executor->stage->n_slots;
+    int slot = mb_plan_slot(executor->plan, chunk, micro), slots = executor->most_slots;
     for (int e = 0; e < executor->plan->n_backward_edges; e++) {
         const mb_backward_edge_t *edge = &executor->plan->backward_edges[e];
-        int mine = sending ? edge->from_stage : edge->to_stage;
-        if (mine == executor->stage->stage)
+        int mine = sending ? edge->from_chunk : edge->to_chunk;
+        if (mine == chunk && !mb_backward_edge_stays(edge))
             MB_TRY(await(executor, &executor->backward[e * slots + slot],
                          sending ? "sending" : "receiving", "gradient", edge->tensor,
                          sending ? edge->to_stage : edge->from_stage, micro));
@@ -201,47 +222,61 @@ static mb_status_t await_gradients(mb_executor_t *executor, int micro, bool send
     return MB_OK;
 }
 
-static mb_status_t run_forward(mb_executor_t *executor, int index)
+static mb_status_t run_forward(mb_executor_t *executor, int chunk, int index)
 {
     mb_micro_t micro;
     const mb_hooks_t *hooks = &executor->options.hooks;
-    fill_micro(executor, index, &micro);
-    MB_TRY(await_activations(executor, index, true));
+    fill_micro(executor, chunk, index, &micro);
+    MB_TRY(await_activations(executor, chunk, index, true));
     if (hooks->feed != NULL) {
         say_doing(executor, "reading the data for F", index);
         MB_TRY(hooks->feed(hooks->user, &micro, index));
         say_doing(executor, mb_action_name(MB_ACTION_F), index);
     }
-    MB_TRY(await_activations(executor, index, false));
+    MB_TRY(await_activations(executor, chunk, index, false));
     MB_TRY(mb_replays_run(executor->replays, mb_stage_forward, &micro));
     return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
 }
 
-static mb_status_t add_blocks(mb_executor_t *executor, int into, int from)
+/* The chunk's stretches of two blocks. */
+static mb_status_t add_blocks(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int into,
+                              int from)
 {
     mb_stage_t *stage = executor->stage;
-    mb_add_f64_args_t sums = {.count = stage->sum_count,
-                              .a = executor->stacked_sums[into],
-                              .b = executor->stacked_sums[from],
-                              .y = executor->stacked_sums[into]};
+    const subtree_t *subtree = subtree_of(executor, chunk->chunk);
+    mb_add_f64_args_t sums = {.count = chunk->sum_count,
+                              .a = subtree->sums[into] + chunk->first_sum,
+                              .b = subtree->sums[from] + chunk->first_sum,
+                              .y = subtree->sums[into] + chunk->first_sum};
     if (sums.count > 0)
         MB_TRY(mb_run_add_f64(stage->exec, &sums));
-    if (!stage->training || stage->gradient_count == 0)
+    if (!stage->training || chunk->gradient_count == 0)
         return MB_OK;
-    mb_add_args_t args = {.count = stage->gradient_count,
-                          .a = stage->gradients[into],
-                          .b = stage->gradients[from],
-                          .y = stage->gradients[into]};
+    mb_add_args_t args = {.count = chunk->gradient_count,
+                          .a = stage->gradients[into] + chunk->first_gradient,
+                          .b = stage->gradients[from] + chunk->first_gradient,
+                          .y = stage->gradients[into] + chunk->first_gradient};
     return mb_run_add(stage->exec, &args);
 }
 
-/* A replica's last micro-batch is done: its block joins the tree. */
-static mb_status_t finish_replica(mb_executor_t *executor, int replica)
+/* A replica's last micro-batch is through a chunk: the chunk's stretch of its block joins the tree.
+ */
+static mb_status_t finish_replica(mb_executor_t *executor, int chunk, int replica)
 {
-    int top = executor->stack.depth;
-    executor->stacked_sums[top] = executor->stage->sums[replica];
-    for (int merges = mb_tree_push(&executor->stack); merges > 0; merges--, top--)
-        MB_TRY(add_blocks(executor, top - 1, top));
+    subtree_t *subtree = subtree_of(executor, chunk);
+    int top = subtree->stack.depth;
+    subtree->sums[top] = executor->stage->sums[replica];
+    for (int merges = mb_tree_push(&subtree->stack); merges > 0; merges--, top--)
+        MB_TRY(add_blocks(executor, executor->stage->chunk_of[chunk], top - 1, top));
+    return MB_OK;
+}
+
+static mb_status_t finish_all(mb_executor_t *executor)
+{
+    for (int i = 0; i < executor->stage->n_chunks; i++) {
+        for (int r = 0; r < executor->n_replicas; r++)
+            MB_TRY(finish_replica(executor, executor->stage->chunks[i].chunk, r));
+    }
     return MB_OK;
 }
 
@@ -250,20 +285,22 @@ static bool ends_replica(const mb_executor_t *executor, int index)
     return (index + 1) % executor->plan->micros_per_replica == 0;
 }
 
-static mb_status_t run_backward(mb_executor_t *executor, int index, mb_action_kind_t kind)
+static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
 {
     mb_micro_t micro;
-    fill_micro(executor, index, &micro);
+    mb_action_kind_t kind = at->kind;
+    int index = at->micro;
+    fill_micro(executor, at->chunk, index, &micro);
     if (kind != MB_ACTION_W) {
-        MB_TRY(await_gradients(executor, index, true));
-        MB_TRY(await_gradients(executor, index, false));
+        MB_TRY(await_gradients(executor, at->chunk, index, true));
+        MB_TRY(await_gradients(executor, at->chunk, index, false));
     }
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
     MB_TRY(mb_replays_run(executor->replays, action, &micro));
     if (kind != MB_ACTION_B && ends_replica(executor, index))
-        MB_TRY(finish_replica(executor, micro.replica));
+        MB_TRY(finish_replica(executor, at->chunk, micro.replica));
     return MB_OK;
 }
 
@@ -284,16 +321,16 @@ static size_t message_bytes(const mb_executor_t *executor, int tensor, int64_t e
 static message_t message_of(mb_executor_t *executor, const mb_action_t *action)
 {
     mb_stage_t *stage = executor->stage;
-    int slot = slot_of(executor, action->micro);
-    size_t at = (size_t)action->edge * (size_t)stage->n_slots + (size_t)slot;
+    int slot = mb_plan_slot(executor->plan, action->chunk, action->micro);
+    size_t at = (size_t)action->edge * (size_t)executor->most_slots + (size_t)slot;
     if (action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_RECV_ACT) {
         const mb_forward_edge_t *edge = &executor->plan->forward_edges[action->edge];
-        return (message_t){mb_stage_tensor(stage, slot, edge->tensor),
+        return (message_t){mb_stage_tensor(stage, action->micro, edge->tensor),
                            message_bytes(executor, edge->tensor, edge->elements),
                            &executor->forward[at]};
     }
     const mb_backward_edge_t *edge = &executor->plan->backward_edges[action->edge];
-    return (message_t){mb_stage_edge_gradient(stage, slot, action->edge),
+    return (message_t){mb_stage_edge_gradient(stage, action->micro, action->edge),
                        message_bytes(executor, edge->tensor, edge->elements),
                        &executor->backward[at]};
 }
@@ -340,7 +377,7 @@ static mb_status_t run_reduce(mb_executor_t *executor)
         return MB_OK;
     executor->costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
         executor->options.grid, stage->training ? stage->gradient_count : 0, stage->sum_count);
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums);
+    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
 }
 
 static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action)
@@ -348,11 +385,11 @@ static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action
     const mb_hooks_t *hooks = &executor->options.hooks;
     switch (action->kind) {
     case MB_ACTION_F:
-        return run_forward(executor, action->micro);
+        return run_forward(executor, action->chunk, action->micro);
     case MB_ACTION_B:
     case MB_ACTION_W:
     case MB_ACTION_BW:
-        return run_backward(executor, action->micro, action->kind);
+        return run_backward(executor, action);
     case MB_ACTION_SEND_ACT:
     case MB_ACTION_RECV_ACT:
     case MB_ACTION_SEND_GRAD:
@@ -364,7 +401,7 @@ static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action
         return hooks->update == NULL
                    ? MB_OK
                    : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
-                                   executor->stacked_sums[0]);
+                                   executor->subtrees[0].sums[0]);
     default:
         return mb_error_set(MB_ERR_UNSUPPORTED, "the executor has no action %s",
                             mb_action_name(action->kind));
@@ -375,8 +412,9 @@ static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *inf
 {
     mb_stage_t *stage = executor->stage;
     executor->info = *info;
-    mb_tree_stack_start(&executor->stack, executor->options.grid->replicas, executor->first_replica,
-                        executor->n_replicas);
+    for (int i = 0; i < stage->n_chunks; i++)
+        mb_tree_stack_start(&executor->subtrees[i].stack, executor->options.grid->replicas,
+                            executor->first_replica, executor->n_replicas);
     for (int r = 0; r < stage->n_sum_blocks && stage->sum_count > 0; r++) {
         mb_zero_args_t args = {.bytes = stage->sum_count * (int64_t)sizeof(double),
                                .y = stage->sums[r]};
@@ -390,8 +428,7 @@ static mb_status_t finish_evaluation(mb_executor_t *executor)
 {
     if (executor->stage->training || executor->options.reduce == NULL)
         return MB_OK;
-    for (int r = 0; r < executor->n_replicas; r++)
-        MB_TRY(finish_replica(executor, r));
+    MB_TRY(finish_all(executor));
     return run_reduce(executor);
 }
 
@@ -401,7 +438,7 @@ static bool is_past_data(const mb_executor_t *executor, const mb_action_t *actio
     mb_micro_t micro;
     if (executor->stage->training || action->micro < 0)
         return false;
-    fill_micro(executor, action->micro, &micro);
+    fill_micro(executor, action->chunk, action->micro, &micro);
     return micro.valid == 0;
 }
 
@@ -437,19 +474,22 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 
 mb_status_t mb_executor_drain(mb_executor_t *executor)
 {
-    for (int micro = 0; micro < executor->stage->n_slots; micro++) {
-        MB_TRY(await_activations(executor, micro, true));
-        MB_TRY(await_gradients(executor, micro, true));
+    for (int i = 0; i < executor->stage->n_chunks; i++) {
+        const mb_stage_chunk_t *chunk = &executor->stage->chunks[i];
+        for (int micro = 0; micro < chunk->n_slots; micro++) {
+            MB_TRY(await_activations(executor, chunk->chunk, micro, true));
+            MB_TRY(await_gradients(executor, chunk->chunk, micro, true));
+        }
     }
     return MB_OK;
 }
 
 /* All kinds of operation of a micro-batch; the second backward adds to what the first one left. */
-static mb_status_t prepare_micro(mb_executor_t *executor)
+static mb_status_t prepare_chunk(mb_executor_t *executor, int chunk)
 {
     mb_micro_t micro;
     mb_stage_t *stage = executor->stage;
-    fill_micro(executor, 0, &micro);
+    fill_micro(executor, chunk, 0, &micro);
     micro.valid = executor->plan->micro_batch;
     MB_TRY(mb_stage_forward(stage, &micro));
     if (!stage->training)
@@ -459,14 +499,20 @@ static mb_status_t prepare_micro(mb_executor_t *executor)
     return mb_stage_backward(stage, &micro);
 }
 
+static mb_status_t prepare_micro(mb_executor_t *executor)
+{
+    for (int i = 0; i < executor->stage->n_chunks; i++)
+        MB_TRY(prepare_chunk(executor, executor->stage->chunks[i].chunk));
+    return MB_OK;
+}
+
 static mb_status_t prepare_reduction(mb_executor_t *executor)
 {
     mb_stage_t *stage = executor->stage;
     if (executor->options.reduce == NULL)
         return MB_OK;
-    for (int r = 0; r < executor->n_replicas; r++)
-        MB_TRY(finish_replica(executor, r));
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->stacked_sums);
+    MB_TRY(finish_all(executor));
+    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
 }
 
 mb_status_t mb_executor_prepare(mb_executor_t *executor)
@@ -480,6 +526,7 @@ mb_status_t mb_executor_prepare(mb_executor_t *executor)
     mb_replays_forget(executor->replays, stage->exec->draws);
     MB_TRY(prepare_reduction(executor));
     if (stage->training && hooks->update != NULL)
-        MB_TRY(hooks->update(hooks->user, &info, stage->gradients[0], executor->stacked_sums[0]));
+        MB_TRY(
+            hooks->update(hooks->user, &info, stage->gradients[0], executor->subtrees[0].sums[0]));
     return hooks->between == NULL ? MB_OK : hooks->between(hooks->user);
 }

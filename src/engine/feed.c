@@ -27,7 +27,10 @@ typedef struct {
 
 typedef enum { INPUT, LABELS, WEIGHTS, MASKED } part_t;
 
+/* Of one of the stage's chunks; each is fed at its own pace. */
 struct mb_feed {
+    int chunk;
+    mb_feed_t *next; /* of the next chunk that wants data */
     mb_engine_t *engine;
     mb_feed_span_t span;
     int64_t steps_per_epoch;
@@ -214,10 +217,12 @@ static mb_status_t list_items(mb_feed_t *feed, const mb_model_t *model, mb_sourc
     wants.n_outputs = model->losses != NULL && stage->losses != NULL ? graph->n_outputs : 0;
     MB_TRY(mb_source_match(source, &wants, inputs, outputs));
     for (int i = 0; i < graph->n_inputs; i++) {
-        if (graph->inputs[i] >= stage->first_node && graph->inputs[i] < stage->end_node)
+        if (feed->engine->plan->chunk_of_node[graph->inputs[i]] == feed->chunk)
             add_input(feed, model, i, inputs[i]);
     }
     for (int p = 0; p < stage->n_outputs && stage->losses != NULL; p++) {
+        if (stage->outputs[p].chunk != feed->chunk)
+            continue;
         MB_TRY(add_labels(feed, model, source, p, outputs[stage->outputs[p].output]));
         MB_TRY(add_weighing(feed, model, source, inputs, p));
     }
@@ -278,17 +283,15 @@ static int64_t count_asked(const mb_feed_t *feed)
     return own > 0 ? own : 0;
 }
 
-mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_source_t *source,
-                           const mb_feed_span_t *span, mb_feed_t **out)
+static mb_status_t create(mb_engine_t *engine, int chunk, const mb_model_t *model,
+                          mb_source_t *source, const mb_feed_span_t *span, mb_feed_t **out)
 {
     int replicas;
     mb_status_t status;
-    *out = NULL;
-    if (mb_engine_idle(engine))
-        return MB_OK;
     mb_feed_t *feed = calloc(1, sizeof *feed);
     if (feed == NULL)
         return mb_error_memory("a feed", sizeof *feed);
+    feed->chunk = chunk;
     feed->engine = engine;
     feed->span = *span;
     feed->steps_per_epoch = mb_sampler_steps(&span->sampler);
@@ -312,10 +315,34 @@ err_feed:
     return status;
 }
 
+mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_source_t *source,
+                           const mb_feed_span_t *span, mb_feed_t **out)
+{
+    *out = NULL;
+    if (mb_engine_idle(engine))
+        return MB_OK;
+    for (int i = engine->stage->n_chunks - 1; i >= 0; i--) {
+        mb_feed_t *feed = NULL;
+        mb_status_t status =
+            create(engine, engine->stage->chunks[i].chunk, model, source, span, &feed);
+        if (status != MB_OK) {
+            mb_feed_destroy(*out);
+            *out = NULL;
+            return status;
+        }
+        if (feed == NULL)
+            continue;
+        feed->next = *out;
+        *out = feed;
+    }
+    return MB_OK;
+}
+
 void mb_feed_destroy(mb_feed_t *feed)
 {
     if (feed == NULL)
         return;
+    mb_feed_destroy(feed->next);
     if (feed->prefetch != NULL)
         mb_prefetch_destroy(feed->prefetch);
     mb_upload_destroy(feed->upload);
@@ -343,8 +370,8 @@ static mb_status_t put_item(mb_feed_t *feed, const mb_micro_t *micro, int item, 
     if (feed->parts[item] == WEIGHTS || feed->parts[item] == MASKED)
         return MB_OK;
     void *to = feed->parts[item] == LABELS
-                   ? mb_stage_labels(stage, micro->slot, feed->places[item])
-                   : mb_stage_tensor(stage, micro->slot, feed->places[item]);
+                   ? mb_stage_labels(stage, micro->index, feed->places[item])
+                   : mb_stage_tensor(stage, micro->index, feed->places[item]);
     return put(feed, to, from, item_bytes(feed, item));
 }
 
@@ -429,7 +456,7 @@ static mb_status_t weigh(mb_feed_t *feed, const mb_micro_t *micro, weighing_t *w
     }
     if (w->weights == NULL)
         return MB_OK;
-    return put(feed, mb_stage_weights(feed->engine->stage, micro->slot, w->place),
+    return put(feed, mb_stage_weights(feed->engine->stage, micro->index, w->place),
                feed->row_weights, weights_bytes(feed, w));
 }
 
@@ -451,6 +478,8 @@ mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
     const void *const *buffers;
     int64_t count;
     (void)index;
+    while (feed != NULL && feed->chunk != micro->chunk)
+        feed = feed->next;
     if (feed == NULL)
         return MB_OK;
     MB_TRY(mb_prefetch_take(feed->prefetch, &buffers, &count));

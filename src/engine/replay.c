@@ -66,7 +66,12 @@ void mb_replays_destroy(mb_replays_t *replays)
 static bool is_same_place(const mb_replays_t *replays, const mb_micro_t *a, const mb_micro_t *b)
 {
     bool same_rows = replays->stage->state_bytes == 0 || a->index == b->index;
-    return same_rows && a->slot == b->slot && a->block == b->block && a->replica == b->replica &&
+    const mb_stage_t *stage = replays->stage;
+    for (int i = 0; i < stage->n_chunks; i++) {
+        int slots = stage->chunks[i].n_slots;
+        same_rows = same_rows && a->index % slots == b->index % slots;
+    }
+    return same_rows && a->chunk == b->chunk && a->block == b->block && a->replica == b->replica &&
            a->accumulate == b->accumulate && a->valid == b->valid && a->batch == b->batch;
 }
 

@@ -7,10 +7,12 @@
  *                  apart
  *     sums         one block of doubles per replica of the group: batch statistics, losses,
  *                  activity sums
- *     slots        one per micro-batch in flight: received tensors, outputs, saved, labels,
- *                  gradients received and to be sent
- *     backward     gradients of the tensors of the one micro-batch that is going back
- *     states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
+ *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs, saved,
+ *                  labels, gradients received and to be sent
+ *     backward     of each chunk: gradients of the tensors of the one micro-batch that is going
+ * back states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
+ *
+ * A tensor that several chunks of the stage read stands in the slot of the first one that has it.
  *
  * A tensor's gradient is the sum over its uses, added in descending node order (the loss of a model
  * output first), wherever the consumers run. */
@@ -22,6 +24,7 @@
 #include "quant/format.h"
 
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
+    int chunk;            /* whose slot and backward area these are */
     int64_t output;       /* in a slot: of local and of received tensors */
     int64_t saved, carry; /* saved: in a slot; carry: in the backward area */
     int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
@@ -36,7 +39,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
 } mb_node_place_t;
 
 typedef struct { /* of a model output whose node is on this stage */
-    int output;
+    int output, chunk;
     int64_t labels;   /* in a slot */
     int64_t weights;  /* in a slot, of the loss's values, and behind them its mask; -1: all one */
     int64_t sums;     /* index into a double block: { loss, correct }, then the metrics' states */
@@ -50,6 +53,21 @@ typedef struct { /* what a stored matrix points to, to be written to */
     int32_t *column_sums;
 } mb_matrix_memory_t;
 
+typedef struct { /* of one of the stage's chunks of the model */
+    int chunk;
+    int first_node, end_node;
+    int64_t first_gradient, gradient_count; /* its stretch of a gradient block */
+    int64_t first_sum, sum_count;           /* and of a double block */
+
+    int n_slots;
+    size_t slot_bytes, backward_bytes;
+    char **slots;
+    int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
+    char *backward;      /* [n_areas][backward_bytes] */
+    void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
+    int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
+} mb_stage_chunk_t;
+
 typedef struct mb_stage {
     const mb_graph_t *graph;
     const mb_plan_t *plan;
@@ -59,8 +77,10 @@ typedef struct mb_stage {
     mb_exec_t *exec;
     mb_arena_t *arena;
 
-    int first_node, end_node;
-    mb_node_place_t *places; /* [graph->n_nodes]; also of tensors received from other stages */
+    int n_chunks;
+    mb_stage_chunk_t *chunks;    /* ascending */
+    mb_stage_chunk_t **chunk_of; /* [plan->chunks] NULL: elsewhere */
+    mb_node_place_t *places;     /* [graph->n_nodes]; also of tensors received from other stages */
     int n_outputs;
     mb_output_place_t *outputs;
     int64_t *edge_gradients; /* [n_backward_edges] offset in a slot: received or to be sent; -1 */
@@ -88,13 +108,7 @@ typedef struct mb_stage {
     int n_sum_blocks;       /* replicas of the group */
     double **sums;          /* [n_sum_blocks] */
 
-    int n_slots;
-    size_t slot_bytes, backward_bytes, parameter_bytes;
-    char **slots;
-    int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
-    char *backward;      /* [n_areas][backward_bytes] */
-    void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
-    int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
+    size_t parameter_bytes;
     size_t state_bytes;
     char *states; /* NULL: nothing is kept */
 } mb_stage_t;
@@ -124,7 +138,8 @@ mb_status_t mb_stage_round(mb_stage_t *stage);
 
 /* One micro-batch's place in the step. */
 typedef struct {
-    int slot;
+    int chunk;       /* of the model: what is run */
+    int slot;        /* of that chunk */
     int block;       /* gradient block its replica accumulates into */
     int index;       /* among those of the group: its rows of the states */
     int replica;     /* of this group, from 0: its block of sums */
@@ -136,7 +151,7 @@ typedef struct {
     int64_t batch;     /* samples of the global batch that count: the loss's divisor */
 } mb_micro_t;
 
-/* Forward of the stage's nodes for one micro-batch. Evaluation adds losses too. */
+/* Forward of a chunk's nodes for one micro-batch. Evaluation adds losses too. */
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro);
 /* Gradients of the inputs, of the weights, or both. */
 mb_status_t mb_stage_backward_input(mb_stage_t *stage, const mb_micro_t *micro);
@@ -158,13 +173,20 @@ mb_status_t mb_stage_read_state(const mb_stage_t *stage, int node, int state, in
 mb_status_t mb_stage_write_state(const mb_stage_t *stage, int node, int state, int micro,
                                  const float *values);
 
-/* Device addresses. */
-void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node);
-void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place);
-float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place);
+static inline bool mb_stage_has_node(const mb_stage_t *stage, int node)
+{
+    return stage->plan->stage_of_node[node] == stage->stage;
+}
+/* What the chunks of its slots and backward areas take. */
+size_t mb_stage_activation_bytes(const mb_stage_t *stage);
+
+/* Device addresses, of a micro-batch of the group's step. */
+void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node);
+void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place);
+float *mb_stage_weights(const mb_stage_t *stage, int micro, int output_place);
 /* NULL: the output has no mask. */
-const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place);
-void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge);
+const float *mb_stage_mask(const mb_stage_t *stage, int micro, int output_place);
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int micro, int edge);
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param);
 
 #endif

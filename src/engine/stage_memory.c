@@ -18,17 +18,12 @@ static size_t tensor_bytes(const mb_stage_t *stage, int node)
            mb_dtype_bytes(call->output_type);
 }
 
-static bool is_local(const mb_stage_t *stage, int node)
-{
-    return node >= stage->first_node && node < stage->end_node;
-}
-
 static void place_parameters(mb_stage_t *stage)
 {
     const mb_graph_t *graph = stage->graph;
-    for (int i = stage->first_node; i < stage->end_node; i++) {
+    for (int i = 0; i < graph->n_nodes; i++) {
         const mb_layer_t *layer = graph->layers[graph->nodes[i].layer];
-        for (int k = 0; k < layer->n_params; k++)
+        for (int k = 0; k < layer->n_params && mb_stage_has_node(stage, i); k++)
             stage->owned[layer->params[k]] = true;
     }
     for (int p = 0; p < graph->n_params; p++) {
@@ -86,18 +81,19 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
            !at->memory.keeps_output && at->activity < 0;
 }
 
-static void place_node(mb_stage_t *stage, int node)
+static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     mb_node_place_t *at = &stage->places[node];
-    at->output = place(&stage->slot_bytes, tensor_bytes(stage, node));
+    at->chunk = chunk->chunk;
+    at->output = place(&chunk->slot_bytes, tensor_bytes(stage, node));
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
     mb_stage_place_states(stage, node);
     if (at->memory.saved_bytes > 0)
-        at->saved = place(&stage->slot_bytes, at->memory.saved_bytes);
+        at->saved = place(&chunk->slot_bytes, at->memory.saved_bytes);
     if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
         at->activity = stage->sum_count;
         stage->sum_count += 2;
@@ -111,69 +107,76 @@ static void place_node(mb_stage_t *stage, int node)
     if (n->needs_gradient) {
         at->in_place = is_only_scored(stage, node);
         if (!at->in_place)
-            at->gradient = place(&stage->backward_bytes, tensor_bytes(stage, node));
+            at->gradient = place(&chunk->backward_bytes, tensor_bytes(stage, node));
         if (at->memory.carry_bytes > 0)
-            at->carry = place(&stage->backward_bytes, at->memory.carry_bytes);
+            at->carry = place(&chunk->backward_bytes, at->memory.carry_bytes);
     }
     place_gradients(stage, node);
 }
 
-static void place_outputs(mb_stage_t *stage)
+static void place_outputs(mb_stage_t *stage, mb_stage_chunk_t *chunk)
 {
     const mb_graph_t *graph = stage->graph;
     for (int o = 0; o < graph->n_outputs; o++) {
-        if (!is_local(stage, graph->outputs[o].node))
+        if (stage->plan->chunk_of_node[graph->outputs[o].node] != chunk->chunk)
             continue;
         mb_output_place_t *at = &stage->outputs[stage->n_outputs++];
         at->output = o;
+        at->chunk = chunk->chunk;
         at->labels = at->weights = -1;
         at->sums = -1;
         if (stage->losses == NULL)
             continue;
         int64_t labels = mb_shape_elements(&stage->losses[o].label_shape);
         at->labels =
-            place(&stage->slot_bytes, (size_t)(labels * stage->plan->micro_batch) * sizeof(float));
+            place(&chunk->slot_bytes, (size_t)(labels * stage->plan->micro_batch) * sizeof(float));
         int64_t values = mb_loss_values(&stage->losses[o]) * stage->plan->micro_batch;
         if (stage->losses[o].weighted)
             at->weights =
-                place(&stage->slot_bytes,
+                place(&chunk->slot_bytes,
                       (size_t)(stage->losses[o].masked ? 2 * values : values) * sizeof(float));
         at->sums = stage->sum_count;
         stage->sum_count += 2 + stage->losses[o].metrics.states;
     }
 }
 
-static void place_edges(mb_stage_t *stage)
+static void place_received(mb_stage_t *stage, mb_stage_chunk_t *chunk)
 {
     const mb_plan_t *plan = stage->plan;
     for (int e = 0; e < plan->n_forward_edges; e++) {
         const mb_forward_edge_t *edge = &plan->forward_edges[e];
-        if (edge->to_stage == stage->stage)
-            stage->places[edge->tensor].output =
-                place(&stage->slot_bytes, tensor_bytes(stage, edge->tensor));
+        mb_node_place_t *at = &stage->places[edge->tensor];
+        if (edge->to_chunk != chunk->chunk || mb_forward_edge_stays(edge))
+            continue;
+        at->chunk = chunk->chunk;
+        at->output = place(&chunk->slot_bytes, tensor_bytes(stage, edge->tensor));
     }
-    for (int e = 0; e < plan->n_backward_edges; e++) {
-        const mb_backward_edge_t *edge = &plan->backward_edges[e];
-        bool here = edge->from_stage == stage->stage || edge->to_stage == stage->stage;
-        stage->edge_gradients[e] =
-            stage->training && here ? place(&stage->slot_bytes, tensor_bytes(stage, edge->tensor))
-                                    : -1;
+}
+
+/* A gradient that stays on the stage stands where its tensor's own chunk has it. */
+static void place_edge_gradients(mb_stage_t *stage, mb_stage_chunk_t *chunk)
+{
+    const mb_plan_t *plan = stage->plan;
+    for (int e = 0; e < plan->n_backward_edges && stage->training; e++) {
+        if (mb_stage_edge_chunk(stage, e) == chunk->chunk)
+            stage->edge_gradients[e] =
+                place(&chunk->slot_bytes, tensor_bytes(stage, plan->backward_edges[e].tensor));
     }
 }
 
 /* Where a further gradient of a tensor is written before it is added: one place per input number,
  * as large as the largest tensor that comes in there. */
-static void place_temporaries(mb_stage_t *stage)
+static void place_temporaries(const mb_stage_t *stage, mb_stage_chunk_t *chunk)
 {
     for (int k = 0; k < MB_MAX_INPUTS; k++) {
         size_t most = 0;
-        for (int i = stage->first_node; i < stage->end_node; i++) {
+        for (int i = chunk->first_node; i < chunk->end_node; i++) {
             const mb_node_t *n = &stage->graph->nodes[i];
             if (k < n->call.n_inputs && stage->graph->nodes[n->inputs[k]].needs_gradient &&
                 tensor_bytes(stage, n->inputs[k]) > most)
                 most = tensor_bytes(stage, n->inputs[k]);
         }
-        stage->temporary[k] = most > 0 ? place(&stage->backward_bytes, most) : -1;
+        chunk->temporary[k] = most > 0 ? place(&chunk->backward_bytes, most) : -1;
     }
 }
 
@@ -189,9 +192,12 @@ static mb_status_t take_block(mb_stage_t *stage, size_t bytes, char **out)
 static mb_status_t take_blocks(mb_stage_t *stage)
 {
     char *memory;
-    for (int s = 0; s < stage->n_slots; s++)
-        MB_TRY(take_block(stage, stage->slot_bytes, &stage->slots[s]));
-    MB_TRY(take_block(stage, stage->backward_bytes * (size_t)stage->n_areas, &stage->backward));
+    for (int i = 0; i < stage->n_chunks; i++) {
+        mb_stage_chunk_t *chunk = &stage->chunks[i];
+        for (int s = 0; s < chunk->n_slots; s++)
+            MB_TRY(take_block(stage, chunk->slot_bytes, &chunk->slots[s]));
+        MB_TRY(take_block(stage, chunk->backward_bytes * (size_t)chunk->n_areas, &chunk->backward));
+    }
     MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
     MB_TRY(mb_stage_forget_states(stage));
     for (int b = 0; b < stage->n_blocks; b++) {
@@ -255,14 +261,15 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     stage->owned = MB_ARENA_ARRAY(arena, bool, graph->n_params + 1);
     stage->gradients = MB_ARENA_ARRAY(arena, float *, stage->n_blocks + 1);
     stage->sums = MB_ARENA_ARRAY(arena, double *, stage->n_sum_blocks + 1);
-    stage->slots = MB_ARENA_ARRAY(arena, char *, stage->n_slots + 1);
-    stage->gradient_now = MB_ARENA_ARRAY(arena, void *, graph->n_nodes * stage->n_areas);
     if (stage->places == NULL || stage->outputs == NULL || stage->edge_gradients == NULL ||
         stage->params == NULL || stage->owned == NULL || stage->gradients == NULL ||
-        stage->sums == NULL || stage->slots == NULL || stage->gradient_now == NULL)
+        stage->sums == NULL)
         return mb_error_memory("the tables of a stage", 0);
+    for (int e = 0; e < plan->n_backward_edges; e++)
+        stage->edge_gradients[e] = -1;
     for (int i = 0; i < graph->n_nodes; i++) {
         mb_node_place_t *at = &stage->places[i];
+        at->chunk = -1;
         at->output = at->saved = at->carry = at->gradient = at->sums = at->activity = -1;
         for (int k = 0; k < MB_MAX_LAYER_PARAMS; k++)
             at->entries[k] = -1;
@@ -270,34 +277,90 @@ static mb_status_t stage_arrays(mb_stage_t *stage)
     return MB_OK;
 }
 
+static mb_status_t open_chunk(mb_stage_t *stage, int number)
+{
+    const mb_plan_t *plan = stage->plan;
+    mb_stage_chunk_t *chunk = &stage->chunks[stage->n_chunks];
+    stage->chunk_of[number] = chunk;
+    *chunk = (mb_stage_chunk_t){.chunk = number,
+                                .first_node = plan->first_node[number],
+                                .end_node = plan->first_node[number + 1],
+                                .n_slots = plan->slots[number]};
+    chunk->n_areas = plan->programs[stage->stage].splits_backward ? chunk->n_slots : 1;
+    chunk->slots = MB_ARENA_ARRAY(stage->arena, char *, chunk->n_slots + 1);
+    chunk->gradient_now =
+        MB_ARENA_ARRAY(stage->arena, void *, stage->graph->n_nodes * chunk->n_areas);
+    if (chunk->slots == NULL || chunk->gradient_now == NULL)
+        return mb_error_memory("the tables of a stage", 0);
+    stage->n_chunks++;
+    return MB_OK;
+}
+
+static mb_status_t stage_chunks(mb_stage_t *stage)
+{
+    const mb_plan_t *plan = stage->plan;
+    stage->chunks = MB_ARENA_ARRAY(stage->arena, mb_stage_chunk_t, plan->chunks);
+    stage->chunk_of = MB_ARENA_ARRAY(stage->arena, mb_stage_chunk_t *, plan->chunks);
+    if (stage->chunks == NULL || stage->chunk_of == NULL)
+        return mb_error_memory("the tables of a stage", 0);
+    for (int c = plan->first_chunk[stage->stage]; c >= 0; c = plan->next_chunk[c])
+        MB_TRY(open_chunk(stage, c));
+    return MB_OK;
+}
+
+static void plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
+{
+    chunk->first_gradient = stage->gradient_count;
+    chunk->first_sum = stage->sum_count;
+    place_received(stage, chunk);
+    place_edge_gradients(stage, chunk);
+    for (int i = chunk->first_node; i < chunk->end_node; i++)
+        place_node(stage, chunk, i);
+    place_outputs(stage, chunk);
+    if (stage->training)
+        place_temporaries(stage, chunk);
+    chunk->gradient_count = stage->gradient_count - chunk->first_gradient;
+    chunk->sum_count = stage->sum_count - chunk->first_sum;
+}
+
 static mb_status_t plan_memory(mb_stage_t *stage)
 {
     MB_TRY(stage_arrays(stage));
+    MB_TRY(stage_chunks(stage));
     place_parameters(stage);
-    place_edges(stage);
-    for (int i = stage->first_node; i < stage->end_node; i++)
-        place_node(stage, i);
-    place_outputs(stage);
-    if (stage->training)
-        place_temporaries(stage);
+    for (int i = 0; i < stage->n_chunks; i++)
+        plan_chunk(stage, &stage->chunks[i]);
     return MB_OK;
+}
+
+size_t mb_stage_activation_bytes(const mb_stage_t *stage)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < stage->n_chunks; i++) {
+        const mb_stage_chunk_t *chunk = &stage->chunks[i];
+        bytes += chunk->slot_bytes * (size_t)chunk->n_slots +
+                 chunk->backward_bytes * (size_t)chunk->n_areas;
+    }
+    return bytes;
 }
 
 static void stage_free(mb_stage_t *stage)
 {
     mb_device_t *device = stage->exec->device;
     mb_stage_free_parameters(stage);
-    for (int s = 0; s < stage->n_slots; s++)
-        mb_device_free(device, stage->slots[s]);
+    for (int i = 0; i < stage->n_chunks; i++) {
+        for (int s = 0; s < stage->chunks[i].n_slots; s++)
+            mb_device_free(device, stage->chunks[i].slots[s]);
+        mb_device_free(device, stage->chunks[i].backward);
+    }
     for (int b = 0; b < stage->n_blocks; b++)
         mb_device_free(device, stage->gradients[b]);
     for (int b = 0; b < stage->n_sum_blocks; b++)
         mb_device_free(device, stage->sums[b]);
     for (int o = 0; o < stage->n_outputs; o++)
         mb_device_free(device, stage->outputs[o].constants);
-    for (int i = stage->first_node; i < stage->end_node; i++)
+    for (int i = 0; i < stage->graph->n_nodes; i++)
         mb_device_free(device, stage->places[i].constants);
-    mb_device_free(device, stage->backward);
     mb_device_free(device, stage->states);
 }
 
@@ -318,10 +381,6 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     stage->stage = options->stage;
     stage->training = plan->training;
     stage->exec = options->exec;
-    stage->first_node = plan->first_node[options->stage];
-    stage->end_node = plan->first_node[options->stage + 1];
-    stage->n_slots = plan->programs[options->stage].slots;
-    stage->n_areas = plan->programs[options->stage].splits_backward ? stage->n_slots : 1;
     stage->n_blocks = options->n_blocks;
     stage->n_sum_blocks = options->n_sum_blocks;
     stage->integer = options->integer && !plan->training;
@@ -329,7 +388,7 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
-    for (int i = stage->first_node; i < stage->end_node; i++)
+    for (int i = 0; i < stage->graph->n_nodes; i++)
         MB_TRY_GOTO(take_layer_constants(stage, i), status, err_stage);
     for (int o = 0; o < stage->n_outputs && stage->losses != NULL; o++)
         MB_TRY_GOTO(take_constants(stage, &stage->outputs[o]), status, err_stage);
@@ -345,7 +404,7 @@ void mb_stage_destroy(mb_stage_t *stage)
 {
     if (stage == NULL)
         return;
-    if (stage->owned != NULL && stage->slots != NULL && stage->gradients != NULL)
+    if (stage->owned != NULL && stage->chunk_of != NULL)
         stage_free(stage);
     mb_arena_destroy(stage->arena);
 }

@@ -8,6 +8,8 @@
 mb_status_t mb_stage_take_parameters(mb_stage_t *stage, const mb_stage_options_t *options);
 void mb_stage_free_parameters(mb_stage_t *stage);
 char *mb_stage_at(char *base, int64_t offset);
+/* The chunk in whose slot a backward edge's gradient stands here; -1: it does not. */
+int mb_stage_edge_chunk(const mb_stage_t *stage, int edge);
 
 /* stage_states.c: while memory is planned; a micro-batch's places; zeros in rows past the batch. */
 void mb_stage_place_states(mb_stage_t *stage, int node);

@@ -7,32 +7,56 @@ char *mb_stage_at(char *base, int64_t offset)
     return base == NULL || offset < 0 ? NULL : base + offset;
 }
 
-void *mb_stage_tensor(const mb_stage_t *stage, int slot, int node)
+static mb_stage_chunk_t *chunk_of(const mb_stage_t *stage, const mb_micro_t *micro)
 {
-    return mb_stage_at(stage->slots[slot], stage->places[node].output);
+    return stage->chunk_of[micro->chunk];
 }
 
-void *mb_stage_labels(const mb_stage_t *stage, int slot, int output_place)
+/* OFFSET in the slot that the micro-batch has in a chunk. */
+static char *in_slot(const mb_stage_t *stage, int number, int micro, int64_t offset)
 {
-    return mb_stage_at(stage->slots[slot], stage->outputs[output_place].labels);
+    if (number < 0 || offset < 0)
+        return NULL;
+    const mb_stage_chunk_t *chunk = stage->chunk_of[number];
+    return mb_stage_at(chunk->slots[micro % chunk->n_slots], offset);
 }
 
-float *mb_stage_weights(const mb_stage_t *stage, int slot, int output_place)
+void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 {
-    return (float *)(void *)mb_stage_at(stage->slots[slot], stage->outputs[output_place].weights);
+    return in_slot(stage, stage->places[node].chunk, micro, stage->places[node].output);
 }
 
-const float *mb_stage_mask(const mb_stage_t *stage, int slot, int output_place)
+void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place)
+{
+    const mb_output_place_t *at = &stage->outputs[output_place];
+    return in_slot(stage, at->chunk, micro, at->labels);
+}
+
+float *mb_stage_weights(const mb_stage_t *stage, int micro, int output_place)
+{
+    const mb_output_place_t *at = &stage->outputs[output_place];
+    return (float *)(void *)in_slot(stage, at->chunk, micro, at->weights);
+}
+
+const float *mb_stage_mask(const mb_stage_t *stage, int micro, int output_place)
 {
     const mb_loss_t *loss = &stage->losses[stage->outputs[output_place].output];
-    const float *weights = mb_stage_weights(stage, slot, output_place);
+    const float *weights = mb_stage_weights(stage, micro, output_place);
     bool none = !loss->masked || weights == NULL;
     return none ? NULL : weights + mb_loss_values(loss) * stage->plan->micro_batch;
 }
 
-void *mb_stage_edge_gradient(const mb_stage_t *stage, int slot, int edge)
+int mb_stage_edge_chunk(const mb_stage_t *stage, int edge)
 {
-    return mb_stage_at(stage->slots[slot], stage->edge_gradients[edge]);
+    const mb_backward_edge_t *e = &stage->plan->backward_edges[edge];
+    return e->to_stage == stage->stage     ? e->to_chunk
+           : e->from_stage == stage->stage ? e->from_chunk
+                                           : -1;
+}
+
+void *mb_stage_edge_gradient(const mb_stage_t *stage, int micro, int edge)
+{
+    return in_slot(stage, mb_stage_edge_chunk(stage, edge), micro, stage->edge_gradients[edge]);
 }
 
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param)
@@ -46,16 +70,18 @@ static double *sums_at(const mb_stage_t *stage, int replica, int64_t index)
     return index < 0 || stage->n_sum_blocks == 0 ? NULL : stage->sums[replica] + index;
 }
 
-static char *backward_area(const mb_stage_t *stage, int slot)
+static char *backward_area(const mb_stage_t *stage, const mb_micro_t *micro)
 {
-    size_t area = stage->n_areas > 1 ? (size_t)slot : 0;
-    return stage->backward == NULL ? NULL : stage->backward + area * stage->backward_bytes;
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    size_t area = chunk->n_areas > 1 ? (size_t)micro->slot : 0;
+    return chunk->backward == NULL ? NULL : chunk->backward + area * chunk->backward_bytes;
 }
 
-static void **gradients_now(const mb_stage_t *stage, int slot)
+static void **gradients_now(const mb_stage_t *stage, const mb_micro_t *micro)
 {
-    int area = stage->n_areas > 1 ? slot : 0;
-    return stage->gradient_now + area * stage->graph->n_nodes;
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    int area = chunk->n_areas > 1 ? micro->slot : 0;
+    return chunk->gradient_now + area * stage->graph->n_nodes;
 }
 
 /* What a call is given, and the arrays behind it. */
@@ -81,7 +107,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         call->stored[k] = stage->stored[p];
     }
     for (int k = 0; k < n->call.n_inputs; k++)
-        call->inputs[k] = mb_stage_tensor(stage, micro->slot, n->inputs[k]);
+        call->inputs[k] = mb_stage_tensor(stage, micro->index, n->inputs[k]);
     mb_stage_find_states(stage, node, micro->index, call->states);
     call->run = (mb_run_t){
         .exec = stage->exec,
@@ -96,9 +122,9 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         .params = call->params,
         .values = call->values,
         .inputs = call->inputs,
-        .output = mb_stage_tensor(stage, micro->slot, node),
-        .saved = mb_stage_at(stage->slots[micro->slot], at->saved),
-        .carry = mb_stage_at(backward_area(stage, micro->slot), at->carry),
+        .output = mb_stage_tensor(stage, micro->index, node),
+        .saved = in_slot(stage, at->chunk, micro->index, at->saved),
+        .carry = mb_stage_at(backward_area(stage, micro), at->carry),
         .constants = at->constants,
         .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
         .stored = call->stored,
@@ -121,7 +147,7 @@ static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro
                               .count = micro->valid * mb_shape_elements(&call->output),
                               .absolute = square == 0,
                               .accumulate = true,
-                              .x = mb_stage_tensor(stage, micro->slot, node),
+                              .x = mb_stage_tensor(stage, micro->index, node),
                               .out = sums == NULL ? NULL : sums + square};
         MB_TRY(mb_run_sum(stage->exec, &args));
     }
@@ -138,9 +164,9 @@ static mb_status_t run_metrics(const mb_stage_t *stage, const mb_micro_t *micro,
     mb_metric_batch_t batch = {.type = stage->graph->nodes[node].call.output_type,
                                .samples = stage->plan->micro_batch,
                                .valid = micro->valid,
-                               .x = mb_stage_tensor(stage, micro->slot, node),
-                               .labels = mb_stage_labels(stage, micro->slot, place),
-                               .mask = mb_stage_mask(stage, micro->slot, place),
+                               .x = mb_stage_tensor(stage, micro->index, node),
+                               .labels = mb_stage_labels(stage, micro->index, place),
+                               .mask = mb_stage_mask(stage, micro->index, place),
                                .constants = at->constants};
     return sums == NULL ? MB_OK : mb_metrics_run(metrics, stage->exec, &batch, sums + 2);
 }
@@ -156,9 +182,9 @@ static mb_status_t run_loss(const mb_stage_t *stage, const mb_micro_t *micro, in
     MB_TRY(run_metrics(stage, micro, place));
     return mb_loss_run(
         loss, stage->exec, stage->graph->nodes[node].call.output_type, stage->plan->micro_batch,
-        micro->valid, divisor, mb_stage_tensor(stage, micro->slot, node),
-        mb_stage_labels(stage, micro->slot, place), mb_stage_weights(stage, micro->slot, place), dx,
-        sums, sums == NULL ? NULL : sums + 1);
+        micro->valid, divisor, mb_stage_tensor(stage, micro->index, node),
+        mb_stage_labels(stage, micro->index, place), mb_stage_weights(stage, micro->index, place),
+        dx, sums, sums == NULL ? NULL : sums + 1);
 }
 
 static const mb_layer_t *layer_of(const mb_stage_t *stage, int node)
@@ -190,9 +216,9 @@ static bool takes_only(const mb_node_t *node, int tensor)
  * reads the two and writes the sum and what becomes of it, with the bits of two operations. That
  * concerns these two nodes alone: where a stage ends between them, or another node stands there,
  * they run apart, and nothing of layout, plan or partition knows of it. */
-static bool runs_with_next(const mb_stage_t *stage, int node)
+static bool runs_with_next(const mb_stage_t *stage, int node, int end)
 {
-    if (node + 1 >= stage->end_node || !is_sum_of_two(stage, node))
+    if (node + 1 >= end || !is_sum_of_two(stage, node))
         return false;
     const mb_node_t *sum = &stage->graph->nodes[node], *next = sum + 1;
     return takes_only(next, node) && layer_of(stage, node + 1)->class_->forward_of_sum != NULL &&
@@ -224,15 +250,18 @@ static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro
 
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
 {
-    for (int i = stage->first_node; i < stage->end_node; i++) {
-        bool pair = runs_with_next(stage, i);
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    for (int i = chunk->first_node; i < chunk->end_node; i++) {
+        bool pair = runs_with_next(stage, i, chunk->end_node);
         MB_TRY(pair ? forward_pair(stage, micro, i) : forward_node(stage, micro, i));
         i += pair;
     }
     if (stage->losses == NULL || stage->training)
         return MB_OK;
-    for (int o = 0; o < stage->n_outputs; o++)
-        MB_TRY(run_loss(stage, micro, o, NULL));
+    for (int o = 0; o < stage->n_outputs; o++) {
+        if (stage->outputs[o].chunk == micro->chunk)
+            MB_TRY(run_loss(stage, micro, o, NULL));
+    }
     return MB_OK;
 }
 
@@ -257,13 +286,15 @@ static mb_status_t contribute(const mb_stage_t *stage, void **now, int node, voi
 static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, void **now)
 {
     const mb_plan_t *plan = stage->plan;
-    char *area = backward_area(stage, micro->slot);
+    char *area = backward_area(stage, micro);
     for (int i = 0; i < stage->graph->n_nodes; i++)
         now[i] = NULL;
     for (int o = 0; o < stage->n_outputs; o++) {
+        if (stage->outputs[o].chunk != micro->chunk)
+            continue;
         int node = stage->graph->outputs[stage->outputs[o].output].node;
         const mb_node_place_t *at = &stage->places[node];
-        void *gradient = at->in_place ? mb_stage_tensor(stage, micro->slot, node)
+        void *gradient = at->in_place ? mb_stage_tensor(stage, micro->index, node)
                                       : mb_stage_at(area, at->gradient);
         MB_TRY(run_loss(stage, micro, o, gradient));
         if (at->in_place || at->gradient >= 0)
@@ -271,14 +302,14 @@ static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, v
     }
     for (int e = plan->n_backward_edges - 1; e >= 0; e--) {
         const mb_backward_edge_t *edge = &plan->backward_edges[e];
-        if (edge->to_stage == stage->stage)
+        if (edge->to_chunk == micro->chunk)
             MB_TRY(contribute(stage, now, edge->tensor,
-                              mb_stage_edge_gradient(stage, micro->slot, e)));
+                              mb_stage_edge_gradient(stage, micro->index, e)));
     }
     return MB_OK;
 }
 
-/* The backward edge of a use whose producer is on an earlier stage; -1 for a local one. */
+/* The backward edge of a use whose producer is in an earlier chunk; -1 for a local one. */
 static int edge_of_use(const mb_stage_t *stage, int node, int input)
 {
     for (int e = 0; e < stage->plan->n_backward_edges; e++) {
@@ -290,37 +321,38 @@ static int edge_of_use(const mb_stage_t *stage, int node, int input)
 }
 
 /* Where the call is to write the gradient of each input: straight into the tensor's own place when
- * it is the first to come, else into a temporary; for a tensor of an earlier stage where it is sent
- * from. */
+ * it is the first to come, else into a temporary; for a tensor of an earlier chunk where it is sent
+ * from, or read. */
 static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int node, void **now,
                            void **targets)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
-    char *area = backward_area(stage, micro->slot);
+    char *area = backward_area(stage, micro);
     for (int k = n->call.n_inputs - 1; k >= 0; k--) {
         int tensor = n->inputs[k];
         targets[k] = NULL;
         if (!stage->graph->nodes[tensor].needs_gradient)
             continue;
-        if (tensor < stage->first_node) {
+        if (tensor < chunk_of(stage, micro)->first_node) {
             int edge = edge_of_use(stage, node, k);
-            targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->slot, edge);
+            targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->index, edge);
             continue;
         }
         bool first = now[tensor] == NULL;
         for (int later = k + 1; later < n->call.n_inputs; later++)
             first = first && n->inputs[later] != tensor;
-        targets[k] =
-            mb_stage_at(area, first ? stage->places[tensor].gradient : stage->temporary[k]);
+        targets[k] = mb_stage_at(area, first ? stage->places[tensor].gradient
+                                             : chunk_of(stage, micro)->temporary[k]);
     }
 }
 
-static mb_status_t add_targets(mb_stage_t *stage, int node, void **now, void **targets)
+static mb_status_t add_targets(mb_stage_t *stage, const mb_micro_t *micro, int node, void **now,
+                               void **targets)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
     for (int k = n->call.n_inputs - 1; k >= 0; k--) {
         int tensor = n->inputs[k];
-        if (targets[k] != NULL && tensor >= stage->first_node)
+        if (targets[k] != NULL && tensor >= chunk_of(stage, micro)->first_node)
             MB_TRY(contribute(stage, now, tensor, targets[k]));
     }
     return MB_OK;
@@ -332,7 +364,7 @@ static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, void
     const mb_call_t *call = &stage->graph->nodes[node].call;
     if (now[node] != NULL)
         return MB_OK;
-    now[node] = mb_stage_at(backward_area(stage, micro->slot), stage->places[node].gradient);
+    now[node] = mb_stage_at(backward_area(stage, micro), stage->places[node].gradient);
     int64_t count = mb_shape_elements(&call->output) * stage->plan->micro_batch;
     mb_zero_args_t args = {.bytes = count * (int64_t)mb_dtype_bytes(call->output_type),
                            .y = now[node]};
@@ -352,7 +384,7 @@ static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro,
                                  .count = micro->valid * mb_shape_elements(&n->call.output),
                                  .l1 = activity->l1 * factor,
                                  .l2 = activity->l2 * factor,
-                                 .w = mb_stage_tensor(stage, micro->slot, node),
+                                 .w = mb_stage_tensor(stage, micro->index, node),
                                  .g = now[node]};
     return mb_run_regularize(stage->exec, &args);
 }
@@ -374,7 +406,7 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
     if (status != MB_OK)
         return mb_error_prefix(status, "layer '%s' (%s), backward: ", layer->path,
                                layer->class_->name);
-    return add_targets(stage, node, now, targets);
+    return add_targets(stage, micro, node, now, targets);
 }
 
 static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
@@ -415,10 +447,11 @@ enum { INPUTS = 1, WEIGHTS = 2 };
 
 static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
 {
-    void **now = gradients_now(stage, micro->slot);
+    void **now = gradients_now(stage, micro);
     if (parts & INPUTS)
         MB_TRY(start_gradients(stage, micro, now));
-    for (int i = stage->end_node - 1; i >= stage->first_node; i--) {
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    for (int i = chunk->end_node - 1; i >= chunk->first_node; i--) {
         const mb_node_t *n = &stage->graph->nodes[i];
         if ((parts & INPUTS) && !n->is_input && n->needs_gradient)
             MB_TRY(node_backward_input(stage, micro, i, now));

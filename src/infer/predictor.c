@@ -68,7 +68,7 @@ static mb_status_t take_output(predictor_t *p, const mb_micro_t *micro, int outp
     int node = p->model->graph->outputs[output].node;
     const mb_call_t *call = &p->model->graph->nodes[node].call;
     const float *values;
-    MB_TRY(fetch(p, mb_stage_tensor(p->engine->stage, micro->slot, node), call->output_type,
+    MB_TRY(fetch(p, mb_stage_tensor(p->engine->stage, micro->index, node), call->output_type,
                  mb_shape_elements(&call->output) * micro->valid, &values));
     return take_values(p, output, p->step * p->sampler.batch + micro->position, micro->valid,
                        values);
@@ -128,7 +128,7 @@ static mb_status_t make_engine(predictor_t *p)
                                    .replicas = ranks / stages,
                                    .micro_batch = p->micro_batch,
                                    .micros_per_replica = p->micros,
-                                   .schedule = MB_SCHEDULE_1F1B,
+                                   .schedule = {.kind = MB_SCHEDULE_1F1B},
                                    .integer = !p->options->float_activations,
                                    .hooks = {.user = p, .feed = feed_hook, .output = output_hook}};
     return mb_engine_create(&options, &p->engine);

@@ -1,4 +1,4 @@
-/* What crosses between stages: activations once per consuming stage, gradients once per use, and
+/* What crosses between chunks: activations once per consuming chunk, gradients once per use, and
  * the calls of shared layers that stand apart from their layer's first call. */
 #include "pipeline/edges.h"
 
@@ -19,49 +19,69 @@ static bool takes_gradient(const mb_plan_t *plan, int tensor, const mb_use_t *us
     return mb_dtype_is_float(call_of(plan, tensor)->output_type);
 }
 
-/* Marks the stages that consume a tensor; returns how many others than its own do. */
-static int consuming_stages(const mb_plan_t *plan, int tensor, bool *consumes)
+/* Marks the chunks that consume a tensor; returns how many others than its own do. */
+static int consuming_chunks(const mb_plan_t *plan, int tensor, bool *consumes)
 {
-    int n = 0, own = plan->stage_of_node[tensor];
+    int n = 0, own = plan->chunk_of_node[tensor];
     const mb_node_t *node = &plan->graph->nodes[tensor];
-    for (int s = 0; s < plan->stages; s++)
-        consumes[s] = false;
+    for (int c = 0; c < plan->chunks; c++)
+        consumes[c] = false;
     for (int u = 0; u < node->n_uses; u++) {
-        int stage = plan->stage_of_node[node->uses[u].node];
-        n += stage != own && !consumes[stage];
-        consumes[stage] = true;
+        int chunk = plan->chunk_of_node[node->uses[u].node];
+        n += chunk != own && !consumes[chunk];
+        consumes[chunk] = true;
     }
     consumes[own] = false;
     return n;
 }
 
+static void add_forward(mb_plan_t *plan, int tensor, int from_chunk, int to_chunk)
+{
+    const mb_call_t *call = call_of(plan, tensor);
+    plan->forward_edges[plan->n_forward_edges++] =
+        (mb_forward_edge_t){.tensor = tensor,
+                            .from_chunk = from_chunk,
+                            .to_chunk = to_chunk,
+                            .from_stage = plan->stage_of_chunk[from_chunk],
+                            .to_stage = plan->stage_of_chunk[to_chunk],
+                            .elements = mb_shape_elements(&call->output),
+                            .floating = mb_dtype_is_float(call->output_type)};
+}
+
+/* Where a stage has a tensor: in its own chunk, or in the first one that takes it. */
+static void add_tensor(mb_plan_t *plan, int tensor, const bool *consumes, int *home)
+{
+    int own = plan->chunk_of_node[tensor];
+    for (int s = 0; s < plan->stages; s++)
+        home[s] = -1;
+    home[plan->stage_of_chunk[own]] = own;
+    for (int c = 0; c < plan->chunks; c++) {
+        int stage = plan->stage_of_chunk[c];
+        if (!consumes[c])
+            continue;
+        add_forward(plan, tensor, home[stage] < 0 ? own : home[stage], c);
+        home[stage] = home[stage] < 0 ? c : home[stage];
+    }
+}
+
 static mb_status_t find_forward(mb_plan_t *plan, bool *consumes)
 {
-    int n = 0;
+    int n = 0, *home = MB_ARENA_ARRAY(plan->arena, int, plan->stages);
     for (int t = 0; t < plan->graph->n_nodes; t++)
-        n += consuming_stages(plan, t, consumes);
+        n += consuming_chunks(plan, t, consumes);
     plan->forward_edges = MB_ARENA_ARRAY(plan->arena, mb_forward_edge_t, n);
-    if (plan->forward_edges == NULL)
+    if (plan->forward_edges == NULL || home == NULL)
         return mb_error_memory("the edges of a plan", (size_t)n * sizeof(mb_forward_edge_t));
     for (int t = 0; t < plan->graph->n_nodes; t++) {
-        consuming_stages(plan, t, consumes);
-        for (int s = 0; s < plan->stages; s++) {
-            if (!consumes[s])
-                continue;
-            plan->forward_edges[plan->n_forward_edges++] =
-                (mb_forward_edge_t){.tensor = t,
-                                    .from_stage = plan->stage_of_node[t],
-                                    .to_stage = s,
-                                    .elements = mb_shape_elements(&call_of(plan, t)->output),
-                                    .floating = mb_dtype_is_float(call_of(plan, t)->output_type)};
-        }
+        if (consuming_chunks(plan, t, consumes) > 0)
+            add_tensor(plan, t, consumes, home);
     }
     return MB_OK;
 }
 
 static bool crosses_back(const mb_plan_t *plan, int tensor, const mb_use_t *use)
 {
-    return plan->stage_of_node[use->node] != plan->stage_of_node[tensor] &&
+    return plan->chunk_of_node[use->node] != plan->chunk_of_node[tensor] &&
            takes_gradient(plan, tensor, use);
 }
 
@@ -85,6 +105,8 @@ static mb_status_t find_backward(mb_plan_t *plan)
                 (mb_backward_edge_t){.tensor = t,
                                      .node = use->node,
                                      .input = use->input,
+                                     .from_chunk = plan->chunk_of_node[use->node],
+                                     .to_chunk = plan->chunk_of_node[t],
                                      .from_stage = plan->stage_of_node[use->node],
                                      .to_stage = plan->stage_of_node[t],
                                      .elements = mb_shape_elements(&call_of(plan, t)->output)};
@@ -117,64 +139,84 @@ static mb_status_t find_ties(mb_plan_t *plan)
 
 mb_status_t mb_edges_find(mb_plan_t *plan)
 {
-    bool *consumes = MB_ARENA_ARRAY(plan->arena, bool, plan->stages);
+    bool *consumes = MB_ARENA_ARRAY(plan->arena, bool, plan->chunks);
     if (consumes == NULL)
-        return mb_error_memory("the edges of a plan", (size_t)plan->stages);
+        return mb_error_memory("the edges of a plan", (size_t)plan->chunks);
     MB_TRY(find_forward(plan, consumes));
     MB_TRY(find_backward(plan));
     return find_ties(plan);
 }
 
-static void count_edge(mb_stage_edges_t *stages, int from, int to, bool forward)
+/* The lists that an edge stands in; *out is NULL where it stays on its stage. */
+static void lists_of(mb_chunk_edges_t *chunks, int from, int to, bool stays, bool forward,
+                     mb_edge_list_t **out, mb_edge_list_t **in)
 {
-    if (forward) {
-        stages[from].forward_out.n++;
-        stages[to].forward_in.n++;
-    } else {
-        stages[from].backward_out.n++;
-        stages[to].backward_in.n++;
+    mb_chunk_edges_t *giver = &chunks[from], *taker = &chunks[to];
+    *out = stays ? NULL : forward ? &giver->forward_out : &giver->backward_out;
+    if (stays)
+        *in = forward ? &taker->forward_near : &taker->backward_near;
+    else
+        *in = forward ? &taker->forward_in : &taker->backward_in;
+}
+
+static void forward_lists(const mb_plan_t *plan, mb_chunk_edges_t *chunks, int e,
+                          mb_edge_list_t **out, mb_edge_list_t **in)
+{
+    const mb_forward_edge_t *edge = &plan->forward_edges[e];
+    lists_of(chunks, edge->from_chunk, edge->to_chunk, mb_forward_edge_stays(edge), true, out, in);
+}
+
+static void backward_lists(const mb_plan_t *plan, mb_chunk_edges_t *chunks, int e,
+                           mb_edge_list_t **out, mb_edge_list_t **in)
+{
+    const mb_backward_edge_t *edge = &plan->backward_edges[e];
+    lists_of(chunks, edge->from_chunk, edge->to_chunk, mb_backward_edge_stays(edge), false, out,
+             in);
+}
+
+/* Counts the edges, or, where there is room, appends them. */
+static void list_edges(const mb_plan_t *plan, mb_chunk_edges_t *chunks, bool append)
+{
+    for (int i = 0; i < plan->n_forward_edges + plan->n_backward_edges; i++) {
+        bool forward = i < plan->n_forward_edges;
+        int e = forward ? i : i - plan->n_forward_edges;
+        mb_edge_list_t *lists[2];
+        if (forward)
+            forward_lists(plan, chunks, e, &lists[0], &lists[1]);
+        else
+            backward_lists(plan, chunks, e, &lists[0], &lists[1]);
+        for (int k = 0; k < 2; k++) {
+            if (lists[k] != NULL && append)
+                lists[k]->edges[lists[k]->n] = e;
+            if (lists[k] != NULL)
+                lists[k]->n++;
+        }
     }
 }
 
-static mb_status_t allocate_list(mb_arena_t *arena, mb_edge_list_t *list)
+static mb_status_t allocate_lists(mb_arena_t *arena, mb_chunk_edges_t *chunk)
 {
-    list->edges = MB_ARENA_ARRAY(arena, int, list->n);
-    if (list->edges == NULL)
-        return mb_error_memory("the edges of a stage", (size_t)list->n * sizeof(int));
-    list->n = 0;
+    mb_edge_list_t *const lists[] = {&chunk->forward_in,   &chunk->forward_out,
+                                     &chunk->backward_in,  &chunk->backward_out,
+                                     &chunk->forward_near, &chunk->backward_near};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        lists[i]->edges = MB_ARENA_ARRAY(arena, int, lists[i]->n);
+        if (lists[i]->edges == NULL)
+            return mb_error_memory("the edges of a chunk", (size_t)lists[i]->n * sizeof(int));
+        lists[i]->n = 0;
+    }
     return MB_OK;
 }
 
-static void append(mb_edge_list_t *list, int edge)
+mb_status_t mb_edges_by_chunk(const mb_plan_t *plan, mb_arena_t *arena, mb_chunk_edges_t **out)
 {
-    list->edges[list->n++] = edge;
-}
-
-mb_status_t mb_edges_by_stage(const mb_plan_t *plan, mb_arena_t *arena, mb_stage_edges_t **out)
-{
-    mb_stage_edges_t *stages = MB_ARENA_ARRAY(arena, mb_stage_edges_t, plan->stages);
-    if (stages == NULL)
-        return mb_error_memory("the edges of the stages", (size_t)plan->stages * sizeof(*stages));
-    const mb_forward_edge_t *forward = plan->forward_edges;
-    const mb_backward_edge_t *backward = plan->backward_edges;
-    for (int e = 0; e < plan->n_forward_edges; e++)
-        count_edge(stages, forward[e].from_stage, forward[e].to_stage, true);
-    for (int e = 0; e < plan->n_backward_edges; e++)
-        count_edge(stages, backward[e].from_stage, backward[e].to_stage, false);
-    for (int s = 0; s < plan->stages; s++) {
-        MB_TRY(allocate_list(arena, &stages[s].forward_in));
-        MB_TRY(allocate_list(arena, &stages[s].forward_out));
-        MB_TRY(allocate_list(arena, &stages[s].backward_in));
-        MB_TRY(allocate_list(arena, &stages[s].backward_out));
-    }
-    for (int e = 0; e < plan->n_forward_edges; e++) {
-        append(&stages[forward[e].from_stage].forward_out, e);
-        append(&stages[forward[e].to_stage].forward_in, e);
-    }
-    for (int e = 0; e < plan->n_backward_edges; e++) {
-        append(&stages[backward[e].from_stage].backward_out, e);
-        append(&stages[backward[e].to_stage].backward_in, e);
-    }
-    *out = stages;
+    mb_chunk_edges_t *chunks = MB_ARENA_ARRAY(arena, mb_chunk_edges_t, plan->chunks);
+    if (chunks == NULL)
+        return mb_error_memory("the edges of the chunks", (size_t)plan->chunks * sizeof(*chunks));
+    list_edges(plan, chunks, false);
+    for (int c = 0; c < plan->chunks; c++)
+        MB_TRY(allocate_lists(arena, &chunks[c]));
+    list_edges(plan, chunks, true);
+    *out = chunks;
     return MB_OK;
 }

@@ -1,4 +1,4 @@
-/* What crosses between stages, and each stage's share of it. Inside src/pipeline only. */
+/* What crosses between chunks, and each chunk's share of it. Inside src/pipeline only. */
 #ifndef MB_PIPELINE_EDGES_H
 #define MB_PIPELINE_EDGES_H
 
@@ -9,14 +9,23 @@ typedef struct {
     int *edges; /* ascending */
 } mb_edge_list_t;
 
-typedef struct {
+typedef struct {                              /* messages, */
     mb_edge_list_t forward_in, forward_out;   /* indices of plan->forward_edges */
     mb_edge_list_t backward_in, backward_out; /* of plan->backward_edges */
-} mb_stage_edges_t;
+    mb_edge_list_t forward_near,
+        backward_near; /* and what comes in from chunks of the same stage */
+} mb_chunk_edges_t;
 
-/* Fills the plan's edges and ties from its stage_of_node. */
+/* Messages of a micro-batch. */
+static inline size_t mb_edges_messages(const mb_chunk_edges_t *edges)
+{
+    return (size_t)edges->forward_in.n + (size_t)edges->forward_out.n +
+           (size_t)edges->backward_in.n + (size_t)edges->backward_out.n;
+}
+
+/* Fills the plan's edges and ties from its chunk_of_node. */
 mb_status_t mb_edges_find(mb_plan_t *plan);
-/* [stages], in the arena. */
-mb_status_t mb_edges_by_stage(const mb_plan_t *plan, mb_arena_t *arena, mb_stage_edges_t **out);
+/* [chunks], in the arena. */
+mb_status_t mb_edges_by_chunk(const mb_plan_t *plan, mb_arena_t *arena, mb_chunk_edges_t **out);
 
 #endif

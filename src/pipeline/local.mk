@@ -6,7 +6,12 @@ libmb_la_SOURCES += \
 	src/pipeline/plan.c src/pipeline/plan.h \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
+	src/pipeline/schedule_file.c \
 	src/pipeline/schedule_gpipe.c \
+	src/pipeline/schedule_list.c \
+	src/pipeline/schedule_private.h \
+	src/pipeline/schedule_time.c \
+	src/pipeline/schedule_v.c \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \

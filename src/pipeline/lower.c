@@ -4,14 +4,15 @@
  * the last action of the micro-batch that had the slot before. Sends follow the action that makes
  * the data. A tag is (edge, micro-batch modulo as many as the tags allow). For a transport that
  * matches by order, messages stand as order.h has them. */
-#include "comm/comm.h"
+#include "comm/tags.h"
 #include "pipeline/order.h"
 
 typedef struct {
     mb_plan_t *plan;
-    const mb_stage_edges_t *edges;
+    const mb_chunk_edges_t *edges;    /* [chunks] */
     const mb_ordered_list_t *ordered; /* NULL: by tags */
     int stage, tags_per_edge;
+    int *done;            /* [chunks] micro-batches that are through */
     mb_program_t program; /* the new one */
 } lowering_t;
 
@@ -21,14 +22,15 @@ static void add_message(lowering_t *l, mb_action_kind_t kind, int edge, int micr
     bool forward = kind == MB_ACTION_SEND_ACT || kind == MB_ACTION_RECV_ACT;
     bool sends = kind == MB_ACTION_SEND_ACT || kind == MB_ACTION_SEND_GRAD;
     int from =
-        forward ? plan->forward_edges[edge].from_stage : plan->backward_edges[edge].from_stage;
-    int to = forward ? plan->forward_edges[edge].to_stage : plan->backward_edges[edge].to_stage;
+        forward ? plan->forward_edges[edge].from_chunk : plan->backward_edges[edge].from_chunk;
+    int to = forward ? plan->forward_edges[edge].to_chunk : plan->backward_edges[edge].to_chunk;
     int line = forward ? edge : plan->n_forward_edges + edge;
     l->program.actions[l->program.n++] =
         (mb_action_t){.kind = kind,
+                      .chunk = sends ? from : to,
                       .micro = micro,
                       .edge = edge,
-                      .peer = sends ? to : from,
+                      .peer = plan->stage_of_chunk[sends ? to : from],
                       .tag = line * l->tags_per_edge + micro % l->tags_per_edge};
 }
 
@@ -39,27 +41,55 @@ static void add_messages(lowering_t *l, mb_action_kind_t kind, const mb_edge_lis
         add_message(l, kind, list->edges[i], micro);
 }
 
-static void open_slot(lowering_t *l, int micro)
+static void open_slot(lowering_t *l, int chunk, int micro)
 {
     if (micro >= l->plan->micros)
         return;
-    add_messages(l, MB_ACTION_RECV_ACT, &l->edges->forward_in, micro);
-    add_messages(l, MB_ACTION_RECV_GRAD, &l->edges->backward_in, micro);
+    add_messages(l, MB_ACTION_RECV_ACT, &l->edges[chunk].forward_in, micro);
+    add_messages(l, MB_ACTION_RECV_GRAD, &l->edges[chunk].backward_in, micro);
+}
+
+static void open_first_slots(lowering_t *l)
+{
+    for (int c = l->plan->first_chunk[l->stage]; c >= 0; c = l->plan->next_chunk[c]) {
+        for (int m = 0; m < l->plan->slots[c]; m++)
+            open_slot(l, c, m);
+    }
+}
+
+/* Micro-batches that the chunk and the later ones of its stage are done with. */
+static int freed(const lowering_t *l, int chunk)
+{
+    int least = l->done[chunk];
+    for (int c = l->plan->next_chunk[chunk]; c >= 0; c = l->plan->next_chunk[c])
+        least = l->done[c] < least ? l->done[c] : least;
+    return least;
+}
+
+static void open_freed(lowering_t *l, const mb_action_t *action)
+{
+    if (!mb_action_frees_slot(l->plan, action->kind))
+        return;
+    l->done[action->chunk]++;
+    for (int c = l->plan->first_chunk[l->stage]; c >= 0 && c <= action->chunk;
+         c = l->plan->next_chunk[c]) {
+        if (freed(l, c) == action->micro + 1)
+            open_slot(l, c, action->micro + l->plan->slots[c]);
+    }
 }
 
 static void lower_actions(lowering_t *l, const mb_program_t *compute)
 {
-    for (int m = 0; m < compute->slots; m++)
-        open_slot(l, m);
+    open_first_slots(l);
     for (int i = 0; i < compute->n; i++) {
         const mb_action_t *action = &compute->actions[i];
+        const mb_chunk_edges_t *edges = &l->edges[action->chunk];
         l->program.actions[l->program.n++] = *action;
         if (action->kind == MB_ACTION_F)
-            add_messages(l, MB_ACTION_SEND_ACT, &l->edges->forward_out, action->micro);
+            add_messages(l, MB_ACTION_SEND_ACT, &edges->forward_out, action->micro);
         if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
-            add_messages(l, MB_ACTION_SEND_GRAD, &l->edges->backward_out, action->micro);
-        if (mb_action_frees_slot(l->plan, action->kind))
-            open_slot(l, action->micro + compute->slots);
+            add_messages(l, MB_ACTION_SEND_GRAD, &edges->backward_out, action->micro);
+        open_freed(l, action);
     }
 }
 
@@ -81,15 +111,15 @@ static void lower_in_order(lowering_t *l, const mb_program_t *compute)
 static void add_end(mb_program_t *program, mb_action_kind_t kind)
 {
     program->actions[program->n++] =
-        (mb_action_t){.kind = kind, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
+        (mb_action_t){.kind = kind, .chunk = -1, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
 }
 
 static mb_status_t lower_stage(lowering_t *l)
 {
     mb_program_t *compute = &l->plan->programs[l->stage];
-    const mb_stage_edges_t *edges = l->edges;
-    size_t messages = (size_t)edges->forward_in.n + (size_t)edges->forward_out.n +
-                      (size_t)edges->backward_in.n + (size_t)edges->backward_out.n;
+    size_t messages = 0;
+    for (int c = l->plan->first_chunk[l->stage]; c >= 0; c = l->plan->next_chunk[c])
+        messages += mb_edges_messages(&l->edges[c]);
     size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + 2;
     l->program = *compute;
     l->program.n = 0;
@@ -131,16 +161,20 @@ mb_status_t mb_lower(mb_plan_t *plan)
 {
     int tags_per_edge = 1;
     MB_TRY(share_tags(plan, &tags_per_edge));
-    mb_stage_edges_t *edges;
+    mb_chunk_edges_t *edges;
     mb_ordered_list_t *ordered = NULL;
-    MB_TRY(mb_edges_by_stage(plan, plan->arena, &edges));
+    int *done = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
+    if (done == NULL)
+        return mb_error_memory("an action list", (size_t)plan->chunks * sizeof(int));
+    MB_TRY(mb_edges_by_chunk(plan, plan->arena, &edges));
     if (plan->ordered)
         MB_TRY(mb_order_messages(plan, edges, plan->arena, &ordered));
     for (int s = 0; s < plan->stages; s++) {
         lowering_t l = {.plan = plan,
-                        .edges = &edges[s],
+                        .edges = edges,
                         .ordered = ordered == NULL ? NULL : &ordered[s],
                         .stage = s,
+                        .done = done,
                         .tags_per_edge = tags_per_edge};
         MB_TRY(lower_stage(&l));
     }

@@ -9,18 +9,22 @@
 
 enum { PART_TIME = 2, MESSAGE_TIME = 1, UNKNOWN = -1 };
 
-typedef struct { /* of one stage */
-    int at;      /* next compute action */
-    int64_t clock;
+typedef struct { /* of one chunk */
     /* [micros] when it was done, and how many actions of the stage were by then */
     int64_t *forward, *input, *freed;
     int *forward_at, *input_at, *freed_at;
 } timeline_t;
 
+typedef struct { /* of one stage */
+    int at;      /* next compute action */
+    int64_t clock;
+} place_t;
+
 typedef struct {
     const mb_plan_t *plan;
-    const mb_stage_edges_t *edges;
-    timeline_t *stages;
+    const mb_chunk_edges_t *edges; /* [chunks] */
+    timeline_t *chunks;
+    place_t *stages;
     int64_t *messages; /* [lines * micros], forward edges first */
 } timing_t;
 
@@ -54,14 +58,17 @@ static int64_t behind_messages(const timing_t *timing, bool forward, const mb_ed
     return time;
 }
 
-/* When a micro-batch's slot is its own: the one before is computed, and all of it is sent. */
-static int64_t room_for(const timing_t *timing, int stage, int micro)
+/* When a micro-batch's slot is its own: the one before is computed, here and by what reads it on
+ * the same stage, and all of it is sent. */
+static int64_t room_for(const timing_t *timing, int chunk, int micro)
 {
-    const mb_stage_edges_t *edges = &timing->edges[stage];
-    int before = micro - timing->plan->programs[stage].slots;
+    const mb_chunk_edges_t *edges = &timing->edges[chunk];
+    int before = micro - timing->plan->slots[chunk];
+    int64_t time = 0;
     if (before < 0)
         return 0;
-    int64_t time = timing->stages[stage].freed[before];
+    for (int c = chunk; c >= 0; c = timing->plan->next_chunk[c])
+        time = later(time, timing->chunks[c].freed[before]);
     time = behind_messages(timing, true, &edges->forward_out, before, time);
     return behind_messages(timing, false, &edges->backward_out, before, time);
 }
@@ -75,9 +82,9 @@ static int64_t message_time(const timing_t *timing, bool forward, int edge, int 
     if (*known != UNKNOWN)
         return *known;
     int from =
-        forward ? plan->forward_edges[edge].from_stage : plan->backward_edges[edge].from_stage;
-    int to = forward ? plan->forward_edges[edge].to_stage : plan->backward_edges[edge].to_stage;
-    const timeline_t *maker = &timing->stages[from];
+        forward ? plan->forward_edges[edge].from_chunk : plan->backward_edges[edge].from_chunk;
+    int to = forward ? plan->forward_edges[edge].to_chunk : plan->backward_edges[edge].to_chunk;
+    const timeline_t *maker = &timing->chunks[from];
     int64_t made = forward ? maker->forward[micro] : maker->input[micro];
     *known = made == UNKNOWN ? UNKNOWN : later(made, room_for(timing, to, micro));
     return *known;
@@ -87,10 +94,10 @@ static int64_t message_time(const timing_t *timing, bool forward, int edge, int 
  */
 static int64_t start_of(const timing_t *timing, int stage, const mb_action_t *action)
 {
-    const mb_stage_edges_t *edges = &timing->edges[stage];
+    const mb_chunk_edges_t *edges = &timing->edges[action->chunk];
     int64_t clock = timing->stages[stage].clock, taken = 0;
     if (action->kind == MB_ACTION_F) {
-        clock = later(clock, room_for(timing, stage, action->micro));
+        clock = later(clock, room_for(timing, action->chunk, action->micro));
         taken = behind_messages(timing, true, &edges->forward_in, action->micro, 0);
     } else if (action->kind != MB_ACTION_W) {
         taken = behind_messages(timing, false, &edges->backward_in, action->micro, 0);
@@ -100,19 +107,20 @@ static int64_t start_of(const timing_t *timing, int stage, const mb_action_t *ac
 
 static void finish(const timing_t *timing, int stage, const mb_action_t *action, int64_t start)
 {
-    timeline_t *line = &timing->stages[stage];
-    line->clock = start + (action->kind == MB_ACTION_BW ? 2 * PART_TIME : PART_TIME);
-    line->at++;
+    timeline_t *line = &timing->chunks[action->chunk];
+    place_t *place = &timing->stages[stage];
+    place->clock = start + (action->kind == MB_ACTION_BW ? 2 * PART_TIME : PART_TIME);
+    place->at++;
     if (action->kind == MB_ACTION_F) {
-        line->forward[action->micro] = line->clock;
-        line->forward_at[action->micro] = line->at;
+        line->forward[action->micro] = place->clock;
+        line->forward_at[action->micro] = place->at;
     } else if (action->kind != MB_ACTION_W) {
-        line->input[action->micro] = line->clock;
-        line->input_at[action->micro] = line->at;
+        line->input[action->micro] = place->clock;
+        line->input_at[action->micro] = place->at;
     }
     if (mb_action_frees_slot(timing->plan, action->kind)) {
-        line->freed[action->micro] = line->clock;
-        line->freed_at[action->micro] = line->at;
+        line->freed[action->micro] = place->clock;
+        line->freed_at[action->micro] = place->at;
     }
 }
 
@@ -159,13 +167,14 @@ static int64_t *times(mb_arena_t *arena, size_t n)
 static mb_status_t make_timelines(timing_t *timing, mb_arena_t *arena)
 {
     const mb_plan_t *plan = timing->plan;
-    int stages = plan->stages;
+    int chunks = plan->chunks;
     size_t micros = (size_t)plan->micros;
     size_t lines = (size_t)plan->n_forward_edges + (size_t)plan->n_backward_edges;
     timing->messages = times(arena, lines * micros);
-    timing->stages = MB_ARENA_ARRAY(arena, timeline_t, stages);
-    for (int s = 0; timing->stages != NULL && s < stages; s++) {
-        timeline_t *line = &timing->stages[s];
+    timing->stages = MB_ARENA_ARRAY(arena, place_t, plan->stages);
+    timing->chunks = MB_ARENA_ARRAY(arena, timeline_t, chunks);
+    for (int c = 0; timing->chunks != NULL && c < chunks; c++) {
+        timeline_t *line = &timing->chunks[c];
         *line = (timeline_t){.forward = times(arena, micros),
                              .input = times(arena, micros),
                              .freed = times(arena, micros),
@@ -176,7 +185,7 @@ static mb_status_t make_timelines(timing_t *timing, mb_arena_t *arena)
             line->forward_at == NULL || line->input_at == NULL || line->freed_at == NULL)
             return mb_error_memory("the order of a plan's messages", micros);
     }
-    return timing->stages == NULL || timing->messages == NULL
+    return timing->stages == NULL || timing->chunks == NULL || timing->messages == NULL
                ? mb_error_memory("the order of a plan's messages", sizeof(timeline_t))
                : MB_OK;
 }
@@ -218,13 +227,27 @@ static mb_action_kind_t kind_of(const timed_t *message)
 
 /* The earliest place in the stage's program: a send behind what makes it, a receive behind what
  * frees its room. Early, so that it moves while the stage computes something else. */
-static int earliest(const timing_t *timing, int stage, const timed_t *message)
+static int earliest(const timing_t *timing, int chunk, const timed_t *message)
 {
-    const timeline_t *line = &timing->stages[stage];
-    int before = message->micro - timing->plan->programs[stage].slots;
+    const timeline_t *line = &timing->chunks[chunk];
+    int before = message->micro - timing->plan->slots[chunk], place = 0;
     if (message->sends)
         return message->forward ? line->forward_at[message->micro] : line->input_at[message->micro];
-    return before < 0 ? 0 : line->freed_at[before];
+    for (int c = chunk; c >= 0 && before >= 0; c = timing->plan->next_chunk[c]) {
+        int at = timing->chunks[c].freed_at[before];
+        place = at > place ? at : place;
+    }
+    return place;
+}
+
+/* The chunk at the end of the message that is here. */
+static int chunk_of(const mb_plan_t *plan, const timed_t *message)
+{
+    if (message->forward)
+        return message->sends ? plan->forward_edges[message->edge].from_chunk
+                              : plan->forward_edges[message->edge].to_chunk;
+    return message->sends ? plan->backward_edges[message->edge].from_chunk
+                          : plan->backward_edges[message->edge].to_chunk;
 }
 
 /* Messages that stand at one place are handed over together, so that those that oppose each other
@@ -250,22 +273,26 @@ static void set_groups(mb_ordered_list_t *list)
 static mb_status_t list_stage(const timing_t *timing, int stage, mb_arena_t *arena,
                               mb_ordered_list_t *list)
 {
-    const mb_stage_edges_t *edges = &timing->edges[stage];
-    size_t n = ((size_t)edges->forward_in.n + (size_t)edges->forward_out.n +
-                (size_t)edges->backward_in.n + (size_t)edges->backward_out.n) *
-               (size_t)timing->plan->micros;
+    const mb_plan_t *plan = timing->plan;
+    size_t n = 0;
+    for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c])
+        n += mb_edges_messages(&timing->edges[c]) * (size_t)plan->micros;
     timed_t *all = MB_ARENA_ARRAY(arena, timed_t, n);
     list->messages = MB_ARENA_ARRAY(arena, mb_ordered_message_t, n);
     if (all == NULL || list->messages == NULL)
         return mb_error_memory("the order of a plan's messages", n * sizeof(timed_t));
-    list->n = add_timed(timing, true, false, &edges->forward_in, all);
-    list->n += add_timed(timing, true, true, &edges->forward_out, all + list->n);
-    list->n += add_timed(timing, false, false, &edges->backward_in, all + list->n);
-    list->n += add_timed(timing, false, true, &edges->backward_out, all + list->n);
+    list->n = 0;
+    for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c]) {
+        const mb_chunk_edges_t *edges = &timing->edges[c];
+        list->n += add_timed(timing, true, false, &edges->forward_in, all + list->n);
+        list->n += add_timed(timing, true, true, &edges->forward_out, all + list->n);
+        list->n += add_timed(timing, false, false, &edges->backward_in, all + list->n);
+        list->n += add_timed(timing, false, true, &edges->backward_out, all + list->n);
+    }
     qsort(all, n, sizeof *all, compare);
     int place = 0;
     for (int i = 0; i < list->n; i++) {
-        int least = earliest(timing, stage, &all[i]);
+        int least = earliest(timing, chunk_of(plan, &all[i]), &all[i]);
         place = least > place ? least : place;
         list->messages[i] = (mb_ordered_message_t){
             .kind = kind_of(&all[i]), .edge = all[i].edge, .micro = all[i].micro, .behind = place};
@@ -274,7 +301,7 @@ static mb_status_t list_stage(const timing_t *timing, int stage, mb_arena_t *are
     return MB_OK;
 }
 
-mb_status_t mb_order_messages(const mb_plan_t *plan, const mb_stage_edges_t *edges,
+mb_status_t mb_order_messages(const mb_plan_t *plan, const mb_chunk_edges_t *edges,
                               mb_arena_t *arena, mb_ordered_list_t **out)
 {
     timing_t timing = {.plan = plan, .edges = edges};

@@ -22,10 +22,10 @@ typedef struct {
 
 /* [stages], in the arena: programs hold compute actions only. MB_ERR_INTERNAL when the programs
  * cannot all come to their end. */
-mb_status_t mb_order_messages(const mb_plan_t *plan, const mb_stage_edges_t *edges,
+mb_status_t mb_order_messages(const mb_plan_t *plan, const mb_chunk_edges_t *edges,
                               mb_arena_t *arena, mb_ordered_list_t **out);
 
-/* The slot of a micro-batch is another's when this action is done. */
+/* The chunk is through with a micro-batch when this action is done. */
 bool mb_action_frees_slot(const mb_plan_t *plan, mb_action_kind_t kind);
 
 #endif

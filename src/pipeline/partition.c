@@ -180,14 +180,20 @@ static mb_status_t obey_cuts(const mb_graph_t *graph, int stages, const int *cut
     return MB_OK;
 }
 
-mb_status_t mb_partition(const mb_graph_t *graph, int stages, const int *cuts, int *stage_of_node)
+mb_status_t mb_partition_check(const mb_graph_t *graph, int stages)
 {
     int most = mb_plan_max_stages(graph);
     if (stages < 1 || stages > most)
         return mb_error_set(MB_ERR_ARGUMENT,
-                            "%d stages do not fit: the model has %d nodes that compute, so from 1 "
-                            "to %d stages are possible",
+                            "%d stages, or chunks of them, do not fit: the model has %d nodes that "
+                            "compute, so from 1 to %d are possible",
                             stages, most, most);
+    return MB_OK;
+}
+
+mb_status_t mb_partition(const mb_graph_t *graph, int stages, const int *cuts, int *stage_of_node)
+{
+    MB_TRY(mb_partition_check(graph, stages));
     if (cuts != NULL)
         return obey_cuts(graph, stages, cuts, stage_of_node);
     mb_arena_t *arena = mb_arena_create();

@@ -22,27 +22,50 @@ static mb_status_t check_options(const mb_plan_options_t *options)
 static mb_status_t place_nodes(mb_plan_t *plan, const int *cuts)
 {
     int n = plan->graph->n_nodes;
+    plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
-    if (plan->stage_of_node == NULL)
+    plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
+    if (plan->chunk_of_node == NULL || plan->stage_of_node == NULL || plan->first_node == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
-    MB_TRY(mb_partition(plan->graph, plan->stages, cuts, plan->stage_of_node));
-    plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->stages + 1);
-    if (plan->first_node == NULL)
-        return mb_error_memory("a plan", (size_t)plan->stages * sizeof(int));
-    for (int i = n - 1; i >= 0; i--)
-        plan->first_node[plan->stage_of_node[i]] = i;
-    plan->first_node[plan->stages] = n;
+    MB_TRY(mb_partition(plan->graph, plan->chunks, cuts, plan->chunk_of_node));
+    for (int i = n - 1; i >= 0; i--) {
+        plan->stage_of_node[i] = plan->stage_of_chunk[plan->chunk_of_node[i]];
+        plan->first_node[plan->chunk_of_node[i]] = i;
+    }
+    plan->first_node[plan->chunks] = n;
     return MB_OK;
+}
+
+static mb_status_t link_chunks(mb_plan_t *plan)
+{
+    plan->first_chunk = MB_ARENA_ARRAY(plan->arena, int, plan->stages);
+    plan->next_chunk = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
+    if (plan->first_chunk == NULL || plan->next_chunk == NULL)
+        return mb_error_memory("a plan", (size_t)plan->chunks * sizeof(int));
+    for (int s = 0; s < plan->stages; s++)
+        plan->first_chunk[s] = -1;
+    for (int c = plan->chunks - 1; c >= 0; c--) {
+        plan->next_chunk[c] = plan->first_chunk[plan->stage_of_chunk[c]];
+        plan->first_chunk[plan->stage_of_chunk[c]] = c;
+    }
+    return MB_OK;
+}
+
+static mb_status_t make_schedule(mb_plan_t *plan)
+{
+    mb_schedule_t schedule;
+    MB_TRY(mb_partition_check(plan->graph, plan->stages));
+    MB_TRY(mb_schedule_make(&plan->schedule, plan->training, plan->stages, plan->micros,
+                            plan->arena, &schedule));
+    plan->chunks = schedule.chunks;
+    plan->stage_of_chunk = schedule.stage_of;
+    plan->slots = schedule.slots;
+    plan->programs = schedule.programs;
+    return link_chunks(plan);
 }
 
 static mb_status_t make_programs(mb_plan_t *plan)
 {
-    plan->programs = MB_ARENA_ARRAY(plan->arena, mb_program_t, plan->stages);
-    if (plan->programs == NULL)
-        return mb_error_memory("a plan", (size_t)plan->stages * sizeof(mb_program_t));
-    for (int s = 0; s < plan->stages; s++)
-        MB_TRY(mb_schedule_generate(plan->schedule, plan->training, plan->stages, s, plan->micros,
-                                    plan->arena, &plan->programs[s]));
     MB_TRY(mb_lower(plan));
     MB_TRY(mb_validate(plan));
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
@@ -50,6 +73,7 @@ static mb_status_t make_programs(mb_plan_t *plan)
 
 static mb_status_t fill(mb_plan_t *plan, const int *cuts)
 {
+    MB_TRY(make_schedule(plan));
     MB_TRY(place_nodes(plan, cuts));
     MB_TRY(mb_edges_find(plan));
     return make_programs(plan);
@@ -93,17 +117,19 @@ int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage)
 {
     int64_t elements = 0;
     for (int e = 0; e < plan->n_forward_edges; e++) {
-        if (plan->forward_edges[e].from_stage == stage)
+        const mb_forward_edge_t *edge = &plan->forward_edges[e];
+        if (edge->from_stage == stage && !mb_forward_edge_stays(edge))
             elements += plan->forward_edges[e].elements;
     }
     for (int e = 0; e < plan->n_backward_edges; e++) {
-        if (plan->backward_edges[e].from_stage == stage)
+        const mb_backward_edge_t *edge = &plan->backward_edges[e];
+        if (edge->from_stage == stage && !mb_backward_edge_stays(edge))
             elements += plan->backward_edges[e].elements;
     }
     return elements * plan->micros * plan->micro_batch * 4;
 }
 
-int mb_plan_slot(const mb_plan_t *plan, int stage, int micro)
+int mb_plan_slot(const mb_plan_t *plan, int chunk, int micro)
 {
-    return micro % plan->programs[stage].slots;
+    return micro % plan->slots[chunk];
 }

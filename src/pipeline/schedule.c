@@ -1,67 +1,307 @@
 /* Schedules by name: the one list of generators. */
-#include "pipeline/schedule.h"
+#include "pipeline/schedule_private.h"
 
 #include "base/str.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#define MOST_ACTIONS_OF_A_MICRO 4
+enum { ACTIONS_OF_A_MICRO = 3, MOST_PER_STAGE = 64 };
 
 typedef struct {
     const char *name;
-    void (*generate)(const mb_schedule_place_t *place, mb_program_t *program);
-} schedule_t;
+    const char *shown; /* with what may stand behind it */
+    int per_stage;     /* 0: as the choice says */
+} kind_t;
 
-static const schedule_t schedules[] = {
-    [MB_SCHEDULE_GPIPE] = {"gpipe", mb_schedule_gpipe},
-    [MB_SCHEDULE_1F1B] = {"1f1b", mb_schedule_1f1b},
+static const kind_t kinds[] = {
+    [MB_SCHEDULE_GPIPE] = {"gpipe", "gpipe", 1},
+    [MB_SCHEDULE_1F1B] = {"1f1b", "1f1b", 1},
+    [MB_SCHEDULE_INTERLEAVED] = {"interleaved", "interleaved[:CHUNKS]", 0},
+    [MB_SCHEDULE_ZB_H1] = {"zb-h1", "zb-h1", 1},
+    [MB_SCHEDULE_ZB_H2] = {"zb-h2", "zb-h2", 1},
+    [MB_SCHEDULE_ZB_V] = {"zb-v", "zb-v", 2},
+    [MB_SCHEDULE_FILE] = {"file", "file:PATH", 0},
 };
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-#define N_SCHEDULES (sizeof(schedules) / sizeof(schedules[0]))
-
-mb_status_t mb_schedule_parse(const char *name, mb_schedule_kind_t *out)
+static mb_status_t refuse_name(const char *text)
 {
-    const char *names[N_SCHEDULES];
+    const char *names[N_KINDS];
     mb_str_t known = {0};
-    for (size_t i = 0; i < N_SCHEDULES; i++) {
-        if (strcmp(name, schedules[i].name) == 0) {
-            *out = (mb_schedule_kind_t)i;
-            mb_str_free(&known);
-            return MB_OK;
-        }
-        names[i] = schedules[i].name;
-        mb_str_addf(&known, "%s%s", i == 0 ? "" : ", ", names[i]);
+    for (size_t i = 0; i < N_KINDS; i++) {
+        names[i] = kinds[i].name;
+        mb_str_addf(&known, "%s%s", i == 0 ? "" : ", ", kinds[i].shown);
     }
-    const char *nearest = mb_str_nearest(name, names, N_SCHEDULES);
+    const char *nearest = mb_str_nearest(text, names, N_KINDS);
     mb_status_t status = mb_error_set(
-        MB_ERR_ARGUMENT, "schedule '%s' is not known; there are: %s%s%s", name,
+        MB_ERR_ARGUMENT, "schedule '%s' is not known; there are: %s%s%s", text,
         known.text == NULL ? "" : known.text, nearest == NULL ? "" : "; the nearest one is ",
         nearest == NULL ? "" : nearest);
     mb_str_free(&known);
     return status;
 }
 
-const char *mb_schedule_name(mb_schedule_kind_t kind)
+/* What stands behind the colon; NULL: there is none. */
+static mb_status_t take_rest(const char *text, const char *rest, mb_schedule_choice_t *out)
 {
-    return schedules[kind].name;
-}
-
-void mb_program_add(mb_program_t *program, mb_action_kind_t kind, int micro)
-{
-    program->actions[program->n++] =
-        (mb_action_t){.kind = kind, .micro = micro, .edge = -1, .peer = -1, .tag = -1};
-}
-
-mb_status_t mb_schedule_generate(mb_schedule_kind_t kind, bool training, int stages, int stage,
-                                 int micros, mb_arena_t *arena, mb_program_t *out)
-{
-    size_t most = (size_t)micros * MOST_ACTIONS_OF_A_MICRO;
-    *out = (mb_program_t){.actions = MB_ARENA_ARRAY(arena, mb_action_t, most)};
-    if (out->actions == NULL)
-        return mb_error_memory("an action list", most * sizeof(mb_action_t));
-    mb_schedule_place_t place = {training, stages, stage, micros};
-    schedules[kind].generate(&place, out);
-    for (int i = 0; i < out->n; i++)
-        out->splits_backward = out->splits_backward || out->actions[i].kind == MB_ACTION_W;
+    char *end;
+    if (out->kind == MB_SCHEDULE_FILE) {
+        out->path = rest;
+        return rest != NULL && rest[0] != '\0'
+                   ? MB_OK
+                   : mb_error_set(MB_ERR_ARGUMENT, "schedule '%s': no file is named", text);
+    }
+    if (rest == NULL)
+        return MB_OK;
+    long chunks = strtol(rest, &end, 10);
+    if (out->kind != MB_SCHEDULE_INTERLEAVED || end == rest || *end != '\0')
+        return refuse_name(text);
+    if (chunks < 2 || chunks > MOST_PER_STAGE)
+        return mb_error_set(MB_ERR_ARGUMENT, "schedule '%s': a stage may have from 2 to %d chunks",
+                            text, MOST_PER_STAGE);
+    out->per_stage = (int)chunks;
     return MB_OK;
+}
+
+mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out)
+{
+    const char *colon = strchr(text, ':');
+    size_t length = colon == NULL ? strlen(text) : (size_t)(colon - text);
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if (strlen(kinds[i].name) != length || strncmp(kinds[i].name, text, length) != 0)
+            continue;
+        *out = (mb_schedule_choice_t){.kind = (mb_schedule_kind_t)i, .per_stage = 2};
+        return take_rest(text, colon == NULL ? NULL : colon + 1, out);
+    }
+    return refuse_name(text);
+}
+
+static int per_stage(const mb_schedule_choice_t *choice)
+{
+    return kinds[choice->kind].per_stage > 0 ? kinds[choice->kind].per_stage : choice->per_stage;
+}
+
+int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages)
+{
+    return choice->kind == MB_SCHEDULE_FILE ? 0 : stages * per_stage(choice);
+}
+
+void mb_program_add(mb_program_t *program, mb_action_kind_t kind, int chunk, int micro)
+{
+    program->actions[program->n++] = (mb_action_t){
+        .kind = kind, .chunk = chunk, .micro = micro, .edge = -1, .peer = -1, .tag = -1};
+}
+
+mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena)
+{
+    size_t most = (size_t)schedule->micros * ACTIONS_OF_A_MICRO;
+    schedule->slots = MB_ARENA_ARRAY(arena, int, schedule->chunks);
+    schedule->programs = MB_ARENA_ARRAY(arena, mb_program_t, schedule->stages);
+    if (schedule->slots == NULL || schedule->programs == NULL)
+        return mb_error_memory("a schedule", sizeof(mb_program_t));
+    for (int s = 0; s < schedule->stages; s++) {
+        size_t chunks = 0;
+        for (int c = 0; c < schedule->chunks; c++)
+            chunks += schedule->stage_of[c] == s;
+        schedule->programs[s].actions = MB_ARENA_ARRAY(arena, mb_action_t, most * chunks);
+        if (schedule->programs[s].actions == NULL)
+            return mb_error_memory("a schedule", most * chunks * sizeof(mb_action_t));
+    }
+    return MB_OK;
+}
+
+/* Round after round over the stages, or there and back. */
+static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *arena,
+                                mb_schedule_t *out)
+{
+    out->chunks = mb_schedule_chunks(choice, out->stages);
+    out->stage_of = MB_ARENA_ARRAY(arena, int, out->chunks);
+    if (out->stage_of == NULL)
+        return mb_error_memory("a schedule", (size_t)out->chunks);
+    for (int c = 0; c < out->chunks; c++) {
+        bool back = choice->kind == MB_SCHEDULE_ZB_V && c >= out->stages;
+        out->stage_of[c] = back ? out->chunks - 1 - c : c % out->stages;
+    }
+    return mb_schedule_room(out, arena);
+}
+
+/* ---- limits of list scheduling, for each stage */
+
+/* 1F1B's: as many as there are stages from it on. */
+static int ahead_h1(int stages, int stage, int chunks)
+{
+    (void)chunks;
+    return stages - stage;
+}
+
+/* As many as let the first gradient arrive before a stage runs out of forwards. */
+static int ahead_h2(int stages, int stage, int chunks)
+{
+    (void)chunks;
+    return 2 * (stages - stage) - 1;
+}
+
+/* Megatron's warm-up and the one behind it. */
+static int ahead_interleaved(int stages, int stage, int chunks)
+{
+    return 2 * (stages - stage - 1) + (chunks - 1) * stages + 1;
+}
+
+typedef struct {
+    int (*ahead)(int stages, int stage, int chunks); /* NULL: any number */
+    int in_all;                                      /* x stages, plus */
+    int plus;
+} limits_t;
+
+static limits_t limits_of(mb_schedule_kind_t kind)
+{
+    switch (kind) {
+    case MB_SCHEDULE_INTERLEAVED:
+        return (limits_t){.ahead = ahead_interleaved};
+    case MB_SCHEDULE_ZB_H1:
+        return (limits_t){.ahead = ahead_h1, .in_all = 1};
+    case MB_SCHEDULE_ZB_H2:
+        return (limits_t){.ahead = ahead_h2, .in_all = 2, .plus = -1};
+    default:
+        return (limits_t){.in_all = 2};
+    }
+}
+
+static mb_status_t make_list(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
+                             mb_schedule_t *out)
+{
+    limits_t limits = limits_of(choice->kind);
+    int *ahead = MB_ARENA_ARRAY(arena, int, out->stages);
+    int *in_all = MB_ARENA_ARRAY(arena, int, out->stages);
+    mb_chunk_cost_t *costs = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, out->chunks);
+    if (ahead == NULL || in_all == NULL || costs == NULL)
+        return mb_error_memory("a schedule", (size_t)out->chunks * sizeof(*costs));
+    for (int s = 0; s < out->stages; s++) {
+        if (limits.ahead != NULL)
+            ahead[s] = limits.ahead(out->stages, s, per_stage(choice));
+        in_all[s] = limits.in_all * out->stages + limits.plus;
+    }
+    for (int c = 0; c < out->chunks; c++)
+        costs[c] = (mb_chunk_cost_t){.forward = 1, .backward_input = 1, .backward_weights = 1};
+    mb_list_rules_t rules = {.training = training,
+                             .splits_backward = training && choice->kind != MB_SCHEDULE_INTERLEAVED,
+                             .ahead = training && limits.ahead != NULL ? ahead : NULL,
+                             .in_all = training && limits.in_all > 0 ? in_all : NULL,
+                             .costs = costs};
+    return mb_schedule_list(&rules, arena, out);
+}
+
+static mb_status_t generate(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
+                            mb_schedule_t *out)
+{
+    if (per_stage(choice) == 1 &&
+        (!training || choice->kind == MB_SCHEDULE_GPIPE || out->stages == 1)) {
+        bool alone = training && choice->kind != MB_SCHEDULE_GPIPE;
+        if (alone)
+            mb_schedule_1f1b(out);
+        else
+            mb_schedule_gpipe(out, training);
+        return MB_OK;
+    }
+    if (choice->kind == MB_SCHEDULE_1F1B) {
+        mb_schedule_1f1b(out);
+        return MB_OK;
+    }
+    if (choice->kind == MB_SCHEDULE_ZB_V && training && out->micros >= 2 * out->stages) {
+        mb_schedule_v(out);
+        return MB_OK;
+    }
+    return make_list(choice, training, arena, out);
+}
+
+/* ---- slots */
+
+static bool ends_use(bool training, mb_action_kind_t kind)
+{
+    return training ? kind == MB_ACTION_W || kind == MB_ACTION_BW : kind == MB_ACTION_F;
+}
+
+/* Micro-batches in flight at most in chunk C of the stage: what the later chunks of the stage read
+ * stays until they are done with it, too. DONE: [chunks] room for counting. */
+static int most_in_flight(const mb_schedule_t *schedule, bool training, int stage, int c, int *done)
+{
+    const mb_program_t *program = &schedule->programs[stage];
+    int begun = 0, most = 0, freed = 0;
+    memset(done, 0, (size_t)schedule->chunks * sizeof(*done));
+    for (int i = 0; i < program->n; i++) {
+        const mb_action_t *action = &program->actions[i];
+        begun += action->chunk == c && action->kind == MB_ACTION_F;
+        most = begun - freed > most ? begun - freed : most;
+        done[action->chunk] += ends_use(training, action->kind);
+        freed = begun;
+        for (int other = c; other < schedule->chunks; other++) {
+            if (schedule->stage_of[other] == stage && done[other] < freed)
+                freed = done[other];
+        }
+    }
+    return most;
+}
+
+/* Without a backward two slots keep messages and computation apart, where there are messages. */
+static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
+{
+    int spare = training || schedule->stages == 1 ? 1 : 2;
+    int *done = MB_ARENA_ARRAY(arena, int, schedule->chunks);
+    if (done == NULL)
+        return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
+    for (int c = 0; c < schedule->chunks; c++) {
+        int most = most_in_flight(schedule, training, schedule->stage_of[c], c, done);
+        most = most < spare ? spare : most;
+        schedule->slots[c] = most < schedule->micros ? most : schedule->micros;
+    }
+    return MB_OK;
+}
+
+static mb_status_t finish(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
+{
+    for (int s = 0; s < schedule->stages; s++) {
+        mb_program_t *program = &schedule->programs[s];
+        for (int i = 0; i < program->n; i++)
+            program->splits_backward =
+                program->splits_backward || program->actions[i].kind == MB_ACTION_W;
+    }
+    return count_slots(schedule, training, arena);
+}
+
+/* Forward only, the chunks of a file go as those of an interleaved schedule, wherever they lie. */
+static mb_status_t make_from_file(const mb_schedule_choice_t *choice, bool training,
+                                  mb_arena_t *arena, mb_schedule_t *out)
+{
+    int stages = out->stages, micros = out->micros;
+    MB_TRY(mb_schedule_read(choice->path, arena, out));
+    if (out->stages != stages)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: a schedule of %d stages (a line each), but there are %d: say "
+                            "--stages %d",
+                            choice->path, out->stages, stages, out->stages);
+    if (!training) {
+        out->micros = micros;
+        MB_TRY(mb_schedule_room(out, arena));
+        return make_list(choice, false, arena, out);
+    }
+    if (out->micros == micros)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: a schedule of %d micro-batches, but a pipeline has %d in a step: "
+                        "choose --batch, --micro-batch and --replicas so that it has as many",
+                        choice->path, out->micros, micros);
+}
+
+mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
+                             int micros, mb_arena_t *arena, mb_schedule_t *out)
+{
+    *out = (mb_schedule_t){.stages = stages, .micros = micros};
+    if (choice->kind == MB_SCHEDULE_FILE) {
+        MB_TRY(make_from_file(choice, training, arena, out));
+    } else {
+        MB_TRY(place_chunks(choice, arena, out));
+        MB_TRY(generate(choice, training, arena, out));
+    }
+    return finish(out, training, arena);
 }

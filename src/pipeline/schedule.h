@@ -1,18 +1,100 @@
-/* What a schedule's generator is given and gives. Inside src/pipeline only. */
+/* Schedules: what every stage of a pipeline computes in a step, in which order. They know chunks
+ * and micro-batches, nothing of tensors, messages or devices.
+ *
+ * A model is cut into chunks, 0 to chunks - 1 in the order of the forward pass; a stage holds one
+ * or several. Micro-batches of a chunk go forward in ascending order, and their gradients of
+ * weights are computed in ascending order, since that is the order of the sums. */
 #ifndef MB_PIPELINE_SCHEDULE_H
 #define MB_PIPELINE_SCHEDULE_H
 
-#include "pipeline/plan.h"
+#include "base/arena.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+
+typedef enum {
+    MB_ACTION_F = 0,     /* forward of micro-batch `micro` */
+    MB_ACTION_B,         /* gradient of the inputs */
+    MB_ACTION_W,         /* gradient of the weights */
+    MB_ACTION_BW,        /* both */
+    MB_ACTION_R,         /* recompute the forward */
+    MB_ACTION_SEND_ACT,  /* edge: forward edge */
+    MB_ACTION_RECV_ACT,  /* posts the receive; the wait is in front of the action that needs it */
+    MB_ACTION_SEND_GRAD, /* edge: backward edge */
+    MB_ACTION_RECV_GRAD,
+    MB_ACTION_REDUCE, /* gradients of a stage over the replicas */
+    MB_ACTION_STEP,   /* tied sums, clipping, optimizer, statistics */
+    MB_ACTION_COUNT
+} mb_action_kind_t;
 
 typedef struct {
-    bool training;
-    int stages, stage, micros;
-} mb_schedule_place_t;
+    mb_action_kind_t kind;
+    int chunk; /* of the model; -1: does not apply */
+    int micro; /* micro-batch of the group's step: replica * M + m, from 0; -1: does not apply */
+    int edge;  /* -1: does not apply */
+    int peer;  /* stage; -1: does not apply */
+    int tag;
+    bool joins; /* a message of an ordered plan: handed over together with the one before it */
+} mb_action_t;
 
-/* Appends to program->actions, which has room for every micro-batch's F, B and W; sets slots. */
-void mb_schedule_gpipe(const mb_schedule_place_t *place, mb_program_t *program);
-void mb_schedule_1f1b(const mb_schedule_place_t *place, mb_program_t *program);
+typedef struct { /* of one stage */
+    int n;
+    mb_action_t *actions;
+    bool splits_backward; /* B and W stand apart */
+} mb_program_t;
 
-void mb_program_add(mb_program_t *program, mb_action_kind_t kind, int micro);
+typedef enum {
+    MB_SCHEDULE_GPIPE = 0,
+    MB_SCHEDULE_1F1B,
+    MB_SCHEDULE_INTERLEAVED,
+    MB_SCHEDULE_ZB_H1,
+    MB_SCHEDULE_ZB_H2,
+    MB_SCHEDULE_ZB_V,
+    MB_SCHEDULE_FILE
+} mb_schedule_kind_t;
+
+typedef struct { /* as --schedule says it */
+    mb_schedule_kind_t kind;
+    int per_stage;    /* chunks of a stage, of an interleaved one; others have their own number */
+    const char *path; /* of a file */
+} mb_schedule_choice_t;
+
+typedef struct {
+    int stages, chunks, micros;
+    int *stage_of;          /* [chunks] */
+    int *slots;             /* [chunks] micro-batches in flight at most */
+    mb_program_t *programs; /* [stages] compute actions only */
+} mb_schedule_t;
+
+/* "gpipe", "1f1b", "interleaved", "interleaved:V", "zb-h1", "zb-h2", "zb-v", "file:PATH" (PATH
+ * stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest one. */
+mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
+/* Chunks of the model on so many stages; of a file, 0: it says so itself. */
+int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
+/* MICROS micro-batches on STAGES stages, forward only unless TRAINING; in the arena. The same on
+ * every rank. MB_ERR_ARGUMENT, MB_ERR_IO: a file that is none or does not fit (schedule_file.c). */
+mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
+                             int micros, mb_arena_t *arena, mb_schedule_t *out);
+
+/* What a chunk's actions take, in any unit of time. */
+typedef struct {
+    double forward, backward_input, backward_weights;
+    double send; /* of its output to the next chunk's stage, and of that one's gradient back */
+} mb_chunk_cost_t;
+
+typedef struct {
+    double **begin; /* [stages][actions] */
+    double end;     /* of the last action */
+    double bubble;  /* the most that a stage idles between its first action and its last */
+    double *work;   /* [stages] */
+    double *peak;   /* [stages] chunks' worth of activations held at most, each by its weight */
+} mb_schedule_times_t;
+
+/* When every action begins if none waits for more than its stage and what it computes from. Chunk c
+ * holds activations of WEIGHT[c] from a micro-batch's forward to its gradients of weights (NULL:
+ * 1). MB_ERR_ARGUMENT names a stage that would wait for ever. */
+mb_status_t mb_schedule_time(const mb_schedule_t *schedule, const mb_chunk_cost_t *costs,
+                             const double *weight, mb_arena_t *arena, mb_schedule_times_t *out);
+double mb_action_seconds(const mb_chunk_cost_t *cost, mb_action_kind_t kind);
 
 #endif

@@ -1,6 +1,7 @@
-/* A plan as text, one line per stage: "F3" is the forward of micro-batch 3, "RA0.3<1" the receive
- * of forward edge 0 for micro-batch 3 from stage 1, "SG2.3>0" the send of backward edge 2 to stage
- * 0, "+RA0.3<1" one that is handed over with the message before it. */
+/* A plan as text, one line per stage: "F3" is the forward of micro-batch 3 ("F1.3" where stages
+ * have several chunks: through chunk 1), "RA0.3<1" the receive of forward edge 0 for micro-batch 3
+ * from stage 1, "SG2.3>0" the send of backward edge 2 to stage 0, "+RA0.3<1" one that is handed
+ * over with the message before it. */
 #include "pipeline/plan.h"
 
 #include "base/str.h"
@@ -12,9 +13,11 @@ static const char *const short_names[MB_ACTION_COUNT] = {
     [MB_ACTION_REDUCE] = "REDUCE", [MB_ACTION_STEP] = "STEP",
 };
 
-static void add_action(mb_str_t *text, const mb_action_t *action)
+static void add_action(const mb_plan_t *plan, const mb_action_t *action, mb_str_t *text)
 {
     mb_str_addf(text, " %s%s", action->joins ? "+" : "", short_names[action->kind]);
+    if (action->edge < 0 && action->micro >= 0 && plan->chunks > plan->stages)
+        mb_str_addf(text, "%d.", action->chunk);
     bool sends = action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_SEND_GRAD;
     if (action->edge >= 0)
         mb_str_addf(text, "%d.%d%c%d", action->edge, action->micro, sends ? '>' : '<',
@@ -23,15 +26,24 @@ static void add_action(mb_str_t *text, const mb_action_t *action)
         mb_str_addf(text, "%d", action->micro);
 }
 
+static void add_slots(const mb_plan_t *plan, int chunk, mb_str_t *text)
+{
+    if (plan->chunks > plan->stages)
+        mb_str_addf(text, ", chunk %d", chunk);
+    mb_str_addf(text, ", %d slot%s", plan->slots[chunk], plan->slots[chunk] == 1 ? "" : "s");
+}
+
 char *mb_plan_text(const mb_plan_t *plan)
 {
     mb_str_t text = {0};
     for (int s = 0; s < plan->stages; s++) {
         const mb_program_t *program = &plan->programs[s];
-        mb_str_addf(&text, "stage %d, %d slot%s:", s, program->slots,
-                    program->slots == 1 ? "" : "s");
+        mb_str_addf(&text, "stage %d", s);
+        for (int c = plan->first_chunk[s]; c >= 0; c = plan->next_chunk[c])
+            add_slots(plan, c, &text);
+        mb_str_add(&text, ":");
         for (int i = 0; i < program->n; i++)
-            add_action(&text, &program->actions[i]);
+            add_action(plan, &program->actions[i], &text);
         mb_str_add(&text, "\n");
     }
     if (text.failed) {

@@ -11,20 +11,24 @@
 
 #include <stdio.h>
 
-typedef struct {                      /* of one stage */
-    int at;                           /* next action */
+typedef struct {                      /* of one chunk */
     int *owner;                       /* [slots] micro-batch in the slot; -1: none yet */
     bool *forward, *inputs, *weights; /* [micros] done */
     int last_weights;
+} holder_t;
+
+typedef struct { /* of one stage */
+    int at;      /* next action */
     int awaited; /* number of the message it waits for */
     int awaited_stage;
 } walker_t;
 
 typedef struct {
     const mb_plan_t *plan;
-    const mb_stage_edges_t *edges;
+    const mb_chunk_edges_t *edges; /* [chunks] */
     mb_match_t match;
-    walker_t *walkers;
+    walker_t *walkers; /* [stages] */
+    holder_t *holders; /* [chunks] */
 } walk_t;
 
 static const char *const action_names[MB_ACTION_COUNT] = {
@@ -46,11 +50,25 @@ static const mb_action_t *current(const walk_t *walk, int stage)
     return &walk->plan->programs[stage].actions[walk->walkers[stage].at];
 }
 
+static holder_t *holder_of(const walk_t *walk, int stage)
+{
+    return &walk->holders[current(walk, stage)->chunk];
+}
+
+static const mb_chunk_edges_t *edges_of(const walk_t *walk, int stage)
+{
+    return &walk->edges[current(walk, stage)->chunk];
+}
+
 static mb_status_t fault(const walk_t *walk, int stage, const char *what)
 {
     const mb_action_t *action = current(walk, stage);
-    return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d, %s of micro-batch %d: %s", stage,
-                        walk->walkers[stage].at, action_names[action->kind], action->micro, what);
+    char chunk[32] = "";
+    if (walk->plan->chunks > walk->plan->stages)
+        snprintf(chunk, sizeof(chunk), " and chunk %d", action->chunk);
+    return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d, %s of micro-batch %d%s: %s", stage,
+                        walk->walkers[stage].at, action_names[action->kind], action->micro, chunk,
+                        what);
 }
 
 /* True when the message has gone through; otherwise the stage waits for PEER. */
@@ -66,8 +84,8 @@ static bool has_moved(walk_t *walk, int stage, int peer, int number)
 static bool sends_complete(walk_t *walk, int stage, int micro)
 {
     const mb_plan_t *plan = walk->plan;
-    const mb_edge_list_t *forward = &walk->edges[stage].forward_out;
-    const mb_edge_list_t *backward = &walk->edges[stage].backward_out;
+    const mb_edge_list_t *forward = &edges_of(walk, stage)->forward_out;
+    const mb_edge_list_t *backward = &edges_of(walk, stage)->backward_out;
     for (int i = 0; i < forward->n; i++) {
         int number = mb_match_number(plan, true, forward->edges[i], micro);
         if (walk->match.messages[number].sent &&
@@ -83,18 +101,33 @@ static bool sends_complete(walk_t *walk, int stage, int micro)
     return true;
 }
 
+/* By the chunk and by what reads it on the same stage. */
+static bool is_released(const walk_t *walk, int chunk, int micro)
+{
+    for (int c = chunk; c >= 0; c = walk->plan->next_chunk[c]) {
+        const holder_t *holder = &walk->holders[c];
+        if (!(walk->plan->training ? holder->weights[micro] : holder->forward[micro]))
+            return false;
+    }
+    return true;
+}
+
+static int *owner_of(const walk_t *walk, int stage)
+{
+    const mb_action_t *action = current(walk, stage);
+    return &holder_of(walk, stage)->owner[mb_plan_slot(walk->plan, action->chunk, action->micro)];
+}
+
 /* Gives the action's micro-batch its slot. */
 static mb_status_t open_slot(walk_t *walk, int stage, bool *ready)
 {
-    walker_t *walker = &walk->walkers[stage];
-    int micro = current(walk, stage)->micro;
-    int *owner = &walker->owner[micro % walk->plan->programs[stage].slots];
+    const mb_action_t *action = current(walk, stage);
+    int micro = action->micro, *owner = owner_of(walk, stage);
     *ready = true;
     if (*owner == micro)
         return MB_OK;
     if (*owner >= 0) {
-        bool released = walk->plan->training ? walker->weights[*owner] : walker->forward[*owner];
-        if (!released)
+        if (!is_released(walk, action->chunk, *owner))
             return fault(walk, stage, "its slot is overwritten while another one is in use there");
         *ready = sends_complete(walk, stage, *owner);
     }
@@ -105,17 +138,35 @@ static mb_status_t open_slot(walk_t *walk, int stage, bool *ready)
 
 static mb_status_t need_slot(walk_t *walk, int stage)
 {
-    int micro = current(walk, stage)->micro;
-    if (walk->walkers[stage].owner[micro % walk->plan->programs[stage].slots] == micro)
+    if (*owner_of(walk, stage) == current(walk, stage)->micro)
         return MB_OK;
     return fault(walk, stage, "its slot has been given to another micro-batch");
+}
+
+/* What stands on the stage itself has been computed. */
+static mb_status_t check_near(walk_t *walk, int stage, bool forward)
+{
+    const mb_plan_t *plan = walk->plan;
+    const mb_chunk_edges_t *edges = edges_of(walk, stage);
+    const mb_edge_list_t *list = forward ? &edges->forward_near : &edges->backward_near;
+    for (int i = 0; i < list->n; i++) {
+        int edge = list->edges[i];
+        int from =
+            forward ? plan->forward_edges[edge].from_chunk : plan->backward_edges[edge].from_chunk;
+        const holder_t *giver = &walk->holders[from];
+        const bool *done = forward ? giver->forward : giver->inputs;
+        if (!done[current(walk, stage)->micro])
+            return fault(walk, stage, "what it needs of another chunk has not been computed");
+    }
+    return MB_OK;
 }
 
 static mb_status_t arrived(walk_t *walk, int stage, bool forward, bool *ready)
 {
     const mb_plan_t *plan = walk->plan;
-    const mb_stage_edges_t *edges = &walk->edges[stage];
+    const mb_chunk_edges_t *edges = edges_of(walk, stage);
     const mb_edge_list_t *list = forward ? &edges->forward_in : &edges->backward_in;
+    MB_TRY(check_near(walk, stage, forward));
     for (int i = 0; i < list->n && *ready; i++) {
         int edge = list->edges[i];
         int number = mb_match_number(plan, forward, edge, current(walk, stage)->micro);
@@ -134,45 +185,45 @@ static mb_status_t step_forward(walk_t *walk, int stage, bool *ready)
     if (*ready)
         MB_TRY(arrived(walk, stage, true, ready));
     if (*ready)
-        walk->walkers[stage].forward[current(walk, stage)->micro] = true;
+        holder_of(walk, stage)->forward[current(walk, stage)->micro] = true;
     return MB_OK;
 }
 
 static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
 {
-    walker_t *walker = &walk->walkers[stage];
+    holder_t *holder = holder_of(walk, stage);
     const mb_action_t *action = current(walk, stage);
     MB_TRY(need_slot(walk, stage));
-    if (!walker->forward[action->micro])
+    if (!holder->forward[action->micro])
         return fault(walk, stage, "its forward has not been computed");
-    if (action->kind == MB_ACTION_W && !walker->inputs[action->micro])
+    if (action->kind == MB_ACTION_W && !holder->inputs[action->micro])
         return fault(walk, stage, "the gradient of its inputs has not been computed");
     if (action->kind != MB_ACTION_W)
         MB_TRY(arrived(walk, stage, false, ready));
     if (!*ready)
         return MB_OK;
-    if (action->kind != MB_ACTION_B && action->micro < walker->last_weights)
+    if (action->kind != MB_ACTION_B && action->micro < holder->last_weights)
         return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
     if (action->kind != MB_ACTION_W)
-        walker->inputs[action->micro] = true;
+        holder->inputs[action->micro] = true;
     if (action->kind != MB_ACTION_B) {
-        walker->weights[action->micro] = true;
-        walker->last_weights = action->micro;
+        holder->weights[action->micro] = true;
+        holder->last_weights = action->micro;
     }
     return MB_OK;
 }
 
 static mb_status_t step_message(walk_t *walk, int stage, bool *ready)
 {
-    const walker_t *walker = &walk->walkers[stage];
+    const holder_t *holder = holder_of(walk, stage);
     const mb_action_t *action = current(walk, stage);
     if (mb_action_receives(action)) {
         MB_TRY(open_slot(walk, stage, ready));
         return *ready ? mb_match_post(&walk->match, action) : MB_OK;
     }
     MB_TRY(need_slot(walk, stage));
-    bool made = action->kind == MB_ACTION_SEND_ACT ? walker->forward[action->micro]
-                                                   : walker->inputs[action->micro];
+    bool made = action->kind == MB_ACTION_SEND_ACT ? holder->forward[action->micro]
+                                                   : holder->inputs[action->micro];
     if (!made)
         return fault(walk, stage, "what it sends has not been computed");
     return mb_match_post(&walk->match, action);
@@ -180,9 +231,11 @@ static mb_status_t step_message(walk_t *walk, int stage, bool *ready)
 
 static mb_status_t step_end(walk_t *walk, int stage)
 {
-    for (int m = 0; m < walk->plan->micros; m++) {
-        if (!walk->walkers[stage].weights[m])
-            return fault(walk, stage, "not all gradients of the weights have been computed");
+    for (int c = walk->plan->first_chunk[stage]; c >= 0; c = walk->plan->next_chunk[c]) {
+        for (int m = 0; m < walk->plan->micros; m++) {
+            if (!walk->holders[c].weights[m])
+                return fault(walk, stage, "not all gradients of the weights have been computed");
+        }
     }
     return MB_OK;
 }
@@ -276,31 +329,32 @@ static mb_status_t make_walkers(walk_t *walk, mb_arena_t *arena)
 {
     const mb_plan_t *plan = walk->plan;
     walk->walkers = MB_ARENA_ARRAY(arena, walker_t, plan->stages);
-    if (walk->walkers == NULL)
+    walk->holders = MB_ARENA_ARRAY(arena, holder_t, plan->chunks);
+    if (walk->walkers == NULL || walk->holders == NULL)
         return mb_error_memory("a plan's validation", sizeof(walker_t));
-    for (int s = 0; s < plan->stages; s++) {
-        int slots = plan->programs[s].slots;
-        walker_t *walker = &walk->walkers[s];
-        *walker = (walker_t){.owner = MB_ARENA_ARRAY(arena, int, slots),
+    for (int c = 0; c < plan->chunks; c++) {
+        int slots = plan->slots[c];
+        holder_t *holder = &walk->holders[c];
+        *holder = (holder_t){.owner = MB_ARENA_ARRAY(arena, int, slots),
                              .forward = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .inputs = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .weights = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .last_weights = -1};
-        if (walker->owner == NULL || walker->forward == NULL || walker->inputs == NULL ||
-            walker->weights == NULL)
+        if (holder->owner == NULL || holder->forward == NULL || holder->inputs == NULL ||
+            holder->weights == NULL)
             return mb_error_memory("a plan's validation", (size_t)plan->micros);
         for (int i = 0; i < slots; i++)
-            walker->owner[i] = -1;
+            holder->owner[i] = -1;
     }
     return MB_OK;
 }
 
 static mb_status_t validate(const mb_plan_t *plan, mb_arena_t *arena)
 {
-    mb_stage_edges_t *edges;
+    mb_chunk_edges_t *edges;
     walk_t walk = {.plan = plan};
     MB_TRY(mb_validate_form(plan, arena));
-    MB_TRY(mb_edges_by_stage(plan, arena, &edges));
+    MB_TRY(mb_edges_by_chunk(plan, arena, &edges));
     walk.edges = edges;
     MB_TRY(mb_match_create(plan, arena, &walk.match));
     MB_TRY(make_walkers(&walk, arena));

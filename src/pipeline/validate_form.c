@@ -2,7 +2,7 @@
  * computed, each message sent and received, exactly once. */
 #include "pipeline/validate.h"
 
-#include "comm/comm.h"
+#include "comm/tags.h"
 
 typedef struct {
     unsigned char sends, receives;
@@ -16,6 +16,10 @@ static mb_status_t check_range(const mb_plan_t *plan, int stage, int at, const m
     bool known = (int)action->kind >= 0 && action->kind < MB_ACTION_COUNT;
     if (known && ends)
         return MB_OK;
+    if (action->chunk < 0 || action->chunk >= plan->chunks ||
+        plan->stage_of_chunk[action->chunk] != stage)
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d: chunk %d does not lie there",
+                            stage, at, action->chunk);
     if (!known || action->micro < 0 || action->micro >= plan->micros)
         return mb_error_set(MB_ERR_INTERNAL,
                             "stage %d, action %d: kind %d of micro-batch %d does not exist (there "
@@ -33,12 +37,13 @@ static mb_status_t check_range(const mb_plan_t *plan, int stage, int at, const m
 static mb_status_t check_ends(const mb_plan_t *plan, int stage, int at, const mb_action_t *action)
 {
     bool forward = mb_action_is_forward(action);
-    int from = forward ? plan->forward_edges[action->edge].from_stage
-                       : plan->backward_edges[action->edge].from_stage;
-    int to = forward ? plan->forward_edges[action->edge].to_stage
-                     : plan->backward_edges[action->edge].to_stage;
+    int from = forward ? plan->forward_edges[action->edge].from_chunk
+                       : plan->backward_edges[action->edge].from_chunk;
+    int to = forward ? plan->forward_edges[action->edge].to_chunk
+                     : plan->backward_edges[action->edge].to_chunk;
     bool sends = mb_action_sends(action);
-    if (stage == (sends ? from : to) && action->peer == (sends ? to : from))
+    if (action->chunk == (sends ? from : to) &&
+        action->peer == plan->stage_of_chunk[sends ? to : from] && action->peer != stage)
         return MB_OK;
     char text[MB_MATCH_TEXT];
     return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d %s stage %d what should be %s", stage,
@@ -46,14 +51,15 @@ static mb_status_t check_ends(const mb_plan_t *plan, int stage, int at, const mb
                         mb_match_text(plan, mb_match_number_of(plan, action), text));
 }
 
-static mb_status_t check_computed(const mb_plan_t *plan, int stage, const int *count,
+static mb_status_t check_computed(const mb_plan_t *plan, int chunk, const int *counts,
                                   const char *what)
 {
+    const int *count = counts + (size_t)chunk * (size_t)plan->micros;
     for (int m = 0; m < plan->micros; m++) {
         if (count[m] != 1)
             return mb_error_set(MB_ERR_INTERNAL,
-                                "stage %d computes the %s of micro-batch %d %d times", stage, what,
-                                m, count[m]);
+                                "stage %d computes the %s of micro-batch %d %d times",
+                                plan->stage_of_chunk[chunk], what, m, count[m]);
     }
     return MB_OK;
 }
@@ -61,7 +67,7 @@ static mb_status_t check_computed(const mb_plan_t *plan, int stage, const int *c
 typedef struct {
     const mb_plan_t *plan;
     tally_t *messages;
-    int *forward, *inputs, *weights; /* [micros] of the stage at hand */
+    int *forward, *inputs, *weights; /* [chunks][micros] */
 } form_t;
 
 static mb_status_t count_action(form_t *form, int stage, int at)
@@ -75,36 +81,51 @@ static mb_status_t count_action(form_t *form, int stage, int at)
         unsigned char *count = mb_action_sends(action) ? &tally->sends : &tally->receives;
         *count = (unsigned char)(*count + (*count < 2));
     }
-    if (action->kind == MB_ACTION_F)
-        form->forward[action->micro]++;
-    if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
-        form->inputs[action->micro]++;
-    if (action->kind == MB_ACTION_W || action->kind == MB_ACTION_BW)
-        form->weights[action->micro]++;
+    if (action->chunk < 0)
+        return MB_OK;
+    size_t at_micro = (size_t)action->chunk * (size_t)plan->micros + (size_t)action->micro;
+    form->forward[at_micro] += action->kind == MB_ACTION_F;
+    form->inputs[at_micro] += action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW;
+    form->weights[at_micro] += action->kind == MB_ACTION_W || action->kind == MB_ACTION_BW;
     return MB_OK;
+}
+
+static mb_status_t check_chunk(const form_t *form, int chunk)
+{
+    const mb_plan_t *plan = form->plan;
+    MB_TRY(check_computed(plan, chunk, form->forward, "forward"));
+    if (!plan->training)
+        return MB_OK;
+    MB_TRY(check_computed(plan, chunk, form->inputs, "gradient of the inputs"));
+    return check_computed(plan, chunk, form->weights, "gradient of the weights");
 }
 
 static mb_status_t check_stage(form_t *form, int stage)
 {
     const mb_plan_t *plan = form->plan;
-    for (int m = 0; m < plan->micros; m++)
-        form->forward[m] = form->inputs[m] = form->weights[m] = 0;
-    if (plan->programs[stage].slots < 1)
-        return mb_error_set(MB_ERR_INTERNAL, "stage %d has no slot for a micro-batch", stage);
+    for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c]) {
+        if (plan->slots[c] < 1)
+            return mb_error_set(MB_ERR_INTERNAL, "stage %d has no slot for a micro-batch", stage);
+    }
     for (int i = 0; i < plan->programs[stage].n; i++)
         MB_TRY(count_action(form, stage, i));
-    MB_TRY(check_computed(plan, stage, form->forward, "forward"));
-    if (!plan->training)
-        return MB_OK;
-    MB_TRY(check_computed(plan, stage, form->inputs, "gradient of the inputs"));
-    return check_computed(plan, stage, form->weights, "gradient of the weights");
+    for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c])
+        MB_TRY(check_chunk(form, c));
+    return MB_OK;
+}
+
+static bool stays(const mb_plan_t *plan, int line)
+{
+    return line < plan->n_forward_edges
+               ? mb_forward_edge_stays(&plan->forward_edges[line])
+               : mb_backward_edge_stays(&plan->backward_edges[line - plan->n_forward_edges]);
 }
 
 static mb_status_t check_messages(const mb_plan_t *plan, const tally_t *messages)
 {
     int lines = plan->n_forward_edges + plan->n_backward_edges;
     for (int i = 0; i < lines * plan->micros; i++) {
-        if (messages[i].sends == 1 && messages[i].receives == 1)
+        if (stays(plan, i / plan->micros) || (messages[i].sends == 1 && messages[i].receives == 1))
             continue;
         char text[MB_MATCH_TEXT];
         const tally_t *tally = &messages[i];
@@ -121,12 +142,12 @@ static mb_status_t check_messages(const mb_plan_t *plan, const tally_t *messages
 mb_status_t mb_validate_form(const mb_plan_t *plan, mb_arena_t *arena)
 {
     size_t lines = (size_t)plan->n_forward_edges + (size_t)plan->n_backward_edges;
-    size_t micros = (size_t)plan->micros;
+    size_t micros = (size_t)plan->micros, all = micros * (size_t)plan->chunks;
     form_t form = {.plan = plan,
                    .messages = MB_ARENA_ARRAY(arena, tally_t, lines * micros),
-                   .forward = MB_ARENA_ARRAY(arena, int, micros),
-                   .inputs = MB_ARENA_ARRAY(arena, int, micros),
-                   .weights = MB_ARENA_ARRAY(arena, int, micros)};
+                   .forward = MB_ARENA_ARRAY(arena, int, all),
+                   .inputs = MB_ARENA_ARRAY(arena, int, all),
+                   .weights = MB_ARENA_ARRAY(arena, int, all)};
     if (form.messages == NULL || form.forward == NULL || form.inputs == NULL ||
         form.weights == NULL)
         return mb_error_memory("a plan's validation", lines * micros);

@@ -1,7 +1,7 @@
 /* Matches sends with receives as MPI does: by ranks and tag, in the order they were put up. */
 #include "pipeline/validate.h"
 
-#include "comm/comm.h"
+#include "comm/tags.h"
 
 #include <stdio.h>
 

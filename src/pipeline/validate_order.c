@@ -27,14 +27,14 @@ typedef struct { /* of one stage */
     int group;   /* the one that is under way or next */
     int n_groups;
     int *first, *end; /* [n_groups] list indices */
-    int *owner;       /* [slots] micro-batch that had the slot last; -1: none */
 } queues_t;
 
 typedef struct {
     const mb_plan_t *plan;
-    const mb_stage_edges_t *edges;
-    crossing_t *crossings; /* by message number */
-    queues_t *queues;
+    const mb_chunk_edges_t *edges; /* [chunks] */
+    crossing_t *crossings;         /* by message number */
+    queues_t *queues;              /* [stages] */
+    int **owners; /* [chunks][slots] micro-batch that had the slot last; -1: none */
 } walk_t;
 
 static bool is_message(const mb_action_t *action)
@@ -56,11 +56,8 @@ static mb_status_t find_groups(walk_t *walk, int stage, mb_arena_t *arena, int *
     queues_t *queues = &walk->queues[stage];
     queues->first = MB_ARENA_ARRAY(arena, int, program->n);
     queues->end = MB_ARENA_ARRAY(arena, int, program->n);
-    queues->owner = MB_ARENA_ARRAY(arena, int, program->slots);
-    if (queues->first == NULL || queues->end == NULL || queues->owner == NULL)
+    if (queues->first == NULL || queues->end == NULL)
         return mb_error_memory("a plan's validation", (size_t)program->n * sizeof(int));
-    for (int i = 0; i < program->slots; i++)
-        queues->owner[i] = -1;
     for (int i = 0; i < 2 * walk->plan->stages; i++)
         counts[i] = 0;
     for (int i = 0; i < program->n; i++) {
@@ -83,6 +80,7 @@ static mb_status_t check_matching(const walk_t *walk)
     char text[MB_MATCH_TEXT];
     const mb_plan_t *plan = walk->plan;
     int n = (plan->n_forward_edges + plan->n_backward_edges) * plan->micros;
+    /* What stays on its stage is in no list: both of its ends are zero. */
     for (int number = 0; number < n; number++) {
         const crossing_t *crossing = &walk->crossings[number];
         if (crossing->from.sequence != crossing->to.sequence)
@@ -156,12 +154,13 @@ static bool are_over(const walk_t *walk, int stage, bool forward, bool sends,
 
 static bool can_compute(walk_t *walk, int stage, const mb_action_t *action)
 {
-    const mb_stage_edges_t *edges = &walk->edges[stage];
     if (action->micro < 0 || action->kind == MB_ACTION_W || action->kind == MB_ACTION_R)
         return true;
+    const mb_chunk_edges_t *edges = &walk->edges[action->chunk];
     bool forward = action->kind == MB_ACTION_F;
-    int *owner = &walk->queues[stage].owner[action->micro % walk->plan->programs[stage].slots];
-    int before = forward ? *owner : action->micro - walk->plan->programs[stage].slots;
+    int slot = mb_plan_slot(walk->plan, action->chunk, action->micro);
+    int *owner = &walk->owners[action->chunk][slot];
+    int before = forward ? *owner : action->micro - walk->plan->slots[action->chunk];
     bool ready = are_over(walk, stage, forward, false,
                           forward ? &edges->forward_in : &edges->backward_in, action->micro) &&
                  are_over(walk, stage, forward, true,
@@ -232,19 +231,34 @@ static mb_status_t walk_all(walk_t *walk)
     return MB_OK;
 }
 
+static mb_status_t make_owners(walk_t *walk, mb_arena_t *arena)
+{
+    const mb_plan_t *plan = walk->plan;
+    walk->owners = MB_ARENA_ARRAY(arena, int *, plan->chunks);
+    for (int c = 0; walk->owners != NULL && c < plan->chunks; c++) {
+        walk->owners[c] = MB_ARENA_ARRAY(arena, int, plan->slots[c]);
+        if (walk->owners[c] == NULL)
+            return mb_error_memory("a plan's validation", (size_t)plan->slots[c] * sizeof(int));
+        for (int i = 0; i < plan->slots[c]; i++)
+            walk->owners[c][i] = -1;
+    }
+    return walk->owners == NULL ? mb_error_memory("a plan's validation", sizeof(int *)) : MB_OK;
+}
+
 static mb_status_t validate(const mb_plan_t *plan, mb_arena_t *arena)
 {
-    mb_stage_edges_t *edges;
+    mb_chunk_edges_t *edges;
     walk_t walk = {.plan = plan};
     size_t n =
         ((size_t)plan->n_forward_edges + (size_t)plan->n_backward_edges) * (size_t)plan->micros;
-    MB_TRY(mb_edges_by_stage(plan, arena, &edges));
+    MB_TRY(mb_edges_by_chunk(plan, arena, &edges));
     walk.edges = edges;
     walk.crossings = MB_ARENA_ARRAY(arena, crossing_t, n);
     walk.queues = MB_ARENA_ARRAY(arena, queues_t, plan->stages);
     int *counts = MB_ARENA_ARRAY(arena, int, 2 * (size_t)plan->stages);
     if (walk.crossings == NULL || walk.queues == NULL || counts == NULL)
         return mb_error_memory("a plan's validation", n * sizeof(crossing_t));
+    MB_TRY(make_owners(&walk, arena));
     for (int s = 0; s < plan->stages; s++)
         MB_TRY(find_groups(&walk, s, arena, counts));
     MB_TRY(check_matching(&walk));

@@ -75,8 +75,7 @@ static void find_rows(const mb_engine_t *engine, array_t *array)
 
 static bool is_here(const mb_engine_t *engine, int node)
 {
-    const mb_stage_t *stage = engine->stage;
-    return node >= stage->first_node && node < stage->end_node;
+    return mb_stage_has_node(engine->stage, node);
 }
 
 static mb_status_t take_rows(const array_t *array, float **out)

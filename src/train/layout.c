@@ -16,12 +16,12 @@ static double imbalance(const mb_graph_t *graph, int stages)
     return result;
 }
 
-/* The most stages that divide the ranks and balance. */
-static int balanced_stages(const mb_graph_t *graph, int ranks)
+/* The most stages that divide the ranks and balance, of PER_STAGE chunks each. */
+static int balanced_stages(const mb_graph_t *graph, int per_stage, int ranks)
 {
-    int most = mb_plan_max_stages(graph);
+    int most = mb_plan_max_stages(graph) / per_stage;
     for (int stages = ranks < most ? ranks : most; stages > 1; stages--) {
-        if (ranks % stages == 0 && imbalance(graph, stages) <= 1.5)
+        if (ranks % stages == 0 && imbalance(graph, stages * per_stage) <= 1.5)
             return stages;
     }
     return 1;
@@ -30,9 +30,18 @@ static int balanced_stages(const mb_graph_t *graph, int ranks)
 static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                                  mb_layout_t *layout)
 {
-    int most = mb_plan_max_stages(model->graph);
+    mb_schedule_choice_t schedule;
+    MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &schedule));
+    int nodes = mb_plan_max_stages(model->graph), per_stage = mb_schedule_chunks(&schedule, 1);
+    int most = per_stage > 1 ? nodes / per_stage : nodes;
     int64_t stages = mb_settings_int(settings, MB_SET_STAGES);
     int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
+    if (most == 0)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: the model has %d nodes that compute, and schedule %s cuts a stage "
+                            "into %d chunks",
+                            model->file->path, nodes, mb_settings_text(settings, MB_SET_SCHEDULE),
+                            per_stage);
     if (replicas > 1 << 20)
         return mb_error_set(MB_ERR_ARGUMENT, "replicas=%lld: more than %d make no sense here",
                             (long long)replicas, 1 << 20);
@@ -45,14 +54,15 @@ static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *s
     if (stages > most)
         return mb_error_set(
             MB_ERR_ARGUMENT,
-            "%s: the model has %d nodes that compute, so at most %d stages, not %lld; "
+            "%s: the model has %d nodes that compute, so at most %d stages%s, not %lld; "
             "use --stages %d",
-            model->file->path, most, most, (long long)stages, most);
+            model->file->path, nodes, most, per_stage > 1 ? " of several chunks" : "",
+            (long long)stages, most);
     if (stages == 0 && replicas > 0) {
         stages = ranks / (replicas < ranks ? replicas : ranks);
         stages = stages > most ? most : stages;
     } else if (stages == 0) {
-        stages = balanced_stages(model->graph, ranks);
+        stages = balanced_stages(model->graph, per_stage > 1 ? per_stage : 1, ranks);
     }
     layout->stages = (int)stages;
     layout->replicas = replicas > 0 ? (int)replicas : ranks / (int)stages;

@@ -216,7 +216,7 @@ static mb_status_t fill_own(mb_score_t *score, const double *sums, double *value
     MB_TRY(mb_exec_sync(exec));
     for (int o = 0; o < stage->n_outputs; o++)
         fill_output(score, &stage->outputs[o], values);
-    for (int n = stage->first_node; n < stage->end_node; n++) {
+    for (int n = 0; n < score->n_nodes; n++) {
         if (stage->places[n].activity >= 0)
             memcpy(nodes + 2 * n, score->host_sums + stage->places[n].activity, 2 * sizeof(double));
     }

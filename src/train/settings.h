@@ -44,7 +44,9 @@ typedef enum {
     X(REPLICAS, "replicas", COUNT, NULL, true, "R",                                                \
       "data-parallel replicas: fixes what is computed, on any number of ranks")                    \
     X(STAGES, "stages", COUNT, NULL, false, "p", "pipeline stages (default: chosen)")              \
-    X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME", "pipeline schedule: gpipe or 1f1b")       \
+    X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME",                                           \
+      "order of a pipeline's work: gpipe, 1f1b, interleaved[:CHUNKS], zb-h1, zb-h2, zb-v, "        \
+      "file:PATH")                                                                                 \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

@@ -41,9 +41,9 @@ static mb_status_t add_to_first(mb_update_t *update, int param, float *gradients
 static mb_status_t gather_local(mb_update_t *update, float *gradients)
 {
     const mb_stage_t *stage = update->engine->stage;
-    for (int n = stage->first_node; n < stage->end_node; n++) {
+    for (int n = 0; n < stage->graph->n_nodes; n++) {
         const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
-        for (int k = 0; k < layer->n_params; k++) {
+        for (int k = 0; k < layer->n_params && mb_stage_has_node(stage, n); k++) {
             int p = layer->params[k];
             int64_t entry = stage->places[n].entries[k];
             if (stage->owned[p] && entry >= 0 && update->first_call[p] != n)
@@ -124,9 +124,10 @@ mb_status_t mb_ties_statistics(mb_update_t *update, const mb_step_info_t *info, 
 {
     const mb_stage_t *stage = update->engine->stage;
     const mb_plan_t *plan = update->engine->plan;
-    for (int n = stage->first_node; n < stage->end_node; n++) {
+    for (int n = 0; n < stage->graph->n_nodes; n++) {
         const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
-        bool owned = layer->n_params > 0 && stage->owned[layer->params[0]];
+        bool owned =
+            mb_stage_has_node(stage, n) && layer->n_params > 0 && stage->owned[layer->params[0]];
         if (owned && statistics_of(update, n) > 0)
             MB_TRY(new_statistics(update, info, n, sums + stage->places[n].sums));
     }

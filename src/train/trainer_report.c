@@ -28,13 +28,12 @@ static stage_bytes_t own_bytes(const mb_training_t *trainer)
     const mb_stage_t *stage = trainer->engine->stage;
     if (stage == NULL)
         return (stage_bytes_t){0, 0, 0, 0};
-    return (stage_bytes_t){.parameters = (int64_t)stage->parameter_bytes,
-                           .gradients =
-                               stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks,
-                           .moments = (int64_t)trainer->update->moment_bytes,
-                           .activations = (int64_t)(stage->slot_bytes * (size_t)stage->n_slots +
-                                                    stage->backward_bytes * (size_t)stage->n_areas +
-                                                    trainer->engine->exec.workspace_bytes)};
+    return (stage_bytes_t){
+        .parameters = (int64_t)stage->parameter_bytes,
+        .gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks,
+        .moments = (int64_t)trainer->update->moment_bytes,
+        .activations =
+            (int64_t)(mb_stage_activation_bytes(stage) + trainer->engine->exec.workspace_bytes)};
 }
 
 static const char *said(const char *text)

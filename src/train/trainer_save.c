@@ -225,8 +225,8 @@ static mb_status_t write_plan(mb_training_t *trainer, const rank_costs_t *all)
                 "\"schedule\": \"%s\",\n \"first_nodes\": [",
                 mb_comm_size(trainer->comm), layout->stages, layout->groups, layout->replicas,
                 (long long)layout->batch, (long long)layout->micro_batch, layout->micros,
-                mb_schedule_name(plan->schedule));
-    for (int s = 0; s < layout->stages; s++) {
+                mb_settings_text(trainer->settings, MB_SET_SCHEDULE));
+    for (int s = 0; s < plan->chunks; s++) {
         const mb_node_t *node = &plan->graph->nodes[plan->first_node[s]];
         mb_str_addf(&text, "%s\"%s\"", s == 0 ? "" : ", ", plan->graph->layers[node->layer]->path);
     }

@@ -378,7 +378,7 @@ static mb_status_t load_values(mb_training_t *trainer)
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    mb_schedule_kind_t schedule = MB_SCHEDULE_1F1B;
+    mb_schedule_choice_t schedule;
     MB_TRY(mb_schedule_parse(mb_settings_text(trainer->settings, MB_SET_SCHEDULE), &schedule));
     mb_engine_options_t options = {
         .machine = trainer->machine,

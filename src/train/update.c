@@ -50,9 +50,9 @@ static void find_calls(mb_update_t *update)
         update->updates[p] = stage->owned[p] && param->trainable &&
                              mb_stage_trains_layer(stage->graph, param->layer);
     }
-    for (int n = stage->end_node - 1; n >= stage->first_node; n--) {
+    for (int n = stage->graph->n_nodes - 1; n >= 0; n--) {
         const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
-        for (int k = 0; k < layer->n_params; k++) {
+        for (int k = 0; k < layer->n_params && mb_stage_has_node(stage, n); k++) {
             update->first_call[layer->params[k]] = n;
             update->place_in_layer[layer->params[k]] = k;
         }

@@ -184,8 +184,7 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
     expected_t expected = expect(training);
     int64_t gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks;
     int64_t activations =
-        (int64_t)(stage->slot_bytes * (size_t)stage->n_slots +
-                  stage->backward_bytes * (size_t)stage->n_areas + engine->exec.workspace_bytes);
+        (int64_t)(mb_stage_activation_bytes(stage) + engine->exec.workspace_bytes);
     int64_t planned = expected.parameters + expected.gradients + expected.moments + activations +
                       reduction_bytes(engine) + small_bytes(training) + update_bytes(training);
     bool good = within("parameters", (int64_t)stage->parameter_bytes, expected.parameters, 0);

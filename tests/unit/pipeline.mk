@@ -19,3 +19,7 @@ tests_unit_test_validator_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_order
 tests_unit_test_order_SOURCES = tests/unit/test_order.c $(fake_graph_sources)
 tests_unit_test_order_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_schedule_times
+tests_unit_test_schedule_times_SOURCES = tests/unit/test_schedule_times.c
+tests_unit_test_schedule_times_LDADD = $(UNIT_LIBS)

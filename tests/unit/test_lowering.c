@@ -16,7 +16,7 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, 
                                  .micro_batch = 2,
                                  .micros_per_replica = micros,
                                  .replicas_of_group = 1,
-                                 .schedule = kind,
+                                 .schedule = {.kind = kind, .per_stage = 2},
                                  .training = training};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
@@ -157,7 +157,7 @@ START_TEST(micro_batches_of_all_replicas_of_the_group_are_planned)
                                  .micro_batch = 2,
                                  .micros_per_replica = 3,
                                  .replicas_of_group = 2,
-                                 .schedule = MB_SCHEDULE_1F1B,
+                                 .schedule = {.kind = MB_SCHEDULE_1F1B, .per_stage = 2},
                                  .training = true};
     ck_assert_int_eq(mb_plan_create(&fake.graph, &options, &plan), MB_OK);
     ck_assert_int_eq(plan->micros, 6);

@@ -17,7 +17,7 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool ordered, bool training
                                  .micro_batch = 2,
                                  .micros_per_replica = micros,
                                  .replicas_of_group = 1,
-                                 .schedule = kind,
+                                 .schedule = {.kind = kind, .per_stage = 2},
                                  .training = training,
                                  .ordered = ordered};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
@@ -145,11 +145,14 @@ static void make_random_graph(void)
 START_TEST(random_graphs_are_free_of_deadlock_by_order)
 {
     srand(17);
-    for (int trial = 0; trial < 1000; trial++) {
+    for (int trial = 0; trial < 2000; trial++) {
         make_random_graph();
-        int stages = 1 + rand() % mb_plan_max_stages(&fake.graph), micros = 1 + rand() % 12;
-        mb_plan_t *plan = make_plan(trial % 2 == 0 ? MB_SCHEDULE_GPIPE : MB_SCHEDULE_1F1B, true,
-                                    trial % 5 != 0, stages, micros);
+        mb_schedule_choice_t choice = {(mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE), 2, NULL};
+        int most = mb_plan_max_stages(&fake.graph) / mb_schedule_chunks(&choice, 1);
+        if (most == 0)
+            continue;
+        int stages = 1 + rand() % most, micros = 1 + rand() % 12;
+        mb_plan_t *plan = make_plan(choice.kind, true, trial % 5 != 0, stages, micros);
         ck_assert_int_eq(mb_validate_order(plan), MB_OK);
         mb_plan_destroy(plan);
     }

@@ -1,96 +1,150 @@
-/* The compute actions that schedules generate. */
+/* The compute actions that schedules generate, and what is read from a file. */
 #include "base/str.h"
-#include "pipeline/plan.h"
+#include "pipeline/schedule.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static void check_text(mb_schedule_kind_t kind, bool training, int stages, int stage, int micros,
-                       int slots, const char *expected)
+static mb_schedule_choice_t choice_of(const char *text)
+{
+    mb_schedule_choice_t choice;
+    ck_assert_msg(mb_schedule_parse(text, &choice) == MB_OK, "%s", mb_error_get());
+    return choice;
+}
+
+static mb_schedule_t make(const char *text, bool training, int stages, int micros,
+                          mb_arena_t *arena)
+{
+    mb_schedule_t schedule;
+    mb_schedule_choice_t choice = choice_of(text);
+    ck_assert_msg(mb_schedule_make(&choice, training, stages, micros, arena, &schedule) == MB_OK,
+                  "%s", mb_error_get());
+    return schedule;
+}
+
+/* The programs of all stages, a line each: chunks are said where a stage has several. */
+static char *text_of(const mb_schedule_t *schedule)
 {
     static const char *const names[] = {"F", "B", "W", "BW"};
-    mb_arena_t *arena = mb_arena_create();
-    mb_program_t program;
     mb_str_t text = {0};
-    ck_assert_int_eq(mb_schedule_generate(kind, training, stages, stage, micros, arena, &program),
-                     MB_OK);
-    for (int i = 0; i < program.n; i++)
-        mb_str_addf(&text, "%s%s%d", i == 0 ? "" : " ", names[program.actions[i].kind],
-                    program.actions[i].micro);
-    ck_assert_str_eq(text.text, expected);
-    ck_assert_int_eq(program.slots, slots);
-    ck_assert(!program.splits_backward);
-    mb_str_free(&text);
+    for (int s = 0; s < schedule->stages; s++) {
+        const mb_program_t *program = &schedule->programs[s];
+        for (int i = 0; i < program->n; i++) {
+            const mb_action_t *action = &program->actions[i];
+            mb_str_addf(&text, "%s%s", i == 0 ? "" : " ", names[action->kind]);
+            if (schedule->chunks > schedule->stages)
+                mb_str_addf(&text, "%d.", action->chunk);
+            mb_str_addf(&text, "%d", action->micro);
+        }
+        mb_str_add(&text, "\n");
+    }
+    return text.text;
+}
+
+static void check_text(const char *name, bool training, int stages, int micros,
+                       const char *expected)
+{
+    mb_arena_t *arena = mb_arena_create();
+    mb_schedule_t schedule = make(name, training, stages, micros, arena);
+    char *text = text_of(&schedule);
+    ck_assert_str_eq(text, expected);
+    free(text);
     mb_arena_destroy(arena);
 }
 
 START_TEST(gpipe_runs_all_forwards_then_all_backwards)
 {
-    check_text(MB_SCHEDULE_GPIPE, true, 1, 0, 1, 1, "F0 BW0");
-    check_text(MB_SCHEDULE_GPIPE, true, 3, 1, 4, 4, "F0 F1 F2 F3 BW0 BW1 BW2 BW3");
+    check_text("gpipe", true, 1, 1, "F0 BW0\n");
+    check_text("gpipe", true, 2, 3, "F0 F1 F2 BW0 BW1 BW2\nF0 F1 F2 BW0 BW1 BW2\n");
 }
 END_TEST
 
 START_TEST(one_f_one_b_warms_up_by_the_stages_behind)
 {
-    check_text(MB_SCHEDULE_1F1B, true, 4, 0, 7, 4,
-               "F0 F1 F2 F3 BW0 F4 BW1 F5 BW2 F6 BW3 BW4 BW5 BW6");
-    check_text(MB_SCHEDULE_1F1B, true, 4, 2, 4, 2, "F0 F1 BW0 F2 BW1 F3 BW2 BW3");
-    check_text(MB_SCHEDULE_1F1B, true, 4, 3, 2, 1, "F0 BW0 F1 BW1");
+    check_text("1f1b", true, 3, 4,
+               "F0 F1 F2 BW0 F3 BW1 BW2 BW3\n"
+               "F0 F1 BW0 F2 BW1 F3 BW2 BW3\n"
+               "F0 BW0 F1 BW1 F2 BW2 F3 BW3\n");
+    check_text("1f1b", true, 3, 1, "F0 BW0\nF0 BW0\nF0 BW0\n");
 }
 END_TEST
 
-START_TEST(one_f_one_b_with_fewer_micro_batches_than_stages_never_leaves_warm_up)
+/* Figure 4 of Narayanan et al. 2021, for two stages. */
+START_TEST(interleaved_goes_through_the_chunks_by_groups_of_micro_batches)
 {
-    check_text(MB_SCHEDULE_1F1B, true, 4, 0, 2, 2, "F0 F1 BW0 BW1");
-    check_text(MB_SCHEDULE_1F1B, true, 4, 0, 1, 1, "F0 BW0");
+    check_text("interleaved", true, 2, 2,
+               "F0.0 F0.1 F2.0 F2.1 BW2.0 BW2.1 BW0.0 BW0.1\n"
+               "F1.0 F1.1 F3.0 BW3.0 F3.1 BW3.1 BW1.0 BW1.1\n");
+}
+END_TEST
+
+START_TEST(zero_bubble_schedules_fill_with_gradients_of_weights)
+{
+    check_text("zb-h1", true, 2, 3,
+               "F0 F1 B0 W0 F2 B1 W1 B2 W2\n"
+               "F0 B0 F1 B1 W0 F2 B2 W1 W2\n");
+    check_text("zb-v", true, 1, 2, "F0.0 F1.0 B1.0 W1.0 F0.1 B0.0 W0.0 F1.1 B1.1 W1.1 B0.1 W0.1\n");
 }
 END_TEST
 
 START_TEST(forward_only_programs_have_no_backward_and_two_slots)
 {
-    check_text(MB_SCHEDULE_GPIPE, false, 3, 1, 3, 2, "F0 F1 F2");
-    check_text(MB_SCHEDULE_1F1B, false, 3, 1, 3, 2, "F0 F1 F2");
-    check_text(MB_SCHEDULE_1F1B, false, 3, 1, 1, 1, "F0");
+    mb_arena_t *arena = mb_arena_create();
+    check_text("gpipe", false, 2, 3, "F0 F1 F2\nF0 F1 F2\n");
+    check_text("zb-h1", false, 2, 2, "F0 F1\nF0 F1\n");
+    mb_schedule_t schedule = make("1f1b", false, 3, 3, arena);
+    ck_assert(schedule.slots[0] == 2 && schedule.slots[1] == 2 && schedule.slots[2] == 2);
+    schedule = make("1f1b", false, 3, 1, arena);
+    ck_assert_int_eq(schedule.slots[1], 1);
+    schedule = make("gpipe", false, 1, 9, arena);
+    ck_assert_int_eq(schedule.slots[0], 1);
+    mb_arena_destroy(arena);
 }
 END_TEST
 
-/* Replays a program; returns the most micro-batches in flight and checks the order of each kind. */
-static int most_in_flight(const mb_program_t *program, int micros)
+typedef struct {
+    int done[4]; /* by kind */
+} count_t;
+
+/* Every micro-batch once through every chunk, in ascending order, within the slots. */
+static void check_program(const mb_schedule_t *schedule, int stage)
 {
-    int forward = 0, backward = 0, most = 0;
+    const mb_program_t *program = &schedule->programs[stage];
+    count_t counts[64] = {0};
     for (int i = 0; i < program->n; i++) {
         const mb_action_t *action = &program->actions[i];
-        ck_assert_int_eq(action->micro, action->kind == MB_ACTION_F ? forward : backward);
-        if (action->kind == MB_ACTION_F)
-            forward++;
-        else
-            backward++;
-        ck_assert_int_ge(forward, backward);
-        most = forward - backward > most ? forward - backward : most;
+        int *done = counts[action->chunk].done;
+        ck_assert_int_eq(schedule->stage_of[action->chunk], stage);
+        if (action->kind == MB_ACTION_BW) {
+            ck_assert_int_eq(action->micro, done[MB_ACTION_B]++);
+            ck_assert_int_eq(action->micro, done[MB_ACTION_W]++);
+        } else {
+            ck_assert_int_eq(action->micro, done[action->kind]++);
+        }
+        ck_assert(done[MB_ACTION_F] >= done[MB_ACTION_B] && done[MB_ACTION_B] >= done[MB_ACTION_W]);
+        ck_assert_int_le(done[MB_ACTION_F] - done[MB_ACTION_W], schedule->slots[action->chunk]);
     }
-    ck_assert_int_eq(forward, micros);
-    ck_assert_int_eq(backward, micros);
-    return most;
+    for (int c = 0; c < schedule->chunks; c++) {
+        for (int k = MB_ACTION_F; k <= MB_ACTION_W && schedule->stage_of[c] == stage; k++)
+            ck_assert_int_eq(counts[c].done[k], schedule->micros);
+    }
 }
+
+static const char *const all[] = {"gpipe",         "1f1b",  "interleaved", "interleaved:3",
+                                  "interleaved:4", "zb-h1", "zb-h2",       "zb-v"};
 
 START_TEST(every_schedule_accumulates_in_ascending_order_within_its_slots)
 {
-    for (int stages = 1; stages <= 6; stages++) {
-        for (int stage = 0; stage < stages; stage++) {
-            for (int micros = 1; micros <= 9; micros++) {
-                mb_arena_t *arena = mb_arena_create();
-                mb_program_t g, f;
-                mb_schedule_generate(MB_SCHEDULE_GPIPE, true, stages, stage, micros, arena, &g);
-                mb_schedule_generate(MB_SCHEDULE_1F1B, true, stages, stage, micros, arena, &f);
-                int depth = stages - stage;
-                ck_assert_int_eq(most_in_flight(&g, micros), micros);
-                ck_assert_int_eq(g.slots, micros);
-                ck_assert_int_eq(most_in_flight(&f, micros), micros < depth ? micros : depth);
-                ck_assert_int_eq(f.slots, micros < depth ? micros : depth);
-                mb_arena_destroy(arena);
-            }
+    for (int stages = 1; stages <= 7; stages++) {
+        for (int micros = 1; micros <= 17; micros++) {
+            mb_arena_t *arena = mb_arena_create();
+            mb_schedule_t schedule = make(all[_i], true, stages, micros, arena);
+            for (int s = 0; s < stages; s++)
+                check_program(&schedule, s);
+            mb_arena_destroy(arena);
         }
     }
 }
@@ -98,14 +152,107 @@ END_TEST
 
 START_TEST(schedules_are_found_by_name_and_a_wrong_one_gets_the_nearest)
 {
-    mb_schedule_kind_t kind;
-    ck_assert_int_eq(mb_schedule_parse("gpipe", &kind), MB_OK);
-    ck_assert_int_eq(kind, MB_SCHEDULE_GPIPE);
-    ck_assert_int_eq(mb_schedule_parse("1f1b", &kind), MB_OK);
-    ck_assert_int_eq(kind, MB_SCHEDULE_1F1B);
-    ck_assert_str_eq(mb_schedule_name(MB_SCHEDULE_1F1B), "1f1b");
-    ck_assert_int_eq(mb_schedule_parse("gpip", &kind), MB_ERR_ARGUMENT);
-    ck_assert_ptr_nonnull(strstr(mb_error_get(), "the nearest one is gpipe"));
+    mb_schedule_choice_t choice = choice_of("gpipe");
+    ck_assert_int_eq(choice.kind, MB_SCHEDULE_GPIPE);
+    choice = choice_of("interleaved");
+    ck_assert(choice.kind == MB_SCHEDULE_INTERLEAVED && choice.per_stage == 2);
+    choice = choice_of("interleaved:5");
+    ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 15);
+    choice = choice_of("zb-v");
+    ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 6);
+    choice = choice_of("file:a/b:c.txt");
+    ck_assert_str_eq(choice.path, "a/b:c.txt");
+    static const char *const wrong[][2] = {{"gpip", "the nearest one is gpipe"},
+                                           {"zb-h3", "the nearest one is zb-h1"},
+                                           {"gpipe:2", "is not known"},
+                                           {"interleaved:x", "is not known"},
+                                           {"interleaved:1", "from 2 to 64 chunks"},
+                                           {"interleaved:9999999999", "from 2 to 64 chunks"},
+                                           {"file:", "no file is named"},
+                                           {"file", "no file is named"}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        ck_assert_int_eq(mb_schedule_parse(wrong[i][0], &choice), MB_ERR_ARGUMENT);
+        ck_assert_msg(strstr(mb_error_get(), wrong[i][1]) != NULL, "%s", mb_error_get());
+    }
+}
+END_TEST
+
+/* ---- files */
+
+static char path[] = "/tmp/mb-schedule-XXXXXX";
+
+static void put(const char *text)
+{
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static mb_status_t read_file(const char *text, int stages, int micros, bool training)
+{
+    mb_schedule_t schedule;
+    mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_FILE, .path = path};
+    mb_arena_t *arena = mb_arena_create();
+    put(text);
+    mb_status_t status = mb_schedule_make(&choice, training, stages, micros, arena, &schedule);
+    mb_arena_destroy(arena);
+    return status;
+}
+
+START_TEST(a_file_says_where_chunks_lie_and_what_is_done_in_which_order)
+{
+    mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_FILE, .path = path};
+    mb_schedule_t schedule;
+    mb_arena_t *arena = mb_arena_create();
+    put("# there and back\n\n  F0.0 F0.1\tF3.0 BW3.0 F3.1 BW3.1 BW0.0 B0.1 W0.1 # a stage\r\n"
+        "F1.0 F2.0 F1.1 F2.1 BW2.0 BW1.0 BW2.1 BW1.1");
+    ck_assert_msg(mb_schedule_make(&choice, true, 2, 2, arena, &schedule) == MB_OK, "%s",
+                  mb_error_get());
+    char *text = text_of(&schedule);
+    ck_assert_str_eq(text, "F0.0 F0.1 F3.0 BW3.0 F3.1 BW3.1 BW0.0 B0.1 W0.1\n"
+                           "F1.0 F2.0 F1.1 F2.1 BW2.0 BW1.0 BW2.1 BW1.1\n");
+    free(text);
+    ck_assert(schedule.chunks == 4 && schedule.stage_of[3] == 0 && schedule.stage_of[2] == 1);
+    ck_assert(schedule.slots[0] == 2 && schedule.slots[3] == 1);
+    ck_assert(schedule.programs[0].splits_backward && !schedule.programs[1].splits_backward);
+    ck_assert_int_eq(mb_schedule_make(&choice, false, 2, 5, arena, &schedule), MB_OK);
+    ck_assert(schedule.micros == 5 && schedule.stage_of[3] == 0 && schedule.programs[1].n == 10);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
+START_TEST(a_file_that_is_no_schedule_is_refused_by_line_or_action)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "holds no action"},
+        {"# nothing\n", "holds no action"},
+        {"F0.0 X0.0\n", "line 1: 'X0.0' is no action"},
+        {"F0.0\nF1\n", "line 2: 'F1' is no action"},
+        {"F0.0 BW0.0x\n", "'BW0.0x' is no action"},
+        {"F-1.0 BW0.0\n", "'F-1.0' is no action"},
+        {"F99999999999.0\n", "is no action"},
+        {"F0.0 BW0.0\nF0.1 BW0.1\n", "chunk 0 stands in the lines of stages 0 and 1"},
+        {"F0.0 BW0.0\nF2.0 BW2.0\n", "nothing is said of chunk 1"},
+        {"F0.0 BW0.0 BW0.0\n", "BW0.0 stands twice or out of order"},
+        {"F0.1 F0.0 BW0.0 BW0.1\n", "F0.1 stands twice or out of order"},
+        {"F0.0 F0.1 BW0.1 BW0.0\n", "which is that of the sums"},
+        {"BW0.0 F0.0\n", "BW0.0 stands in front of its forward"},
+        {"F0.0 W0.0 B0.0\n", "W0.0 stands in front of the gradient of its inputs"},
+        {"F0.0 F0.1 BW0.0\n", "B0.1 is missing"},
+        {"F0.0 BW0.0\nF1.0 BW1.0\nF2.0 BW2.0\n", "a schedule of 3 stages"},
+        {"F0.0 BW0.0\nF1.0 BW1.0\n", "a schedule of 1 micro-batches, but a pipeline has 2"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_msg(read_file(cases[i].text, 2, 2, true) != MB_OK, "%s", cases[i].text);
+        ck_assert_msg(strstr(mb_error_get(), cases[i].message) != NULL, "%s: %s", cases[i].text,
+                      mb_error_get());
+    }
+    mb_schedule_choice_t absent = {.kind = MB_SCHEDULE_FILE, .path = "/nowhere/s.txt"};
+    mb_schedule_t schedule;
+    ck_assert_int_eq(mb_schedule_make(&absent, true, 1, 1, NULL, &schedule), MB_ERR_IO);
 }
 END_TEST
 
@@ -113,21 +260,28 @@ static Suite *suite(void)
 {
     Suite *s = suite_create("schedule");
     TCase *c = tcase_create("actions");
+    tcase_set_timeout(c, 60);
     tcase_add_test(c, gpipe_runs_all_forwards_then_all_backwards);
     tcase_add_test(c, one_f_one_b_warms_up_by_the_stages_behind);
-    tcase_add_test(c, one_f_one_b_with_fewer_micro_batches_than_stages_never_leaves_warm_up);
+    tcase_add_test(c, interleaved_goes_through_the_chunks_by_groups_of_micro_batches);
+    tcase_add_test(c, zero_bubble_schedules_fill_with_gradients_of_weights);
     tcase_add_test(c, forward_only_programs_have_no_backward_and_two_slots);
-    tcase_add_test(c, every_schedule_accumulates_in_ascending_order_within_its_slots);
+    tcase_add_loop_test(c, every_schedule_accumulates_in_ascending_order_within_its_slots, 0,
+                        (int)(sizeof(all) / sizeof(all[0])));
     tcase_add_test(c, schedules_are_found_by_name_and_a_wrong_one_gets_the_nearest);
+    tcase_add_test(c, a_file_says_where_chunks_lie_and_what_is_done_in_which_order);
+    tcase_add_test(c, a_file_that_is_no_schedule_is_refused_by_line_or_action);
     suite_add_tcase(s, c);
     return s;
 }
 
 int main(void)
 {
-    SRunner *r = srunner_create(suite());
-    srunner_run_all(r, CK_ENV);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
+    close(mkstemp(path));
+    SRunner *runner = srunner_create(suite());
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    unlink(path);
     return failed == 0 ? 0 : 1;
 }

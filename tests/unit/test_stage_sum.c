@@ -97,7 +97,7 @@ static void open_plan(bench_t *b, const char *config, int cut)
                               .micro_batch = BATCH,
                               .micros_per_replica = 1,
                               .replicas_of_group = 1,
-                              .schedule = MB_SCHEDULE_GPIPE,
+                              .schedule = {.kind = MB_SCHEDULE_GPIPE, .per_stage = 2},
                               .cuts = &cut};
     ck_assert_msg(mb_graph_create(text, "a test", &b->graph) == MB_OK, "%s", mb_error_get());
     free(text);
@@ -158,6 +158,7 @@ static void forward(bench_t *b)
     counted = (counted_t){0};
     fill(mb_stage_tensor(b->stages[0], 0, 0), BATCH * WIDTH, 2);
     for (int s = 0; s < b->n_stages; s++) {
+        micro.chunk = s;
         receive(b, s);
         start(b->stages[s]);
         b->exec.planning = true;
@@ -199,7 +200,7 @@ END_TEST
 static const void *saved_of(const mb_stage_t *stage, int node, int statistic)
 {
     const mb_node_place_t *at = &stage->places[node];
-    return stage->slots[0] + at->saved + (size_t)statistic * at->memory.saved_bytes / 2;
+    return stage->chunks[0].slots[0] + at->saved + (size_t)statistic * at->memory.saved_bytes / 2;
 }
 
 START_TEST(a_cut_between_them_changes_no_bits)

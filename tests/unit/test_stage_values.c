@@ -42,7 +42,7 @@ static void bench_open(bench_t *b, const mb_format_t *round_to, bool training)
                               .micro_batch = BATCH,
                               .micros_per_replica = 1,
                               .replicas_of_group = 1,
-                              .schedule = MB_SCHEDULE_GPIPE,
+                              .schedule = {.kind = MB_SCHEDULE_GPIPE, .per_stage = 2},
                               .training = training};
     ck_assert_int_eq(mb_graph_create(text, "a test", &b->graph), MB_OK);
     free(text);
@@ -201,7 +201,7 @@ START_TEST(the_gradient_of_logits_takes_their_place_where_only_the_loss_reads_th
     bench_score(&b, &loss);
     ck_assert(b.stage->places[1].in_place);
     ck_assert_int_eq(b.stage->places[1].gradient, -1);
-    ck_assert_uint_lt(b.stage->backward_bytes, BATCH * OUT * sizeof(float));
+    ck_assert_uint_lt(b.stage->chunks[0].backward_bytes, BATCH * OUT * sizeof(float));
     b.graph->layers[b.graph->nodes[1].layer]->activity.l2 = 0.5F;
     bench_score(&b, &loss);
     ck_assert(!b.stage->places[1].in_place);

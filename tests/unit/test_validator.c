@@ -15,7 +15,7 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, 
                                  .micro_batch = 2,
                                  .micros_per_replica = micros,
                                  .replicas_of_group = 1,
-                                 .schedule = kind,
+                                 .schedule = {.kind = kind, .per_stage = 2},
                                  .training = training};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
@@ -168,10 +168,10 @@ END_TEST
 START_TEST(too_few_slots_are_found)
 {
     mb_plan_t *plan = make_chain_plan(3, 4);
-    plan->programs[0].slots = 2;
+    plan->slots[0] = 2;
     refuse(plan, "its slot is overwritten while another one is in use there");
     plan = make_chain_plan(3, 4);
-    plan->programs[1].slots = 0;
+    plan->slots[1] = 0;
     refuse(plan, "stage 1 has no slot");
 }
 END_TEST
@@ -261,6 +261,12 @@ static void make_random_graph(void)
     }
 }
 
+static int most_stages(mb_schedule_kind_t kind)
+{
+    mb_schedule_choice_t choice = {.kind = kind, .per_stage = 2};
+    return mb_plan_max_stages(&fake.graph) / mb_schedule_chunks(&choice, 1);
+}
+
 static int64_t count_bytes(const mb_plan_t *plan, int stage)
 {
     int64_t elements = 0;
@@ -277,14 +283,14 @@ static int64_t count_bytes(const mb_plan_t *plan, int stage)
 START_TEST(random_graphs_validate_and_send_the_bytes_of_the_formula)
 {
     srand(11);
-    for (int trial = 0; trial < 400; trial++) {
+    for (int trial = 0; trial < 1200; trial++) {
         make_random_graph();
-        int most = mb_plan_max_stages(&fake.graph);
+        mb_schedule_kind_t kind = (mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE);
+        int most = most_stages(kind);
         if (most == 0)
             continue;
         int stages = 1 + rand() % most, micros = 1 + rand() % 9;
-        mb_plan_t *plan = make_plan(trial % 2 == 0 ? MB_SCHEDULE_GPIPE : MB_SCHEDULE_1F1B,
-                                    trial % 5 != 0, stages, micros);
+        mb_plan_t *plan = make_plan(kind, trial % 5 != 0, stages, micros);
         ck_assert_int_eq(mb_validate(plan), MB_OK);
         for (int s = 0; s < stages; s++)
             ck_assert_int_eq(mb_plan_bytes_sent(plan, s), count_bytes(plan, s));
@@ -297,13 +303,13 @@ END_TEST
 START_TEST(any_dropped_action_but_the_ends_is_found)
 {
     srand(13);
-    for (int trial = 0; trial < 400; trial++) {
+    for (int trial = 0; trial < 1200; trial++) {
         make_random_graph();
-        int most = mb_plan_max_stages(&fake.graph);
+        mb_schedule_kind_t kind = (mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE);
+        int most = most_stages(kind);
         if (most == 0)
             continue;
-        mb_plan_t *plan = make_plan(trial % 2 == 0 ? MB_SCHEDULE_GPIPE : MB_SCHEDULE_1F1B, true,
-                                    1 + rand() % most, 1 + rand() % 5);
+        mb_plan_t *plan = make_plan(kind, true, 1 + rand() % most, 1 + rand() % 5);
         mb_program_t *program = &plan->programs[rand() % plan->stages];
         drop(program, rand() % (program->n - 2));
         ck_assert_int_eq(mb_validate(plan), MB_ERR_INTERNAL);

@@ -1,0 +1,32 @@
+/* What generators of schedules are given and give. Inside src/pipeline only. */
+#ifndef MB_PIPELINE_SCHEDULE_PRIVATE_H
+#define MB_PIPELINE_SCHEDULE_PRIVATE_H
+
+#include "pipeline/schedule.h"
+
+/* Generators append to the programs, which have room for every micro-batch's F, B and W. */
+void mb_program_add(mb_program_t *program, mb_action_kind_t kind, int chunk, int micro);
+
+void mb_schedule_gpipe(mb_schedule_t *schedule, bool training);
+void mb_schedule_1f1b(mb_schedule_t *schedule);
+/* The V shape that never idles, from 2 stages x micro-batches on. */
+void mb_schedule_v(mb_schedule_t *schedule);
+
+/* schedule_list.c: the first action that can begin, where several can by these rules. */
+typedef struct {
+    bool training, splits_backward;
+    const int *ahead; /* [stages] forwards at most whose gradient of inputs is to come; NULL: any */
+    const int *in_all;            /* [stages] the same until the gradient of weights; NULL: any */
+    const mb_chunk_cost_t *costs; /* [chunks] */
+} mb_list_rules_t;
+/* Tries some orders of preference and keeps the one that ends first. MB_ERR_INTERNAL: under the
+ * limits none ends. */
+mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_arena_t *arena, mb_schedule_t *out);
+
+/* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
+mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);
+
+/* Room for the programs of a schedule whose numbers and stage_of are set. */
+mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena);
+
+#endif

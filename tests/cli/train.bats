@@ -242,3 +242,31 @@ END
     [ "$(digest a.run/final.h5)" = "$(digest b.run/final.h5)" ]
     [ "$(digest a.run/final.h5)" = "$(digest c.run/final.h5)" ]
 }
+
+@test "schedules from files and of several chunks give the same bits, and what does not fit is said" {
+    fixture mlp
+    "$MBRUN" new mlp -o s.h5 input=28x28x1 hidden=12,12,12 dropout=0.1
+    options="s.h5 --data data.h5 --steps 3 --batch 12 --micro-batch 4 --replicas 1 --threads 1 --quiet"
+    # The example of the documentation.
+    sed -n '/^    # three stages/,/^$/p' "$MB_SRCDIR/doc/schedules.md" >v.txt
+    [ "$(grep -c F v.txt)" -eq 3 ]
+    # shellcheck disable=SC2086
+    ranks 1 $options --run a.run
+    # shellcheck disable=SC2086
+    ranks 3 $options --stages 3 --schedule file:v.txt --run b.run
+    grep -q '"schedule": "file:v.txt"' b.run/plan.json
+    # shellcheck disable=SC2086
+    ranks 2 $options --stages 2 --schedule zb-v --run c.run
+    for run in b c; do
+        [ "$(digest a.run/final.h5)" = "$(digest $run.run/final.h5)" ]
+    done
+    sed 's/ F0.2//' v.txt >short.txt
+    # shellcheck disable=SC2086
+    refused 1 'short.txt: stage 0: B0.2 stands in front of its forward' 1 $options --stages 1 --schedule file:short.txt --run d.run
+    # shellcheck disable=SC2086
+    refused 2 'v.txt: a schedule of 3 stages.*--stages 3' 1 $options --schedule file:v.txt --run d.run
+    # shellcheck disable=SC2086
+    refused 2 "schedule 'zb-h' is not known.*the nearest one is zb-h1" 1 $options --schedule zb-h --run d.run
+    # shellcheck disable=SC2086
+    refused 2 'at most . stages of several chunks, not 3' 3 $options --stages 3 --schedule interleaved:5 --run d.run
+}

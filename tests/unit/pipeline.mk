@@ -23,3 +23,7 @@ tests_unit_test_order_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_schedule_times
 tests_unit_test_schedule_times_SOURCES = tests/unit/test_schedule_times.c
 tests_unit_test_schedule_times_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_plan_mutations
+tests_unit_test_plan_mutations_SOURCES = tests/unit/test_plan_mutations.c $(fake_graph_sources)
+tests_unit_test_plan_mutations_LDADD = $(UNIT_LIBS)

@@ -239,6 +239,15 @@ static mb_status_t run_forward(mb_executor_t *executor, int chunk, int index)
 }
 
 /* The chunk's stretches of two blocks. */
+/* What was sent of the micro-batch is written anew, with the same bits. */
+static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    fill_micro(executor, action->chunk, action->micro, &micro);
+    MB_TRY(await_activations(executor, action->chunk, action->micro, true));
+    return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
+}
+
 static mb_status_t add_blocks(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int into,
                               int from)
 {
@@ -386,6 +395,8 @@ static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action
     switch (action->kind) {
     case MB_ACTION_F:
         return run_forward(executor, action->chunk, action->micro);
+    case MB_ACTION_R:
+        return run_again(executor, action);
     case MB_ACTION_B:
     case MB_ACTION_W:
     case MB_ACTION_BW:
@@ -403,8 +414,7 @@ static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action
                    : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
                                    executor->subtrees[0].sums[0]);
     default:
-        return mb_error_set(MB_ERR_UNSUPPORTED, "the executor has no action %s",
-                            mb_action_name(action->kind));
+        return mb_error_set(MB_ERR_INTERNAL, "there is no action %d", (int)action->kind);
     }
 }
 
@@ -494,6 +504,8 @@ static mb_status_t prepare_chunk(mb_executor_t *executor, int chunk)
     MB_TRY(mb_stage_forward(stage, &micro));
     if (!stage->training)
         return MB_OK;
+    if (executor->plan->schedule.recomputes)
+        MB_TRY(mb_stage_recompute(stage, &micro));
     MB_TRY(mb_stage_backward(stage, &micro));
     micro.accumulate = true;
     return mb_stage_backward(stage, &micro);

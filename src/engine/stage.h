@@ -9,6 +9,9 @@
  *                  activity sums
  *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs, saved,
  *                  labels, gradients received and to be sent
+ *     inside       where forwards are computed again, of each chunk: outputs and saved of the one
+ *                  micro-batch that was computed last; a slot then has what comes in and what goes
+ *                  out alone
  *     backward     of each chunk: gradients of the tensors of the one micro-batch that is going
  * back states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
  *
@@ -25,8 +28,9 @@
 
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
     int chunk;            /* whose slot and backward area these are */
-    int64_t output;       /* in a slot: of local and of received tensors */
-    int64_t saved, carry; /* saved: in a slot; carry: in the backward area */
+    int64_t output;       /* in a slot, or inside: of local and of received tensors */
+    bool inside;          /* the output is */
+    int64_t saved, carry; /* saved: in a slot, or inside; carry: in the backward area */
     int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
     bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
     int64_t sums;         /* index into a double block */
@@ -60,8 +64,9 @@ typedef struct { /* of one of the stage's chunks of the model */
     int64_t first_sum, sum_count;           /* and of a double block */
 
     int n_slots;
-    size_t slot_bytes, backward_bytes;
+    size_t slot_bytes, inside_bytes, backward_bytes;
     char **slots;
+    char *inside;        /* NULL: all stands in the slots */
     int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
     char *backward;      /* [n_areas][backward_bytes] */
     void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
@@ -144,6 +149,7 @@ typedef struct {
     int index;       /* among those of the group: its rows of the states */
     int replica;     /* of this group, from 0: its block of sums */
     bool accumulate; /* not the replica's first micro-batch */
+    bool again;      /* its forward is computed again: nothing is counted */
     int64_t valid;
     uint64_t seed;
     uint32_t step;
@@ -153,6 +159,8 @@ typedef struct {
 
 /* Forward of a chunk's nodes for one micro-batch. Evaluation adds losses too. */
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro);
+/* The same again, in front of a backward: the same bits. */
+mb_status_t mb_stage_recompute(mb_stage_t *stage, const mb_micro_t *micro);
 /* Gradients of the inputs, of the weights, or both. */
 mb_status_t mb_stage_backward_input(mb_stage_t *stage, const mb_micro_t *micro);
 mb_status_t mb_stage_backward_weights(mb_stage_t *stage, const mb_micro_t *micro);

@@ -68,6 +68,22 @@ static void place_gradients(mb_stage_t *stage, int node)
     }
 }
 
+static bool recomputes(const mb_stage_t *stage)
+{
+    return stage->training && stage->plan->schedule.recomputes;
+}
+
+/* What comes into the chunk or goes out of it. */
+static bool leaves(const mb_stage_t *stage, int node)
+{
+    const mb_plan_t *plan = stage->plan;
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        if (plan->forward_edges[e].tensor == node)
+            return true;
+    }
+    return stage->graph->nodes[node].is_input;
+}
+
 /* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
  * makes them a step's largest tensor. */
 static bool is_only_scored(const mb_stage_t *stage, int node)
@@ -78,7 +94,8 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
     for (int o = 0; o < graph->n_outputs; o++)
         outputs += graph->outputs[o].node == node;
     return stage->losses != NULL && outputs == 1 && graph->nodes[node].n_uses == 0 &&
-           !at->memory.keeps_output && at->activity < 0;
+           !at->memory.keeps_output && at->activity < 0 &&
+           !(recomputes(stage) && stage->plan->programs[stage->stage].splits_backward);
 }
 
 static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
@@ -87,13 +104,15 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     mb_node_place_t *at = &stage->places[node];
     at->chunk = chunk->chunk;
-    at->output = place(&chunk->slot_bytes, tensor_bytes(stage, node));
+    at->inside = recomputes(stage) && !leaves(stage, node);
+    size_t *inside = recomputes(stage) ? &chunk->inside_bytes : &chunk->slot_bytes;
+    at->output = place(at->inside ? inside : &chunk->slot_bytes, tensor_bytes(stage, node));
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
     mb_stage_place_states(stage, node);
     if (at->memory.saved_bytes > 0)
-        at->saved = place(&chunk->slot_bytes, at->memory.saved_bytes);
+        at->saved = place(inside, at->memory.saved_bytes);
     if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
         at->activity = stage->sum_count;
         stage->sum_count += 2;
@@ -196,6 +215,7 @@ static mb_status_t take_blocks(mb_stage_t *stage)
         mb_stage_chunk_t *chunk = &stage->chunks[i];
         for (int s = 0; s < chunk->n_slots; s++)
             MB_TRY(take_block(stage, chunk->slot_bytes, &chunk->slots[s]));
+        MB_TRY(take_block(stage, chunk->inside_bytes, &chunk->inside));
         MB_TRY(take_block(stage, chunk->backward_bytes * (size_t)chunk->n_areas, &chunk->backward));
     }
     MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
@@ -338,7 +358,7 @@ size_t mb_stage_activation_bytes(const mb_stage_t *stage)
     size_t bytes = 0;
     for (int i = 0; i < stage->n_chunks; i++) {
         const mb_stage_chunk_t *chunk = &stage->chunks[i];
-        bytes += chunk->slot_bytes * (size_t)chunk->n_slots +
+        bytes += chunk->slot_bytes * (size_t)chunk->n_slots + chunk->inside_bytes +
                  chunk->backward_bytes * (size_t)chunk->n_areas;
     }
     return bytes;
@@ -351,6 +371,7 @@ static void stage_free(mb_stage_t *stage)
     for (int i = 0; i < stage->n_chunks; i++) {
         for (int s = 0; s < stage->chunks[i].n_slots; s++)
             mb_device_free(device, stage->chunks[i].slots[s]);
+        mb_device_free(device, stage->chunks[i].inside);
         mb_device_free(device, stage->chunks[i].backward);
     }
     for (int b = 0; b < stage->n_blocks; b++)

@@ -23,7 +23,17 @@ static char *in_slot(const mb_stage_t *stage, int number, int micro, int64_t off
 
 void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 {
-    return in_slot(stage, stage->places[node].chunk, micro, stage->places[node].output);
+    const mb_node_place_t *at = &stage->places[node];
+    if (at->inside)
+        return mb_stage_at(stage->chunk_of[at->chunk]->inside, at->output);
+    return in_slot(stage, at->chunk, micro, at->output);
+}
+
+static void *saved_of(const mb_stage_t *stage, const mb_micro_t *micro, const mb_node_place_t *at)
+{
+    char *inside = chunk_of(stage, micro)->inside;
+    return inside != NULL ? mb_stage_at(inside, at->saved)
+                          : in_slot(stage, at->chunk, micro->index, at->saved);
 }
 
 void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place)
@@ -123,10 +133,10 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         .values = call->values,
         .inputs = call->inputs,
         .output = mb_stage_tensor(stage, micro->index, node),
-        .saved = in_slot(stage, at->chunk, micro->index, at->saved),
+        .saved = saved_of(stage, micro, at),
         .carry = mb_stage_at(backward_area(stage, micro), at->carry),
         .constants = at->constants,
-        .sums = stage->training ? sums_at(stage, micro->replica, at->sums) : NULL,
+        .sums = stage->training && !micro->again ? sums_at(stage, micro->replica, at->sums) : NULL,
         .stored = call->stored,
         .integer = stage->integer,
         .observer = stage->observer,
@@ -140,7 +150,7 @@ static mb_status_t add_activity(const mb_stage_t *stage, const mb_micro_t *micro
     const mb_node_place_t *at = &stage->places[node];
     const mb_call_t *call = &stage->graph->nodes[node].call;
     double *sums = sums_at(stage, micro->replica, at->activity);
-    if (at->activity < 0)
+    if (at->activity < 0 || micro->again)
         return MB_OK;
     for (int square = 0; square < 2; square++) {
         mb_sum_args_t args = {.type = call->output_type,
@@ -263,6 +273,13 @@ mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
             MB_TRY(run_loss(stage, micro, o, NULL));
     }
     return MB_OK;
+}
+
+mb_status_t mb_stage_recompute(mb_stage_t *stage, const mb_micro_t *micro)
+{
+    mb_micro_t again = *micro;
+    again.again = true;
+    return mb_stage_forward(stage, &again);
 }
 
 /* One more contribution to a tensor's gradient: the first is taken as it stands, later ones are

@@ -90,6 +90,12 @@ static int64_t message_time(const timing_t *timing, bool forward, int edge, int 
     return *known;
 }
 
+/* Takes gradients and makes those of the inputs. */
+static bool goes_back(const mb_action_t *action)
+{
+    return action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW;
+}
+
 /* When the stage's next action can start: its messages are there, and what it overwrites is sent.
  */
 static int64_t start_of(const timing_t *timing, int stage, const mb_action_t *action)
@@ -99,7 +105,7 @@ static int64_t start_of(const timing_t *timing, int stage, const mb_action_t *ac
     if (action->kind == MB_ACTION_F) {
         clock = later(clock, room_for(timing, action->chunk, action->micro));
         taken = behind_messages(timing, true, &edges->forward_in, action->micro, 0);
-    } else if (action->kind != MB_ACTION_W) {
+    } else if (goes_back(action)) {
         taken = behind_messages(timing, false, &edges->backward_in, action->micro, 0);
     }
     return later(clock, taken == UNKNOWN ? UNKNOWN : taken + MESSAGE_TIME);
@@ -114,7 +120,7 @@ static void finish(const timing_t *timing, int stage, const mb_action_t *action,
     if (action->kind == MB_ACTION_F) {
         line->forward[action->micro] = place->clock;
         line->forward_at[action->micro] = place->at;
-    } else if (action->kind != MB_ACTION_W) {
+    } else if (goes_back(action)) {
         line->input[action->micro] = place->clock;
         line->input_at[action->micro] = place->at;
     }

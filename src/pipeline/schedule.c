@@ -258,6 +258,44 @@ static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_
     return MB_OK;
 }
 
+/* ---- recomputation */
+
+typedef struct {
+    mb_action_t *actions;
+    int n;
+    int *held; /* [chunks] the micro-batch whose inside the chunk holds */
+} recomputing_t;
+
+static void add_with_forward(recomputing_t *r, const mb_action_t *action)
+{
+    int *held = &r->held[action->chunk];
+    if (action->kind != MB_ACTION_F && *held != action->micro) {
+        r->actions[r->n] = *action;
+        r->actions[r->n++].kind = MB_ACTION_R;
+    }
+    *held = action->micro;
+    r->actions[r->n++] = *action;
+}
+
+static mb_status_t add_recomputation(mb_schedule_t *schedule, mb_arena_t *arena)
+{
+    recomputing_t r = {.held = MB_ARENA_ARRAY(arena, int, schedule->chunks)};
+    if (r.held == NULL)
+        return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
+    for (int s = 0; s < schedule->stages; s++) {
+        mb_program_t *program = &schedule->programs[s];
+        r.n = 0;
+        r.actions = MB_ARENA_ARRAY(arena, mb_action_t, 2 * (size_t)program->n);
+        if (r.actions == NULL)
+            return mb_error_memory("a schedule", 2 * (size_t)program->n * sizeof(mb_action_t));
+        for (int i = 0; i < program->n; i++)
+            add_with_forward(&r, &program->actions[i]);
+        program->actions = r.actions;
+        program->n = r.n;
+    }
+    return MB_OK;
+}
+
 static mb_status_t finish(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
 {
     for (int s = 0; s < schedule->stages; s++) {
@@ -303,5 +341,6 @@ mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, 
         MB_TRY(place_chunks(choice, arena, out));
         MB_TRY(generate(choice, training, arena, out));
     }
-    return finish(out, training, arena);
+    MB_TRY(finish(out, training, arena));
+    return training && choice->recomputes ? add_recomputation(out, arena) : MB_OK;
 }

@@ -53,10 +53,11 @@ typedef enum {
     MB_SCHEDULE_FILE
 } mb_schedule_kind_t;
 
-typedef struct { /* as --schedule says it */
+typedef struct { /* as --schedule and --recompute say it */
     mb_schedule_kind_t kind;
     int per_stage;    /* chunks of a stage, of an interleaved one; others have their own number */
     const char *path; /* of a file */
+    bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
 } mb_schedule_choice_t;
 
 typedef struct {
@@ -72,7 +73,10 @@ mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
 /* Chunks of the model on so many stages; of a file, 0: it says so itself. */
 int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
 /* MICROS micro-batches on STAGES stages, forward only unless TRAINING; in the arena. The same on
- * every rank. MB_ERR_ARGUMENT, MB_ERR_IO: a file that is none or does not fit (schedule_file.c). */
+ * every rank. Where it recomputes, a chunk holds what lies between its inputs and its outputs for
+ * one micro-batch only, that of its last F or R, and an R stands in front of each backward action
+ * on another one. MB_ERR_ARGUMENT, MB_ERR_IO: a file that is none or does not fit
+ * (schedule_file.c). */
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out);
 

@@ -51,6 +51,8 @@ static double ready_at(const timing_t *t, const mb_action_t *action)
     int chunk = action->chunk, micro = action->micro;
     if (action->kind == MB_ACTION_W)
         return *end_of(t, 1, chunk, micro);
+    if (action->kind == MB_ACTION_R)
+        return *end_of(t, 0, chunk, micro);
     if (action->kind == MB_ACTION_F)
         return chunk == 0 ? 0 : arrival(t, 0, chunk - 1, chunk, micro);
     if (chunk == t->schedule->chunks - 1)

@@ -15,6 +15,7 @@ typedef struct {                      /* of one chunk */
     int *owner;                       /* [slots] micro-batch in the slot; -1: none yet */
     bool *forward, *inputs, *weights; /* [micros] done */
     int last_weights;
+    int held; /* where the plan recomputes: the micro-batch of the last F or R */
 } holder_t;
 
 typedef struct { /* of one stage */
@@ -179,13 +180,29 @@ static mb_status_t arrived(walk_t *walk, int stage, bool forward, bool *ready)
     return MB_OK;
 }
 
+static void keep_forward(walk_t *walk, int stage)
+{
+    holder_t *holder = holder_of(walk, stage);
+    holder->held = current(walk, stage)->micro;
+    holder->forward[holder->held] = true;
+}
+
+static mb_status_t step_again(walk_t *walk, int stage)
+{
+    MB_TRY(need_slot(walk, stage));
+    if (!holder_of(walk, stage)->forward[current(walk, stage)->micro])
+        return fault(walk, stage, "its forward has not been computed");
+    keep_forward(walk, stage);
+    return MB_OK;
+}
+
 static mb_status_t step_forward(walk_t *walk, int stage, bool *ready)
 {
     MB_TRY(open_slot(walk, stage, ready));
     if (*ready)
         MB_TRY(arrived(walk, stage, true, ready));
     if (*ready)
-        holder_of(walk, stage)->forward[current(walk, stage)->micro] = true;
+        keep_forward(walk, stage);
     return MB_OK;
 }
 
@@ -196,6 +213,8 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
     MB_TRY(need_slot(walk, stage));
     if (!holder->forward[action->micro])
         return fault(walk, stage, "its forward has not been computed");
+    if (walk->plan->schedule.recomputes && holder->held != action->micro)
+        return fault(walk, stage, "its forward has not been computed again");
     if (action->kind == MB_ACTION_W && !holder->inputs[action->micro])
         return fault(walk, stage, "the gradient of its inputs has not been computed");
     if (action->kind != MB_ACTION_W)
@@ -252,7 +271,7 @@ static mb_status_t step(walk_t *walk, int stage, bool *ready)
     case MB_ACTION_BW:
         return step_backward(walk, stage, ready);
     case MB_ACTION_R:
-        return need_slot(walk, stage);
+        return step_again(walk, stage);
     case MB_ACTION_REDUCE:
     case MB_ACTION_STEP:
         return step_end(walk, stage);
@@ -339,7 +358,8 @@ static mb_status_t make_walkers(walk_t *walk, mb_arena_t *arena)
                              .forward = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .inputs = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .weights = MB_ARENA_ARRAY(arena, bool, plan->micros),
-                             .last_weights = -1};
+                             .last_weights = -1,
+                             .held = -1};
         if (holder->owner == NULL || holder->forward == NULL || holder->inputs == NULL ||
             holder->weights == NULL)
             return mb_error_memory("a plan's validation", (size_t)plan->micros);

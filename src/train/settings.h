@@ -47,6 +47,8 @@ typedef enum {
     X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME",                                           \
       "order of a pipeline's work: gpipe, 1f1b, interleaved[:CHUNKS], zb-h1, zb-h2, zb-v, "        \
       "file:PATH")                                                                                 \
+    X(RECOMPUTE, "recompute", TEXT, "none", false, "HOW",                                          \
+      "forwards computed again in front of their backwards, to keep less: none or full")           \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

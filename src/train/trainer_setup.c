@@ -376,10 +376,25 @@ static mb_status_t load_values(mb_training_t *trainer)
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 
+static mb_status_t take_recompute(const mb_training_t *trainer, bool *recomputes)
+{
+    const char *how = mb_settings_text(trainer->settings, MB_SET_RECOMPUTE);
+    *recomputes = strcmp(how, "full") == 0;
+    if (!*recomputes && strcmp(how, "none") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
+    if (*recomputes && trainer->model->graph->keeps_states)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "recompute=full: %s has layers that keep states (stateful), which a "
+                            "forward changes: it cannot be computed again",
+                            trainer->options.model);
+    return MB_OK;
+}
+
 static mb_status_t make_engine(mb_training_t *trainer)
 {
     mb_schedule_choice_t schedule;
     MB_TRY(mb_schedule_parse(mb_settings_text(trainer->settings, MB_SET_SCHEDULE), &schedule));
+    MB_TRY(take_recompute(trainer, &schedule.recomputes));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,

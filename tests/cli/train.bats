@@ -270,3 +270,25 @@ END
     # shellcheck disable=SC2086
     refused 2 'at most . stages of several chunks, not 3' 3 $options --stages 3 --schedule interleaved:5 --run d.run
 }
+
+@test "forwards computed again give the same bits in less memory" {
+    fixture mlp
+    "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=64,64,64,64,64 dropout=0.1
+    options="m.h5 --data data.h5 --steps 3 --batch 32 --micro-batch 4 --replicas 1 --threads 1"
+    options+=" --stages 2 --schedule gpipe"
+    # shellcheck disable=SC2086
+    ranks 2 $options --run a.run 2>a.err
+    # shellcheck disable=SC2086
+    ranks 2 $options --recompute full --run b.run 2>b.err
+    [ "$(digest a.run/final.h5)" = "$(digest b.run/final.h5)" ]
+    grep -q '"R": {"count": 24' b.run/plan.json
+    kept=$(sed -n 's/^memory .*activations \([0-9.]*\) KiB.*/\1/p' a.err | head -n 1)
+    less=$(sed -n 's/^memory .*activations \([0-9.]*\) KiB.*/\1/p' b.err | head -n 1)
+    echo "activations: $kept KiB, $less KiB"
+    awk -v kept="$kept" -v less="$less" 'BEGIN { exit !(less > 0 && less < 0.7 * kept) }'
+    # shellcheck disable=SC2086
+    refused 2 'recompute=some: there are none and full' 1 m.h5 --data data.h5 --recompute some --run c.run
+    "$MB_BUILDDIR/tests/cli/samples"
+    cp "$MB_SRCDIR/tests/data/stateful.h5" k.h5
+    refused 1 'k.h5 has layers that keep states' 1 k.h5 --data s.h5 --loss mse --recompute full --run c.run
+}

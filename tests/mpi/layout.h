@@ -15,8 +15,9 @@ typedef struct {
     int64_t even, uneven; /* batches: one that replicas times micro_batch divides, one that not */
     int64_t samples;      /* two steps of an epoch are full, the third is not */
     int steps;
-    bool is_narrow;  /* its policies are what a processor may lack */
-    bool is_weighed; /* its data has sample weights */
+    bool is_narrow;    /* its policies are what a processor may lack */
+    bool is_weighed;   /* its data has sample weights */
+    bool keeps_states; /* forwards cannot be computed again */
     char path[LAYOUT_PATH], data[LAYOUT_PATH];
     mb_source_t *whole, *source;
     int most_stages;
@@ -25,6 +26,7 @@ typedef struct {
 typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
+    bool recomputes;
     const char *dtype;     /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */
     int stages;

@@ -1,6 +1,6 @@
 /* The same bits on any layout: every split of 1 to 8 ranks into stages and groups of R = 4
- * replicas, all schedules in turn, 1 and 2 threads, a batch that is even and one that is not, a
- * stop in the middle.
+ * replicas, all schedules in turn, forwards kept and computed again, 1 and 2 threads, a batch that
+ * is even and one that is not, a stop in the middle.
  *
  * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep. A job
  * of fewer runs what fits into it. Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT
@@ -45,7 +45,12 @@ static layout_model_t models[] = {
     {.name = "recurrent_states", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "recurrent_steps", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     /* Its batch is the one that it has states for. */
-    {.name = "recurrent_kept", .micro_batch = 2, .even = 21, .uneven = 21, .samples = 42},
+    {.name = "recurrent_kept",
+     .keeps_states = true,
+     .micro_batch = 2,
+     .even = 21,
+     .uneven = 21,
+     .samples = 42},
     {.name = "regularized", .micro_batch = 2, .even = 16, .uneven = 21, .samples = 47},
     /* Its first steps overflow and are left out. */
     {.name = "scaled",
@@ -189,10 +194,12 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
 {
     char what[128];
     int bad = 0;
+    static unsigned turn;
     for (int v = 0; v < n_variants; v++) {
         layout_outcome_t outcome;
         layout_run_t run = run_of(model, &variants[v], stages);
         run.schedule = schedule_of(model, v, stages);
+        run.recomputes = v == 0 && !model->keeps_states && turn++ % 2 == 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
                  variants[v].even ? "even" : "uneven");

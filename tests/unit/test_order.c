@@ -8,18 +8,20 @@
 #include <string.h>
 
 static fake_graph_t fake;
+static bool recomputes; /* the plans that are made */
 
 static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool ordered, bool training, int stages,
                             int micros)
 {
     mb_plan_t *plan = NULL;
-    mb_plan_options_t options = {.stages = stages,
-                                 .micro_batch = 2,
-                                 .micros_per_replica = micros,
-                                 .replicas_of_group = 1,
-                                 .schedule = {.kind = kind, .per_stage = 2},
-                                 .training = training,
-                                 .ordered = ordered};
+    mb_plan_options_t options = {
+        .stages = stages,
+        .micro_batch = 2,
+        .micros_per_replica = micros,
+        .replicas_of_group = 1,
+        .schedule = {.kind = kind, .per_stage = 2, .recomputes = recomputes},
+        .training = training,
+        .ordered = ordered};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
 }
@@ -147,11 +149,13 @@ START_TEST(random_graphs_are_free_of_deadlock_by_order)
     srand(17);
     for (int trial = 0; trial < 2000; trial++) {
         make_random_graph();
-        mb_schedule_choice_t choice = {(mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE), 2, NULL};
+        mb_schedule_choice_t choice = {.kind = (mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE),
+                                       .per_stage = 2};
         int most = mb_plan_max_stages(&fake.graph) / mb_schedule_chunks(&choice, 1);
         if (most == 0)
             continue;
         int stages = 1 + rand() % most, micros = 1 + rand() % 12;
+        recomputes = trial % 3 == 0;
         mb_plan_t *plan = make_plan(choice.kind, true, trial % 5 != 0, stages, micros);
         ck_assert_int_eq(mb_validate_order(plan), MB_OK);
         mb_plan_destroy(plan);

@@ -30,6 +30,7 @@ typedef struct {
     int at[MOST_STAGES];
     int output[MOST_CHUNKS][MOST_MICROS];   /* by slot: whose forward stands there */
     int gradient[MOST_CHUNKS][MOST_MICROS]; /* and whose gradients */
+    int held[MOST_CHUNKS];                  /* where forwards are computed again: whose inside */
     /* By direction (0 forward), edge and slot: what has come in, and what is under way. */
     int came[2][MOST_EDGES][MOST_MICROS];
     request_t sends[2][MOST_EDGES][MOST_MICROS], receives[2][MOST_EDGES][MOST_MICROS];
@@ -69,6 +70,7 @@ static void start(world_t *w, const mb_plan_t *plan)
     w->plan = plan;
     memset(w->output, NOTHING, sizeof(w->output));
     memset(w->gradient, NOTHING, sizeof(w->gradient));
+    memset(w->held, NOTHING, sizeof(w->held));
     memset(w->came, NOTHING, sizeof(w->came));
 }
 
@@ -109,6 +111,18 @@ static bool step_forward(world_t *w, const mb_action_t *action)
         return false;
     w->wrong = w->wrong || !inputs_are(w, 0, chunk, micro);
     w->output[chunk][slot_of(w, chunk, micro)] = micro;
+    w->held[chunk] = micro;
+    return true;
+}
+
+static bool step_again(world_t *w, const mb_action_t *action)
+{
+    int chunk = action->chunk, micro = action->micro;
+    if (!moved(w, 0, chunk, micro, true))
+        return false;
+    w->wrong = w->wrong || w->output[chunk][slot_of(w, chunk, micro)] != micro ||
+               !inputs_are(w, 0, chunk, micro);
+    w->held[chunk] = micro;
     return true;
 }
 
@@ -129,6 +143,7 @@ static bool step_backward(world_t *w, const mb_action_t *action)
     if (inputs && (!moved(w, 1, chunk, micro, true) || !moved(w, 1, chunk, micro, false)))
         return false;
     w->wrong = w->wrong || w->output[chunk][slot] != micro || !inputs_are(w, 0, chunk, micro);
+    w->wrong = w->wrong || (w->plan->schedule.recomputes && w->held[chunk] != micro);
     if (inputs) {
         w->wrong = w->wrong || !inputs_are(w, 1, chunk, micro);
         w->gradient[chunk][slot] = micro;
@@ -174,6 +189,9 @@ static bool step(world_t *w, int stage)
     switch (action->kind) {
     case MB_ACTION_F:
         done = step_forward(w, action);
+        break;
+    case MB_ACTION_R:
+        done = step_again(w, action);
         break;
     case MB_ACTION_B:
     case MB_ACTION_W:
@@ -319,7 +337,8 @@ static mb_plan_t *random_plan(void)
 {
     mb_plan_t *plan = NULL;
     mb_schedule_choice_t choice = {.kind = (mb_schedule_kind_t)(rand() % MB_SCHEDULE_FILE),
-                                   .per_stage = 2};
+                                   .per_stage = 2,
+                                   .recomputes = rand() % 3 == 0};
     int stages = 1 + rand() % MOST_STAGES, chunks = mb_schedule_chunks(&choice, stages);
     fake_graph_start(&fake);
     int last = fake_graph_input(&fake, 2);

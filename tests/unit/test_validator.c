@@ -7,16 +7,18 @@
 #include <string.h>
 
 static fake_graph_t fake;
+static bool recomputes; /* the plans that are made */
 
 static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, int micros)
 {
     mb_plan_t *plan = NULL;
-    mb_plan_options_t options = {.stages = stages,
-                                 .micro_batch = 2,
-                                 .micros_per_replica = micros,
-                                 .replicas_of_group = 1,
-                                 .schedule = {.kind = kind, .per_stage = 2},
-                                 .training = training};
+    mb_plan_options_t options = {
+        .stages = stages,
+        .micro_batch = 2,
+        .micros_per_replica = micros,
+        .replicas_of_group = 1,
+        .schedule = {.kind = kind, .per_stage = 2, .recomputes = recomputes},
+        .training = training};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
 }
@@ -290,6 +292,7 @@ START_TEST(random_graphs_validate_and_send_the_bytes_of_the_formula)
         if (most == 0)
             continue;
         int stages = 1 + rand() % most, micros = 1 + rand() % 9;
+        recomputes = trial % 3 == 0;
         mb_plan_t *plan = make_plan(kind, trial % 5 != 0, stages, micros);
         ck_assert_int_eq(mb_validate(plan), MB_OK);
         for (int s = 0; s < stages; s++)

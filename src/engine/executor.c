@@ -238,7 +238,6 @@ static mb_status_t run_forward(mb_executor_t *executor, int chunk, int index)
     return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
 }
 
-/* The chunk's stretches of two blocks. */
 /* What was sent of the micro-batch is written anew, with the same bits. */
 static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
 {
@@ -248,6 +247,7 @@ static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
     return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
 }
 
+/* The chunk's stretches of two blocks. */
 static mb_status_t add_blocks(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int into,
                               int from)
 {

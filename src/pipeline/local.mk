@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/pipeline/draw.c src/pipeline/draw.h \
 	src/pipeline/edges.c src/pipeline/edges.h \
 	src/pipeline/lower.c \
 	src/pipeline/order.c src/pipeline/order.h \

@@ -15,19 +15,41 @@ typedef struct {
     double *alive;  /* [n] values alive across a cut in front of node k */
 } problem_t;
 
-static double node_cost(const mb_graph_t *graph, int index)
+/* Of a sample. */
+static mb_cost_t cost_of(const mb_graph_t *graph, int index)
 {
     const mb_node_t *node = &graph->nodes[index];
     const mb_layer_class_t *class_ = graph->layers[node->layer]->class_;
     mb_cost_t cost = {0};
     if (node->is_input || class_->cost == NULL)
-        return 0;
+        return cost;
     class_->cost(&node->call, &cost);
     bool passes_gradient = false;
     for (int k = 0; k < node->call.n_inputs; k++)
         passes_gradient = passes_gradient || graph->nodes[node->inputs[k]].needs_gradient;
-    return cost.forward_flops + (passes_gradient ? cost.backward_input_flops : 0) +
-           (node->trains ? cost.backward_weights_flops : 0);
+    cost.backward_input_flops = passes_gradient ? cost.backward_input_flops : 0;
+    cost.backward_weights_flops = node->trains ? cost.backward_weights_flops : 0;
+    return cost;
+}
+
+static double node_cost(const mb_graph_t *graph, int index)
+{
+    mb_cost_t cost = cost_of(graph, index);
+    return cost.forward_flops + cost.backward_input_flops + cost.backward_weights_flops;
+}
+
+void mb_partition_costs(const mb_plan_t *plan, mb_chunk_cost_t *costs)
+{
+    for (int c = 0; c < plan->chunks; c++)
+        costs[c] = (mb_chunk_cost_t){0};
+    for (int i = 0; i < plan->graph->n_nodes; i++) {
+        mb_cost_t cost = cost_of(plan->graph, i);
+        mb_chunk_cost_t *chunk = &costs[plan->chunk_of_node[i]];
+        double samples = (double)plan->micro_batch;
+        chunk->forward += samples * cost.forward_flops;
+        chunk->backward_input += samples * cost.backward_input_flops;
+        chunk->backward_weights += samples * cost.backward_weights_flops;
+    }
 }
 
 int mb_plan_max_stages(const mb_graph_t *graph)

@@ -36,21 +36,6 @@ static mb_status_t place_nodes(mb_plan_t *plan, const int *cuts)
     return MB_OK;
 }
 
-static mb_status_t link_chunks(mb_plan_t *plan)
-{
-    plan->first_chunk = MB_ARENA_ARRAY(plan->arena, int, plan->stages);
-    plan->next_chunk = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
-    if (plan->first_chunk == NULL || plan->next_chunk == NULL)
-        return mb_error_memory("a plan", (size_t)plan->chunks * sizeof(int));
-    for (int s = 0; s < plan->stages; s++)
-        plan->first_chunk[s] = -1;
-    for (int c = plan->chunks - 1; c >= 0; c--) {
-        plan->next_chunk[c] = plan->first_chunk[plan->stage_of_chunk[c]];
-        plan->first_chunk[plan->stage_of_chunk[c]] = c;
-    }
-    return MB_OK;
-}
-
 static mb_status_t make_schedule(mb_plan_t *plan)
 {
     mb_schedule_t schedule;
@@ -60,8 +45,10 @@ static mb_status_t make_schedule(mb_plan_t *plan)
     plan->chunks = schedule.chunks;
     plan->stage_of_chunk = schedule.stage_of;
     plan->slots = schedule.slots;
+    plan->first_chunk = schedule.first_chunk;
+    plan->next_chunk = schedule.next_chunk;
     plan->programs = schedule.programs;
-    return link_chunks(plan);
+    return MB_OK;
 }
 
 static mb_status_t make_programs(mb_plan_t *plan)

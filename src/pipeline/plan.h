@@ -90,6 +90,8 @@ int mb_plan_max_stages(const mb_graph_t *graph);
 mb_status_t mb_partition_check(const mb_graph_t *graph, int stages);
 /* Exact partition that makes the costliest stage least costly; stage_of_node is filled. */
 mb_status_t mb_partition(const mb_graph_t *graph, int stages, const int *cuts, int *stage_of_node);
+/* [chunks] What a micro-batch costs in counted operations; messages nothing. */
+void mb_partition_costs(const mb_plan_t *plan, mb_chunk_cost_t *costs);
 /* The costliest stage's share times the number of stages: 1 is perfect. */
 double mb_partition_imbalance(const mb_graph_t *graph, const int *stage_of_node, int stages);
 

@@ -93,8 +93,24 @@ void mb_program_add(mb_program_t *program, mb_action_kind_t kind, int chunk, int
         .kind = kind, .chunk = chunk, .micro = micro, .edge = -1, .peer = -1, .tag = -1};
 }
 
+static mb_status_t link_chunks(mb_schedule_t *schedule, mb_arena_t *arena)
+{
+    schedule->first_chunk = MB_ARENA_ARRAY(arena, int, schedule->stages);
+    schedule->next_chunk = MB_ARENA_ARRAY(arena, int, schedule->chunks);
+    if (schedule->first_chunk == NULL || schedule->next_chunk == NULL)
+        return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
+    for (int s = 0; s < schedule->stages; s++)
+        schedule->first_chunk[s] = -1;
+    for (int c = schedule->chunks - 1; c >= 0; c--) {
+        schedule->next_chunk[c] = schedule->first_chunk[schedule->stage_of[c]];
+        schedule->first_chunk[schedule->stage_of[c]] = c;
+    }
+    return MB_OK;
+}
+
 mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena)
 {
+    MB_TRY(link_chunks(schedule, arena));
     size_t most = (size_t)schedule->micros * ACTIONS_OF_A_MICRO;
     schedule->slots = MB_ARENA_ARRAY(arena, int, schedule->chunks);
     schedule->programs = MB_ARENA_ARRAY(arena, mb_program_t, schedule->stages);
@@ -102,8 +118,8 @@ mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena)
         return mb_error_memory("a schedule", sizeof(mb_program_t));
     for (int s = 0; s < schedule->stages; s++) {
         size_t chunks = 0;
-        for (int c = 0; c < schedule->chunks; c++)
-            chunks += schedule->stage_of[c] == s;
+        for (int c = schedule->first_chunk[s]; c >= 0; c = schedule->next_chunk[c])
+            chunks++;
         schedule->programs[s].actions = MB_ARENA_ARRAY(arena, mb_action_t, most * chunks);
         if (schedule->programs[s].actions == NULL)
             return mb_error_memory("a schedule", most * chunks * sizeof(mb_action_t));
@@ -195,24 +211,17 @@ static mb_status_t make_list(const mb_schedule_choice_t *choice, bool training, 
 static mb_status_t generate(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
                             mb_schedule_t *out)
 {
-    if (per_stage(choice) == 1 &&
-        (!training || choice->kind == MB_SCHEDULE_GPIPE || out->stages == 1)) {
-        bool alone = training && choice->kind != MB_SCHEDULE_GPIPE;
-        if (alone)
-            mb_schedule_1f1b(out);
-        else
-            mb_schedule_gpipe(out, training);
-        return MB_OK;
-    }
-    if (choice->kind == MB_SCHEDULE_1F1B) {
+    bool one = per_stage(choice) == 1; /* on one stage, too, zero bubbles are 1F1B */
+    bool v = choice->kind == MB_SCHEDULE_ZB_V && training && out->micros >= 2 * out->stages;
+    if (choice->kind == MB_SCHEDULE_GPIPE || (one && !training))
+        mb_schedule_gpipe(out, training);
+    else if (choice->kind == MB_SCHEDULE_1F1B || (one && out->stages == 1))
         mb_schedule_1f1b(out);
-        return MB_OK;
-    }
-    if (choice->kind == MB_SCHEDULE_ZB_V && training && out->micros >= 2 * out->stages) {
+    else if (v)
         mb_schedule_v(out);
-        return MB_OK;
-    }
-    return make_list(choice, training, arena, out);
+    else
+        return make_list(choice, training, arena, out);
+    return MB_OK;
 }
 
 /* ---- slots */
@@ -222,23 +231,22 @@ static bool ends_use(bool training, mb_action_kind_t kind)
     return training ? kind == MB_ACTION_W || kind == MB_ACTION_BW : kind == MB_ACTION_F;
 }
 
-/* Micro-batches in flight at most in chunk C of the stage: what the later chunks of the stage read
- * stays until they are done with it, too. DONE: [chunks] room for counting. */
-static int most_in_flight(const mb_schedule_t *schedule, bool training, int stage, int c, int *done)
+/* Micro-batches in flight at most in chunk C: what the later chunks of its stage read stays until
+ * they are done with it, too. DONE: [chunks] room for counting. */
+static int most_in_flight(const mb_schedule_t *schedule, bool training, int c, int *done)
 {
-    const mb_program_t *program = &schedule->programs[stage];
+    const mb_program_t *program = &schedule->programs[schedule->stage_of[c]];
     int begun = 0, most = 0, freed = 0;
-    memset(done, 0, (size_t)schedule->chunks * sizeof(*done));
+    for (int other = c; other >= 0; other = schedule->next_chunk[other])
+        done[other] = 0;
     for (int i = 0; i < program->n; i++) {
         const mb_action_t *action = &program->actions[i];
         begun += action->chunk == c && action->kind == MB_ACTION_F;
         most = begun - freed > most ? begun - freed : most;
         done[action->chunk] += ends_use(training, action->kind);
         freed = begun;
-        for (int other = c; other < schedule->chunks; other++) {
-            if (schedule->stage_of[other] == stage && done[other] < freed)
-                freed = done[other];
-        }
+        for (int other = c; other >= 0; other = schedule->next_chunk[other])
+            freed = done[other] < freed ? done[other] : freed;
     }
     return most;
 }
@@ -251,7 +259,7 @@ static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_
     if (done == NULL)
         return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
     for (int c = 0; c < schedule->chunks; c++) {
-        int most = most_in_flight(schedule, training, schedule->stage_of[c], c, done);
+        int most = most_in_flight(schedule, training, c, done);
         most = most < spare ? spare : most;
         schedule->slots[c] = most < schedule->micros ? most : schedule->micros;
     }

@@ -63,6 +63,8 @@ typedef struct { /* as --schedule and --recompute say it */
 typedef struct {
     int stages, chunks, micros;
     int *stage_of;          /* [chunks] */
+    int *first_chunk;       /* [stages] the stage's first one */
+    int *next_chunk;        /* [chunks] the next one of the same stage; -1: none */
     int *slots;             /* [chunks] micro-batches in flight at most */
     mb_program_t *programs; /* [stages] compute actions only */
 } mb_schedule_t;

@@ -34,9 +34,7 @@ typedef struct {
     chunk_t *chunks;
     double *free_at;     /* [stages] */
     int *ahead, *in_all; /* [stages] */
-    int **chunks_of;     /* [stages] */
-    int *n_chunks_of;
-    int left; /* actions to begin */
+    int left;            /* actions to begin */
 } list_t;
 
 enum { F, B, W, NOTHING };
@@ -100,8 +98,8 @@ static bool can(const list_t *l, int stage, int kind, int c, double now)
 static int best_chunk(const list_t *l, int stage, int kind, double now)
 {
     int best = -1;
-    for (int i = 0; i < l->n_chunks_of[stage]; i++) {
-        int c = l->chunks_of[stage][i];
+    const mb_schedule_t *schedule = l->schedule;
+    for (int c = schedule->first_chunk[stage]; c >= 0; c = schedule->next_chunk[c]) {
         if (can(l, stage, kind, c, now) &&
             (best < 0 || rank_of(l, kind, c) < rank_of(l, kind, best)))
             best = c;
@@ -211,33 +209,14 @@ static mb_status_t make_chunks(list_t *l, mb_arena_t *arena)
     return l->chunks == NULL ? mb_error_memory("a schedule", sizeof(chunk_t)) : MB_OK;
 }
 
-static mb_status_t list_chunks(list_t *l, mb_arena_t *arena)
-{
-    const mb_schedule_t *schedule = l->schedule;
-    for (int s = 0; s < schedule->stages; s++) {
-        l->chunks_of[s] = MB_ARENA_ARRAY(arena, int, schedule->chunks);
-        if (l->chunks_of[s] == NULL)
-            return mb_error_memory("a schedule", (size_t)schedule->chunks);
-        for (int c = 0; c < schedule->chunks; c++) {
-            if (schedule->stage_of[c] == s)
-                l->chunks_of[s][l->n_chunks_of[s]++] = c;
-        }
-    }
-    return MB_OK;
-}
-
 static mb_status_t make_list(list_t *l, mb_arena_t *arena)
 {
     int stages = l->schedule->stages;
     l->free_at = MB_ARENA_ARRAY(arena, double, stages);
     l->ahead = MB_ARENA_ARRAY(arena, int, stages);
     l->in_all = MB_ARENA_ARRAY(arena, int, stages);
-    l->n_chunks_of = MB_ARENA_ARRAY(arena, int, stages);
-    l->chunks_of = MB_ARENA_ARRAY(arena, int *, stages);
-    if (l->free_at == NULL || l->ahead == NULL || l->in_all == NULL || l->n_chunks_of == NULL ||
-        l->chunks_of == NULL)
+    if (l->free_at == NULL || l->ahead == NULL || l->in_all == NULL)
         return mb_error_memory("a schedule", (size_t)stages);
-    MB_TRY(list_chunks(l, arena));
     return make_chunks(l, arena);
 }
 

@@ -26,7 +26,8 @@ mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_arena_t *arena, mb
 /* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
 mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);
 
-/* Room for the programs of a schedule whose numbers and stage_of are set. */
+/* Links the chunks of each stage, and makes room for the programs, of a schedule whose numbers and
+ * stage_of are set. */
 mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena);
 
 #endif

@@ -2,11 +2,6 @@
 # The file tools, and the way from nothing to predictions.
 load helper
 
-json() {
-    command -v python3 >/dev/null || skip "python3 is not installed"
-    python3 -c 'import json, sys; value = json.load(sys.stdin); assert '"$1"', value'
-}
-
 @test "new, data, train, eval, predict: from nothing to predictions" {
     images 96 8 8 >t-images-idx3-ubyte
     labels 96 '\2' >t-labels-idx1-ubyte

@@ -53,6 +53,12 @@ is_reduced() {
     [ -n "${MB_TEST_REDUCED-}" ]
 }
 
+# json EXPRESSION: holds of `value`, the JSON on stdin.
+json() {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    python3 -c 'import json, sys; value = json.load(sys.stdin); assert '"$1"', value'
+}
+
 # nothing_left FOLDER: no model file and no temporary file is there.
 nothing_left() {
     local left

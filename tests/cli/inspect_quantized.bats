@@ -2,11 +2,6 @@
 # mbrun inspect of quantized files: what each tensor is stored as, what that lost, and whether it is whole.
 load helper
 
-json() {
-    command -v python3 >/dev/null || skip "python3 is not installed"
-    python3 -c 'import json, sys; value = json.load(sys.stdin); assert '"$1"', value'
-}
-
 quantized() { # FORMAT
     fixture mlp
     "$MBRUN" quantize model.h5 -o q.h5 --force --format "$1" >/dev/null

@@ -2,11 +2,6 @@
 # mbrun quantize: formats, rules, what is refused, and that nothing depends on the ranks.
 load helper
 
-json() {
-    command -v python3 >/dev/null || skip "python3 is not installed"
-    python3 -c 'import json, sys; value = json.load(sys.stdin); assert '"$1"', value'
-}
-
 # number KEY: the first number of that key in a line of JSON on stdin.
 number() {
     grep -o "\"$1\":[-0-9.e+]*" | head -n 1 | cut -d: -f2

@@ -1,0 +1,374 @@
+/* mbrun plan: what a pipeline of a model would do in a step, without running it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/say.h"
+#include "pipeline/draw.h"
+#include "pipeline/plan.h"
+#include "train/layout.h"
+
+/* A schedule on the layout. */
+typedef struct {
+    const char *name;
+    mb_plan_t *plan;
+    mb_schedule_t schedule;
+    mb_chunk_cost_t *costs; /* [chunks] counted operations */
+    double *bytes;          /* [chunks] of activations that each micro-batch in flight keeps */
+    double *inside;         /* [chunks] the same, once for all of them */
+    mb_schedule_times_t times;
+    double work;      /* of all stages */
+    double peak;      /* the most bytes of activations that a stage holds */
+    int64_t messages; /* the most bytes that a stage sends */
+} outlook_t;
+
+typedef struct {
+    const mb_args_t *args;
+    mb_arena_t *arena;
+    mb_model_t *model;
+    mb_source_t *source;
+    mb_layout_t layout;
+    int replicas; /* of a pipeline */
+} planning_t;
+
+/* ---- what is planned */
+
+static mb_status_t open_data(planning_t *p)
+{
+    const mb_settings_t *settings = p->args->settings;
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    if (!mb_settings_has(settings, MB_SET_DATA) || p->model->graph->n_inputs > MB_MAX_INPUTS)
+        return MB_OK;
+    mb_source_wants_t wants = mb_model_wants(p->model, shapes);
+    wants.form.label = mb_settings_text(settings, MB_SET_LABEL);
+    return mb_source_open(mb_settings_text(settings, MB_SET_DATA), &wants, &p->source);
+}
+
+static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
+{
+    char *end;
+    const char *text = mb_args_flag(args, "ranks");
+    int64_t stages = mb_settings_int(args->settings, MB_SET_STAGES);
+    if (text == NULL) {
+        *ranks = stages > 0 && stages <= 1 << 20 ? (int)stages : 2;
+        return MB_OK;
+    }
+    long n = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || n < 1 || n > 1 << 20)
+        return mb_error_set(MB_ERR_ARGUMENT, "--ranks '%s' is not a number from 1 to %d", text,
+                            1 << 20);
+    *ranks = (int)n;
+    return MB_OK;
+}
+
+static mb_status_t open_all(planning_t *p)
+{
+    int ranks = 0, first;
+    mb_grid_t grid;
+    mb_settings_t *settings = p->args->settings;
+    MB_TRY(mb_model_open(p->args->words[0], &p->model));
+    MB_TRY(mb_settings_take_file(settings, p->model->file));
+    MB_TRY(mb_model_compute_in(p->model, mb_settings_text(settings, MB_SET_DTYPE)));
+    MB_TRY(open_data(p));
+    MB_TRY(mb_model_bind(p->model, p->source));
+    MB_TRY(ranks_of(p->args, &ranks));
+    MB_TRY(mb_layout_choose(p->model, settings, ranks, ranks, &p->layout));
+    mb_grid_set(&grid, ranks, 0, p->layout.stages, p->layout.replicas);
+    mb_grid_replicas(&grid, 0, &first, &p->replicas);
+    return MB_OK;
+}
+
+/* ---- one schedule */
+
+static bool leaves(const mb_plan_t *plan, int node)
+{
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        if (plan->forward_edges[e].tensor == node)
+            return true;
+    }
+    return plan->graph->nodes[node].is_input;
+}
+
+/* What a micro-batch leaves in a chunk until it has gone back; where forwards are computed again,
+ * what comes in and goes out alone. */
+static void count_bytes(outlook_t *o, int chunk)
+{
+    const mb_plan_t *plan = o->plan;
+    bool again = plan->schedule.recomputes;
+    for (int i = plan->first_node[chunk]; i < plan->first_node[chunk + 1]; i++) {
+        const mb_node_t *node = &plan->graph->nodes[i];
+        mb_memory_t memory = {.saved_bytes = 0};
+        if (!node->is_input)
+            node->call.layer->class_->memory(&node->call, plan->micro_batch, &memory);
+        double output = (double)(mb_shape_elements(&node->call.output) * plan->micro_batch) *
+                        (double)mb_dtype_bytes(node->call.output_type);
+        *(again && !leaves(plan, i) ? &o->inside[chunk] : &o->bytes[chunk]) += output;
+        *(again ? &o->inside[chunk] : &o->bytes[chunk]) += (double)memory.saved_bytes;
+    }
+}
+
+static mb_status_t make_plan(const planning_t *p, const mb_schedule_choice_t *choice,
+                             mb_plan_t **plan)
+{
+    mb_plan_options_t options = {.stages = p->layout.stages,
+                                 .micro_batch = p->layout.micro_batch,
+                                 .micros_per_replica = p->layout.micros,
+                                 .replicas_of_group = p->replicas,
+                                 .schedule = *choice,
+                                 .training = true};
+    return mb_plan_create(p->model->graph, &options, plan);
+}
+
+static mb_status_t look_ahead(const planning_t *p, const char *name, bool recomputes, outlook_t *o)
+{
+    mb_schedule_choice_t choice;
+    o->name = name;
+    MB_TRY(mb_schedule_parse(name, &choice));
+    choice.recomputes = recomputes;
+    MB_TRY(make_plan(p, &choice, &o->plan));
+    MB_TRY(
+        mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
+    o->costs = MB_ARENA_ARRAY(p->arena, mb_chunk_cost_t, o->plan->chunks);
+    o->bytes = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
+    o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
+    if (o->costs == NULL || o->bytes == NULL || o->inside == NULL)
+        return mb_error_memory("a plan", (size_t)o->plan->chunks * sizeof(*o->costs));
+    mb_partition_costs(o->plan, o->costs);
+    for (int c = 0; c < o->plan->chunks; c++)
+        count_bytes(o, c);
+    MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));
+    for (int s = 0; s < p->layout.stages; s++) {
+        int64_t sent = mb_plan_bytes_sent(o->plan, s);
+        for (int c = o->plan->first_chunk[s]; c >= 0; c = o->plan->next_chunk[c])
+            o->times.peak[s] += o->inside[c];
+        o->work += o->times.work[s];
+        o->peak = o->times.peak[s] > o->peak ? o->times.peak[s] : o->peak;
+        o->messages = sent > o->messages ? sent : o->messages;
+    }
+    return MB_OK;
+}
+
+/* The part of the stages' time that they compute. */
+static double efficiency(const outlook_t *o)
+{
+    return o->times.end > 0 ? o->work / (o->times.end * o->plan->stages) : 1;
+}
+
+/* Between its first action and its last. */
+static double idle_of(const outlook_t *o, int stage)
+{
+    const mb_program_t *program = &o->schedule.programs[stage];
+    if (program->n == 0)
+        return 0;
+    const mb_action_t *last = &program->actions[program->n - 1];
+    double end = o->times.begin[stage][program->n - 1] +
+                 mb_action_seconds(&o->costs[last->chunk], last->kind);
+    double span = end - o->times.begin[stage][0];
+    return span > 0 ? 1 - o->times.work[stage] / span : 0;
+}
+
+/* ---- what is said */
+
+static const char *layer_at(const mb_plan_t *plan, int chunk)
+{
+    const mb_node_t *node = &plan->graph->nodes[plan->first_node[chunk]];
+    return plan->graph->layers[node->layer]->path;
+}
+
+static void print_stages(const outlook_t *o)
+{
+    char peak[32], sent[32];
+    const mb_plan_t *plan = o->plan;
+    printf("\n%-7s%8s%8s%14s%14s   %s\n", "stage", "work", "idle", "activations", "sends",
+           "begins with");
+    for (int s = 0; s < plan->stages; s++) {
+        printf("%-7d%7.1f%%%7.1f%%%14s%14s   ", s,
+               o->work > 0 ? 100 * o->times.work[s] / o->work : 0, 100 * idle_of(o, s),
+               mb_str_bytes(o->times.peak[s], peak, sizeof peak),
+               mb_str_bytes((double)mb_plan_bytes_sent(plan, s), sent, sizeof sent));
+        for (int c = plan->first_chunk[s]; c >= 0; c = plan->next_chunk[c])
+            printf("%s%s", c == plan->first_chunk[s] ? "" : ", ", layer_at(plan, c));
+        printf("\n");
+    }
+}
+
+static void print_row(const outlook_t *o, double least)
+{
+    char peak[32], sent[32];
+    printf("%-20s%8.3f%11.1f%%%14s%14s\n", o->name, least > 0 ? o->times.end / least : 1,
+           100 * efficiency(o), mb_str_bytes(o->peak, peak, sizeof peak),
+           mb_str_bytes((double)o->messages, sent, sizeof sent));
+}
+
+static json_t *row_json(const outlook_t *o)
+{
+    json_t *stages = json_array();
+    for (int s = 0; stages != NULL && s < o->plan->stages; s++)
+        json_array_append_new(stages, json_pack("{s:o, s:o, s:o, s:I}", "work",
+                                                mb_json_number(o->times.work[s]), "idle",
+                                                mb_json_number(idle_of(o, s)), "activation_bytes",
+                                                mb_json_number(o->times.peak[s]), "bytes_sent",
+                                                (json_int_t)mb_plan_bytes_sent(o->plan, s)));
+    return json_pack("{s:s, s:i, s:o, s:o, s:o}", "schedule", o->name, "chunks", o->plan->chunks,
+                     "time", mb_json_number(o->times.end), "efficiency",
+                     mb_json_number(efficiency(o)), "per_stage", stages);
+}
+
+static mb_status_t write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    bool bad = fputs(text, file) < 0;
+    bad = fclose(file) != 0 || bad;
+    if (!bad)
+        return MB_OK;
+    int error = errno;
+    remove(path);
+    return mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
+}
+
+static mb_status_t draw(const planning_t *p, const outlook_t *o)
+{
+    char title[512];
+    const char *path = mb_args_flag(p->args, "draw");
+    if (path == NULL)
+        return MB_OK;
+    snprintf(title, sizeof title, "%.200s: %s on %d stages, %d micro-batches of %lld samples",
+             p->args->words[0], o->name, o->plan->stages, o->plan->micros,
+             (long long)o->plan->micro_batch);
+    char *text = mb_schedule_draw(&o->schedule, o->costs, &o->times, title);
+    mb_status_t status = text == NULL ? mb_error_memory("a drawing", 0) : write_text(path, text);
+    free(text);
+    return status;
+}
+
+/* ---- the command */
+
+static const char *const others[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v"};
+enum { N_OTHERS = sizeof others / sizeof others[0] };
+
+typedef struct {
+    int n; /* the first is the one that was asked for */
+    outlook_t rows[1 + N_OTHERS];
+} table_t;
+
+/* What the model has nodes enough for. */
+static bool fits(const planning_t *p, const char *name)
+{
+    mb_schedule_choice_t choice;
+    return mb_schedule_parse(name, &choice) == MB_OK &&
+           mb_schedule_chunks(&choice, p->layout.stages) <= mb_plan_max_stages(p->model->graph);
+}
+
+static mb_status_t fill(const planning_t *p, table_t *table)
+{
+    const mb_settings_t *settings = p->args->settings;
+    const char *wanted = mb_settings_text(settings, MB_SET_SCHEDULE);
+    const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
+    bool recomputes = strcmp(how, "full") == 0;
+    if (!recomputes && strcmp(how, "none") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
+    MB_TRY(look_ahead(p, wanted, recomputes, &table->rows[table->n++]));
+    for (int i = 0; i < N_OTHERS; i++) {
+        if (strcmp(others[i], wanted) != 0 && fits(p, others[i]))
+            MB_TRY(look_ahead(p, others[i], recomputes, &table->rows[table->n++]));
+    }
+    return MB_OK;
+}
+
+static double least_time(const table_t *table)
+{
+    double least = table->rows[0].times.end;
+    for (int i = 1; i < table->n; i++)
+        least = table->rows[i].times.end < least ? table->rows[i].times.end : least;
+    return least;
+}
+
+static mb_status_t say_json(const planning_t *p, const table_t *table)
+{
+    json_t *rows = json_array();
+    for (int i = 0; rows != NULL && i < table->n; i++)
+        json_array_append_new(rows, row_json(&table->rows[i]));
+    return mb_say_json(json_pack(
+        "{s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:o}", "model", p->args->words[0], "stages",
+        p->layout.stages, "groups", p->layout.groups, "replicas", p->layout.replicas, "batch",
+        (json_int_t)p->layout.batch, "micro_batch", (json_int_t)p->layout.micro_batch,
+        "micro_batches", table->rows[0].plan->micros, "schedules", rows));
+}
+
+static mb_status_t say(const planning_t *p, const table_t *table)
+{
+    const outlook_t *o = &table->rows[0];
+    if (mb_args_has(p->args, "json"))
+        return say_json(p, table);
+    printf("pipeline   %d stage%s of %d chunk%s, %s; %d micro-batches of %lld samples a step\n",
+           o->plan->stages, o->plan->stages == 1 ? "" : "s", o->plan->chunks / o->plan->stages,
+           o->plan->chunks == o->plan->stages ? "" : "s", o->name, o->plan->micros,
+           (long long)o->plan->micro_batch);
+    printf("times      by counted operations, messages taking none\n");
+    print_stages(o);
+    printf("\n%-20s%8s%12s%14s%14s\n", "schedule", "time", "computing", "activations", "sends");
+    for (int i = 0; i < table->n; i++)
+        print_row(&table->rows[i], least_time(table));
+    return MB_OK;
+}
+
+static mb_status_t plan(planning_t *p, table_t *table)
+{
+    p->arena = mb_arena_create();
+    if (p->arena == NULL)
+        return mb_error_memory("a plan", sizeof *p);
+    MB_TRY(open_all(p));
+    MB_TRY(fill(p, table));
+    MB_TRY(draw(p, &table->rows[0]));
+    return say(p, table);
+}
+
+static int run_plan(const mb_args_t *args)
+{
+    planning_t p = {.args = args};
+    table_t table = {.n = 0};
+    int code = mb_say_end(plan(&p, &table));
+    for (int i = 0; i < table.n; i++)
+        mb_plan_destroy(table.rows[i].plan);
+    mb_source_close(p.source);
+    mb_model_close(p.model);
+    mb_arena_destroy(p.arena);
+    return code;
+}
+
+static const mb_flag_t flags[] = {
+    {"ranks", '\0', "N", "for so many ranks (default: as many as stages)"},
+    {"draw", '\0', "FILE.svg", "the schedule's timeline as a picture"},
+    {"json", '\0', NULL, "one JSON object instead of text"},
+    MB_FLAG_PLUGIN,
+    {.name = NULL}};
+
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
+                                           MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
+                                           MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_DTYPE};
+
+const mb_command_t mb_command_plan = {
+    .name = "plan",
+    .usage = "MODEL.h5 --ranks N [--stages P] [--schedule NAME] [--draw FILE.svg] [--json]",
+    .title = "Show what a pipeline would do, and what other schedules would",
+    .detail =
+        "The layout is chosen as a run on N ranks would choose it. Work is counted operations; "
+        "idle\n"
+        "is what a stage waits between its first action and its last; activations are what layers\n"
+        "give and keep for their backward, of all micro-batches that a stage holds at most: "
+        "gradients\n"
+        "and workspace come to that, and the start of a run prints all. The second table has the "
+        "same step on each schedule that the model can be\n"
+        "cut for: its time beside the shortest, and the part of all stages' time that computes.\n"
+        "--data is needed where the model leaves sizes open.\n",
+    .flags = flags,
+    .settings = settings,
+    .n_settings = sizeof settings / sizeof settings[0],
+    .least_words = 1,
+    .most_words = 1,
+    .words = "a model file",
+    .run = run_plan};

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# mbrun plan: what is said of a pipeline is what a run of it does.
+load helper
+
+model() {
+    fixture mlp
+    "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=32,32,32,32 dropout=0.1
+    layout="m.h5 --stages 2 --replicas 1 --batch 24 --micro-batch 4"
+}
+
+@test "plan shows the layout's stages and every schedule, and messages are those of a run" {
+    model
+    for schedule in 1f1b zb-v; do
+        # shellcheck disable=SC2086
+        run -0 "$MBRUN" plan $layout --schedule $schedule
+        grep -q "^pipeline  *2 stages of . chunks\?, $schedule; 6 micro-batches of 4 samples" <<<"$output"
+        for other in gpipe 1f1b interleaved zb-h1 zb-h2 zb-v; do
+            grep -q "^$other  *[0-9.]*  *[0-9.]*%  *[0-9.]* [KM]iB" <<<"$output"
+        done
+        # shellcheck disable=SC2086
+        "$MBRUN" plan $layout --schedule $schedule --json >plan.json
+        json 'len(value["schedules"]) == 6 and value["micro_batches"] == 6' <plan.json
+        json 'all(0 < s["efficiency"] <= 1 for s in value["schedules"])' <plan.json
+        # shellcheck disable=SC2086
+        ranks 2 $layout --schedule $schedule --data data.h5 --steps 2 --quiet --run $schedule.run
+        planned=$(json_values 'value["schedules"][0]["per_stage"]' bytes_sent <plan.json)
+        sent=$(json_values 'value["measured"]' bytes_sent <$schedule.run/plan.json)
+        echo "$schedule: planned $planned, sent in two steps $sent"
+        [ "$(awk '{ for (i = 1; i <= NF; i++) printf "%d ", 2 * $i }' <<<"$planned")" = "$sent " ]
+    done
+}
+
+json_values() { # LIST KEY: the key's values of the objects in the list
+    python3 -c "
+import json, sys
+value = json.load(sys.stdin)
+print(*[item['$2'] for item in $1])"
+}
+
+@test "plan draws a picture with a box for each action" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    model
+    cp m.h5 'a&<b.h5'
+    for schedule in gpipe zb-v; do
+        # shellcheck disable=SC2086
+        run -0 "$MBRUN" plan 'a&<b.h5' ${layout#m.h5} --schedule $schedule --draw $schedule.svg
+        python3 - $schedule.svg <<'END'
+import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+space = "{http://www.w3.org/2000/svg}"
+texts = [t.text for t in root.iter(space + "text")]
+assert texts[0].startswith("a&<b.h5: "), texts[0]
+numbers = [t for t in texts if t.isdigit()]
+chunks, kinds = (4, 3) if "zb" in sys.argv[1] else (2, 2)
+boxes = [r for r in root.iter(space + "rect") if r.get("height") == "28" and r.get("fill") != "#000"]
+assert len(boxes) == 6 * chunks * kinds, len(boxes)
+assert set(numbers) == set("012345"), numbers
+assert all(float(b.get("x")) + float(b.get("width")) <= 1600 for b in boxes)
+END
+    done
+    refused 1 'cannot be written' 1 plan m.h5 --draw nowhere/a.svg
+}
+
+@test "plan says what cannot be planned" {
+    model
+    refused 2 "ranks '0' is not a number from 1" 1 plan m.h5 --ranks 0
+    refused 2 'at most [0-9]* stages' 1 plan m.h5 --ranks 60 --stages 60
+    refused 2 "schedule 'zb' is not known" 1 plan m.h5 --schedule zb
+    refused 2 'recompute=half' 1 plan m.h5 --recompute half
+    refused 1 'none.h5' 1 plan none.h5
+    run -0 "$MBRUN" plan m.h5 --ranks 1
+    grep -q '^pipeline  *1 stage of 1 chunk, 1f1b' <<<"$output"
+}

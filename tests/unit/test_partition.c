@@ -94,7 +94,7 @@ START_TEST(every_number_of_stages_up_to_the_computing_nodes_is_possible)
         check_shape(stage_of_node, stages);
     }
     ck_assert_int_eq(mb_partition(&fake.graph, 7, NULL, stage_of_node), MB_ERR_ARGUMENT);
-    ck_assert_ptr_nonnull(strstr(mb_error_get(), "from 1 to 6 stages"));
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "from 1 to 6 are possible"));
     ck_assert_int_eq(mb_partition(&fake.graph, 0, NULL, stage_of_node), MB_ERR_ARGUMENT);
 }
 END_TEST

@@ -37,18 +37,16 @@ static mb_status_t add_to_first(mb_update_t *update, int param, float *gradients
     return mb_run_add(stage->exec, &args);
 }
 
-/* Further calls of a layer on this very stage. */
-static mb_status_t gather_local(mb_update_t *update, float *gradients)
+/* A further call of a layer on this very stage. */
+static mb_status_t gather_local(mb_update_t *update, int node, float *gradients)
 {
     const mb_stage_t *stage = update->engine->stage;
-    for (int n = 0; n < stage->graph->n_nodes; n++) {
-        const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
-        for (int k = 0; k < layer->n_params && mb_stage_has_node(stage, n); k++) {
-            int p = layer->params[k];
-            int64_t entry = stage->places[n].entries[k];
-            if (stage->owned[p] && entry >= 0 && update->first_call[p] != n)
-                MB_TRY(add_to_first(update, p, gradients, gradients + entry));
-        }
+    const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[node].layer];
+    for (int k = 0; k < layer->n_params && mb_stage_has_node(stage, node); k++) {
+        int p = layer->params[k];
+        int64_t entry = stage->places[node].entries[k];
+        if (stage->owned[p] && entry >= 0 && update->first_call[p] != node)
+            MB_TRY(add_to_first(update, p, gradients, gradients + entry));
     }
     return MB_OK;
 }
@@ -79,13 +77,26 @@ static bool concerns(const mb_update_t *update, const mb_tie_t *tie)
     return tie->owner_stage != tie->stage && (tie->owner_stage == stage || tie->stage == stage);
 }
 
-mb_status_t mb_ties_gather(mb_update_t *update, float *gradients)
+/* The tie of NODE, if it has one that concerns this stage; *NEXT runs through the ties, which are
+ * in node order. */
+static const mb_tie_t *tie_of(const mb_update_t *update, int node, int *next)
 {
     const mb_plan_t *plan = update->engine->plan;
-    MB_TRY(gather_local(update, gradients));
-    for (int t = 0; t < plan->n_ties; t++) {
-        if (concerns(update, &plan->ties[t]))
-            MB_TRY(gather_tie(update, &plan->ties[t], gradients));
+    if (*next == plan->n_ties || plan->ties[*next].node != node)
+        return NULL;
+    const mb_tie_t *tie = &plan->ties[(*next)++];
+    return concerns(update, tie) ? tie : NULL;
+}
+
+/* A stage of several chunks has calls before and behind those of other stages. */
+mb_status_t mb_ties_gather(mb_update_t *update, float *gradients)
+{
+    int next = 0;
+    for (int n = 0; n < update->engine->plan->graph->n_nodes; n++) {
+        MB_TRY(gather_local(update, n, gradients));
+        const mb_tie_t *tie = tie_of(update, n, &next);
+        if (tie != NULL)
+            MB_TRY(gather_tie(update, tie, gradients));
     }
     return MB_OK;
 }
@@ -120,29 +131,40 @@ static int64_t statistics_of(const mb_update_t *update, int node)
     return memory.sums;
 }
 
-mb_status_t mb_ties_statistics(mb_update_t *update, const mb_step_info_t *info, double *sums)
+static mb_status_t local_statistics(mb_update_t *update, const mb_step_info_t *info, int node,
+                                    double *sums)
 {
     const mb_stage_t *stage = update->engine->stage;
-    const mb_plan_t *plan = update->engine->plan;
-    for (int n = 0; n < stage->graph->n_nodes; n++) {
-        const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
-        bool owned =
-            mb_stage_has_node(stage, n) && layer->n_params > 0 && stage->owned[layer->params[0]];
-        if (owned && statistics_of(update, n) > 0)
-            MB_TRY(new_statistics(update, info, n, sums + stage->places[n].sums));
-    }
-    for (int t = 0; t < plan->n_ties; t++) {
-        const mb_tie_t *tie = &plan->ties[t];
-        size_t bytes = (size_t)statistics_of(update, tie->node) * sizeof(double);
-        if (!concerns(update, tie) || bytes == 0)
-            continue;
-        if (tie->stage == stage->stage) {
-            MB_TRY(exchange(update, true, sums + stage->places[tie->node].sums, bytes,
-                            tie->owner_stage));
-            continue;
-        }
-        MB_TRY(exchange(update, false, update->incoming, bytes, tie->stage));
-        MB_TRY(new_statistics(update, info, tie->node, update->incoming));
+    const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[node].layer];
+    bool owned =
+        mb_stage_has_node(stage, node) && layer->n_params > 0 && stage->owned[layer->params[0]];
+    if (!owned || statistics_of(update, node) == 0)
+        return MB_OK;
+    return new_statistics(update, info, node, sums + stage->places[node].sums);
+}
+
+static mb_status_t tied_statistics(mb_update_t *update, const mb_step_info_t *info,
+                                   const mb_tie_t *tie, double *sums)
+{
+    const mb_stage_t *stage = update->engine->stage;
+    size_t bytes = (size_t)statistics_of(update, tie->node) * sizeof(double);
+    if (bytes == 0)
+        return MB_OK;
+    if (tie->stage == stage->stage)
+        return exchange(update, true, sums + stage->places[tie->node].sums, bytes,
+                        tie->owner_stage);
+    MB_TRY(exchange(update, false, update->incoming, bytes, tie->stage));
+    return new_statistics(update, info, tie->node, update->incoming);
+}
+
+mb_status_t mb_ties_statistics(mb_update_t *update, const mb_step_info_t *info, double *sums)
+{
+    int next = 0;
+    for (int n = 0; n < update->engine->plan->graph->n_nodes; n++) {
+        MB_TRY(local_statistics(update, info, n, sums));
+        const mb_tie_t *tie = tie_of(update, n, &next);
+        if (tie != NULL)
+            MB_TRY(tied_statistics(update, info, tie, sums));
     }
     return MB_OK;
 }

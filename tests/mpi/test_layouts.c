@@ -78,6 +78,7 @@ static int rank;
 static MPI_Comm comms[N_SIZES];
 static const char *directory, *device, *dtype, *transport;
 static int n_variants, n_sizes, failures;
+static unsigned turn; /* of the splits; begins at MB_LAYOUTS_TURN */
 
 static void report(bool good, const char *format, ...) MB_PRINTF(2, 3);
 static void report(bool good, const char *format, ...)
@@ -179,12 +180,10 @@ static const char *schedule_of(const layout_model_t *model, int variant, int sta
 {
     static const char *const all[] = {"zb-v",  "interleaved",   "1f1b", "zb-h1",
                                       "gpipe", "interleaved:3", "zb-h2"};
-    static unsigned next;
     mb_schedule_choice_t choice;
-    const char *name = all[next % (sizeof all / sizeof all[0])];
+    const char *name = all[turn % (sizeof all / sizeof all[0])];
     if (variant > 0)
         return variants[variant].schedule;
-    next++;
     mb_schedule_parse(name, &choice);
     return mb_schedule_chunks(&choice, stages) <= model->most_stages ? name : variants[0].schedule;
 }
@@ -194,12 +193,11 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
 {
     char what[128];
     int bad = 0;
-    static unsigned turn;
     for (int v = 0; v < n_variants; v++) {
         layout_outcome_t outcome;
         layout_run_t run = run_of(model, &variants[v], stages);
         run.schedule = schedule_of(model, v, stages);
-        run.recomputes = v == 0 && !model->keeps_states && turn++ % 2 == 0;
+        run.recomputes = v == 0 && !model->keeps_states && turn % 2 == 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
                  variants[v].even ? "even" : "uneven");
@@ -219,6 +217,7 @@ static void check_model(const layout_model_t *model)
         for (int stages = 1; stages <= sizes[i] && stages <= model->most_stages; stages++) {
             splits++;
             bad += check_split(model, i, stages, wanted);
+            turn++;
             meet();
         }
         report(bad == 0, "%s has the bits of one rank on %d ranks, in %d splits", model->name,
@@ -344,6 +343,8 @@ static void check_all(layout_model_t *model)
 static void set_up(void)
 {
     int size;
+    const char *first = getenv("MB_LAYOUTS_TURN");
+    turn = first == NULL ? 0 : (unsigned)strtoul(first, NULL, 10);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     for (int i = 0; i < N_SIZES && sizes[i] <= size; i++)
         n_sizes++;

@@ -174,9 +174,13 @@ static layout_outcome_t reference(const layout_model_t *model, bool even)
     return outcome;
 }
 
+/* Ranks that share a core hand it over for every message, of which chunks make several times as
+ * many: beyond these, stages have one. */
+enum { MOST_FOR_CHUNKS = 4 };
+
 /* The first variant of each split takes another schedule than that of the split before, where the
  * model can be cut into so many chunks. */
-static const char *schedule_of(const layout_model_t *model, int variant, int stages)
+static const char *schedule_of(const layout_model_t *model, int variant, int ranks, int stages)
 {
     static const char *const all[] = {"zb-v",  "interleaved",   "1f1b", "zb-h1",
                                       "gpipe", "interleaved:3", "zb-h2"};
@@ -185,7 +189,9 @@ static const char *schedule_of(const layout_model_t *model, int variant, int sta
     if (variant > 0)
         return variants[variant].schedule;
     mb_schedule_parse(name, &choice);
-    return mb_schedule_chunks(&choice, stages) <= model->most_stages ? name : variants[0].schedule;
+    int chunks = mb_schedule_chunks(&choice, stages);
+    bool fits = chunks <= model->most_stages && (ranks <= MOST_FOR_CHUNKS || chunks == stages);
+    return fits ? name : variants[0].schedule;
 }
 
 static int check_split(const layout_model_t *model, int size_index, int stages,
@@ -196,7 +202,7 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
     for (int v = 0; v < n_variants; v++) {
         layout_outcome_t outcome;
         layout_run_t run = run_of(model, &variants[v], stages);
-        run.schedule = schedule_of(model, v, stages);
+        run.schedule = schedule_of(model, v, sizes[size_index], stages);
         run.recomputes = v == 0 && !model->keeps_states && turn % 2 == 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,

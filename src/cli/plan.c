@@ -82,15 +82,6 @@ static mb_status_t open_all(planning_t *p)
 
 /* ---- one schedule */
 
-static bool leaves(const mb_plan_t *plan, int node)
-{
-    for (int e = 0; e < plan->n_forward_edges; e++) {
-        if (plan->forward_edges[e].tensor == node)
-            return true;
-    }
-    return plan->graph->nodes[node].is_input;
-}
-
 /* What a micro-batch leaves in a chunk until it has gone back; where forwards are computed again,
  * what comes in and goes out alone. */
 static void count_bytes(outlook_t *o, int chunk)
@@ -104,7 +95,7 @@ static void count_bytes(outlook_t *o, int chunk)
             node->call.layer->class_->memory(&node->call, plan->micro_batch, &memory);
         double output = (double)(mb_shape_elements(&node->call.output) * plan->micro_batch) *
                         (double)mb_dtype_bytes(node->call.output_type);
-        *(again && !leaves(plan, i) ? &o->inside[chunk] : &o->bytes[chunk]) += output;
+        *(again && !mb_plan_crosses(plan, i) ? &o->inside[chunk] : &o->bytes[chunk]) += output;
         *(again ? &o->inside[chunk] : &o->bytes[chunk]) += (double)memory.saved_bytes;
     }
 }

@@ -73,17 +73,6 @@ static bool recomputes(const mb_stage_t *stage)
     return stage->training && stage->plan->schedule.recomputes;
 }
 
-/* What comes into the chunk or goes out of it. */
-static bool leaves(const mb_stage_t *stage, int node)
-{
-    const mb_plan_t *plan = stage->plan;
-    for (int e = 0; e < plan->n_forward_edges; e++) {
-        if (plan->forward_edges[e].tensor == node)
-            return true;
-    }
-    return stage->graph->nodes[node].is_input;
-}
-
 /* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
  * makes them a step's largest tensor. */
 static bool is_only_scored(const mb_stage_t *stage, int node)
@@ -104,7 +93,7 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     mb_node_place_t *at = &stage->places[node];
     at->chunk = chunk->chunk;
-    at->inside = recomputes(stage) && !leaves(stage, node);
+    at->inside = recomputes(stage) && !mb_plan_crosses(stage->plan, node);
     size_t *inside = recomputes(stage) ? &chunk->inside_bytes : &chunk->slot_bytes;
     at->output = place(at->inside ? inside : &chunk->slot_bytes, tensor_bytes(stage, node));
     if (n->is_input)

@@ -116,6 +116,15 @@ int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage)
     return elements * plan->micros * plan->micro_batch * 4;
 }
 
+bool mb_plan_crosses(const mb_plan_t *plan, int tensor)
+{
+    for (int e = 0; e < plan->n_forward_edges; e++) {
+        if (plan->forward_edges[e].tensor == tensor)
+            return true;
+    }
+    return plan->graph->nodes[tensor].is_input;
+}
+
 int mb_plan_slot(const mb_plan_t *plan, int chunk, int micro)
 {
     return micro % plan->slots[chunk];

@@ -115,6 +115,8 @@ int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage);
  * what stands there. */
 int mb_plan_slot(const mb_plan_t *plan, int chunk, int micro);
 
+/* Whether the tensor comes into its chunk or goes out of it. */
+bool mb_plan_crosses(const mb_plan_t *plan, int tensor);
 /* Whether what crosses stays on its stage. */
 static inline bool mb_forward_edge_stays(const mb_forward_edge_t *edge)
 {

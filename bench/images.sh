@@ -1,12 +1,13 @@
 #!/bin/sh
 # A folder of JPEG images beside the training that it feeds, on two cores: images a second of the decoder alone, and
 # samples a second of a CNN from the folder and from the same samples in an HDF5 file, in the first epoch, which decodes,
-# and in the third, which takes what was kept.
+# and in the third, which takes what was kept; and what part of the time the CNN waited for its data.
 #
 #     bench/images.sh MBRUN SAMPLES [COUNT] [RUNS] [SIDE]
 #
 # SAMPLES is tests/cli/samples of the build, which makes COUNT images of 160 x 160 pixels; the CNN takes SIDE x SIDE.
-# Medians of alternating runs. Where the two rates of the CNN are the same, the decoder does not hold it up.
+# Medians of alternating runs. A CNN that waits for nothing is not held up; decoding takes its part of the same two cores
+# all the same.
 set -eu
 mbrun=$(realpath "$1") samples=$(realpath "$2") count=${3:-1500} runs=${4:-5} side=${5:-64}
 folder=$(mktemp -d)
@@ -26,6 +27,8 @@ rates() {
         sed -n 's/.*"event":"step".*"epoch":'$epoch',.*"samples_per_second":\([0-9.]*\).*/\1/p' events |
             tail -n 1 >>"$1.$epoch.rates"
     done
+    tr ',' '\n' <run/plan.json | awk '/"data_wait_seconds"/ { wait = $NF } / "seconds"/ { all += $NF }
+        END { print 100 * wait / all }' >>"$1.waits"
 }
 for _ in $(seq "$runs"); do
     begin=$(now)
@@ -37,4 +40,8 @@ done
 for name in decoder from_hdf5.1 from_folder.1 from_hdf5.3 from_folder.3; do
     sort -n "$name.rates" | awk -v name="$name" '{ v[NR] = $1 }
         END { printf "%s: median %.0f a second, of %d runs\n", name, v[int((NR + 1) / 2)], NR }'
+done
+for name in from_hdf5 from_folder; do
+    sort -n "$name.waits" | awk -v name="$name" '{ v[NR] = $1 }
+        END { printf "%s: waited for data %.2f %% of the time, median of %d runs\n", name, v[int((NR + 1) / 2)], NR }'
 done

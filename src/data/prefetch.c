@@ -9,6 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "data/prefetch.h"
 
+#include "base/log.h"
 #include "data/internal.h"
 
 #include <inttypes.h>
@@ -46,6 +47,7 @@ struct mb_prefetch {
     pthread_cond_t changed;
     int64_t filled; /* batches in the ring or already taken */
     int64_t taken;
+    double waited;
     bool ended; /* the last batch is filled */
     bool stop;
 };
@@ -263,6 +265,18 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
     return MB_OK;
 }
 
+/* Until batch taken - 1 is filled; the lock is held. */
+static void await_batch(mb_prefetch_t *p)
+{
+    double start = mb_time_seconds();
+    if (!p->threaded && p->filled < p->taken)
+        fill_next(p);
+    pthread_cond_broadcast(&p->changed);
+    while (p->filled < p->taken)
+        pthread_cond_wait(&p->changed, &p->lock);
+    p->waited += mb_time_seconds() - start;
+}
+
 mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers, int64_t *count)
 {
     mb_prefetch_t *p = prefetch;
@@ -271,17 +285,18 @@ mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffer
     slot_t *slot = &p->slots[(past_end ? p->taken - 1 : p->taken) % p->depth];
     if (!past_end)
         p->taken++;
-    if (!p->threaded && p->filled < p->taken)
-        fill_next(p);
-    pthread_cond_broadcast(&p->changed);
-    while (p->filled < p->taken)
-        pthread_cond_wait(&p->changed, &p->lock);
+    await_batch(p);
     pthread_mutex_unlock(&p->lock);
     if (slot->status != MB_OK)
         return mb_error_set(slot->status, "%s", slot->message);
     *buffers = (const void *const *)slot->buffers;
     *count = slot->count;
     return MB_OK;
+}
+
+double mb_prefetch_waited(const mb_prefetch_t *prefetch)
+{
+    return prefetch->waited;
 }
 
 void mb_prefetch_destroy(mb_prefetch_t *prefetch)

@@ -35,6 +35,8 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
 /* The buffers of the next batch (one per item, `samples` samples each), valid until the next call.
  * *count is what NEXT returned; negative at the end. */
 mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers, int64_t *count);
+/* Seconds that takes have waited for batches that were not read yet. */
+double mb_prefetch_waited(const mb_prefetch_t *prefetch);
 void mb_prefetch_destroy(mb_prefetch_t *prefetch);
 
 #endif

@@ -472,6 +472,14 @@ static mb_status_t put_all(mb_feed_t *feed, const mb_micro_t *micro, const void 
     return MB_OK;
 }
 
+double mb_feed_waited(const mb_feed_t *feed)
+{
+    double seconds = 0.0;
+    for (; feed != NULL; feed = feed->next)
+        seconds += mb_prefetch_waited(feed->prefetch);
+    return seconds;
+}
+
 mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)
 {
     mb_feed_t *feed = user;

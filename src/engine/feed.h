@@ -22,6 +22,8 @@ typedef struct {
 /* Not collective. *out is NULL when this rank's stage wants no data. */
 mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_source_t *source,
                            const mb_feed_span_t *span, mb_feed_t **out);
+/* Seconds that the executor has waited for samples that were not read yet; 0 without a feed. */
+double mb_feed_waited(const mb_feed_t *feed);
 void mb_feed_destroy(mb_feed_t *feed);
 
 /* The executor's hook (user: the feed): the next micro-batch into its slot. */

@@ -175,21 +175,22 @@ typedef struct {
     int stage, group;
     int64_t planned_bytes, reduce_bytes;
     int64_t steps;
+    double data_wait;
     mb_action_cost_t costs[MB_ACTION_COUNT];
 } rank_costs_t;
 
 static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
 {
     int64_t sent = costs->costs[MB_ACTION_SEND_ACT].bytes + costs->costs[MB_ACTION_SEND_GRAD].bytes;
-    mb_str_addf(
-        text,
-        "%s\n  {\"rank\": %d, \"stage\": %d, \"group\": %d, \"steps\": %lld,\n"
-        "   \"bytes_sent\": %lld, \"bytes_sent_planned\": %lld,\n"
-        "   \"reduce_bytes_sent\": %lld, \"reduce_bytes_planned\": %lld,\n   \"actions\": {",
-        rank == 0 ? "" : ",", rank, costs->stage, costs->group, (long long)costs->steps,
-        (long long)sent, (long long)(costs->planned_bytes * costs->steps),
-        (long long)costs->costs[MB_ACTION_REDUCE].bytes,
-        (long long)(costs->reduce_bytes * costs->steps));
+    mb_str_addf(text,
+                "%s\n  {\"rank\": %d, \"stage\": %d, \"group\": %d, \"steps\": %lld,\n"
+                "   \"bytes_sent\": %lld, \"bytes_sent_planned\": %lld,\n"
+                "   \"reduce_bytes_sent\": %lld, \"reduce_bytes_planned\": %lld,\n"
+                "   \"data_wait_seconds\": %.6f,\n   \"actions\": {",
+                rank == 0 ? "" : ",", rank, costs->stage, costs->group, (long long)costs->steps,
+                (long long)sent, (long long)(costs->planned_bytes * costs->steps),
+                (long long)costs->costs[MB_ACTION_REDUCE].bytes,
+                (long long)(costs->reduce_bytes * costs->steps), costs->data_wait);
     const char *comma = "";
     for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
         const mb_action_cost_t *cost = &costs->costs[kind];
@@ -242,7 +243,9 @@ static mb_status_t write_plan(mb_training_t *trainer, const rank_costs_t *all)
 mb_status_t mb_training_write_plan(mb_training_t *trainer)
 {
     const mb_engine_t *engine = trainer->engine;
-    rank_costs_t own = {.stage = engine->grid.stage, .group = engine->grid.group};
+    rank_costs_t own = {.stage = engine->grid.stage,
+                        .group = engine->grid.group,
+                        .data_wait = mb_feed_waited(trainer->feed)};
     if (trainer->dir == NULL)
         return MB_OK;
     rank_costs_t *all = calloc((size_t)mb_comm_size(trainer->comm), sizeof *all);

@@ -56,9 +56,9 @@ void test_png_write(const char *path, const test_png_t *p)
     fclose(file);
 }
 
-void test_jpeg_write(const char *path, int height, int width, int channels,
-                     const unsigned char *pixels, bool progressive)
+void test_jpeg_write(const char *path, const test_jpeg_t *image)
 {
+    int width = image->width, channels = image->channels;
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
     FILE *file = fopen(path, "wb");
@@ -67,17 +67,17 @@ void test_jpeg_write(const char *path, int height, int width, int channels,
     jpeg.err = jpeg_std_error(&errors);
     jpeg_create_compress(&jpeg);
     jpeg_stdio_dest(&jpeg, file);
-    jpeg.image_height = (JDIMENSION)height;
+    jpeg.image_height = (JDIMENSION)image->height;
     jpeg.image_width = (JDIMENSION)width;
     jpeg.input_components = channels;
     jpeg.in_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
     jpeg_set_defaults(&jpeg);
-    jpeg_set_quality(&jpeg, 100, TRUE);
-    if (progressive)
+    jpeg_set_quality(&jpeg, image->quality, TRUE);
+    if (image->progressive)
         jpeg_simple_progression(&jpeg);
     jpeg_start_compress(&jpeg, TRUE);
-    for (int y = 0; y < height; y++) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(pixels + (size_t)(y * width * channels));
+    for (int y = 0; y < image->height; y++) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(image->pixels + (size_t)(y * width * channels));
         jpeg_write_scanlines(&jpeg, &row, 1);
     }
     jpeg_finish_compress(&jpeg);
@@ -97,10 +97,9 @@ void test_png_write(const char *path, const test_png_t *png)
     (void)path, (void)png;
 }
 
-void test_jpeg_write(const char *path, int height, int width, int channels,
-                     const unsigned char *pixels, bool progressive)
+void test_jpeg_write(const char *path, const test_jpeg_t *image)
 {
-    (void)path, (void)height, (void)width, (void)channels, (void)pixels, (void)progressive;
+    (void)path, (void)image;
 }
 
 #endif

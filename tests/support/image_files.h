@@ -17,8 +17,15 @@ typedef struct {
 } test_png_t;
 
 void test_png_write(const char *path, const test_png_t *png);
-/* 1, 3 or 4 (inks) channels. */
-void test_jpeg_write(const char *path, int height, int width, int channels,
-                     const unsigned char *pixels, bool progressive);
+
+typedef struct {
+    int height, width;
+    int channels; /* 1, 3 or 4 (inks) */
+    int quality;  /* 1 to 100 */
+    bool progressive;
+    const unsigned char *pixels;
+} test_jpeg_t;
+
+void test_jpeg_write(const char *path, const test_jpeg_t *image);
 
 #endif

@@ -99,6 +99,12 @@ START_TEST(grey_of_few_bits_spans_all_values)
 }
 END_TEST
 
+static void write_jpeg(const char *name, int channels, bool progressive)
+{
+    const test_jpeg_t image = {H, W, channels, 100, progressive, pixels};
+    test_jpeg_write(test_path(name), &image);
+}
+
 /* Quality 100 keeps a smooth image within a few steps: rounding of the transform's coefficients and
  * of the colours, each half a step, both ways. */
 START_TEST(jpeg_gives_each_number_of_channels)
@@ -109,7 +115,7 @@ START_TEST(jpeg_gives_each_number_of_channels)
     for (int source = 1; source <= 3; source += 2) {
         for (int i = 0; i < H * W * source; i++)
             pixels[i] = (unsigned char)(100 + i / source % W);
-        test_jpeg_write(test_path("a.jpg"), H, W, source, pixels, progressive);
+        write_jpeg("a.jpg", source, progressive);
         for (int k = 0; k < 3; k++) {
             const unsigned char *got = decode(test_path("a.jpg"), wanted[k], &image);
             for (int i = 0; i < H * W * wanted[k]; i++) {
@@ -120,7 +126,7 @@ START_TEST(jpeg_gives_each_number_of_channels)
         }
     }
     memset(pixels, 255, sizeof(pixels)); /* no ink, as libjpeg writes it: Adobe's inverted */
-    test_jpeg_write(test_path("a.jpg"), H, W, 4, pixels, progressive);
+    write_jpeg("a.jpg", 4, progressive);
     ck_assert_int_ge(decode(test_path("a.jpg"), 3, &image)[0], 251);
     mb_image_free(&image);
 }
@@ -341,8 +347,8 @@ START_TEST(changed_bytes_are_an_error_or_other_pixels_but_no_crash)
     make_pixels(5);
     test_png_write(test_path(names[0]), &pngs[4]);
     test_png_write(test_path(names[1]), &pngs[7]);
-    test_jpeg_write(test_path(names[2]), H, W, 3, pixels, false);
-    test_jpeg_write(test_path(names[3]), H, W, 4, pixels, true);
+    write_jpeg(names[2], 3, false);
+    write_jpeg(names[3], 4, true);
     size_t size = test_file_read(test_path(names[_i]), good, sizeof(good));
     srand(80 + (unsigned)_i);
     for (int round = 0; round < 1500; round++) {

@@ -1,5 +1,6 @@
 /* The ring of batches: order, contents, errors in their turn, shutdown at any point. */
 #define _XOPEN_SOURCE 700
+#include "base/log.h"
 #include "data/prefetch.h"
 #include "data/sampler.h"
 
@@ -98,6 +99,41 @@ START_TEST(a_source_of_the_opener_s_thread_is_read_when_its_batch_is_taken)
     check_all(source, 1);
     check_all(source, 4);
     source->class_ = before;
+    mb_source_close(source);
+}
+END_TEST
+
+static const mb_source_class_t *plain;
+
+static mb_status_t read_slowly(mb_source_t *source, int field, const int64_t *indices,
+                               int64_t count, bool as_int, void *to)
+{
+    nanosleep(&(const struct timespec){.tv_nsec = 2000000}, NULL);
+    return plain->read(source, field, indices, count, as_int, to);
+}
+
+/* A batch sleeps twice, once a field. Where a take reads itself, that is the wait; else it is no
+ * longer than the takes. */
+START_TEST(waits_for_data_are_counted)
+{
+    mb_source_t *source = make_source();
+    mb_source_class_t slow = *source->class_;
+    mb_prefetch_t *p = NULL;
+    const void *const *buffers;
+    int64_t count;
+    plain = source->class_;
+    slow.read = read_slowly;
+    slow.thread_ok = _i == 1;
+    source->class_ = &slow;
+    ck_assert_int_eq(mb_prefetch_create(source, items, 3, BATCH, 4, next_batch, &sampler, &p),
+                     MB_OK);
+    double start = mb_time_seconds();
+    for (int i = 0; i < 6; i++)
+        ck_assert_int_eq(mb_prefetch_take(p, &buffers, &count), MB_OK);
+    ck_assert_double_le(mb_prefetch_waited(p), mb_time_seconds() - start);
+    ck_assert_double_ge(mb_prefetch_waited(p), slow.thread_ok ? 0.0 : 6 * 2 * 0.002);
+    mb_prefetch_destroy(p);
+    source->class_ = plain;
     mb_source_close(source);
 }
 END_TEST
@@ -241,6 +277,7 @@ int main(void)
     TCase *t = tcase_create("prefetch");
     tcase_add_test(t, batches_come_in_order_at_every_depth);
     tcase_add_test(t, a_source_of_the_opener_s_thread_is_read_when_its_batch_is_taken);
+    tcase_add_loop_test(t, waits_for_data_are_counted, 0, 2);
     tcase_add_test(t, classes_become_rows_with_a_one_and_empty_places_stay_zero);
     tcase_add_test(t, an_error_is_returned_by_the_take_of_its_batch);
     tcase_add_test(t, the_value_to_ignore_is_no_label_out_of_range);

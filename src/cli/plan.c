@@ -126,7 +126,11 @@ static mb_status_t look_ahead(const planning_t *p, const char *name, bool recomp
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     if (o->costs == NULL || o->bytes == NULL || o->inside == NULL)
         return mb_error_memory("a plan", (size_t)o->plan->chunks * sizeof(*o->costs));
-    mb_partition_costs(o->plan, o->costs);
+    mb_node_cost_t *nodes = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, o->plan->graph->n_nodes);
+    if (nodes == NULL)
+        return mb_error_memory("a plan", sizeof(*nodes));
+    mb_costs_count(o->plan->graph, o->plan->micro_batch, nodes);
+    mb_costs_of_chunks(o->plan, nodes, o->costs);
     for (int c = 0; c < o->plan->chunks; c++)
         count_bytes(o, c);
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));

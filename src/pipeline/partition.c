@@ -1,56 +1,23 @@
-/* Which node lies on which stage: runs of nodes whose costliest stage costs least.
+/* Which node lies in which chunk. See partition.h.
  *
  * Dynamic programming over the nodes that compute, in two exact passes: the first finds the least
- * possible cost of the costliest stage, the second, among all partitions that reach it, the one
+ * possible cost of the costliest chunk, the second, among all partitions that reach it, the one
  * whose cuts have the fewest values alive across them; among those the earliest cuts. An InputLayer
  * costs nothing and goes with the next node that computes. */
-#include "pipeline/plan.h"
+#include "pipeline/partition.h"
 
 #include <float.h>
+#include <stdlib.h>
 
 typedef struct {
-    int n;          /* nodes that compute */
-    int *nodes;     /* their indices */
-    double *prefix; /* [n + 1] cost of the first k of them */
-    double *alive;  /* [n] values alive across a cut in front of node k */
+    const mb_partition_options_t *options;
+    int n;                   /* nodes that compute */
+    int *nodes;              /* their indices */
+    double *prefix;          /* [n + 1] cost of the first k of them */
+    double *alive;           /* [n + 1] values alive across a cut in front of node k */
+    double *charge;          /* [n + 1] what these cost each chunk beside the cut */
+    mb_node_bytes_t *memory; /* [n + 1] bytes of the first k of them */
 } problem_t;
-
-/* Of a sample. */
-static mb_cost_t cost_of(const mb_graph_t *graph, int index)
-{
-    const mb_node_t *node = &graph->nodes[index];
-    const mb_layer_class_t *class_ = graph->layers[node->layer]->class_;
-    mb_cost_t cost = {0};
-    if (node->is_input || class_->cost == NULL)
-        return cost;
-    class_->cost(&node->call, &cost);
-    bool passes_gradient = false;
-    for (int k = 0; k < node->call.n_inputs; k++)
-        passes_gradient = passes_gradient || graph->nodes[node->inputs[k]].needs_gradient;
-    cost.backward_input_flops = passes_gradient ? cost.backward_input_flops : 0;
-    cost.backward_weights_flops = node->trains ? cost.backward_weights_flops : 0;
-    return cost;
-}
-
-static double node_cost(const mb_graph_t *graph, int index)
-{
-    mb_cost_t cost = cost_of(graph, index);
-    return cost.forward_flops + cost.backward_input_flops + cost.backward_weights_flops;
-}
-
-void mb_partition_costs(const mb_plan_t *plan, mb_chunk_cost_t *costs)
-{
-    for (int c = 0; c < plan->chunks; c++)
-        costs[c] = (mb_chunk_cost_t){0};
-    for (int i = 0; i < plan->graph->n_nodes; i++) {
-        mb_cost_t cost = cost_of(plan->graph, i);
-        mb_chunk_cost_t *chunk = &costs[plan->chunk_of_node[i]];
-        double samples = (double)plan->micro_batch;
-        chunk->forward += samples * cost.forward_flops;
-        chunk->backward_input += samples * cost.backward_input_flops;
-        chunk->backward_weights += samples * cost.backward_weights_flops;
-    }
-}
 
 int mb_plan_max_stages(const mb_graph_t *graph)
 {
@@ -73,47 +40,88 @@ static int cut_place(const problem_t *problem, int k)
 
 static void count_alive(const mb_graph_t *graph, problem_t *problem)
 {
+    const double *crossing = problem->options->crossing;
     for (int k = 0; k < problem->n; k++) {
         int cut = cut_place(problem, k);
         for (int t = 0; t < cut; t++) {
-            if (last_use(&graph->nodes[t]) >= cut)
-                problem->alive[k] += (double)mb_shape_elements(&graph->nodes[t].call.output);
+            if (last_use(&graph->nodes[t]) < cut)
+                continue;
+            problem->alive[k] += (double)mb_shape_elements(&graph->nodes[t].call.output);
+            problem->charge[k] += crossing == NULL ? 0 : crossing[t];
         }
     }
+}
+
+static void add_node(problem_t *problem, int node, const mb_node_cost_t *cost)
+{
+    const mb_node_bytes_t *bytes = problem->options->bytes;
+    int k = problem->n++;
+    problem->nodes[k] = node;
+    problem->prefix[k + 1] = problem->prefix[k] + mb_node_seconds(cost);
+    problem->memory[k + 1] = problem->memory[k];
+    if (bytes == NULL)
+        return;
+    problem->memory[k + 1].once += bytes[node].once;
+    problem->memory[k + 1].flight += bytes[node].flight;
 }
 
 static mb_status_t pose(const mb_graph_t *graph, mb_arena_t *arena, problem_t *problem)
 {
     int n = mb_plan_max_stages(graph);
-    *problem = (problem_t){.nodes = MB_ARENA_ARRAY(arena, int, n),
-                           .prefix = MB_ARENA_ARRAY(arena, double, n + 1),
-                           .alive = MB_ARENA_ARRAY(arena, double, n)};
-    if (problem->nodes == NULL || problem->prefix == NULL || problem->alive == NULL)
+    const mb_node_cost_t *costs = problem->options->costs;
+    mb_node_cost_t *counted = MB_ARENA_ARRAY(arena, mb_node_cost_t, graph->n_nodes);
+    problem->nodes = MB_ARENA_ARRAY(arena, int, n);
+    problem->prefix = MB_ARENA_ARRAY(arena, double, n + 1);
+    problem->alive = MB_ARENA_ARRAY(arena, double, n + 1);
+    problem->charge = MB_ARENA_ARRAY(arena, double, n + 1);
+    problem->memory = MB_ARENA_ARRAY(arena, mb_node_bytes_t, n + 1);
+    if (counted == NULL || problem->nodes == NULL || problem->prefix == NULL ||
+        problem->alive == NULL || problem->charge == NULL || problem->memory == NULL)
         return mb_error_memory("a partition", (size_t)n * sizeof(double));
+    if (costs == NULL)
+        mb_costs_count(graph, 1, counted);
     for (int i = 0; i < graph->n_nodes; i++) {
-        if (graph->nodes[i].is_input)
-            continue;
-        problem->nodes[problem->n] = i;
-        problem->prefix[problem->n + 1] = problem->prefix[problem->n] + node_cost(graph, i);
-        problem->n++;
+        if (!graph->nodes[i].is_input)
+            add_node(problem, i, costs == NULL ? &counted[i] : &costs[i]);
     }
     count_alive(graph, problem);
     return MB_OK;
 }
 
-/* least[k]: of the first k nodes on the stages so far, the cost of the costliest stage. */
-static double least_cost(const problem_t *problem, int stages, double *least, double *next)
+/* Of nodes j to k - 1 in a chunk, without what crosses its ends. */
+static double inner_cost(const problem_t *problem, int chunk, int j, int k)
 {
-    const double *prefix = problem->prefix;
+    const double *slowness = problem->options->slowness;
+    return (problem->prefix[k] - problem->prefix[j]) * (slowness == NULL ? 1 : slowness[chunk]);
+}
+
+static double whole_cost(const problem_t *problem, int chunk, int j, int k)
+{
+    return inner_cost(problem, chunk, j, k) + problem->charge[j] + problem->charge[k];
+}
+
+static bool has_room(const problem_t *problem, int chunk, int j, int k)
+{
+    const mb_partition_options_t *o = problem->options;
+    const mb_node_bytes_t *first = &problem->memory[j], *end = &problem->memory[k];
+    return o->bytes == NULL ||
+           end->once - first->once + o->slots[chunk] * (end->flight - first->flight) <=
+               o->limits[chunk];
+}
+
+/* least[k]: of the first k nodes in the chunks so far, the cost of the costliest chunk. */
+static double least_cost(const problem_t *problem, double *least, double *next)
+{
     for (int k = 0; k <= problem->n; k++)
         least[k] = k == 0 ? 0 : DBL_MAX;
-    for (int s = 1; s <= stages; s++) {
+    for (int s = 0; s < problem->options->chunks; s++) {
         for (int k = 0; k <= problem->n; k++) {
             next[k] = DBL_MAX;
-            for (int j = k - 1; j >= s - 1 && prefix[k] - prefix[j] <= next[k]; j--) {
-                double own = prefix[k] - prefix[j];
+            for (int j = k - 1; j >= s && inner_cost(problem, s, j, k) <= next[k]; j--) {
+                double own = whole_cost(problem, s, j, k);
                 double most = own > least[j] ? own : least[j];
-                next[k] = most < next[k] ? most : next[k];
+                if (most < next[k] && has_room(problem, s, j, k))
+                    next[k] = most;
             }
         }
         double *swap = least;
@@ -123,19 +131,19 @@ static double least_cost(const problem_t *problem, int stages, double *least, do
     return least[problem->n];
 }
 
-/* begins[s][k]: where stage s begins when the first k nodes lie on stages 0..s. */
-static void cheapest_cuts(const problem_t *problem, int stages, double limit, double *crossing,
-                          double *next, int *begins)
+/* begins[s][k]: where chunk s begins when the first k nodes lie in chunks 0..s. */
+static void cheapest_cuts(const problem_t *problem, double limit, double *crossing, double *next,
+                          int *begins)
 {
-    const double *prefix = problem->prefix;
     size_t row = (size_t)problem->n + 1;
     for (int k = 0; k <= problem->n; k++)
         crossing[k] = k == 0 ? 0 : DBL_MAX;
-    for (int s = 0; s < stages; s++) {
+    for (int s = 0; s < problem->options->chunks; s++) {
         for (int k = 0; k <= problem->n; k++) {
             next[k] = DBL_MAX;
-            for (int j = k - 1; j >= s && prefix[k] - prefix[j] <= limit; j--) {
-                if (crossing[j] >= DBL_MAX || crossing[j] + problem->alive[j] > next[k])
+            for (int j = k - 1; j >= s && inner_cost(problem, s, j, k) <= limit; j--) {
+                if (crossing[j] >= DBL_MAX || crossing[j] + problem->alive[j] > next[k] ||
+                    whole_cost(problem, s, j, k) > limit || !has_room(problem, s, j, k))
                     continue;
                 next[k] = crossing[j] + problem->alive[j];
                 begins[(size_t)s * row + (size_t)k] = j;
@@ -153,23 +161,35 @@ static void fill_stage(int first, int end, int stage, int *stage_of_node)
         stage_of_node[i] = stage;
 }
 
-static mb_status_t balance(const mb_graph_t *graph, int stages, mb_arena_t *arena,
-                           int *stage_of_node)
+static mb_status_t no_room(const problem_t *problem)
 {
-    problem_t problem;
+    double least = problem->options->limits[0];
+    for (int c = 1; c < problem->options->chunks; c++)
+        least = problem->options->limits[c] < least ? problem->options->limits[c] : least;
+    return mb_error_set(MB_ERR_MEMORY,
+                        "no cut into %d chunks keeps each within its memory (%.0f bytes the least)",
+                        problem->options->chunks, least);
+}
+
+static mb_status_t balance(const mb_graph_t *graph, const mb_partition_options_t *options,
+                           mb_arena_t *arena, int *chunk_of_node)
+{
+    problem_t problem = {.options = options};
     MB_TRY(pose(graph, arena, &problem));
     size_t row = (size_t)problem.n + 1;
     double *a = MB_ARENA_ARRAY(arena, double, row), *b = MB_ARENA_ARRAY(arena, double, row);
-    int *begins = MB_ARENA_ARRAY(arena, int, row *(size_t)stages);
+    int *begins = MB_ARENA_ARRAY(arena, int, row *(size_t)options->chunks);
     if (a == NULL || b == NULL || begins == NULL)
-        return mb_error_memory("a partition", row * (size_t)stages * sizeof(int));
-    double limit = least_cost(&problem, stages, a, b);
-    cheapest_cuts(&problem, stages, limit, a, b, begins);
+        return mb_error_memory("a partition", row * (size_t)options->chunks * sizeof(int));
+    double limit = least_cost(&problem, a, b);
+    if (limit >= DBL_MAX)
+        return no_room(&problem);
+    cheapest_cuts(&problem, limit, a, b, begins);
     int end = graph->n_nodes;
-    for (int s = stages - 1, k = problem.n; s >= 0; s--) {
+    for (int s = options->chunks - 1, k = problem.n; s >= 0; s--) {
         k = begins[(size_t)s * row + (size_t)k];
         int first = cut_place(&problem, k);
-        fill_stage(first, end, s, stage_of_node);
+        fill_stage(first, end, s, chunk_of_node);
         end = first;
     }
     return MB_OK;
@@ -213,28 +233,41 @@ mb_status_t mb_partition_check(const mb_graph_t *graph, int stages)
     return MB_OK;
 }
 
-mb_status_t mb_partition(const mb_graph_t *graph, int stages, const int *cuts, int *stage_of_node)
+mb_status_t mb_partition(const mb_graph_t *graph, const mb_partition_options_t *options,
+                         int *chunk_of_node)
 {
-    MB_TRY(mb_partition_check(graph, stages));
-    if (cuts != NULL)
-        return obey_cuts(graph, stages, cuts, stage_of_node);
+    MB_TRY(mb_partition_check(graph, options->chunks));
+    if (options->cuts != NULL)
+        return obey_cuts(graph, options->chunks, options->cuts, chunk_of_node);
     mb_arena_t *arena = mb_arena_create();
     if (arena == NULL)
         return mb_error_memory("a partition", sizeof(problem_t));
-    mb_status_t status = balance(graph, stages, arena, stage_of_node);
+    mb_status_t status = balance(graph, options, arena, chunk_of_node);
     mb_arena_destroy(arena);
     return status;
 }
 
-double mb_partition_imbalance(const mb_graph_t *graph, const int *stage_of_node, int stages)
+static double cost_of(const mb_graph_t *graph, const mb_node_cost_t *costs,
+                      const int *chunk_of_node, int chunk)
+{
+    double cost = 0;
+    for (int i = 0; i < graph->n_nodes; i++)
+        cost += chunk_of_node[i] == chunk ? mb_node_seconds(&costs[i]) : 0;
+    return cost;
+}
+
+double mb_partition_imbalance(const mb_graph_t *graph, const int *chunk_of_node, int chunks)
 {
     double total = 0, most = 0;
-    for (int s = 0; s < stages; s++) {
-        double cost = 0;
-        for (int i = 0; i < graph->n_nodes; i++)
-            cost += stage_of_node[i] == s ? node_cost(graph, i) : 0;
+    mb_node_cost_t *costs = malloc((size_t)graph->n_nodes * sizeof *costs);
+    if (costs == NULL)
+        return DBL_MAX;
+    mb_costs_count(graph, 1, costs);
+    for (int s = 0; s < chunks; s++) {
+        double cost = cost_of(graph, costs, chunk_of_node, s);
         total += cost;
         most = cost > most ? cost : most;
     }
-    return total > 0 ? most * stages / total : 1;
+    free(costs);
+    return total > 0 ? most * chunks / total : 1;
 }

@@ -19,15 +19,17 @@ static mb_status_t check_options(const mb_plan_options_t *options)
     return MB_OK;
 }
 
-static mb_status_t place_nodes(mb_plan_t *plan, const int *cuts)
+static mb_status_t place_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
 {
+    mb_partition_options_t partition = {
+        .chunks = plan->chunks, .cuts = options->cuts, .costs = options->costs};
     int n = plan->graph->n_nodes;
     plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
     if (plan->chunk_of_node == NULL || plan->stage_of_node == NULL || plan->first_node == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
-    MB_TRY(mb_partition(plan->graph, plan->chunks, cuts, plan->chunk_of_node));
+    MB_TRY(mb_partition(plan->graph, &partition, plan->chunk_of_node));
     for (int i = n - 1; i >= 0; i--) {
         plan->stage_of_node[i] = plan->stage_of_chunk[plan->chunk_of_node[i]];
         plan->first_node[plan->chunk_of_node[i]] = i;
@@ -58,10 +60,10 @@ static mb_status_t make_programs(mb_plan_t *plan)
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
-static mb_status_t fill(mb_plan_t *plan, const int *cuts)
+static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
 {
     MB_TRY(make_schedule(plan));
-    MB_TRY(place_nodes(plan, cuts));
+    MB_TRY(place_nodes(plan, options));
     MB_TRY(mb_edges_find(plan));
     return make_programs(plan);
 }
@@ -85,7 +87,7 @@ mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *opt
                         .schedule = options->schedule,
                         .training = options->training,
                         .ordered = options->ordered};
-    mb_status_t status = fill(plan, options->cuts);
+    mb_status_t status = fill(plan, options);
     if (status != MB_OK) {
         mb_plan_destroy(plan);
         return status;

@@ -12,7 +12,7 @@
 
 #include "comm/grid.h"
 #include "model/graph.h"
-#include "pipeline/schedule.h"
+#include "pipeline/partition.h"
 
 /* An activation goes from its producer's chunk to each chunk that consumes it: in one message to
  * each other stage, for the first chunk that takes it there; to further chunks of a stage that has
@@ -76,6 +76,7 @@ typedef struct {
     bool training;
     bool ordered;
     const int *cuts; /* [chunks - 1] first node of chunks 1.., or NULL: balanced by cost */
+    const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
 } mb_plan_options_t;
 
 /* Not collective: every rank computes the same. MB_ERR_ARGUMENT when there are more chunks than
@@ -83,17 +84,6 @@ typedef struct {
 mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *options,
                            mb_plan_t **out);
 void mb_plan_destroy(mb_plan_t *plan);
-
-/* Nodes that compute: the most stages there can be. */
-int mb_plan_max_stages(const mb_graph_t *graph);
-/* MB_ERR_ARGUMENT unless the graph can be cut into so many parts. */
-mb_status_t mb_partition_check(const mb_graph_t *graph, int stages);
-/* Exact partition that makes the costliest stage least costly; stage_of_node is filled. */
-mb_status_t mb_partition(const mb_graph_t *graph, int stages, const int *cuts, int *stage_of_node);
-/* [chunks] What a micro-batch costs in counted operations; messages nothing. */
-void mb_partition_costs(const mb_plan_t *plan, mb_chunk_cost_t *costs);
-/* The costliest stage's share times the number of stages: 1 is perfect. */
-double mb_partition_imbalance(const mb_graph_t *graph, const int *stage_of_node, int stages);
 
 /* Adds sends and receives. Programs come in with compute actions only. */
 mb_status_t mb_lower(mb_plan_t *plan);

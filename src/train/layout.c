@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double imbalance(const mb_graph_t *graph, int stages)
+static double imbalance(const mb_graph_t *graph, int chunks)
 {
     double result = 1e30;
+    const mb_partition_options_t options = {.chunks = chunks};
     int *stage_of_node = malloc((size_t)graph->n_nodes * sizeof *stage_of_node);
-    if (stage_of_node != NULL && mb_partition(graph, stages, NULL, stage_of_node) == MB_OK)
-        result = mb_partition_imbalance(graph, stage_of_node, stages);
+    if (stage_of_node != NULL && mb_partition(graph, &options, stage_of_node) == MB_OK)
+        result = mb_partition_imbalance(graph, stage_of_node, chunks);
     free(stage_of_node);
     return result;
 }

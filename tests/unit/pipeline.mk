@@ -27,3 +27,8 @@ tests_unit_test_schedule_times_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_plan_mutations
 tests_unit_test_plan_mutations_SOURCES = tests/unit/test_plan_mutations.c $(fake_graph_sources)
 tests_unit_test_plan_mutations_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_hardware
+tests_unit_test_hardware_SOURCES = tests/unit/test_hardware.c tests/support/data_files.c \
+	tests/support/data_files.h
+tests_unit_test_hardware_LDADD = $(UNIT_LIBS)

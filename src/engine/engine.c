@@ -15,6 +15,8 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
     int first = 0, count = 1;
     if (engine->grid.group >= 0)
         mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    const mb_engine_t *other = options->values_of;
+    const mb_profile_t *profile = options->profile;
     mb_plan_options_t plan = {.stages = options->stages,
                               .micro_batch = options->micro_batch,
                               .micros_per_replica = options->micros_per_replica,
@@ -22,7 +24,9 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
                               .schedule = options->schedule,
                               .training = options->training,
                               .ordered = options->machine->way == MB_WAY_CHANNEL,
-                              .cuts = NULL};
+                              .cuts = other == NULL ? NULL : other->plan->first_node + 1,
+                              .costs = profile == NULL ? NULL : profile->nodes,
+                              .crossing = profile == NULL ? NULL : profile->crossing};
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/machine.h"
 #include "engine/executor.h"
+#include "engine/profile.h"
 
 typedef struct mb_engine {
     mb_machine_t *machine;
@@ -24,7 +25,7 @@ typedef struct mb_engine {
     mb_executor_t *executor;
 } mb_engine_t;
 
-typedef struct {
+typedef struct mb_engine_options {
     mb_machine_t *machine;
     const mb_graph_t *graph;
     const mb_loss_t *losses; /* NULL: prediction */
@@ -33,7 +34,8 @@ typedef struct {
     int micros_per_replica;
     mb_schedule_choice_t schedule;
     bool training;
-    const mb_engine_t *values_of; /* share this engine's parameters */
+    const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
+    const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
     const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
     mb_hooks_t hooks;

@@ -15,6 +15,8 @@ libmb_la_SOURCES += \
 	src/engine/model_variables.c src/engine/model_variables.h \
 	src/engine/model_weights.c src/engine/model_weights.h \
 	src/engine/optimizer_variables.c src/engine/optimizer_variables.h \
+	src/engine/profile.c src/engine/profile.h \
+	src/engine/profile_measure.c \
 	src/engine/replay.c src/engine/replay.h \
 	src/engine/row_weights.c src/engine/row_weights.h \
 	src/engine/sample_weights.c \

@@ -102,6 +102,8 @@ typedef struct mb_stage {
     mb_format_t round_to;
     bool integer;
     const mb_observer_t *observer; /* may be set between steps */
+    mb_node_cost_t *timed;         /* [n_nodes] to add what each call takes, for which the device is
+                                      waited for; NULL: not timed. May be set between steps */
     float loss_scale;              /* gradients are of the loss times this; set between steps */
     bool *owned;                   /* [graph->n_params] this stage updates and stores it */
     bool shares_values;

@@ -1,5 +1,6 @@
 /* Runs a stage's nodes for one micro-batch: forward, gradient of the inputs, gradient of the
  * weights. */
+#include "base/log.h"
 #include "engine/stage_private.h"
 
 char *mb_stage_at(char *base, int64_t offset)
@@ -258,12 +259,36 @@ static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro
     return add_activity(stage, micro, node);
 }
 
+static double begin_timing(const mb_stage_t *stage)
+{
+    return stage->timed == NULL ? 0 : mb_time_seconds();
+}
+
+static mb_status_t end_timing(const mb_stage_t *stage, double begun, double *seconds)
+{
+    if (stage->timed == NULL)
+        return MB_OK;
+    MB_TRY(mb_exec_sync(stage->exec));
+    *seconds += mb_time_seconds() - begun;
+    return MB_OK;
+}
+
+/* Of a pair all is the second's: the first writes what it reads anyway. */
+static mb_status_t forward_one(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                               bool pair)
+{
+    double begun = begin_timing(stage);
+    MB_TRY(pair ? forward_pair(stage, micro, node) : forward_node(stage, micro, node));
+    return end_timing(stage, begun,
+                      stage->timed == NULL ? NULL : &stage->timed[node + pair].forward);
+}
+
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
 {
     const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
     for (int i = chunk->first_node; i < chunk->end_node; i++) {
         bool pair = runs_with_next(stage, i, chunk->end_node);
-        MB_TRY(pair ? forward_pair(stage, micro, i) : forward_node(stage, micro, i));
+        MB_TRY(forward_one(stage, micro, i, pair));
         i += pair;
     }
     if (stage->losses == NULL || stage->training)
@@ -460,22 +485,49 @@ static mb_status_t zero_entries(mb_stage_t *stage, const mb_micro_t *micro, int 
     return MB_OK;
 }
 
+/* What the loss takes is its last node's. */
+static mb_status_t begin_backward(mb_stage_t *stage, const mb_micro_t *micro, void **now)
+{
+    double begun = begin_timing(stage);
+    MB_TRY(start_gradients(stage, micro, now));
+    int last = chunk_of(stage, micro)->end_node - 1;
+    return end_timing(stage, begun,
+                      stage->timed == NULL ? NULL : &stage->timed[last].backward_input);
+}
+
+static mb_status_t one_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                      void **now)
+{
+    double begun = begin_timing(stage);
+    MB_TRY(node_backward_input(stage, micro, node, now));
+    return end_timing(stage, begun,
+                      stage->timed == NULL ? NULL : &stage->timed[node].backward_input);
+}
+
+static mb_status_t one_backward_weights(mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                        void **now)
+{
+    double begun = begin_timing(stage);
+    MB_TRY(stage->graph->nodes[node].trains ? node_backward_weights(stage, micro, node, now)
+                                            : zero_entries(stage, micro, node));
+    return end_timing(stage, begun,
+                      stage->timed == NULL ? NULL : &stage->timed[node].backward_weights);
+}
+
 enum { INPUTS = 1, WEIGHTS = 2 };
 
 static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
 {
     void **now = gradients_now(stage, micro);
-    if (parts & INPUTS)
-        MB_TRY(start_gradients(stage, micro, now));
     const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    if (parts & INPUTS)
+        MB_TRY(begin_backward(stage, micro, now));
     for (int i = chunk->end_node - 1; i >= chunk->first_node; i--) {
         const mb_node_t *n = &stage->graph->nodes[i];
         if ((parts & INPUTS) && !n->is_input && n->needs_gradient)
-            MB_TRY(node_backward_input(stage, micro, i, now));
-        if ((parts & WEIGHTS) && n->trains)
-            MB_TRY(node_backward_weights(stage, micro, i, now));
-        if ((parts & WEIGHTS) && !n->trains && !n->is_input)
-            MB_TRY(zero_entries(stage, micro, i));
+            MB_TRY(one_backward_input(stage, micro, i, now));
+        if ((parts & WEIGHTS) && !n->is_input)
+            MB_TRY(one_backward_weights(stage, micro, i, now));
     }
     return MB_OK;
 }

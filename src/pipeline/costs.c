@@ -73,6 +73,17 @@ void mb_costs_predict(const mb_graph_t *graph, const mb_hardware_t *hardware, in
     }
 }
 
+void mb_costs_of_crossing(const mb_graph_t *graph, const mb_hardware_link_t *link,
+                          int64_t micro_batch, double *out)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const mb_node_t *node = &graph->nodes[i];
+        double bytes = (double)(mb_shape_elements(&node->call.output) * micro_batch) *
+                       (double)mb_dtype_bytes(node->call.output_type);
+        out[i] = mb_hardware_link_seconds(link, bytes) * (node->needs_gradient ? 2 : 1);
+    }
+}
+
 void mb_costs_of_chunks(const mb_plan_t *plan, const mb_node_cost_t *nodes, mb_chunk_cost_t *out)
 {
     for (int c = 0; c < plan->chunks; c++)

@@ -21,6 +21,10 @@ void mb_costs_count(const mb_graph_t *graph, int64_t micro_batch, mb_node_cost_t
  * Williams, Waterman and Patterson 2009). */
 void mb_costs_predict(const mb_graph_t *graph, const mb_hardware_t *hardware, int64_t micro_batch,
                       mb_node_cost_t *out);
+/* [n_nodes] What it takes each of two devices that a node's output goes from one to the other over
+ * LINK, and its gradient back: the sending or receiving of both. */
+void mb_costs_of_crossing(const mb_graph_t *graph, const mb_hardware_link_t *link,
+                          int64_t micro_batch, double *out);
 /* [chunks] Sums over a chunk's nodes; messages take nothing. */
 void mb_costs_of_chunks(const struct mb_plan *plan, const mb_node_cost_t *nodes,
                         mb_chunk_cost_t *out);

@@ -21,8 +21,10 @@ static mb_status_t check_options(const mb_plan_options_t *options)
 
 static mb_status_t place_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
 {
-    mb_partition_options_t partition = {
-        .chunks = plan->chunks, .cuts = options->cuts, .costs = options->costs};
+    mb_partition_options_t partition = {.chunks = plan->chunks,
+                                        .cuts = options->cuts,
+                                        .costs = options->costs,
+                                        .crossing = options->crossing};
     int n = plan->graph->n_nodes;
     plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);

@@ -77,6 +77,7 @@ typedef struct {
     bool ordered;
     const int *cuts; /* [chunks - 1] first node of chunks 1.., or NULL: balanced by cost */
     const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
+    const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */
 } mb_plan_options_t;
 
 /* Not collective: every rank computes the same. MB_ERR_ARGUMENT when there are more chunks than

@@ -49,6 +49,9 @@ typedef enum {
       "file:PATH")                                                                                 \
     X(RECOMPUTE, "recompute", TEXT, "none", false, "HOW",                                          \
       "forwards computed again in front of their backwards, to keep less: none or full")           \
+    X(PARTITION, "partition", TEXT, "measured", false, "BY",                                       \
+      "cuts between stages by what layers take on this machine (measured) or by counted "          \
+      "operations (counted)")                                                                      \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

@@ -390,6 +390,16 @@ static mb_status_t take_recompute(const mb_training_t *trainer, bool *recomputes
     return MB_OK;
 }
 
+static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *options)
+{
+    mb_profile_t *profile;
+    MB_TRY(mb_training_take_profile(trainer, options, &profile));
+    options->profile = profile;
+    mb_status_t status = mb_engine_create(options, &trainer->engine);
+    mb_profile_destroy(profile);
+    return status;
+}
+
 static mb_status_t make_engine(mb_training_t *trainer)
 {
     mb_schedule_choice_t schedule;
@@ -407,7 +417,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .training = true,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
-    MB_TRY(mb_engine_create(&options, &trainer->engine));
+    MB_TRY(create_engine(trainer, &options));
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
     MB_TRY(mb_engine_prepare(trainer->engine));
     if (trainer->val == NULL)

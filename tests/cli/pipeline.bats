@@ -22,7 +22,8 @@ model() {
         json 'len(value["schedules"]) == 6 and value["micro_batches"] == 6' <plan.json
         json 'all(0 < s["efficiency"] <= 1 for s in value["schedules"])' <plan.json
         # shellcheck disable=SC2086
-        ranks 2 $layout --schedule $schedule --data data.h5 --steps 2 --quiet --run $schedule.run
+        ranks 2 $layout --schedule $schedule --partition counted --data data.h5 --steps 2 --quiet \
+            --run $schedule.run
         planned=$(json_values 'value["schedules"][0]["per_stage"]' bytes_sent <plan.json)
         sent=$(json_values 'value["measured"]' bytes_sent <$schedule.run/plan.json)
         echo "$schedule: planned $planned, sent in two steps $sent"
@@ -70,4 +71,42 @@ END
     refused 1 'none.h5' 1 plan none.h5
     run -0 "$MBRUN" plan m.h5 --ranks 1
     grep -q '^pipeline  *1 stage of 1 chunk, 1f1b' <<<"$output"
+}
+
+# An edited profile is believed as long as its key is that of the machine.
+@test "stages are cut by what layers take, measured once a run, and no bit depends on it" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    model
+    run -2 ranks 2 $layout --data data.h5 --partition guessed
+    grep -q 'partition=guessed: there are measured and counted' <<<"$output"
+    ranks 2 $layout --data data.h5 --steps 2 --quiet --run counted.run --partition counted
+    [ ! -e counted.run/profile.json ]
+    ranks 2 $layout --data data.h5 --steps 2 --quiet --run measured.run
+    json 'len(value["nodes"]) == len(set(n[0] for n in value["nodes"]))' <measured.run/profile.json
+    json 'all(s >= 0 for n in value["nodes"] for s in n[1:])' <measured.run/profile.json
+    json 'sum(n[1] + n[2] + n[3] for n in value["nodes"]) > 0' <measured.run/profile.json
+    for costly in 1 5; do
+        python3 - $costly <<'END'
+import json, sys
+profile = json.load(open("measured.run/profile.json"))
+computing = [n for n in profile["nodes"][1:]]
+for i, node in enumerate(computing):
+    node[1:] = [10.0 if i == int(sys.argv[1]) else 1e-3, 0, 0, 0]
+json.dump(profile, open("measured.run/profile.json", "w"))
+END
+        cp measured.run/profile.json edited
+        ranks 2 $layout --data data.h5 --steps $((costly + 3)) --quiet --run measured.run
+        cmp edited measured.run/profile.json
+        json_values '[value]' first_nodes <measured.run/plan.json | tee first
+        cp first first.$costly
+    done
+    ! cmp -s first.1 first.5
+    ranks 2 $layout --data data.h5 --steps 8 --quiet --run counted.run --partition counted
+    [ "$("$MBRUN" inspect --digest counted.run/final.h5)" = "$("$MBRUN" inspect --digest measured.run/final.h5)" ]
+    for damage in 's/"key": "/&x/' 's/\[/{/'; do
+        sed -i "$damage" measured.run/profile.json
+        cp measured.run/profile.json edited
+        ranks 2 $layout --data data.h5 --steps 9 --quiet --run measured.run --restart
+        ! cmp -s edited measured.run/profile.json
+    done
 }

@@ -1,0 +1,31 @@
+/* What each call of a model takes on the ranks' own devices: measured once at the start of a run
+ * that has several stages, and kept beside it. The partition is made from it. */
+#ifndef MB_ENGINE_PROFILE_H
+#define MB_ENGINE_PROFILE_H
+
+#include "pipeline/costs.h"
+
+struct mb_engine_options;
+
+typedef struct {
+    int n_nodes;
+    mb_node_cost_t *nodes; /* [n_nodes] seconds of a micro-batch */
+    double *crossing; /* [n_nodes] what it takes each side that a call's output crosses a cut */
+} mb_profile_t;
+
+/* Not collective. MB_ERR_MEMORY. */
+mb_status_t mb_profile_create(const mb_graph_t *graph, mb_profile_t **out);
+void mb_profile_destroy(mb_profile_t *profile); /* NULL: nothing */
+
+/* Collective. Every stage of an even cut of OPTIONS' model goes forward and back with a micro-batch
+ * of zeros, all ranks at once, as they will in a step; the median of several passes is taken. The
+ * engine made for it is gone afterwards. */
+mb_status_t mb_profile_measure(const struct mb_engine_options *options, mb_profile_t *out);
+
+/* Not collective. A file of numbers that were measured for KEY (model, device, micro-batch ...);
+ * *found is false, and nothing is an error, where there is none such. */
+mb_status_t mb_profile_write(const mb_profile_t *profile, const mb_graph_t *graph, const char *key,
+                             const char *path);
+mb_status_t mb_profile_read(mb_profile_t *profile, const char *key, const char *path, bool *found);
+
+#endif

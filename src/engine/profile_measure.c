@@ -1,0 +1,142 @@
+/* Times the calls of the nodes that a rank has, and puts all ranks' together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "engine/engine.h"
+
+/* The median of a few passes is not moved by one that met another program; what takes long by
+ * itself is not repeated as often. */
+enum { FEWEST_PASSES = 3, MOST_PASSES = 15 };
+static const double SECONDS = 0.15;
+
+/* ---- one rank */
+
+static mb_status_t zero(mb_stage_t *stage, void *memory, size_t bytes)
+{
+    mb_zero_args_t args = {.bytes = (int64_t)bytes, .y = memory};
+    return memory == NULL ? MB_OK : mb_run_zero(stage->exec, &args);
+}
+
+/* Zeros are labels and tokens that there are, and nowhere denormal. */
+static mb_status_t clear(mb_stage_t *stage)
+{
+    for (int i = 0; i < stage->n_chunks; i++) {
+        mb_stage_chunk_t *chunk = &stage->chunks[i];
+        for (int s = 0; s < chunk->n_slots; s++)
+            MB_TRY(zero(stage, chunk->slots[s], chunk->slot_bytes));
+        MB_TRY(zero(stage, chunk->inside, chunk->inside_bytes));
+        MB_TRY(zero(stage, chunk->backward, chunk->backward_bytes * (size_t)chunk->n_areas));
+    }
+    for (int i = 0; i < stage->n_params; i++) {
+        int p = stage->params[i];
+        size_t bytes = (size_t)stage->graph->params[p].elements * sizeof(float);
+        MB_TRY(zero(stage, stage->values[p], bytes));
+    }
+    for (int b = 0; b < stage->n_sum_blocks; b++)
+        MB_TRY(zero(stage, stage->sums[b], (size_t)stage->sum_count * sizeof(double)));
+    return mb_stage_round(stage);
+}
+
+static mb_status_t pass(mb_stage_t *stage, mb_node_cost_t *timed)
+{
+    int64_t samples = stage->plan->micro_batch;
+    stage->timed = timed;
+    for (int i = 0; i < stage->n_chunks; i++) {
+        mb_micro_t micro = {.chunk = stage->chunks[i].chunk, .valid = samples, .batch = samples};
+        MB_TRY(mb_stage_forward(stage, &micro));
+        MB_TRY(mb_stage_backward(stage, &micro));
+    }
+    stage->timed = NULL;
+    return MB_OK;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* ALL: passes behind each other. */
+static void take_medians(const mb_node_cost_t *all, int passes, int n_nodes, mb_node_cost_t *out)
+{
+    enum { PARTS = sizeof(mb_node_cost_t) / sizeof(double) };
+    const double *numbers = (const double *)(const void *)all;
+    double *medians = (double *)(void *)out, sorted[MOST_PASSES];
+    int count = n_nodes * PARTS;
+    for (int i = 0; i < count; i++) {
+        for (int p = 0; p < passes; p++)
+            sorted[p] = numbers[(size_t)p * (size_t)count + (size_t)i];
+        qsort(sorted, (size_t)passes, sizeof sorted[0], by_size);
+        medians[i] = sorted[passes / 2];
+    }
+}
+
+static mb_status_t time_stage(mb_stage_t *stage, mb_profile_t *out)
+{
+    int passes = 0, n = out->n_nodes;
+    mb_node_cost_t *all = calloc((size_t)n * MOST_PASSES, sizeof *all);
+    if (all == NULL)
+        return mb_error_memory("a profile", (size_t)n * MOST_PASSES * sizeof *all);
+    mb_status_t status = clear(stage);
+    if (status == MB_OK)
+        status = pass(stage, NULL);
+    double begun = mb_time_seconds();
+    while (status == MB_OK && passes < MOST_PASSES &&
+           (passes < FEWEST_PASSES || mb_time_seconds() - begun < SECONDS))
+        status = pass(stage, all + (size_t)n * (size_t)passes++);
+    if (status == MB_OK)
+        take_medians(all, passes, n, out->nodes);
+    free(all);
+    return status;
+}
+
+/* ---- all ranks */
+
+/* Of the first group, whose stages have every node once. */
+static mb_status_t gather(const mb_engine_t *engine, mb_profile_t *profile)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    size_t *bytes_of, size = (size_t)profile->n_nodes * sizeof *profile->nodes;
+    void *all;
+    const mb_stage_chunk_t *own = engine->grid.group == 0 ? &engine->stage->chunks[0] : NULL;
+    const mb_node_cost_t *first = own == NULL ? NULL : profile->nodes + own->first_node;
+    size_t count = own == NULL ? 0 : (size_t)(own->end_node - own->first_node);
+    MB_TRY(mb_comm_gather(comm, first, count * sizeof *first, 0, &all, &bytes_of));
+    mb_status_t status = MB_OK;
+    if (mb_comm_rank(comm) == 0)
+        memcpy(profile->nodes, all, size);
+    free(all);
+    free(bytes_of);
+    MB_TRY(mb_comm_agree(comm, status));
+    return mb_comm_broadcast(comm, profile->nodes, size, 0);
+}
+
+static mb_status_t measure(mb_engine_t *engine, mb_profile_t *profile)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    MB_TRY(mb_engine_prepare(engine));
+    mb_comm_doing(comm, "measuring what the layers take");
+    MB_TRY(mb_comm_barrier(comm));
+    mb_status_t status = mb_engine_idle(engine) ? MB_OK : time_stage(engine->stage, profile);
+    MB_TRY(mb_comm_agree(comm, status));
+    return gather(engine, profile);
+}
+
+/* One chunk a stage and one micro-batch a replica: every node once, and little memory. */
+mb_status_t mb_profile_measure(const mb_engine_options_t *options, mb_profile_t *out)
+{
+    mb_engine_t *engine;
+    mb_engine_options_t even = *options;
+    mb_hardware_t links = mb_hardware_default();
+    even.schedule = (mb_schedule_choice_t){.kind = MB_SCHEDULE_1F1B};
+    even.micros_per_replica = 1;
+    even.training = true;
+    even.profile = NULL;
+    even.hooks = (mb_hooks_t){0};
+    MB_TRY(mb_engine_create(&even, &engine));
+    mb_status_t status = measure(engine, out);
+    mb_engine_destroy(engine);
+    mb_costs_of_crossing(options->graph, &links.inside, options->micro_batch, out->crossing);
+    return status;
+}

@@ -148,3 +148,25 @@ char *mb_str_seconds(double seconds, char *buffer, size_t capacity)
     }
     return buffer;
 }
+
+static double unit_bytes(const char *unit)
+{
+    static const char letters[] = "KMGT";
+    double bytes = 1;
+    if (unit[0] == '\0')
+        return 1;
+    for (const char *letter = letters; *letter != '\0'; letter++) {
+        bytes *= 1024;
+        if (unit[0] == *letter && (unit[1] == '\0' || strcmp(unit + 1, "iB") == 0))
+            return bytes;
+    }
+    return -1;
+}
+
+bool mb_str_parse_bytes(const char *text, double *out)
+{
+    char *end;
+    double value = strtod(text, &end), unit = unit_bytes(end);
+    *out = value * unit;
+    return end != text && value >= 0 && unit > 0 && *out < 0x1p62;
+}

@@ -2,6 +2,7 @@
 #ifndef MB_BASE_STR_H
 #define MB_BASE_STR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct {
@@ -22,5 +23,7 @@ const char *mb_str_nearest(const char *word, const char *const *candidates, size
 /* "1.5 GiB", "312 KiB"; "1h02m", "3.2 s". Return BUFFER. */
 char *mb_str_bytes(double bytes, char *buffer, size_t capacity);
 char *mb_str_seconds(double seconds, char *buffer, size_t capacity);
+/* A number of bytes, with K, M, G or T, or KiB to TiB, behind it: powers of 1024. False: none. */
+bool mb_str_parse_bytes(const char *text, double *out);
 
 #endif

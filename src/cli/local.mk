@@ -16,6 +16,7 @@ mbrun_SOURCES += \
 	src/cli/main.c \
 	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
+	src/cli/layouts.c src/cli/layouts.h \
 	src/cli/plan.c \
 	src/cli/predict.c \
 	src/cli/probe.c src/cli/probe.h \

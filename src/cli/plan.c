@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/layouts.h"
 #include "cli/say.h"
 #include "pipeline/draw.h"
 #include "pipeline/plan.h"
@@ -30,7 +31,9 @@ typedef struct {
     mb_model_t *model;
     mb_source_t *source;
     mb_layout_t layout;
+    int ranks;
     int replicas; /* of a pipeline */
+    mb_layouts_t layouts;
 } planning_t;
 
 /* ---- what is planned */
@@ -65,7 +68,7 @@ static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
 
 static mb_status_t open_all(planning_t *p)
 {
-    int ranks = 0, first;
+    int first;
     mb_grid_t grid;
     mb_settings_t *settings = p->args->settings;
     MB_TRY(mb_model_open(p->args->words[0], &p->model));
@@ -73,9 +76,9 @@ static mb_status_t open_all(planning_t *p)
     MB_TRY(mb_model_compute_in(p->model, mb_settings_text(settings, MB_SET_DTYPE)));
     MB_TRY(open_data(p));
     MB_TRY(mb_model_bind(p->model, p->source));
-    MB_TRY(ranks_of(p->args, &ranks));
-    MB_TRY(mb_layout_choose(p->model, settings, ranks, ranks, &p->layout));
-    mb_grid_set(&grid, ranks, 0, p->layout.stages, p->layout.replicas);
+    MB_TRY(ranks_of(p->args, &p->ranks));
+    MB_TRY(mb_layout_choose(p->model, settings, p->ranks, p->ranks, &p->layout));
+    mb_grid_set(&grid, p->ranks, 0, p->layout.stages, p->layout.replicas);
     mb_grid_replicas(&grid, 0, &first, &p->replicas);
     return MB_OK;
 }
@@ -287,11 +290,12 @@ static mb_status_t say_json(const planning_t *p, const table_t *table)
     json_t *rows = json_array();
     for (int i = 0; rows != NULL && i < table->n; i++)
         json_array_append_new(rows, row_json(&table->rows[i]));
-    return mb_say_json(json_pack(
-        "{s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:o}", "model", p->args->words[0], "stages",
-        p->layout.stages, "groups", p->layout.groups, "replicas", p->layout.replicas, "batch",
-        (json_int_t)p->layout.batch, "micro_batch", (json_int_t)p->layout.micro_batch,
-        "micro_batches", table->rows[0].plan->micros, "schedules", rows));
+    return mb_say_json(
+        json_pack("{s:s, s:i, s:i, s:i, s:I, s:I, s:i, s:o, s:o}", "model", p->args->words[0],
+                  "stages", p->layout.stages, "groups", p->layout.groups, "replicas",
+                  p->layout.replicas, "batch", (json_int_t)p->layout.batch, "micro_batch",
+                  (json_int_t)p->layout.micro_batch, "micro_batches", table->rows[0].plan->micros,
+                  "schedules", rows, "layouts", mb_layouts_json(&p->layouts)));
 }
 
 static mb_status_t say(const planning_t *p, const table_t *table)
@@ -308,6 +312,7 @@ static mb_status_t say(const planning_t *p, const table_t *table)
     printf("\n%-20s%8s%12s%14s%14s\n", "schedule", "time", "computing", "activations", "sends");
     for (int i = 0; i < table->n; i++)
         print_row(&table->rows[i], least_time(table));
+    mb_layouts_print(&p->layouts);
     return MB_OK;
 }
 
@@ -318,6 +323,7 @@ static mb_status_t plan(planning_t *p, table_t *table)
         return mb_error_memory("a plan", sizeof *p);
     MB_TRY(open_all(p));
     MB_TRY(fill(p, table));
+    MB_TRY(mb_layouts_find(p->args, p->model, p->ranks, p->arena, &p->layouts));
     MB_TRY(draw(p, &table->rows[0]));
     return say(p, table);
 }
@@ -339,6 +345,8 @@ static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "for so many ranks (default: as many as stages)"},
     {"draw", '\0', "FILE.svg", "the schedule's timeline as a picture"},
     {"json", '\0', NULL, "one JSON object instead of text"},
+    MB_FLAG_MEMORY,
+    MB_FLAG_HARDWARE,
     MB_FLAG_PLUGIN,
     {.name = NULL}};
 

@@ -110,28 +110,6 @@ static bool parse_seconds(const char *text, double *out)
     return end != text && *out > 0 && isfinite(*out);
 }
 
-static double unit_bytes(const char *unit)
-{
-    static const char letters[] = "KMGT";
-    double bytes = 1;
-    if (unit[0] == '\0')
-        return 1;
-    for (const char *letter = letters; *letter != '\0'; letter++) {
-        bytes *= 1024;
-        if (unit[0] == *letter && (unit[1] == '\0' || strcmp(unit + 1, "iB") == 0))
-            return bytes;
-    }
-    return -1;
-}
-
-static bool parse_bytes(const char *text, double *out)
-{
-    char *end;
-    double value = strtod(text, &end), unit = unit_bytes(end);
-    *out = value * unit;
-    return end != text && value >= 0 && unit > 0 && *out < 0x1p62;
-}
-
 static bool parse_shuffle(const char *text)
 {
     int64_t block;
@@ -162,7 +140,7 @@ static const char *accepted(mb_setting_kind_t kind, const char *value)
     case MB_KIND_SECONDS:
         return parse_seconds(value, &real) ? NULL : "a time: 90s, 5min, 2h";
     case MB_KIND_BYTES:
-        return parse_bytes(value, &real) ? NULL : "a size: 512MiB, 4GiB, 0";
+        return mb_str_parse_bytes(value, &real) ? NULL : "a size: 512MiB, 4GiB, 0";
     case MB_KIND_SWITCH:
         return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0 ? NULL : "yes or no";
     case MB_KIND_SHUFFLE:
@@ -293,7 +271,7 @@ double mb_settings_real(const mb_settings_t *settings, mb_setting_id_t id)
     else if (table[id].kind == MB_KIND_SECONDS)
         parse_seconds(text, &value);
     else if (table[id].kind == MB_KIND_BYTES)
-        parse_bytes(text, &value);
+        mb_str_parse_bytes(text, &value);
     else
         parse_real(text, &value);
     return value;

@@ -110,3 +110,44 @@ END
         ! cmp -s edited measured.run/profile.json
     done
 }
+
+@test "plan ranks the layouts of the ranks, and says which fit into memory" {
+    model
+    run -0 "$MBRUN" plan m.h5 --ranks 6 --batch 24
+    grep -q '^Layouts of 6 ranks on a core of a server, 24 samples a step, predicted; [0-9]* fit' <<<"$output"
+    grep -q '^The first is [0-9.]*% faster than the best with other stages (. x .): less of ' <<<"$output"
+    grep -q '^Faster: ' <<<"$output"
+    "$MBRUN" plan m.h5 --ranks 6 --batch 24 --json >plan.json
+    json 'len(value["layouts"]["best"]) == 10' <plan.json
+    json 'sorted(c["seconds"] for c in value["layouts"]["best"]) == [c["seconds"] for c in value["layouts"]["best"]]' <plan.json
+    json 'all(c["stages"] * c["groups"] + c["idle"] == 6 for c in value["layouts"]["best"])' <plan.json
+    "$MBRUN" plan m.h5 --ranks 6 --batch 24 --memory 450K --json >less.json
+    json 'all(c["memory"] <= 450 * 1024 for c in value["layouts"]["best"])' <less.json
+    "$MBRUN" plan m.h5 --ranks 6 --batch 24 --replicas 2 --micro-batch 3 --json >given.json
+    json 'all(c["replicas"] == 2 and c["micro_batch"] == 3 for c in value["layouts"]["best"])' <given.json
+    refused 1 'no layout of 6 ranks keeps each within 1 KiB: the least that one takes is [0-9.]* KiB' \
+        1 plan m.h5 --ranks 6 --batch 24 --memory 1K
+    refused 2 "memory 'much' is not a size" 1 plan m.h5 --memory much
+    run -0 "$MBRUN" plan m.h5 --ranks 10000 --batch 65536
+    grep -q '^Layouts of 10000 ranks' <<<"$output"
+}
+
+@test "plan takes a cluster's devices and links from a file" {
+    model
+    cat >slow.json <<'END'
+{"name": "two slow ones", "devices_per_node": 1, "flops": 1e9, "memory_bandwidth": 1e9, "overhead": 0,
+ "memory": 1073741824, "inside": {"latency": 0, "bandwidth": 1e9}, "between": {"latency": 1e-3, "bandwidth": 1e6}}
+END
+    run -0 "$MBRUN" plan m.h5 --ranks 2 --batch 24 --hardware slow.json
+    grep -q '^Layouts of 2 ranks on two slow ones' <<<"$output"
+    "$MBRUN" plan m.h5 --ranks 2 --batch 24 --hardware slow.json --json >slow.plan
+    sed 's/"between".*/"between": {"latency": 0, "bandwidth": 1e12}}/' slow.json >fast.json
+    "$MBRUN" plan m.h5 --ranks 2 --batch 24 --hardware fast.json --json >fast.plan
+    json 'value["layouts"]["best"][0]["stages"] == 1 and value["layouts"]["best"][0]["replicas"] == 2' <fast.plan
+    slow=$(json_values 'value["layouts"]["best"][:1]' seconds <slow.plan)
+    fast=$(json_values 'value["layouts"]["best"][:1]' seconds <fast.plan)
+    awk "BEGIN { exit !($slow > $fast) }"
+    sed 's/flops/flips/' slow.json >wrong.json
+    refused 1 "wrong.json: .*flops" 1 plan m.h5 --ranks 2 --hardware wrong.json
+    refused 1 "none.json: the hardware file cannot be opened" 1 plan m.h5 --ranks 2 --hardware none.json
+}

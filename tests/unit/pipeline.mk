@@ -32,3 +32,7 @@ check_PROGRAMS += tests/unit/test_hardware
 tests_unit_test_hardware_SOURCES = tests/unit/test_hardware.c tests/support/data_files.c \
 	tests/support/data_files.h
 tests_unit_test_hardware_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_planner
+tests_unit_test_planner_SOURCES = tests/unit/test_planner.c $(fake_graph_sources)
+tests_unit_test_planner_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,36 @@
+/* The layouts of a number of ranks, as `mbrun plan` shows them. */
+#ifndef MB_CLI_LAYOUTS_H
+#define MB_CLI_LAYOUTS_H
+
+#include <jansson.h>
+
+#include "cli/command.h"
+#include "engine/model.h"
+#include "pipeline/planner.h"
+
+typedef struct {
+    mb_hardware_t hardware;
+    mb_schedule_choice_t schedule; /* that was asked for */
+    mb_planner_options_t options;
+    mb_candidate_t *all; /* the fastest first */
+    int n;
+    double least;
+} mb_layouts_t;
+
+#define MB_FLAG_HARDWARE                                                                           \
+    {                                                                                              \
+        "hardware", '\0', "FILE.json", "what devices and links can do (doc/planning.md)"           \
+    }
+#define MB_FLAG_MEMORY                                                                             \
+    {                                                                                              \
+        "memory", '\0', "SIZE",                                                                    \
+            "what a rank may take: 80G, 512MiB (default: what the hardware file says)"             \
+    }
+
+/* Layouts of what the settings leave open. */
+mb_status_t mb_layouts_find(const mb_args_t *args, const mb_model_t *model, int ranks,
+                            mb_arena_t *arena, mb_layouts_t *out);
+void mb_layouts_print(const mb_layouts_t *layouts);
+json_t *mb_layouts_json(const mb_layouts_t *layouts);
+
+#endif

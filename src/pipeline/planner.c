@@ -1,0 +1,225 @@
+/* Enumerates layouts: stages that the model and the ranks have, micro-batches that halve,
+ * schedules, recomputation. See planner.h. */
+#include "pipeline/planner.h"
+
+#include "base/str.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SIZES = 40, MOST_CUTS = 512, MOST_CANDIDATES = 1 << 16, EVERY_STAGES = 16 };
+
+typedef struct {
+    const mb_planner_options_t *options;
+    mb_arena_t *arena;
+    double limit;
+    int n_sizes; /* of micro-batches */
+    int64_t sizes[MOST_SIZES];
+    mb_node_cost_t *costs[MOST_SIZES]; /* [n_nodes] of a micro-batch of that size */
+    int *cuts[MOST_CUTS];              /* by number of chunks, while there are few */
+    mb_candidate_t *found;
+    int n;
+    double least; /* memory that any layout takes */
+    bool any;
+} search_t;
+
+static const mb_schedule_choice_t schedules[] = {{.kind = MB_SCHEDULE_1F1B},
+                                                 {.kind = MB_SCHEDULE_GPIPE},
+                                                 {.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2},
+                                                 {.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 4},
+                                                 {.kind = MB_SCHEDULE_ZB_H1},
+                                                 {.kind = MB_SCHEDULE_ZB_H2},
+                                                 {.kind = MB_SCHEDULE_ZB_V}};
+enum { N_SCHEDULES = sizeof schedules / sizeof schedules[0] };
+
+const char *mb_schedule_name(mb_schedule_kind_t kind)
+{
+    static const char *const names[] = {"gpipe", "1f1b", "interleaved", "zb-h1",
+                                        "zb-h2", "zb-v", "file"};
+    return names[kind];
+}
+
+/* Cut once for each number of chunks, by the largest micro-batch's costs: those of others are
+ * nearly in proportion. */
+static mb_status_t cut_into(search_t *s, int chunks, int **out)
+{
+    bool kept = chunks < MOST_CUTS;
+    if (kept && s->cuts[chunks] != NULL) {
+        *out = s->cuts[chunks];
+        return MB_OK;
+    }
+    const mb_graph_t *graph = s->options->graph;
+    int *cut = MB_ARENA_ARRAY(s->arena, int, graph->n_nodes);
+    if (cut == NULL)
+        return mb_error_memory("a plan", (size_t)graph->n_nodes * sizeof *cut);
+    const mb_partition_options_t partition = {.chunks = chunks, .costs = s->costs[0]};
+    MB_TRY(mb_partition(graph, &partition, cut));
+    if (kept)
+        s->cuts[chunks] = cut;
+    *out = cut;
+    return MB_OK;
+}
+
+static mb_status_t add_size(search_t *s, int64_t samples)
+{
+    const mb_planner_options_t *o = s->options;
+    mb_node_cost_t *costs = MB_ARENA_ARRAY(s->arena, mb_node_cost_t, o->graph->n_nodes);
+    if (costs == NULL)
+        return mb_error_memory("a plan", (size_t)o->graph->n_nodes * sizeof *costs);
+    mb_costs_predict(o->graph, o->hardware, samples, costs);
+    s->sizes[s->n_sizes] = samples;
+    s->costs[s->n_sizes++] = costs;
+    return MB_OK;
+}
+
+/* A given one, or halves of the batch down to a sample. */
+static mb_status_t list_sizes(search_t *s)
+{
+    int64_t given = s->options->micro_batch;
+    if (given > 0)
+        return add_size(s, given);
+    for (int64_t b = s->options->batch; s->n_sizes < MOST_SIZES; b = (b + 1) / 2) {
+        MB_TRY(add_size(s, b));
+        if (b == 1)
+            break;
+    }
+    return MB_OK;
+}
+
+static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
+{
+    int *cut = NULL, chunks = mb_schedule_chunks(&c->schedule, c->stages);
+    if (chunks > mb_plan_max_stages(s->options->graph) || s->n == MOST_CANDIDATES)
+        return MB_OK;
+    MB_TRY(cut_into(s, chunks, &cut));
+    MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, c));
+    s->any = true;
+    s->least = c->memory < s->least ? c->memory : s->least;
+    if (c->memory <= s->limit)
+        s->found[s->n++] = *c;
+    return MB_OK;
+}
+
+/* One schedule with and without recomputation; one stage has no pipeline, and all are the same. */
+static mb_status_t try_schedule(search_t *s, const mb_candidate_t *layout, int size,
+                                const mb_schedule_choice_t *schedule)
+{
+    const mb_schedule_choice_t *given = s->options->schedule;
+    if (given == NULL && layout->stages == 1 && schedule->kind != MB_SCHEDULE_1F1B)
+        return MB_OK;
+    for (int again = 0; again < 2; again++) {
+        mb_candidate_t c = *layout;
+        c.schedule = *schedule;
+        if (given != NULL && given->recomputes != (again == 1))
+            continue;
+        if (again == 1 && s->options->graph->keeps_states)
+            continue;
+        c.schedule.recomputes = again == 1;
+        MB_TRY(consider(s, &c, size));
+    }
+    return MB_OK;
+}
+
+static mb_status_t try_sizes(search_t *s, mb_candidate_t *layout)
+{
+    int64_t samples = (s->options->batch + layout->replicas - 1) / layout->replicas;
+    int of_pipeline = (layout->replicas + layout->groups - 1) / layout->groups;
+    for (int size = 0; size < s->n_sizes; size++) {
+        int64_t b = s->sizes[size], micros = (samples + b - 1) / b;
+        if (b > samples && (s->options->micro_batch == 0 || layout->replicas > 1) && b > 1)
+            continue;
+        layout->micro_batch = b;
+        layout->micros = (int)micros * of_pipeline;
+        if (s->options->schedule != NULL) {
+            MB_TRY(try_schedule(s, layout, size, s->options->schedule));
+            continue;
+        }
+        for (int k = 0; k < N_SCHEDULES; k++)
+            MB_TRY(try_schedule(s, layout, size, &schedules[k]));
+    }
+    return MB_OK;
+}
+
+static mb_status_t try_stages(search_t *s, int stages)
+{
+    const mb_planner_options_t *o = s->options;
+    mb_candidate_t layout = {.stages = stages, .replicas = o->replicas};
+    layout.groups = o->ranks / stages;
+    if (layout.replicas == 0)
+        layout.replicas = layout.groups < o->batch ? layout.groups : (int)o->batch;
+    layout.groups = layout.groups < layout.replicas ? layout.groups : layout.replicas;
+    layout.idle = o->ranks - stages * layout.groups;
+    return try_sizes(s, &layout);
+}
+
+/* All where there are few; then those that leave no rank idle, and powers of two. */
+static bool is_tried(const search_t *s, int stages)
+{
+    return stages <= EVERY_STAGES || s->options->ranks % stages == 0 ||
+           (stages & (stages - 1)) == 0;
+}
+
+static mb_status_t search(search_t *s)
+{
+    const mb_planner_options_t *o = s->options;
+    int nodes = mb_plan_max_stages(o->graph), most = o->ranks < nodes ? o->ranks : nodes;
+    MB_TRY(list_sizes(s));
+    if (o->stages > 0)
+        return o->stages <= most ? try_stages(s, o->stages) : MB_OK;
+    for (int stages = 1; stages <= most; stages++) {
+        if (is_tried(s, stages))
+            MB_TRY(try_stages(s, stages));
+    }
+    return MB_OK;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const mb_candidate_t *x = a, *y = b;
+    if (x->seconds != y->seconds)
+        return x->seconds < y->seconds ? -1 : 1;
+    if (x->stages != y->stages)
+        return x->stages - y->stages;
+    if (x->micro_batch != y->micro_batch)
+        return x->micro_batch > y->micro_batch ? -1 : 1;
+    if (x->memory != y->memory)
+        return x->memory < y->memory ? -1 : 1;
+    if (x->schedule.kind != y->schedule.kind)
+        return (int)x->schedule.kind - (int)y->schedule.kind;
+    if (x->schedule.per_stage != y->schedule.per_stage)
+        return x->schedule.per_stage - y->schedule.per_stage;
+    return x->schedule.recomputes - y->schedule.recomputes;
+}
+
+static mb_status_t none_fits(const search_t *s)
+{
+    char least[32], limit[32];
+    if (!s->any)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "no layout of %d ranks has what is asked for: %d stages, %d replicas",
+                            s->options->ranks, s->options->stages, s->options->replicas);
+    return mb_error_set(MB_ERR_MEMORY,
+                        "no layout of %d ranks keeps each within %s: the least that one takes is "
+                        "%s; use more ranks, a smaller batch or model",
+                        s->options->ranks, mb_str_bytes(s->limit, limit, sizeof limit),
+                        mb_str_bytes(s->least, least, sizeof least));
+}
+
+mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
+                            mb_candidate_t **out, int *n, double *least)
+{
+    search_t s = {.options = options, .arena = arena, .least = DBL_MAX};
+    s.limit = options->memory > 0 ? options->memory : (double)options->hardware->memory;
+    s.found = MB_ARENA_ARRAY(arena, mb_candidate_t, MOST_CANDIDATES);
+    if (s.found == NULL)
+        return mb_error_memory("a plan", MOST_CANDIDATES * sizeof *s.found);
+    MB_TRY(search(&s));
+    if (s.n == 0)
+        return none_fits(&s);
+    qsort(s.found, (size_t)s.n, sizeof *s.found, by_time);
+    *out = s.found;
+    *n = s.n;
+    *least = s.least;
+    return MB_OK;
+}

@@ -1,0 +1,51 @@
+/* Which layouts there are for so many ranks, what a step on each would take, and which of them fit
+ * into memory: from the hardware's rates and closed formulas, without a schedule being made, so
+ * that ten thousand ranks take no longer than two. Not collective; the same numbers give the same
+ * order. */
+#ifndef MB_PIPELINE_PLANNER_H
+#define MB_PIPELINE_PLANNER_H
+
+#include "pipeline/partition.h"
+
+typedef struct {
+    const mb_graph_t *graph;
+    const mb_hardware_t *hardware;
+    int ranks;
+    int64_t batch;                        /* samples of a step */
+    double memory;                        /* bytes that a rank may take; 0: the hardware's */
+    int moments;                          /* numbers that the optimizer keeps of a parameter */
+    int stages;                           /* given; 0: any */
+    int replicas;                         /* given; 0: as many as pipelines */
+    int64_t micro_batch;                  /* given; 0: any */
+    const mb_schedule_choice_t *schedule; /* given, with its recomputes; NULL: any */
+} mb_planner_options_t;
+
+typedef struct {
+    int stages, groups, replicas, idle;
+    int64_t micro_batch;
+    int micros; /* of a pipeline in a step */
+    mb_schedule_choice_t schedule;
+    double seconds; /* of a step; the sum of the five below */
+    double compute; /* of the slowest stage */
+    double bubble;  /* that it waits while the pipeline fills and empties */
+    double messages;
+    double reduce; /* over the replicas */
+    double update;
+    double efficiency; /* the part of all ranks' time that computes */
+    double memory;     /* bytes, the most of a rank */
+    double imbalance;  /* the slowest stage beside the mean */
+} mb_candidate_t;
+
+/* All that fit, the fastest first (at equal times fewer stages, larger micro-batches, less memory);
+ * in the arena. *least is the least memory that any would take. MB_ERR_MEMORY, naming it: none
+ * fits; MB_ERR_ARGUMENT: what is given fits no layout. */
+mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
+                            mb_candidate_t **out, int *n, double *least);
+const char *mb_schedule_name(mb_schedule_kind_t kind); /* "1f1b"; without number or path */
+
+/* planner_estimate.c: what a candidate takes. NODES: [n_nodes] of its micro-batch; CHUNK_OF_NODE:
+ * its cut. MB_ERR_MEMORY. */
+mb_status_t mb_planner_estimate(const mb_planner_options_t *options, const mb_node_cost_t *nodes,
+                                const int *chunk_of_node, mb_candidate_t *candidate);
+
+#endif

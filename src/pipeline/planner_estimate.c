@@ -1,0 +1,188 @@
+/* A step of one layout, by closed formulas.
+ *
+ * With t_s what stage s computes for a micro-batch and t the most of them, M micro-batches take M t
+ * on that stage; the pipeline fills and empties in the sum of the others' t_s: GPipe and 1F1B
+ * (Huang et al. 2019). V chunks a stage make it a V-th (Narayanan et al. 2021), moving gradients of
+ * weights into it takes w off it (ZB-H1), two (ZB-H2), or all of it (ZB-V; Qi et al. 2023, 2024).
+ * A sum over g groups of n bytes moves 2 n (g-1)/g bytes past each and waits for 2 log2 g messages
+ * (Thakur, Rabenseifner and Gropp 2005). */
+#include "pipeline/planner.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct {                                      /* of one stage */
+    double forward, backward_input, backward_weights; /* of a micro-batch */
+    double parameters;                                /* elements */
+    double kept, crossing, gradients; /* bytes of a micro-batch: all tensors, those that come in or
+                                         go out, the gradients of all */
+    double sent;
+} stage_t;
+
+static int stage_of(const mb_candidate_t *c, int chunk)
+{
+    int p = c->stages;
+    if (c->schedule.kind == MB_SCHEDULE_ZB_V)
+        return chunk < p ? chunk : 2 * p - 1 - chunk;
+    return chunk % p;
+}
+
+/* Bytes of the messages of a node's output, forward: one to each other stage that reads it. */
+static double bytes_sent(const mb_graph_t *graph, const int *chunk_of_node, const mb_candidate_t *c,
+                         int node, double bytes)
+{
+    double sent = 0;
+    int own = stage_of(c, chunk_of_node[node]), last = own;
+    for (int u = 0; u < graph->nodes[node].n_uses; u++) {
+        int reader = stage_of(c, chunk_of_node[graph->nodes[node].uses[u].node]);
+        sent += reader != own && reader != last ? bytes : 0;
+        last = reader;
+    }
+    return sent;
+}
+
+static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
+                     const mb_node_cost_t *cost, int node, const mb_candidate_t *c, stage_t *stage)
+{
+    const mb_node_t *n = &o->graph->nodes[node];
+    const mb_layer_t *layer = o->graph->layers[n->layer];
+    double bytes = (double)(mb_shape_elements(&n->call.output) * c->micro_batch) *
+                   (double)mb_dtype_bytes(n->call.output_type);
+    double sent = bytes_sent(o->graph, chunk_of_node, c, node, bytes);
+    mb_memory_t memory = {.saved_bytes = 0};
+    if (!n->is_input)
+        layer->class_->memory(&n->call, c->micro_batch, &memory);
+    stage->forward += cost->forward;
+    stage->backward_input += cost->backward_input;
+    stage->backward_weights += cost->backward_weights;
+    stage->kept += bytes + (double)memory.saved_bytes;
+    stage->gradients += n->needs_gradient ? bytes + (double)memory.carry_bytes : 0;
+    stage->crossing += sent > 0 || n->is_input ? bytes : 0;
+    stage->sent += sent * (n->needs_gradient ? 2 : 1);
+    for (int k = 0; k < layer->n_params; k++)
+        stage->parameters += (double)o->graph->params[layer->params[k]].elements;
+}
+
+static double of_micro(const mb_candidate_t *c, const stage_t *s)
+{
+    return s->forward * (c->schedule.recomputes ? 2 : 1) + s->backward_input + s->backward_weights;
+}
+
+/* Where there are too few micro-batches for a schedule's formula, that of the next one down holds.
+ */
+static mb_schedule_kind_t acts_as(const mb_candidate_t *c)
+{
+    mb_schedule_kind_t kind = c->schedule.kind;
+    int p = c->stages, m = c->micros;
+    if (kind == MB_SCHEDULE_INTERLEAVED && m % p != 0)
+        kind = MB_SCHEDULE_1F1B;
+    if ((kind == MB_SCHEDULE_ZB_V && m < 2 * p) || (kind == MB_SCHEDULE_ZB_H2 && m < 2 * p - 1))
+        kind = MB_SCHEDULE_ZB_H1;
+    return kind == MB_SCHEDULE_ZB_H1 && m < p ? MB_SCHEDULE_1F1B : kind;
+}
+
+/* What a stage leaves idle while the pipeline fills and empties. */
+static double share_of_bubble(const mb_candidate_t *c, const stage_t *s)
+{
+    double all = of_micro(c, s), w = s->backward_weights, idle = all;
+    mb_schedule_kind_t kind = acts_as(c);
+    if (kind == MB_SCHEDULE_INTERLEAVED)
+        idle = all / c->schedule.per_stage;
+    else if (kind == MB_SCHEDULE_ZB_H1)
+        idle = all - 2 * w;
+    else if (kind == MB_SCHEDULE_ZB_H2)
+        idle = all - 3 * w;
+    else if (kind == MB_SCHEDULE_ZB_V)
+        idle = 0;
+    return idle > 0 ? idle : 0;
+}
+
+/* Micro-batches that stage S has in flight at most, in whole stages' worth. */
+static double in_flight(const mb_candidate_t *c, int s)
+{
+    double p = c->stages, v = c->schedule.per_stage > 0 ? c->schedule.per_stage : 1, most = p - s;
+    if (c->schedule.kind == MB_SCHEDULE_GPIPE)
+        most = c->micros;
+    else if (c->schedule.kind == MB_SCHEDULE_INTERLEAVED)
+        most = p * (1 + (p - 1) / (p * v));
+    else if (c->schedule.kind == MB_SCHEDULE_ZB_H2)
+        most = 2 * (p - s) - 1;
+    else if (c->schedule.kind == MB_SCHEDULE_ZB_V)
+        most = p;
+    return most < c->micros ? most : c->micros;
+}
+
+static bool splits(const mb_candidate_t *c)
+{
+    mb_schedule_kind_t kind = c->schedule.kind;
+    return kind == MB_SCHEDULE_ZB_H1 || kind == MB_SCHEDULE_ZB_H2 || kind == MB_SCHEDULE_ZB_V;
+}
+
+/* Replicas that one pipeline works on are summed in a second block of gradients. */
+static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
+                        const stage_t *stage, int s)
+{
+    double flight = in_flight(c, s);
+    double blocks = c->replicas > c->groups ? 2 : 1;
+    double kept =
+        c->schedule.recomputes ? flight * stage->crossing + stage->kept : flight * stage->kept;
+    return stage->parameters * sizeof(float) * (1 + blocks + o->moments) + kept +
+           stage->gradients * (splits(c) ? flight : 1);
+}
+
+/* Neighbours in a group lie on one node where the stages do not outnumber its devices. */
+static const mb_hardware_link_t *pipeline_link(const mb_planner_options_t *o,
+                                               const mb_candidate_t *c)
+{
+    return c->stages <= o->hardware->devices_per_node ? &o->hardware->inside
+                                                      : &o->hardware->between;
+}
+
+static double reduce_seconds(const mb_planner_options_t *o, const mb_candidate_t *c, double bytes)
+{
+    bool one_node = c->stages * c->groups <= o->hardware->devices_per_node;
+    const mb_hardware_link_t *link = one_node ? &o->hardware->inside : &o->hardware->between;
+    double g = c->groups, sharing = one_node ? 1 : o->hardware->devices_per_node;
+    if (c->groups < 2)
+        return 0;
+    return 2 * ceil(log2(g)) * link->latency + 2 * bytes * (g - 1) / g / link->bandwidth * sharing;
+}
+
+static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_candidate_t *c)
+{
+    double most = 0, total = 0, bubble = 0, largest = 0, sent = 0;
+    int slowest = 0;
+    for (int s = 0; s < c->stages; s++) {
+        double t = of_micro(c, &stages[s]), memory = memory_of(o, c, &stages[s], s);
+        total += t;
+        bubble += share_of_bubble(c, &stages[s]);
+        slowest = t > most ? s : slowest;
+        most = t > most ? t : most;
+        largest = stages[s].parameters > largest ? stages[s].parameters : largest;
+        sent = stages[s].sent > sent ? stages[s].sent : sent;
+        c->memory = memory > c->memory ? memory : c->memory;
+    }
+    double message = c->stages > 1 ? mb_hardware_link_seconds(pipeline_link(o, c), sent) : 0;
+    double bytes = largest * sizeof(float);
+    c->compute = c->micros * most;
+    c->bubble = bubble - share_of_bubble(c, &stages[slowest]);
+    c->messages = message * (c->micros + 2 * (c->stages - 1));
+    c->reduce = reduce_seconds(o, c, bytes);
+    c->update = bytes * (3 + 2 * o->moments) / o->hardware->memory_bandwidth;
+    c->seconds = c->compute + c->bubble + c->messages + c->reduce + c->update;
+    c->imbalance = total > 0 ? most * c->stages / total : 1;
+    c->efficiency = c->seconds > 0 ? total * c->micros * c->groups / (o->ranks * c->seconds) : 1;
+}
+
+mb_status_t mb_planner_estimate(const mb_planner_options_t *options, const mb_node_cost_t *nodes,
+                                const int *chunk_of_node, mb_candidate_t *c)
+{
+    stage_t *stages = calloc((size_t)c->stages, sizeof *stages);
+    if (stages == NULL)
+        return mb_error_memory("a plan", (size_t)c->stages * sizeof *stages);
+    for (int i = 0; i < options->graph->n_nodes; i++)
+        add_node(options, chunk_of_node, &nodes[i], i, c, &stages[stage_of(c, chunk_of_node[i])]);
+    sum_up(options, stages, c);
+    free(stages);
+    return MB_OK;
+}

@@ -1,0 +1,195 @@
+/* The planner's formulas against schedules that are timed, and its choices against memory. */
+#include "pipeline/plan.h"
+#include "pipeline/planner.h"
+#include "support/fake_graph.h"
+
+#include <check.h>
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAYERS = 32 };
+
+static fake_graph_t fake;
+static mb_arena_t *arena;
+static mb_hardware_t hardware;
+
+static void same_three_ways(const mb_call_t *call, mb_cost_t *out)
+{
+    (void)call;
+    *out = (mb_cost_t){1, 1, 1};
+}
+
+static void nothing_kept(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    (void)call, (void)samples, (void)out;
+}
+
+static mb_layer_class_t class_;
+static mb_param_t parameter;
+
+/* Operations alone take time. */
+static void set_up(void)
+{
+    arena = mb_arena_create();
+    fake_graph_chain(&fake, LAYERS, 16);
+    class_ = *fake.layers[1].class_;
+    class_.cost = same_three_ways;
+    class_.memory = nothing_kept;
+    for (int i = 0; i < fake.graph.n_layers; i++)
+        fake.layers[i].class_ = &class_;
+    parameter = (mb_param_t){.elements = 10};
+    fake.graph.params = &parameter;
+    fake.graph.n_params = 1;
+    fake.nodes[0].needs_gradient = true; /* so that all layers cost the same */
+    hardware = mb_hardware_default();
+    hardware.flops = 1;
+    hardware.overhead = 0;
+    hardware.memory_bandwidth = DBL_MAX;
+    hardware.inside = hardware.between = (mb_hardware_link_t){0, DBL_MAX};
+}
+
+static void tear_down(void)
+{
+    mb_arena_destroy(arena);
+}
+
+static mb_planner_options_t options_of(int ranks, int64_t batch)
+{
+    return (mb_planner_options_t){.graph = &fake.graph,
+                                  .hardware = &hardware,
+                                  .ranks = ranks,
+                                  .batch = batch,
+                                  .memory = DBL_MAX};
+}
+
+/* The time of the step that really is made for a layout. */
+static double timed(const mb_schedule_choice_t *schedule, int stages, int micros, int64_t b)
+{
+    mb_plan_t *plan;
+    mb_schedule_t made;
+    mb_schedule_times_t times;
+    mb_node_cost_t nodes[FAKE_NODES];
+    mb_chunk_cost_t chunks[FAKE_NODES];
+    const mb_plan_options_t options = {.stages = stages,
+                                       .micro_batch = b,
+                                       .micros_per_replica = micros,
+                                       .replicas_of_group = 1,
+                                       .schedule = *schedule,
+                                       .training = true};
+    ck_assert_int_eq(mb_plan_create(&fake.graph, &options, &plan), MB_OK);
+    mb_costs_count(&fake.graph, b, nodes);
+    mb_costs_of_chunks(plan, nodes, chunks);
+    ck_assert_int_eq(mb_schedule_make(schedule, true, stages, micros, arena, &made), MB_OK);
+    ck_assert_int_eq(mb_schedule_time(&made, chunks, NULL, arena, &times), MB_OK);
+    mb_plan_destroy(plan);
+    return times.end;
+}
+
+static const struct {
+    mb_schedule_choice_t schedule;
+    int stages, micros;
+} cases[] = {{{.kind = MB_SCHEDULE_GPIPE}, 4, 3},
+             {{.kind = MB_SCHEDULE_1F1B}, 4, 2},
+             {{.kind = MB_SCHEDULE_1F1B}, 8, 16},
+             {{.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2}, 4, 8},
+             {{.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 4}, 2, 6},
+             {{.kind = MB_SCHEDULE_ZB_H1}, 4, 8},
+             {{.kind = MB_SCHEDULE_ZB_H2}, 4, 7},
+             {{.kind = MB_SCHEDULE_ZB_V}, 4, 8},
+             {{.kind = MB_SCHEDULE_1F1B}, 1, 5}};
+
+/* Stages are alike, and operations are whole numbers: the formulas are exact. What a schedule idles
+ * between its ends is its bubble; the first forwards come on top of some (times.end), at most a
+ * stage's forward for each stage. */
+START_TEST(the_formulas_are_those_of_schedules_that_are_timed)
+{
+    int stages = cases[_i].stages, micros = cases[_i].micros, n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(stages, 2 * micros);
+    options.stages = stages;
+    options.micro_batch = 2;
+    options.schedule = &cases[_i].schedule;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_eq(n, 1);
+    ck_assert_int_eq(all->micros, micros);
+    double end = timed(&cases[_i].schedule, stages, micros, 2), fill = 0;
+    if (all->bubble < (stages - 1) * all->compute / micros)
+        fill = (stages - 1) * all->compute / micros;
+    ck_assert_double_ge(end, all->compute + all->bubble);
+    ck_assert_double_le(end, all->compute + all->bubble + fill);
+    if (cases[_i].schedule.kind == MB_SCHEDULE_GPIPE || cases[_i].schedule.kind == MB_SCHEDULE_1F1B)
+        ck_assert_double_eq(end, all->seconds);
+}
+END_TEST
+
+START_TEST(the_fastest_comes_first_and_all_fit)
+{
+    int n, n_less;
+    double least;
+    mb_candidate_t *all, *less;
+    mb_planner_options_t options = options_of(8, 64);
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_gt(n, 50);
+    for (int i = 1; i < n; i++)
+        ck_assert_double_ge(all[i].seconds, all[i - 1].seconds);
+    options.memory = 1.5 * least;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &less, &n_less, &least), MB_OK);
+    ck_assert_int_lt(n_less, n);
+    ck_assert_double_ge(less->seconds, all->seconds);
+    for (int i = 0; i < n_less; i++)
+        ck_assert_double_le(less[i].memory, options.memory);
+    options.memory = least / 2;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &less, &n_less, &least), MB_ERR_MEMORY);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "the least that one takes is"));
+}
+END_TEST
+
+/* With slow links between nodes gradients are expensive, and stages are not. */
+START_TEST(what_is_slow_is_avoided)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(4, 64);
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_eq(all->stages, 1);
+    parameter.elements = 1000000;
+    hardware.inside.bandwidth = 1e3;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_eq(all->replicas, 1);
+    ck_assert_int_eq(all->stages, 4);
+}
+END_TEST
+
+START_TEST(ten_thousand_ranks_are_planned)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(10000, 65536);
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_le(all->stages * all->groups, 10000);
+    options.stages = LAYERS + 1;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_ERR_ARGUMENT);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("planner");
+    TCase *c = tcase_create("planner");
+    tcase_add_checked_fixture(c, set_up, tear_down);
+    tcase_add_loop_test(c, the_formulas_are_those_of_schedules_that_are_timed, 0,
+                        sizeof cases / sizeof cases[0]);
+    tcase_add_test(c, the_fastest_comes_first_and_all_fit);
+    tcase_add_test(c, what_is_slow_is_avoided);
+    tcase_add_test(c, ten_thousand_ranks_are_planned);
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_ENV);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed == 0 ? 0 : 1;
+}

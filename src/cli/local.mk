@@ -1,5 +1,6 @@
 mbrun_SOURCES += \
 	src/cli/args.c \
+	src/cli/bench.c \
 	src/cli/bar.c src/cli/bar.h \
 	src/cli/command.h \
 	src/cli/configure.c \

@@ -151,3 +151,17 @@ END
     refused 1 "wrong.json: .*flops" 1 plan m.h5 --ranks 2 --hardware wrong.json
     refused 1 "none.json: the hardware file cannot be opened" 1 plan m.h5 --ranks 2 --hardware none.json
 }
+
+@test "bench writes a hardware file of what devices and links do, which plan reads" {
+    model
+    ranks 2 bench --hardware two.json
+    json 'value["devices_per_node"] == 2 and value["memory"] > 0' <two.json
+    json 'min(value[k] for k in ("flops", "memory_bandwidth", "overhead")) > 0' <two.json
+    json 'value["inside"]["latency"] > 0 and value["inside"]["bandwidth"] > 1e5' <two.json
+    run -0 "$MBRUN" plan m.h5 --ranks 2 --batch 24 --hardware two.json
+    grep -q '^Layouts of 2 ranks on CPU: ' <<<"$output"
+    run -0 "$MBRUN" bench --hardware one.json
+    grep -q '^in a node .*not measured: no two ranks that have it' <<<"$output"
+    refused 2 'use --hardware FILE.json' 1 bench
+    refused 1 'nowhere' 1 bench --hardware nowhere/one.json
+}

@@ -1,0 +1,97 @@
+/* mbrun bench: what devices and links do here, as a hardware file for mbrun plan. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/str.h"
+#include "cli/command.h"
+#include "cli/job.h"
+#include "cli/say.h"
+#include "engine/rates.h"
+#include "store/io.h"
+#include "train/layout.h"
+
+static void print_link(const char *what, const mb_hardware_link_t *link, bool measured)
+{
+    char latency[32], bandwidth[32];
+    printf("%-11s%s, %s a second%s\n", what, mb_str_seconds(link->latency, latency, sizeof latency),
+           mb_str_bytes(link->bandwidth, bandwidth, sizeof bandwidth),
+           measured ? "" : " (not measured: no two ranks that have it)");
+}
+
+static void print_rates(const mb_hardware_t *hw, bool inside, bool between)
+{
+    char memory[32], bandwidth[32], overhead[32];
+    printf("device     %s\n", hw->name);
+    printf("products   %.1f GFLOP/s\n", hw->flops * 1e-9);
+    printf("memory     %s, %s a second\n", mb_str_bytes((double)hw->memory, memory, sizeof memory),
+           mb_str_bytes(hw->memory_bandwidth, bandwidth, sizeof bandwidth));
+    printf("a call     %s\n", mb_str_seconds(hw->overhead, overhead, sizeof overhead));
+    print_link("in a node", &hw->inside, inside);
+    print_link("between", &hw->between, between);
+}
+
+static mb_status_t write_rates(const char *path, const mb_hardware_t *hw)
+{
+    char *text = mb_hardware_text(hw);
+    if (text == NULL)
+        return mb_error_memory("a hardware file", 0);
+    mb_status_t status = mb_io_replace_text(path, text);
+    free(text);
+    return status;
+}
+
+static mb_status_t bench(const mb_job_t *job, const mb_args_t *args)
+{
+    mb_machine_t *machine;
+    mb_hardware_t hw;
+    bool inside = false, between = false;
+    const char *path = mb_args_flag(args, "hardware");
+    mb_machine_options_t options = mb_layout_machine(args->settings);
+    mb_status_t status = MB_OK;
+    if (path == NULL)
+        status = mb_error_set(MB_ERR_ARGUMENT, "no file for the rates; use --hardware FILE.json");
+    MB_TRY(mb_comm_agree(job->comm, status));
+    MB_TRY(mb_machine_open(job->comm, &options, &machine));
+    status = mb_rates_measure(machine, &hw, &inside, &between);
+    if (status != MB_OK)
+        mb_machine_give_up(machine);
+    mb_machine_close(machine);
+    MB_TRY(status);
+    if (job->rank == 0)
+        status = write_rates(path, &hw);
+    MB_TRY(mb_comm_agree(job->comm, status));
+    if (job->rank == 0)
+        print_rates(&hw, inside, between);
+    return MB_OK;
+}
+
+static int run_bench(const mb_args_t *args)
+{
+    mb_job_t job;
+    int code;
+    if (!mb_job_start(&job, args, &code))
+        return code;
+    mb_status_t status = bench(&job, args);
+    mb_job_report(&job, status);
+    return mb_job_end(&job, status);
+}
+
+static const mb_flag_t flags[] = {{"hardware", '\0', "FILE.json", "where the rates are written"},
+                                  {.name = NULL}};
+
+static const mb_setting_id_t settings[] = {MB_SET_DEVICE,    MB_SET_THREADS, MB_SET_BIND,
+                                           MB_SET_TRANSPORT, MB_SET_DTYPE,   MB_SET_SHARE_DEVICE};
+
+const mb_command_t mb_command_bench = {
+    .name = "bench",
+    .usage = "--hardware FILE.json",
+    .title = "Measure devices and links, for mbrun plan --hardware",
+    .detail = "All ranks compute at once, as in training. Messages go between rank 0 and another "
+              "rank of\n"
+              "its node, and one of another node: start two on each of two nodes to have both.\n",
+    .flags = flags,
+    .settings = settings,
+    .n_settings = sizeof settings / sizeof settings[0],
+    .words = "nothing",
+    .parallel = true,
+    .run = run_bench};

@@ -28,12 +28,27 @@ static int balanced_stages(const mb_graph_t *graph, int per_stage, int ranks)
     return 1;
 }
 
+static mb_status_t choose_schedule(const mb_model_t *model, const mb_settings_t *settings,
+                                   mb_schedule_choice_t *schedule)
+{
+    const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
+    MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), schedule));
+    schedule->recomputes = strcmp(how, "full") == 0;
+    if (!schedule->recomputes && strcmp(how, "none") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
+    if (schedule->recomputes && model->graph->keeps_states)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "recompute=full: %s has layers that keep states (stateful), which a "
+                            "forward changes: it cannot be computed again",
+                            model->file->path);
+    return MB_OK;
+}
+
 static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *settings, int ranks,
                                  mb_layout_t *layout)
 {
-    mb_schedule_choice_t schedule;
-    MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &schedule));
-    int nodes = mb_plan_max_stages(model->graph), per_stage = mb_schedule_chunks(&schedule, 1);
+    int nodes = mb_plan_max_stages(model->graph);
+    int per_stage = mb_schedule_chunks(&layout->schedule, 1);
     int most = per_stage > 1 ? nodes / per_stage : nodes;
     int64_t stages = mb_settings_int(settings, MB_SET_STAGES);
     int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
@@ -115,6 +130,7 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
                              int local_ranks, mb_layout_t *layout)
 {
     *layout = (mb_layout_t){0};
+    MB_TRY(choose_schedule(model, settings, &layout->schedule));
     MB_TRY(choose_batch(model, settings, &layout->batch));
     MB_TRY(choose_stages(model, settings, ranks, layout));
     int64_t samples = (layout->batch + layout->replicas - 1) / layout->replicas;

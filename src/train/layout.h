@@ -9,6 +9,7 @@ typedef struct {
     int stages, replicas, groups, idle;
     int64_t batch, micro_batch;
     int micros; /* per replica */
+    mb_schedule_choice_t schedule;
     /* of evaluation: */
     int64_t step; /* samples of a step, which need not be a batch; 0: batch */
     bool integer; /* activations may be quantized */

@@ -52,6 +52,8 @@ typedef enum {
     X(PARTITION, "partition", TEXT, "measured", false, "BY",                                       \
       "cuts between stages by what layers take on this machine (measured) or by counted "          \
       "operations (counted)")                                                                      \
+    X(MEMORY, "memory", TEXT, NULL, false, "SIZE",                                                 \
+      "layout and schedule that keep each rank within 16G, or 60% of its memory")                  \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

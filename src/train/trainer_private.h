@@ -110,6 +110,8 @@ mb_status_t mb_training_restore_best(mb_training_t *trainer);
 mb_status_t mb_training_take_formats(mb_training_t *trainer);
 /* What final.h5 and exports store matrices as. NULL: float32. */
 const mb_format_t *mb_training_final_format(const mb_training_t *trainer, mb_method_t *method);
+/* trainer_fit.c: collective. Makes the layout one that keeps within the setting `memory`. */
+mb_status_t mb_training_fit_layout(mb_training_t *trainer);
 /* trainer_profile.c: collective. What the layers take, where the run has several stages and the
  * setting `partition` wants it; else *out is NULL. */
 mb_status_t mb_training_take_profile(mb_training_t *trainer, const mb_engine_options_t *options,

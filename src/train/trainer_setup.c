@@ -261,10 +261,14 @@ static mb_status_t make_sampler(mb_training_t *trainer)
     return MB_OK;
 }
 
-static mb_status_t make_layout(mb_training_t *trainer)
+static mb_status_t choose_layout(mb_training_t *trainer)
 {
-    MB_TRY(mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
-                            mb_comm_local_size(trainer->comm), &trainer->layout));
+    return mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
+                            mb_comm_local_size(trainer->comm), &trainer->layout);
+}
+
+static mb_status_t obey_layout(mb_training_t *trainer)
+{
     MB_TRY(
         mb_model_check_micro(trainer->model, trainer->layout.batch, trainer->layout.micro_batch));
     MB_TRY(make_sampler(trainer));
@@ -376,20 +380,6 @@ static mb_status_t load_values(mb_training_t *trainer)
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 
-static mb_status_t take_recompute(const mb_training_t *trainer, bool *recomputes)
-{
-    const char *how = mb_settings_text(trainer->settings, MB_SET_RECOMPUTE);
-    *recomputes = strcmp(how, "full") == 0;
-    if (!*recomputes && strcmp(how, "none") != 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
-    if (*recomputes && trainer->model->graph->keeps_states)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "recompute=full: %s has layers that keep states (stateful), which a "
-                            "forward changes: it cannot be computed again",
-                            trainer->options.model);
-    return MB_OK;
-}
-
 static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *options)
 {
     mb_profile_t *profile;
@@ -402,9 +392,6 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    mb_schedule_choice_t schedule;
-    MB_TRY(mb_schedule_parse(mb_settings_text(trainer->settings, MB_SET_SCHEDULE), &schedule));
-    MB_TRY(take_recompute(trainer, &schedule.recomputes));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,
@@ -413,7 +400,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .replicas = trainer->layout.replicas,
         .micro_batch = trainer->layout.micro_batch,
         .micros_per_replica = trainer->layout.micros,
-        .schedule = schedule,
+        .schedule = trainer->layout.schedule,
         .training = true,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
@@ -530,7 +517,9 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, mb_training_take_callbacks(trainer)));
     mb_machine_options_t machine = mb_layout_machine(settings);
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
-    MB_TRY(mb_comm_agree(comm, make_layout(trainer)));
+    MB_TRY(mb_comm_agree(comm, choose_layout(trainer)));
+    MB_TRY(mb_training_fit_layout(trainer));
+    MB_TRY(mb_comm_agree(comm, obey_layout(trainer)));
     note_layout(trainer);
     note_loss_scale(trainer);
     note_average(trainer);

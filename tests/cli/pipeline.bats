@@ -165,3 +165,38 @@ END
     refused 2 'use --hardware FILE.json' 1 bench
     refused 1 'nowhere' 1 bench --hardware nowhere/one.json
 }
+
+# Stage memory as the start of a run prints it: the largest stage's, in KiB.
+memory_of() {
+    python3 - "$1" <<'END'
+import re, sys
+units = {"bytes": 1 / 1024, "KiB": 1, "MiB": 1024}
+stages = [l for l in open(sys.argv[1]) if "parameters" in l and "activations" in l]
+print(max(int(sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+) (bytes|KiB|MiB)", l)) + 1) for l in stages))
+END
+}
+
+@test "memory chooses schedule and recomputation that fit, to the same bits" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    "$MBRUN" new gpt -o m.h5 layers=4 width=32 heads=2 length=32 vocabulary=256
+    yes 'the quick brown fox jumps over the lazy dog' | head -c 20000 >text.txt
+    "$MBRUN" data text.txt -o data.h5
+    layout="m.h5 --data data.h5 --batch 16 --micro-batch 2 --replicas 1 --steps 3"
+    # shellcheck disable=SC2086
+    ranks 2 $layout --schedule gpipe --run plain.run >plain 2>&1
+    plain=$(memory_of plain)
+    for part in 90 70 50; do
+        # shellcheck disable=SC2086
+        ranks 2 $layout --memory $((plain * part / 100))K --run $part.run >$part 2>&1
+        echo "$part%: $(memory_of $part) of $((plain * part / 100)) KiB; plain $plain KiB"
+        [ "$(memory_of $part)" -le $((plain * part / 100)) ]
+        grep -q "^note  *within .* a rank: . stages x . replicas" $part
+        [ "$("$MBRUN" inspect --digest $part.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
+    done
+    # shellcheck disable=SC2086
+    run -1 ranks 2 $layout --memory 10K --run none.run
+    grep -q 'no layout of 2 ranks keeps each within 10 KiB: the least' <<<"$output"
+    # shellcheck disable=SC2086
+    run -2 ranks 2 $layout --memory lots --run none.run
+    grep -q 'memory=lots is neither a size like 16G nor a part' <<<"$output"
+}

@@ -1,0 +1,195 @@
+/* A layout within --memory. The planner's formulas choose; the memory of the one chosen is then
+ * taken and counted exactly, workspace and all, and where it is more than was foreseen the next
+ * choice is made for so much less. */
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/host_memory.h"
+#include "base/str.h"
+#include "pipeline/planner.h"
+#include "train/trainer_private.h"
+
+enum { MOST_TRIES = 8 };
+
+/* "16G", or "60%" of what a rank has: a device's memory, or its share of the host's. */
+static mb_status_t take_limit(const mb_training_t *trainer, double *limit)
+{
+    const char *text = mb_settings_text(trainer->settings, MB_SET_MEMORY);
+    mb_inventory_t gpus;
+    const char *device = trainer->machine->device->class_->name;
+    double all = (double)mb_host_memory() / mb_comm_local_size(trainer->comm);
+    char *end;
+    *limit = 0;
+    if (text == NULL || (mb_str_parse_bytes(text, limit) && *limit > 0))
+        return MB_OK;
+    if (strcmp(device, "cpu") != 0 && mb_device_inventory(device, &gpus) == MB_OK && gpus.count > 0)
+        all = (double)gpus.cards[0].memory_bytes;
+    double percent = strtod(text, &end);
+    *limit = all * percent / 100;
+    if (end != text && strcmp(end, "%") == 0 && percent > 0 && percent <= 100)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "memory=%s is neither a size like 16G nor a part of a rank's memory like "
+                        "60%%",
+                        text);
+}
+
+static bool given(const mb_training_t *trainer, mb_setting_id_t id)
+{
+    return trainer->settings->origin[id] >= MB_FROM_FILE;
+}
+
+/* The fastest layout within LIMIT, of what the settings leave open. The hardware's defaults keep
+ * the choice of replicas and micro-batch, which the bits depend on, the same on any machine. */
+static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit)
+{
+    const mb_settings_t *settings = trainer->settings;
+    mb_layout_t *layout = &trainer->layout;
+    mb_hardware_t hardware = mb_hardware_default();
+    mb_candidate_t *all;
+    int n;
+    double least;
+    hardware.devices_per_node = mb_comm_local_size(trainer->comm);
+    const mb_planner_options_t options = {
+        .graph = trainer->model->graph,
+        .hardware = &hardware,
+        .ranks = mb_comm_size(trainer->comm),
+        .batch = layout->batch,
+        .memory = limit,
+        .moments = trainer->optimizer->n_slots,
+        .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
+        .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
+        .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH),
+        .schedule = given(trainer, MB_SET_SCHEDULE) || given(trainer, MB_SET_RECOMPUTE)
+                        ? &layout->schedule
+                        : NULL};
+    MB_TRY(mb_planner_rank(&options, arena, &all, &n, &least));
+    layout->stages = all->stages;
+    layout->groups = all->groups;
+    layout->replicas = all->replicas;
+    layout->idle = all->idle;
+    layout->micro_batch = all->micro_batch;
+    layout->micros = all->micros / ((all->replicas + all->groups - 1) / all->groups);
+    layout->schedule = all->schedule;
+    return MB_OK;
+}
+
+/* ---- what it really takes */
+
+static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
+{
+    const mb_stage_t *stage = engine->stage;
+    double elements = 0;
+    if (stage == NULL)
+        return 0;
+    for (int i = 0; i < stage->n_params; i++) {
+        const mb_param_t *param = &stage->graph->params[stage->params[i]];
+        elements +=
+            stage->owned[stage->params[i]] && param->trainable ? (double)param->elements : 0;
+    }
+    return (double)stage->parameter_bytes + (double)mb_stage_activation_bytes(stage) +
+           (double)engine->exec.workspace_bytes +
+           (double)stage->gradient_count * stage->n_blocks * (double)sizeof(float) +
+           elements * trainer->optimizer->n_slots * (double)sizeof(float);
+}
+
+/* The most that a rank takes. Collective. */
+static mb_status_t measure(mb_training_t *trainer, double *bytes)
+{
+    mb_engine_t *engine;
+    const mb_layout_t *layout = &trainer->layout;
+    int ranks = mb_comm_size(trainer->comm);
+    double *all = calloc((size_t)ranks, sizeof *all);
+    mb_engine_options_t options = {.machine = trainer->machine,
+                                   .graph = trainer->model->graph,
+                                   .losses = trainer->model->losses,
+                                   .stages = layout->stages,
+                                   .replicas = layout->replicas,
+                                   .micro_batch = layout->micro_batch,
+                                   .micros_per_replica = layout->micros,
+                                   .schedule = layout->schedule,
+                                   .training = true};
+    mb_status_t status = all == NULL ? mb_error_memory("a layout", sizeof *all) : MB_OK;
+    MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
+    MB_TRY_GOTO(mb_engine_create(&options, &engine), status, out);
+    status = mb_engine_prepare(engine);
+    double own = status == MB_OK ? bytes_of(trainer, engine) : 0;
+    mb_engine_destroy(engine);
+    MB_TRY_GOTO(status, status, out);
+    MB_TRY_GOTO(mb_comm_allgather(trainer->comm, &own, sizeof own, all), status, out);
+    *bytes = 0;
+    for (int r = 0; r < ranks; r++)
+        *bytes = all[r] > *bytes ? all[r] : *bytes;
+
+out:
+    free(all);
+    return status;
+}
+
+static mb_status_t no_layout(double limit, double bytes)
+{
+    char wanted[32], taken[32];
+    return mb_error_set(MB_ERR_MEMORY,
+                        "no layout was found that keeps each rank within %s; the smallest that was "
+                        "tried takes %s. Use more ranks, or leave more open (stages, micro-batch, "
+                        "schedule, recompute)",
+                        mb_str_bytes(limit, wanted, sizeof wanted),
+                        mb_str_bytes(bytes, taken, sizeof taken));
+}
+
+/* What the run says of itself; nobody asked for it, and the next start may choose another. */
+static mb_status_t name_choice(mb_training_t *trainer)
+{
+    char name[32];
+    const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
+    if (given(trainer, MB_SET_SCHEDULE) || given(trainer, MB_SET_RECOMPUTE))
+        return MB_OK;
+    if (schedule->kind == MB_SCHEDULE_INTERLEAVED)
+        snprintf(name, sizeof name, "interleaved:%d", schedule->per_stage);
+    else
+        snprintf(name, sizeof name, "%s", mb_schedule_name(schedule->kind));
+    MB_TRY(mb_settings_set(trainer->settings, "schedule", name, MB_FROM_DEFAULT));
+    return mb_settings_set(trainer->settings, "recompute", schedule->recomputes ? "full" : "none",
+                           MB_FROM_DEFAULT);
+}
+
+static void tell(mb_training_t *trainer, double limit, double bytes)
+{
+    char wanted[32], taken[32];
+    const mb_layout_t *l = &trainer->layout;
+    mb_training_note(trainer,
+                     "within %s a rank: %d stages x %d replicas, %d micro-batches of %lld, %s%s; "
+                     "the most that one takes is %s",
+                     mb_str_bytes(limit, wanted, sizeof wanted), l->stages, l->replicas, l->micros,
+                     (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
+                     l->schedule.recomputes ? ", forwards computed again" : "",
+                     mb_str_bytes(bytes, taken, sizeof taken));
+}
+
+mb_status_t mb_training_fit_layout(mb_training_t *trainer)
+{
+    double limit, bytes = 0, least = DBL_MAX;
+    MB_TRY(mb_comm_agree(trainer->comm, take_limit(trainer, &limit)));
+    if (limit == 0)
+        return MB_OK;
+    double aim = limit;
+    for (int i = 0; i < MOST_TRIES; i++) {
+        mb_arena_t *arena = mb_arena_create();
+        mb_status_t status =
+            arena == NULL ? mb_error_memory("a layout", 0) : choose(trainer, arena, aim);
+        mb_arena_destroy(arena);
+        if (status == MB_ERR_MEMORY && i > 0)
+            status = no_layout(limit, least);
+        MB_TRY(mb_comm_agree(trainer->comm, status));
+        MB_TRY(measure(trainer, &bytes));
+        least = bytes < least ? bytes : least;
+        if (bytes <= limit) {
+            tell(trainer, limit, bytes);
+            return mb_comm_agree(trainer->comm, name_choice(trainer));
+        }
+        aim *= 0.99 * limit / bytes;
+    }
+    return mb_comm_agree(trainer->comm, no_layout(limit, least));
+}

@@ -21,6 +21,7 @@ libmb_la_SOURCES += \
 	src/engine/replay.c src/engine/replay.h \
 	src/engine/row_weights.c src/engine/row_weights.h \
 	src/engine/sample_weights.c \
+	src/engine/stage_lifetimes.c \
 	src/engine/stage_memory.c \
 	src/engine/stage_run.c \
 	src/engine/stage_states.c \

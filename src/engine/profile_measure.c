@@ -15,7 +15,7 @@ static const double SECONDS = 0.15;
 static mb_status_t zero(mb_stage_t *stage, void *memory, size_t bytes)
 {
     mb_zero_args_t args = {.bytes = (int64_t)bytes, .y = memory};
-    return memory == NULL ? MB_OK : mb_run_zero(stage->exec, &args);
+    return memory == NULL ? MB_OK : mb_exec_run_alone(stage->exec, MB_OP_ZERO, &args, sizeof args);
 }
 
 /* Zeros are labels and tokens that there are, and nowhere denormal. */

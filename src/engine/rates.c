@@ -84,7 +84,7 @@ static mb_status_t take_memory(bench_t *b)
         MB_TRY(mb_device_alloc(b->exec.device, LONG * sizeof(float), &memory));
         *arrays[i] = memory;
         mb_zero_args_t zero = {.bytes = LONG * (int64_t)sizeof(float), .y = memory};
-        MB_TRY(mb_run_zero(&b->exec, &zero));
+        MB_TRY(mb_exec_run_alone(&b->exec, MB_OP_ZERO, &zero, sizeof zero));
     }
     return mb_exec_sync(&b->exec);
 }

@@ -87,6 +87,21 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
            !(recomputes(stage) && stage->plan->programs[stage->stage].splits_backward);
 }
 
+/* Gradients of all tensors wait for those of the weights, which come later. */
+static bool stays_apart(const mb_stage_t *stage)
+{
+    return stage->plan->programs[stage->stage].splits_backward;
+}
+
+static void place_gradient(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
+{
+    mb_node_place_t *at = &stage->places[node];
+    if (!at->in_place)
+        at->gradient = place(&chunk->backward_bytes, tensor_bytes(stage, node));
+    if (at->memory.carry_bytes > 0)
+        at->carry = place(&chunk->backward_bytes, at->memory.carry_bytes);
+}
+
 static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
@@ -114,10 +129,8 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     }
     if (n->needs_gradient) {
         at->in_place = is_only_scored(stage, node);
-        if (!at->in_place)
-            at->gradient = place(&chunk->backward_bytes, tensor_bytes(stage, node));
-        if (at->memory.carry_bytes > 0)
-            at->carry = place(&chunk->backward_bytes, at->memory.carry_bytes);
+        if (stays_apart(stage))
+            place_gradient(stage, chunk, node);
     }
     place_gradients(stage, node);
 }
@@ -317,8 +330,9 @@ static mb_status_t stage_chunks(mb_stage_t *stage)
     return MB_OK;
 }
 
-static void plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
+static mb_status_t plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
 {
+    mb_status_t status = MB_OK;
     chunk->first_gradient = stage->gradient_count;
     chunk->first_sum = stage->sum_count;
     place_received(stage, chunk);
@@ -326,10 +340,13 @@ static void plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
     for (int i = chunk->first_node; i < chunk->end_node; i++)
         place_node(stage, chunk, i);
     place_outputs(stage, chunk);
-    if (stage->training)
+    if (stage->training && stays_apart(stage))
         place_temporaries(stage, chunk);
+    else if (stage->training)
+        status = mb_stage_place_backward(stage, chunk);
     chunk->gradient_count = stage->gradient_count - chunk->first_gradient;
     chunk->sum_count = stage->sum_count - chunk->first_sum;
+    return status;
 }
 
 static mb_status_t plan_memory(mb_stage_t *stage)
@@ -338,7 +355,7 @@ static mb_status_t plan_memory(mb_stage_t *stage)
     MB_TRY(stage_chunks(stage));
     place_parameters(stage);
     for (int i = 0; i < stage->n_chunks; i++)
-        plan_chunk(stage, &stage->chunks[i]);
+        MB_TRY(plan_chunk(stage, &stage->chunks[i]));
     return MB_OK;
 }
 

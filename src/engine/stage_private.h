@@ -11,6 +11,10 @@ char *mb_stage_at(char *base, int64_t offset);
 /* The chunk in whose slot a backward edge's gradient stands here; -1: it does not. */
 int mb_stage_edge_chunk(const mb_stage_t *stage, int edge);
 
+/* stage_lifetimes.c: gradients, what calls carry, and temporaries of a chunk whose backward is one
+ * pass. */
+mb_status_t mb_stage_place_backward(mb_stage_t *stage, mb_stage_chunk_t *chunk);
+
 /* stage_states.c: while memory is planned; a micro-batch's places; zeros in rows past the batch. */
 void mb_stage_place_states(mb_stage_t *stage, int node);
 void mb_stage_find_states(const mb_stage_t *stage, int node, int micro, void **out);

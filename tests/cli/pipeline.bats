@@ -200,3 +200,22 @@ END
     run -2 ranks 2 $layout --memory lots --run none.run
     grep -q 'memory=lots is neither a size like 16G nor a part' <<<"$output"
 }
+
+# A layer of 64 numbers keeps 64 KiB for 256 samples; its gradient stands where another's stood.
+@test "gradients inside a micro-batch share their places" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    fixture mlp
+    for layers in 8 16; do
+        hidden=$(printf '64,%.0s' $(seq $layers))
+        "$MBRUN" new mlp -o m$layers.h5 input=28x28x1 hidden="${hidden%,}"
+        "$MBRUN" m$layers.h5 --data data.h5 --batch 256 --steps 1 >$layers 2>&1
+    done
+    python3 - <<'END'
+import re
+units = {"KiB": 1, "MiB": 1024}
+kept = {n: re.search(r"activations ([\d.]+) (\w+)", open(str(n)).read()) for n in (8, 16)}
+less, more = (float(kept[n][1]) * units[kept[n][2]] for n in (8, 16))
+print("8 layers more take", more - less, "KiB")
+assert more - less <= 1.1 * 8 * 64
+END
+}

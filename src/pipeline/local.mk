@@ -11,12 +11,15 @@ libmb_la_SOURCES += \
 	src/pipeline/planner_estimate.c \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
+	src/pipeline/schedule_bound.c \
 	src/pipeline/schedule_file.c \
 	src/pipeline/schedule_gpipe.c \
-	src/pipeline/schedule_list.c \
+	src/pipeline/schedule_list.c src/pipeline/schedule_list.h \
 	src/pipeline/schedule_private.h \
+	src/pipeline/schedule_search.c \
 	src/pipeline/schedule_time.c \
 	src/pipeline/schedule_v.c \
+	src/pipeline/schedule_wakes.c src/pipeline/schedule_wakes.h \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \

@@ -164,48 +164,52 @@ static int ahead_interleaved(int stages, int stage, int chunks)
     return 2 * (stages - stage - 1) + (chunks - 1) * stages + 1;
 }
 
-typedef struct {
-    int (*ahead)(int stages, int stage, int chunks); /* NULL: any number */
-    int in_all;                                      /* x stages, plus */
-    int plus;
-} limits_t;
+typedef int ahead_t(int stages, int stage, int chunks);
 
-static limits_t limits_of(mb_schedule_kind_t kind)
+static ahead_t *ahead_of(mb_schedule_kind_t kind)
+{
+    static ahead_t *const all[N_KINDS] = {[MB_SCHEDULE_INTERLEAVED] = ahead_interleaved,
+                                          [MB_SCHEDULE_ZB_H1] = ahead_h1,
+                                          [MB_SCHEDULE_ZB_H2] = ahead_h2};
+    return all[kind];
+}
+
+/* Activations of so many chunks at most, on every stage: what the first one comes to hold. */
+static int most_held(mb_schedule_kind_t kind, int stages, int chunks)
 {
     switch (kind) {
     case MB_SCHEDULE_INTERLEAVED:
-        return (limits_t){.ahead = ahead_interleaved};
+        return ahead_interleaved(stages, 0, chunks);
     case MB_SCHEDULE_ZB_H1:
-        return (limits_t){.ahead = ahead_h1, .in_all = 1};
+        return stages;
     case MB_SCHEDULE_ZB_H2:
-        return (limits_t){.ahead = ahead_h2, .in_all = 2, .plus = -1};
+        return 2 * stages - 1;
     default:
-        return (limits_t){.in_all = 2};
+        return 2 * stages;
     }
 }
 
 static mb_status_t make_list(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
                              mb_schedule_t *out)
 {
-    limits_t limits = limits_of(choice->kind);
+    ahead_t *ahead_at = ahead_of(choice->kind);
     int *ahead = MB_ARENA_ARRAY(arena, int, out->stages);
-    int *in_all = MB_ARENA_ARRAY(arena, int, out->stages);
+    double *most = MB_ARENA_ARRAY(arena, double, out->stages);
     mb_chunk_cost_t *costs = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, out->chunks);
-    if (ahead == NULL || in_all == NULL || costs == NULL)
+    if (ahead == NULL || most == NULL || costs == NULL)
         return mb_error_memory("a schedule", (size_t)out->chunks * sizeof(*costs));
     for (int s = 0; s < out->stages; s++) {
-        if (limits.ahead != NULL)
-            ahead[s] = limits.ahead(out->stages, s, per_stage(choice));
-        in_all[s] = limits.in_all * out->stages + limits.plus;
+        ahead[s] = ahead_at == NULL ? 0 : ahead_at(out->stages, s, per_stage(choice));
+        most[s] = most_held(choice->kind, out->stages, per_stage(choice));
     }
     for (int c = 0; c < out->chunks; c++)
         costs[c] = (mb_chunk_cost_t){.forward = 1, .backward_input = 1, .backward_weights = 1};
     mb_list_rules_t rules = {.training = training,
                              .splits_backward = training && choice->kind != MB_SCHEDULE_INTERLEAVED,
-                             .ahead = training && limits.ahead != NULL ? ahead : NULL,
-                             .in_all = training && limits.in_all > 0 ? in_all : NULL,
+                             .ahead = training && ahead_at != NULL ? ahead : NULL,
+                             .most = training ? most : NULL,
                              .costs = costs};
-    return mb_schedule_list(&rules, arena, out);
+    return mb_schedule_list(&rules, out);
 }
 
 static mb_status_t generate(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,

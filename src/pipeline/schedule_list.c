@@ -1,243 +1,305 @@
-/* List scheduling: time goes from one action's end to the next, and a stage that is free begins
- * what comes first by an order of preference among what can begin. Gradients of weights, which
- * nobody waits for, fill what would be idle: the idea of zero-bubble schedules (Qi et al.: "Zero
- * bubble pipeline parallelism", 2023), whose ZB-H1 and ZB-H2 come out of it under their limits, as
- * Megatron's interleaved 1F1B (Narayanan et al.: "Efficient large-scale language model training on
- * GPU clusters using Megatron-LM", 2021) does where stages divide micro-batches. */
-#include "pipeline/schedule_private.h"
+/* See schedule_list.h. Gradients of weights, which nobody waits for, fill what would be idle: the
+ * idea of zero-bubble schedules (Qi et al.: "Zero bubble pipeline parallelism", 2023), whose ZB-H1
+ * and ZB-H2 come out of it under their limits, as Megatron's interleaved 1F1B (Narayanan et al.:
+ * "Efficient large-scale language model training on GPU clusters using Megatron-LM", 2021) does
+ * where stages divide micro-batches. */
+#include "pipeline/schedule_list.h"
 
 #include <float.h>
 #include <string.h>
 
-/* Which micro-batch of which chunk goes first. Backward it is the same seen from the other end. */
-typedef enum {
-    BY_GROUP, /* as many micro-batches as stages through a chunk, then through the next one */
-    BY_DEPTH, /* what is furthest through the model */
-    BY_MICRO, /* what entered it first */
-    KEYS
-} keys_t;
+enum { F = MB_LIST_F, B = MB_LIST_B, W = MB_LIST_W, KINDS = MB_LIST_KINDS };
 
 typedef struct {
-    bool backward_first;
-    keys_t key;
-} preference_t;
+    int kind, chunk;
+    double from; /* when it can begin */
+    int class;   /* of its kind */
+    double rank;
+} candidate_t;
 
-typedef struct {    /* of a chunk */
-    int done[3];    /* micro-batches whose F, B and W have begun: the next one's number */
-    double *end[2]; /* [micros] of F and B; DBL_MAX: not begun */
-} chunk_t;
-
-typedef struct {
-    const mb_list_rules_t *rules;
-    preference_t preference;
-    mb_schedule_t *schedule;
-    chunk_t *chunks;
-    double *free_at;     /* [stages] */
-    int *ahead, *in_all; /* [stages] */
-    int left;            /* actions to begin */
-} list_t;
-
-enum { F, B, W, NOTHING };
-
-static bool can_forward(const list_t *l, int stage, int c, double now)
+static size_t index_of(const mb_list_t *l, int chunk, int micro)
 {
-    const chunk_t *chunk = &l->chunks[c];
-    int m = chunk->done[F];
-    if (m == l->schedule->micros || (c > 0 && l->chunks[c - 1].end[F][m] > now))
-        return false;
-    const mb_list_rules_t *rules = l->rules;
-    return (rules->ahead == NULL || l->ahead[stage] < rules->ahead[stage]) &&
-           (rules->in_all == NULL || l->in_all[stage] < rules->in_all[stage]);
+    return (size_t)chunk * (size_t)l->schedule->micros + (size_t)micro;
 }
 
-static bool can_backward(const list_t *l, int c, double now)
+double mb_list_seconds(const mb_list_t *list, int kind, int chunk)
 {
-    const chunk_t *chunk = &l->chunks[c];
-    int m = chunk->done[B];
-    if (!l->rules->training || m >= chunk->done[F] || chunk->end[F][m] > now)
-        return false;
-    return c == l->schedule->chunks - 1 || l->chunks[c + 1].end[B][m] <= now;
-}
-
-static bool can_weights(const list_t *l, int c, double now)
-{
-    const chunk_t *chunk = &l->chunks[c];
-    int m = chunk->done[W];
-    return l->rules->splits_backward && m < chunk->done[B] && chunk->end[B][m] <= now;
-}
-
-/* Smaller goes first. */
-static double rank_of(const list_t *l, int kind, int c)
-{
-    const mb_schedule_t *schedule = l->schedule;
-    double depth = kind == F ? c : schedule->chunks - 1 - c, all = schedule->chunks;
-    double micro = l->chunks[c].done[kind], stages = schedule->stages;
-    if (kind == W)
-        return micro * all + depth;
-    switch (l->preference.key) {
-    case BY_GROUP: {
-        double group = (double)((int)micro / schedule->stages);
-        double round = (double)((int)depth / schedule->stages);
-        return (group * all + round) * stages + (double)((int)micro % schedule->stages);
-    }
-    case BY_DEPTH:
-        return -depth;
-    default:
-        return micro * all + depth;
-    }
-}
-
-static bool can(const list_t *l, int stage, int kind, int c, double now)
-{
-    return kind == F   ? can_forward(l, stage, c, now)
-           : kind == B ? can_backward(l, c, now)
-                       : can_weights(l, c, now);
-}
-
-/* -1: no chunk of the stage. */
-static int best_chunk(const list_t *l, int stage, int kind, double now)
-{
-    int best = -1;
-    const mb_schedule_t *schedule = l->schedule;
-    for (int c = schedule->first_chunk[stage]; c >= 0; c = schedule->next_chunk[c]) {
-        if (can(l, stage, kind, c, now) &&
-            (best < 0 || rank_of(l, kind, c) < rank_of(l, kind, best)))
-            best = c;
-    }
-    return best;
-}
-
-static double seconds(const list_t *l, int kind, int c)
-{
-    const mb_chunk_cost_t *cost = &l->rules->costs[c];
+    const mb_chunk_cost_t *cost = &list->rules->costs[chunk];
     if (kind == F)
         return cost->forward;
     if (kind == W)
         return cost->backward_weights;
-    return cost->backward_input + (l->rules->splits_backward ? 0 : cost->backward_weights);
+    return cost->backward_input + (list->rules->splits_backward ? 0 : cost->backward_weights);
 }
 
-static void begin(list_t *l, int stage, int kind, int c, double now)
+/* ---- what can begin, and when */
+
+/* When what chunk FROM ends with is there for its neighbour TO. */
+static double arrival(const mb_list_t *l, int kind, int from, int to, int micro)
 {
-    chunk_t *chunk = &l->chunks[c];
-    int m = chunk->done[kind]++;
+    double end = l->end[kind][index_of(l, from, micro)];
+    bool apart = l->schedule->stage_of[from] != l->schedule->stage_of[to];
+    return end >= DBL_MAX || !apart ? end : end + l->rules->costs[from < to ? from : to].send;
+}
+
+static double later_of(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double ready_forward(const mb_list_t *l, int kind, int c, int m)
+{
+    bool last = c == l->schedule->chunks - 1;
+    if (kind == F)
+        return c == 0 ? 0 : arrival(l, F, c - 1, c, m);
+    if (kind == W)
+        return l->end[B][index_of(l, c, m)];
+    return later_of(l->end[F][index_of(l, c, m)], last ? 0 : arrival(l, B, c + 1, c, m));
+}
+
+/* Seen from the end, F waits for what waits for it. */
+static double ready_reversed(const mb_list_t *l, int kind, int c, int m)
+{
+    bool last = c == l->schedule->chunks - 1, split = l->rules->splits_backward;
+    if (kind == W)
+        return 0;
+    if (kind == B)
+        return later_of(split ? l->end[W][index_of(l, c, m)] : 0,
+                        c == 0 ? 0 : arrival(l, B, c - 1, c, m));
+    return later_of(l->end[B][index_of(l, c, m)], last ? 0 : arrival(l, F, c + 1, c, m));
+}
+
+static double weight_of(const mb_list_t *l, int chunk)
+{
+    return l->rules->weight == NULL ? 1 : l->rules->weight[chunk];
+}
+
+/* The kind of action that ends a micro-batch's stay in a chunk, seen forward. */
+static int last_kind(const mb_list_t *l)
+{
+    return l->rules->splits_backward ? W : B;
+}
+
+static bool takes_room(const mb_list_t *l, int kind)
+{
+    return kind == (l->order.reversed ? last_kind(l) : F);
+}
+
+static bool has_room(const mb_list_t *l, int stage, int kind, int c)
+{
+    const mb_list_rules_t *rules = l->rules;
+    if (l->order.keeps_ahead && rules->ahead != NULL && kind == F &&
+        l->ahead[stage] >= rules->ahead[stage])
+        return false;
+    double more = weight_of(l, c) + (l->order.reserves ? l->later[c] : 0);
+    return rules->most == NULL || !takes_room(l, kind) ||
+           l->held[stage] + more <= rules->most[stage];
+}
+
+static bool has_kind(const mb_list_t *l, int kind)
+{
+    return kind == F || (l->rules->training && (kind == B || l->rules->splits_backward));
+}
+
+static int next_micro(const mb_list_t *l, int kind, int c)
+{
+    int done = l->done[kind][c];
+    return l->order.reversed ? l->schedule->micros - 1 - done : done;
+}
+
+/* ---- which goes first */
+
+static double rank_by_key(const mb_list_t *l, int kind, int c, int m)
+{
+    const mb_schedule_t *schedule = l->schedule;
+    double depth = kind == F ? c : schedule->chunks - 1 - c, all = schedule->chunks;
+    if (kind == W || l->order.key == MB_LIST_BY_MICRO)
+        return m * all + depth;
+    if (l->order.key == MB_LIST_BY_DEPTH)
+        return -depth;
+    double group = (double)(m / schedule->stages);
+    double round = (double)((int)depth / schedule->stages);
+    return (group * all + round) * schedule->stages + (double)(m % schedule->stages);
+}
+
+static candidate_t candidate(const mb_list_t *l, int kind, int c, int m, double from)
+{
+    bool ranked = l->order.ranks != NULL;
+    return (candidate_t){
+        .kind = kind,
+        .chunk = c,
+        .from = from,
+        .class = ranked || kind == W ? (ranked ? 0 : 2) : (kind == B) != l->order.backward_first,
+        .rank = ranked ? l->order.ranks[kind][index_of(l, c, m)] : rank_by_key(l, kind, c, m)};
+}
+
+static bool goes_first(const candidate_t *a, const candidate_t *b)
+{
+    if (b->kind == KINDS)
+        return true;
+    return a->class < b->class || (a->class == b->class && a->rank < b->rank);
+}
+
+/* The best that can begin NOW; of kind KINDS: none. *NEXT: when others can. */
+static candidate_t choose(const mb_list_t *l, int stage, double now, double *next)
+{
+    candidate_t best = {.kind = KINDS}, coming = {.kind = KINDS};
+    const mb_schedule_t *schedule = l->schedule;
+    *next = DBL_MAX;
+    for (int c = schedule->first_chunk[stage]; c >= 0; c = schedule->next_chunk[c]) {
+        for (int kind = F; kind <= W; kind++) {
+            if (!has_kind(l, kind) || l->done[kind][c] == schedule->micros ||
+                !has_room(l, stage, kind, c))
+                continue;
+            int m = next_micro(l, kind, c);
+            double from =
+                l->order.reversed ? ready_reversed(l, kind, c, m) : ready_forward(l, kind, c, m);
+            candidate_t found = candidate(l, kind, c, m, from);
+            if (from <= now && goes_first(&found, &best))
+                best = found;
+            if (from > now && from < DBL_MAX && goes_first(&found, &coming))
+                coming = found;
+            *next = from > now && from < *next ? from : *next;
+        }
+    }
+    bool soon = l->order.waits && best.kind != KINDS && coming.kind != KINDS &&
+                coming.from < now + mb_list_seconds(l, best.kind, best.chunk);
+    if (!soon || !goes_first(&coming, &best))
+        return best;
+    *next = coming.from;
+    return (candidate_t){.kind = KINDS};
+}
+
+/* ---- beginning it */
+
+/* The chunk that waits for an action of KIND on chunk C; outside of the model: none. */
+static int waiting_chunk(const mb_list_t *l, int kind, int c)
+{
+    if (kind == W)
+        return -1;
+    return (kind == F) != l->order.reversed ? c + 1 : c - 1;
+}
+
+static void wake_waiting(mb_list_t *l, int kind, int c, int m)
+{
+    int other = waiting_chunk(l, kind, c);
+    if (other < 0 || other >= l->schedule->chunks)
+        return;
+    int stage = l->schedule->stage_of[other];
+    double at = later_of(arrival(l, kind, c, other, m), l->free_at[stage]);
+    if (at < l->wakes.at[stage])
+        mb_wakes_set(&l->wakes, stage, at);
+}
+
+static void write_down(mb_list_t *l, int stage, int kind, int c, int m)
+{
     bool split = l->rules->splits_backward;
     mb_action_kind_t action = kind == F   ? MB_ACTION_F
                               : kind == W ? MB_ACTION_W
                               : split     ? MB_ACTION_B
                                           : MB_ACTION_BW;
     mb_program_add(&l->schedule->programs[stage], action, c, m);
-    l->free_at[stage] = now + seconds(l, kind, c);
-    if (kind != W)
-        chunk->end[kind][m] = l->free_at[stage];
+}
+
+static void begin(mb_list_t *l, int stage, const candidate_t *what, double now)
+{
+    int kind = what->kind, c = what->chunk, m = next_micro(l, kind, c);
+    int gives = l->order.reversed ? F : last_kind(l);
+    if (!l->order.reversed)
+        write_down(l, stage, kind, c, m);
+    l->done[kind][c]++;
+    l->free_at[stage] = now + mb_list_seconds(l, kind, c);
+    l->end[kind][index_of(l, c, m)] = l->free_at[stage];
     l->ahead[stage] += (kind == F) - (kind == B);
-    l->in_all[stage] += (kind == F) - (kind == (split ? W : B));
+    if (takes_room(l, kind))
+        l->held[stage] += weight_of(l, c);
+    if (kind == gives)
+        l->held[stage] -= weight_of(l, c);
     l->left--;
+    mb_wakes_set(&l->wakes, stage, l->free_at[stage]);
+    wake_waiting(l, kind, c, m);
 }
 
-static void begin_what_can(list_t *l, int stage, double now)
-{
-    int first = l->preference.backward_first ? B : F, second = first == B ? F : B;
-    const int kinds[] = {first, second, W};
-    if (l->free_at[stage] > now)
-        return;
-    for (int k = 0; k < 3; k++) {
-        int c = best_chunk(l, stage, kinds[k], now);
-        if (c < 0)
-            continue;
-        begin(l, stage, kinds[k], c, now);
-        return;
-    }
-}
+/* ---- a pass */
 
-/* The earliest end that lies ahead; DBL_MAX: nothing is under way. */
-static double next_end(const list_t *l, double now)
-{
-    double next = DBL_MAX;
-    for (int s = 0; s < l->schedule->stages; s++) {
-        if (l->free_at[s] > now && l->free_at[s] < next)
-            next = l->free_at[s];
-    }
-    return next;
-}
-
-static void start_over(list_t *l)
+static void start_over(mb_list_t *l)
 {
     const mb_schedule_t *schedule = l->schedule;
-    size_t stages = (size_t)schedule->stages;
+    size_t stages = (size_t)schedule->stages, chunks = (size_t)schedule->chunks;
+    size_t all = chunks * (size_t)schedule->micros;
     memset(l->free_at, 0, stages * sizeof(*l->free_at));
     memset(l->ahead, 0, stages * sizeof(*l->ahead));
-    memset(l->in_all, 0, stages * sizeof(*l->in_all));
-    for (int s = 0; s < schedule->stages; s++)
+    memset(l->held, 0, stages * sizeof(*l->held));
+    for (int k = 0; k < KINDS; k++) {
+        memset(l->done[k], 0, chunks * sizeof(*l->done[k]));
+        for (size_t i = 0; i < all && has_kind(l, k); i++)
+            l->end[k][i] = DBL_MAX;
+    }
+    for (int s = 0; s < schedule->stages && !l->order.reversed; s++)
         schedule->programs[s].n = 0;
-    for (int c = 0; c < schedule->chunks; c++) {
-        memset(l->chunks[c].done, 0, sizeof(l->chunks[c].done));
-        for (int m = 0; m < schedule->micros; m++)
-            l->chunks[c].end[F][m] = l->chunks[c].end[B][m] = DBL_MAX;
-    }
-    int of_one = !l->rules->training ? 1 : l->rules->splits_backward ? 3 : 2;
-    l->left = schedule->chunks * schedule->micros * of_one;
+    l->left = l->actions;
+    mb_wakes_reset(&l->wakes);
 }
 
-/* DBL_MAX: it does not end. */
-static double run(list_t *l, preference_t preference)
+double mb_list_pass(mb_list_t *list, const mb_list_order_t *order)
 {
-    double now = 0, last = 0;
-    l->preference = preference;
-    start_over(l);
-    while (l->left > 0 && now < DBL_MAX) {
-        for (int s = 0; s < l->schedule->stages; s++)
-            begin_what_can(l, s, now);
-        now = next_end(l, now);
+    double last = 0, next;
+    list->order = *order;
+    start_over(list);
+    while (list->left > 0) {
+        int stage = mb_wakes_first(&list->wakes);
+        double now = list->wakes.at[stage];
+        if (now >= DBL_MAX)
+            return DBL_MAX;
+        candidate_t best = choose(list, stage, now, &next);
+        if (best.kind == KINDS)
+            mb_wakes_set(&list->wakes, stage, next);
+        else
+            begin(list, stage, &best, now);
     }
-    for (int s = 0; s < l->schedule->stages; s++)
-        last = l->free_at[s] > last ? l->free_at[s] : last;
-    return l->left > 0 ? DBL_MAX : last;
+    for (int s = 0; s < list->schedule->stages; s++)
+        last = later_of(list->free_at[s], last);
+    return last;
 }
 
-static mb_status_t make_chunks(list_t *l, mb_arena_t *arena)
+static void sum_later(mb_list_t *l)
 {
     const mb_schedule_t *schedule = l->schedule;
-    l->chunks = MB_ARENA_ARRAY(arena, chunk_t, schedule->chunks);
-    for (int c = 0; l->chunks != NULL && c < schedule->chunks; c++) {
-        chunk_t *chunk = &l->chunks[c];
-        chunk->end[F] = MB_ARENA_ARRAY(arena, double, schedule->micros);
-        chunk->end[B] = MB_ARENA_ARRAY(arena, double, schedule->micros);
-        if (chunk->end[F] == NULL || chunk->end[B] == NULL)
-            return mb_error_memory("a schedule", (size_t)schedule->micros);
-    }
-    return l->chunks == NULL ? mb_error_memory("a schedule", sizeof(chunk_t)) : MB_OK;
-}
-
-static mb_status_t make_list(list_t *l, mb_arena_t *arena)
-{
-    int stages = l->schedule->stages;
-    l->free_at = MB_ARENA_ARRAY(arena, double, stages);
-    l->ahead = MB_ARENA_ARRAY(arena, int, stages);
-    l->in_all = MB_ARENA_ARRAY(arena, int, stages);
-    if (l->free_at == NULL || l->ahead == NULL || l->in_all == NULL)
-        return mb_error_memory("a schedule", (size_t)stages);
-    return make_chunks(l, arena);
-}
-
-mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_arena_t *arena, mb_schedule_t *out)
-{
-    preference_t best = {0};
-    double least = DBL_MAX;
-    list_t l = {.rules = rules, .schedule = out};
-    MB_TRY(make_list(&l, arena));
-    for (int key = 0; key < KEYS; key++) {
-        for (int backward = 0; backward < 2; backward++) {
-            preference_t preference = {backward != 0, (keys_t)key};
-            double end = run(&l, preference);
-            best = end < least ? preference : best;
-            least = end < least ? end : least;
+    for (int s = 0; s < schedule->stages; s++) {
+        double sum = 0;
+        for (int c = schedule->first_chunk[s]; c >= 0; c = schedule->next_chunk[c])
+            sum += weight_of(l, c);
+        for (int c = schedule->first_chunk[s]; c >= 0; c = schedule->next_chunk[c]) {
+            sum -= weight_of(l, c);
+            l->later[c] = sum;
         }
     }
-    if (least >= DBL_MAX)
-        return mb_error_set(MB_ERR_INTERNAL,
-                            "no order of %d chunks on %d stages ends within its limits",
-                            out->chunks, out->stages);
-    run(&l, best);
-    return MB_OK;
+}
+
+mb_status_t mb_list_create(const mb_list_rules_t *rules, mb_schedule_t *schedule, mb_arena_t *arena,
+                           mb_list_t *out)
+{
+    size_t stages = (size_t)schedule->stages, chunks = (size_t)schedule->chunks;
+    size_t all = chunks * (size_t)schedule->micros;
+    *out = (mb_list_t){.rules = rules,
+                       .schedule = schedule,
+                       .later = MB_ARENA_ARRAY(arena, double, chunks),
+                       .free_at = MB_ARENA_ARRAY(arena, double, stages),
+                       .ahead = MB_ARENA_ARRAY(arena, int, stages),
+                       .held = MB_ARENA_ARRAY(arena, double, stages)};
+    bool short_of =
+        out->later == NULL || out->free_at == NULL || out->ahead == NULL || out->held == NULL;
+    for (int k = 0; k < KINDS; k++) {
+        out->done[k] = MB_ARENA_ARRAY(arena, int, chunks);
+        short_of = short_of || out->done[k] == NULL;
+        if (!has_kind(out, k))
+            continue;
+        out->actions += (int64_t)all;
+        out->end[k] = MB_ARENA_ARRAY(arena, double, all);
+        short_of = short_of || out->end[k] == NULL;
+    }
+    if (short_of)
+        return mb_error_memory("a schedule", all * sizeof(double));
+    sum_later(out);
+    return mb_wakes_create(schedule->stages, arena, &out->wakes);
 }

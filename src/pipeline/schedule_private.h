@@ -12,16 +12,18 @@ void mb_schedule_1f1b(mb_schedule_t *schedule);
 /* The V shape that never idles, from 2 stages x micro-batches on. */
 void mb_schedule_v(mb_schedule_t *schedule);
 
-/* schedule_list.c: the first action that can begin, where several can by these rules. */
+/* What list scheduling is bound by. */
 typedef struct {
     bool training, splits_backward;
-    const int *ahead; /* [stages] forwards at most whose gradient of inputs is to come; NULL: any */
-    const int *in_all;            /* [stages] the same until the gradient of weights; NULL: any */
+    const int *ahead;     /* [stages] forwards at most whose gradient of inputs is to come, where an
+                             order keeps to that; NULL: any */
+    const double *weight; /* [chunks] of a micro-batch's activations; NULL: 1 */
+    const double *most;   /* [stages] weight of activations at most; NULL: any */
     const mb_chunk_cost_t *costs; /* [chunks] */
 } mb_list_rules_t;
 /* Tries some orders of preference and keeps the one that ends first. MB_ERR_INTERNAL: under the
  * limits none ends. */
-mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_arena_t *arena, mb_schedule_t *out);
+mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_schedule_t *out);
 
 /* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
 mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);

@@ -5,7 +5,8 @@ tests_unit_test_partition_SOURCES = tests/unit/test_partition.c $(fake_graph_sou
 tests_unit_test_partition_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_schedule_actions
-tests_unit_test_schedule_actions_SOURCES = tests/unit/test_schedule_actions.c
+tests_unit_test_schedule_actions_SOURCES = tests/unit/test_schedule_actions.c \
+	tests/support/data_files.c tests/support/data_files.h
 tests_unit_test_schedule_actions_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_lowering
@@ -23,6 +24,10 @@ tests_unit_test_order_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_schedule_times
 tests_unit_test_schedule_times_SOURCES = tests/unit/test_schedule_times.c
 tests_unit_test_schedule_times_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_schedule_optimum
+tests_unit_test_schedule_optimum_SOURCES = tests/unit/test_schedule_optimum.c
+tests_unit_test_schedule_optimum_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_plan_mutations
 tests_unit_test_plan_mutations_SOURCES = tests/unit/test_plan_mutations.c $(fake_graph_sources)

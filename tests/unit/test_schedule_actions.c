@@ -1,12 +1,12 @@
 /* The compute actions that schedules generate, and what is read from a file. */
 #include "base/str.h"
 #include "pipeline/schedule.h"
+#include "support/data_files.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static mb_schedule_choice_t choice_of(const char *text)
 {
@@ -179,7 +179,12 @@ END_TEST
 
 /* ---- files */
 
-static char path[] = "/tmp/mb-schedule-XXXXXX";
+static const char *path;
+
+static void name_file(void)
+{
+    path = test_path("schedule.txt");
+}
 
 static void put(const char *text)
 {
@@ -261,6 +266,7 @@ static Suite *suite(void)
     Suite *s = suite_create("schedule");
     TCase *c = tcase_create("actions");
     tcase_set_timeout(c, 60);
+    tcase_add_checked_fixture(c, name_file, test_remove_folder);
     tcase_add_test(c, gpipe_runs_all_forwards_then_all_backwards);
     tcase_add_test(c, one_f_one_b_warms_up_by_the_stages_behind);
     tcase_add_test(c, interleaved_goes_through_the_chunks_by_groups_of_micro_batches);
@@ -277,11 +283,9 @@ static Suite *suite(void)
 
 int main(void)
 {
-    close(mkstemp(path));
     SRunner *runner = srunner_create(suite());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
-    unlink(path);
     return failed == 0 ? 0 : 1;
 }

@@ -122,8 +122,6 @@ static mb_status_t look_ahead(const planning_t *p, const char *name, bool recomp
     MB_TRY(mb_schedule_parse(name, &choice));
     choice.recomputes = recomputes;
     MB_TRY(make_plan(p, &choice, &o->plan));
-    MB_TRY(
-        mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
     o->costs = MB_ARENA_ARRAY(p->arena, mb_chunk_cost_t, o->plan->chunks);
     o->bytes = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
@@ -134,6 +132,9 @@ static mb_status_t look_ahead(const planning_t *p, const char *name, bool recomp
         return mb_error_memory("a plan", sizeof(*nodes));
     mb_costs_count(o->plan->graph, o->plan->micro_batch, nodes);
     mb_costs_of_chunks(o->plan, nodes, o->costs);
+    choice.costs = o->costs;
+    MB_TRY(
+        mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
     for (int c = 0; c < o->plan->chunks; c++)
         count_bytes(o, c);
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));
@@ -245,7 +246,8 @@ static mb_status_t draw(const planning_t *p, const outlook_t *o)
 
 /* ---- the command */
 
-static const char *const others[] = {"gpipe", "1f1b", "interleaved", "zb-h1", "zb-h2", "zb-v"};
+static const char *const others[] = {"gpipe", "1f1b", "interleaved", "zb-h1",
+                                     "zb-h2", "zb-v", "auto"};
 enum { N_OTHERS = sizeof others / sizeof others[0] };
 
 typedef struct {

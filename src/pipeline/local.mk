@@ -11,6 +11,7 @@ libmb_la_SOURCES += \
 	src/pipeline/planner_estimate.c \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
+	src/pipeline/schedule_auto.c \
 	src/pipeline/schedule_bound.c \
 	src/pipeline/schedule_file.c \
 	src/pipeline/schedule_gpipe.c \

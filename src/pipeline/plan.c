@@ -19,7 +19,7 @@ static mb_status_t check_options(const mb_plan_options_t *options)
     return MB_OK;
 }
 
-static mb_status_t place_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
+static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
 {
     mb_partition_options_t partition = {.chunks = plan->chunks,
                                         .cuts = options->cuts,
@@ -27,25 +27,47 @@ static mb_status_t place_nodes(mb_plan_t *plan, const mb_plan_options_t *options
                                         .crossing = options->crossing};
     int n = plan->graph->n_nodes;
     plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
-    plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
-    if (plan->chunk_of_node == NULL || plan->stage_of_node == NULL || plan->first_node == NULL)
+    if (plan->chunk_of_node == NULL || plan->first_node == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
     MB_TRY(mb_partition(plan->graph, &partition, plan->chunk_of_node));
-    for (int i = n - 1; i >= 0; i--) {
-        plan->stage_of_node[i] = plan->stage_of_chunk[plan->chunk_of_node[i]];
+    for (int i = n - 1; i >= 0; i--)
         plan->first_node[plan->chunk_of_node[i]] = i;
-    }
     plan->first_node[plan->chunks] = n;
     return MB_OK;
 }
 
-static mb_status_t make_schedule(mb_plan_t *plan)
+static mb_status_t place_nodes(mb_plan_t *plan)
+{
+    int n = plan->graph->n_nodes;
+    plan->stage_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
+    if (plan->stage_of_node == NULL)
+        return mb_error_memory("a plan", (size_t)n * sizeof(int));
+    for (int i = 0; i < n; i++)
+        plan->stage_of_node[i] = plan->stage_of_chunk[plan->chunk_of_node[i]];
+    return MB_OK;
+}
+
+/* What chunks cost: of nodes that were not measured, counted operations. */
+static mb_status_t sum_costs(mb_plan_t *plan, const mb_node_cost_t *measured,
+                             mb_schedule_choice_t *choice)
+{
+    mb_chunk_cost_t *costs = MB_ARENA_ARRAY(plan->arena, mb_chunk_cost_t, plan->chunks);
+    mb_node_cost_t *counted = MB_ARENA_ARRAY(plan->arena, mb_node_cost_t, plan->graph->n_nodes);
+    if (costs == NULL || counted == NULL)
+        return mb_error_memory("a plan", (size_t)plan->chunks * sizeof(*costs));
+    if (measured == NULL)
+        mb_costs_count(plan->graph, plan->micro_batch, counted);
+    mb_costs_of_chunks(plan, measured == NULL ? counted : measured, costs);
+    choice->costs = costs;
+    return MB_OK;
+}
+
+static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice)
 {
     mb_schedule_t schedule;
-    MB_TRY(mb_partition_check(plan->graph, plan->stages));
-    MB_TRY(mb_schedule_make(&plan->schedule, plan->training, plan->stages, plan->micros,
-                            plan->arena, &schedule));
+    MB_TRY(mb_schedule_make(choice, plan->training, plan->stages, plan->micros, plan->arena,
+                            &schedule));
     plan->chunks = schedule.chunks;
     plan->stage_of_chunk = schedule.stage_of;
     plan->slots = schedule.slots;
@@ -62,10 +84,28 @@ static mb_status_t make_programs(mb_plan_t *plan)
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
+/* A file says itself how many chunks there are; others may be made for what chunks cost. */
+static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *options)
+{
+    mb_schedule_choice_t choice = plan->schedule;
+    plan->schedule.costs = NULL; /* the caller's, who may be gone before the plan is */
+    plan->schedule.weight = plan->schedule.limits = NULL;
+    MB_TRY(mb_partition_check(plan->graph, plan->stages));
+    plan->chunks = mb_schedule_chunks(&choice, plan->stages);
+    if (plan->chunks == 0) {
+        MB_TRY(make_schedule(plan, &choice));
+        return cut_nodes(plan, options);
+    }
+    MB_TRY(cut_nodes(plan, options));
+    if (choice.costs == NULL)
+        MB_TRY(sum_costs(plan, options->costs, &choice));
+    return make_schedule(plan, &choice);
+}
+
 static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
 {
-    MB_TRY(make_schedule(plan));
-    MB_TRY(place_nodes(plan, options));
+    MB_TRY(cut_and_schedule(plan, options));
+    MB_TRY(place_nodes(plan));
     MB_TRY(mb_edges_find(plan));
     return make_programs(plan);
 }

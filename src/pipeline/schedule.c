@@ -21,6 +21,7 @@ static const kind_t kinds[] = {
     [MB_SCHEDULE_ZB_H1] = {"zb-h1", "zb-h1", 1},
     [MB_SCHEDULE_ZB_H2] = {"zb-h2", "zb-h2", 1},
     [MB_SCHEDULE_ZB_V] = {"zb-v", "zb-v", 2},
+    [MB_SCHEDULE_AUTO] = {"auto", "auto[:CHUNKS]", 0},
     [MB_SCHEDULE_FILE] = {"file", "file:PATH", 0},
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -55,7 +56,8 @@ static mb_status_t take_rest(const char *text, const char *rest, mb_schedule_cho
     if (rest == NULL)
         return MB_OK;
     long chunks = strtol(rest, &end, 10);
-    if (out->kind != MB_SCHEDULE_INTERLEAVED || end == rest || *end != '\0')
+    bool counts = out->kind == MB_SCHEDULE_INTERLEAVED || out->kind == MB_SCHEDULE_AUTO;
+    if (!counts || end == rest || *end != '\0')
         return refuse_name(text);
     if (chunks < 2 || chunks > MOST_PER_STAGE)
         return mb_error_set(MB_ERR_ARGUMENT, "schedule '%s': a stage may have from 2 to %d chunks",
@@ -71,7 +73,8 @@ mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out)
     for (size_t i = 0; i < N_KINDS; i++) {
         if (strlen(kinds[i].name) != length || strncmp(kinds[i].name, text, length) != 0)
             continue;
-        *out = (mb_schedule_choice_t){.kind = (mb_schedule_kind_t)i, .per_stage = 2};
+        *out = (mb_schedule_choice_t){.kind = (mb_schedule_kind_t)i,
+                                      .per_stage = i == MB_SCHEDULE_AUTO ? 1 : 2};
         return take_rest(text, colon == NULL ? NULL : colon + 1, out);
     }
     return refuse_name(text);
@@ -127,7 +130,7 @@ mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena)
     return MB_OK;
 }
 
-/* Round after round over the stages, or there and back. */
+/* Round after round over the stages; those made for it go there and back. */
 static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *arena,
                                 mb_schedule_t *out)
 {
@@ -136,8 +139,9 @@ static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *
     if (out->stage_of == NULL)
         return mb_error_memory("a schedule", (size_t)out->chunks);
     for (int c = 0; c < out->chunks; c++) {
-        bool back = choice->kind == MB_SCHEDULE_ZB_V && c >= out->stages;
-        out->stage_of[c] = back ? out->chunks - 1 - c : c % out->stages;
+        bool turns = choice->kind == MB_SCHEDULE_ZB_V || choice->kind == MB_SCHEDULE_AUTO;
+        bool back = turns && c / out->stages % 2 != 0;
+        out->stage_of[c] = back ? out->stages - 1 - c % out->stages : c % out->stages;
     }
     return mb_schedule_room(out, arena);
 }
@@ -223,6 +227,8 @@ static mb_status_t generate(const mb_schedule_choice_t *choice, bool training, m
         mb_schedule_1f1b(out);
     else if (v)
         mb_schedule_v(out);
+    else if (choice->kind == MB_SCHEDULE_AUTO && training)
+        return mb_schedule_auto(choice, out);
     else
         return make_list(choice, training, arena, out);
     return MB_OK;

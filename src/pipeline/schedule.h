@@ -50,14 +50,26 @@ typedef enum {
     MB_SCHEDULE_ZB_H1,
     MB_SCHEDULE_ZB_H2,
     MB_SCHEDULE_ZB_V,
+    MB_SCHEDULE_AUTO,
     MB_SCHEDULE_FILE
 } mb_schedule_kind_t;
 
+/* What a chunk's actions take, in any unit of time. */
+typedef struct {
+    double forward, backward_input, backward_weights;
+    double send; /* of its output to the next chunk's stage, and of that one's gradient back */
+} mb_chunk_cost_t;
+
 typedef struct { /* as --schedule and --recompute say it */
     mb_schedule_kind_t kind;
-    int per_stage;    /* chunks of a stage, of an interleaved one; others have their own number */
+    int per_stage;    /* chunks of a stage, of interleaved and auto; others have their own number */
     const char *path; /* of a file */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
+    /* What an automatic one is made from; others leave them alone. */
+    const mb_chunk_cost_t *costs; /* [chunks] NULL: all take as long */
+    const double *weight; /* [chunks] of a micro-batch's activations, as of bytes; NULL: 1 */
+    const double *limits; /* [stages] weight of activations held at most; NULL: that of as many
+                             micro-batches as there are stages, as 1F1B's first stage holds */
 } mb_schedule_choice_t;
 
 typedef struct {
@@ -69,24 +81,18 @@ typedef struct {
     mb_program_t *programs; /* [stages] compute actions only */
 } mb_schedule_t;
 
-/* "gpipe", "1f1b", "interleaved", "interleaved:V", "zb-h1", "zb-h2", "zb-v", "file:PATH" (PATH
- * stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest one. */
+/* "gpipe", "1f1b", "interleaved", "interleaved:V", "zb-h1", "zb-h2", "zb-v", "auto", "auto:V",
+ * "file:PATH" (PATH stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest one. */
 mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
 /* Chunks of the model on so many stages; of a file, 0: it says so itself. */
 int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
 /* MICROS micro-batches on STAGES stages, forward only unless TRAINING; in the arena. The same on
  * every rank. Where it recomputes, a chunk holds what lies between its inputs and its outputs for
  * one micro-batch only, that of its last F or R, and an R stands in front of each backward action
- * on another one. MB_ERR_ARGUMENT, MB_ERR_IO: a file that is none or does not fit
- * (schedule_file.c). */
+ * on another one. MB_ERR_ARGUMENT: a limit below one micro-batch; it or MB_ERR_IO: a file that is
+ * none or does not fit (schedule_file.c). */
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out);
-
-/* What a chunk's actions take, in any unit of time. */
-typedef struct {
-    double forward, backward_input, backward_weights;
-    double send; /* of its output to the next chunk's stage, and of that one's gradient back */
-} mb_chunk_cost_t;
 
 typedef struct {
     double **begin; /* [stages][actions] */

@@ -25,6 +25,10 @@ typedef struct {
  * limits none ends. */
 mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_schedule_t *out);
 
+/* The one that --schedule auto makes, from the choice's costs and limits. Chunks lie where they are
+ * set to. MB_ERR_ARGUMENT names a stage that cannot hold one micro-batch. */
+mb_status_t mb_schedule_auto(const mb_schedule_choice_t *choice, mb_schedule_t *schedule);
+
 /* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
 mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);
 

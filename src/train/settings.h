@@ -46,7 +46,7 @@ typedef enum {
     X(STAGES, "stages", COUNT, NULL, false, "p", "pipeline stages (default: chosen)")              \
     X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME",                                           \
       "order of a pipeline's work: gpipe, 1f1b, interleaved[:CHUNKS], zb-h1, zb-h2, zb-v, "        \
-      "file:PATH")                                                                                 \
+      "auto[:CHUNKS], file:PATH")                                                                  \
     X(RECOMPUTE, "recompute", TEXT, "none", false, "HOW",                                          \
       "forwards computed again in front of their backwards, to keep less: none or full")           \
     X(PARTITION, "partition", TEXT, "measured", false, "BY",                                       \

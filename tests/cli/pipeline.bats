@@ -10,16 +10,16 @@ model() {
 
 @test "plan shows the layout's stages and every schedule, and messages are those of a run" {
     model
-    for schedule in 1f1b zb-v; do
+    for schedule in 1f1b zb-v auto; do
         # shellcheck disable=SC2086
         run -0 "$MBRUN" plan $layout --schedule $schedule
         grep -q "^pipeline  *2 stages of . chunks\?, $schedule; 6 micro-batches of 4 samples" <<<"$output"
-        for other in gpipe 1f1b interleaved zb-h1 zb-h2 zb-v; do
+        for other in gpipe 1f1b interleaved zb-h1 zb-h2 zb-v auto; do
             grep -q "^$other  *[0-9.]*  *[0-9.]*%  *[0-9.]* [KM]iB" <<<"$output"
         done
         # shellcheck disable=SC2086
         "$MBRUN" plan $layout --schedule $schedule --json >plan.json
-        json 'len(value["schedules"]) == 6 and value["micro_batches"] == 6' <plan.json
+        json 'len(value["schedules"]) == 7 and value["micro_batches"] == 6' <plan.json
         json 'all(0 < s["efficiency"] <= 1 for s in value["schedules"])' <plan.json
         # shellcheck disable=SC2086
         ranks 2 $layout --schedule $schedule --partition counted --data data.h5 --steps 2 --quiet \

@@ -257,7 +257,9 @@ END
     grep -q '"schedule": "file:v.txt"' b.run/plan.json
     # shellcheck disable=SC2086
     ranks 2 $options --stages 2 --schedule zb-v --run c.run
-    for run in b c; do
+    # shellcheck disable=SC2086
+    ranks 2 $options --stages 2 --schedule auto --run e.run
+    for run in b c e; do
         [ "$(digest a.run/final.h5)" = "$(digest $run.run/final.h5)" ]
     done
     sed 's/ F0.2//' v.txt >short.txt

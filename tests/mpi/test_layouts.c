@@ -182,8 +182,8 @@ enum { MOST_FOR_CHUNKS = 4 };
  * model can be cut into so many chunks. */
 static const char *schedule_of(const layout_model_t *model, int variant, int ranks, int stages)
 {
-    static const char *const all[] = {"zb-v",  "interleaved",   "1f1b", "zb-h1",
-                                      "gpipe", "interleaved:3", "zb-h2"};
+    static const char *const all[] = {"zb-v",          "interleaved", "1f1b", "zb-h1", "gpipe",
+                                      "interleaved:3", "zb-h2",       "auto", "auto:2"};
     mb_schedule_choice_t choice;
     const char *name = all[turn % (sizeof all / sizeof all[0])];
     if (variant > 0)

@@ -133,8 +133,8 @@ static void check_program(const mb_schedule_t *schedule, int stage)
     }
 }
 
-static const char *const all[] = {"gpipe",         "1f1b",  "interleaved", "interleaved:3",
-                                  "interleaved:4", "zb-h1", "zb-h2",       "zb-v"};
+static const char *const all[] = {"gpipe", "1f1b",  "interleaved", "interleaved:3", "interleaved:4",
+                                  "zb-h1", "zb-h2", "zb-v",        "auto",          "auto:3"};
 
 START_TEST(every_schedule_accumulates_in_ascending_order_within_its_slots)
 {
@@ -158,6 +158,10 @@ START_TEST(schedules_are_found_by_name_and_a_wrong_one_gets_the_nearest)
     ck_assert(choice.kind == MB_SCHEDULE_INTERLEAVED && choice.per_stage == 2);
     choice = choice_of("interleaved:5");
     ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 15);
+    choice = choice_of("auto");
+    ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 3);
+    choice = choice_of("auto:2");
+    ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 6);
     choice = choice_of("zb-v");
     ck_assert_int_eq(mb_schedule_chunks(&choice, 3), 6);
     choice = choice_of("file:a/b:c.txt");

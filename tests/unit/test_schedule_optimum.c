@@ -267,6 +267,13 @@ static bool from_2p(int p, int m)
     return m >= 2 * p;
 }
 
+static bool nowhere(int p, int m)
+{
+    (void)p;
+    (void)m;
+    return false;
+}
+
 static int limit_interleaved(int p, int v)
 {
     return p * v + p - 1;
@@ -289,6 +296,8 @@ static const promise_t promises[] = {
     {"zb-h1", 1, true, from_p, limit_h1},
     {"zb-h2", 1, true, from_2p_less_one, limit_h2},
     {"zb-v", 2, true, from_2p, limit_h1},
+    {"auto", 1, true, nowhere, limit_h1},
+    {"auto:2", 2, true, nowhere, limit_h1},
 };
 enum { N_PROMISES = sizeof(promises) / sizeof(promises[0]) };
 

@@ -1,0 +1,183 @@
+/* The schedule that is made for given costs and limits: on seeded random ones it keeps to them and
+ * ends no later than any known schedule that does. */
+#include "pipeline/schedule.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRIALS = 100, MOST_STAGES = 7, MOST_CHUNKS = 3 * MOST_STAGES };
+
+typedef struct {
+    int stages, chunks, micros;
+    mb_chunk_cost_t costs[MOST_CHUNKS];
+    double weight[MOST_CHUNKS], limits[MOST_STAGES];
+} given_t;
+
+static double time_of(const given_t *given, const mb_schedule_t *schedule, bool *fits,
+                      mb_arena_t *arena)
+{
+    mb_schedule_times_t times;
+    ck_assert_msg(mb_schedule_time(schedule, given->costs, given->weight, arena, &times) == MB_OK,
+                  "%s", mb_error_get());
+    *fits = true;
+    for (int s = 0; s < schedule->stages; s++)
+        *fits = *fits && times.peak[s] <= given->limits[s];
+    return times.end;
+}
+
+static mb_status_t make_auto(const given_t *given, mb_arena_t *arena, mb_schedule_t *out)
+{
+    mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_AUTO,
+                                   .per_stage = given->chunks / given->stages,
+                                   .costs = given->costs,
+                                   .weight = given->weight,
+                                   .limits = given->limits};
+    return mb_schedule_make(&choice, true, given->stages, given->micros, arena, out);
+}
+
+/* Limits from one micro-batch to twice as many as there are stages. */
+static given_t random_given(int per_stage)
+{
+    given_t given = {.stages = 1 + rand() % MOST_STAGES, .micros = 1 + rand() % 16};
+    given.chunks = given.stages * per_stage;
+    for (int c = 0; c < given.chunks; c++) {
+        given.costs[c] = (mb_chunk_cost_t){.forward = 1 + rand() % 9,
+                                           .backward_input = c == 0 ? 0 : 1 + rand() % 9,
+                                           .backward_weights = rand() % 9,
+                                           .send = rand() % 4};
+        given.weight[c] = 1 + rand() % 5;
+    }
+    for (int s = 0; s < given.stages; s++)
+        given.limits[s] = per_stage * 5 * (1 + rand() % (2 * given.stages));
+    return given;
+}
+
+START_TEST(it_keeps_to_its_limits_and_ends_no_later_than_known_ones)
+{
+    static const char *const known[] = {"gpipe", "1f1b", "zb-h1", "zb-h2"};
+    int compared = 0;
+    srand(31);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        bool fits;
+        mb_schedule_t schedule;
+        given_t given = random_given(1);
+        mb_arena_t *arena = mb_arena_create();
+        ck_assert_int_eq(make_auto(&given, arena, &schedule), MB_OK);
+        double end = time_of(&given, &schedule, &fits, arena);
+        ck_assert_msg(fits, "trial %d holds more than it may", trial);
+        for (int i = 0; i < 4; i++) {
+            mb_schedule_t other;
+            mb_schedule_choice_t choice;
+            ck_assert_int_eq(mb_schedule_parse(known[i], &choice), MB_OK);
+            ck_assert_int_eq(
+                mb_schedule_make(&choice, true, given.stages, given.micros, arena, &other), MB_OK);
+            double others = time_of(&given, &other, &fits, arena);
+            ck_assert_msg(!fits || end <= others, "trial %d ends at %g, %s at %g", trial, end,
+                          known[i], others);
+            compared += fits;
+        }
+        mb_arena_destroy(arena);
+    }
+    ck_assert_int_ge(compared, TRIALS);
+}
+END_TEST
+
+START_TEST(it_keeps_to_its_limits_with_several_chunks)
+{
+    srand(37);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        bool fits;
+        mb_schedule_t schedule;
+        given_t given = random_given(2 + trial % 2);
+        mb_arena_t *arena = mb_arena_create();
+        ck_assert_msg(make_auto(&given, arena, &schedule) == MB_OK, "trial %d: %s", trial,
+                      mb_error_get());
+        time_of(&given, &schedule, &fits, arena);
+        ck_assert_msg(fits, "trial %d holds more than it may", trial);
+        mb_arena_destroy(arena);
+    }
+}
+END_TEST
+
+/* As ZB-H1 (Qi et al. 2023): with what 1F1B holds, a third of what it idles, (p - 1)(f + b + w). */
+START_TEST(with_equal_costs_a_third_of_the_bubble_is_left)
+{
+    for (int p = 2; p <= MOST_STAGES; p++) {
+        mb_schedule_t schedule;
+        mb_schedule_times_t times;
+        mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_AUTO, .per_stage = 1};
+        mb_chunk_cost_t costs[MOST_STAGES];
+        mb_arena_t *arena = mb_arena_create();
+        for (int s = 0; s < p; s++)
+            costs[s] = (mb_chunk_cost_t){1, 1, 1, 0};
+        ck_assert_int_eq(mb_schedule_make(&choice, true, p, 3 * p, arena, &schedule), MB_OK);
+        ck_assert_int_eq(mb_schedule_time(&schedule, costs, NULL, arena, &times), MB_OK);
+        ck_assert_double_eq(times.end, 3 * 3 * p + p - 1);
+        for (int s = 0; s < p; s++)
+            ck_assert_double_le(times.peak[s], p);
+        mb_arena_destroy(arena);
+    }
+}
+END_TEST
+
+static bool same(const mb_schedule_t *a, const mb_schedule_t *b)
+{
+    for (int s = 0; s < a->stages; s++) {
+        for (int i = 0; i < a->programs[s].n; i++) {
+            const mb_action_t *x = &a->programs[s].actions[i], *y = &b->programs[s].actions[i];
+            if (x->kind != y->kind || x->chunk != y->chunk || x->micro != y->micro)
+                return false;
+        }
+    }
+    return true;
+}
+
+START_TEST(every_rank_makes_the_same_one)
+{
+    srand(41);
+    for (int trial = 0; trial < 20; trial++) {
+        mb_schedule_t once, again;
+        given_t given = random_given(1 + trial % 3);
+        mb_arena_t *arena = mb_arena_create();
+        ck_assert_int_eq(make_auto(&given, arena, &once), MB_OK);
+        ck_assert_int_eq(make_auto(&given, arena, &again), MB_OK);
+        ck_assert(same(&once, &again));
+        mb_arena_destroy(arena);
+    }
+}
+END_TEST
+
+START_TEST(a_limit_below_one_micro_batch_names_the_stage)
+{
+    mb_schedule_t schedule;
+    given_t given = {.stages = 2, .chunks = 4, .micros = 4, .weight = {3, 5, 2, 4}};
+    mb_arena_t *arena = mb_arena_create();
+    given.limits[0] = given.limits[1] = 7;
+    ck_assert_int_eq(make_auto(&given, arena, &schedule), MB_OK); /* 3 + 4 and 5 + 2 */
+    given.limits[1] = 6;
+    ck_assert_int_eq(make_auto(&given, arena, &schedule), MB_ERR_ARGUMENT);
+    ck_assert_msg(strstr(mb_error_get(), "stage 1 may hold activations of 6, but those of one "
+                                         "micro-batch take 7") != NULL,
+                  "%s", mb_error_get());
+    mb_arena_destroy(arena);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("automatic schedule");
+    TCase *c = tcase_create("auto");
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, it_keeps_to_its_limits_and_ends_no_later_than_known_ones);
+    tcase_add_test(c, it_keeps_to_its_limits_with_several_chunks);
+    tcase_add_test(c, with_equal_costs_a_third_of_the_bubble_is_left);
+    tcase_add_test(c, every_rank_makes_the_same_one);
+    tcase_add_test(c, a_limit_below_one_micro_batch_names_the_stage);
+    suite_add_tcase(s, c);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}

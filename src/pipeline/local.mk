@@ -15,6 +15,7 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_bound.c \
 	src/pipeline/schedule_file.c \
 	src/pipeline/schedule_gpipe.c \
+	src/pipeline/schedule_limited.c \
 	src/pipeline/schedule_list.c src/pipeline/schedule_list.h \
 	src/pipeline/schedule_private.h \
 	src/pipeline/schedule_search.c \

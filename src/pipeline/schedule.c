@@ -146,91 +146,21 @@ static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *
     return mb_schedule_room(out, arena);
 }
 
-/* ---- limits of list scheduling, for each stage */
-
-/* 1F1B's: as many as there are stages from it on. */
-static int ahead_h1(int stages, int stage, int chunks)
-{
-    (void)chunks;
-    return stages - stage;
-}
-
-/* As many as let the first gradient arrive before a stage runs out of forwards. */
-static int ahead_h2(int stages, int stage, int chunks)
-{
-    (void)chunks;
-    return 2 * (stages - stage) - 1;
-}
-
-/* Megatron's warm-up and the one behind it. */
-static int ahead_interleaved(int stages, int stage, int chunks)
-{
-    return 2 * (stages - stage - 1) + (chunks - 1) * stages + 1;
-}
-
-typedef int ahead_t(int stages, int stage, int chunks);
-
-static ahead_t *ahead_of(mb_schedule_kind_t kind)
-{
-    static ahead_t *const all[N_KINDS] = {[MB_SCHEDULE_INTERLEAVED] = ahead_interleaved,
-                                          [MB_SCHEDULE_ZB_H1] = ahead_h1,
-                                          [MB_SCHEDULE_ZB_H2] = ahead_h2};
-    return all[kind];
-}
-
-/* Activations of so many chunks at most, on every stage: what the first one comes to hold. */
-static int most_held(mb_schedule_kind_t kind, int stages, int chunks)
-{
-    switch (kind) {
-    case MB_SCHEDULE_INTERLEAVED:
-        return ahead_interleaved(stages, 0, chunks);
-    case MB_SCHEDULE_ZB_H1:
-        return stages;
-    case MB_SCHEDULE_ZB_H2:
-        return 2 * stages - 1;
-    default:
-        return 2 * stages;
-    }
-}
-
-static mb_status_t make_list(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
-                             mb_schedule_t *out)
-{
-    ahead_t *ahead_at = ahead_of(choice->kind);
-    int *ahead = MB_ARENA_ARRAY(arena, int, out->stages);
-    double *most = MB_ARENA_ARRAY(arena, double, out->stages);
-    mb_chunk_cost_t *costs = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, out->chunks);
-    if (ahead == NULL || most == NULL || costs == NULL)
-        return mb_error_memory("a schedule", (size_t)out->chunks * sizeof(*costs));
-    for (int s = 0; s < out->stages; s++) {
-        ahead[s] = ahead_at == NULL ? 0 : ahead_at(out->stages, s, per_stage(choice));
-        most[s] = most_held(choice->kind, out->stages, per_stage(choice));
-    }
-    for (int c = 0; c < out->chunks; c++)
-        costs[c] = (mb_chunk_cost_t){.forward = 1, .backward_input = 1, .backward_weights = 1};
-    mb_list_rules_t rules = {.training = training,
-                             .splits_backward = training && choice->kind != MB_SCHEDULE_INTERLEAVED,
-                             .ahead = training && ahead_at != NULL ? ahead : NULL,
-                             .most = training ? most : NULL,
-                             .costs = costs};
-    return mb_schedule_list(&rules, out);
-}
-
 static mb_status_t generate(const mb_schedule_choice_t *choice, bool training, mb_arena_t *arena,
                             mb_schedule_t *out)
 {
     bool one = per_stage(choice) == 1; /* on one stage, too, zero bubbles are 1F1B */
     bool v = choice->kind == MB_SCHEDULE_ZB_V && training && out->micros >= 2 * out->stages;
+    if (choice->kind == MB_SCHEDULE_AUTO && training)
+        return mb_schedule_auto(choice, out);
     if (choice->kind == MB_SCHEDULE_GPIPE || (one && !training))
         mb_schedule_gpipe(out, training);
     else if (choice->kind == MB_SCHEDULE_1F1B || (one && out->stages == 1))
         mb_schedule_1f1b(out);
     else if (v)
         mb_schedule_v(out);
-    else if (choice->kind == MB_SCHEDULE_AUTO && training)
-        return mb_schedule_auto(choice, out);
     else
-        return make_list(choice, training, arena, out);
+        return mb_schedule_limited(choice->kind, training, arena, out);
     return MB_OK;
 }
 
@@ -339,7 +269,7 @@ static mb_status_t make_from_file(const mb_schedule_choice_t *choice, bool train
     if (!training) {
         out->micros = micros;
         MB_TRY(mb_schedule_room(out, arena));
-        return make_list(choice, false, arena, out);
+        return mb_schedule_limited(choice->kind, false, arena, out);
     }
     if (out->micros == micros)
         return MB_OK;

@@ -25,6 +25,10 @@ typedef struct {
  * limits none ends. */
 mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_schedule_t *out);
 
+/* The schedule of KIND where it has no closed form; of any, forward only. Chunks lie where they are
+ * set to. */
+mb_status_t mb_schedule_limited(mb_schedule_kind_t kind, bool training, mb_arena_t *arena,
+                                mb_schedule_t *out);
 /* The one that --schedule auto makes, from the choice's costs and limits. Chunks lie where they are
  * set to. MB_ERR_ARGUMENT names a stage that cannot hold one micro-batch. */
 mb_status_t mb_schedule_auto(const mb_schedule_choice_t *choice, mb_schedule_t *schedule);

@@ -26,12 +26,17 @@ tests_unit_test_schedule_times_SOURCES = tests/unit/test_schedule_times.c
 tests_unit_test_schedule_times_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_schedule_optimum
-tests_unit_test_schedule_optimum_SOURCES = tests/unit/test_schedule_optimum.c
+tests_unit_test_schedule_optimum_SOURCES = tests/unit/test_schedule_optimum.c \
+	tests/support/schedule_orders.c tests/support/schedule_orders.h
 tests_unit_test_schedule_optimum_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_schedule_auto
 tests_unit_test_schedule_auto_SOURCES = tests/unit/test_schedule_auto.c
 tests_unit_test_schedule_auto_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_schedule_grid
+tests_unit_test_schedule_grid_SOURCES = tests/unit/test_schedule_grid.c $(fake_graph_sources)
+tests_unit_test_schedule_grid_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_plan_mutations
 tests_unit_test_plan_mutations_SOURCES = tests/unit/test_plan_mutations.c $(fake_graph_sources)

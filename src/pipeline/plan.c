@@ -48,10 +48,28 @@ static mb_status_t place_nodes(mb_plan_t *plan)
     return MB_OK;
 }
 
+static bool goes_out(const mb_plan_t *plan, int index)
+{
+    const mb_node_t *node = &plan->graph->nodes[index];
+    int last = node->n_uses == 0 ? index : node->uses[node->n_uses - 1].node;
+    return plan->chunk_of_node[last] != plan->chunk_of_node[index];
+}
+
+/* Half of a crossing is the gradient's, where one comes back. */
+static void add_messages(const mb_plan_t *plan, const double *crossing, mb_chunk_cost_t *costs)
+{
+    for (int i = 0; i < plan->graph->n_nodes; i++) {
+        int ways = plan->graph->nodes[i].needs_gradient ? 2 : 1;
+        if (goes_out(plan, i))
+            costs[plan->chunk_of_node[i]].send += crossing[i] / ways;
+    }
+}
+
 /* What chunks cost: of nodes that were not measured, counted operations. */
-static mb_status_t sum_costs(mb_plan_t *plan, const mb_node_cost_t *measured,
+static mb_status_t sum_costs(mb_plan_t *plan, const mb_plan_options_t *options,
                              mb_schedule_choice_t *choice)
 {
+    const mb_node_cost_t *measured = options->costs;
     mb_chunk_cost_t *costs = MB_ARENA_ARRAY(plan->arena, mb_chunk_cost_t, plan->chunks);
     mb_node_cost_t *counted = MB_ARENA_ARRAY(plan->arena, mb_node_cost_t, plan->graph->n_nodes);
     if (costs == NULL || counted == NULL)
@@ -59,6 +77,8 @@ static mb_status_t sum_costs(mb_plan_t *plan, const mb_node_cost_t *measured,
     if (measured == NULL)
         mb_costs_count(plan->graph, plan->micro_batch, counted);
     mb_costs_of_chunks(plan, measured == NULL ? counted : measured, costs);
+    if (options->crossing != NULL)
+        add_messages(plan, options->crossing, costs);
     choice->costs = costs;
     return MB_OK;
 }
@@ -98,7 +118,7 @@ static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *op
     }
     MB_TRY(cut_nodes(plan, options));
     if (choice.costs == NULL)
-        MB_TRY(sum_costs(plan, options->costs, &choice));
+        MB_TRY(sum_costs(plan, options, &choice));
     return make_schedule(plan, &choice);
 }
 

@@ -65,7 +65,8 @@ typedef struct { /* as --schedule and --recompute say it */
     int per_stage;    /* chunks of a stage, of interleaved and auto; others have their own number */
     const char *path; /* of a file */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
-    /* What an automatic one is made from; others leave them alone. */
+    /* What an automatic one is made from; others leave them alone. In a plan's options costs may be
+     * NULL: then the plan adds up those of its nodes and of what crosses. */
     const mb_chunk_cost_t *costs; /* [chunks] NULL: all take as long */
     const double *weight; /* [chunks] of a micro-batch's activations, as of bytes; NULL: 1 */
     const double *limits; /* [stages] weight of activations held at most; NULL: that of as many

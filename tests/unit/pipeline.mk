@@ -31,7 +31,7 @@ tests_unit_test_schedule_optimum_SOURCES = tests/unit/test_schedule_optimum.c \
 tests_unit_test_schedule_optimum_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_schedule_auto
-tests_unit_test_schedule_auto_SOURCES = tests/unit/test_schedule_auto.c
+tests_unit_test_schedule_auto_SOURCES = tests/unit/test_schedule_auto.c $(fake_graph_sources)
 tests_unit_test_schedule_auto_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_schedule_grid

@@ -1,6 +1,7 @@
 /* The schedule that is made for given costs and limits: on seeded random ones it keeps to them and
  * ends no later than any known schedule that does. */
-#include "pipeline/schedule.h"
+#include "pipeline/plan.h"
+#include "support/fake_graph.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -148,6 +149,74 @@ START_TEST(every_rank_makes_the_same_one)
 }
 END_TEST
 
+/* Whether the plan computes what the schedule says. */
+static bool computes(const mb_plan_t *plan, const mb_schedule_t *schedule)
+{
+    for (int s = 0; s < plan->stages; s++) {
+        int n = 0;
+        const mb_program_t *program = &plan->programs[s], *wanted = &schedule->programs[s];
+        for (int i = 0; i < program->n; i++) {
+            const mb_action_t *action = &program->actions[i];
+            if (action->kind > MB_ACTION_BW)
+                continue;
+            if (n == wanted->n || action->kind != wanted->actions[n].kind ||
+                action->micro != wanted->actions[n].micro)
+                return false;
+            n++;
+        }
+        if (n < wanted->n)
+            return false;
+    }
+    return true;
+}
+
+/* A chain of two nodes a stage: a chunk takes what they take, and its message half of a crossing.
+ */
+START_TEST(a_plan_makes_it_from_what_its_nodes_and_crossings_take)
+{
+    enum { P = 3, M = 6, NODES = 2 * P + 1 };
+    static fake_graph_t fake;
+    static const int cuts[] = {3, 5};
+    mb_node_cost_t nodes[NODES] = {{0, 0, 0}};
+    double crossing[NODES] = {0};
+    mb_chunk_cost_t costs[P] = {{2, 2, 4, 3}, {4, 6, 2, 3}, {6, 4, 2, 0}}, silent[P];
+    mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_AUTO, .per_stage = 1};
+    mb_schedule_t wanted, other;
+    mb_plan_t *plan = NULL;
+    mb_arena_t *arena = mb_arena_create();
+    fake_graph_chain(&fake, 2 * P, 2);
+    for (int i = 1; i < NODES; i++) {
+        const mb_chunk_cost_t *chunk = &costs[(i - 1) / 2];
+        nodes[i] = (mb_node_cost_t){chunk->forward / 2, chunk->backward_input / 2,
+                                    chunk->backward_weights / 2};
+        crossing[i] = 6;
+        fake.nodes[i].needs_gradient = true;
+    }
+    mb_plan_options_t options = {.stages = P,
+                                 .micro_batch = 1,
+                                 .micros_per_replica = M,
+                                 .replicas_of_group = 1,
+                                 .schedule = choice,
+                                 .training = true,
+                                 .cuts = cuts,
+                                 .costs = nodes,
+                                 .crossing = crossing};
+    ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
+    choice.costs = costs;
+    ck_assert_int_eq(mb_schedule_make(&choice, true, P, M, arena, &wanted), MB_OK);
+    ck_assert(computes(plan, &wanted));
+    for (int c = 0; c < P; c++) {
+        silent[c] = costs[c];
+        silent[c].send = 0;
+    }
+    choice.costs = silent; /* it does make a difference */
+    ck_assert_int_eq(mb_schedule_make(&choice, true, P, M, arena, &other), MB_OK);
+    ck_assert(!computes(plan, &other));
+    mb_plan_destroy(plan);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
 START_TEST(a_limit_below_one_micro_batch_names_the_stage)
 {
     mb_schedule_t schedule;
@@ -173,6 +242,7 @@ int main(void)
     tcase_add_test(c, it_keeps_to_its_limits_with_several_chunks);
     tcase_add_test(c, with_equal_costs_a_third_of_the_bubble_is_left);
     tcase_add_test(c, every_rank_makes_the_same_one);
+    tcase_add_test(c, a_plan_makes_it_from_what_its_nodes_and_crossings_take);
     tcase_add_test(c, a_limit_below_one_micro_batch_names_the_stage);
     suite_add_tcase(s, c);
     SRunner *runner = srunner_create(s);

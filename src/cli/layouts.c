@@ -84,7 +84,8 @@ static const char *name_of(const mb_schedule_choice_t *schedule, char *buffer)
 {
     const char *name = mb_schedule_name(schedule->kind);
     const char *again = schedule->recomputes ? " +R" : "";
-    if (schedule->kind == MB_SCHEDULE_INTERLEAVED)
+    bool counts = schedule->kind == MB_SCHEDULE_AUTO && schedule->per_stage > 1;
+    if (counts || schedule->kind == MB_SCHEDULE_INTERLEAVED)
         snprintf(buffer, NAME, "%s:%d%s", name, schedule->per_stage, again);
     else
         snprintf(buffer, NAME, "%s%s", name, again);

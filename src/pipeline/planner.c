@@ -35,8 +35,14 @@ enum { N_SCHEDULES = sizeof schedules / sizeof schedules[0] };
 
 const char *mb_schedule_name(mb_schedule_kind_t kind)
 {
-    static const char *const names[] = {"gpipe", "1f1b", "interleaved", "zb-h1",
-                                        "zb-h2", "zb-v", "file"};
+    static const char *const names[] = {[MB_SCHEDULE_GPIPE] = "gpipe",
+                                        [MB_SCHEDULE_1F1B] = "1f1b",
+                                        [MB_SCHEDULE_INTERLEAVED] = "interleaved",
+                                        [MB_SCHEDULE_ZB_H1] = "zb-h1",
+                                        [MB_SCHEDULE_ZB_H2] = "zb-h2",
+                                        [MB_SCHEDULE_ZB_V] = "zb-v",
+                                        [MB_SCHEDULE_AUTO] = "auto",
+                                        [MB_SCHEDULE_FILE] = "file"};
     return names[kind];
 }
 

@@ -22,9 +22,8 @@ typedef struct {                                      /* of one stage */
 static int stage_of(const mb_candidate_t *c, int chunk)
 {
     int p = c->stages;
-    if (c->schedule.kind == MB_SCHEDULE_ZB_V)
-        return chunk < p ? chunk : 2 * p - 1 - chunk;
-    return chunk % p;
+    bool turns = c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO;
+    return turns && chunk / p % 2 != 0 ? p - 1 - chunk % p : chunk % p;
 }
 
 /* Bytes of the messages of a node's output, forward: one to each other stage that reads it. */
@@ -74,7 +73,9 @@ static mb_schedule_kind_t acts_as(const mb_candidate_t *c)
 {
     mb_schedule_kind_t kind = c->schedule.kind;
     int p = c->stages, m = c->micros;
-    if (kind == MB_SCHEDULE_INTERLEAVED && m % p != 0)
+    if (kind == MB_SCHEDULE_AUTO) /* with even chunks */
+        kind = c->schedule.per_stage > 1 ? MB_SCHEDULE_ZB_V : MB_SCHEDULE_ZB_H1;
+    if (kind == MB_SCHEDULE_INTERLEAVED && m < p)
         kind = MB_SCHEDULE_1F1B;
     if ((kind == MB_SCHEDULE_ZB_V && m < 2 * p) || (kind == MB_SCHEDULE_ZB_H2 && m < 2 * p - 1))
         kind = MB_SCHEDULE_ZB_H1;
@@ -107,7 +108,7 @@ static double in_flight(const mb_candidate_t *c, int s)
         most = p * (1 + (p - 1) / (p * v));
     else if (c->schedule.kind == MB_SCHEDULE_ZB_H2)
         most = 2 * (p - s) - 1;
-    else if (c->schedule.kind == MB_SCHEDULE_ZB_V)
+    else if (c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO)
         most = p;
     return most < c->micros ? most : c->micros;
 }
@@ -115,7 +116,8 @@ static double in_flight(const mb_candidate_t *c, int s)
 static bool splits(const mb_candidate_t *c)
 {
     mb_schedule_kind_t kind = c->schedule.kind;
-    return kind == MB_SCHEDULE_ZB_H1 || kind == MB_SCHEDULE_ZB_H2 || kind == MB_SCHEDULE_ZB_V;
+    return kind == MB_SCHEDULE_ZB_H1 || kind == MB_SCHEDULE_ZB_H2 || kind == MB_SCHEDULE_ZB_V ||
+           kind == MB_SCHEDULE_AUTO;
 }
 
 /* Replicas that one pipeline works on are summed in a second block of gradients. */

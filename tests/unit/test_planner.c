@@ -94,9 +94,12 @@ static const struct {
              {{.kind = MB_SCHEDULE_1F1B}, 8, 16},
              {{.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2}, 4, 8},
              {{.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 4}, 2, 6},
+             {{.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2}, 4, 7},
              {{.kind = MB_SCHEDULE_ZB_H1}, 4, 8},
              {{.kind = MB_SCHEDULE_ZB_H2}, 4, 7},
              {{.kind = MB_SCHEDULE_ZB_V}, 4, 8},
+             {{.kind = MB_SCHEDULE_AUTO, .per_stage = 1}, 4, 8},
+             {{.kind = MB_SCHEDULE_AUTO, .per_stage = 2}, 4, 8},
              {{.kind = MB_SCHEDULE_1F1B}, 1, 5}};
 
 /* Stages are alike, and operations are whole numbers: the formulas are exact. What a schedule idles

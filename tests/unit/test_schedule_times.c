@@ -163,6 +163,26 @@ START_TEST(elsewhere_schedules_end_and_idle_no_longer_than_without_them)
 }
 END_TEST
 
+/* The last stage begins p - 1 forwards behind the first, works on all micro-batches, and then all
+ * go back over the p - 1 stages: no order ends sooner, and stages need not divide micro-batches for
+ * it. */
+START_TEST(interleaved_idles_as_little_with_any_number_of_micro_batches_from_p_on)
+{
+    static const char *const names[] = {"interleaved:2", "interleaved:3", "interleaved:4"};
+    const mb_chunk_cost_t each = {1, 1, 1, 0};
+    for (int p = 2; p <= 8; p++) {
+        for (int m = p; m <= 24; m++) {
+            mb_schedule_times_t times;
+            mb_arena_t *arena = mb_arena_create();
+            time_of(names[_i], p, m, &each, arena, &times);
+            ck_assert_msg(times.end == 3 * (p - 1) + 3 * (_i + 2) * m,
+                          "%s, %d stages, %d micro-batches: %g", names[_i], p, m, times.end);
+            mb_arena_destroy(arena);
+        }
+    }
+}
+END_TEST
+
 /* Two stages, two micro-batches, costs by hand: chunk 0 takes 2, 3, 5, chunk 1 takes 7, 11, 13, a
  * message 1.
  *
@@ -218,6 +238,8 @@ int main(void)
                         N_PUBLISHED);
     tcase_add_loop_test(c, elsewhere_schedules_end_and_idle_no_longer_than_without_them, 0,
                         N_PUBLISHED);
+    tcase_add_loop_test(c, interleaved_idles_as_little_with_any_number_of_micro_batches_from_p_on,
+                        0, 3);
     tcase_add_test(c, actions_begin_when_what_they_need_is_there);
     tcase_add_test(c, a_schedule_that_waits_for_ever_is_named);
     suite_add_tcase(s, c);

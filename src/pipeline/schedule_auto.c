@@ -39,7 +39,8 @@ static mb_status_t take_limits(auto_t *a, const mb_schedule_choice_t *choice)
     return MB_OK;
 }
 
-/* Without numbers, or where no layer says what it costs, all take as long. */
+/* Without numbers, or where no layer says what it costs, all take as long. Where forwards are
+ * computed again, nearly every B comes with one. */
 static void take_costs(auto_t *a, const mb_schedule_choice_t *choice)
 {
     double sum = 0;
@@ -49,6 +50,8 @@ static void take_costs(auto_t *a, const mb_schedule_choice_t *choice)
     }
     for (int c = 0; c < a->schedule->chunks && sum <= 0; c++)
         a->costs[c] = (mb_chunk_cost_t){.forward = 1, .backward_input = 1, .backward_weights = 1};
+    for (int c = 0; c < a->schedule->chunks && choice->recomputes; c++)
+        a->costs[c].backward_input += a->costs[c].forward;
 }
 
 static mb_status_t start(auto_t *a, const mb_schedule_choice_t *choice, mb_arena_t *scratch)

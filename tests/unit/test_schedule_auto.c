@@ -125,6 +125,8 @@ END_TEST
 static bool same(const mb_schedule_t *a, const mb_schedule_t *b)
 {
     for (int s = 0; s < a->stages; s++) {
+        if (a->programs[s].n != b->programs[s].n)
+            return false;
         for (int i = 0; i < a->programs[s].n; i++) {
             const mb_action_t *x = &a->programs[s].actions[i], *y = &b->programs[s].actions[i];
             if (x->kind != y->kind || x->chunk != y->chunk || x->micro != y->micro)
@@ -146,6 +148,35 @@ START_TEST(every_rank_makes_the_same_one)
         ck_assert(same(&once, &again));
         mb_arena_destroy(arena);
     }
+}
+END_TEST
+
+/* Nearly every B then comes with a forward. */
+START_TEST(forwards_that_are_computed_again_count)
+{
+    mb_schedule_t again, slower;
+    mb_chunk_cost_t costs[] = {{9, 4, 4, 1}, {7, 3, 6, 1}, {8, 5, 3, 0}};
+    mb_schedule_choice_t choice = {
+        .kind = MB_SCHEDULE_AUTO, .per_stage = 1, .costs = costs, .recomputes = true};
+    mb_arena_t *arena = mb_arena_create();
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 3, 8, arena, &again), MB_OK);
+    for (int s = 0; s < 3; s++) {
+        int n = 0;
+        for (int i = 0; i < again.programs[s].n; i++) {
+            if (again.programs[s].actions[i].kind != MB_ACTION_R)
+                again.programs[s].actions[n++] = again.programs[s].actions[i];
+        }
+        again.programs[s].n = n;
+        costs[s].backward_input += costs[s].forward;
+    }
+    choice.recomputes = false;
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 3, 8, arena, &slower), MB_OK);
+    ck_assert(same(&again, &slower));
+    for (int s = 0; s < 3; s++)
+        costs[s].backward_input -= costs[s].forward;
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 3, 8, arena, &slower), MB_OK);
+    ck_assert(!same(&again, &slower));
+    mb_arena_destroy(arena);
 }
 END_TEST
 
@@ -242,6 +273,7 @@ int main(void)
     tcase_add_test(c, it_keeps_to_its_limits_with_several_chunks);
     tcase_add_test(c, with_equal_costs_a_third_of_the_bubble_is_left);
     tcase_add_test(c, every_rank_makes_the_same_one);
+    tcase_add_test(c, forwards_that_are_computed_again_count);
     tcase_add_test(c, a_plan_makes_it_from_what_its_nodes_and_crossings_take);
     tcase_add_test(c, a_limit_below_one_micro_batch_names_the_stage);
     suite_add_tcase(s, c);

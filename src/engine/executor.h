@@ -1,4 +1,4 @@
-/* Walks a rank's action list: the one place where a plan becomes work and messages.
+/* A rank's part of a step: where a plan's actions (pipeline/walk.h) become work and messages.
  *
  * Receives are posted where the list says; a wait stands only in front of the action that needs the
  * data, or that overwrites what is still being sent. What a step is for (training, evaluation,
@@ -8,6 +8,7 @@
 
 #include "comm/reduce.h"
 #include "engine/stage.h"
+#include "pipeline/walk.h"
 
 typedef struct {  /* the step being run */
     int64_t step; /* numbers dropout's masks */
@@ -28,12 +29,6 @@ typedef struct {
      * the step; the executor calls it while planning only. NULL: none. */
     mb_status_t (*between)(void *user);
 } mb_hooks_t;
-
-/* What an action kind has cost so far. */
-typedef struct {
-    int64_t count, bytes;
-    double seconds, wait_seconds;
-} mb_action_cost_t;
 
 typedef struct mb_executor mb_executor_t;
 
@@ -63,7 +58,6 @@ double *mb_executor_sums(mb_executor_t *executor);
 mb_status_t mb_executor_drain(mb_executor_t *executor);
 
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor); /* [MB_ACTION_COUNT] */
-const char *mb_action_name(mb_action_kind_t kind);
 int mb_executor_max_requests(const mb_plan_t *plan, int stage);
 
 #endif

@@ -21,4 +21,5 @@ libmb_la_SOURCES += \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \
 	src/pipeline/validate_match.c \
-	src/pipeline/validate_order.c
+	src/pipeline/validate_order.c \
+	src/pipeline/walk.c src/pipeline/walk.h

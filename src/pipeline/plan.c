@@ -62,11 +62,20 @@ static mb_status_t make_programs(mb_plan_t *plan)
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
+static mb_status_t find_edges(mb_plan_t *plan)
+{
+    mb_chunk_edges_t *edges = NULL;
+    MB_TRY(mb_edges_find(plan));
+    MB_TRY(mb_edges_by_chunk(plan, plan->arena, &edges));
+    plan->crossing = edges;
+    return MB_OK;
+}
+
 static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
 {
     MB_TRY(make_schedule(plan));
     MB_TRY(place_nodes(plan, options));
-    MB_TRY(mb_edges_find(plan));
+    MB_TRY(find_edges(plan));
     return make_programs(plan);
 }
 

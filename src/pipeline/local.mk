@@ -17,6 +17,11 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_private.h \
 	src/pipeline/schedule_time.c \
 	src/pipeline/schedule_v.c \
+	src/pipeline/simulate.c src/pipeline/simulate.h \
+	src/pipeline/simulate_events.c src/pipeline/simulate_private.h \
+	src/pipeline/simulate_network.c \
+	src/pipeline/simulate_rank.c \
+	src/pipeline/simulate_stuck.c \
 	src/pipeline/text.c \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \

@@ -19,6 +19,7 @@ mbrun_SOURCES += \
 	src/cli/new.c \
 	src/cli/layouts.c src/cli/layouts.h \
 	src/cli/plan.c \
+	src/cli/planning.c src/cli/planning.h \
 	src/cli/predict.c \
 	src/cli/probe.c src/cli/probe.h \
 	src/cli/quantize.c \

@@ -2,6 +2,7 @@ mbrun_SOURCES += \
 	src/cli/args.c \
 	src/cli/bench.c \
 	src/cli/bar.c src/cli/bar.h \
+	src/cli/chance.c src/cli/chance.h \
 	src/cli/command.h \
 	src/cli/configure.c \
 	src/cli/convert.c \
@@ -34,4 +35,6 @@ mbrun_SOURCES += \
 	src/cli/say.h \
 	src/cli/signals.c \
 	src/cli/signals.h \
+	src/cli/simulate.c src/cli/simulate.h \
+	src/cli/simulate_text.c \
 	src/cli/train.c

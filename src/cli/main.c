@@ -28,6 +28,7 @@ static const mb_command_t *const commands[] = {&mb_command_train,
                                                &mb_command_data,
                                                &mb_command_new,
                                                &mb_command_plan,
+                                               &mb_command_simulate,
                                                &mb_command_bench,
                                                &mb_command_info,
                                                NULL};

@@ -23,6 +23,7 @@ libmb_la_SOURCES += \
 	src/pipeline/simulate_rank.c \
 	src/pipeline/simulate_stuck.c \
 	src/pipeline/text.c \
+	src/pipeline/trace.c src/pipeline/trace.h \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \
 	src/pipeline/validate_match.c \

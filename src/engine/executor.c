@@ -460,6 +460,16 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
                                executor->subtrees[0].sums[0]);
 }
 
+static void walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
+{
+    const mb_executor_t *executor = user;
+    mb_recorder_t *recorder = executor->options.recorder;
+    if (recorder == NULL)
+        return;
+    mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
+    mb_recorder_add(recorder, &record);
+}
+
 static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
                                            .clock = walk_clock,
                                            .begin = walk_begin,
@@ -468,7 +478,8 @@ static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
                                            .compute = walk_compute,
                                            .message = walk_message,
                                            .reduce = walk_reduce,
-                                           .step = walk_step};
+                                           .step = walk_step,
+                                           .end = walk_end};
 
 mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 {

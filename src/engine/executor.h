@@ -8,7 +8,7 @@
 
 #include "comm/reduce.h"
 #include "engine/stage.h"
-#include "pipeline/walk.h"
+#include "engine/recorder.h"
 
 typedef struct {  /* the step being run */
     int64_t step; /* numbers dropout's masks */
@@ -39,6 +39,7 @@ typedef struct {
     mb_transport_t *transport;
     mb_reduce_t *reduce; /* NULL: nothing is summed over replicas (prediction) */
     mb_hooks_t hooks;
+    mb_recorder_t *recorder; /* NULL: nothing is recorded */
 } mb_executor_options_t;
 
 /* Not collective. */

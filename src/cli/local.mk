@@ -37,4 +37,6 @@ mbrun_SOURCES += \
 	src/cli/signals.h \
 	src/cli/simulate.c src/cli/simulate.h \
 	src/cli/simulate_text.c \
+	src/cli/trace.c \
+	src/cli/traced.c src/cli/traced.h \
 	src/cli/train.c

@@ -82,7 +82,7 @@ static mb_status_t predict_chunks(mb_simulating_t *s)
 static mb_status_t predict_stages(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
-    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, plan->stages);
+    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, plan->chunks);
     double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
     if (bytes == NULL || update == NULL)
         return mb_error_memory("costs", (size_t)plan->stages * sizeof *bytes);
@@ -90,12 +90,12 @@ static mb_status_t predict_stages(mb_simulating_t *s)
         const mb_node_t *node = &plan->graph->nodes[i];
         const mb_layer_t *layer = plan->graph->layers[node->layer];
         for (int k = 0; node->trains && k < layer->n_params; k++)
-            bytes[plan->stage_of_node[i]] +=
+            bytes[plan->chunk_of_node[i]] +=
                 plan->graph->params[layer->params[k]].elements * (int64_t)sizeof(float);
     }
-    for (int stage = 0; stage < plan->stages; stage++)
-        update[stage] =
-            (double)bytes[stage] / sizeof(float) * UPDATE_BYTES / s->hardware.memory_bandwidth;
+    for (int c = 0; c < plan->chunks; c++)
+        update[plan->stage_of_chunk[c]] +=
+            (double)bytes[c] / sizeof(float) * UPDATE_BYTES / s->hardware.memory_bandwidth;
     s->simulation.gradient_bytes = bytes;
     s->simulation.update_seconds = update;
     return MB_OK;

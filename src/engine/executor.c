@@ -441,11 +441,18 @@ static mb_status_t walk_message(void *user, const mb_action_t *action)
     return run_message(user, action);
 }
 
-static mb_status_t walk_reduce(void *user, const mb_action_t *action, bool *done)
+static mb_status_t walk_reduce(void *user, const mb_action_t *action)
 {
     (void)action;
-    (void)done;
     return run_reduce(user);
+}
+
+/* run_reduce has waited for them. */
+static mb_status_t walk_await_sums(void *user, bool *done)
+{
+    (void)user;
+    (void)done;
+    return MB_OK;
 }
 
 static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
@@ -460,14 +467,15 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
                                executor->subtrees[0].sums[0]);
 }
 
-static void walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
+static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
 {
     const mb_executor_t *executor = user;
     mb_recorder_t *recorder = executor->options.recorder;
     if (recorder == NULL)
-        return;
+        return MB_OK;
     mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
     mb_recorder_add(recorder, &record);
+    return MB_OK;
 }
 
 static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
@@ -478,6 +486,7 @@ static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
                                            .compute = walk_compute,
                                            .message = walk_message,
                                            .reduce = walk_reduce,
+                                           .await_sums = walk_await_sums,
                                            .step = walk_step,
                                            .end = walk_end};
 

@@ -62,6 +62,20 @@ static mb_status_t arrive(mb_world_t *world, const mb_event_of_t *event)
     return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, event->group)], event->what);
 }
 
+static mb_status_t end_sum(mb_world_t *world, int stage)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    for (int g = 0; g < grid->groups; g++) {
+        mb_virtual_rank_t *rank = &world->ranks[mb_grid_rank(grid, stage, g)];
+        rank->sums--;
+        if (rank->state != AWAITS_REDUCE || rank->sums > 0)
+            continue;
+        rank->state = FREE;
+        MB_TRY(go_on(rank));
+    }
+    return MB_OK;
+}
+
 static mb_status_t run(mb_world_t *world)
 {
     mb_event_of_t event;
@@ -72,10 +86,10 @@ static mb_status_t run(mb_world_t *world)
     }
     for (; mb_events_take(&world->events, &event); world->out->events++) {
         world->now = event.time;
-        if (event.group >= 0)
-            MB_TRY(arrive(world, &event));
-        else
+        if (event.group == MB_EVENT_OF_RANK)
             MB_TRY(go_on(&world->ranks[event.what]));
+        else
+            MB_TRY(event.group >= 0 ? arrive(world, &event) : end_sum(world, -1 - event.group));
     }
     for (int r = 0; r < n; r++) {
         if (world->ranks[r].state != ENDED)
@@ -101,9 +115,9 @@ static mb_status_t make_groups(mb_world_t *world)
         if (world->messages[g] == NULL)
             return mb_error_memory("a simulation's messages", bytes);
     }
-    for (int s = 0; s < grid->stages; s++) {
-        world->gathered[s].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
-        if (world->gathered[s].here == NULL)
+    for (int c = 0; c < world->simulation->plans[0]->chunks; c++) {
+        world->gathered[c].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
+        if (world->gathered[c].here == NULL)
             return mb_error_memory("a simulation", (size_t)grid->groups);
     }
     return MB_OK;
@@ -147,7 +161,8 @@ static mb_status_t make_world(mb_world_t *world)
     size_t ranks = (size_t)grid->stages * (size_t)grid->groups;
     world->ranks = MB_ARENA_ARRAY(world->arena, mb_virtual_rank_t, ranks);
     world->messages = MB_ARENA_ARRAY(world->arena, unsigned char *, grid->groups);
-    world->gathered = MB_ARENA_ARRAY(world->arena, mb_gathering_t, grid->stages);
+    world->gathered =
+        MB_ARENA_ARRAY(world->arena, mb_gathering_t, world->simulation->plans[0]->chunks);
     world->out->stages = MB_ARENA_ARRAY(world->arena, mb_simulated_stage_t, grid->stages);
     if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL ||
         world->out->stages == NULL)
@@ -163,10 +178,10 @@ static void add_rank(mb_simulated_stage_t *stage, const mb_action_cost_t *costs,
     for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
         bool computes = kind <= MB_ACTION_R;
         stage->compute += computes ? costs[kind].seconds * part : 0;
-        stage->wait += costs[kind].wait_seconds * part;
+        stage->wait += computes ? costs[kind].wait_seconds * part : 0;
         stage->bytes += costs[kind].bytes;
     }
-    stage->reduce += costs[MB_ACTION_REDUCE].seconds * part;
+    stage->reduce += costs[MB_ACTION_STEP].wait_seconds * part;
     stage->update += costs[MB_ACTION_STEP].seconds * part;
 }
 

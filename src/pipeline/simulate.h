@@ -2,12 +2,13 @@
  * the one that a real rank makes; what computes is a clock, what carries messages a model of links.
  *
  *     a rank      walks until it waits, and is gone on with when an event ends the wait
- *     a message   begins to move when both its ends are there (rendezvous); it holds the sender's
- *                 way out and the receiver's way in for bytes / bandwidth, first come, first
- * served, and is there a latency later. Between ranks of a node the ways are each device's own,
- * between nodes the node's, which its devices share. REDUCE      begins when all groups' ranks of
- * the stage are there; each sends and receives 2 (g-1)/g of the bytes (Rabenseifner 2004: halving,
- * then doubling) over its way out, and 2 ceil(log2 g) latencies pass
+ *     a message   begins to move when both its ends are there (rendezvous); it holds the
+ *                 sender's way out and the receiver's way in for bytes / bandwidth, first come,
+ *                 first served, and is there a latency later; between ranks of a node the ways
+ *                 are each device's own, between nodes the node's, which its devices share
+ *     REDUCE      begins when all groups' ranks are there, and STEP waits for it; each sends
+ *                 2 (g-1)/g of the bytes over its way out (Rabenseifner 2004: halving, then
+ *                 doubling), and 2 ceil(log2 g) latencies pass
  *
  * The same options give the same times, bit by bit. */
 #ifndef MB_PIPELINE_SIMULATE_H
@@ -31,7 +32,7 @@ typedef struct {
     const mb_plan_t *const *plans; /* [groups] training; may be the same */
     const mb_chunk_cost_t *costs;  /* [chunks] seconds; `send` is not read: messages have a way */
     const double *update_seconds;  /* [stages] of STEP; NULL: none */
-    const int64_t *gradient_bytes; /* [stages] that REDUCE sums; NULL: none */
+    const int64_t *gradient_bytes; /* [chunks] that REDUCE sums; NULL: none */
     const mb_hardware_t *hardware; /* its links; a bandwidth of INFINITY holds up nothing */
     double jitter; /* each action takes up to this part more or less, evenly spread */
     const mb_straggler_t *stragglers;
@@ -53,8 +54,10 @@ typedef struct { /* a way out or in */
     int64_t bytes, messages;
 } mb_simulated_way_t;
 
-typedef struct { /* averages over the groups, of all steps */
-    double compute, wait, reduce, update;
+typedef struct {          /* averages over the groups, of all steps */
+    double compute, wait; /* for messages */
+    double reduce;        /* waiting for sums */
+    double update;
     int64_t bytes; /* sent to other stages */
 } mb_simulated_stage_t;
 

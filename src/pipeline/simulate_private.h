@@ -4,11 +4,15 @@
 
 #include "pipeline/simulate.h"
 
+enum { MB_EVENT_OF_RANK = INT32_MAX };
+
 typedef struct {
     double time;
     uint64_t order; /* of two at one time the first that was put in comes first */
-    int group;      /* of a message that has arrived; -1: a rank may go on */
-    uint32_t what;  /* the message, or the rank */
+    /* A message of this group has arrived; a rank may go on, behind all groups; below 0, -1 - the
+     * stage whose sum is there. */
+    int group;
+    uint32_t what; /* the message, or the rank */
 } mb_event_of_t;
 
 typedef struct {
@@ -30,15 +34,15 @@ typedef struct {
     int rank, group, step;
     double now, factor;
     mb_virtual_state_t state;
-    bool due;         /* the event that ends what it waits for has come */
     uint32_t message; /* that it awaits */
+    int sums;         /* that were begun and are not there */
     uint32_t n_drawn;
 } mb_virtual_rank_t;
 
 /* Of a group's message in steps of one parity. */
 enum { SENT = 1, POSTED = 2, MOVED = 4, LEFT = 8, TAKEN = 16 };
 
-typedef struct { /* of a stage, or of a chunk of it */
+typedef struct { /* for the sum of a chunk */
     int arrived;
     bool *here; /* [groups] */
 } mb_gathering_t;
@@ -50,7 +54,7 @@ typedef struct mb_world {
     mb_events_t events;
     mb_virtual_rank_t *ranks; /* [stages * groups] */
     unsigned char **messages; /* [groups][2 * lines * micros] */
-    mb_gathering_t *gathered; /* [stages] */
+    mb_gathering_t *gathered; /* [chunks] */
     double now;
 } mb_world_t;
 

@@ -61,7 +61,7 @@ static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done
     *done = false;
     rank->state = COMPUTES;
     return mb_events_put(&rank->world->events, rank->now + seconds * rank->factor * spread(rank),
-                         -1, (uint32_t)rank->rank);
+                         MB_EVENT_OF_RANK, (uint32_t)rank->rank);
 }
 
 static double walk_clock(void *user)
@@ -99,12 +99,13 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
     return pass_time(rank, seconds == NULL ? 0 : seconds[rank->walk.stage], done);
 }
 
-static void walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
+static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
 {
     mb_virtual_rank_t *rank = user;
     const mb_simulation_t *s = rank->world->simulation;
     if (s->observe != NULL)
         s->observe(s->observer, rank->rank, rank->step, action, times);
+    return MB_OK;
 }
 
 /* ---- its messages */
@@ -197,40 +198,54 @@ static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_wa
     return MB_OK;
 }
 
-/* ---- the reduction */
+/* ---- sums over groups */
 
-static mb_status_t end_gathering(mb_world_t *world, int stage)
+/* Where a REDUCE is for the stage as a whole, its first chunk stands for it. */
+static int key_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
 {
-    const mb_simulation_t *s = world->simulation;
-    mb_gathering_t *gathered = &world->gathered[stage];
-    int64_t bytes = s->gradient_bytes == NULL ? 0 : s->gradient_bytes[stage];
-    double over = mb_network_reduce(world, stage, bytes);
-    gathered->arrived = 0;
-    for (int g = 0; g < s->grid->groups; g++) {
-        gathered->here[g] = false;
-        MB_TRY(mb_events_put(&world->events, over, -1, (uint32_t)mb_grid_rank(s->grid, stage, g)));
-    }
-    return MB_OK;
+    return action->chunk >= 0 ? action->chunk : rank->walk.plan->first_chunk[rank->walk.stage];
 }
 
-static mb_status_t walk_reduce(void *user, const mb_action_t *action, bool *done)
+static int64_t bytes_to_sum(const mb_virtual_rank_t *rank, const mb_action_t *action)
+{
+    const mb_plan_t *plan = rank->walk.plan;
+    const int64_t *bytes = rank->world->simulation->gradient_bytes;
+    int64_t sum = 0;
+    if (bytes == NULL)
+        return 0;
+    if (action->chunk >= 0)
+        return bytes[action->chunk];
+    for (int c = plan->first_chunk[rank->walk.stage]; c >= 0; c = plan->next_chunk[c])
+        sum += bytes[c];
+    return sum;
+}
+
+static mb_status_t walk_reduce(void *user, const mb_action_t *action)
 {
     mb_virtual_rank_t *rank = user;
     mb_world_t *world = rank->world;
-    (void)action;
-    if (rank->state == AWAITS_REDUCE) {
-        rank->state = FREE;
+    const mb_grid_t *grid = world->simulation->grid;
+    int key = key_of(rank, action), stage = rank->walk.stage;
+    if (grid->groups == 1)
         return MB_OK;
-    }
-    if (world->simulation->grid->groups == 1)
-        return MB_OK;
-    *done = false;
-    rank->state = AWAITS_REDUCE;
-    mb_gathering_t *gathered = &world->gathered[rank->walk.stage];
+    mb_gathering_t *gathered = &world->gathered[key];
+    rank->sums++;
     gathered->here[rank->group] = true;
-    if (++gathered->arrived < world->simulation->grid->groups)
+    if (++gathered->arrived < grid->groups)
         return MB_OK;
-    return end_gathering(world, rank->walk.stage);
+    gathered->arrived = 0;
+    for (int g = 0; g < grid->groups; g++)
+        gathered->here[g] = false;
+    double over = mb_network_reduce(world, stage, bytes_to_sum(rank, action));
+    return mb_events_put(&world->events, over, -1 - stage, 0);
+}
+
+static mb_status_t walk_await_sums(void *user, bool *done)
+{
+    mb_virtual_rank_t *rank = user;
+    *done = rank->sums == 0;
+    rank->state = *done ? FREE : AWAITS_REDUCE;
+    return MB_OK;
 }
 
 const mb_walk_class_t mb_virtual_class = {.size = sizeof mb_virtual_class,
@@ -241,5 +256,6 @@ const mb_walk_class_t mb_virtual_class = {.size = sizeof mb_virtual_class,
                                           .compute = walk_compute,
                                           .message = walk_message,
                                           .reduce = walk_reduce,
+                                          .await_sums = walk_await_sums,
                                           .step = walk_step,
                                           .end = walk_end};

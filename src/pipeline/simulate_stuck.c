@@ -19,8 +19,11 @@ static int awaited_rank(const mb_world_t *world, const mb_virtual_rank_t *rank)
         return mb_grid_rank(grid, peer, rank->group);
     }
     if (rank->state == AWAITS_REDUCE) {
-        for (int g = 0; g < grid->groups; g++) {
-            if (!world->gathered[stage].here[g])
+        int c = rank->walk.plan->first_chunk[stage];
+        while (c >= 0 && !world->gathered[c].here[rank->group])
+            c = rank->walk.plan->next_chunk[c];
+        for (int g = 0; c >= 0 && g < grid->groups; g++) {
+            if (!world->gathered[c].here[g])
                 return mb_grid_rank(grid, stage, g);
         }
     }

@@ -37,9 +37,9 @@ static bool goes_forward(const mb_action_t *action)
     return action->kind == MB_ACTION_F || action->kind == MB_ACTION_R;
 }
 
-static bool computes(const mb_action_t *action)
+static bool may_wait(const mb_action_t *action)
 {
-    return action->kind <= MB_ACTION_R;
+    return action->kind <= MB_ACTION_R || action->kind == MB_ACTION_STEP;
 }
 
 /* What the action waits for in this phase. */
@@ -75,11 +75,12 @@ static mb_status_t await(mb_walk_t *walk, const mb_action_t *action, bool *done)
 /* Counts as waiting what passes until it is over. */
 static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool *done)
 {
-    if (awaited(walk, action)->n == 0)
+    bool sums = action->kind == MB_ACTION_STEP && walk->phase == AWAIT_RECEIVES;
+    if (!sums && awaited(walk, action)->n == 0)
         return MB_OK;
     if (walk->waits_since < 0)
         walk->waits_since = walk->class_->clock(walk->user);
-    MB_TRY(await(walk, action, done));
+    MB_TRY(sums ? walk->class_->await_sums(walk->user, done) : await(walk, action, done));
     if (*done) {
         walk->waited += walk->class_->clock(walk->user) - walk->waits_since;
         walk->waits_since = -1;
@@ -110,7 +111,7 @@ static mb_status_t run(mb_walk_t *walk, const mb_action_t *action, bool *done)
     case MB_ACTION_RECV_GRAD:
         return walk->class_->message(walk->user, action);
     case MB_ACTION_REDUCE:
-        return walk->class_->reduce(walk->user, action, done);
+        return walk->class_->reduce(walk->user, action);
     case MB_ACTION_STEP:
         return walk->class_->step(walk->user, action, done);
     default:
@@ -132,15 +133,14 @@ static mb_status_t pass(mb_walk_t *walk, const mb_action_t *action, bool *done, 
     }
 }
 
-static void end(mb_walk_t *walk, const mb_action_t *action)
+static mb_status_t end(mb_walk_t *walk, const mb_action_t *action)
 {
     mb_action_cost_t *cost = &walk->costs[action->kind];
     mb_walk_times_t times = {walk->began, walk->class_->clock(walk->user), walk->waited};
     cost->count++;
     cost->wait_seconds += times.waited;
     cost->seconds += times.end - times.begin - times.waited;
-    if (walk->class_->end != NULL)
-        walk->class_->end(walk->user, action, &times);
+    return walk->class_->end(walk->user, action, &times);
 }
 
 mb_status_t mb_walk_go(mb_walk_t *walk, bool *ended)
@@ -154,11 +154,11 @@ mb_status_t mb_walk_go(mb_walk_t *walk, bool *ended)
             return MB_OK;
         walk->next = 0;
         if (!skip && walk->phase < RUN) {
-            walk->phase = computes(action) ? walk->phase + 1 : RUN;
+            walk->phase = may_wait(action) ? walk->phase + 1 : RUN;
             continue;
         }
         if (!skip)
-            end(walk, action);
+            MB_TRY(end(walk, action));
         walk->phase = BEGIN;
         walk->at++;
     }

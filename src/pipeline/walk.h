@@ -8,6 +8,7 @@
  *     F        what was sent from its slot has left; its data is there; what it takes has come
  *     R        what was sent from its slot has left: it is written anew
  *     B, BW    the same of gradients; the gradients it takes have come
+ *     STEP     the sums that REDUCE has begun are there
  *     others   nothing */
 #ifndef MB_PIPELINE_WALK_H
 #define MB_PIPELINE_WALK_H
@@ -41,10 +42,12 @@ typedef struct {
     mb_status_t (*compute)(void *user, const mb_action_t *action, bool *done);
     /* Begins a send or a receive. */
     mb_status_t (*message)(void *user, const mb_action_t *action);
-    mb_status_t (*reduce)(void *user, const mb_action_t *action, bool *done);
+    /* Begins a sum over the replicas, and ends all that were begun. */
+    mb_status_t (*reduce)(void *user, const mb_action_t *action);
+    mb_status_t (*await_sums)(void *user, bool *done);
     mb_status_t (*step)(void *user, const mb_action_t *action, bool *done);
-    /* What the action took. NULL: not wanted. */
-    void (*end)(void *user, const mb_action_t *action, const mb_walk_times_t *times);
+    /* Behind all else of it; what it took. */
+    mb_status_t (*end)(void *user, const mb_action_t *action, const mb_walk_times_t *times);
 } mb_walk_class_t;
 
 /* What an action kind has cost so far. */

@@ -83,7 +83,7 @@ END
     for schedule in 1f1b zb-v interleaved; do
         same="m.h5 --stages 2 --replicas 1 --batch 24 --micro-batch 4 --schedule $schedule"
         # shellcheck disable=SC2086
-        ranks 2 $same --data data.h5 --steps 5 --quiet --trace --run $schedule.run
+        ranks 2 $same --partition counted --data data.h5 --steps 5 --quiet --trace --run $schedule.run
         # shellcheck disable=SC2086
         run -0 "$MBRUN" simulate $same --trace $schedule.json
         run -0 "$MBRUN" trace $schedule.run/trace.json $schedule.json

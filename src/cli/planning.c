@@ -32,6 +32,22 @@ static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
     return MB_OK;
 }
 
+static mb_status_t read_profile(mb_planning_t *p)
+{
+    bool found = false;
+    const char *path = mb_args_flag(p->args, "profile");
+    if (path == NULL)
+        return MB_OK;
+    MB_TRY(mb_profile_create(p->model->graph, &p->profile));
+    MB_TRY(mb_profile_read(p->profile, NULL, path, &found));
+    if (found)
+        return MB_OK;
+    return mb_error_set(MB_ERR_FORMAT,
+                        "%s: no profile of this model; a run of several stages writes one into its "
+                        "directory",
+                        path);
+}
+
 mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
 {
     int ranks = 0, first;
@@ -44,6 +60,7 @@ mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
     MB_TRY(mb_model_compute_in(out->model, mb_settings_text(settings, MB_SET_DTYPE)));
     MB_TRY(open_data(out));
     MB_TRY(mb_model_bind(out->model, out->source));
+    MB_TRY(read_profile(out));
     MB_TRY(ranks_of(args, &ranks));
     MB_TRY(mb_layout_choose(out->model, settings, ranks, ranks, &out->layout));
     mb_grid_set(&out->grid, ranks, 0, out->layout.stages, out->layout.replicas);
@@ -53,6 +70,7 @@ mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
 
 void mb_planning_close(mb_planning_t *planning)
 {
+    mb_profile_destroy(planning->profile);
     mb_source_close(planning->source);
     mb_model_close(planning->model);
     mb_arena_destroy(planning->arena);
@@ -79,5 +97,9 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
                                  .replicas_of_group = replicas,
                                  .schedule = *choice,
                                  .training = true};
+    if (planning->profile != NULL) {
+        options.costs = planning->profile->nodes;
+        options.crossing = planning->profile->crossing;
+    }
     return mb_plan_create(planning->model->graph, &options, out);
 }

@@ -4,6 +4,7 @@
 #define MB_CLI_PLANNING_H
 
 #include "cli/command.h"
+#include "engine/profile.h"
 #include "pipeline/plan.h"
 #include "train/layout.h"
 
@@ -14,11 +15,12 @@ typedef struct {
     mb_source_t *source;
     mb_layout_t layout;
     mb_grid_t grid;
-    int replicas; /* of the first pipeline */
+    int replicas;          /* of the first pipeline */
+    mb_profile_t *profile; /* that --profile names; NULL: operations are counted */
 } mb_planning_t;
 
-/* From the command's settings and its --ranks (default: as many as --stages). The model is the
- * first word. Close it whatever is returned. */
+/* From the command's settings, its --ranks (default: as many as --stages) and --profile. The model
+ * is the first word. Close it whatever is returned. */
 mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out);
 void mb_planning_close(mb_planning_t *planning);
 

@@ -72,8 +72,10 @@ static mb_status_t predict_chunks(mb_simulating_t *s)
     mb_chunk_cost_t *chunks = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, plan->chunks);
     if (nodes == NULL || chunks == NULL)
         return mb_error_memory("costs", (size_t)plan->graph->n_nodes * sizeof *nodes);
-    mb_costs_predict(plan->graph, &s->hardware, plan->micro_batch, nodes);
-    mb_costs_of_chunks(plan, nodes, chunks);
+    if (s->planning.profile == NULL)
+        mb_costs_predict(plan->graph, &s->hardware, plan->micro_batch, nodes);
+    mb_costs_of_chunks(plan, s->planning.profile == NULL ? nodes : s->planning.profile->nodes,
+                       chunks);
     s->simulation.costs = chunks;
     return MB_OK;
 }
@@ -178,6 +180,7 @@ static int run_simulate(const mb_args_t *args)
 static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "so many ranks (default: as many as stages)"},
     {"hardware", '\0', "FILE.json", "what devices and links can do (default: cores of a server)"},
+    {"profile", '\0', "FILE.json", "what layers take, as a run measured it: RUN/profile.json"},
     {"steps", '\0', "K", "steps, one after another (default: 1)"},
     {"jitter", '\0', "PART", "each action takes up to this part more or less: 5% or 0.05"},
     {"straggler", '\0', "RANK:FACTOR", "a slow rank; \"random\" for RANK; several: 3:1.5,random:2"},
@@ -197,7 +200,8 @@ const mb_command_t mb_command_simulate = {
     .title = "Run a plan in virtual time, on any number of ranks that are not there",
     .detail =
         "Every rank walks the actions that it would walk in a run; what computes takes the time\n"
-        "that the hardware file predicts, and messages meet, wait for each other and share links\n"
+        "that the hardware file predicts, or that a run has measured (--profile), and messages "
+        "meet, wait for each other and share links\n"
         "as doc/schedules.md says. Chance comes from --seed. Ranks that wait for ever are named\n"
         "with what they wait for, and the command fails.\n",
     .flags = flags,

@@ -100,6 +100,25 @@ END
     [ ! -e plain.run/trace.json ]
 }
 
+@test "a simulation takes what layers take from a run's profile, and cuts the model by it" {
+    model
+    fixture mlp
+    same="m.h5 --stages 2 --replicas 1 --batch 24 --micro-batch 4"
+    # shellcheck disable=SC2086
+    ranks 2 $same --data data.h5 --steps 2 --quiet --trace --run r.run
+    # shellcheck disable=SC2086
+    run -0 "$MBRUN" simulate $same --profile r.run/profile.json --trace s.json
+    run -0 "$MBRUN" trace r.run/trace.json s.json
+    grep -q "^order  *the same actions in the same order on all ranks" <<<"$output"
+    # A layer that takes a second: forward, of each of 6 micro-batches.
+    sed 's/\(, *[0-9.e+-]*\)\(, *[0-9.e+-]*, *[0-9.e+-]*, *[0-9.e+-]*\]\)/, 1\2/' r.run/profile.json >slow.json
+    # shellcheck disable=SC2086
+    "$MBRUN" simulate $same --profile slow.json --json >a.json
+    json 'value["step_seconds"] > 6' <a.json
+    # shellcheck disable=SC2086
+    refused 1 'r.run/trace.json: no profile of this model' 1 simulate $same --profile r.run/trace.json
+}
+
 @test "a trace has rows for ranks, an arrow for each transfer and a counter that ends at nothing" {
     command -v python3 >/dev/null || skip "python3 is not installed"
     model

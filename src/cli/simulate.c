@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/chance.h"
+#include "cli/layouts.h"
 #include "cli/say.h"
 #include "pipeline/costs.h"
 #include "pipeline/trace.h"
@@ -179,7 +180,7 @@ static int run_simulate(const mb_args_t *args)
 
 static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "so many ranks (default: as many as stages)"},
-    {"hardware", '\0', "FILE.json", "what devices and links can do (default: cores of a server)"},
+    MB_FLAG_HARDWARE,
     {"profile", '\0', "FILE.json", "what layers take, as a run measured it: RUN/profile.json"},
     {"steps", '\0', "K", "steps, one after another (default: 1)"},
     {"jitter", '\0', "PART", "each action takes up to this part more or less: 5% or 0.05"},

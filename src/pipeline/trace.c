@@ -131,6 +131,8 @@ static void add_slice(mb_trace_t *trace, int rank, const mb_trace_record_t *r)
     fprintf(trace->file, ",\"name\":\"%s", kind);
     if (r->micro >= 0)
         fprintf(trace->file, "%d.%d", r->chunk, r->micro);
+    else if (r->chunk >= 0)
+        fprintf(trace->file, "%d", r->chunk);
     fprintf(trace->file,
             "\",\"cat\":\"%s\",\"args\":{\"kind\":\"%s\",\"chunk\":%d,\"micro\":%d,\"edge\":%d,"
             "\"step\":%d}}",

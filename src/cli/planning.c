@@ -96,10 +96,8 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
                                  .micros_per_replica = planning->layout.micros,
                                  .replicas_of_group = replicas,
                                  .schedule = *choice,
-                                 .training = true};
-    if (planning->profile != NULL) {
-        options.costs = planning->profile->nodes;
-        options.crossing = planning->profile->crossing;
-    }
+                                 .training = true,
+                                 .costs = planning->costs,
+                                 .crossing = planning->crossing};
     return mb_plan_create(planning->model->graph, &options, out);
 }

@@ -15,8 +15,10 @@ typedef struct {
     mb_source_t *source;
     mb_layout_t layout;
     mb_grid_t grid;
-    int replicas;          /* of the first pipeline */
-    mb_profile_t *profile; /* that --profile names; NULL: operations are counted */
+    int replicas;                /* of the first pipeline */
+    mb_profile_t *profile;       /* that --profile names; NULL: none */
+    const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: counted operations */
+    const double *crossing;      /* in the same unit; NULL: nothing */
 } mb_planning_t;
 
 /* From the command's settings, its --ranks (default: as many as --stages) and --profile. The model

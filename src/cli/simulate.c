@@ -65,18 +65,33 @@ static mb_status_t make_plans(mb_simulating_t *s)
     return MB_OK;
 }
 
-static mb_status_t predict_chunks(mb_simulating_t *s)
+/* What the run's layers take, and what it would be cut by: that too, unless --partition counted. */
+static mb_status_t choose_costs(mb_simulating_t *s)
+{
+    mb_planning_t *p = &s->planning;
+    const mb_graph_t *graph = p->model->graph;
+    const char *by = mb_settings_text(p->args->settings, MB_SET_PARTITION);
+    mb_node_cost_t *predicted = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, graph->n_nodes);
+    if (predicted == NULL)
+        return mb_error_memory("costs", (size_t)graph->n_nodes * sizeof *predicted);
+    mb_costs_predict(graph, &s->hardware, p->layout.micro_batch, predicted);
+    s->costs = p->profile == NULL ? predicted : p->profile->nodes;
+    if (strcmp(by, "counted") == 0)
+        return MB_OK;
+    if (strcmp(by, "measured") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);
+    p->costs = s->costs;
+    p->crossing = p->profile == NULL ? NULL : p->profile->crossing;
+    return MB_OK;
+}
+
+static mb_status_t add_up_chunks(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
-    mb_arena_t *arena = s->planning.arena;
-    mb_node_cost_t *nodes = MB_ARENA_ARRAY(arena, mb_node_cost_t, plan->graph->n_nodes);
-    mb_chunk_cost_t *chunks = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, plan->chunks);
-    if (nodes == NULL || chunks == NULL)
-        return mb_error_memory("costs", (size_t)plan->graph->n_nodes * sizeof *nodes);
-    if (s->planning.profile == NULL)
-        mb_costs_predict(plan->graph, &s->hardware, plan->micro_batch, nodes);
-    mb_costs_of_chunks(plan, s->planning.profile == NULL ? nodes : s->planning.profile->nodes,
-                       chunks);
+    mb_chunk_cost_t *chunks = MB_ARENA_ARRAY(s->planning.arena, mb_chunk_cost_t, plan->chunks);
+    if (chunks == NULL)
+        return mb_error_memory("costs", (size_t)plan->chunks * sizeof *chunks);
+    mb_costs_of_chunks(plan, s->costs, chunks);
     s->simulation.costs = chunks;
     return MB_OK;
 }
@@ -104,28 +119,34 @@ static mb_status_t predict_stages(mb_simulating_t *s)
     return MB_OK;
 }
 
+/* What goes otherwise than planned. */
+static mb_status_t disturb(const mb_args_t *args, mb_simulating_t *s)
+{
+    mb_arena_t *arena = s->planning.arena;
+    mb_simulation_t *simulation = &s->simulation;
+    int ranks = s->planning.grid.stages * s->planning.grid.groups;
+    simulation->seed = mb_settings_seed(args->settings, MB_SET_SEED);
+    MB_TRY(number_of(args, "jitter", 0, 0.99, &simulation->jitter));
+    MB_TRY(mb_chance_stragglers(mb_args_flag(args, "straggler"), ranks, simulation->seed, arena,
+                                simulation));
+    return mb_chance_losses(mb_args_flag(args, "lose"), ranks, simulation->seed, arena, simulation);
+}
+
 static mb_status_t prepare(const mb_args_t *args, mb_simulating_t *s)
 {
     MB_TRY(mb_planning_open(args, &s->planning));
-    mb_simulation_t *simulation = &s->simulation;
-    const mb_grid_t *grid = &s->planning.grid;
     const char *hardware = mb_args_flag(args, "hardware");
     s->hardware = mb_hardware_default();
     if (hardware != NULL)
         MB_TRY(mb_hardware_read(hardware, &s->hardware));
-    simulation->seed = mb_settings_seed(args->settings, MB_SET_SEED);
-    MB_TRY(number_of(args, "jitter", 0, 0.99, &simulation->jitter));
-    MB_TRY(steps_of(args, &simulation->steps));
-    int ranks = grid->stages * grid->groups;
-    MB_TRY(mb_chance_stragglers(mb_args_flag(args, "straggler"), ranks, simulation->seed,
-                                s->planning.arena, simulation));
-    MB_TRY(mb_chance_losses(mb_args_flag(args, "lose"), ranks, simulation->seed, s->planning.arena,
-                            simulation));
+    MB_TRY(steps_of(args, &s->simulation.steps));
+    MB_TRY(disturb(args, s));
+    MB_TRY(choose_costs(s));
     MB_TRY(make_plans(s));
-    simulation->grid = grid;
-    simulation->plans = s->plans;
-    simulation->hardware = &s->hardware;
-    MB_TRY(predict_chunks(s));
+    s->simulation.grid = &s->planning.grid;
+    s->simulation.plans = s->plans;
+    s->simulation.hardware = &s->hardware;
+    MB_TRY(add_up_chunks(s));
     return predict_stages(s);
 }
 
@@ -191,9 +212,10 @@ static const mb_flag_t flags[] = {
     MB_FLAG_PLUGIN,
     {.name = NULL}};
 
-static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,   MB_SET_LABEL,    MB_SET_BATCH,     MB_SET_MICRO_BATCH, MB_SET_REPLICAS,
-    MB_SET_STAGES, MB_SET_SCHEDULE, MB_SET_RECOMPUTE, MB_SET_DTYPE,       MB_SET_SEED};
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
+                                           MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
+                                           MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_DTYPE,
+                                           MB_SET_PARTITION,   MB_SET_SEED};
 
 const mb_command_t mb_command_simulate = {
     .name = "simulate",

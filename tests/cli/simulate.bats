@@ -67,7 +67,7 @@ END
 @test "what cannot be simulated is refused with what can" {
     model
     for bad in "--jitter 5x" "--jitter 2" "--steps 0" "--straggler 4:2" "--straggler 1:0" "--straggler 1:2," \
-        "--straggler 1" "--lose 1@0" "--lose 1@2.5" "--lose one@2" "--ranks 0" "--schedule zb" "--recompute half"; do
+        "--straggler 1" "--lose 1@0" "--lose 1@2.5" "--lose one@2" "--ranks 0" "--partition even" "--schedule zb" "--recompute half"; do
         # shellcheck disable=SC2086
         refused 2 "${bad%% *}\|${bad##* }" 1 simulate $layout $bad
     done
@@ -81,9 +81,9 @@ END
     model
     fixture mlp
     for schedule in 1f1b zb-v interleaved; do
-        same="m.h5 --stages 2 --replicas 1 --batch 24 --micro-batch 4 --schedule $schedule"
+        same="m.h5 --stages 2 --replicas 1 --batch 24 --micro-batch 4 --schedule $schedule --partition counted"
         # shellcheck disable=SC2086
-        ranks 2 $same --partition counted --data data.h5 --steps 5 --quiet --trace --run $schedule.run
+        ranks 2 $same --data data.h5 --steps 5 --quiet --trace --run $schedule.run
         # shellcheck disable=SC2086
         run -0 "$MBRUN" simulate $same --trace $schedule.json
         run -0 "$MBRUN" trace $schedule.run/trace.json $schedule.json

@@ -267,6 +267,45 @@ START_TEST(a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_laten
 }
 END_TEST
 
+/* A stage of two chunks, one micro-batch: F0 F1 BW1 BW0, with a REDUCE right behind each BW. */
+static void reduce_by_chunk(mb_program_t *program)
+{
+    static mb_action_t actions[8];
+    int n = 0;
+    for (int i = 0; i < program->n; i++) {
+        mb_action_t action = program->actions[i];
+        if (action.kind == MB_ACTION_REDUCE)
+            continue;
+        actions[n++] = action;
+        if (action.kind != MB_ACTION_BW)
+            continue;
+        action.kind = MB_ACTION_REDUCE;
+        action.micro = -1;
+        actions[n++] = action;
+    }
+    program->actions = actions;
+    program->n = n;
+}
+
+/* 300 bytes of each chunk in three seconds: chunk 1's from 4 to 7, while BW0 runs to 6; chunk 0's
+ * behind it. */
+START_TEST(a_chunks_sum_goes_on_while_the_stage_computes_another_chunk)
+{
+    const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2};
+    const int64_t bytes[] = {300, 300};
+    fake_graph_chain(&fake, 2, 3);
+    mb_plan_t *plan = make_plan(&choice, 1, 1);
+    reduce_by_chunk(&plan->programs[0]);
+    ck_assert_int_eq(plan->programs[0].n, 7);
+    world_t *world = world_of(plan, 2);
+    world->simulation.gradient_bytes = bytes;
+    world->hardware.between = (mb_hardware_link_t){0, 100};
+    ck_assert_double_eq(run(world), 10);
+    ck_assert_double_eq(world->out.stages[0].reduce, 4);
+    mb_plan_destroy(plan);
+}
+END_TEST
+
 START_TEST(an_update_takes_its_seconds)
 {
     mb_plan_t *plan = make_chain(1, 1);
@@ -408,6 +447,7 @@ int main(void)
     tcase_add_test(tests, a_second_message_waits_for_the_way_and_is_counted_as_held_up);
     tcase_add_test(tests,
                    a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_latencies);
+    tcase_add_test(tests, a_chunks_sum_goes_on_while_the_stage_computes_another_chunk);
     tcase_add_test(tests, an_update_takes_its_seconds);
     tcase_add_test(tests, jitter_is_the_seeds_and_stays_in_its_bounds);
     tcase_add_test(tests, a_lost_rank_is_named_and_who_waits_for_it);

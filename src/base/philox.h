@@ -19,7 +19,8 @@ typedef enum {
     MB_RANDOM_NOISE = 16,
     /* Recurrent layers: + gate, + 4 for the second of two directions. */
     MB_RANDOM_RECURRENT_INPUT = 32,
-    MB_RANDOM_RECURRENT_STATE = 40
+    MB_RANDOM_RECURRENT_STATE = 40,
+    MB_RANDOM_SIMULATED = 64 /* how long an action takes */
 } mb_random_purpose_t;
 
 /* Element ELEMENT of (seed, purpose, step, position in the global batch, node):

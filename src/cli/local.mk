@@ -2,6 +2,7 @@ mbrun_SOURCES += \
 	src/cli/args.c \
 	src/cli/bench.c \
 	src/cli/bar.c src/cli/bar.h \
+	src/cli/chance.c src/cli/chance.h \
 	src/cli/command.h \
 	src/cli/configure.c \
 	src/cli/convert.c \
@@ -19,6 +20,7 @@ mbrun_SOURCES += \
 	src/cli/new.c \
 	src/cli/layouts.c src/cli/layouts.h \
 	src/cli/plan.c \
+	src/cli/planning.c src/cli/planning.h \
 	src/cli/predict.c \
 	src/cli/probe.c src/cli/probe.h \
 	src/cli/quantize.c \
@@ -33,4 +35,8 @@ mbrun_SOURCES += \
 	src/cli/say.h \
 	src/cli/signals.c \
 	src/cli/signals.h \
+	src/cli/simulate.c src/cli/simulate.h \
+	src/cli/simulate_text.c \
+	src/cli/trace.c \
+	src/cli/traced.c src/cli/traced.h \
 	src/cli/train.c

@@ -4,12 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command.h"
 #include "cli/layouts.h"
+#include "cli/planning.h"
 #include "cli/say.h"
 #include "pipeline/draw.h"
-#include "pipeline/plan.h"
-#include "train/layout.h"
 
 /* A schedule on the layout. */
 typedef struct {
@@ -24,64 +22,6 @@ typedef struct {
     double peak;      /* the most bytes of activations that a stage holds */
     int64_t messages; /* the most bytes that a stage sends */
 } outlook_t;
-
-typedef struct {
-    const mb_args_t *args;
-    mb_arena_t *arena;
-    mb_model_t *model;
-    mb_source_t *source;
-    mb_layout_t layout;
-    int ranks;
-    int replicas; /* of a pipeline */
-    mb_layouts_t layouts;
-} planning_t;
-
-/* ---- what is planned */
-
-static mb_status_t open_data(planning_t *p)
-{
-    const mb_settings_t *settings = p->args->settings;
-    mb_shape_t shapes[MB_MAX_INPUTS];
-    if (!mb_settings_has(settings, MB_SET_DATA) || p->model->graph->n_inputs > MB_MAX_INPUTS)
-        return MB_OK;
-    mb_source_wants_t wants = mb_model_wants(p->model, shapes);
-    wants.form.label = mb_settings_text(settings, MB_SET_LABEL);
-    return mb_source_open(mb_settings_text(settings, MB_SET_DATA), &wants, &p->source);
-}
-
-static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
-{
-    char *end;
-    const char *text = mb_args_flag(args, "ranks");
-    int64_t stages = mb_settings_int(args->settings, MB_SET_STAGES);
-    if (text == NULL) {
-        *ranks = stages > 0 && stages <= 1 << 20 ? (int)stages : 2;
-        return MB_OK;
-    }
-    long n = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || n < 1 || n > 1 << 20)
-        return mb_error_set(MB_ERR_ARGUMENT, "--ranks '%s' is not a number from 1 to %d", text,
-                            1 << 20);
-    *ranks = (int)n;
-    return MB_OK;
-}
-
-static mb_status_t open_all(planning_t *p)
-{
-    int first;
-    mb_grid_t grid;
-    mb_settings_t *settings = p->args->settings;
-    MB_TRY(mb_model_open(p->args->words[0], &p->model));
-    MB_TRY(mb_settings_take_file(settings, p->model->file));
-    MB_TRY(mb_model_compute_in(p->model, mb_settings_text(settings, MB_SET_DTYPE)));
-    MB_TRY(open_data(p));
-    MB_TRY(mb_model_bind(p->model, p->source));
-    MB_TRY(ranks_of(p->args, &p->ranks));
-    MB_TRY(mb_layout_choose(p->model, settings, p->ranks, p->ranks, &p->layout));
-    mb_grid_set(&grid, p->ranks, 0, p->layout.stages, p->layout.replicas);
-    mb_grid_replicas(&grid, 0, &first, &p->replicas);
-    return MB_OK;
-}
 
 /* ---- one schedule */
 
@@ -103,25 +43,12 @@ static void count_bytes(outlook_t *o, int chunk)
     }
 }
 
-static mb_status_t make_plan(const planning_t *p, const mb_schedule_choice_t *choice,
-                             mb_plan_t **plan)
-{
-    mb_plan_options_t options = {.stages = p->layout.stages,
-                                 .micro_batch = p->layout.micro_batch,
-                                 .micros_per_replica = p->layout.micros,
-                                 .replicas_of_group = p->replicas,
-                                 .schedule = *choice,
-                                 .training = true};
-    return mb_plan_create(p->model->graph, &options, plan);
-}
-
-static mb_status_t look_ahead(const planning_t *p, const char *name, bool recomputes, outlook_t *o)
+static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_t *o)
 {
     mb_schedule_choice_t choice;
     o->name = name;
-    MB_TRY(mb_schedule_parse(name, &choice));
-    choice.recomputes = recomputes;
-    MB_TRY(make_plan(p, &choice, &o->plan));
+    MB_TRY(mb_planning_choice(p, name, &choice));
+    MB_TRY(mb_planning_plan(p, &choice, p->replicas, &o->plan));
     o->costs = MB_ARENA_ARRAY(p->arena, mb_chunk_cost_t, o->plan->chunks);
     o->bytes = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
@@ -229,7 +156,7 @@ static mb_status_t write_text(const char *path, const char *text)
     return mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
 }
 
-static mb_status_t draw(const planning_t *p, const outlook_t *o)
+static mb_status_t draw(const mb_planning_t *p, const outlook_t *o)
 {
     char title[512];
     const char *path = mb_args_flag(p->args, "draw");
@@ -253,28 +180,25 @@ enum { N_OTHERS = sizeof others / sizeof others[0] };
 typedef struct {
     int n; /* the first is the one that was asked for */
     outlook_t rows[1 + N_OTHERS];
+    mb_layouts_t layouts;
 } table_t;
 
 /* What the model has nodes enough for. */
-static bool fits(const planning_t *p, const char *name)
+static bool fits(const mb_planning_t *p, const char *name)
 {
     mb_schedule_choice_t choice;
     return mb_schedule_parse(name, &choice) == MB_OK &&
            mb_schedule_chunks(&choice, p->layout.stages) <= mb_plan_max_stages(p->model->graph);
 }
 
-static mb_status_t fill(const planning_t *p, table_t *table)
+static mb_status_t fill(const mb_planning_t *p, table_t *table)
 {
     const mb_settings_t *settings = p->args->settings;
     const char *wanted = mb_settings_text(settings, MB_SET_SCHEDULE);
-    const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
-    bool recomputes = strcmp(how, "full") == 0;
-    if (!recomputes && strcmp(how, "none") != 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
-    MB_TRY(look_ahead(p, wanted, recomputes, &table->rows[table->n++]));
+    MB_TRY(look_ahead(p, wanted, &table->rows[table->n++]));
     for (int i = 0; i < N_OTHERS; i++) {
         if (strcmp(others[i], wanted) != 0 && fits(p, others[i]))
-            MB_TRY(look_ahead(p, others[i], recomputes, &table->rows[table->n++]));
+            MB_TRY(look_ahead(p, others[i], &table->rows[table->n++]));
     }
     return MB_OK;
 }
@@ -287,7 +211,7 @@ static double least_time(const table_t *table)
     return least;
 }
 
-static mb_status_t say_json(const planning_t *p, const table_t *table)
+static mb_status_t say_json(const mb_planning_t *p, const table_t *table)
 {
     json_t *rows = json_array();
     for (int i = 0; rows != NULL && i < table->n; i++)
@@ -297,10 +221,10 @@ static mb_status_t say_json(const planning_t *p, const table_t *table)
                   "stages", p->layout.stages, "groups", p->layout.groups, "replicas",
                   p->layout.replicas, "batch", (json_int_t)p->layout.batch, "micro_batch",
                   (json_int_t)p->layout.micro_batch, "micro_batches", table->rows[0].plan->micros,
-                  "schedules", rows, "layouts", mb_layouts_json(&p->layouts)));
+                  "schedules", rows, "layouts", mb_layouts_json(&table->layouts)));
 }
 
-static mb_status_t say(const planning_t *p, const table_t *table)
+static mb_status_t say(const mb_planning_t *p, const table_t *table)
 {
     const outlook_t *o = &table->rows[0];
     if (mb_args_has(p->args, "json"))
@@ -314,32 +238,27 @@ static mb_status_t say(const planning_t *p, const table_t *table)
     printf("\n%-20s%8s%12s%14s%14s\n", "schedule", "time", "computing", "activations", "sends");
     for (int i = 0; i < table->n; i++)
         print_row(&table->rows[i], least_time(table));
-    mb_layouts_print(&p->layouts);
+    mb_layouts_print(&table->layouts);
     return MB_OK;
 }
 
-static mb_status_t plan(planning_t *p, table_t *table)
+static mb_status_t plan(const mb_args_t *args, mb_planning_t *p, table_t *table)
 {
-    p->arena = mb_arena_create();
-    if (p->arena == NULL)
-        return mb_error_memory("a plan", sizeof *p);
-    MB_TRY(open_all(p));
+    MB_TRY(mb_planning_open(args, p));
     MB_TRY(fill(p, table));
-    MB_TRY(mb_layouts_find(p->args, p->model, p->ranks, p->arena, &p->layouts));
+    MB_TRY(mb_layouts_find(p->args, p->model, p->grid.ranks, p->arena, &table->layouts));
     MB_TRY(draw(p, &table->rows[0]));
     return say(p, table);
 }
 
 static int run_plan(const mb_args_t *args)
 {
-    planning_t p = {.args = args};
+    mb_planning_t p = {0};
     table_t table = {.n = 0};
-    int code = mb_say_end(plan(&p, &table));
+    int code = mb_say_end(plan(args, &p, &table));
     for (int i = 0; i < table.n; i++)
         mb_plan_destroy(table.rows[i].plan);
-    mb_source_close(p.source);
-    mb_model_close(p.model);
-    mb_arena_destroy(p.arena);
+    mb_planning_close(&p);
     return code;
 }
 

@@ -120,12 +120,15 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
         MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
                                 options->training ? stage->gradient_count : 0, stage->sum_count,
                                 &engine->reduce));
+    if (options->records)
+        MB_TRY(mb_recorder_create(&engine->plan->programs[engine->grid.stage], &engine->recorder));
     mb_executor_options_t executor = {.comm = comm,
                                       .grid = &engine->grid,
                                       .stage = stage,
                                       .transport = engine->transport,
                                       .reduce = engine->reduce,
-                                      .hooks = options->hooks};
+                                      .hooks = options->hooks,
+                                      .recorder = engine->recorder};
     return mb_executor_create(&executor, &engine->executor);
 }
 
@@ -233,6 +236,7 @@ void mb_engine_destroy(mb_engine_t *engine)
         return;
     mb_engine_quiet(engine);
     mb_executor_destroy(engine->executor);
+    mb_recorder_destroy(engine->recorder);
     mb_reduce_destroy(engine->reduce);
     mb_reduce_link_destroy(engine->reduce_link);
     if (engine->transport != NULL)

@@ -23,6 +23,7 @@ typedef struct mb_engine {
     mb_reduce_t *reduce;
     mb_reduce_link_t *reduce_link; /* where the link sums over replicas; on an idle rank, too */
     mb_executor_t *executor;
+    mb_recorder_t *recorder; /* NULL: nothing is recorded */
 } mb_engine_t;
 
 typedef struct mb_engine_options {
@@ -39,6 +40,7 @@ typedef struct mb_engine_options {
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
     const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
     mb_hooks_t hooks;
+    bool records; /* what is done in the last steps */
 } mb_engine_options_t;
 
 /* Collective. Takes all memory; mb_engine_prepare ends planning. */

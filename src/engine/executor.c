@@ -16,7 +16,6 @@ struct mb_executor {
     mb_executor_options_t options;
     mb_stage_t *stage;
     const mb_plan_t *plan;
-    const mb_program_t *program;
     int first_replica, n_replicas;
     int most_slots;                     /* of the stage's chunks */
     mb_request_t **forward, **backward; /* [edges][most_slots] */
@@ -25,9 +24,10 @@ struct mb_executor {
     mb_step_info_t info;
     const mb_action_t *current;
     bool grouping; /* messages are being handed over together */
-    mb_action_cost_t costs[MB_ACTION_COUNT];
-    double waited;
+    mb_walk_t walk;
 };
+
+static const mb_walk_class_t walk_class;
 
 mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out)
 {
@@ -38,7 +38,8 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
     executor->options = *options;
     executor->stage = options->stage;
     executor->plan = plan;
-    executor->program = &plan->programs[options->stage->stage];
+    executor->walk = (mb_walk_t){
+        .class_ = &walk_class, .user = executor, .plan = plan, .stage = options->stage->stage};
     mb_grid_replicas(options->grid, options->grid->group, &executor->first_replica,
                      &executor->n_replicas);
     for (int i = 0; i < executor->stage->n_chunks; i++) {
@@ -113,15 +114,7 @@ double *mb_executor_sums(mb_executor_t *executor)
 
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor)
 {
-    return executor->costs;
-}
-
-const char *mb_action_name(mb_action_kind_t kind)
-{
-    static const char *const names[MB_ACTION_COUNT] = {
-        "F",        "B",         "W",         "BW",     "R",   "SEND_ACT",
-        "RECV_ACT", "SEND_GRAD", "RECV_GRAD", "REDUCE", "STEP"};
-    return names[kind];
+    return executor->walk.costs;
 }
 
 /* Of what the others say when this rank falls silent. */
@@ -180,7 +173,6 @@ static mb_status_t await(mb_executor_t *executor, mb_request_t **request, const 
     char action[256];
     if (*request == NULL)
         return MB_OK;
-    double start = mb_time_seconds();
     const mb_grid_t *grid = executor->options.grid;
     snprintf(action, sizeof action, "%s the %s of '%s'", verb, what, tensor_name(executor, tensor));
     mb_comm_note_t note = {.action = action,
@@ -188,54 +180,31 @@ static mb_status_t await(mb_executor_t *executor, mb_request_t **request, const 
                            .micro = micro,
                            .peer = mb_grid_rank(grid, peer_stage, grid->group),
                            .tag = executor->current == NULL ? -1 : executor->current->tag};
-    mb_status_t status =
-        mb_transport_wait(executor->options.transport, executor->options.comm, request, &note);
-    executor->waited += mb_time_seconds() - start;
-    return status;
+    return mb_transport_wait(executor->options.transport, executor->options.comm, request, &note);
 }
 
-static mb_status_t await_activations(mb_executor_t *executor, int chunk, int micro, bool sending)
+static mb_status_t await_message(mb_executor_t *executor, const mb_walk_wait_t *wait)
 {
-    int slot = mb_plan_slot(executor->plan, chunk, micro), slots = executor->most_slots;
-    for (int e = 0; e < executor->plan->n_forward_edges; e++) {
-        const mb_forward_edge_t *edge = &executor->plan->forward_edges[e];
-        int mine = sending ? edge->from_chunk : edge->to_chunk;
-        if (mine == chunk && !mb_forward_edge_stays(edge))
-            MB_TRY(await(executor, &executor->forward[e * slots + slot],
-                         sending ? "sending" : "receiving", "activation", edge->tensor,
-                         sending ? edge->to_stage : edge->from_stage, micro));
+    const mb_plan_t *plan = executor->plan;
+    const char *verb = wait->sends ? "sending" : "receiving";
+    int at = wait->edge * executor->most_slots + wait->slot;
+    if (wait->forward) {
+        const mb_forward_edge_t *edge = &plan->forward_edges[wait->edge];
+        return await(executor, &executor->forward[at], verb, "activation", edge->tensor,
+                     wait->sends ? edge->to_stage : edge->from_stage, wait->micro);
     }
-    return MB_OK;
+    const mb_backward_edge_t *edge = &plan->backward_edges[wait->edge];
+    return await(executor, &executor->backward[at], verb, "gradient", edge->tensor,
+                 wait->sends ? edge->to_stage : edge->from_stage, wait->micro);
 }
 
-static mb_status_t await_gradients(mb_executor_t *executor, int chunk, int micro, bool sending)
-{
-    int slot = mb_plan_slot(executor->plan, chunk, micro), slots = executor->most_slots;
-    for (int e = 0; e < executor->plan->n_backward_edges; e++) {
-        const mb_backward_edge_t *edge = &executor->plan->backward_edges[e];
-        int mine = sending ? edge->from_chunk : edge->to_chunk;
-        if (mine == chunk && !mb_backward_edge_stays(edge))
-            MB_TRY(await(executor, &executor->backward[e * slots + slot],
-                         sending ? "sending" : "receiving", "gradient", edge->tensor,
-                         sending ? edge->to_stage : edge->from_stage, micro));
-    }
-    return MB_OK;
-}
-
-static mb_status_t run_forward(mb_executor_t *executor, int chunk, int index)
+static mb_status_t run_forward(mb_executor_t *executor, const mb_action_t *action)
 {
     mb_micro_t micro;
     const mb_hooks_t *hooks = &executor->options.hooks;
-    fill_micro(executor, chunk, index, &micro);
-    MB_TRY(await_activations(executor, chunk, index, true));
-    if (hooks->feed != NULL) {
-        say_doing(executor, "reading the data for F", index);
-        MB_TRY(hooks->feed(hooks->user, &micro, index));
-        say_doing(executor, mb_action_name(MB_ACTION_F), index);
-    }
-    MB_TRY(await_activations(executor, chunk, index, false));
+    fill_micro(executor, action->chunk, action->micro, &micro);
     MB_TRY(mb_replays_run(executor->replays, mb_stage_forward, &micro));
-    return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, index);
+    return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, action->micro);
 }
 
 /* What was sent of the micro-batch is written anew, with the same bits. */
@@ -243,7 +212,6 @@ static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
 {
     mb_micro_t micro;
     fill_micro(executor, action->chunk, action->micro, &micro);
-    MB_TRY(await_activations(executor, action->chunk, action->micro, true));
     return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
 }
 
@@ -300,10 +268,6 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
     mb_action_kind_t kind = at->kind;
     int index = at->micro;
     fill_micro(executor, at->chunk, index, &micro);
-    if (kind != MB_ACTION_W) {
-        MB_TRY(await_gradients(executor, at->chunk, index, true));
-        MB_TRY(await_gradients(executor, at->chunk, index, false));
-    }
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
@@ -371,7 +335,7 @@ static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *actio
     const mb_grid_t *grid = executor->options.grid;
     int peer = mb_grid_rank(grid, action->peer, grid->group);
     bool sends = action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_SEND_GRAD;
-    executor->costs[action->kind].bytes += (int64_t)message.bytes;
+    executor->walk.costs[action->kind].bytes += (int64_t)message.bytes;
     if (sends)
         return mb_transport_isend(executor->options.transport, message.buffer, message.bytes, peer,
                                   action->tag, message.request);
@@ -384,38 +348,9 @@ static mb_status_t run_reduce(mb_executor_t *executor)
     mb_stage_t *stage = executor->stage;
     if (executor->options.reduce == NULL)
         return MB_OK;
-    executor->costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
+    executor->walk.costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
         executor->options.grid, stage->training ? stage->gradient_count : 0, stage->sum_count);
     return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
-}
-
-static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action)
-{
-    const mb_hooks_t *hooks = &executor->options.hooks;
-    switch (action->kind) {
-    case MB_ACTION_F:
-        return run_forward(executor, action->chunk, action->micro);
-    case MB_ACTION_R:
-        return run_again(executor, action);
-    case MB_ACTION_B:
-    case MB_ACTION_W:
-    case MB_ACTION_BW:
-        return run_backward(executor, action);
-    case MB_ACTION_SEND_ACT:
-    case MB_ACTION_RECV_ACT:
-    case MB_ACTION_SEND_GRAD:
-    case MB_ACTION_RECV_GRAD:
-        return run_message(executor, action);
-    case MB_ACTION_REDUCE:
-        return run_reduce(executor);
-    case MB_ACTION_STEP:
-        return hooks->update == NULL
-                   ? MB_OK
-                   : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
-                                   executor->subtrees[0].sums[0]);
-    default:
-        return mb_error_set(MB_ERR_INTERNAL, "there is no action %d", (int)action->kind);
-    }
 }
 
 static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *info)
@@ -452,33 +387,135 @@ static bool is_past_data(const mb_executor_t *executor, const mb_action_t *actio
     return micro.valid == 0;
 }
 
+/* ---- the walk's class (pipeline/walk.h): its calls end when what they do is done */
+
+static double walk_clock(void *user)
+{
+    (void)user;
+    return mb_time_seconds();
+}
+
+static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
+{
+    mb_executor_t *executor = user;
+    *skip = is_past_data(executor, action);
+    if (*skip)
+        return MB_OK;
+    executor->current = action;
+    say_doing(executor, mb_action_name(action->kind), action->micro);
+    return turn_group(executor, action);
+}
+
+static mb_status_t walk_feed(void *user, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    mb_executor_t *executor = user;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    if (hooks->feed == NULL)
+        return MB_OK;
+    fill_micro(executor, action->chunk, action->micro, &micro);
+    say_doing(executor, "reading the data for F", action->micro);
+    MB_TRY(hooks->feed(hooks->user, &micro, action->micro));
+    say_doing(executor, mb_action_name(MB_ACTION_F), action->micro);
+    return MB_OK;
+}
+
+static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_walk_wait_t *wait,
+                              bool *done)
+{
+    (void)action;
+    (void)done;
+    return await_message(user, wait);
+}
+
+static mb_status_t walk_compute(void *user, const mb_action_t *action, bool *done)
+{
+    (void)done;
+    if (action->kind == MB_ACTION_F)
+        return run_forward(user, action);
+    return action->kind == MB_ACTION_R ? run_again(user, action) : run_backward(user, action);
+}
+
+static mb_status_t walk_message(void *user, const mb_action_t *action)
+{
+    return run_message(user, action);
+}
+
+static mb_status_t walk_reduce(void *user, const mb_action_t *action)
+{
+    (void)action;
+    return run_reduce(user);
+}
+
+/* run_reduce has waited for them. */
+static mb_status_t walk_await_sums(void *user, bool *done)
+{
+    (void)user;
+    (void)done;
+    return MB_OK;
+}
+
+static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
+{
+    mb_executor_t *executor = user;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    (void)action;
+    (void)done;
+    return hooks->update == NULL
+               ? MB_OK
+               : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
+                               executor->subtrees[0].sums[0]);
+}
+
+static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
+{
+    const mb_executor_t *executor = user;
+    mb_recorder_t *recorder = executor->options.recorder;
+    if (recorder == NULL)
+        return MB_OK;
+    mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
+    mb_recorder_add(recorder, &record);
+    return MB_OK;
+}
+
+static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
+                                           .clock = walk_clock,
+                                           .begin = walk_begin,
+                                           .feed = walk_feed,
+                                           .await = walk_await,
+                                           .compute = walk_compute,
+                                           .message = walk_message,
+                                           .reduce = walk_reduce,
+                                           .await_sums = walk_await_sums,
+                                           .step = walk_step,
+                                           .end = walk_end};
+
 mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 {
-    mb_status_t status = start_step(executor, info);
-    for (int i = 0; i < executor->program->n && status == MB_OK; i++) {
-        const mb_action_t *action = &executor->program->actions[i];
-        mb_action_cost_t *cost = &executor->costs[action->kind];
-        if (is_past_data(executor, action))
-            continue;
-        double start = mb_time_seconds();
-        executor->waited = 0;
-        executor->current = action;
-        say_doing(executor, mb_action_name(action->kind), action->micro);
-        status = turn_group(executor, action);
-        if (status == MB_OK)
-            status = run_action(executor, action);
-        cost->count++;
-        cost->wait_seconds += executor->waited;
-        cost->seconds += mb_time_seconds() - start - executor->waited;
-    }
-    if (status == MB_OK)
-        status = turn_group(executor, NULL);
-    if (status == MB_OK)
-        status = finish_evaluation(executor);
-    if (status != MB_OK)
-        return status;
+    bool ended = false;
+    MB_TRY(start_step(executor, info));
+    mb_walk_start(&executor->walk);
+    MB_TRY(mb_walk_go(&executor->walk, &ended));
+    MB_TRY(turn_group(executor, NULL));
+    MB_TRY(finish_evaluation(executor));
     executor->current = NULL;
     say_doing(executor, "done", -1);
+    return MB_OK;
+}
+
+static mb_status_t drain_chunk(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int slot)
+{
+    const mb_plan_t *plan = executor->plan;
+    mb_walk_wait_t wait = {.forward = true, .sends = true, .slot = slot, .micro = slot};
+    for (wait.edge = 0; wait.edge < plan->n_forward_edges; wait.edge++) {
+        if (plan->forward_edges[wait.edge].from_chunk == chunk->chunk)
+            MB_TRY(await_message(executor, &wait));
+    }
+    wait.forward = false;
+    for (wait.edge = 0; wait.edge < plan->n_backward_edges; wait.edge++) {
+        if (plan->backward_edges[wait.edge].from_chunk == chunk->chunk)
+            MB_TRY(await_message(executor, &wait));
+    }
     return MB_OK;
 }
 
@@ -486,10 +523,8 @@ mb_status_t mb_executor_drain(mb_executor_t *executor)
 {
     for (int i = 0; i < executor->stage->n_chunks; i++) {
         const mb_stage_chunk_t *chunk = &executor->stage->chunks[i];
-        for (int micro = 0; micro < chunk->n_slots; micro++) {
-            MB_TRY(await_activations(executor, chunk->chunk, micro, true));
-            MB_TRY(await_gradients(executor, chunk->chunk, micro, true));
-        }
+        for (int slot = 0; slot < chunk->n_slots; slot++)
+            MB_TRY(drain_chunk(executor, chunk, slot));
     }
     return MB_OK;
 }

@@ -1,4 +1,4 @@
-/* Walks a rank's action list: the one place where a plan becomes work and messages.
+/* A rank's part of a step: where a plan's actions (pipeline/walk.h) become work and messages.
  *
  * Receives are posted where the list says; a wait stands only in front of the action that needs the
  * data, or that overwrites what is still being sent. What a step is for (training, evaluation,
@@ -8,6 +8,7 @@
 
 #include "comm/reduce.h"
 #include "engine/stage.h"
+#include "engine/recorder.h"
 
 typedef struct {  /* the step being run */
     int64_t step; /* numbers dropout's masks */
@@ -29,12 +30,6 @@ typedef struct {
     mb_status_t (*between)(void *user);
 } mb_hooks_t;
 
-/* What an action kind has cost so far. */
-typedef struct {
-    int64_t count, bytes;
-    double seconds, wait_seconds;
-} mb_action_cost_t;
-
 typedef struct mb_executor mb_executor_t;
 
 typedef struct {
@@ -44,6 +39,7 @@ typedef struct {
     mb_transport_t *transport;
     mb_reduce_t *reduce; /* NULL: nothing is summed over replicas (prediction) */
     mb_hooks_t hooks;
+    mb_recorder_t *recorder; /* NULL: nothing is recorded */
 } mb_executor_options_t;
 
 /* Not collective. */
@@ -63,7 +59,6 @@ double *mb_executor_sums(mb_executor_t *executor);
 mb_status_t mb_executor_drain(mb_executor_t *executor);
 
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor); /* [MB_ACTION_COUNT] */
-const char *mb_action_name(mb_action_kind_t kind);
 int mb_executor_max_requests(const mb_plan_t *plan, int stage);
 
 #endif

@@ -96,7 +96,7 @@ mb_status_t mb_profile_read(mb_profile_t *profile, const char *key, const char *
     MB_TRY(mb_io_read_text(path, LARGEST_FILE, &text));
     if (text != NULL && mb_json_parse(text, strlen(text), path, &object) == MB_OK) {
         const char *its = json_string_value(json_object_get(object, "key"));
-        *found = its != NULL && strcmp(its, key) == 0 &&
+        *found = its != NULL && (key == NULL || strcmp(its, key) == 0) &&
                  take_nodes(json_object_get(object, "nodes"), profile);
     }
     json_decref(object);

@@ -22,8 +22,8 @@ void mb_profile_destroy(mb_profile_t *profile); /* NULL: nothing */
  * engine made for it is gone afterwards. */
 mb_status_t mb_profile_measure(const struct mb_engine_options *options, mb_profile_t *out);
 
-/* Not collective. A file of numbers that were measured for KEY (model, device, micro-batch ...);
- * *found is false, and nothing is an error, where there is none such. */
+/* Not collective. A file of numbers that were measured for KEY (model, device, micro-batch ...;
+ * NULL when reading: any); *found is false, and nothing is an error, where there is none such. */
 mb_status_t mb_profile_write(const mb_profile_t *profile, const mb_graph_t *graph, const char *key,
                              const char *path);
 mb_status_t mb_profile_read(mb_profile_t *profile, const char *key, const char *path, bool *found);

@@ -9,7 +9,7 @@ typedef struct {
     int *edges; /* ascending */
 } mb_edge_list_t;
 
-typedef struct {                              /* messages, */
+typedef struct mb_chunk_edges {               /* messages, */
     mb_edge_list_t forward_in, forward_out;   /* indices of plan->forward_edges */
     mb_edge_list_t backward_in, backward_out; /* of plan->backward_edges */
     mb_edge_list_t forward_near,

@@ -22,8 +22,15 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_time.c \
 	src/pipeline/schedule_v.c \
 	src/pipeline/schedule_wakes.c src/pipeline/schedule_wakes.h \
+	src/pipeline/simulate.c src/pipeline/simulate.h \
+	src/pipeline/simulate_events.c src/pipeline/simulate_private.h \
+	src/pipeline/simulate_network.c \
+	src/pipeline/simulate_rank.c \
+	src/pipeline/simulate_stuck.c \
 	src/pipeline/text.c \
+	src/pipeline/trace.c src/pipeline/trace.h \
 	src/pipeline/validate.c src/pipeline/validate.h \
 	src/pipeline/validate_form.c \
 	src/pipeline/validate_match.c \
-	src/pipeline/validate_order.c
+	src/pipeline/validate_order.c \
+	src/pipeline/walk.c src/pipeline/walk.h

@@ -122,11 +122,20 @@ static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *op
     return make_schedule(plan, &choice);
 }
 
+static mb_status_t find_edges(mb_plan_t *plan)
+{
+    mb_chunk_edges_t *edges = NULL;
+    MB_TRY(mb_edges_find(plan));
+    MB_TRY(mb_edges_by_chunk(plan, plan->arena, &edges));
+    plan->crossing = edges;
+    return MB_OK;
+}
+
 static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
 {
     MB_TRY(cut_and_schedule(plan, options));
     MB_TRY(place_nodes(plan));
-    MB_TRY(mb_edges_find(plan));
+    MB_TRY(find_edges(plan));
     return make_programs(plan);
 }
 

@@ -43,6 +43,8 @@ typedef struct {
     int owner_stage, stage;
 } mb_tie_t;
 
+struct mb_chunk_edges;
+
 typedef struct mb_plan {
     mb_arena_t *arena;
     const mb_graph_t *graph;
@@ -58,9 +60,10 @@ typedef struct mb_plan {
     mb_forward_edge_t *forward_edges;
     mb_backward_edge_t *backward_edges;
     mb_tie_t *ties;
-    int64_t micro_batch;    /* b */
-    int micros_per_replica; /* M */
-    int micros;             /* of this group: its replicas x M */
+    const struct mb_chunk_edges *crossing; /* [chunks] the edges of each */
+    int64_t micro_batch;                   /* b */
+    int micros_per_replica;                /* M */
+    int micros;                            /* of this group: its replicas x M */
     mb_schedule_choice_t schedule;
     bool training;          /* false: forward only */
     bool ordered;           /* for a transport that matches by order (order.h) */

@@ -114,6 +114,8 @@ typedef enum {
       "auto: ranks of a node share its allowed cores; keep: obey the launcher's binding")          \
     X(DEADLINE, "deadline", SECONDS, "300", false, "WHEN",                                         \
       "longest wait for another rank before the run ends with a report")                           \
+    X(TRACE, "trace", SWITCH, "no", false, NULL,                                                   \
+      "trace.json in the run directory: what each rank did in the last steps")                     \
     X(ACTIVATIONS, "activations", TEXT, "auto", false, "HOW",                                      \
       "eval, predict: auto: 8 bits where weights are int8 and rows are many; float: never")
 

@@ -166,6 +166,7 @@ static mb_status_t finish(mb_training_t *trainer)
     MB_TRY(mb_training_checkpoint(trainer));
     MB_TRY(mb_training_restore_best(trainer));
     MB_TRY(mb_training_write_final(trainer));
+    MB_TRY(mb_training_write_trace(trainer));
     return mb_training_write_plan(trainer);
 }
 

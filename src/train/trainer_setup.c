@@ -403,6 +403,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .schedule = trainer->layout.schedule,
         .training = true,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
+        .records = mb_settings_on(trainer->settings, MB_SET_TRACE),
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
     MB_TRY(create_engine(trainer, &options));
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));

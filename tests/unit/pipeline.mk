@@ -50,3 +50,7 @@ tests_unit_test_hardware_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_planner
 tests_unit_test_planner_SOURCES = tests/unit/test_planner.c $(fake_graph_sources)
 tests_unit_test_planner_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_simulation
+tests_unit_test_simulation_SOURCES = tests/unit/test_simulation.c $(fake_graph_sources)
+tests_unit_test_simulation_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,103 @@
+/* See planning.h. */
+#include "cli/planning.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static mb_status_t open_data(mb_planning_t *p)
+{
+    const mb_settings_t *settings = p->args->settings;
+    mb_shape_t shapes[MB_MAX_INPUTS];
+    if (!mb_settings_has(settings, MB_SET_DATA) || p->model->graph->n_inputs > MB_MAX_INPUTS)
+        return MB_OK;
+    mb_source_wants_t wants = mb_model_wants(p->model, shapes);
+    wants.form.label = mb_settings_text(settings, MB_SET_LABEL);
+    return mb_source_open(mb_settings_text(settings, MB_SET_DATA), &wants, &p->source);
+}
+
+static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
+{
+    char *end;
+    const char *text = mb_args_flag(args, "ranks");
+    int64_t stages = mb_settings_int(args->settings, MB_SET_STAGES);
+    if (text == NULL) {
+        *ranks = stages > 0 && stages <= 1 << 20 ? (int)stages : 2;
+        return MB_OK;
+    }
+    long n = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || n < 1 || n > 1 << 20)
+        return mb_error_set(MB_ERR_ARGUMENT, "--ranks '%s' is not a number from 1 to %d", text,
+                            1 << 20);
+    *ranks = (int)n;
+    return MB_OK;
+}
+
+static mb_status_t read_profile(mb_planning_t *p)
+{
+    bool found = false;
+    const char *path = mb_args_flag(p->args, "profile");
+    if (path == NULL)
+        return MB_OK;
+    MB_TRY(mb_profile_create(p->model->graph, &p->profile));
+    MB_TRY(mb_profile_read(p->profile, NULL, path, &found));
+    if (found)
+        return MB_OK;
+    return mb_error_set(MB_ERR_FORMAT,
+                        "%s: no profile of this model; a run of several stages writes one into its "
+                        "directory",
+                        path);
+}
+
+mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
+{
+    int ranks = 0, first;
+    mb_settings_t *settings = args->settings;
+    *out = (mb_planning_t){.args = args, .arena = mb_arena_create()};
+    if (out->arena == NULL)
+        return mb_error_memory("a plan", sizeof *out);
+    MB_TRY(mb_model_open(args->words[0], &out->model));
+    MB_TRY(mb_settings_take_file(settings, out->model->file));
+    MB_TRY(mb_model_compute_in(out->model, mb_settings_text(settings, MB_SET_DTYPE)));
+    MB_TRY(open_data(out));
+    MB_TRY(mb_model_bind(out->model, out->source));
+    MB_TRY(read_profile(out));
+    MB_TRY(ranks_of(args, &ranks));
+    MB_TRY(mb_layout_choose(out->model, settings, ranks, ranks, &out->layout));
+    mb_grid_set(&out->grid, ranks, 0, out->layout.stages, out->layout.replicas);
+    mb_grid_replicas(&out->grid, 0, &first, &out->replicas);
+    return MB_OK;
+}
+
+void mb_planning_close(mb_planning_t *planning)
+{
+    mb_profile_destroy(planning->profile);
+    mb_source_close(planning->source);
+    mb_model_close(planning->model);
+    mb_arena_destroy(planning->arena);
+}
+
+mb_status_t mb_planning_choice(const mb_planning_t *planning, const char *name,
+                               mb_schedule_choice_t *out)
+{
+    const char *how = mb_settings_text(planning->args->settings, MB_SET_RECOMPUTE);
+    bool recomputes = strcmp(how, "full") == 0;
+    if (!recomputes && strcmp(how, "none") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
+    MB_TRY(mb_schedule_parse(name, out));
+    out->recomputes = recomputes;
+    return MB_OK;
+}
+
+mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_choice_t *choice,
+                             int replicas, mb_plan_t **out)
+{
+    mb_plan_options_t options = {.stages = planning->layout.stages,
+                                 .micro_batch = planning->layout.micro_batch,
+                                 .micros_per_replica = planning->layout.micros,
+                                 .replicas_of_group = replicas,
+                                 .schedule = *choice,
+                                 .training = true,
+                                 .costs = planning->costs,
+                                 .crossing = planning->crossing};
+    return mb_plan_create(planning->model->graph, &options, out);
+}

@@ -1,0 +1,36 @@
+/* A model and the layout that a run of it on so many ranks would choose: what plan and simulate
+ * begin with. No MPI. */
+#ifndef MB_CLI_PLANNING_H
+#define MB_CLI_PLANNING_H
+
+#include "cli/command.h"
+#include "engine/profile.h"
+#include "pipeline/plan.h"
+#include "train/layout.h"
+
+typedef struct {
+    const mb_args_t *args;
+    mb_arena_t *arena;
+    mb_model_t *model;
+    mb_source_t *source;
+    mb_layout_t layout;
+    mb_grid_t grid;
+    int replicas;                /* of the first pipeline */
+    mb_profile_t *profile;       /* that --profile names; NULL: none */
+    const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: counted operations */
+    const double *crossing;      /* in the same unit; NULL: nothing */
+} mb_planning_t;
+
+/* From the command's settings, its --ranks (default: as many as --stages) and --profile. The model
+ * is the first word. Close it whatever is returned. */
+mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out);
+void mb_planning_close(mb_planning_t *planning);
+
+/* --schedule NAME, with what --recompute says. */
+mb_status_t mb_planning_choice(const mb_planning_t *planning, const char *name,
+                               mb_schedule_choice_t *out);
+/* Of a pipeline that works on so many replicas. The caller destroys it. */
+mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_choice_t *choice,
+                             int replicas, mb_plan_t **out);
+
+#endif

@@ -1,0 +1,236 @@
+/* mbrun simulate: a run of a plan on ranks that are not there, in virtual time. */
+#include "cli/simulate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/chance.h"
+#include "cli/layouts.h"
+#include "cli/say.h"
+#include "pipeline/costs.h"
+#include "pipeline/trace.h"
+
+/* What Adam moves for a parameter: it, its gradient and both moments in, all but the gradient out.
+ */
+#define UPDATE_BYTES (7 * 4.0)
+
+static mb_status_t number_of(const mb_args_t *args, const char *flag, double otherwise, double most,
+                             double *out)
+{
+    char *end;
+    const char *text = mb_args_flag(args, flag);
+    *out = otherwise;
+    if (text == NULL)
+        return MB_OK;
+    double value = strtod(text, &end);
+    if (end != text && *end == '%' && strcmp(flag, "jitter") == 0)
+        value /= 100, end++;
+    if (end == text || *end != '\0' || !(value >= 0) || !(value <= most))
+        return mb_error_set(MB_ERR_ARGUMENT, "--%s '%s' is not a number from 0 to %g", flag, text,
+                            most);
+    *out = value;
+    return MB_OK;
+}
+
+static mb_status_t steps_of(const mb_args_t *args, int *out)
+{
+    char *end;
+    const char *text = mb_args_flag(args, "steps");
+    long steps = text == NULL ? 1 : strtol(text, &end, 10);
+    if (text != NULL && (end == text || *end != '\0' || steps < 1 || steps > 1000000))
+        return mb_error_set(MB_ERR_ARGUMENT, "--steps '%s' is not a number from 1 to 1000000",
+                            text);
+    *out = (int)steps;
+    return MB_OK;
+}
+
+static mb_status_t make_plans(mb_simulating_t *s)
+{
+    mb_schedule_choice_t choice;
+    const mb_planning_t *p = &s->planning;
+    const mb_grid_t *grid = &p->grid;
+    MB_TRY(mb_planning_choice(p, mb_settings_text(p->args->settings, MB_SET_SCHEDULE), &choice));
+    s->plans = MB_ARENA_ARRAY(p->arena, const mb_plan_t *, grid->groups);
+    if (s->plans == NULL)
+        return mb_error_memory("plans", (size_t)grid->groups * sizeof(*s->plans));
+    for (int g = 0; g < grid->groups; g++) {
+        int first, replicas, fewest = grid->replicas / grid->groups;
+        mb_grid_replicas(grid, g, &first, &replicas);
+        mb_plan_t **plan = &s->kinds[replicas - fewest];
+        if (*plan == NULL)
+            MB_TRY(mb_planning_plan(p, &choice, replicas, plan));
+        s->plans[g] = *plan;
+    }
+    return MB_OK;
+}
+
+/* What the run's layers take, and what it would be cut by: that too, unless --partition counted. */
+static mb_status_t choose_costs(mb_simulating_t *s)
+{
+    mb_planning_t *p = &s->planning;
+    const mb_graph_t *graph = p->model->graph;
+    const char *by = mb_settings_text(p->args->settings, MB_SET_PARTITION);
+    mb_node_cost_t *predicted = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, graph->n_nodes);
+    if (predicted == NULL)
+        return mb_error_memory("costs", (size_t)graph->n_nodes * sizeof *predicted);
+    mb_costs_predict(graph, &s->hardware, p->layout.micro_batch, predicted);
+    s->costs = p->profile == NULL ? predicted : p->profile->nodes;
+    if (strcmp(by, "counted") == 0)
+        return MB_OK;
+    if (strcmp(by, "measured") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);
+    p->costs = s->costs;
+    p->crossing = p->profile == NULL ? NULL : p->profile->crossing;
+    return MB_OK;
+}
+
+static mb_status_t add_up_chunks(mb_simulating_t *s)
+{
+    const mb_plan_t *plan = s->plans[0];
+    mb_chunk_cost_t *chunks = MB_ARENA_ARRAY(s->planning.arena, mb_chunk_cost_t, plan->chunks);
+    if (chunks == NULL)
+        return mb_error_memory("costs", (size_t)plan->chunks * sizeof *chunks);
+    mb_costs_of_chunks(plan, s->costs, chunks);
+    s->simulation.costs = chunks;
+    return MB_OK;
+}
+
+/* A call of a shared layer has gradients of its own (engine/stage.h). */
+static mb_status_t predict_stages(mb_simulating_t *s)
+{
+    const mb_plan_t *plan = s->plans[0];
+    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, plan->chunks);
+    double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
+    if (bytes == NULL || update == NULL)
+        return mb_error_memory("costs", (size_t)plan->stages * sizeof *bytes);
+    for (int i = 0; i < plan->graph->n_nodes; i++) {
+        const mb_node_t *node = &plan->graph->nodes[i];
+        const mb_layer_t *layer = plan->graph->layers[node->layer];
+        for (int k = 0; node->trains && k < layer->n_params; k++)
+            bytes[plan->chunk_of_node[i]] +=
+                plan->graph->params[layer->params[k]].elements * (int64_t)sizeof(float);
+    }
+    for (int c = 0; c < plan->chunks; c++)
+        update[plan->stage_of_chunk[c]] +=
+            (double)bytes[c] / sizeof(float) * UPDATE_BYTES / s->hardware.memory_bandwidth;
+    s->simulation.gradient_bytes = bytes;
+    s->simulation.update_seconds = update;
+    return MB_OK;
+}
+
+/* What goes otherwise than planned. */
+static mb_status_t disturb(const mb_args_t *args, mb_simulating_t *s)
+{
+    mb_arena_t *arena = s->planning.arena;
+    mb_simulation_t *simulation = &s->simulation;
+    int ranks = s->planning.grid.stages * s->planning.grid.groups;
+    simulation->seed = mb_settings_seed(args->settings, MB_SET_SEED);
+    MB_TRY(number_of(args, "jitter", 0, 0.99, &simulation->jitter));
+    MB_TRY(mb_chance_stragglers(mb_args_flag(args, "straggler"), ranks, simulation->seed, arena,
+                                simulation));
+    return mb_chance_losses(mb_args_flag(args, "lose"), ranks, simulation->seed, arena, simulation);
+}
+
+static mb_status_t prepare(const mb_args_t *args, mb_simulating_t *s)
+{
+    MB_TRY(mb_planning_open(args, &s->planning));
+    const char *hardware = mb_args_flag(args, "hardware");
+    s->hardware = mb_hardware_default();
+    if (hardware != NULL)
+        MB_TRY(mb_hardware_read(hardware, &s->hardware));
+    MB_TRY(steps_of(args, &s->simulation.steps));
+    MB_TRY(disturb(args, s));
+    MB_TRY(choose_costs(s));
+    MB_TRY(make_plans(s));
+    s->simulation.grid = &s->planning.grid;
+    s->simulation.plans = s->plans;
+    s->simulation.hardware = &s->hardware;
+    MB_TRY(add_up_chunks(s));
+    return predict_stages(s);
+}
+
+static void observe(void *user, int rank, int step, const mb_action_t *action,
+                    const mb_walk_times_t *times)
+{
+    mb_trace_record_t record = mb_trace_record(step, action, times);
+    mb_trace_add(user, rank, &record);
+}
+
+/* What led to ranks that wait for ever is written too. */
+static mb_status_t simulate_traced(mb_simulating_t *s, const char *path)
+{
+    mb_trace_t *trace;
+    MB_TRY(mb_trace_create(path, &s->planning.grid, s->plans, &trace));
+    s->simulation.observe = observe;
+    s->simulation.observer = trace;
+    mb_status_t status = mb_simulate(&s->simulation, s->planning.arena, &s->out);
+    mb_status_t written = mb_trace_finish(trace);
+    return status == MB_OK ? written : status;
+}
+
+static void sum_up(mb_simulating_t *s)
+{
+    double computed = 0;
+    int stages = s->planning.grid.stages;
+    for (int i = 0; i < stages; i++)
+        computed += s->out.stages[i].compute;
+    s->step_seconds = s->out.end / s->simulation.steps;
+    s->idle = s->out.end > 0 ? 1 - computed / (s->out.end * stages) : 0;
+}
+
+static mb_status_t simulate(const mb_args_t *args, mb_simulating_t *s)
+{
+    const char *path = mb_args_flag(args, "trace");
+    MB_TRY(prepare(args, s));
+    MB_TRY(path == NULL ? mb_simulate(&s->simulation, s->planning.arena, &s->out)
+                        : simulate_traced(s, path));
+    sum_up(s);
+    return mb_args_has(args, "json") ? mb_simulated_json(s) : mb_simulated_say(s);
+}
+
+static int run_simulate(const mb_args_t *args)
+{
+    mb_simulating_t s = {.step_seconds = 0};
+    int code = mb_say_end(simulate(args, &s));
+    mb_plan_destroy(s.kinds[0]);
+    mb_plan_destroy(s.kinds[1]);
+    mb_planning_close(&s.planning);
+    return code;
+}
+
+static const mb_flag_t flags[] = {
+    {"ranks", '\0', "N", "so many ranks (default: as many as stages)"},
+    MB_FLAG_HARDWARE,
+    {"profile", '\0', "FILE.json", "what layers take, as a run measured it: RUN/profile.json"},
+    {"steps", '\0', "K", "steps, one after another (default: 1)"},
+    {"jitter", '\0', "PART", "each action takes up to this part more or less: 5% or 0.05"},
+    {"straggler", '\0', "RANK:FACTOR", "a slow rank; \"random\" for RANK; several: 3:1.5,random:2"},
+    {"lose", '\0', "RANK@STEP", "a rank that is gone from that step on; several likewise"},
+    {"trace", '\0', "FILE.json", "what each rank does and when, for Perfetto and mbrun trace"},
+    {"json", '\0', NULL, "one JSON object instead of text"},
+    MB_FLAG_PLUGIN,
+    {.name = NULL}};
+
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
+                                           MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
+                                           MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_DTYPE,
+                                           MB_SET_PARTITION,   MB_SET_SEED};
+
+const mb_command_t mb_command_simulate = {
+    .name = "simulate",
+    .usage = "MODEL.h5 --ranks N [--stages P] [--hardware FILE] [--lose RANK@STEP] [--trace FILE]",
+    .title = "Run a plan in virtual time, on any number of ranks that are not there",
+    .detail =
+        "Every rank walks the actions that it would walk in a run; what computes takes the time\n"
+        "that the hardware file predicts, or that a run has measured (--profile), and messages "
+        "meet, wait for each other and share links\n"
+        "as doc/schedules.md says. Chance comes from --seed. Ranks that wait for ever are named\n"
+        "with what they wait for, and the command fails.\n",
+    .flags = flags,
+    .settings = settings,
+    .n_settings = sizeof settings / sizeof settings[0],
+    .least_words = 1,
+    .most_words = 1,
+    .words = "a model file",
+    .run = run_simulate};

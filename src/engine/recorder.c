@@ -1,0 +1,105 @@
+/* See recorder.h. */
+#include "engine/recorder.h"
+
+#include <stdlib.h>
+
+enum { MOST_STEPS = 4 };
+#define MOST_BYTES ((size_t)12 << 20)
+
+struct mb_recorder {
+    size_t room, n; /* records; n: that were ever added */
+    mb_trace_record_t records[];
+};
+
+mb_status_t mb_recorder_create(const mb_program_t *program, mb_recorder_t **out)
+{
+    size_t a_step = (size_t)program->n, steps = MOST_STEPS;
+    while (steps > 1 && steps * a_step * sizeof(mb_trace_record_t) > MOST_BYTES)
+        steps--;
+    size_t bytes = sizeof(mb_recorder_t) + steps * a_step * sizeof(mb_trace_record_t);
+    mb_recorder_t *recorder = calloc(1, bytes);
+    if (recorder == NULL)
+        return mb_error_memory("the records of a trace", bytes);
+    recorder->room = steps * a_step;
+    *out = recorder;
+    return MB_OK;
+}
+
+void mb_recorder_destroy(mb_recorder_t *recorder)
+{
+    free(recorder);
+}
+
+void mb_recorder_add(mb_recorder_t *recorder, const mb_trace_record_t *record)
+{
+    recorder->records[recorder->n++ % recorder->room] = *record;
+}
+
+/* In the order of their time, counted from NOW. malloc'ed. */
+static mb_trace_record_t *in_order(const mb_recorder_t *recorder, double now, size_t *n)
+{
+    *n = recorder == NULL ? 0 : recorder->n < recorder->room ? recorder->n : recorder->room;
+    mb_trace_record_t *records = calloc(*n + 1, sizeof *records);
+    for (size_t i = 0; records != NULL && i < *n; i++) {
+        records[i] = recorder->records[(recorder->n - *n + i) % recorder->room];
+        records[i].begin -= now;
+        records[i].end -= now;
+    }
+    return records;
+}
+
+static double earliest(const mb_trace_record_t *records, size_t n)
+{
+    double least = 0;
+    for (size_t i = 0; i < n; i++)
+        least = records[i].begin < least ? records[i].begin : least;
+    return least;
+}
+
+static mb_status_t write_all(const mb_grid_t *grid, const mb_plan_t *plan, const char *path,
+                             mb_trace_record_t *records, const size_t *bytes_of)
+{
+    size_t n = 0;
+    mb_trace_t *trace = NULL;
+    int working = grid->stages * grid->groups;
+    for (int r = 0; r < working; r++)
+        n += bytes_of[r] / sizeof *records;
+    double origin = earliest(records, n);
+    const mb_plan_t **plans = calloc((size_t)grid->groups, sizeof *plans);
+    if (plans == NULL)
+        return mb_error_memory("a trace", (size_t)grid->groups * sizeof *plans);
+    for (int g = 0; g < grid->groups; g++) /* they differ in their micro-batches alone */
+        plans[g] = plan;
+    mb_status_t status = mb_trace_create(path, grid, plans, &trace);
+    for (int r = 0; status == MB_OK && r < working; r++) {
+        for (size_t i = 0; i < bytes_of[r] / sizeof *records; i++, records++) {
+            records->begin -= origin;
+            records->end -= origin;
+            mb_trace_add(trace, r, records);
+        }
+    }
+    if (status == MB_OK)
+        status = mb_trace_finish(trace);
+    free(plans);
+    return status;
+}
+
+mb_status_t mb_recorder_write(mb_recorder_t *recorder, mb_comm_t *comm, const mb_grid_t *grid,
+                              const mb_plan_t *plan, const char *path)
+{
+    size_t n = 0, *bytes_of = NULL;
+    void *all = NULL;
+    mb_comm_doing(comm, "writing the trace");
+    MB_TRY(mb_comm_barrier(comm));
+    mb_trace_record_t *own = in_order(recorder, mb_time_seconds(), &n);
+    mb_status_t status =
+        mb_comm_agree(comm, own == NULL ? mb_error_memory("a trace", n * sizeof *own) : MB_OK);
+    if (status == MB_OK)
+        status = mb_comm_gather(comm, own, n * sizeof *own, 0, &all, &bytes_of);
+    if (status == MB_OK && mb_comm_rank(comm) == 0)
+        status = write_all(grid, plan, path, all, bytes_of);
+    free(own);
+    free(all);
+    free(bytes_of);
+    return mb_comm_agree(comm, status);
+}

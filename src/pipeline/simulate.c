@@ -1,0 +1,207 @@
+/* See simulate.h: the events, one after another, and what is counted. */
+#include "pipeline/simulate_private.h"
+
+static size_t message_count(const mb_plan_t *plan)
+{
+    return 2 * (size_t)(plan->n_forward_edges + plan->n_backward_edges) * (size_t)plan->micros;
+}
+
+static bool is_lost(const mb_virtual_rank_t *rank)
+{
+    const mb_simulation_t *s = rank->world->simulation;
+    for (int i = 0; i < s->n_losses; i++) {
+        if (s->losses[i].rank == rank->rank && s->losses[i].step <= rank->step)
+            return true;
+    }
+    return false;
+}
+
+/* To the front of a step; false: there is none. */
+static bool begin_step(mb_virtual_rank_t *rank)
+{
+    mb_walk_start(&rank->walk);
+    rank->n_drawn = 0;
+    if (rank->step == rank->world->simulation->steps)
+        rank->state = ENDED;
+    else if (is_lost(rank))
+        rank->state = LOST;
+    return rank->state == FREE;
+}
+
+static mb_status_t go_on(mb_virtual_rank_t *rank)
+{
+    bool ended = true;
+    mb_world_t *world = rank->world;
+    rank->now = world->now;
+    while (ended) {
+        MB_TRY(mb_walk_go(&rank->walk, &ended));
+        if (!ended)
+            return MB_OK;
+        world->out->end = rank->now > world->out->end ? rank->now : world->out->end;
+        rank->step++;
+        if (!begin_step(rank))
+            return MB_OK;
+    }
+    return MB_OK;
+}
+
+static mb_status_t wake(mb_virtual_rank_t *rank, uint32_t number)
+{
+    if (rank->state != AWAITS_MESSAGE || rank->message != number)
+        return MB_OK;
+    rank->state = FREE;
+    return go_on(rank);
+}
+
+static mb_status_t arrive(mb_world_t *world, const mb_event_of_t *event)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    mb_virtual_message_t m = mb_world_message(world, event->group, event->what);
+    world->messages[event->group][event->what] |= MOVED;
+    MB_TRY(wake(&world->ranks[mb_grid_rank(grid, m.from_stage, event->group)], event->what));
+    return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, event->group)], event->what);
+}
+
+static mb_status_t end_sum(mb_world_t *world, int stage)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    for (int g = 0; g < grid->groups; g++) {
+        mb_virtual_rank_t *rank = &world->ranks[mb_grid_rank(grid, stage, g)];
+        rank->sums--;
+        if (rank->state != AWAITS_REDUCE || rank->sums > 0)
+            continue;
+        rank->state = FREE;
+        MB_TRY(go_on(rank));
+    }
+    return MB_OK;
+}
+
+static mb_status_t run(mb_world_t *world)
+{
+    mb_event_of_t event;
+    int n = world->simulation->grid->stages * world->simulation->grid->groups;
+    for (int r = 0; r < n; r++) {
+        if (begin_step(&world->ranks[r]))
+            MB_TRY(go_on(&world->ranks[r]));
+    }
+    for (; mb_events_take(&world->events, &event); world->out->events++) {
+        world->now = event.time;
+        if (event.group == MB_EVENT_OF_RANK)
+            MB_TRY(go_on(&world->ranks[event.what]));
+        else
+            MB_TRY(event.group >= 0 ? arrive(world, &event) : end_sum(world, -1 - event.group));
+    }
+    for (int r = 0; r < n; r++) {
+        if (world->ranks[r].state != ENDED)
+            return mb_world_stuck(world);
+    }
+    return MB_OK;
+}
+
+static double factor_of(const mb_simulation_t *s, int rank)
+{
+    double factor = 1;
+    for (int i = 0; i < s->n_stragglers; i++)
+        factor *= s->stragglers[i].rank == rank ? s->stragglers[i].factor : 1;
+    return factor;
+}
+
+static mb_status_t make_groups(mb_world_t *world)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    for (int g = 0; g < grid->groups; g++) {
+        size_t bytes = message_count(world->simulation->plans[g]);
+        world->messages[g] = MB_ARENA_ARRAY(world->arena, unsigned char, bytes + 1);
+        if (world->messages[g] == NULL)
+            return mb_error_memory("a simulation's messages", bytes);
+    }
+    for (int c = 0; c < world->simulation->plans[0]->chunks; c++) {
+        world->gathered[c].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
+        if (world->gathered[c].here == NULL)
+            return mb_error_memory("a simulation", (size_t)grid->groups);
+    }
+    return MB_OK;
+}
+
+static mb_status_t make_ways(mb_world_t *world)
+{
+    const mb_simulation_t *s = world->simulation;
+    mb_simulated_t *out = world->out;
+    size_t ranks = (size_t)s->grid->ranks;
+    out->n_nodes =
+        (s->grid->ranks + s->hardware->devices_per_node - 1) / s->hardware->devices_per_node;
+    out->device_out = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, ranks);
+    out->device_in = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, ranks);
+    out->node_out = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, out->n_nodes);
+    out->node_in = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, out->n_nodes);
+    if (out->device_out == NULL || out->device_in == NULL || out->node_out == NULL ||
+        out->node_in == NULL)
+        return mb_error_memory("a simulation's links", ranks * sizeof(mb_simulated_way_t));
+    return MB_OK;
+}
+
+static void place_ranks(mb_world_t *world)
+{
+    const mb_simulation_t *s = world->simulation;
+    for (int g = 0; g < s->grid->groups; g++) {
+        for (int stage = 0; stage < s->grid->stages; stage++) {
+            int r = mb_grid_rank(s->grid, stage, g);
+            mb_virtual_rank_t *rank = &world->ranks[r];
+            *rank = (mb_virtual_rank_t){
+                .world = world, .rank = r, .group = g, .factor = factor_of(s, r)};
+            rank->walk = (mb_walk_t){
+                .class_ = &mb_virtual_class, .user = rank, .plan = s->plans[g], .stage = stage};
+        }
+    }
+}
+
+static mb_status_t make_world(mb_world_t *world)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    size_t ranks = (size_t)grid->stages * (size_t)grid->groups;
+    world->ranks = MB_ARENA_ARRAY(world->arena, mb_virtual_rank_t, ranks);
+    world->messages = MB_ARENA_ARRAY(world->arena, unsigned char *, grid->groups);
+    world->gathered =
+        MB_ARENA_ARRAY(world->arena, mb_gathering_t, world->simulation->plans[0]->chunks);
+    world->out->stages = MB_ARENA_ARRAY(world->arena, mb_simulated_stage_t, grid->stages);
+    if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL ||
+        world->out->stages == NULL)
+        return mb_error_memory("a simulation", ranks * sizeof(mb_virtual_rank_t));
+    MB_TRY(make_ways(world));
+    MB_TRY(make_groups(world));
+    place_ranks(world);
+    return MB_OK;
+}
+
+static void add_rank(mb_simulated_stage_t *stage, const mb_action_cost_t *costs, double part)
+{
+    for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
+        bool computes = kind <= MB_ACTION_R;
+        stage->compute += computes ? costs[kind].seconds * part : 0;
+        stage->wait += computes ? costs[kind].wait_seconds * part : 0;
+        stage->bytes += costs[kind].bytes;
+    }
+    stage->reduce += costs[MB_ACTION_STEP].wait_seconds * part;
+    stage->update += costs[MB_ACTION_STEP].seconds * part;
+}
+
+static void sum_up(mb_world_t *world)
+{
+    const mb_grid_t *grid = world->simulation->grid;
+    for (int r = 0; r < grid->stages * grid->groups; r++)
+        add_rank(&world->out->stages[world->ranks[r].walk.stage], world->ranks[r].walk.costs,
+                 1.0 / grid->groups);
+    for (int s = 0; s < grid->stages; s++)
+        world->out->stages[s].bytes /= grid->groups;
+}
+
+mb_status_t mb_simulate(const mb_simulation_t *simulation, mb_arena_t *arena, mb_simulated_t *out)
+{
+    mb_world_t world = {.simulation = simulation, .arena = arena, .out = out};
+    *out = (mb_simulated_t){0};
+    MB_TRY(make_world(&world));
+    mb_status_t status = run(&world);
+    mb_events_free(&world.events);
+    sum_up(&world);
+    return status;
+}

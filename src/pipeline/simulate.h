@@ -1,0 +1,78 @@
+/* A run of a plan in virtual time: all ranks of a grid in one process. Each rank's walk (walk.h) is
+ * the one that a real rank makes; what computes is a clock, what carries messages a model of links.
+ *
+ *     a rank      walks until it waits, and is gone on with when an event ends the wait
+ *     a message   begins to move when both its ends are there (rendezvous); it holds the
+ *                 sender's way out and the receiver's way in for bytes / bandwidth, first come,
+ *                 first served, and is there a latency later; between ranks of a node the ways
+ *                 are each device's own, between nodes the node's, which its devices share
+ *     REDUCE      begins when all groups' ranks are there, and STEP waits for it; each sends
+ *                 2 (g-1)/g of the bytes over its way out (Rabenseifner 2004: halving, then
+ *                 doubling), and 2 ceil(log2 g) latencies pass
+ *
+ * The same options give the same times, bit by bit. */
+#ifndef MB_PIPELINE_SIMULATE_H
+#define MB_PIPELINE_SIMULATE_H
+
+#include "pipeline/hardware.h"
+#include "pipeline/walk.h"
+
+typedef struct {
+    int rank;
+    double factor; /* of the time that its actions take */
+} mb_straggler_t;
+
+typedef struct {
+    int rank;
+    int step; /* does no action of it any more; from 0 */
+} mb_loss_of_rank_t;
+
+typedef struct {
+    const mb_grid_t *grid;
+    const mb_plan_t *const *plans; /* [groups] training; may be the same */
+    const mb_chunk_cost_t *costs;  /* [chunks] seconds; `send` is not read: messages have a way */
+    const double *update_seconds;  /* [stages] of STEP; NULL: none */
+    const int64_t *gradient_bytes; /* [chunks] that REDUCE sums; NULL: none */
+    const mb_hardware_t *hardware; /* its links; a bandwidth of INFINITY holds up nothing */
+    double jitter; /* each action takes up to this part more or less, evenly spread */
+    const mb_straggler_t *stragglers;
+    int n_stragglers;
+    const mb_loss_of_rank_t *losses;
+    int n_losses;
+    uint64_t seed;
+    int steps;
+    /* Every action as it ends. NULL: not wanted. */
+    void (*observe)(void *user, int rank, int step, const mb_action_t *action,
+                    const mb_walk_times_t *times);
+    void *observer;
+} mb_simulation_t;
+
+typedef struct { /* a way out or in */
+    double free_at;
+    double busy;    /* seconds that it carried something */
+    double held_up; /* seconds that messages waited for it */
+    int64_t bytes, messages;
+} mb_simulated_way_t;
+
+typedef struct {          /* averages over the groups, of all steps */
+    double compute, wait; /* for messages */
+    double reduce;        /* waiting for sums */
+    double update;
+    int64_t bytes; /* sent to other stages */
+} mb_simulated_stage_t;
+
+typedef struct {
+    double end; /* of the last action of the last step */
+    int64_t events, messages, bytes;
+    mb_simulated_stage_t *stages; /* [stages] */
+    int n_nodes;
+    mb_simulated_way_t *device_out, *device_in; /* [ranks] inside nodes */
+    mb_simulated_way_t *node_out, *node_in;     /* [n_nodes] */
+} mb_simulated_t;
+
+/* Results are in the arena. MB_ERR_TIMEOUT: from some time on nothing moves; the message says which
+ * ranks are lost, and who waits for whom. MB_ERR_INTERNAL: a plan sends or receives a message
+ * twice. */
+mb_status_t mb_simulate(const mb_simulation_t *simulation, mb_arena_t *arena, mb_simulated_t *out);
+
+#endif

@@ -379,19 +379,40 @@ static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *actio
                               action->tag, message.request);
 }
 
-static mb_status_t run_reduce(mb_executor_t *executor)
+/* Begins the sum of the stage's chunk number INDEX over the replicas. */
+static mb_status_t run_reduce(mb_executor_t *executor, int index)
 {
-    mb_stage_t *stage = executor->stage;
-    if (executor->options.reduce == NULL)
+    mb_stage_reduce_t *reduction = executor->options.reduction;
+    if (reduction == NULL)
         return MB_OK;
-    executor->costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
-        executor->options.grid, stage->training ? stage->gradient_count : 0, stage->sum_count);
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
+    executor->costs[MB_ACTION_REDUCE].bytes += mb_stage_reduce_chunk_bytes(reduction, index);
+    return mb_stage_reduce_start(reduction, index, executor->subtrees[index].sums);
+}
+
+/* What has arrived meanwhile is added, and handed on. */
+static mb_status_t go_on_reducing(mb_executor_t *executor)
+{
+    mb_stage_reduce_t *reduction = executor->options.reduction;
+    return reduction == NULL ? MB_OK : mb_stage_reduce_go_on(reduction);
+}
+
+static mb_status_t run_step(mb_executor_t *executor)
+{
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    mb_action_cost_t *cost = &executor->costs[MB_ACTION_REDUCE];
+    double start = mb_time_seconds();
+    if (executor->options.reduction != NULL)
+        MB_TRY(mb_stage_reduce_finish(executor->options.reduction));
+    executor->waited += mb_time_seconds() - start;
+    cost->wait_seconds += mb_time_seconds() - start;
+    return hooks->update == NULL
+               ? MB_OK
+               : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
+                               executor->subtrees[0].sums[0]);
 }
 
 static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action)
 {
-    const mb_hooks_t *hooks = &executor->options.hooks;
     switch (action->kind) {
     case MB_ACTION_F:
         return run_forward(executor, action->chunk, action->micro);
@@ -407,12 +428,10 @@ static mb_status_t run_action(mb_executor_t *executor, const mb_action_t *action
     case MB_ACTION_RECV_GRAD:
         return run_message(executor, action);
     case MB_ACTION_REDUCE:
-        return run_reduce(executor);
+        return run_reduce(
+            executor, (int)(executor->stage->chunk_of[action->chunk] - executor->stage->chunks));
     case MB_ACTION_STEP:
-        return hooks->update == NULL
-                   ? MB_OK
-                   : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
-                                   executor->subtrees[0].sums[0]);
+        return run_step(executor);
     default:
         return mb_error_set(MB_ERR_INTERNAL, "there is no action %d", (int)action->kind);
     }
@@ -433,13 +452,20 @@ static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *inf
     return mb_stage_round(stage);
 }
 
+static mb_status_t reduce_all(mb_executor_t *executor)
+{
+    MB_TRY(finish_all(executor));
+    for (int i = 0; i < executor->stage->n_chunks; i++)
+        MB_TRY(run_reduce(executor, i));
+    return mb_stage_reduce_finish(executor->options.reduction);
+}
+
 /* Evaluation has no backward: replicas join the tree, and are summed, after the last forward. */
 static mb_status_t finish_evaluation(mb_executor_t *executor)
 {
-    if (executor->stage->training || executor->options.reduce == NULL)
+    if (executor->stage->training || executor->options.reduction == NULL)
         return MB_OK;
-    MB_TRY(finish_all(executor));
-    return run_reduce(executor);
+    return reduce_all(executor);
 }
 
 /* Without learning a micro-batch past the data leaves nothing behind, on any stage. */
@@ -467,6 +493,8 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
         status = turn_group(executor, action);
         if (status == MB_OK)
             status = run_action(executor, action);
+        if (status == MB_OK)
+            status = go_on_reducing(executor);
         cost->count++;
         cost->wait_seconds += executor->waited;
         cost->seconds += mb_time_seconds() - start - executor->waited;
@@ -520,11 +548,11 @@ static mb_status_t prepare_micro(mb_executor_t *executor)
 
 static mb_status_t prepare_reduction(mb_executor_t *executor)
 {
-    mb_stage_t *stage = executor->stage;
-    if (executor->options.reduce == NULL)
+    if (executor->options.reduction == NULL)
         return MB_OK;
-    MB_TRY(finish_all(executor));
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
+    MB_TRY(reduce_all(executor));
+    executor->costs[MB_ACTION_REDUCE].bytes = 0;
+    return MB_OK;
 }
 
 mb_status_t mb_executor_prepare(mb_executor_t *executor)

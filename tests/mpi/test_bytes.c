@@ -128,11 +128,42 @@ static int64_t other_roots(const mb_grid_t *grid)
     return others;
 }
 
-/* The shards: at least, in whole 64 bytes. */
+static bool is_power(int n)
+{
+    return (n & (n - 1)) == 0;
+}
+
+/* Groups that pair off sum by halves: the first one that comes in is the largest. */
+static bool halves(const mb_grid_t *grid)
+{
+    return grid->groups > 1 && is_power(grid->groups) && grid->replicas % grid->groups == 0 &&
+           is_power(grid->replicas / grid->groups);
+}
+
+/* Where the first half of doubles ends: it begins with a 64 bytes more than the second. */
+static int64_t first_half(int64_t doubles)
+{
+    int64_t end = ((doubles + 7) / 8 + 1) / 2 * 8;
+    return end < doubles ? end : doubles;
+}
+
+/* What comes in, of gradients, in whole 64 bytes, and of sums. */
 static int64_t reduction_bytes(const mb_engine_t *engine)
 {
-    return other_roots(&engine->grid) *
-           (engine->stage->gradient_count / engine->grid.groups / 16 * 64);
+    const mb_grid_t *grid = &engine->grid;
+    int64_t floats = engine->stage->gradient_count, doubles = engine->stage->sum_count;
+    if (halves(grid))
+        return floats / 2 / 16 * 64 +
+               8 * (grid->group % 2 == 0 ? first_half(doubles) : doubles - first_half(doubles));
+    return other_roots(grid) * (floats / grid->groups / 16 * 64 + doubles / grid->groups / 8 * 64);
+}
+
+/* What it sends: its share but for its own part, of the roots and of the sum. */
+static int64_t reduction_sent(const mb_engine_t *engine)
+{
+    const mb_stage_t *stage = engine->stage;
+    int64_t bytes = stage->gradient_count * 4 + stage->sum_count * 8, groups = engine->grid.groups;
+    return groups == 1 ? 0 : 2 * (bytes - bytes / groups);
 }
 
 static bool within(const char *what, int64_t found, int64_t wanted, int64_t most_over)
@@ -144,19 +175,18 @@ static bool within(const char *what, int64_t found, int64_t wanted, int64_t most
     return good;
 }
 
-/* Doubles of sums and norms, the roots' doubles that group 0 receives, and room for what comes of a
- * layer that other stages share: a tensor, or doubles. */
+/* Doubles of sums and norms, and room for what comes of a layer that other stages share: a tensor,
+ * or doubles. */
 static int64_t small_bytes(const mb_training_t *training)
 {
     const mb_engine_t *engine = training->engine;
     const mb_stage_t *stage = engine->stage;
     int64_t tied = stage->sum_count * 8 + 64, n = stage->graph->n_params;
-    int64_t roots = engine->grid.group == 0 ? other_roots(&engine->grid) : 0;
     for (int p = 0; p < n; p++) {
         int64_t bytes = stage->graph->params[p].elements * 4;
         tied = stage->values[p] != NULL && bytes > tied ? bytes : tied;
     }
-    return (stage->sum_count * (stage->n_sum_blocks + roots) + n + 1) * 8 +
+    return (stage->sum_count * stage->n_sum_blocks + n + 1) * 8 +
            (engine->plan->n_ties > 0 ? tied : 0);
 }
 
@@ -203,9 +233,12 @@ static bool check_sent(const mb_training_t *training)
     bool good = within("the plan's formula", mb_plan_bytes_sent(engine->plan, stage->stage),
                        expect(training).sent, 0);
     good = within("sent", messages, STEPS * expect(training).sent, 0) && good;
-    return within("sent in reductions", reductions,
-                  STEPS * mb_reduce_bytes(&engine->grid, stage->gradient_count, stage->sum_count),
-                  0) &&
+    int64_t planned = mb_stage_reduce_bytes(engine->reduction);
+    good = within("sent in reductions", reductions, STEPS * planned, 0) && good;
+    /* Two halvings and two doublings at most, of floats and of doubles, each by up to 64 bytes
+     * more or less than an even cut. */
+    int64_t slack = engine->grid.groups == 1 ? 0 : 8 * 64;
+    return within("the reduction's plan", planned, reduction_sent(engine) - slack, 2 * slack) &&
            good;
 }
 

@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comm/tags.h"
-
-enum { TAGS = 4, MOST_PIECES = (MB_TAG_REDUCE_END - MB_TAG_REDUCE) / TAGS };
-
 typedef struct {
     float *floats;
     double *doubles;
@@ -22,7 +18,7 @@ struct mb_reduce {
     mb_grid_t grid;
     mb_reduce_shape_t shape;
     mb_reduce_plan_t plan;
-    int piece;
+    int tag;
     bool keeps_parts;
     root_t *roots; /* [plan.n_roots] of the run */
     root_t received;
@@ -65,16 +61,37 @@ mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shap
     return status;
 }
 
-int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
+/* Kept parts are given out when they are gathered, doubles at once. */
+static bool is_due(const mb_reduce_t *reduce, const mb_reduce_message_t *message, bool shares,
+                   bool gathers)
+{
+    if (gathers)
+        return shares && !message->wide;
+    return message->wide || !reduce->keeps_parts || !shares;
+}
+
+static int64_t bytes_sent(const mb_reduce_t *reduce, bool gathers)
 {
     int64_t bytes = 0;
     for (int r = 0; r < reduce->plan.n_rounds; r++) {
-        for (int i = 0; i < reduce->plan.rounds[r].n_messages; i++) {
-            const mb_reduce_message_t *message = &reduce->plan.rounds[r].messages[i];
-            bytes += message->sends ? (int64_t)bytes_of(message) : 0;
+        const mb_reduce_round_t *round = &reduce->plan.rounds[r];
+        for (int i = 0; i < round->n_messages; i++) {
+            bool due = is_due(reduce, &round->messages[i], r >= reduce->plan.n_scatter, gathers);
+            if (due && round->messages[i].sends)
+                bytes += (int64_t)bytes_of(&round->messages[i]);
         }
     }
     return bytes;
+}
+
+int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
+{
+    return bytes_sent(reduce, false);
+}
+
+int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce)
+{
+    return bytes_sent(reduce, true);
 }
 
 static mb_status_t keep_bounds(mb_reduce_t *reduce)
@@ -99,11 +116,6 @@ static mb_status_t take(mb_reduce_t *reduce, int64_t count, size_t size, void **
 static mb_status_t prepare(mb_reduce_t *reduce)
 {
     void *memory;
-    if (reduce->piece >= MOST_PIECES)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "a stage of more than %d chunks cannot be summed over replicas: use "
-                            "fewer chunks",
-                            MOST_PIECES);
     reduce->arena = mb_arena_create();
     if (reduce->arena == NULL)
         return mb_error_memory("a reduction", sizeof *reduce);
@@ -122,7 +134,7 @@ static mb_status_t prepare(mb_reduce_t *reduce)
 }
 
 mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec_t *exec,
-                             const mb_grid_t *grid, const mb_reduce_shape_t *shape, int piece,
+                             const mb_grid_t *grid, const mb_reduce_shape_t *shape, int tag,
                              mb_reduce_t **out)
 {
     mb_reduce_t *reduce = calloc(1, sizeof *reduce);
@@ -133,7 +145,7 @@ mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec
                             .exec = exec,
                             .grid = *grid,
                             .shape = *shape,
-                            .piece = piece};
+                            .tag = tag};
     mb_status_t status = prepare(reduce);
     if (status != MB_OK) {
         mb_reduce_destroy(reduce);
@@ -187,14 +199,6 @@ static bool shares(const mb_reduce_t *reduce)
     return reduce->round >= reduce->plan.n_scatter;
 }
 
-/* Kept parts are given out when they are gathered, doubles at once. */
-static bool is_due(const mb_reduce_t *reduce, const mb_reduce_message_t *message)
-{
-    if (reduce->gathers)
-        return !message->wide;
-    return message->wide || !reduce->keeps_parts || !shares(reduce);
-}
-
 static int rank_of(const mb_reduce_t *reduce, int group)
 {
     return mb_grid_rank(&reduce->grid, reduce->grid.stage, group);
@@ -203,7 +207,7 @@ static int rank_of(const mb_reduce_t *reduce, int group)
 /* Roots of one group come in order, and each of its messages of a round is another's answer. */
 static int tag_of(const mb_reduce_t *reduce, bool wide)
 {
-    return MB_TAG_REDUCE + reduce->piece * TAGS + 2 * shares(reduce) + wide;
+    return reduce->tag + 2 * shares(reduce) + wide;
 }
 
 static mb_status_t hand_over(mb_reduce_t *reduce, const mb_reduce_message_t *message,
@@ -223,7 +227,7 @@ static mb_status_t open_round(mb_reduce_t *reduce)
         return MB_OK;
     MB_TRY(mb_transport_group_begin(reduce->transport));
     for (int i = 0; i < round->n_messages; i++) {
-        if (is_due(reduce, &round->messages[i]))
+        if (is_due(reduce, &round->messages[i], shares(reduce), reduce->gathers))
             MB_TRY(hand_over(reduce, &round->messages[i], &reduce->requests[i]));
     }
     return mb_transport_group_end(reduce->transport);

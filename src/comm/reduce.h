@@ -11,11 +11,13 @@
 
 typedef struct mb_reduce mb_reduce_t;
 
+enum { MB_REDUCE_TAGS = 4 };
+
 /* Collective over the ranks of one stage. Allocates all it needs (device memory for what comes in).
- * PIECE: its number on the stage, the same on all of them; it tells messages apart. BOUNDS of the
- * shape are copied. */
+ * TAG: the first of MB_REDUCE_TAGS that tell its messages from others'. BOUNDS of the shape are
+ * copied. */
 mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec_t *exec,
-                             const mb_grid_t *grid, const mb_reduce_shape_t *shape, int piece,
+                             const mb_grid_t *grid, const mb_reduce_shape_t *shape, int tag,
                              mb_reduce_t **out);
 /* roots[i], roots64[i]: this rank's root i (device memory), to be left alone until the end. The
  * whole sum comes to roots[0] and roots64[0] on every rank of the stage; the other roots are
@@ -35,8 +37,9 @@ mb_status_t mb_reduce_gather(mb_reduce_t *reduce, float *values);
 void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link);
 void mb_reduce_destroy(mb_reduce_t *reduce);
 
-/* Bytes this rank sends in one run and gather, by the plan. */
+/* Bytes this rank sends in one run, and in one gather, by the plan. */
 int64_t mb_reduce_bytes(const mb_reduce_t *reduce);
+int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce);
 /* What the transport must be ready for: requests outstanding, and the longest message in bytes. */
 mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shape, int *requests,
                             size_t *bytes);

@@ -113,15 +113,16 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
 {
     mb_comm_t *comm = engine->machine->comm;
     mb_stage_t *stage = engine->stage;
+    bool shares_out = options->shares_out && options->training && engine->grid.groups > 1;
     size_t longest = 0;
     int reducing = 0;
     if (options->losses != NULL)
-        MB_TRY(mb_stage_reduce_needs(&engine->grid, stage, &reducing, &longest));
+        MB_TRY(mb_stage_reduce_needs(&engine->grid, stage, shares_out, &reducing, &longest));
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) + reducing +
                    update_requests(engine);
     MB_TRY(make_transport(engine, requests, longest_message(engine, options->training, longest)));
     if (options->losses != NULL)
-        MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage,
+        MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
                                       &engine->reduction));
     mb_executor_options_t executor = {.comm = comm,
                                       .grid = &engine->grid,

@@ -34,6 +34,7 @@ typedef struct mb_engine_options {
     int micros_per_replica;
     mb_schedule_choice_t schedule;
     bool training;
+    bool shares_out;              /* groups share the optimizer's state out (stage_reduce.h) */
     const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */

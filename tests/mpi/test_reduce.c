@@ -1,6 +1,7 @@
 /* Sums over replicas: the bits of the canonical tree for every number of groups, and as many bytes
  * as the formula says. */
 #include "comm/reduce.h"
+#include "comm/tags.h"
 #include "mpi/cases.h"
 #include "mpi/devices.h"
 
@@ -187,8 +188,8 @@ static void reduce_once(world_t *world)
     EXPECT_OK(mb_transport_mpi_create(world->comm, &world->device.exec, max_requests, max_bytes,
                                       &transport));
     wrap(&counter, transport);
-    EXPECT_OK(mb_reduce_create(world->comm, &counter.base, &world->device.exec, grid, &shape, 0,
-                               &reduce));
+    EXPECT_OK(mb_reduce_create(world->comm, &counter.base, &world->device.exec, grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     for (int run = 0; run < 2; run++) {
         counter.bytes = 0;
         make_roots(world);
@@ -249,8 +250,8 @@ static void planning_sends_nothing_and_needs_no_memory(void)
     devices_open("cpu", &world.device);
     mb_grid_set(&world.grid, cases_size, cases_rank, 1, cases_size);
     EXPECT_OK(mb_transport_mpi_create(world.comm, &world.device.exec, 0, 0, &transport));
-    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape, 0,
-                               &reduce));
+    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     world.device.exec.planning = true;
     EXPECT_OK(mb_reduce_run(reduce, world.roots, world.roots64));
     world.device.exec.planning = false;
@@ -272,8 +273,8 @@ static void a_rank_that_never_comes_ends_the_reduction_by_its_notice(void)
     mb_grid_set(&world.grid, cases_size, cases_rank, 1, cases_size);
     EXPECT_OK(mb_reduce_needs(&world.grid, &shape, &requests, &bytes));
     EXPECT_OK(mb_transport_mpi_create(world.comm, &world.device.exec, requests, bytes, &transport));
-    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape, 0,
-                               &reduce));
+    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     make_roots(&world);
     if (cases_rank == cases_size - 1)
         mb_comm_fail(world.comm, mb_error_set(MB_ERR_NUMERIC, "NaN"));

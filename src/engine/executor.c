@@ -26,7 +26,7 @@ struct mb_executor {
     const mb_action_t *current;
     bool grouping; /* messages are being handed over together */
     mb_action_cost_t costs[MB_ACTION_COUNT];
-    double waited;
+    double waited, reduced; /* of the action's time: for messages, and for sums over replicas */
 };
 
 mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out)
@@ -399,12 +399,11 @@ static mb_status_t go_on_reducing(mb_executor_t *executor)
 static mb_status_t run_step(mb_executor_t *executor)
 {
     const mb_hooks_t *hooks = &executor->options.hooks;
-    mb_action_cost_t *cost = &executor->costs[MB_ACTION_REDUCE];
     double start = mb_time_seconds();
     if (executor->options.reduction != NULL)
         MB_TRY(mb_stage_reduce_finish(executor->options.reduction));
-    executor->waited += mb_time_seconds() - start;
-    cost->wait_seconds += mb_time_seconds() - start;
+    executor->reduced = mb_time_seconds() - start;
+    executor->costs[MB_ACTION_REDUCE].wait_seconds += executor->reduced;
     return hooks->update == NULL
                ? MB_OK
                : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
@@ -487,7 +486,7 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
         if (is_past_data(executor, action))
             continue;
         double start = mb_time_seconds();
-        executor->waited = 0;
+        executor->waited = executor->reduced = 0;
         executor->current = action;
         say_doing(executor, mb_action_name(action->kind), action->micro);
         status = turn_group(executor, action);
@@ -497,7 +496,7 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
             status = go_on_reducing(executor);
         cost->count++;
         cost->wait_seconds += executor->waited;
-        cost->seconds += mb_time_seconds() - start - executor->waited;
+        cost->seconds += mb_time_seconds() - start - executor->waited - executor->reduced;
     }
     if (status == MB_OK)
         status = turn_group(executor, NULL);

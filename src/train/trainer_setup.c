@@ -390,22 +390,10 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
     return status;
 }
 
-static mb_status_t take_zero(const mb_training_t *trainer, bool *shares_out)
-{
-    const char *stage = mb_settings_text(trainer->settings, MB_SET_ZERO);
-    *shares_out = strcmp(stage, "1") == 0;
-    if (*shares_out || strcmp(stage, "0") == 0)
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "zero=%s: there are 0 and 1 (the optimizer's state shared out); gradients "
-                        "(2) and weights (3) stay whole",
-                        stage);
-}
-
 static mb_status_t make_engine(mb_training_t *trainer)
 {
     bool shares_out;
-    MB_TRY(take_zero(trainer, &shares_out));
+    MB_TRY(mb_layout_shares_out(trainer->settings, &shares_out));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,

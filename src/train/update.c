@@ -6,6 +6,7 @@
 
 #include "train/norms.h"
 #include "train/ties.h"
+#include "train/values_share.h"
 
 static mb_status_t begin_slot(mb_update_t *update, int param, int slot, int64_t count)
 {
@@ -96,7 +97,7 @@ static size_t incoming_bytes(const mb_update_t *update)
     return most;
 }
 
-static float *gradient_of(const mb_update_t *update, int param)
+float *mb_update_gradient(const mb_update_t *update, int param)
 {
     return update->engine->stage->gradients[0] + entry_of(update, param);
 }
@@ -141,7 +142,7 @@ static mb_trained_t trained_of(const mb_update_t *update, int param)
     const mb_stage_t *stage = update->engine->stage;
     mb_trained_t trained = {.param = &stage->graph->params[param],
                             .w = stage->values[param],
-                            .g = update->updates[param] ? gradient_of(update, param) : NULL};
+                            .g = update->updates[param] ? mb_update_gradient(update, param) : NULL};
     for (int s = 0; s < MB_MAX_SLOTS; s++)
         trained.slots[s] = update->slots[param][s];
     return trained;
@@ -242,7 +243,7 @@ static mb_status_t regularize(mb_update_t *update)
                                      .l1 = param->regularizer.l1,
                                      .l2 = param->regularizer.l2,
                                      .w = stage->values[p],
-                                     .g = gradient_of(update, p)};
+                                     .g = mb_update_gradient(update, p)};
         MB_TRY(mb_run_regularize(stage->exec, &args));
     }
     return MB_OK;
@@ -340,34 +341,6 @@ static mb_status_t accumulate(mb_update_t *update, bool applies)
     return mb_stepper_accumulate(update->stepper, applies);
 }
 
-static mb_status_t copy_values(const mb_update_t *update, int param, bool out)
-{
-    float *value = update->engine->stage->values[param], *place = gradient_of(update, param);
-    mb_combine_args_t copy = {.count = update->engine->plan->graph->params[param].elements,
-                              .p = 1.0F,
-                              .a = out ? value : place,
-                              .y = out ? place : value};
-    return mb_run_combine(&update->engine->exec, &copy);
-}
-
-/* New values go through the gradients' places, which are free by now. */
-static mb_status_t share_values(mb_update_t *update)
-{
-    int n = update->engine->plan->graph->n_params;
-    if (!mb_stage_reduce_shares_out(update->engine->reduction))
-        return MB_OK;
-    for (int p = 0; p < n; p++) {
-        if (update->updates[p])
-            MB_TRY(copy_values(update, p, true));
-    }
-    MB_TRY(mb_stage_reduce_gather(update->engine->reduction));
-    for (int p = 0; p < n; p++) {
-        if (update->shared_out[p] && !update->updates[p])
-            MB_TRY(copy_values(update, p, false));
-    }
-    return MB_OK;
-}
-
 /* Constraints follow every step, as in Keras: w of norm n <= max becomes w n / (n + epsilon). */
 static mb_status_t optimize(mb_update_t *update)
 {
@@ -381,7 +354,7 @@ static mb_status_t optimize(mb_update_t *update)
     if (optimizer->averages)
         MB_TRY(mb_stepper_average(update->stepper, updates));
     MB_TRY(constrain_all(update));
-    MB_TRY(share_values(update));
+    MB_TRY(mb_values_share(update));
     if (!update->engine->exec.planning)
         update->iterations++;
     return MB_OK;

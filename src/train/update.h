@@ -41,6 +41,8 @@ mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *grad
                            double *sums);
 /* Whether this rank keeps the moments of a trained parameter of its stage and updates it. */
 bool mb_update_holds(const mb_update_t *update, int param);
+/* Where its gradient, summed, stands in block 0. */
+float *mb_update_gradient(const mb_update_t *update, int param);
 /* Puts the loss scale into force, at the beginning and after it was read from a file. */
 void mb_update_use_loss_scale(mb_update_t *update);
 /* Learning rate of the next step. */

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/say.h"
 #include "model/optimizer.h"
+#include "train/layout.h"
 
 enum { ROWS = 10, NAME = 32 };
 
@@ -72,6 +73,7 @@ mb_status_t mb_layouts_find(const mb_args_t *args, const mb_model_t *model, int 
                                .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
                                .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
                                .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH)};
+    MB_TRY(mb_layout_shares_out(settings, &l->options.shares_out));
     MB_TRY(take_memory(args, &l->options.memory));
     MB_TRY(take_schedule(args, l));
     MB_TRY(count_moments(args, model, arena, &l->options.moments));

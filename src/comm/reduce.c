@@ -1,173 +1,152 @@
-/* Sums over replicas: every group's rank combines one shard of all roots in tree order, then the
- * finished shards go to everyone. Doubles are few and go to group 0 whole. See reduce.h. */
+/* See reduce.h. A round is over when all its messages are; then come its additions, and the next
+ * round is handed over. What a sharing round writes, an earlier one has sent: that is over too. */
 #include "comm/reduce.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define SHARD_UNIT 16 /* floats: 64 bytes, so that every shard is aligned */
-#define TAG_ROOT_DOUBLES (MB_TAG_REDUCE + MB_TREE_MAX_ROOTS)
-#define TAG_SUM (MB_TAG_REDUCE + 2 * MB_TREE_MAX_ROOTS)
-#define TAG_SUM_DOUBLES (TAG_SUM + 1)
-
-typedef struct { /* a root of some group: this rank's own, or received */
-    int group, index;
-    float *shard;
+typedef struct {
+    float *floats;
     double *doubles;
-    mb_request_t *shard_request, *doubles_request;
 } root_t;
 
 struct mb_reduce {
     mb_comm_t *comm;
     mb_transport_t *transport;
     mb_exec_t *exec;
+    mb_arena_t *arena;
     mb_grid_t grid;
-    int64_t count, count64;
-    int64_t first, shard; /* this rank's shard: where it begins, how long it is */
-    int n_roots, n_own;
-    root_t *roots; /* all groups', in replica order */
-    int *into, *from;
-    int n_merges;
-    int n_sends;
-    mb_request_t **sends;
-    void *received, *received64;
-    mb_reduce_link_t *link; /* NULL: the tree */
+    mb_reduce_shape_t shape;
+    mb_reduce_plan_t plan;
+    int tag;
+    bool keeps_parts;
+    root_t *roots; /* [plan.n_roots] of the run */
+    root_t received;
+    mb_request_t **requests; /* [of the longest round] */
+    bool under_way, gathers;
+    int round;              /* the one whose messages are under way */
+    mb_reduce_link_t *link; /* NULL: the plan */
 };
 
-static int64_t shard_first(const mb_grid_t *grid, int64_t count, int group)
+static int most_messages(const mb_reduce_plan_t *plan)
 {
-    int64_t units = (count + SHARD_UNIT - 1) / SHARD_UNIT;
-    int64_t per_group = units / grid->groups, rest = units % grid->groups;
-    int64_t first = per_group * group + (group < rest ? group : rest);
-    return first * SHARD_UNIT < count ? first * SHARD_UNIT : count;
+    int most = 0;
+    for (int r = 0; r < plan->n_rounds; r++)
+        most = plan->rounds[r].n_messages > most ? plan->rounds[r].n_messages : most;
+    return most;
 }
 
-static int64_t shard_count(const mb_grid_t *grid, int64_t count, int group)
+static size_t bytes_of(const mb_reduce_message_t *message)
 {
-    return shard_first(grid, count, group + 1) - shard_first(grid, count, group);
+    return (size_t)message->count * (message->wide ? sizeof(double) : sizeof(float));
 }
 
-static int group_roots(const mb_grid_t *grid, int group, mb_tree_node_t *nodes)
+mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shape, int *requests,
+                            size_t *bytes)
 {
-    int first, count;
-    mb_grid_replicas(grid, group, &first, &count);
-    return mb_tree_roots(grid->replicas, first, count, nodes);
-}
-
-static int all_roots(const mb_grid_t *grid)
-{
-    int n = 0;
-    mb_tree_node_t nodes[MB_TREE_MAX_ROOTS];
-    for (int group = 0; group < grid->groups; group++)
-        n += group_roots(grid, group, nodes);
-    return n;
-}
-
-int mb_reduce_max_requests(const mb_grid_t *grid)
-{
-    if (mb_grid_idle(grid) || grid->groups == 1)
-        return 0;
-    mb_tree_node_t nodes[MB_TREE_MAX_ROOTS];
-    int own = group_roots(grid, grid->group, nodes), others = grid->groups - 1;
-    int scatter = own * others + own + 2 * (all_roots(grid) - own);
-    return scatter + 4 * others;
-}
-
-size_t mb_reduce_max_bytes(const mb_grid_t *grid, int64_t count, int64_t count64)
-{
-    if (mb_grid_idle(grid) || grid->groups == 1)
-        return 0;
-    size_t floats = (size_t)shard_count(grid, count, 0) * sizeof(float);
-    size_t doubles = (size_t)count64 * sizeof(double);
-    return floats > doubles ? floats : doubles;
-}
-
-int64_t mb_reduce_bytes(const mb_grid_t *grid, int64_t count, int64_t count64)
-{
-    if (mb_grid_idle(grid) || grid->groups == 1)
-        return 0;
-    mb_tree_node_t nodes[MB_TREE_MAX_ROOTS];
-    int64_t own = group_roots(grid, grid->group, nodes), others = grid->groups - 1;
-    int64_t shard = shard_count(grid, count, grid->group);
-    int64_t floats = own * (count - shard) + others * shard;
-    int64_t doubles = (grid->group == 0 ? others : own) * count64;
-    return floats * (int64_t)sizeof(float) + doubles * (int64_t)sizeof(double);
-}
-
-static mb_status_t find_roots(mb_reduce_t *reduce)
-{
-    size_t n = (size_t)all_roots(&reduce->grid);
-    mb_tree_node_t *nodes = calloc(n + MB_TREE_MAX_ROOTS, sizeof(*nodes));
-    reduce->roots = calloc(n, sizeof(*reduce->roots));
-    reduce->into = calloc(n, sizeof(*reduce->into));
-    reduce->from = calloc(n, sizeof(*reduce->from));
-    if (nodes == NULL || reduce->roots == NULL || reduce->into == NULL || reduce->from == NULL) {
-        free(nodes);
-        return mb_error_memory("the roots of a reduction", n * sizeof(*reduce->roots));
+    mb_reduce_plan_t plan;
+    mb_arena_t *arena = mb_arena_create();
+    if (arena == NULL)
+        return mb_error_memory("a reduction's plan", sizeof plan);
+    mb_status_t status = mb_reduce_plan(grid, shape, arena, &plan);
+    *requests = status == MB_OK ? most_messages(&plan) : 0;
+    *bytes = 0;
+    for (int r = 0; status == MB_OK && r < plan.n_rounds; r++) {
+        for (int i = 0; i < plan.rounds[r].n_messages; i++) {
+            size_t one = bytes_of(&plan.rounds[r].messages[i]);
+            *bytes = one > *bytes ? one : *bytes;
+        }
     }
-    for (int group = 0; group < reduce->grid.groups; group++) {
-        int of_group = group_roots(&reduce->grid, group, nodes + reduce->n_roots);
-        for (int i = 0; i < of_group; i++)
-            reduce->roots[reduce->n_roots++] = (root_t){.group = group, .index = i};
-        if (group == reduce->grid.group)
-            reduce->n_own = of_group;
+    mb_arena_destroy(arena);
+    return status;
+}
+
+/* Kept parts are given out when they are gathered, doubles at once. */
+static bool is_due(const mb_reduce_t *reduce, const mb_reduce_message_t *message, bool shares,
+                   bool gathers)
+{
+    if (gathers)
+        return shares && !message->wide;
+    return message->wide || !reduce->keeps_parts || !shares;
+}
+
+static int64_t bytes_sent(const mb_reduce_t *reduce, bool gathers)
+{
+    int64_t bytes = 0;
+    for (int r = 0; r < reduce->plan.n_rounds; r++) {
+        const mb_reduce_round_t *round = &reduce->plan.rounds[r];
+        for (int i = 0; i < round->n_messages; i++) {
+            bool due = is_due(reduce, &round->messages[i], r >= reduce->plan.n_scatter, gathers);
+            if (due && round->messages[i].sends)
+                bytes += (int64_t)bytes_of(&round->messages[i]);
+        }
     }
-    reduce->n_merges =
-        mb_tree_combine(reduce->grid.replicas, nodes, reduce->n_roots, reduce->into, reduce->from);
-    free(nodes);
+    return bytes;
+}
+
+int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
+{
+    return bytes_sent(reduce, false);
+}
+
+int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce)
+{
+    return bytes_sent(reduce, true);
+}
+
+static mb_status_t keep_bounds(mb_reduce_t *reduce)
+{
+    size_t n = (size_t)reduce->grid.groups + 1;
+    if (reduce->shape.bounds == NULL)
+        return MB_OK;
+    int64_t *bounds = MB_ARENA_ARRAY(reduce->arena, int64_t, n);
+    if (bounds == NULL)
+        return mb_error_memory("the parts of a reduction", n * sizeof *bounds);
+    memcpy(bounds, reduce->shape.bounds, n * sizeof *bounds);
+    reduce->shape.bounds = bounds;
     return MB_OK;
 }
 
-/* Device memory for the shards that come from the other groups. */
-static mb_status_t allocate(mb_reduce_t *reduce)
+static mb_status_t take(mb_reduce_t *reduce, int64_t count, size_t size, void **out)
 {
-    bool owns_doubles = reduce->grid.group == 0;
-    int64_t stride = (reduce->shard + SHARD_UNIT - 1) / SHARD_UNIT * SHARD_UNIT;
-    int64_t stride64 = (reduce->count64 + 7) / 8 * 8;
-    size_t others = (size_t)(reduce->n_roots - reduce->n_own);
-    mb_device_t *device = reduce->exec->device;
-    reduce->sends =
-        calloc((size_t)mb_reduce_max_requests(&reduce->grid) + 1, sizeof(mb_request_t *));
-    if (reduce->sends == NULL)
-        return mb_error_memory("the requests of a reduction", sizeof(mb_request_t *));
-    if (stride > 0)
-        MB_TRY(mb_device_alloc(device, others * (size_t)stride * sizeof(float), &reduce->received));
-    if (stride64 > 0 && owns_doubles)
-        MB_TRY(mb_device_alloc(device, others * (size_t)stride64 * sizeof(double),
-                               &reduce->received64));
-    int64_t other = 0;
-    for (int i = 0; i < reduce->n_roots; i++) {
-        root_t *root = &reduce->roots[i];
-        if (root->group == reduce->grid.group)
-            continue;
-        if (reduce->received != NULL)
-            root->shard = (float *)reduce->received + other * stride;
-        if (reduce->received64 != NULL)
-            root->doubles = (double *)reduce->received64 + other * stride64;
-        other++;
-    }
+    *out = NULL;
+    return count == 0 ? MB_OK : mb_device_alloc(reduce->exec->device, (size_t)count * size, out);
+}
+
+static mb_status_t prepare(mb_reduce_t *reduce)
+{
+    void *memory;
+    reduce->arena = mb_arena_create();
+    if (reduce->arena == NULL)
+        return mb_error_memory("a reduction", sizeof *reduce);
+    MB_TRY(keep_bounds(reduce));
+    MB_TRY(mb_reduce_plan(&reduce->grid, &reduce->shape, reduce->arena, &reduce->plan));
+    size_t requests = (size_t)most_messages(&reduce->plan) + 1;
+    reduce->requests = MB_ARENA_ARRAY(reduce->arena, mb_request_t *, requests);
+    reduce->roots = MB_ARENA_ARRAY(reduce->arena, root_t, reduce->plan.n_roots + 1);
+    if (reduce->requests == NULL || reduce->roots == NULL)
+        return mb_error_memory("the requests of a reduction", requests);
+    MB_TRY(take(reduce, reduce->plan.received, sizeof(float), &memory));
+    reduce->received.floats = memory;
+    MB_TRY(take(reduce, reduce->plan.received64, sizeof(double), &memory));
+    reduce->received.doubles = memory;
     return MB_OK;
 }
 
 mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec_t *exec,
-                             const mb_grid_t *grid, int64_t count, int64_t count64,
+                             const mb_grid_t *grid, const mb_reduce_shape_t *shape, int tag,
                              mb_reduce_t **out)
 {
-    mb_reduce_t *reduce = calloc(1, sizeof(*reduce));
+    mb_reduce_t *reduce = calloc(1, sizeof *reduce);
     if (reduce == NULL)
-        return mb_error_memory("a reduction", sizeof(*reduce));
+        return mb_error_memory("a reduction", sizeof *reduce);
     *reduce = (mb_reduce_t){.comm = comm,
                             .transport = transport,
                             .exec = exec,
                             .grid = *grid,
-                            .count = count,
-                            .count64 = count64,
-                            .first = shard_first(grid, count, grid->group),
-                            .shard = shard_count(grid, count, grid->group)};
-    mb_status_t status = MB_OK;
-    if (grid->groups > 1)
-        status = find_roots(reduce);
-    if (status == MB_OK && grid->groups > 1)
-        status = allocate(reduce);
+                            .shape = *shape,
+                            .tag = tag};
+    mb_status_t status = prepare(reduce);
     if (status != MB_OK) {
         mb_reduce_destroy(reduce);
         return status;
@@ -180,184 +159,15 @@ void mb_reduce_destroy(mb_reduce_t *reduce)
 {
     if (reduce == NULL)
         return;
-    const mb_transport_class_t *class_ = reduce->transport->class_;
-    for (int i = 0; i < reduce->n_sends; i++) {
-        if (reduce->sends[i] != NULL)
-            class_->cancel(reduce->transport, reduce->sends[i]);
+    int n = reduce->requests == NULL ? 0 : most_messages(&reduce->plan);
+    for (int i = 0; i < n; i++) {
+        if (reduce->requests[i] != NULL)
+            reduce->transport->class_->cancel(reduce->transport, reduce->requests[i]);
     }
-    for (int i = 0; i < reduce->n_roots; i++) {
-        if (reduce->roots[i].shard_request != NULL)
-            class_->cancel(reduce->transport, reduce->roots[i].shard_request);
-        if (reduce->roots[i].doubles_request != NULL)
-            class_->cancel(reduce->transport, reduce->roots[i].doubles_request);
-    }
-    mb_device_free(reduce->exec->device, reduce->received);
-    mb_device_free(reduce->exec->device, reduce->received64);
-    free(reduce->sends);
-    free(reduce->roots);
-    free(reduce->into);
-    free(reduce->from);
+    mb_device_free(reduce->exec->device, reduce->received.floats);
+    mb_device_free(reduce->exec->device, reduce->received.doubles);
+    mb_arena_destroy(reduce->arena);
     free(reduce);
-}
-
-static int rank_of(const mb_reduce_t *reduce, int group)
-{
-    return mb_grid_rank(&reduce->grid, reduce->grid.stage, group);
-}
-
-static mb_status_t receive(mb_reduce_t *reduce, void *buffer, int64_t bytes, int group, int tag,
-                           mb_request_t **request)
-{
-    if (bytes == 0)
-        return MB_OK;
-    return mb_transport_irecv(reduce->transport, buffer, (size_t)bytes, rank_of(reduce, group), tag,
-                              request);
-}
-
-static mb_status_t send(mb_reduce_t *reduce, const void *buffer, int64_t bytes, int group, int tag)
-{
-    if (bytes == 0)
-        return MB_OK;
-    MB_TRY(mb_transport_isend(reduce->transport, buffer, (size_t)bytes, rank_of(reduce, group), tag,
-                              &reduce->sends[reduce->n_sends]));
-    reduce->n_sends++;
-    return MB_OK;
-}
-
-static mb_status_t await(mb_reduce_t *reduce, mb_request_t **request, const char *action, int group,
-                         int tag)
-{
-    mb_comm_note_t note = {.action = action,
-                           .stage = reduce->grid.stage,
-                           .micro = -1,
-                           .peer = group < 0 ? -1 : rank_of(reduce, group),
-                           .tag = tag};
-    return mb_transport_wait(reduce->transport, reduce->comm, request, &note);
-}
-
-static mb_status_t await_sends(mb_reduce_t *reduce)
-{
-    for (int i = 0; i < reduce->n_sends; i++)
-        MB_TRY(await(reduce, &reduce->sends[i], "sending gradients of replicas", -1, -1));
-    reduce->n_sends = 0;
-    return MB_OK;
-}
-
-static mb_status_t post_roots(mb_reduce_t *reduce)
-{
-    int64_t bytes = reduce->shard * (int64_t)sizeof(float);
-    int64_t bytes64 = reduce->grid.group == 0 ? reduce->count64 * (int64_t)sizeof(double) : 0;
-    for (int i = 0; i < reduce->n_roots; i++) {
-        root_t *root = &reduce->roots[i];
-        if (root->group == reduce->grid.group)
-            continue;
-        MB_TRY(receive(reduce, root->shard, bytes, root->group, MB_TAG_REDUCE + root->index,
-                       &root->shard_request));
-        MB_TRY(receive(reduce, root->doubles, bytes64, root->group, TAG_ROOT_DOUBLES + root->index,
-                       &root->doubles_request));
-    }
-    return MB_OK;
-}
-
-/* Begins with the next group, so that the ranks do not all send to the same one at once. */
-static mb_status_t send_roots(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
-{
-    const mb_grid_t *grid = &reduce->grid;
-    for (int step = 1; step < grid->groups; step++) {
-        int group = (grid->group + step) % grid->groups;
-        int64_t first = shard_first(grid, reduce->count, group);
-        int64_t bytes = shard_count(grid, reduce->count, group) * (int64_t)sizeof(float);
-        int64_t bytes64 = group == 0 ? reduce->count64 * (int64_t)sizeof(double) : 0;
-        for (int i = 0; i < reduce->n_own; i++) {
-            if (bytes > 0)
-                MB_TRY(send(reduce, roots[i] + first, bytes, group, MB_TAG_REDUCE + i));
-            if (bytes64 > 0)
-                MB_TRY(send(reduce, roots64[i], bytes64, group, TAG_ROOT_DOUBLES + i));
-        }
-    }
-    return MB_OK;
-}
-
-static mb_status_t add(mb_reduce_t *reduce, float *y, const float *a, const float *b)
-{
-    mb_add_args_t args = {.count = reduce->shard, .a = a, .b = b, .y = y};
-    return args.count == 0 ? MB_OK : mb_run_add(reduce->exec, &args);
-}
-
-static mb_status_t add64(mb_reduce_t *reduce, double *y, const double *a, const double *b)
-{
-    mb_add_f64_args_t args = {.count = reduce->count64, .a = a, .b = b, .y = y};
-    bool mine = reduce->grid.group == 0;
-    return args.count == 0 || !mine ? MB_OK : mb_run_add_f64(reduce->exec, &args);
-}
-
-static mb_status_t await_root(mb_reduce_t *reduce, root_t *root)
-{
-    const char *action = "receiving gradients of replicas";
-    MB_TRY(await(reduce, &root->shard_request, action, root->group, MB_TAG_REDUCE + root->index));
-    return await(reduce, &root->doubles_request, action, root->group,
-                 TAG_ROOT_DOUBLES + root->index);
-}
-
-/* The last addition writes the whole sum to where it belongs, this rank's root 0. */
-static mb_status_t combine(mb_reduce_t *reduce, float *sum, double *sum64)
-{
-    for (int i = 0; i < reduce->n_merges; i++) {
-        root_t *into = &reduce->roots[reduce->into[i]], *from = &reduce->roots[reduce->from[i]];
-        bool last = i + 1 == reduce->n_merges;
-        MB_TRY(await_root(reduce, into));
-        MB_TRY(await_root(reduce, from));
-        MB_TRY(add(reduce, last ? sum : into->shard, into->shard, from->shard));
-        MB_TRY(add64(reduce, last ? sum64 : into->doubles, into->doubles, from->doubles));
-    }
-    return MB_OK;
-}
-
-/* Root 0 is sent from and then written by the finished shards: its sends must be done first. */
-static mb_status_t share_sums(mb_reduce_t *reduce, float *sums, double *sums64)
-{
-    const mb_grid_t *grid = &reduce->grid;
-    int64_t bytes = reduce->shard * (int64_t)sizeof(float);
-    int64_t bytes64 = reduce->count64 * (int64_t)sizeof(double);
-    MB_TRY(await_sends(reduce));
-    MB_TRY(mb_transport_group_begin(reduce->transport));
-    for (int step = 1; step < grid->groups; step++) {
-        int group = (grid->group + step) % grid->groups;
-        int64_t first = shard_first(grid, reduce->count, group);
-        int64_t count = shard_count(grid, reduce->count, group);
-        if (count > 0)
-            MB_TRY(receive(reduce, sums + first, count * (int64_t)sizeof(float), group, TAG_SUM,
-                           &reduce->sends[reduce->n_sends++]));
-        if (group == 0)
-            MB_TRY(receive(reduce, sums64, bytes64, group, TAG_SUM_DOUBLES,
-                           &reduce->sends[reduce->n_sends++]));
-    }
-    for (int step = 1; step < grid->groups; step++) {
-        int group = (grid->group + step) % grid->groups;
-        if (bytes > 0)
-            MB_TRY(send(reduce, sums + reduce->first, bytes, group, TAG_SUM));
-        if (grid->group == 0)
-            MB_TRY(send(reduce, sums64, bytes64, group, TAG_SUM_DOUBLES));
-    }
-    MB_TRY(mb_transport_group_end(reduce->transport));
-    return await_sends(reduce);
-}
-
-static mb_status_t plan_adds(mb_reduce_t *reduce)
-{
-    MB_TRY(add(reduce, NULL, NULL, NULL));
-    return add64(reduce, NULL, NULL, NULL);
-}
-
-static void place_own_roots(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
-{
-    for (int i = 0; i < reduce->n_roots; i++) {
-        root_t *root = &reduce->roots[i];
-        if (root->group != reduce->grid.group)
-            continue;
-        root->shard = reduce->shard == 0 ? NULL : roots[root->index] + reduce->first;
-        root->doubles = reduce->count64 == 0 ? NULL : roots64[root->index];
-    }
 }
 
 void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link)
@@ -365,23 +175,177 @@ void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link)
     reduce->link = link;
 }
 
-mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
+void mb_reduce_keep_parts(mb_reduce_t *reduce)
 {
+    reduce->keeps_parts = true;
+}
+
+/* While planning there is no memory yet, and all places are nowhere. */
+static void *find(const mb_reduce_t *reduce, mb_reduce_place_t place, bool wide)
+{
+    const root_t *base = place.root < 0 ? &reduce->received : &reduce->roots[place.root];
+    if (reduce->exec->planning)
+        return NULL;
+    return wide ? (void *)(base->doubles + place.at) : (void *)(base->floats + place.at);
+}
+
+static const mb_reduce_round_t *current(const mb_reduce_t *reduce)
+{
+    return &reduce->plan.rounds[reduce->round];
+}
+
+static bool shares(const mb_reduce_t *reduce)
+{
+    return reduce->round >= reduce->plan.n_scatter;
+}
+
+static int rank_of(const mb_reduce_t *reduce, int group)
+{
+    return mb_grid_rank(&reduce->grid, reduce->grid.stage, group);
+}
+
+/* Roots of one group come in order, and each of its messages of a round is another's answer. */
+static int tag_of(const mb_reduce_t *reduce, bool wide)
+{
+    return reduce->tag + 2 * shares(reduce) + wide;
+}
+
+static mb_status_t hand_over(mb_reduce_t *reduce, const mb_reduce_message_t *message,
+                             mb_request_t **request)
+{
+    void *memory = find(reduce, message->place, message->wide);
+    int peer = rank_of(reduce, message->group), tag = tag_of(reduce, message->wide);
+    if (message->sends)
+        return mb_transport_isend(reduce->transport, memory, bytes_of(message), peer, tag, request);
+    return mb_transport_irecv(reduce->transport, memory, bytes_of(message), peer, tag, request);
+}
+
+static mb_status_t open_round(mb_reduce_t *reduce)
+{
+    const mb_reduce_round_t *round = current(reduce);
+    if (reduce->exec->planning)
+        return MB_OK;
+    MB_TRY(mb_transport_group_begin(reduce->transport));
+    for (int i = 0; i < round->n_messages; i++) {
+        if (is_due(reduce, &round->messages[i], shares(reduce), reduce->gathers))
+            MB_TRY(hand_over(reduce, &round->messages[i], &reduce->requests[i]));
+    }
+    return mb_transport_group_end(reduce->transport);
+}
+
+static mb_status_t add(mb_reduce_t *reduce, const mb_reduce_sum_t *sum)
+{
+    void *y = find(reduce, sum->y, sum->wide);
+    const void *a = find(reduce, sum->a, sum->wide), *b = find(reduce, sum->b, sum->wide);
+    mb_add_args_t args = {.count = sum->count, .a = a, .b = b, .y = y};
+    mb_add_f64_args_t wide = {.count = sum->count, .a = a, .b = b, .y = y};
+    return sum->wide ? mb_run_add_f64(reduce->exec, &wide) : mb_run_add(reduce->exec, &args);
+}
+
+/* The round's messages are over. */
+static mb_status_t close_round(mb_reduce_t *reduce)
+{
+    const mb_reduce_round_t *round = current(reduce);
+    for (int i = 0; i < round->n_sums; i++)
+        MB_TRY(add(reduce, &round->sums[i]));
+    reduce->round++;
+    reduce->under_way = reduce->round < reduce->plan.n_rounds;
+    return reduce->under_way ? open_round(reduce) : MB_OK;
+}
+
+static mb_status_t test_round(mb_reduce_t *reduce, bool *over)
+{
+    const mb_transport_class_t *class_ = reduce->transport->class_;
+    *over = true;
+    for (int i = 0; i < current(reduce)->n_messages; i++) {
+        bool done = true;
+        if (reduce->requests[i] == NULL)
+            continue;
+        MB_TRY(class_->test(reduce->transport, reduce->requests[i], &done));
+        if (done)
+            reduce->requests[i] = NULL;
+        *over = *over && done;
+    }
+    return MB_OK;
+}
+
+static mb_status_t await_round(mb_reduce_t *reduce)
+{
+    for (int i = 0; i < current(reduce)->n_messages; i++) {
+        const mb_reduce_message_t *message = &current(reduce)->messages[i];
+        mb_comm_note_t note = {.action = message->sends ? "sending gradients of replicas"
+                                                        : "receiving gradients of replicas",
+                               .stage = reduce->grid.stage,
+                               .micro = -1,
+                               .peer = rank_of(reduce, message->group),
+                               .tag = tag_of(reduce, message->wide)};
+        MB_TRY(mb_transport_wait(reduce->transport, reduce->comm, &reduce->requests[i], &note));
+    }
+    return MB_OK;
+}
+
+static mb_status_t start(mb_reduce_t *reduce, int round, bool gathers)
+{
+    reduce->gathers = gathers;
+    reduce->round = round;
+    reduce->under_way = round < reduce->plan.n_rounds;
+    return reduce->under_way ? open_round(reduce) : MB_OK;
+}
+
+mb_status_t mb_reduce_start(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
+{
+    const mb_reduce_shape_t *shape = &reduce->shape;
     /* One group holds all replicas: its stack of subtrees has come to one root. */
     if (reduce->grid.groups == 1)
         return MB_OK;
     if (reduce->link != NULL)
-        return mb_reduce_link_run(reduce->link, reduce->n_own, reduce->count, reduce->count64,
-                                  roots, roots64);
-    if (reduce->exec->planning)
-        return plan_adds(reduce);
-    float *sums = reduce->count == 0 ? NULL : roots[0];
-    double *sums64 = reduce->count64 == 0 ? NULL : roots64[0];
-    place_own_roots(reduce, roots, roots64);
-    MB_TRY(mb_transport_group_begin(reduce->transport));
-    MB_TRY(post_roots(reduce));
-    MB_TRY(send_roots(reduce, roots, roots64));
-    MB_TRY(mb_transport_group_end(reduce->transport));
-    MB_TRY(combine(reduce, reduce->shard == 0 ? NULL : sums + reduce->first, sums64));
-    return share_sums(reduce, sums, sums64);
+        return mb_reduce_link_start(reduce->link, reduce->plan.n_roots, shape->count,
+                                    shape->count64, roots, roots64);
+    for (int i = 0; i < reduce->plan.n_roots; i++)
+        reduce->roots[i] =
+            (root_t){shape->count == 0 ? NULL : roots[i], shape->count64 == 0 ? NULL : roots64[i]};
+    return start(reduce, 0, false);
+}
+
+/* Where the host does not see messages arrive (an ordered transport's are awaited by the stream),
+ * looking after them would hold up the computing. */
+mb_status_t mb_reduce_go_on(mb_reduce_t *reduce)
+{
+    bool over = true;
+    while (reduce->under_way && over && !reduce->transport->class_->ordered) {
+        MB_TRY(test_round(reduce, &over));
+        if (over)
+            MB_TRY(close_round(reduce));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_reduce_finish(mb_reduce_t *reduce)
+{
+    if (reduce->link != NULL && reduce->grid.groups > 1)
+        return mb_reduce_link_finish(reduce->link);
+    while (reduce->under_way) {
+        MB_TRY(await_round(reduce));
+        MB_TRY(close_round(reduce));
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_reduce_run(mb_reduce_t *reduce, float *const *roots, double *const *roots64)
+{
+    MB_TRY(mb_reduce_start(reduce, roots, roots64));
+    return mb_reduce_finish(reduce);
+}
+
+mb_status_t mb_reduce_gather(mb_reduce_t *reduce, float *values)
+{
+    if (reduce->grid.groups == 1 || reduce->shape.count == 0)
+        return MB_OK;
+    reduce->roots[0] = (root_t){values, NULL};
+    MB_TRY(start(reduce, reduce->plan.n_scatter, true));
+    while (reduce->under_way) {
+        MB_TRY(await_round(reduce));
+        MB_TRY(close_round(reduce));
+    }
+    return MB_OK;
 }

@@ -75,14 +75,18 @@ static mb_status_t sum(mb_reduce_link_t *reduce, void *buffer, int64_t count, bo
     return mb_channel_settle(channel, "handing a sum over replicas to the link");
 }
 
-mb_status_t mb_reduce_link_run(mb_reduce_link_t *reduce, int n_roots, int64_t count,
-                               int64_t count64, float *const *roots, double *const *roots64)
+mb_status_t mb_reduce_link_start(mb_reduce_link_t *reduce, int n_roots, int64_t count,
+                                 int64_t count64, float *const *roots, double *const *roots64)
 {
     MB_TRY(add_own(reduce, n_roots, count, count64, roots, roots64));
     if (reduce->exec->planning)
         return MB_OK;
     MB_TRY(mb_lane_follow(&reduce->lane));
     MB_TRY(sum(reduce, count == 0 ? NULL : roots[0], count, false));
-    MB_TRY(sum(reduce, count64 == 0 ? NULL : roots64[0], count64, true));
-    return mb_lane_lead(&reduce->lane);
+    return sum(reduce, count64 == 0 ? NULL : roots64[0], count64, true);
+}
+
+mb_status_t mb_reduce_link_finish(mb_reduce_link_t *reduce)
+{
+    return reduce->exec->planning ? MB_OK : mb_lane_lead(&reduce->lane);
 }

@@ -11,9 +11,11 @@ typedef struct mb_reduce_link mb_reduce_link_t;
 mb_status_t mb_reduce_link_create(mb_channel_t *channel, mb_exec_t *exec, int stage,
                                   mb_reduce_link_t **out);
 /* roots[i], roots64[i] (device memory) of this rank, n_roots of them: the sum over all ranks of the
- * stage ends in number 0. While planning the additions are planned. */
-mb_status_t mb_reduce_link_run(mb_reduce_link_t *reduce, int n_roots, int64_t count,
-                               int64_t count64, float *const *roots, double *const *roots64);
+ * stage comes to number 0. While planning the additions are planned. */
+mb_status_t mb_reduce_link_start(mb_reduce_link_t *reduce, int n_roots, int64_t count,
+                                 int64_t count64, float *const *roots, double *const *roots64);
+/* What is computed from now on sees the sums that were started. */
+mb_status_t mb_reduce_link_finish(mb_reduce_link_t *reduce);
 /* As mb_channel_give_up. */
 void mb_reduce_link_give_up(mb_reduce_link_t *reduce);
 void mb_reduce_link_destroy(mb_reduce_link_t *reduce);

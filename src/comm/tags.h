@@ -5,10 +5,12 @@
 /* Tags: the transport's messages use [0, MB_TAG_TRANSPORT_END), reductions and small exchanges what
  * follows, up to 32767. */
 enum {
-    MB_TAG_TRANSPORT_END = 32000,
-    MB_TAG_REDUCE = 32000, /* .. +255 */
+    MB_TAG_TRANSPORT_END = 28000,
+    MB_TAG_REDUCE = 28000,
+    MB_TAG_REDUCE_END = 32000,
     MB_TAG_EXCHANGE = 32300,
-    MB_TAG_SCALARS = 32400
+    MB_TAG_SCALARS = 32400,
+    MB_TAG_NORMS = 32500
 };
 
 #endif

@@ -24,18 +24,18 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
                               .schedule = options->schedule,
                               .training = options->training,
                               .ordered = options->machine->way == MB_WAY_CHANNEL,
+                              .uneven = options->replicas % engine->grid.groups != 0,
                               .cuts = other == NULL ? NULL : other->plan->first_node + 1,
                               .costs = profile == NULL ? NULL : profile->nodes,
                               .crossing = profile == NULL ? NULL : profile->crossing};
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
 
-static size_t longest_message(const mb_engine_t *engine, bool training)
+/* MOST: the reduction's. */
+static size_t longest_message(const mb_engine_t *engine, bool training, size_t most)
 {
     const mb_plan_t *plan = engine->plan;
     const mb_stage_t *stage = engine->stage;
-    size_t most =
-        mb_reduce_max_bytes(&engine->grid, training ? stage->gradient_count : 0, stage->sum_count);
     int64_t elements = 2 * stage->sum_count;
     if (training && plan->stages > 1 && 2 * (int64_t)plan->graph->n_params > elements)
         elements = 2 * (int64_t)plan->graph->n_params; /* norms */
@@ -113,20 +113,24 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
 {
     mb_comm_t *comm = engine->machine->comm;
     mb_stage_t *stage = engine->stage;
-    int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) +
-                   mb_reduce_max_requests(&engine->grid) + update_requests(engine);
-    MB_TRY(make_transport(engine, requests, longest_message(engine, options->training)));
+    bool shares_out = options->shares_out && options->training && engine->grid.groups > 1;
+    size_t longest = 0;
+    int reducing = 0;
     if (options->losses != NULL)
-        MB_TRY(mb_reduce_create(comm, engine->transport, &engine->exec, &engine->grid,
-                                options->training ? stage->gradient_count : 0, stage->sum_count,
-                                &engine->reduce));
+        MB_TRY(mb_stage_reduce_needs(&engine->grid, stage, shares_out, &reducing, &longest));
+    int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) + reducing +
+                   update_requests(engine);
+    MB_TRY(make_transport(engine, requests, longest_message(engine, options->training, longest)));
+    if (options->losses != NULL)
+        MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
+                                      &engine->reduction));
     if (options->records)
         MB_TRY(mb_recorder_create(&engine->plan->programs[engine->grid.stage], &engine->recorder));
     mb_executor_options_t executor = {.comm = comm,
                                       .grid = &engine->grid,
                                       .stage = stage,
                                       .transport = engine->transport,
-                                      .reduce = engine->reduce,
+                                      .reduction = engine->reduction,
                                       .hooks = options->hooks,
                                       .recorder = engine->recorder};
     return mb_executor_create(&executor, &engine->executor);
@@ -175,7 +179,7 @@ static mb_status_t join_sums(mb_engine_t *engine, const mb_engine_options_t *opt
     MB_TRY(mb_reduce_link_create(machine->channel, &engine->exec, engine->grid.stage,
                                  &engine->reduce_link));
     if (!mb_engine_idle(engine))
-        mb_reduce_use_link(engine->reduce, engine->reduce_link);
+        mb_stage_reduce_use_link(engine->reduction, engine->reduce_link);
     return MB_OK;
 }
 
@@ -237,7 +241,7 @@ void mb_engine_destroy(mb_engine_t *engine)
     mb_engine_quiet(engine);
     mb_executor_destroy(engine->executor);
     mb_recorder_destroy(engine->recorder);
-    mb_reduce_destroy(engine->reduce);
+    mb_stage_reduce_destroy(engine->reduction);
     mb_reduce_link_destroy(engine->reduce_link);
     if (engine->transport != NULL)
         mb_transport_destroy(engine->transport);

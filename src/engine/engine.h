@@ -20,7 +20,7 @@ typedef struct mb_engine {
     bool has_exec;
     mb_stage_t *stage; /* NULL on an idle rank, and so are the rest */
     mb_transport_t *transport;
-    mb_reduce_t *reduce;
+    mb_stage_reduce_t *reduction;
     mb_reduce_link_t *reduce_link; /* where the link sums over replicas; on an idle rank, too */
     mb_executor_t *executor;
     mb_recorder_t *recorder; /* NULL: nothing is recorded */
@@ -35,6 +35,7 @@ typedef struct mb_engine_options {
     int micros_per_replica;
     mb_schedule_choice_t schedule;
     bool training;
+    bool shares_out;              /* groups share the optimizer's state out (stage_reduce.h) */
     const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */

@@ -343,14 +343,21 @@ static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *actio
                               action->tag, message.request);
 }
 
-static mb_status_t run_reduce(mb_executor_t *executor)
+/* Begins the sum of the stage's chunk number INDEX over the replicas. */
+static mb_status_t run_reduce(mb_executor_t *executor, int index)
 {
-    mb_stage_t *stage = executor->stage;
-    if (executor->options.reduce == NULL)
+    mb_stage_reduce_t *reduction = executor->options.reduction;
+    if (reduction == NULL)
         return MB_OK;
-    executor->walk.costs[MB_ACTION_REDUCE].bytes += mb_reduce_bytes(
-        executor->options.grid, stage->training ? stage->gradient_count : 0, stage->sum_count);
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
+    executor->walk.costs[MB_ACTION_REDUCE].bytes += mb_stage_reduce_chunk_bytes(reduction, index);
+    return mb_stage_reduce_start(reduction, index, executor->subtrees[index].sums);
+}
+
+/* What has arrived meanwhile is added, and handed on. */
+static mb_status_t go_on_reducing(mb_executor_t *executor)
+{
+    mb_stage_reduce_t *reduction = executor->options.reduction;
+    return reduction == NULL ? MB_OK : mb_stage_reduce_go_on(reduction);
 }
 
 static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *info)
@@ -368,13 +375,20 @@ static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *inf
     return mb_stage_round(stage);
 }
 
+static mb_status_t reduce_all(mb_executor_t *executor)
+{
+    MB_TRY(finish_all(executor));
+    for (int i = 0; i < executor->stage->n_chunks; i++)
+        MB_TRY(run_reduce(executor, i));
+    return mb_stage_reduce_finish(executor->options.reduction);
+}
+
 /* Evaluation has no backward: replicas join the tree, and are summed, after the last forward. */
 static mb_status_t finish_evaluation(mb_executor_t *executor)
 {
-    if (executor->stage->training || executor->options.reduce == NULL)
+    if (executor->stage->training || executor->options.reduction == NULL)
         return MB_OK;
-    MB_TRY(finish_all(executor));
-    return run_reduce(executor);
+    return reduce_all(executor);
 }
 
 /* Without learning a micro-batch past the data leaves nothing behind, on any stage. */
@@ -443,16 +457,18 @@ static mb_status_t walk_message(void *user, const mb_action_t *action)
 
 static mb_status_t walk_reduce(void *user, const mb_action_t *action)
 {
-    (void)action;
-    return run_reduce(user);
+    mb_executor_t *executor = user;
+    const mb_stage_t *stage = executor->stage;
+    return run_reduce(executor, (int)(stage->chunk_of[action->chunk] - stage->chunks));
 }
 
-/* run_reduce has waited for them. */
 static mb_status_t walk_await_sums(void *user, bool *done)
 {
-    (void)user;
+    mb_executor_t *executor = user;
     (void)done;
-    return MB_OK;
+    if (executor->options.reduction == NULL)
+        return MB_OK;
+    return mb_stage_reduce_finish(executor->options.reduction);
 }
 
 static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
@@ -469,13 +485,13 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
 
 static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
 {
-    const mb_executor_t *executor = user;
+    mb_executor_t *executor = user;
     mb_recorder_t *recorder = executor->options.recorder;
-    if (recorder == NULL)
-        return MB_OK;
-    mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
-    mb_recorder_add(recorder, &record);
-    return MB_OK;
+    if (recorder != NULL) {
+        mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
+        mb_recorder_add(recorder, &record);
+    }
+    return go_on_reducing(executor);
 }
 
 static const mb_walk_class_t walk_class = {.size = sizeof walk_class,
@@ -555,11 +571,11 @@ static mb_status_t prepare_micro(mb_executor_t *executor)
 
 static mb_status_t prepare_reduction(mb_executor_t *executor)
 {
-    mb_stage_t *stage = executor->stage;
-    if (executor->options.reduce == NULL)
+    if (executor->options.reduction == NULL)
         return MB_OK;
-    MB_TRY(finish_all(executor));
-    return mb_reduce_run(executor->options.reduce, stage->gradients, executor->subtrees[0].sums);
+    MB_TRY(reduce_all(executor));
+    executor->walk.costs[MB_ACTION_REDUCE].bytes = 0;
+    return MB_OK;
 }
 
 mb_status_t mb_executor_prepare(mb_executor_t *executor)

@@ -6,9 +6,8 @@
 #ifndef MB_ENGINE_EXECUTOR_H
 #define MB_ENGINE_EXECUTOR_H
 
-#include "comm/reduce.h"
-#include "engine/stage.h"
 #include "engine/recorder.h"
+#include "engine/stage_reduce.h"
 
 typedef struct {  /* the step being run */
     int64_t step; /* numbers dropout's masks */
@@ -37,7 +36,7 @@ typedef struct {
     const mb_grid_t *grid;
     mb_stage_t *stage;
     mb_transport_t *transport;
-    mb_reduce_t *reduce; /* NULL: nothing is summed over replicas (prediction) */
+    mb_stage_reduce_t *reduction; /* NULL: nothing is summed over replicas (prediction) */
     mb_hooks_t hooks;
     mb_recorder_t *recorder; /* NULL: nothing is recorded */
 } mb_executor_options_t;

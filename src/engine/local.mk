@@ -19,6 +19,8 @@ libmb_la_SOURCES += \
 	src/engine/profile_measure.c \
 	src/engine/rates.c src/engine/rates.h \
 	src/engine/recorder.c src/engine/recorder.h \
+	src/engine/stage_parts.c src/engine/stage_parts.h \
+	src/engine/stage_reduce.c src/engine/stage_reduce.h \
 	src/engine/replay.c src/engine/replay.h \
 	src/engine/row_weights.c src/engine/row_weights.h \
 	src/engine/sample_weights.c \

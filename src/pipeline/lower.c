@@ -2,8 +2,9 @@
  *
  * Receives of a micro-batch are posted when its slot opens: at the program's start, or right behind
  * the last action of the micro-batch that had the slot before. Sends follow the action that makes
- * the data. A tag is (edge, micro-batch modulo as many as the tags allow). For a transport that
- * matches by order, messages stand as order.h has them. */
+ * the data. A tag is (edge, micro-batch modulo as many as the tags allow). A chunk's gradients are
+ * reduced right behind the last action that adds to them. For a transport that matches by order,
+ * messages and reductions stand as order.h has them. */
 #include "comm/tags.h"
 #include "pipeline/order.h"
 
@@ -32,6 +33,12 @@ static void add_message(lowering_t *l, mb_action_kind_t kind, int edge, int micr
                       .edge = edge,
                       .peer = plan->stage_of_chunk[sends ? to : from],
                       .tag = line * l->tags_per_edge + micro % l->tags_per_edge};
+}
+
+static void add_reduce(lowering_t *l, int chunk)
+{
+    l->program.actions[l->program.n++] = (mb_action_t){
+        .kind = MB_ACTION_REDUCE, .chunk = chunk, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
 }
 
 static void add_messages(lowering_t *l, mb_action_kind_t kind, const mb_edge_list_t *list,
@@ -90,6 +97,8 @@ static void lower_actions(lowering_t *l, const mb_program_t *compute)
         if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
             add_messages(l, MB_ACTION_SEND_GRAD, &edges->backward_out, action->micro);
         open_freed(l, action);
+        if (mb_action_completes_chunk(l->plan, action))
+            add_reduce(l, action->chunk);
     }
 }
 
@@ -100,6 +109,10 @@ static void lower_in_order(lowering_t *l, const mb_program_t *compute)
     for (int i = 0; i <= compute->n; i++) {
         for (; next < list->n && list->messages[next].behind <= i; next++) {
             const mb_ordered_message_t *message = &list->messages[next];
+            if (message->kind == MB_ACTION_REDUCE) {
+                add_reduce(l, message->edge);
+                continue;
+            }
             add_message(l, message->kind, message->edge, message->micro);
             l->program.actions[l->program.n - 1].joins = message->joins;
         }
@@ -108,19 +121,21 @@ static void lower_in_order(lowering_t *l, const mb_program_t *compute)
     }
 }
 
-static void add_end(mb_program_t *program, mb_action_kind_t kind)
+static void add_step(mb_program_t *program)
 {
-    program->actions[program->n++] =
-        (mb_action_t){.kind = kind, .chunk = -1, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
+    program->actions[program->n++] = (mb_action_t){
+        .kind = MB_ACTION_STEP, .chunk = -1, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
 }
 
 static mb_status_t lower_stage(lowering_t *l)
 {
     mb_program_t *compute = &l->plan->programs[l->stage];
-    size_t messages = 0;
-    for (int c = l->plan->first_chunk[l->stage]; c >= 0; c = l->plan->next_chunk[c])
+    size_t messages = 0, chunks = 0;
+    for (int c = l->plan->first_chunk[l->stage]; c >= 0; c = l->plan->next_chunk[c]) {
         messages += mb_edges_messages(&l->edges[c]);
-    size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + 2;
+        chunks++;
+    }
+    size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + chunks + 1;
     l->program = *compute;
     l->program.n = 0;
     l->program.actions = MB_ARENA_ARRAY(l->plan->arena, mb_action_t, most);
@@ -130,10 +145,8 @@ static mb_status_t lower_stage(lowering_t *l)
         lower_in_order(l, compute);
     else
         lower_actions(l, compute);
-    if (l->plan->training) {
-        add_end(&l->program, MB_ACTION_REDUCE);
-        add_end(&l->program, MB_ACTION_STEP);
-    }
+    if (l->plan->training)
+        add_step(&l->program);
     *compute = l->program;
     return MB_OK;
 }

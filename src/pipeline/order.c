@@ -28,9 +28,9 @@ typedef struct {
     int64_t *messages; /* [lines * micros], forward edges first */
 } timing_t;
 
-typedef struct { /* a message at one of its ends */
+typedef struct { /* a message at one of its ends, or a reduction */
     int64_t time;
-    bool forward, sends;
+    bool forward, sends, reduces;
     int edge, micro;
 } timed_t;
 
@@ -39,6 +39,12 @@ bool mb_action_frees_slot(const mb_plan_t *plan, mb_action_kind_t kind)
     if (!plan->training)
         return kind == MB_ACTION_F;
     return kind == MB_ACTION_BW || kind == MB_ACTION_W;
+}
+
+bool mb_action_completes_chunk(const mb_plan_t *plan, const mb_action_t *action)
+{
+    return plan->training && mb_action_frees_slot(plan, action->kind) &&
+           action->micro == plan->micros - 1;
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -196,12 +202,15 @@ static mb_status_t make_timelines(timing_t *timing, mb_arena_t *arena)
                : MB_OK;
 }
 
-/* What moves at once goes by micro-batch: a slot's next one comes behind what is sent from it. */
+/* What moves at once goes by micro-batch: a slot's next one comes behind what is sent from it. No
+ * message waits for a reduction of the same time. */
 static int compare(const void *left, const void *right)
 {
     const timed_t *a = left, *b = right;
     if (a->time != b->time)
         return a->time < b->time ? -1 : 1;
+    if (a->reduces != b->reduces)
+        return a->reduces ? 1 : -1;
     if (a->micro != b->micro)
         return a->micro < b->micro ? -1 : 1;
     if (a->forward != b->forward)
@@ -224,8 +233,18 @@ static int add_timed(const timing_t *timing, bool forward, bool sends, const mb_
     return n;
 }
 
+/* Behind the micro-batch that completes the chunk; where groups are uneven, behind everything. */
+static timed_t timed_reduction(const timing_t *timing, int chunk)
+{
+    int last = timing->plan->micros - 1;
+    int64_t time = timing->plan->uneven ? INT64_MAX : timing->chunks[chunk].freed[last];
+    return (timed_t){.time = time, .reduces = true, .edge = chunk, .micro = -1};
+}
+
 static mb_action_kind_t kind_of(const timed_t *message)
 {
+    if (message->reduces)
+        return MB_ACTION_REDUCE;
     if (message->forward)
         return message->sends ? MB_ACTION_SEND_ACT : MB_ACTION_RECV_ACT;
     return message->sends ? MB_ACTION_SEND_GRAD : MB_ACTION_RECV_GRAD;
@@ -236,6 +255,8 @@ static mb_action_kind_t kind_of(const timed_t *message)
 static int earliest(const timing_t *timing, int chunk, const timed_t *message)
 {
     const timeline_t *line = &timing->chunks[chunk];
+    if (message->reduces)
+        return line->freed_at[timing->plan->micros - 1];
     int before = message->micro - timing->plan->slots[chunk], place = 0;
     if (message->sends)
         return message->forward ? line->forward_at[message->micro] : line->input_at[message->micro];
@@ -249,6 +270,8 @@ static int earliest(const timing_t *timing, int chunk, const timed_t *message)
 /* The chunk at the end of the message that is here. */
 static int chunk_of(const mb_plan_t *plan, const timed_t *message)
 {
+    if (message->reduces)
+        return message->edge;
     if (message->forward)
         return message->sends ? plan->forward_edges[message->edge].from_chunk
                               : plan->forward_edges[message->edge].to_chunk;
@@ -258,14 +281,16 @@ static int chunk_of(const mb_plan_t *plan, const timed_t *message)
 
 /* Messages that stand at one place are handed over together, so that those that oppose each other
  * pass; but a group is done as a whole, and what takes the first receive must not wait for the
- * next one. */
+ * next one. A reduction stands alone. */
 static void set_groups(mb_ordered_list_t *list)
 {
     const mb_ordered_message_t *receive = NULL;
     for (int i = 0; i < list->n; i++) {
         mb_ordered_message_t *message = &list->messages[i];
         bool receives = message->kind == MB_ACTION_RECV_ACT || message->kind == MB_ACTION_RECV_GRAD;
-        bool follows = i > 0 && message->behind == list->messages[i - 1].behind;
+        bool alone = message->kind == MB_ACTION_REDUCE ||
+                     (i > 0 && list->messages[i - 1].kind == MB_ACTION_REDUCE);
+        bool follows = i > 0 && !alone && message->behind == list->messages[i - 1].behind;
         bool other = receives && receive != NULL &&
                      (receive->kind != message->kind || receive->micro != message->micro);
         message->joins = follows && !other;
@@ -282,7 +307,7 @@ static mb_status_t list_stage(const timing_t *timing, int stage, mb_arena_t *are
     const mb_plan_t *plan = timing->plan;
     size_t n = 0;
     for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c])
-        n += mb_edges_messages(&timing->edges[c]) * (size_t)plan->micros;
+        n += mb_edges_messages(&timing->edges[c]) * (size_t)plan->micros + plan->training;
     timed_t *all = MB_ARENA_ARRAY(arena, timed_t, n);
     list->messages = MB_ARENA_ARRAY(arena, mb_ordered_message_t, n);
     if (all == NULL || list->messages == NULL)
@@ -294,6 +319,8 @@ static mb_status_t list_stage(const timing_t *timing, int stage, mb_arena_t *are
         list->n += add_timed(timing, true, true, &edges->forward_out, all + list->n);
         list->n += add_timed(timing, false, false, &edges->backward_in, all + list->n);
         list->n += add_timed(timing, false, true, &edges->backward_out, all + list->n);
+        if (plan->training)
+            all[list->n++] = timed_reduction(timing, c);
     }
     qsort(all, n, sizeof *all, compare);
     int place = 0;

@@ -2,7 +2,9 @@
  * in which a message that is under way holds up those behind it (NCCL on one stream).
  *
  * Every rank hands its messages over in this order. So the first one that is not done is the next
- * one at both of its ends, nothing of what it waits for lies behind it, and no list can block. */
+ * one at both of its ends, nothing of what it waits for lies behind it, and no list can block.
+ * A reduction has its place in the order, too: groups that walk the same lists come to it alike. In
+ * uneven ones it stands behind all messages, in the order of the chunks. */
 #ifndef MB_PIPELINE_ORDER_H
 #define MB_PIPELINE_ORDER_H
 
@@ -10,9 +12,9 @@
 
 typedef struct {
     mb_action_kind_t kind;
-    int edge, micro;
-    int behind; /* compute actions of the stage that come first */
-    bool joins; /* in one group with the message before it */
+    int edge, micro; /* of a REDUCE: the chunk, and -1 */
+    int behind;      /* compute actions of the stage that come first */
+    bool joins;      /* in one group with the message before it */
 } mb_ordered_message_t;
 
 typedef struct {
@@ -27,5 +29,7 @@ mb_status_t mb_order_messages(const mb_plan_t *plan, const mb_chunk_edges_t *edg
 
 /* The chunk is through with a micro-batch when this action is done. */
 bool mb_action_frees_slot(const mb_plan_t *plan, mb_action_kind_t kind);
+/* And through with the step: it is the last one's. */
+bool mb_action_completes_chunk(const mb_plan_t *plan, const mb_action_t *action);
 
 #endif

@@ -157,7 +157,8 @@ mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *opt
                         .micros = options->micros_per_replica * options->replicas_of_group,
                         .schedule = options->schedule,
                         .training = options->training,
-                        .ordered = options->ordered};
+                        .ordered = options->ordered,
+                        .uneven = options->uneven};
     mb_status_t status = fill(plan, options);
     if (status != MB_OK) {
         mb_plan_destroy(plan);

@@ -67,6 +67,7 @@ typedef struct mb_plan {
     mb_schedule_choice_t schedule;
     bool training;          /* false: forward only */
     bool ordered;           /* for a transport that matches by order (order.h) */
+    bool uneven;            /* other groups walk other lists: they have more or fewer replicas */
     mb_program_t *programs; /* [stages] */
 } mb_plan_t;
 
@@ -77,7 +78,7 @@ typedef struct {
     int replicas_of_group;
     mb_schedule_choice_t schedule;
     bool training;
-    bool ordered;
+    bool ordered, uneven;
     const int *cuts; /* [chunks - 1] first node of chunks 1.., or NULL: balanced by cost */
     const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
     const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */

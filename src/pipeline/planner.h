@@ -14,6 +14,7 @@ typedef struct {
     int64_t batch;                        /* samples of a step */
     double memory;                        /* bytes that a rank may take; 0: the hardware's */
     int moments;                          /* numbers that the optimizer keeps of a parameter */
+    bool shares_out;                      /* groups share these out */
     int stages;                           /* given; 0: any */
     int replicas;                         /* given; 0: as many as pipelines */
     int64_t micro_batch;                  /* given; 0: any */

@@ -120,6 +120,12 @@ static bool splits(const mb_candidate_t *c)
            kind == MB_SCHEDULE_AUTO;
 }
 
+/* Numbers a parameter that a rank keeps, and updates, of what the optimizer has. */
+static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *c)
+{
+    return o->shares_out ? (double)o->moments / c->groups : o->moments;
+}
+
 /* Replicas that one pipeline works on are summed in a second block of gradients. */
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage, int s)
@@ -128,7 +134,7 @@ static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
     double blocks = c->replicas > c->groups ? 2 : 1;
     double kept =
         c->schedule.recomputes ? flight * stage->crossing + stage->kept : flight * stage->kept;
-    return stage->parameters * sizeof(float) * (1 + blocks + o->moments) + kept +
+    return stage->parameters * sizeof(float) * (1 + blocks + moments_held(o, c)) + kept +
            stage->gradients * (splits(c) ? flight : 1);
 }
 
@@ -170,7 +176,8 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
     c->bubble = bubble - share_of_bubble(c, &stages[slowest]);
     c->messages = message * (c->micros + 2 * (c->stages - 1));
     c->reduce = reduce_seconds(o, c, bytes);
-    c->update = bytes * (3 + 2 * o->moments) / o->hardware->memory_bandwidth;
+    double updated = o->shares_out ? 3.0 / c->groups : 3;
+    c->update = bytes * (updated + 2 * moments_held(o, c)) / o->hardware->memory_bandwidth;
     c->seconds = c->compute + c->bubble + c->messages + c->reduce + c->update;
     c->imbalance = total > 0 ? most * c->stages / total : 1;
     c->efficiency = c->seconds > 0 ? total * c->micros * c->groups / (o->ranks * c->seconds) : 1;

@@ -22,8 +22,8 @@ typedef enum {
     MB_ACTION_RECV_ACT,  /* posts the receive; the wait is in front of the action that needs it */
     MB_ACTION_SEND_GRAD, /* edge: backward edge */
     MB_ACTION_RECV_GRAD,
-    MB_ACTION_REDUCE, /* gradients of a stage over the replicas */
-    MB_ACTION_STEP,   /* tied sums, clipping, optimizer, statistics */
+    MB_ACTION_REDUCE, /* gradients and sums of a chunk over the replicas: begins */
+    MB_ACTION_STEP,   /* awaits the sums; tied sums, clipping, optimizer, statistics */
     MB_ACTION_COUNT
 } mb_action_kind_t;
 

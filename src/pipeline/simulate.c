@@ -181,7 +181,7 @@ static void add_rank(mb_simulated_stage_t *stage, const mb_action_cost_t *costs,
         stage->wait += computes ? costs[kind].wait_seconds * part : 0;
         stage->bytes += costs[kind].bytes;
     }
-    stage->reduce += costs[MB_ACTION_STEP].wait_seconds * part;
+    stage->reduce += costs[MB_ACTION_REDUCE].wait_seconds * part;
     stage->update += costs[MB_ACTION_STEP].seconds * part;
 }
 

@@ -1,7 +1,7 @@
 /* A plan as text, one line per stage: "F3" is the forward of micro-batch 3 ("F1.3" where stages
  * have several chunks: through chunk 1), "RA0.3<1" the receive of forward edge 0 for micro-batch 3
  * from stage 1, "SG2.3>0" the send of backward edge 2 to stage 0, "+RA0.3<1" one that is handed
- * over with the message before it. */
+ * over with the message before it, "REDUCE1" the reduction of chunk 1. */
 #include "pipeline/plan.h"
 
 #include "base/str.h"
@@ -16,7 +16,10 @@ static const char *const short_names[MB_ACTION_COUNT] = {
 static void add_action(const mb_plan_t *plan, const mb_action_t *action, mb_str_t *text)
 {
     mb_str_addf(text, " %s%s", action->joins ? "+" : "", short_names[action->kind]);
-    if (action->edge < 0 && action->micro >= 0 && plan->chunks > plan->stages)
+    bool several = plan->chunks > plan->stages;
+    if (action->kind == MB_ACTION_REDUCE && several)
+        mb_str_addf(text, "%d", action->chunk);
+    if (action->edge < 0 && action->micro >= 0 && several)
         mb_str_addf(text, "%d.", action->chunk);
     bool sends = action->kind == MB_ACTION_SEND_ACT || action->kind == MB_ACTION_SEND_GRAD;
     if (action->edge >= 0)

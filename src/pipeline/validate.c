@@ -15,6 +15,7 @@ typedef struct {                      /* of one chunk */
     int *owner;                       /* [slots] micro-batch in the slot; -1: none yet */
     bool *forward, *inputs, *weights; /* [micros] done */
     int last_weights;
+    bool reduced;
     int held; /* where the plan recomputes: the micro-batch of the last F or R */
 } holder_t;
 
@@ -248,13 +249,23 @@ static mb_status_t step_message(walk_t *walk, int stage, bool *ready)
     return mb_match_post(&walk->match, action);
 }
 
+/* Sums are complete, every micro-batch's gradient in them, before they go anywhere. */
+static mb_status_t step_reduce(walk_t *walk, int stage)
+{
+    holder_t *holder = holder_of(walk, stage);
+    for (int m = 0; m < walk->plan->micros; m++) {
+        if (!holder->weights[m])
+            return fault(walk, stage, "not all gradients of the chunk have been computed");
+    }
+    holder->reduced = true;
+    return MB_OK;
+}
+
 static mb_status_t step_end(walk_t *walk, int stage)
 {
     for (int c = walk->plan->first_chunk[stage]; c >= 0; c = walk->plan->next_chunk[c]) {
-        for (int m = 0; m < walk->plan->micros; m++) {
-            if (!walk->holders[c].weights[m])
-                return fault(walk, stage, "not all gradients of the weights have been computed");
-        }
+        if (!walk->holders[c].reduced)
+            return fault(walk, stage, "not all gradients have been reduced");
     }
     return MB_OK;
 }
@@ -273,6 +284,7 @@ static mb_status_t step(walk_t *walk, int stage, bool *ready)
     case MB_ACTION_R:
         return step_again(walk, stage);
     case MB_ACTION_REDUCE:
+        return step_reduce(walk, stage);
     case MB_ACTION_STEP:
         return step_end(walk, stage);
     default:

@@ -12,14 +12,15 @@ static mb_status_t check_range(const mb_plan_t *plan, int stage, int at, const m
 {
     bool message = mb_action_sends(action) || mb_action_receives(action);
     int edges = mb_action_is_forward(action) ? plan->n_forward_edges : plan->n_backward_edges;
-    bool ends = action->kind == MB_ACTION_REDUCE || action->kind == MB_ACTION_STEP;
     bool known = (int)action->kind >= 0 && action->kind < MB_ACTION_COUNT;
-    if (known && ends)
+    if (action->kind == MB_ACTION_STEP)
         return MB_OK;
     if (action->chunk < 0 || action->chunk >= plan->chunks ||
         plan->stage_of_chunk[action->chunk] != stage)
         return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d: chunk %d does not lie there",
                             stage, at, action->chunk);
+    if (action->kind == MB_ACTION_REDUCE)
+        return MB_OK;
     if (!known || action->micro < 0 || action->micro >= plan->micros)
         return mb_error_set(MB_ERR_INTERNAL,
                             "stage %d, action %d: kind %d of micro-batch %d does not exist (there "
@@ -68,6 +69,8 @@ typedef struct {
     const mb_plan_t *plan;
     tally_t *messages;
     int *forward, *inputs, *weights; /* [chunks][micros] */
+    int *reduced;                    /* [chunks] */
+    int steps;                       /* of the stage */
 } form_t;
 
 static mb_status_t count_action(form_t *form, int stage, int at)
@@ -81,7 +84,11 @@ static mb_status_t count_action(form_t *form, int stage, int at)
         unsigned char *count = mb_action_sends(action) ? &tally->sends : &tally->receives;
         *count = (unsigned char)(*count + (*count < 2));
     }
-    if (action->chunk < 0)
+    if (action->kind == MB_ACTION_STEP)
+        form->steps++;
+    if (action->kind == MB_ACTION_REDUCE)
+        form->reduced[action->chunk]++;
+    if (action->kind == MB_ACTION_STEP || action->kind == MB_ACTION_REDUCE)
         return MB_OK;
     size_t at_micro = (size_t)action->chunk * (size_t)plan->micros + (size_t)action->micro;
     form->forward[at_micro] += action->kind == MB_ACTION_F;
@@ -97,7 +104,11 @@ static mb_status_t check_chunk(const form_t *form, int chunk)
     if (!plan->training)
         return MB_OK;
     MB_TRY(check_computed(plan, chunk, form->inputs, "gradient of the inputs"));
-    return check_computed(plan, chunk, form->weights, "gradient of the weights");
+    MB_TRY(check_computed(plan, chunk, form->weights, "gradient of the weights"));
+    if (form->reduced[chunk] != 1)
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d reduces chunk %d %d times",
+                            plan->stage_of_chunk[chunk], chunk, form->reduced[chunk]);
+    return MB_OK;
 }
 
 static mb_status_t check_stage(form_t *form, int stage)
@@ -107,8 +118,11 @@ static mb_status_t check_stage(form_t *form, int stage)
         if (plan->slots[c] < 1)
             return mb_error_set(MB_ERR_INTERNAL, "stage %d has no slot for a micro-batch", stage);
     }
+    form->steps = 0;
     for (int i = 0; i < plan->programs[stage].n; i++)
         MB_TRY(count_action(form, stage, i));
+    if (form->steps != plan->training)
+        return mb_error_set(MB_ERR_INTERNAL, "stage %d takes %d steps", stage, form->steps);
     for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c])
         MB_TRY(check_chunk(form, c));
     return MB_OK;
@@ -147,9 +161,10 @@ mb_status_t mb_validate_form(const mb_plan_t *plan, mb_arena_t *arena)
                    .messages = MB_ARENA_ARRAY(arena, tally_t, lines * micros),
                    .forward = MB_ARENA_ARRAY(arena, int, all),
                    .inputs = MB_ARENA_ARRAY(arena, int, all),
-                   .weights = MB_ARENA_ARRAY(arena, int, all)};
+                   .weights = MB_ARENA_ARRAY(arena, int, all),
+                   .reduced = MB_ARENA_ARRAY(arena, int, plan->chunks)};
     if (form.messages == NULL || form.forward == NULL || form.inputs == NULL ||
-        form.weights == NULL)
+        form.weights == NULL || form.reduced == NULL)
         return mb_error_memory("a plan's validation", lines * micros);
     for (int s = 0; s < plan->stages; s++)
         MB_TRY(check_stage(&form, s));

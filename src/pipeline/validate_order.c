@@ -6,6 +6,10 @@
  *     messages     [SA0] [SA1 RG0] ..   and is over when all its messages have moved; a message
  *                                       moves when the groups of both its ends have started
  *
+ * A reduction comes at its place in the queue of messages, for as many groups as there are: where
+ * they walk the same lists it meets its own kind there; where they do not, it must stand behind
+ * all messages.
+ *
  * That everything is sent and received once, and received before it is used, validate.c has shown.
  * Source of the rules: NCCL user guide, "Group calls" and "Point-to-point communication". */
 #include "pipeline/validate.h"
@@ -89,6 +93,24 @@ static mb_status_t check_matching(const walk_t *walk)
                                 "receiver: it would meet another one",
                                 mb_match_text(plan, number, text), crossing->from.sequence,
                                 crossing->to.sequence);
+    }
+    return MB_OK;
+}
+
+/* The order of reductions among messages is the same in all groups. */
+static mb_status_t check_reductions(const mb_plan_t *plan, int stage)
+{
+    const mb_program_t *program = &plan->programs[stage];
+    int chunk = -1;
+    for (int i = 0; i < program->n && plan->uneven; i++) {
+        const mb_action_t *action = &program->actions[i];
+        bool reduces = action->kind == MB_ACTION_REDUCE;
+        if (chunk >= 0 && (is_message(action) || (reduces && action->chunk < chunk)))
+            return mb_error_set(MB_ERR_INTERNAL,
+                                "stage %d, action %d stands behind REDUCE of chunk %d: groups of "
+                                "other lists would wait for each other",
+                                stage, i, chunk);
+        chunk = reduces ? action->chunk : chunk;
     }
     return MB_OK;
 }
@@ -262,6 +284,8 @@ static mb_status_t validate(const mb_plan_t *plan, mb_arena_t *arena)
     for (int s = 0; s < plan->stages; s++)
         MB_TRY(find_groups(&walk, s, arena, counts));
     MB_TRY(check_matching(&walk));
+    for (int s = 0; s < plan->stages; s++)
+        MB_TRY(check_reductions(plan, s));
     return walk_all(&walk);
 }
 

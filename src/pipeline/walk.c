@@ -82,7 +82,9 @@ static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool 
         walk->waits_since = walk->class_->clock(walk->user);
     MB_TRY(sums ? walk->class_->await_sums(walk->user, done) : await(walk, action, done));
     if (*done) {
-        walk->waited += walk->class_->clock(walk->user) - walk->waits_since;
+        double waited = walk->class_->clock(walk->user) - walk->waits_since;
+        walk->waited += waited;
+        walk->waited_for_sums += sums ? waited : 0;
         walk->waits_since = -1;
     }
     return MB_OK;
@@ -91,7 +93,7 @@ static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool 
 static mb_status_t begin(mb_walk_t *walk, const mb_action_t *action, bool *skip)
 {
     walk->began = walk->class_->clock(walk->user);
-    walk->waited = 0;
+    walk->waited = walk->waited_for_sums = 0;
     walk->waits_since = -1;
     return walk->class_->begin(walk->user, action, skip);
 }
@@ -138,7 +140,8 @@ static mb_status_t end(mb_walk_t *walk, const mb_action_t *action)
     mb_action_cost_t *cost = &walk->costs[action->kind];
     mb_walk_times_t times = {walk->began, walk->class_->clock(walk->user), walk->waited};
     cost->count++;
-    cost->wait_seconds += times.waited;
+    cost->wait_seconds += times.waited - walk->waited_for_sums;
+    walk->costs[MB_ACTION_REDUCE].wait_seconds += walk->waited_for_sums;
     cost->seconds += times.end - times.begin - times.waited;
     return walk->class_->end(walk->user, action, &times);
 }

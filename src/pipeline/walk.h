@@ -64,6 +64,7 @@ typedef struct { /* set the first four */
     int at;          /* the action it stands at */
     int phase, next; /* what of it comes next, and which edge of that */
     double began, waits_since, waited;
+    double waited_for_sums; /* of that, in front of STEP: counted as REDUCE's */
     mb_action_cost_t costs[MB_ACTION_COUNT];
 } mb_walk_t;
 

@@ -162,6 +162,18 @@ mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
                                   .reduce = mb_settings_text(settings, MB_SET_REDUCE)};
 }
 
+mb_status_t mb_layout_shares_out(const mb_settings_t *settings, bool *shares_out)
+{
+    const char *stage = mb_settings_text(settings, MB_SET_ZERO);
+    *shares_out = strcmp(stage, "1") == 0;
+    if (*shares_out || strcmp(stage, "0") == 0)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "zero=%s: there are 0 and 1 (the optimizer's state shared out); gradients "
+                        "(2) and weights (3) stay whole",
+                        stage);
+}
+
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer)
 {
     const char *text = mb_settings_text(settings, MB_SET_ACTIVATIONS);

@@ -29,6 +29,8 @@ mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *
                                   int local_ranks, int64_t samples, mb_layout_t *out);
 /* The settings that say what a rank computes on; the texts stay the settings'. */
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings);
+/* The setting `zero`. MB_ERR_ARGUMENT unless it is 0 or 1. */
+mb_status_t mb_layout_shares_out(const mb_settings_t *settings, bool *shares_out);
 /* The setting `activations`. MB_ERR_ARGUMENT unless it is auto or float. */
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer);
 

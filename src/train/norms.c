@@ -70,5 +70,6 @@ mb_status_t mb_norms_measure(mb_update_t *update)
     mb_norms_args_t norms = {.table = *mb_stepper_table(update->stepper), .out = update->norms};
     MB_TRY(mb_run_zero(exec, &zero));
     MB_TRY(mb_run_norms(exec, &norms));
+    MB_TRY(mb_stage_reduce_merge(update->engine->reduction, update->norms));
     return share_norms(update);
 }

@@ -5,7 +5,7 @@
 #include "train/update.h"
 
 /* Puts on the stream: update->norms, of the gradients as they are now. Collective over a group's
- * stages. */
+ * stages, and over the groups of one that share its parameters out. */
 mb_status_t mb_norms_measure(mb_update_t *update);
 
 #endif

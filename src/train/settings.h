@@ -54,6 +54,8 @@ typedef enum {
       "operations (counted)")                                                                      \
     X(MEMORY, "memory", TEXT, NULL, false, "SIZE",                                                 \
       "layout and schedule that keep each rank within 16G, or 60% of its memory")                  \
+    X(ZERO, "zero", TEXT, "0", false, "STAGE",                                                     \
+      "1: groups share the optimizer's state out, each keeps a part of it; 0: each keeps all")     \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

@@ -96,12 +96,17 @@ static mb_status_t list_tensors(mb_state_writer_t *writer)
     return kept == 0 ? MB_OK : mb_kept_list(graph, writer->arena, writer->tensors + n);
 }
 
-/* Parameters of a stage are the same on all groups: they take turns in writing. */
+/* Parameters of a stage are the same on all groups: they take turns in writing. Of what they share
+ * out one alone has the moments. */
 static bool writes(const mb_state_writer_t *writer, int param)
 {
     const mb_engine_t *engine = writer->state->engine;
-    return !mb_engine_idle(engine) && engine->stage->owned[param] &&
-           param % engine->grid.groups == engine->grid.group;
+    const mb_update_t *update = writer->state->update;
+    if (mb_engine_idle(engine) || !engine->stage->owned[param])
+        return false;
+    if (update->shared_out[param])
+        return mb_update_holds(update, param);
+    return param % engine->grid.groups == engine->grid.group;
 }
 
 static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device)

@@ -51,7 +51,9 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     mb_candidate_t *all;
     int n;
     double least;
+    bool shares_out;
     hardware.devices_per_node = mb_comm_local_size(trainer->comm);
+    MB_TRY(mb_layout_shares_out(settings, &shares_out));
     const mb_planner_options_t options = {
         .graph = trainer->model->graph,
         .hardware = &hardware,
@@ -59,6 +61,7 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
         .batch = layout->batch,
         .memory = limit,
         .moments = trainer->optimizer->n_slots,
+        .shares_out = shares_out,
         .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
         .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
         .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH),

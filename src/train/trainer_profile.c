@@ -61,11 +61,13 @@ static mb_status_t find(mb_training_t *trainer, const mb_engine_options_t *optio
     return keep(trainer, key, path, profile);
 }
 
+/* What --memory has found to fit is a cut by counted operations, which stays as it is. */
 static mb_status_t is_measured(const mb_training_t *trainer, bool *out)
 {
     const char *by = mb_settings_text(trainer->settings, MB_SET_PARTITION);
-    *out = strcmp(by, "measured") == 0;
-    if (*out || strcmp(by, "counted") == 0)
+    bool measured = strcmp(by, "measured") == 0;
+    *out = measured && !mb_settings_has(trainer->settings, MB_SET_MEMORY);
+    if (measured || strcmp(by, "counted") == 0)
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);
 }

@@ -77,6 +77,12 @@ static void fill_start(const mb_training_t *trainer, mb_start_report_t *report)
         .n_notes = trainer->n_notes};
 }
 
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Of each stage what the rank takes that takes the most: groups may share moments out unevenly. */
 mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
@@ -87,11 +93,12 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     mb_status_t status = all == NULL || columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
     MB_TRY(mb_comm_allgather(trainer->comm, &own, sizeof own, all));
-    for (int s = 0; s < stages; s++) {
-        columns[s] = all[s].parameters;
-        columns[stages + s] = all[s].gradients;
-        columns[2 * stages + s] = all[s].moments;
-        columns[3 * stages + s] = all[s].activations;
+    for (int r = 0; r < ranks - trainer->layout.idle; r++) {
+        int s = r % stages;
+        columns[s] = most(columns[s], all[r].parameters);
+        columns[stages + s] = most(columns[stages + s], all[r].gradients);
+        columns[2 * stages + s] = most(columns[2 * stages + s], all[r].moments);
+        columns[3 * stages + s] = most(columns[3 * stages + s], all[r].activations);
     }
     if (mb_comm_rank(trainer->comm) != 0 || trainer->options.events.start == NULL)
         return MB_OK;

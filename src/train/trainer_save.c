@@ -271,8 +271,7 @@ mb_status_t mb_training_write_plan(mb_training_t *trainer)
             own.costs[kind] = costs[kind];
         own.steps = costs[MB_ACTION_STEP].count;
         own.planned_bytes = mb_plan_bytes_sent(engine->plan, engine->grid.stage);
-        own.reduce_bytes =
-            mb_reduce_bytes(&engine->grid, engine->stage->gradient_count, engine->stage->sum_count);
+        own.reduce_bytes = mb_stage_reduce_bytes(engine->reduction);
     }
     mb_comm_doing(trainer->comm, "writing plan.json");
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);

@@ -392,6 +392,8 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
+    bool shares_out;
+    MB_TRY(mb_layout_shares_out(trainer->settings, &shares_out));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,
@@ -402,6 +404,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .micros_per_replica = trainer->layout.micros,
         .schedule = trainer->layout.schedule,
         .training = true,
+        .shares_out = shares_out,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .records = mb_settings_on(trainer->settings, MB_SET_TRACE),
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};

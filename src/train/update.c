@@ -6,6 +6,7 @@
 
 #include "train/norms.h"
 #include "train/ties.h"
+#include "train/values_share.h"
 
 static mb_status_t begin_slot(mb_update_t *update, int param, int slot, int64_t count)
 {
@@ -41,6 +42,22 @@ static mb_status_t take_slots(mb_update_t *update, int param)
     return MB_OK;
 }
 
+static int64_t entry_of(const mb_update_t *update, int param)
+{
+    const mb_stage_t *stage = update->engine->stage;
+    return stage->places[update->first_call[param]].entries[update->place_in_layer[param]];
+}
+
+/* Like Keras also of what no output needs: its moments are written and read with the rest. */
+bool mb_update_holds(const mb_update_t *update, int param)
+{
+    const mb_stage_t *stage = update->engine->stage;
+    if (!stage->owned[param] || !stage->graph->params[param].trainable)
+        return false;
+    return !update->shared_out[param] ||
+           mb_stage_reduce_is_own(update->engine->reduction, entry_of(update, param));
+}
+
 static void find_calls(mb_update_t *update)
 {
     const mb_stage_t *stage = update->engine->stage;
@@ -49,6 +66,8 @@ static void find_calls(mb_update_t *update)
         update->first_call[p] = -1;
         update->updates[p] = stage->owned[p] && param->trainable &&
                              mb_stage_trains_layer(stage->graph, param->layer);
+        update->shared_out[p] =
+            update->updates[p] && mb_stage_reduce_shares_out(update->engine->reduction);
     }
     for (int n = stage->graph->n_nodes - 1; n >= 0; n--) {
         const mb_layer_t *layer = stage->graph->layers[stage->graph->nodes[n].layer];
@@ -57,6 +76,8 @@ static void find_calls(mb_update_t *update)
             update->place_in_layer[layer->params[k]] = k;
         }
     }
+    for (int p = 0; p < stage->graph->n_params; p++)
+        update->updates[p] = update->updates[p] && mb_update_holds(update, p);
 }
 
 /* Room for one tied gradient or one node's statistics. */
@@ -76,11 +97,9 @@ static size_t incoming_bytes(const mb_update_t *update)
     return most;
 }
 
-static float *gradient_of(const mb_update_t *update, int param)
+float *mb_update_gradient(const mb_update_t *update, int param)
 {
-    const mb_stage_t *stage = update->engine->stage;
-    return stage->gradients[0] +
-           stage->places[update->first_call[param]].entries[update->place_in_layer[param]];
+    return update->engine->stage->gradients[0] + entry_of(update, param);
 }
 
 static mb_status_t take_tables(mb_update_t *update)
@@ -89,12 +108,14 @@ static mb_status_t take_tables(mb_update_t *update)
     size_t n = (size_t)engine->plan->graph->n_params;
     update->slots = calloc(n + 1, sizeof *update->slots);
     update->updates = calloc(n + 1, sizeof *update->updates);
+    update->shared_out = calloc(n + 1, sizeof *update->shared_out);
     update->first_call = calloc(n + 1, sizeof *update->first_call);
     update->place_in_layer = calloc(n + 1, sizeof *update->place_in_layer);
     update->host_norms = calloc(n + 1, sizeof *update->host_norms);
     update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof(mb_request_t *));
     if (update->requests == NULL || update->host_norms == NULL || update->slots == NULL ||
-        update->updates == NULL || update->first_call == NULL || update->place_in_layer == NULL)
+        update->updates == NULL || update->shared_out == NULL || update->first_call == NULL ||
+        update->place_in_layer == NULL)
         return mb_error_memory("the tables of the update", n);
     return MB_OK;
 }
@@ -116,19 +137,12 @@ static mb_status_t take_norms(mb_update_t *update)
     return MB_OK;
 }
 
-/* Like Keras also of what no output needs: its moments are written and read with the rest. */
-static bool is_trained(const mb_update_t *update, int param)
-{
-    const mb_stage_t *stage = update->engine->stage;
-    return stage->owned[param] && stage->graph->params[param].trainable;
-}
-
 static mb_trained_t trained_of(const mb_update_t *update, int param)
 {
     const mb_stage_t *stage = update->engine->stage;
     mb_trained_t trained = {.param = &stage->graph->params[param],
                             .w = stage->values[param],
-                            .g = update->updates[param] ? gradient_of(update, param) : NULL};
+                            .g = update->updates[param] ? mb_update_gradient(update, param) : NULL};
     for (int s = 0; s < MB_MAX_SLOTS; s++)
         trained.slots[s] = update->slots[param][s];
     return trained;
@@ -142,7 +156,7 @@ static mb_status_t make_stepper(mb_update_t *update)
     if (trained == NULL)
         return mb_error_memory("the table of trained tensors", sizeof *trained);
     for (int p = 0; p < graph->n_params; p++) {
-        if (is_trained(update, p))
+        if (mb_update_holds(update, p))
             trained[n++] = trained_of(update, p);
     }
     mb_status_t status = mb_stepper_create(update->optimizer, &update->engine->exec, trained, n,
@@ -162,7 +176,7 @@ static mb_status_t take_memory(mb_update_t *update)
     if (engine->plan->n_ties > 0)
         MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
-        if (is_trained(update, p))
+        if (mb_update_holds(update, p))
             MB_TRY(take_slots(update, p));
     }
     return make_stepper(update);
@@ -210,6 +224,7 @@ void mb_update_destroy(mb_update_t *update)
     mb_device_free(device, update->incoming);
     free(update->slots);
     free(update->updates);
+    free(update->shared_out);
     free(update->first_call);
     free(update->place_in_layer);
     free(update->host_norms);
@@ -228,7 +243,7 @@ static mb_status_t regularize(mb_update_t *update)
                                      .l1 = param->regularizer.l1,
                                      .l2 = param->regularizer.l2,
                                      .w = stage->values[p],
-                                     .g = gradient_of(update, p)};
+                                     .g = mb_update_gradient(update, p)};
         MB_TRY(mb_run_regularize(stage->exec, &args));
     }
     return MB_OK;
@@ -339,6 +354,7 @@ static mb_status_t optimize(mb_update_t *update)
     if (optimizer->averages)
         MB_TRY(mb_stepper_average(update->stepper, updates));
     MB_TRY(constrain_all(update));
+    MB_TRY(mb_values_share(update));
     if (!update->engine->exec.planning)
         update->iterations++;
     return MB_OK;

@@ -16,7 +16,8 @@ typedef struct mb_update {
     mb_loss_scale_t loss_scale;
     int64_t iterations;            /* steps the optimizer has done: what schedules see */
     float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters */
-    bool *updates;                 /* [n_params] this stage updates it */
+    bool *updates;                 /* [n_params] this rank updates it */
+    bool *shared_out;              /* [n_params] one of the stage's groups does, for all of them */
     int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
     int *place_in_layer;           /* [n_params] */
     size_t moment_bytes;
@@ -38,6 +39,10 @@ void mb_update_destroy(mb_update_t *update);
 /* The executor's hook (user: the mb_update_t). Collective over a group's stages. */
 mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *gradients,
                            double *sums);
+/* Whether this rank keeps the moments of a trained parameter of its stage and updates it. */
+bool mb_update_holds(const mb_update_t *update, int param);
+/* Where its gradient, summed, stands in block 0. */
+float *mb_update_gradient(const mb_update_t *update, int param);
 /* Puts the loss scale into force, at the beginning and after it was read from a file. */
 void mb_update_use_loss_scale(mb_update_t *update);
 /* Learning rate of the next step. */

@@ -273,6 +273,38 @@ END
     refused 2 'at most . stages of several chunks, not 3' 3 $options --stages 3 --schedule interleaved:5 --run d.run
 }
 
+@test "the optimizer's state shared out over groups gives the same bits in less memory" {
+    fixture mlp
+    "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=64,64,64,64 dropout=0.1
+    options="m.h5 --data data.h5 --batch 24 --micro-batch 2 --replicas 4 --threads 1 --stages 1"
+    for optimizer in adam:use_ema=true,gradient_accumulation_steps=2 adafactor lamb muon; do
+        all="$options --clip 0.1 --optimizer $optimizer"
+        # shellcheck disable=SC2086
+        ranks 1 $all --steps 3 --run "$optimizer.run" 2>a.err
+        for n in 2 3 4; do
+            # shellcheck disable=SC2086
+            ranks $n $all --steps 3 --zero 1 --run "$optimizer.$n.run" 2>b.err
+            [ "$(digest "$optimizer.run/final.h5")" = "$(digest "$optimizer.$n.run/final.h5")" ]
+        done
+    done
+    all="$options --optimizer adam --checkpoint-every 1"
+    # shellcheck disable=SC2086
+    ranks 1 $all --steps 4 --run a.run 2>a.err
+    # shellcheck disable=SC2086
+    ranks 2 $all --steps 1 --run b.run 2>b.err
+    # shellcheck disable=SC2086
+    ranks 3 $all --steps 3 --zero 1 --run b.run 2>c.err
+    # shellcheck disable=SC2086
+    ranks 1 $all --steps 4 --run b.run 2>d.err
+    [ "$(digest a.run/step-00000004.h5)" = "$(digest b.run/step-00000004.h5)" ]
+    kept=$(sed -n 's/^memory .*moments \([0-9.]*\) KiB.*/\1/p' b.err | head -n 1)
+    less=$(sed -n 's/^memory .*moments \([0-9.]*\) KiB.*/\1/p' c.err | head -n 1)
+    echo "moments: $kept KiB, $less KiB"
+    awk -v kept="$kept" -v less="$less" 'BEGIN { exit !(less > 0 && less < 0.9 * kept) }'
+    # shellcheck disable=SC2086
+    refused 2 'zero=2: there are 0 and 1' 1 $all --zero 2 --run c.run
+}
+
 @test "forwards computed again give the same bits in less memory" {
     fixture mlp
     "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=64,64,64,64,64 dropout=0.1

@@ -83,7 +83,7 @@ int MPI_Isend(const void *buffer, int count, MPI_Datatype type, int peer, int ta
     MPI_Type_size(type, &bytes);
     if (comm == counted_comm && tag < MB_TAG_TRANSPORT_END)
         sent_messages += (int64_t)bytes * count;
-    else if (comm == counted_comm && tag < MB_TAG_REDUCE + 256)
+    else if (comm == counted_comm && tag < MB_TAG_REDUCE_END)
         sent_reductions += (int64_t)bytes * count;
     return PMPI_Isend(buffer, count, type, peer, tag, comm, request);
 }

@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
-    bool recomputes;
+    bool recomputes, shares_out; /* zero=1 */
     const char *dtype;     /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */
     int stages;

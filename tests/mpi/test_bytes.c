@@ -17,10 +17,13 @@ enum { STEPS = 3 };
 
 typedef struct {
     int ranks, stages;
+    bool shares_out; /* the optimizer's state */
 } split_t;
 
-static const split_t splits[] = {{1, 1}, {2, 1}, {2, 2}, {3, 3}, {4, 1}, {4, 2},
-                                 {4, 4}, {5, 2}, {6, 3}, {8, 2}, {8, 4}};
+static const split_t splits[] = {{1, 1, false}, {2, 1, false}, {2, 2, false}, {3, 3, false},
+                                 {4, 1, false}, {4, 2, false}, {4, 4, false}, {5, 2, false},
+                                 {6, 3, false}, {8, 2, false}, {8, 4, false}, {2, 1, true},
+                                 {3, 1, true},  {4, 2, true},  {8, 2, true},  {2, 2, true}};
 enum { N_SPLITS = sizeof splits / sizeof splits[0] };
 
 static layout_model_t models[] = {
@@ -37,6 +40,7 @@ typedef struct {
     int64_t parameters, gradients, moments; /* of a stage, by the graph */
     int64_t alignment;                      /* what beginning on 64 bytes may add to gradients */
     int64_t sent;                           /* in a step */
+    int64_t largest;                        /* moments of one tensor */
 } expected_t;
 
 static bool on_stage(const mb_plan_t *plan, int layer, int stage)
@@ -109,8 +113,11 @@ static expected_t expect(const mb_training_t *training)
         int entries = calls_on(plan, param->layer, stage->stage) * stage->n_blocks;
         expected.gradients += bytes * entries;
         expected.alignment += 60 * entries;
-        if (owns(plan, param->layer, stage->stage))
-            expected.moments += bytes * training->optimizer->n_slots;
+        int64_t moments = bytes * training->optimizer->n_slots;
+        if (!owns(plan, param->layer, stage->stage))
+            continue;
+        expected.moments += moments;
+        expected.largest = moments > expected.largest ? moments : expected.largest;
     }
     return expected;
 }
@@ -128,11 +135,42 @@ static int64_t other_roots(const mb_grid_t *grid)
     return others;
 }
 
-/* The shards: at least, in whole 64 bytes. */
+static bool is_power(int n)
+{
+    return (n & (n - 1)) == 0;
+}
+
+/* Groups that pair off sum by halves: the first one that comes in is the largest. */
+static bool halves(const mb_grid_t *grid)
+{
+    return grid->groups > 1 && is_power(grid->groups) && grid->replicas % grid->groups == 0 &&
+           is_power(grid->replicas / grid->groups);
+}
+
+/* Where the first half of doubles ends: it begins with a 64 bytes more than the second. */
+static int64_t first_half(int64_t doubles)
+{
+    int64_t end = ((doubles + 7) / 8 + 1) / 2 * 8;
+    return end < doubles ? end : doubles;
+}
+
+/* What comes in, of gradients, in whole 64 bytes, and of sums. */
 static int64_t reduction_bytes(const mb_engine_t *engine)
 {
-    return other_roots(&engine->grid) *
-           (engine->stage->gradient_count / engine->grid.groups / 16 * 64);
+    const mb_grid_t *grid = &engine->grid;
+    int64_t floats = engine->stage->gradient_count, doubles = engine->stage->sum_count;
+    if (halves(grid))
+        return floats / 2 / 16 * 64 +
+               8 * (grid->group % 2 == 0 ? first_half(doubles) : doubles - first_half(doubles));
+    return other_roots(grid) * (floats / grid->groups / 16 * 64 + doubles / grid->groups / 8 * 64);
+}
+
+/* What it sends: its share but for its own part, of the roots and of the sum. */
+static int64_t reduction_sent(const mb_engine_t *engine)
+{
+    const mb_stage_t *stage = engine->stage;
+    int64_t bytes = stage->gradient_count * 4 + stage->sum_count * 8, groups = engine->grid.groups;
+    return groups == 1 ? 0 : 2 * (bytes - bytes / groups);
 }
 
 static bool within(const char *what, int64_t found, int64_t wanted, int64_t most_over)
@@ -144,19 +182,18 @@ static bool within(const char *what, int64_t found, int64_t wanted, int64_t most
     return good;
 }
 
-/* Doubles of sums and norms, the roots' doubles that group 0 receives, and room for what comes of a
- * layer that other stages share: a tensor, or doubles. */
+/* Doubles of sums and norms, and room for what comes of a layer that other stages share: a tensor,
+ * or doubles. */
 static int64_t small_bytes(const mb_training_t *training)
 {
     const mb_engine_t *engine = training->engine;
     const mb_stage_t *stage = engine->stage;
     int64_t tied = stage->sum_count * 8 + 64, n = stage->graph->n_params;
-    int64_t roots = engine->grid.group == 0 ? other_roots(&engine->grid) : 0;
     for (int p = 0; p < n; p++) {
         int64_t bytes = stage->graph->params[p].elements * 4;
         tied = stage->values[p] != NULL && bytes > tied ? bytes : tied;
     }
-    return (stage->sum_count * (stage->n_sum_blocks + roots) + n + 1) * 8 +
+    return (stage->sum_count * stage->n_sum_blocks + n + 1) * 8 +
            (engine->plan->n_ties > 0 ? tied : 0);
 }
 
@@ -182,6 +219,7 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
     const mb_engine_t *engine = training->engine;
     const mb_stage_t *stage = engine->stage;
     expected_t expected = expect(training);
+    int64_t n_numbers = stage->graph->n_params;
     int64_t gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks;
     int64_t activations =
         (int64_t)(mb_stage_activation_bytes(stage) + engine->exec.workspace_bytes);
@@ -189,8 +227,17 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
                       reduction_bytes(engine) + small_bytes(training) + update_bytes(training);
     bool good = within("parameters", (int64_t)stage->parameter_bytes, expected.parameters, 0);
     good = within("gradients", gradients, expected.gradients, expected.alignment) && good;
-    good = within("moments", (int64_t)training->update->moment_bytes, expected.moments, 0) && good;
     int64_t slack = expected.alignment + reduction_slack(engine);
+    int64_t held = (int64_t)training->update->moment_bytes;
+    if (mb_stage_reduce_shares_out(engine->reduction)) {
+        /* A part ends at the tensor that is nearest to an even cut, and so does the one before. */
+        int64_t even = expected.moments / engine->grid.groups;
+        good = within("moments of a part", held, 0, even + expected.largest) && good;
+        planned += held - expected.moments - reduction_bytes(engine);
+        slack += (gradients + (n_numbers + 8) * 8) * other_roots(&engine->grid);
+    } else {
+        good = within("moments", held, expected.moments, 0) && good;
+    }
     return within("all that the device gave", taken, planned, slack) && good;
 }
 
@@ -203,9 +250,14 @@ static bool check_sent(const mb_training_t *training)
     bool good = within("the plan's formula", mb_plan_bytes_sent(engine->plan, stage->stage),
                        expect(training).sent, 0);
     good = within("sent", messages, STEPS * expect(training).sent, 0) && good;
-    return within("sent in reductions", reductions,
-                  STEPS * mb_reduce_bytes(&engine->grid, stage->gradient_count, stage->sum_count),
-                  0) &&
+    int64_t planned = mb_stage_reduce_bytes(engine->reduction);
+    good = within("sent in reductions", reductions, STEPS * planned, 0) && good;
+    /* Two halvings and two doublings at most, of floats and of doubles, each by up to 64 bytes
+     * more or less than an even cut. */
+    int64_t slack = engine->grid.groups == 1 ? 0 : 8 * 64;
+    if (mb_stage_reduce_shares_out(engine->reduction))
+        slack = 2 * stage->gradient_count * 4;
+    return within("the reduction's plan", planned, reduction_sent(engine) - slack, 2 * slack) &&
            good;
 }
 
@@ -251,13 +303,14 @@ static bool run_split(MPI_Comm mpi, const layout_model_t *model, const split_t *
     mb_settings_t *settings = NULL;
     mb_training_t *training = NULL;
     mb_comm_options_t comm_options = {.deadline_seconds = 60};
-    snprintf(path, sizeof path, "%s/%s-%d-%d.run", directory, model->name, split->ranks,
-             split->stages);
+    snprintf(path, sizeof path, "%s/%s-%d-%d-%d.run", directory, model->name, split->ranks,
+             split->stages, split->shares_out);
     layout_run_t run = {.model = model,
                         .device = "counted",
                         .schedule = "1f1b",
                         .threads = "1",
                         .stages = split->stages,
+                        .shares_out = split->shares_out,
                         .batch = model->even,
                         .run = path};
     int64_t before = counted_memory();
@@ -313,8 +366,9 @@ static void check_model(layout_model_t *model)
         holds = all_good(holds);
         failures += !holds;
         if (rank == 0)
-            printf("%s %s on %d ranks in %d stages holds and sends what is its stages'\n",
-                   holds ? "ok" : "not ok", model->name, ranks, splits[i].stages);
+            printf("%s %s on %d ranks in %d stages holds and sends what is its stages'%s\n",
+                   holds ? "ok" : "not ok", model->name, ranks, splits[i].stages,
+                   splits[i].shares_out ? " and groups'" : "");
         fflush(stdout);
     }
     layout_close(model);

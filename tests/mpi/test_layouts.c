@@ -1,6 +1,6 @@
 /* The same bits on any layout: every split of 1 to 8 ranks into stages and groups of R = 4
- * replicas, all schedules in turn, forwards kept and computed again, 1 and 2 threads, a batch that
- * is even and one that is not, a stop in the middle.
+ * replicas, all schedules in turn, forwards kept and computed again, the optimizer's state whole
+ * and shared out, 1 and 2 threads, a batch that is even and one that is not, a stop in the middle.
  *
  * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep. A job
  * of fewer runs what fits into it. Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT
@@ -204,9 +204,10 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
         layout_run_t run = run_of(model, &variants[v], stages);
         run.schedule = schedule_of(model, v, sizes[size_index], stages);
         run.recomputes = v == 0 && !model->keeps_states && turn % 2 == 0;
-        snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch",
+        run.shares_out = (turn + (unsigned)v) % 3 != 0;
+        snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch, zero=%d",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
-                 variants[v].even ? "even" : "uneven");
+                 variants[v].even ? "even" : "uneven", run.shares_out);
         if (!takes_part(size_index))
             continue;
         mb_status_t status = layout_train(comms[size_index], &run, &outcome);
@@ -267,6 +268,7 @@ static mb_status_t start(const layout_model_t *model, const char *path, int chan
     run.batch = model->uneven;
     run.run = path;
     run.stop = part == 0 ? 2 : 0;
+    run.shares_out = (change + part) % 2 != 0;
     if (takes_part(size_index))
         status = layout_train(comms[size_index], &run, outcome);
     meet();

@@ -1,6 +1,7 @@
 /* Sums over replicas: the bits of the canonical tree for every number of groups, and as many bytes
  * as the formula says. */
 #include "comm/reduce.h"
+#include "comm/tags.h"
 #include "mpi/cases.h"
 #include "mpi/devices.h"
 
@@ -180,19 +181,21 @@ static void reduce_once(world_t *world)
     mb_transport_t *transport = NULL;
     mb_reduce_t *reduce = NULL;
     const mb_grid_t *grid = &world->grid;
-    int max_requests = mb_reduce_max_requests(grid);
-    size_t max_bytes = mb_reduce_max_bytes(grid, world->count, world->count64);
+    mb_reduce_shape_t shape = {.count = world->count, .count64 = world->count64};
+    int max_requests;
+    size_t max_bytes;
+    EXPECT_OK(mb_reduce_needs(grid, &shape, &max_requests, &max_bytes));
     EXPECT_OK(mb_transport_mpi_create(world->comm, &world->device.exec, max_requests, max_bytes,
                                       &transport));
     wrap(&counter, transport);
-    EXPECT_OK(mb_reduce_create(world->comm, &counter.base, &world->device.exec, grid, world->count,
-                               world->count64, &reduce));
+    EXPECT_OK(mb_reduce_create(world->comm, &counter.base, &world->device.exec, grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     for (int run = 0; run < 2; run++) {
         counter.bytes = 0;
         make_roots(world);
         EXPECT_OK(mb_reduce_run(reduce, world->roots, world->roots64));
         check_sum(world);
-        EXPECT(counter.bytes == mb_reduce_bytes(grid, world->count, world->count64));
+        EXPECT(counter.bytes == mb_reduce_bytes(reduce));
         free_roots(world);
     }
     EXPECT(counter.outstanding == 0);
@@ -243,11 +246,12 @@ static void planning_sends_nothing_and_needs_no_memory(void)
     mb_transport_t *transport = NULL;
     mb_reduce_t *reduce = NULL;
     world_t world = {.comm = cases_comm(20), .count = 100, .count64 = 3};
+    mb_reduce_shape_t shape = {.count = 100, .count64 = 3};
     devices_open("cpu", &world.device);
     mb_grid_set(&world.grid, cases_size, cases_rank, 1, cases_size);
     EXPECT_OK(mb_transport_mpi_create(world.comm, &world.device.exec, 0, 0, &transport));
-    EXPECT_OK(
-        mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, 100, 3, &reduce));
+    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     world.device.exec.planning = true;
     EXPECT_OK(mb_reduce_run(reduce, world.roots, world.roots64));
     world.device.exec.planning = false;
@@ -262,12 +266,15 @@ static void a_rank_that_never_comes_ends_the_reduction_by_its_notice(void)
     mb_transport_t *transport = NULL;
     mb_reduce_t *reduce = NULL;
     world_t world = {.comm = cases_comm(20), .count = 50000, .count64 = 3};
+    mb_reduce_shape_t shape = {.count = 50000, .count64 = 3};
+    int requests;
+    size_t bytes;
     devices_open("deferred", &world.device);
     mb_grid_set(&world.grid, cases_size, cases_rank, 1, cases_size);
-    EXPECT_OK(mb_transport_mpi_create(world.comm, &world.device.exec,
-                                      mb_reduce_max_requests(&world.grid), 200000, &transport));
-    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, 50000, 3,
-                               &reduce));
+    EXPECT_OK(mb_reduce_needs(&world.grid, &shape, &requests, &bytes));
+    EXPECT_OK(mb_transport_mpi_create(world.comm, &world.device.exec, requests, bytes, &transport));
+    EXPECT_OK(mb_reduce_create(world.comm, transport, &world.device.exec, &world.grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
     make_roots(&world);
     if (cases_rank == cases_size - 1)
         mb_comm_fail(world.comm, mb_error_set(MB_ERR_NUMERIC, "NaN"));

@@ -82,6 +82,7 @@ static const field_t fields[MB_OP_COUNT][MOST_FIELDS] = {
     [MB_OP_COPY_VIEW] = {FIELD(copy_view, type), FIELD(copy_view, size),
                          FIELD(copy_view, from_stride), FIELD(copy_view, to_stride)},
     [MB_OP_CONVERT] = {FIELD(convert, type), FIELD(convert, from), FIELD(convert, count)},
+    [MB_OP_COMBINE] = {FIELD(combine, count)},
     [MB_OP_FILL] = {FIELD(fill, type), FIELD(fill, count)},
     [MB_OP_ZERO] = {FIELD(zero, bytes)},
     [MB_OP_COLUMN_SUM] = {FIELD(column_sum, type), FIELD(column_sum, rows),

@@ -1,3 +1,7 @@
+check_PROGRAMS += tests/unit/test_reduce_plan
+tests_unit_test_reduce_plan_SOURCES = tests/unit/test_reduce_plan.c
+tests_unit_test_reduce_plan_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_tree
 tests_unit_test_tree_SOURCES = tests/unit/test_tree.c
 tests_unit_test_tree_LDADD = $(UNIT_LIBS)

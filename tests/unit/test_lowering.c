@@ -86,6 +86,19 @@ START_TEST(a_tensor_that_skips_stages_goes_directly_and_its_gradient_comes_back_
 }
 END_TEST
 
+START_TEST(a_chunk_is_reduced_while_the_others_of_its_stage_compute)
+{
+    fake_graph_chain(&fake, 4, 3);
+    check_text(MB_SCHEDULE_INTERLEAVED, true, 2, 2,
+               "stage 0, chunk 0, 2 slots, chunk 2, 2 slots: RG0.0<1 RG0.1<1 RA1.0<1 "
+               "RG2.0<1 RA1.1<1 RG2.1<1 F0.0 SA0.0>1 F0.1 SA0.1>1 F2.0 SA2.0>1 F2.1 "
+               "SA2.1>1 BW2.0 SG1.0>1 BW2.1 SG1.1>1 REDUCE2 BW0.0 BW0.1 REDUCE0 STEP\n"
+               "stage 1, chunk 1, 2 slots, chunk 3, 1 slot: RA0.0<0 RG1.0<0 RA0.1<0 "
+               "RG1.1<0 RA2.0<0 F1.0 SA1.0>0 F1.1 SA1.1>0 F3.0 BW3.0 SG2.0>0 RA2.1<0 "
+               "F3.1 BW3.1 SG2.1>0 REDUCE3 BW1.0 SG0.0>0 BW1.1 SG0.1>0 REDUCE1 STEP\n");
+}
+END_TEST
+
 START_TEST(forward_only_programs_reuse_a_slot_after_its_forward)
 {
     fake_graph_chain(&fake, 4, 3);
@@ -213,6 +226,7 @@ static Suite *suite(void)
     tcase_add_test(c, gpipe_posts_all_receives_at_the_start);
     tcase_add_test(c, one_f_one_b_posts_a_receive_when_its_slot_is_free_again);
     tcase_add_test(c, a_tensor_that_skips_stages_goes_directly_and_its_gradient_comes_back_per_use);
+    tcase_add_test(c, a_chunk_is_reduced_while_the_others_of_its_stage_compute);
     tcase_add_test(c, forward_only_programs_reuse_a_slot_after_its_forward);
     tcase_add_test(c, edges_name_the_tensor_the_use_and_the_stages);
     tcase_add_test(c, no_gradient_goes_to_a_frozen_stage_or_through_an_input_without_one);

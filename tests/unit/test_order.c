@@ -8,7 +8,7 @@
 #include <string.h>
 
 static fake_graph_t fake;
-static bool recomputes; /* the plans that are made */
+static bool recomputes, uneven; /* the plans that are made */
 
 static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool ordered, bool training, int stages,
                             int micros)
@@ -21,7 +21,8 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool ordered, bool training
         .replicas_of_group = 1,
         .schedule = {.kind = kind, .per_stage = 2, .recomputes = recomputes},
         .training = training,
-        .ordered = ordered};
+        .ordered = ordered,
+        .uneven = uneven};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
 }
@@ -130,6 +131,45 @@ START_TEST(sends_that_oppose_each_other_must_be_handed_over_with_the_receives)
 }
 END_TEST
 
+/* Stage 0 has chunks 0 and 2: it gives the sums of chunk 2 away while chunk 0 computes. */
+START_TEST(a_chunk_is_reduced_behind_its_last_micro_batch)
+{
+    check_text(MB_SCHEDULE_INTERLEAVED, 2, 2,
+               "stage 0, chunk 0, 2 slots, chunk 2, 2 slots: F0.0 SA0.0>1 F0.1 SA0.1>1 "
+               "+RA1.0<1 RA1.1<1 F2.0 SA2.0>1 +RG2.0<1 F2.1 SA2.1>1 BW2.0 SG1.0>1 "
+               "+RG2.1<1 RG0.0<1 BW2.1 SG1.1>1 REDUCE2 RG0.1<1 BW0.0 BW0.1 REDUCE0 STEP\n"
+               "stage 1, chunk 1, 2 slots, chunk 3, 1 slot: RA0.0<0 RA0.1<0 F1.0 "
+               "SA1.0>0 F1.1 SA1.1>0 +RA2.0<0 F3.0 BW3.0 SG2.0>0 +RA2.1<0 RG1.0<0 F3.1 "
+               "BW3.1 SG2.1>0 REDUCE3 BW1.0 SG0.0>0 +RG1.1<0 BW1.1 SG0.1>0 REDUCE1 STEP\n");
+}
+END_TEST
+
+/* Another group computes another number of micro-batches: it would come to its reductions and to
+ * its messages in another order. */
+START_TEST(where_groups_are_uneven_reductions_stand_behind_all_messages)
+{
+    uneven = true;
+    fake_graph_chain(&fake, 4, 3);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_INTERLEAVED, true, true, 2, 2);
+    mb_program_t *program = &plan->programs[0];
+    int n = program->n;
+    ck_assert_int_eq(program->actions[n - 3].kind, MB_ACTION_REDUCE);
+    ck_assert_int_eq(program->actions[n - 3].chunk, 0);
+    ck_assert_int_eq(program->actions[n - 2].kind, MB_ACTION_REDUCE);
+    ck_assert_int_eq(program->actions[n - 2].chunk, 2);
+    swap(program, n - 3, n - 2);
+    refuse(plan, "stands behind REDUCE of chunk 2");
+    plan = make_plan(MB_SCHEDULE_INTERLEAVED, true, true, 2, 2);
+    plan->uneven = false;
+    ck_assert_int_eq(mb_validate_order(plan), MB_OK);
+    mb_plan_destroy(plan);
+    uneven = false;
+    plan = make_plan(MB_SCHEDULE_INTERLEAVED, true, true, 2, 2);
+    plan->uneven = true;
+    refuse(plan, "stands behind REDUCE of chunk 2");
+}
+END_TEST
+
 static void make_random_graph(void)
 {
     fake_graph_start(&fake);
@@ -156,6 +196,7 @@ START_TEST(random_graphs_are_free_of_deadlock_by_order)
             continue;
         int stages = 1 + rand() % most, micros = 1 + rand() % 12;
         recomputes = trial % 3 == 0;
+        uneven = trial % 7 == 0;
         mb_plan_t *plan = make_plan(choice.kind, true, trial % 5 != 0, stages, micros);
         ck_assert_int_eq(mb_validate_order(plan), MB_OK);
         mb_plan_destroy(plan);
@@ -173,6 +214,8 @@ static Suite *suite(void)
     tcase_add_test(c, a_plan_for_tags_deadlocks_by_order);
     tcase_add_test(c, receives_in_another_order_than_the_sends_are_found);
     tcase_add_test(c, sends_that_oppose_each_other_must_be_handed_over_with_the_receives);
+    tcase_add_test(c, a_chunk_is_reduced_behind_its_last_micro_batch);
+    tcase_add_test(c, where_groups_are_uneven_reductions_stand_behind_all_messages);
     tcase_add_test(c, random_graphs_are_free_of_deadlock_by_order);
     suite_add_tcase(s, c);
     return s;

@@ -35,6 +35,7 @@ typedef struct {
     int came[2][MOST_EDGES][MOST_MICROS];
     request_t sends[2][MOST_EDGES][MOST_MICROS], receives[2][MOST_EDGES][MOST_MICROS];
     int sums[MOST_CHUNKS][2 * MOST_MICROS], n_sums[MOST_CHUNKS];
+    int reduced[MOST_CHUNKS], steps[MOST_STAGES];
     int64_t handed;
     bool wrong;
 } world_t;
@@ -169,13 +170,19 @@ static bool step_message(world_t *w, const mb_action_t *action)
     return true;
 }
 
+/* What is given away is complete, and nothing is added to it later: that would be another sum. */
+static void check_sum(world_t *w, int chunk)
+{
+    w->wrong = w->wrong || w->n_sums[chunk] != w->plan->micros;
+    for (int m = 0; m < w->n_sums[chunk]; m++)
+        w->wrong = w->wrong || w->sums[chunk][m] != m;
+}
+
 static void check_sums(world_t *w, int stage)
 {
-    const mb_plan_t *plan = w->plan;
-    for (int c = plan->first_chunk[stage]; c >= 0; c = plan->next_chunk[c]) {
-        w->wrong = w->wrong || w->n_sums[c] != plan->micros;
-        for (int m = 0; m < w->n_sums[c]; m++)
-            w->wrong = w->wrong || w->sums[c][m] != m;
+    for (int c = w->plan->first_chunk[stage]; c >= 0; c = w->plan->next_chunk[c]) {
+        check_sum(w, c);
+        w->wrong = w->wrong || w->reduced[c] != 1;
     }
 }
 
@@ -199,8 +206,12 @@ static bool step(world_t *w, int stage)
         done = step_backward(w, action);
         break;
     case MB_ACTION_REDUCE:
+        check_sum(w, action->chunk);
+        w->reduced[action->chunk]++;
+        break;
     case MB_ACTION_STEP:
         check_sums(w, stage);
+        w->steps[stage]++;
         break;
     default:
         done = step_message(w, action);
@@ -301,8 +312,10 @@ static bool ends_well(world_t *w)
                 w->wrong = w->wrong || w->sends[back][e][s].up || w->receives[back][e][s].up;
         }
     }
-    for (int s = 0; s < w->plan->stages; s++)
+    for (int s = 0; s < w->plan->stages; s++) {
         check_sums(w, s);
+        w->wrong = w->wrong || w->steps[s] != 1;
+    }
     return !w->wrong;
 }
 

@@ -149,6 +149,31 @@ START_TEST(the_fastest_comes_first_and_all_fit)
 }
 END_TEST
 
+static double least_memory(const mb_planner_options_t *options)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    ck_assert_int_eq(mb_planner_rank(options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_eq(all->groups, 4);
+    return least;
+}
+
+/* Four groups of one stage: each keeps a quarter of the moments. */
+START_TEST(moments_that_are_shared_out_take_less)
+{
+    mb_planner_options_t options = options_of(4, 64);
+    parameter.elements = 1000000;
+    options.stages = 1;
+    double bare = least_memory(&options);
+    options.moments = 2;
+    double whole = least_memory(&options);
+    options.shares_out = true;
+    ck_assert_double_gt(whole, bare);
+    ck_assert_double_eq(least_memory(&options) - bare, (whole - bare) / 4);
+}
+END_TEST
+
 /* With slow links between nodes gradients are expensive, and stages are not. */
 START_TEST(what_is_slow_is_avoided)
 {
@@ -187,6 +212,7 @@ int main(void)
     tcase_add_loop_test(c, the_formulas_are_those_of_schedules_that_are_timed, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
+    tcase_add_test(c, moments_that_are_shared_out_take_less);
     tcase_add_test(c, what_is_slow_is_avoided);
     tcase_add_test(c, ten_thousand_ranks_are_planned);
     suite_add_tcase(s, c);

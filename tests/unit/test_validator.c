@@ -71,6 +71,36 @@ static void refuse(mb_plan_t *plan, const char *part)
     mb_plan_destroy(plan);
 }
 
+/* Stage 0 of two has chunks 0 and 2. */
+static mb_plan_t *make_interleaved_plan(void)
+{
+    fake_graph_chain(&fake, 4, 3);
+    return make_plan(MB_SCHEDULE_INTERLEAVED, true, 2, 2);
+}
+
+START_TEST(sums_are_given_away_complete_once_and_before_the_step)
+{
+    mb_plan_t *plan = make_interleaved_plan();
+    mb_program_t *program = &plan->programs[0];
+    int reduce = find(program, MB_ACTION_REDUCE, -1);
+    ck_assert_int_eq(program->actions[reduce].chunk, 2);
+    ck_assert_int_eq(program->actions[reduce - 2].kind, MB_ACTION_BW);
+    move(program, reduce, reduce - 2);
+    refuse(plan, "not all gradients of the chunk have been computed");
+    plan = make_interleaved_plan();
+    program = &plan->programs[0];
+    swap(program, program->n - 2, program->n - 1);
+    refuse(plan, "not all gradients have been reduced");
+    plan = make_interleaved_plan();
+    program = &plan->programs[0];
+    program->actions[program->n - 2].chunk = 2;
+    refuse(plan, "reduces chunk 0 0 times");
+    plan = make_interleaved_plan();
+    drop(&plan->programs[1], plan->programs[1].n - 1);
+    refuse(plan, "stage 1 takes 0 steps");
+}
+END_TEST
+
 START_TEST(a_dropped_send_is_an_unmatched_message)
 {
     mb_plan_t *plan = make_chain_plan(2, 3);
@@ -323,6 +353,7 @@ END_TEST
 
 static void add_mutations(TCase *c)
 {
+    tcase_add_test(c, sums_are_given_away_complete_once_and_before_the_step);
     tcase_add_test(c, a_dropped_send_is_an_unmatched_message);
     tcase_add_test(c, a_dropped_receive_is_an_unmatched_message);
     tcase_add_test(c, a_message_sent_twice_is_found);

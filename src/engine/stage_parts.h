@@ -1,0 +1,14 @@
+/* Parts of a chunk's gradients, one for each group that keeps the state of an optimizer for it. */
+#ifndef MB_ENGINE_STAGE_PARTS_H
+#define MB_ENGINE_STAGE_PARTS_H
+
+#include "engine/stage.h"
+
+/* Where N parts of the stage's chunk number INDEX begin and end, as floats of the chunk's stretch:
+ * [n + 1], between tensors, as even as these allow. */
+void mb_stage_parts(const mb_stage_t *stage, int index, int n, int64_t *bounds);
+/* Whether every trained tensor has its whole gradient in one place of this stage: no call of its
+ * layer stands elsewhere, here or on other stages. */
+bool mb_stage_sums_alone(const mb_stage_t *stage);
+
+#endif

@@ -1,0 +1,47 @@
+/* The sums over replicas of a stage, chunk by chunk (comm/reduce.h): each begins where the chunk's
+ * gradients are done and moves while the others still compute.
+ *
+ * Where groups share the optimizer's work out (ZeRO, stage 1: Rajbhandari et al. 2020, section 5.1)
+ * each has a part of every chunk, of whole tensors: it updates them, and gathering gives the new
+ * values to all. */
+#ifndef MB_ENGINE_STAGE_REDUCE_H
+#define MB_ENGINE_STAGE_REDUCE_H
+
+#include "comm/reduce.h"
+#include "engine/stage.h"
+
+typedef struct mb_stage_reduce mb_stage_reduce_t;
+
+/* Collective over the ranks of the stage. SHARES_OUT: groups have parts of their own. */
+mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
+                                   const mb_grid_t *grid, mb_stage_t *stage, bool shares_out,
+                                   mb_stage_reduce_t **out);
+void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction);
+/* As mb_reduce_use_link. */
+void mb_stage_reduce_use_link(mb_stage_reduce_t *reduction, mb_reduce_link_t *link);
+
+/* Of the stage's chunk number INDEX. The roots of the gradients are the stage's blocks, those of
+ * the sums SUMS. */
+mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, double *const *sums);
+mb_status_t mb_stage_reduce_go_on(mb_stage_reduce_t *reduction);
+/* Waits for all that were started. */
+mb_status_t mb_stage_reduce_finish(mb_stage_reduce_t *reduction);
+
+bool mb_stage_reduce_shares_out(const mb_stage_reduce_t *reduction);
+/* Whether what stands at ENTRY of a gradient block is of this group's parts. */
+bool mb_stage_reduce_is_own(const mb_stage_reduce_t *reduction, int64_t entry);
+/* What stands in this group's parts of block 0 comes to all groups. Collective; waits. */
+mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction);
+/* [graph's n_params] numbers that are zero on all groups but one become that one's. Collective;
+ * waits. Nothing where groups have no parts. */
+mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers);
+
+/* Bytes this rank sends for a chunk, and for all of them, in a step: the plan's formula, without
+ * numbers that are merged. */
+int64_t mb_stage_reduce_chunk_bytes(const mb_stage_reduce_t *reduction, int index);
+int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction);
+/* What the transport must be ready for. */
+mb_status_t mb_stage_reduce_needs(const mb_grid_t *grid, const mb_stage_t *stage, bool shares_out,
+                                  int *requests, size_t *bytes);
+
+#endif

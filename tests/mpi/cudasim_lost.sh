@@ -19,7 +19,7 @@ trap '[ -z "$first" ] || kill "$first"; rm -rf "$scratch"' EXIT
 launch() {
     "$MPIEXEC" -n 4 "$MBRUN" "$fixtures/shared.h5" --data "$fixtures/shared.ref.h5" \
         --run "$scratch/run.run" --device cudasim --transport "$1" --stages 2 --replicas 2 --batch 8 \
-        --micro-batch 2 --steps 40 --checkpoint-every 5 --keep 1 --threads 1 --quiet \
+        --micro-batch 2 --steps 40 --checkpoint-every 5 --keep 1 --threads 1 --partition counted --quiet \
         --deadline ${deadline}s >"$scratch/out" 2>&1 </dev/null &
     first=$!
 }

@@ -95,20 +95,6 @@ static mb_status_t connect(mb_engine_t *engine)
     return status;
 }
 
-static mb_status_t make_transport(mb_engine_t *engine, int requests, size_t bytes)
-{
-    mb_comm_t *comm = engine->machine->comm;
-    switch (engine->machine->way) {
-    case MB_WAY_CHANNEL:
-        return mb_transport_channel_create(engine->machine->channel, &engine->exec, requests,
-                                           &engine->transport);
-    case MB_WAY_AWARE:
-        return mb_transport_aware_create(comm, &engine->exec, requests, &engine->transport);
-    default:
-        return mb_transport_mpi_create(comm, &engine->exec, requests, bytes, &engine->transport);
-    }
-}
-
 static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     mb_comm_t *comm = engine->machine->comm;
@@ -120,7 +106,9 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
         MB_TRY(mb_stage_reduce_needs(&engine->grid, stage, shares_out, &reducing, &longest));
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) + reducing +
                    update_requests(engine);
-    MB_TRY(make_transport(engine, requests, longest_message(engine, options->training, longest)));
+    MB_TRY(mb_machine_connect(engine->machine, &engine->exec, requests,
+                              longest_message(engine, options->training, longest),
+                              &engine->transport));
     if (options->losses != NULL)
         MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
                                       &engine->reduction));

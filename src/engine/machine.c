@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/host_memory.h"
 #include "config.h"
 
 enum { SET_TEXT = 1024, HOST_TEXT = 128, SIGNATURE_TEXT = 256 };
@@ -185,4 +186,26 @@ void mb_machine_close(mb_machine_t *machine)
     mb_channel_close(machine->channel);
     mb_device_close(machine->device);
     free(machine);
+}
+
+int64_t mb_machine_memory(const mb_machine_t *machine)
+{
+    mb_inventory_t gpus;
+    const char *device = machine->device->class_->name;
+    if (strcmp(device, "cpu") != 0 && mb_device_inventory(device, &gpus) == MB_OK && gpus.count > 0)
+        return (int64_t)gpus.cards[0].memory_bytes;
+    return mb_host_memory() / mb_comm_local_size(machine->comm);
+}
+
+mb_status_t mb_machine_connect(const mb_machine_t *machine, mb_exec_t *exec, int requests,
+                               size_t bytes, mb_transport_t **out)
+{
+    switch (machine->way) {
+    case MB_WAY_CHANNEL:
+        return mb_transport_channel_create(machine->channel, exec, requests, out);
+    case MB_WAY_AWARE:
+        return mb_transport_aware_create(machine->comm, exec, requests, out);
+    default:
+        return mb_transport_mpi_create(machine->comm, exec, requests, bytes, out);
+    }
 }

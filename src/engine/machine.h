@@ -46,6 +46,12 @@ void mb_machine_give_up(mb_machine_t *machine);
 /* Collective unless a failure was seen, or it was given up. */
 void mb_machine_close(mb_machine_t *machine);
 
+/* Bytes that this rank may count on: its device's, or its share of the node's. */
+int64_t mb_machine_memory(const mb_machine_t *machine);
+/* A transport of the machine's way; see transport.h. */
+mb_status_t mb_machine_connect(const mb_machine_t *machine, mb_exec_t *exec, int requests,
+                               size_t bytes, mb_transport_t **out);
+
 /* machine_device.c: collective. Which device of the node this rank takes: *name, *index, and why
  * where it was a choice. */
 mb_status_t mb_machine_choose_device(mb_comm_t *comm, const mb_machine_options_t *options,

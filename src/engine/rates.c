@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/host_memory.h"
 #include "base/log.h"
 
 enum { SIDE = 512, LONG = 1 << 22, SHORT = 16, REPEATS = 15, CALLS = 200 };
@@ -122,21 +121,11 @@ static mb_status_t ping(bench_t *b, mb_transport_t *transport, bool first, int p
     return MB_OK;
 }
 
-static mb_status_t make_transport(bench_t *b, mb_transport_t **out)
-{
-    mb_comm_t *comm = b->machine->comm;
-    if (b->machine->way == MB_WAY_CHANNEL)
-        return mb_transport_channel_create(b->machine->channel, &b->exec, 4, out);
-    if (b->machine->way == MB_WAY_AWARE)
-        return mb_transport_aware_create(comm, &b->exec, 4, out);
-    return mb_transport_mpi_create(comm, &b->exec, 4, LONG_BYTES, out);
-}
-
 static mb_status_t ping_both(bench_t *b, bool first, int peer, mb_hardware_link_t *link)
 {
     double large = 0;
     mb_transport_t *transport;
-    MB_TRY(make_transport(b, &transport));
+    MB_TRY(mb_machine_connect(b->machine, &b->exec, 4, LONG_BYTES, &transport));
     mb_status_t status = MB_OK;
     if (b->machine->way == MB_WAY_CHANNEL)
         status = mb_transport_channel_connect(transport, &peer, 1);
@@ -206,13 +195,9 @@ static mb_status_t begin(bench_t *b)
 static void describe(const mb_machine_t *machine, mb_hardware_t *hw)
 {
     int ranks = mb_comm_local_size(machine->comm);
-    mb_inventory_t gpus;
     snprintf(hw->name, sizeof hw->name, "%.95s", machine->description);
     hw->devices_per_node = ranks;
-    hw->memory = mb_host_memory() / ranks;
-    if (strcmp(machine->device->class_->name, "cpu") != 0 &&
-        mb_device_inventory(machine->device->class_->name, &gpus) == MB_OK && gpus.count > 0)
-        hw->memory = (int64_t)gpus.cards[0].memory_bytes;
+    hw->memory = mb_machine_memory(machine);
 }
 
 mb_status_t mb_rates_measure(mb_machine_t *machine, mb_hardware_t *out, bool *inside, bool *between)

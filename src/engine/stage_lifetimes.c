@@ -29,13 +29,6 @@ typedef struct {
 
 /* ---- who lives when */
 
-static size_t tensor_bytes(const mb_stage_t *stage, int node)
-{
-    const mb_call_t *call = &stage->graph->nodes[node].call;
-    return (size_t)(mb_shape_elements(&call->output) * stage->plan->micro_batch) *
-           mb_dtype_bytes(call->output_type);
-}
-
 static bool is_scored(const mb_stage_t *stage, int node)
 {
     const mb_graph_t *graph = stage->graph;
@@ -85,7 +78,7 @@ static void add_node(house_t *house, int node)
     if (!stage->graph->nodes[node].needs_gradient || stage->graph->nodes[node].is_input)
         return;
     if (!at->in_place && (scored || !arrives(stage, node)))
-        add(house, tensor_bytes(stage, node), node,
+        add(house, mb_stage_tensor_bytes(stage, node), node,
             scored ? house->chunk->end_node : last_consumer(house, node), &at->gradient);
     add(house, at->memory.carry_bytes, node, node, &at->carry);
 }
@@ -114,7 +107,7 @@ static void add_temporary(house_t *house, int k)
         if (k >= n->call.n_inputs || n->inputs[k] < house->chunk->first_node ||
             !is_further(house, i, k))
             continue;
-        size_t bytes = tensor_bytes(house->stage, n->inputs[k]);
+        size_t bytes = mb_stage_tensor_bytes(house->stage, n->inputs[k]);
         last = most == 0 ? i : last;
         first = i;
         most = bytes > most ? bytes : most;

@@ -11,7 +11,7 @@ static int64_t place(size_t *total, size_t bytes)
     return at;
 }
 
-static size_t tensor_bytes(const mb_stage_t *stage, int node)
+size_t mb_stage_tensor_bytes(const mb_stage_t *stage, int node)
 {
     const mb_call_t *call = &stage->graph->nodes[node].call;
     return (size_t)(mb_shape_elements(&call->output) * stage->plan->micro_batch) *
@@ -97,7 +97,7 @@ static void place_gradient(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
 {
     mb_node_place_t *at = &stage->places[node];
     if (!at->in_place)
-        at->gradient = place(&chunk->backward_bytes, tensor_bytes(stage, node));
+        at->gradient = place(&chunk->backward_bytes, mb_stage_tensor_bytes(stage, node));
     if (at->memory.carry_bytes > 0)
         at->carry = place(&chunk->backward_bytes, at->memory.carry_bytes);
 }
@@ -110,7 +110,8 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     at->chunk = chunk->chunk;
     at->inside = recomputes(stage) && !mb_plan_crosses(stage->plan, node);
     size_t *inside = recomputes(stage) ? &chunk->inside_bytes : &chunk->slot_bytes;
-    at->output = place(at->inside ? inside : &chunk->slot_bytes, tensor_bytes(stage, node));
+    at->output =
+        place(at->inside ? inside : &chunk->slot_bytes, mb_stage_tensor_bytes(stage, node));
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
@@ -170,7 +171,7 @@ static void place_received(mb_stage_t *stage, mb_stage_chunk_t *chunk)
         if (edge->to_chunk != chunk->chunk || mb_forward_edge_stays(edge))
             continue;
         at->chunk = chunk->chunk;
-        at->output = place(&chunk->slot_bytes, tensor_bytes(stage, edge->tensor));
+        at->output = place(&chunk->slot_bytes, mb_stage_tensor_bytes(stage, edge->tensor));
     }
 }
 
@@ -180,8 +181,8 @@ static void place_edge_gradients(mb_stage_t *stage, mb_stage_chunk_t *chunk)
     const mb_plan_t *plan = stage->plan;
     for (int e = 0; e < plan->n_backward_edges && stage->training; e++) {
         if (mb_stage_edge_chunk(stage, e) == chunk->chunk)
-            stage->edge_gradients[e] =
-                place(&chunk->slot_bytes, tensor_bytes(stage, plan->backward_edges[e].tensor));
+            stage->edge_gradients[e] = place(
+                &chunk->slot_bytes, mb_stage_tensor_bytes(stage, plan->backward_edges[e].tensor));
     }
 }
 
@@ -194,8 +195,8 @@ static void place_temporaries(const mb_stage_t *stage, mb_stage_chunk_t *chunk)
         for (int i = chunk->first_node; i < chunk->end_node; i++) {
             const mb_node_t *n = &stage->graph->nodes[i];
             if (k < n->call.n_inputs && stage->graph->nodes[n->inputs[k]].needs_gradient &&
-                tensor_bytes(stage, n->inputs[k]) > most)
-                most = tensor_bytes(stage, n->inputs[k]);
+                mb_stage_tensor_bytes(stage, n->inputs[k]) > most)
+                most = mb_stage_tensor_bytes(stage, n->inputs[k]);
         }
         chunk->temporary[k] = most > 0 ? place(&chunk->backward_bytes, most) : -1;
     }

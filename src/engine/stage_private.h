@@ -11,6 +11,8 @@ char *mb_stage_at(char *base, int64_t offset);
 /* The chunk in whose slot a backward edge's gradient stands here; -1: it does not. */
 int mb_stage_edge_chunk(const mb_stage_t *stage, int edge);
 
+/* stage_memory.c: of a node's output, for a micro-batch. */
+size_t mb_stage_tensor_bytes(const mb_stage_t *stage, int node);
 /* stage_lifetimes.c: gradients, what calls carry, and temporaries of a chunk whose backward is one
  * pass. */
 mb_status_t mb_stage_place_backward(mb_stage_t *stage, mb_stage_chunk_t *chunk);

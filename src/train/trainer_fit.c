@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/host_memory.h"
 #include "base/str.h"
 #include "pipeline/planner.h"
 #include "train/trainer_private.h"
@@ -17,17 +16,12 @@ enum { MOST_TRIES = 8 };
 static mb_status_t take_limit(const mb_training_t *trainer, double *limit)
 {
     const char *text = mb_settings_text(trainer->settings, MB_SET_MEMORY);
-    mb_inventory_t gpus;
-    const char *device = trainer->machine->device->class_->name;
-    double all = (double)mb_host_memory() / mb_comm_local_size(trainer->comm);
     char *end;
     *limit = 0;
     if (text == NULL || (mb_str_parse_bytes(text, limit) && *limit > 0))
         return MB_OK;
-    if (strcmp(device, "cpu") != 0 && mb_device_inventory(device, &gpus) == MB_OK && gpus.count > 0)
-        all = (double)gpus.cards[0].memory_bytes;
     double percent = strtod(text, &end);
-    *limit = all * percent / 100;
+    *limit = (double)mb_machine_memory(trainer->machine) * percent / 100;
     if (end != text && strcmp(end, "%") == 0 && percent > 0 && percent <= 100)
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT,

@@ -66,7 +66,12 @@ static mb_status_t is_measured(const mb_training_t *trainer, bool *out)
 {
     const char *by = mb_settings_text(trainer->settings, MB_SET_PARTITION);
     bool measured = strcmp(by, "measured") == 0;
-    *out = measured && !mb_settings_has(trainer->settings, MB_SET_MEMORY);
+    bool limited = mb_settings_has(trainer->settings, MB_SET_MEMORY);
+    if (measured && limited && trainer->settings->origin[MB_SET_PARTITION] >= MB_FROM_FILE)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "partition=measured: a run within memory=SIZE keeps the cut that was "
+                            "counted; leave one of the two out");
+    *out = measured && !limited;
     if (measured || strcmp(by, "counted") == 0)
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);

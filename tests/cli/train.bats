@@ -309,7 +309,7 @@ END
     fixture mlp
     "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=64,64,64,64,64 dropout=0.1
     options="m.h5 --data data.h5 --steps 3 --batch 32 --micro-batch 4 --replicas 1 --threads 1"
-    options+=" --stages 2 --schedule gpipe"
+    options+=" --stages 2 --schedule gpipe --partition counted"
     # shellcheck disable=SC2086
     ranks 2 $options --run a.run 2>a.err
     # shellcheck disable=SC2086

@@ -10,7 +10,8 @@ if [ -n "${MB_TEST_REDUCED-}" ]; then
     run_layouts strict:bf16 1 cnn
     run_layouts strict:fp16 1 scaled
 else
-    run_layouts cpu 1
+    # Eight ranks for one model of each kind; the device that checks most has all kinds on four.
+    run_layouts cpu 1 mlp gpt shared recurrent_kept
     job=4
     run_layouts cpu 3 mlp_weighed gpt
     run_layouts deferred 1 mlp_weighed cnn shared

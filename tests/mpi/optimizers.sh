@@ -11,10 +11,8 @@ while read -r spec; do
     given="$options --optimizer $spec"
     train 1 one $given --steps 11
     result $? "$spec: a run ends well"
-    for ranks in 2 4; do
-        train $ranks $ranks $given --steps 11 && [ "$(digests $ranks)" = "$(digests one)" ]
-        result $? "$spec: $ranks ranks give the same bits"
-    done
+    train 4 four $given --steps 11 && [ "$(digests four)" = "$(digests one)" ]
+    result $? "$spec: 4 ranks give the same bits"
     train 4 stages $given --steps 11 --stages 2 && [ "$(digests stages)" = "$(digests one)" ]
     result $? "$spec: two stages give the same bits"
     train 2 parts $given --steps 4 && train 1 parts $given --steps 11 &&

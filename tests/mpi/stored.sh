@@ -64,10 +64,8 @@ names=
 for format in $few; do
     quantize shared "$format"
 done
-for format in $all; do
-    quantize cnn "$format"
-done
 for format in $few $floats; do
+    quantize cnn "$format"
     quantize gpt "$format"
 done
 quantize regularized int8

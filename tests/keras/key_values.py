@@ -128,7 +128,7 @@ for name in ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"):
     MADE[name] = ({}, [SEQUENCE, SEQUENCE])
 
 VALUES = {
-    "activation": "sigmoid", "recurrent_activation": "relu", "use_bias": False, "units": 5, "filters": 8, "kernel_size": 2, "strides": 2,
+    "activation": "sigmoid", "recurrent_activation": "tanh", "use_bias": False, "units": 5, "filters": 8, "kernel_size": 2, "strides": 2,
     "padding": "same", "dilation_rate": 2, "groups": 2, "data_format": "channels_first", "depth_multiplier": 2, "output_size": 1,
     "pool_size": 2, "keepdims": True, "go_backwards": True, "return_sequences": True, "return_state": True,
     "zero_output_for_mask": True, "reset_after": False, "epsilon": 0.3, "center": False, "scale": False, "axis": 1, "momentum": 0.5,

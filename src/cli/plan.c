@@ -79,7 +79,7 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
 /* The part of the stages' time that they compute. */
 static double efficiency(const outlook_t *o)
 {
-    return o->times.end > 0 ? o->work / (o->times.end * o->plan->stages) : 1;
+    return o->times.step > 0 ? o->work / (o->times.step * o->plan->stages) : 1;
 }
 
 /* Between its first action and its last. */
@@ -123,7 +123,7 @@ static void print_stages(const outlook_t *o)
 static void print_row(const outlook_t *o, double least)
 {
     char peak[32], sent[32];
-    printf("%-20s%8.3f%11.1f%%%14s%14s\n", o->name, least > 0 ? o->times.end / least : 1,
+    printf("%-20s%8.3f%11.1f%%%14s%14s\n", o->name, least > 0 ? o->times.step / least : 1,
            100 * efficiency(o), mb_str_bytes(o->peak, peak, sizeof peak),
            mb_str_bytes((double)o->messages, sent, sizeof sent));
 }
@@ -138,7 +138,7 @@ static json_t *row_json(const outlook_t *o)
                                                 mb_json_number(o->times.peak[s]), "bytes_sent",
                                                 (json_int_t)mb_plan_bytes_sent(o->plan, s)));
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "schedule", o->name, "chunks", o->plan->chunks,
-                     "time", mb_json_number(o->times.end), "efficiency",
+                     "time", mb_json_number(o->times.step), "efficiency",
                      mb_json_number(efficiency(o)), "per_stage", stages);
 }
 
@@ -205,9 +205,9 @@ static mb_status_t fill(const mb_planning_t *p, table_t *table)
 
 static double least_time(const table_t *table)
 {
-    double least = table->rows[0].times.end;
+    double least = table->rows[0].times.step;
     for (int i = 1; i < table->n; i++)
-        least = table->rows[i].times.end < least ? table->rows[i].times.end : least;
+        least = table->rows[i].times.step < least ? table->rows[i].times.step : least;
     return least;
 }
 

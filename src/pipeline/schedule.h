@@ -98,6 +98,8 @@ mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, 
 typedef struct {
     double **begin; /* [stages][actions] */
     double end;     /* of the last action */
+    double step;    /* the most that a stage takes from its first action to its last: what a step
+                       takes behind another one, which each stage begins when it is free */
     double bubble;  /* the most that a stage idles between its first action and its last */
     double *work;   /* [stages] */
     double *peak;   /* [stages] chunks' worth of activations held at most, each by its weight */

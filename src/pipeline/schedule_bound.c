@@ -1,10 +1,11 @@
-/* When a schedule ends at the earliest, whatever the order: from what each stage has to do, and
- * what comes in front of that and behind it. Where list scheduling reaches it, it need not go on.
+/* How short a schedule can be, whatever the order: from what each stage has to do, and what comes
+ * in front of that and behind it. Where list scheduling reaches it, it need not go on.
  *
  * Of a stage, for each of its chunks c:
  *   F and B of c and of the stage's later chunks lie behind F of the chunks in front of c, and in
  *   front of B of those and a last W;
- *   of all its work no more than the F that its activations allow lie in front of its first B. */
+ *   of all its work no more than the F that its activations allow lie in front of its first B.
+ * What lies in front of a stage's first F counts where the schedule's end does. */
 #include "pipeline/schedule_list.h"
 
 #include <math.h>
@@ -50,6 +51,8 @@ static double by_chunk(const bounding_t *b, int c)
     for (int later = c; later >= 0; later = l->schedule->next_chunk[later])
         work += work_of(l, later, false) * l->schedule->micros;
     double last = l->rules->splits_backward ? mb_list_seconds(l, MB_LIST_W, 0) : 0;
+    if (l->rules->by_step)
+        return work;
     return b->head[c] + work + (l->rules->training ? b->back[c] + last : 0);
 }
 
@@ -80,9 +83,10 @@ static double by_stage(const bounding_t *b, int stage)
         last = c;
     }
     if (!l->rules->training)
-        return b->head[first] + work;
+        return (l->rules->by_step ? 0 : b->head[first]) + work;
     double first_back = b->head[chunks] + b->back[chunks] - b->back[last + 1];
-    return larger(b->head[first] + work, first_back + work - most_forward(l, stage));
+    double most = larger(b->head[first] + work, first_back + work - most_forward(l, stage));
+    return most - (l->rules->by_step ? b->head[first] : 0);
 }
 
 mb_status_t mb_list_bound(const mb_list_t *list, mb_arena_t *arena, double *out)

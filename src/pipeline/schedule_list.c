@@ -208,6 +208,8 @@ static void begin(mb_list_t *l, int stage, const candidate_t *what, double now)
     if (!l->order.reversed)
         write_down(l, stage, kind, c, m);
     l->done[kind][c]++;
+    if (l->begun_at[stage] < 0)
+        l->begun_at[stage] = now;
     l->free_at[stage] = now + mb_list_seconds(l, kind, c);
     l->end[kind][index_of(l, c, m)] = l->free_at[stage];
     l->ahead[stage] += (kind == F) - (kind == B);
@@ -235,15 +237,25 @@ static void start_over(mb_list_t *l)
         for (size_t i = 0; i < all && has_kind(l, k); i++)
             l->end[k][i] = DBL_MAX;
     }
-    for (int s = 0; s < schedule->stages && !l->order.reversed; s++)
-        schedule->programs[s].n = 0;
+    for (int s = 0; s < schedule->stages; s++) {
+        l->begun_at[s] = -1;
+        schedule->programs[s].n = l->order.reversed ? schedule->programs[s].n : 0;
+    }
     l->left = l->actions;
     mb_wakes_reset(&l->wakes);
 }
 
+static double length(const mb_list_t *l)
+{
+    double most = 0;
+    for (int s = 0; s < l->schedule->stages; s++)
+        most = later_of(l->free_at[s] - (l->rules->by_step ? l->begun_at[s] : 0), most);
+    return most;
+}
+
 double mb_list_pass(mb_list_t *list, const mb_list_order_t *order)
 {
-    double last = 0, next;
+    double next;
     list->order = *order;
     start_over(list);
     while (list->left > 0) {
@@ -257,9 +269,7 @@ double mb_list_pass(mb_list_t *list, const mb_list_order_t *order)
         else
             begin(list, stage, &best, now);
     }
-    for (int s = 0; s < list->schedule->stages; s++)
-        last = later_of(list->free_at[s], last);
-    return last;
+    return length(list);
 }
 
 static void sum_later(mb_list_t *l)
@@ -284,11 +294,12 @@ mb_status_t mb_list_create(const mb_list_rules_t *rules, mb_schedule_t *schedule
     *out = (mb_list_t){.rules = rules,
                        .schedule = schedule,
                        .later = MB_ARENA_ARRAY(arena, double, chunks),
+                       .begun_at = MB_ARENA_ARRAY(arena, double, stages),
                        .free_at = MB_ARENA_ARRAY(arena, double, stages),
                        .ahead = MB_ARENA_ARRAY(arena, int, stages),
                        .held = MB_ARENA_ARRAY(arena, double, stages)};
-    bool short_of =
-        out->later == NULL || out->free_at == NULL || out->ahead == NULL || out->held == NULL;
+    bool short_of = out->later == NULL || out->begun_at == NULL || out->free_at == NULL ||
+                    out->ahead == NULL || out->held == NULL;
     for (int k = 0; k < KINDS; k++) {
         out->done[k] = MB_ARENA_ARRAY(arena, int, chunks);
         short_of = short_of || out->done[k] == NULL;

@@ -38,6 +38,7 @@ typedef struct {
     int *done[MB_LIST_KINDS];   /* [chunks] micro-batches begun */
     double *end[MB_LIST_KINDS]; /* [chunks x micros]; DBL_MAX: not begun */
     double *later;              /* [chunks] weight of the stage's later chunks */
+    double *begun_at;           /* [stages] the first action; below 0: none yet */
     double *free_at;            /* [stages] */
     int *ahead;                 /* [stages] */
     double *held;               /* [stages] weight of activations */
@@ -48,11 +49,11 @@ typedef struct {
 
 mb_status_t mb_list_create(const mb_list_rules_t *rules, mb_schedule_t *schedule, mb_arena_t *arena,
                            mb_list_t *out);
-/* When the last action ends; DBL_MAX: under the limits and in this order some never begin. A pass
- * forward writes the schedule's programs. */
+/* How long it is, as the rules count that; DBL_MAX: under the limits and in this order some actions
+ * never begin. A pass forward writes the schedule's programs. */
 double mb_list_pass(mb_list_t *list, const mb_list_order_t *order);
 double mb_list_seconds(const mb_list_t *list, int kind, int chunk);
-/* schedule_bound.c: no order ends before this, under the limits on activations. */
+/* schedule_bound.c: none is shorter than this, under the limits on activations. */
 mb_status_t mb_list_bound(const mb_list_t *list, mb_arena_t *arena, double *out);
 
 #endif

@@ -15,13 +15,15 @@ void mb_schedule_v(mb_schedule_t *schedule);
 /* What list scheduling is bound by. */
 typedef struct {
     bool training, splits_backward;
+    bool by_step; /* a schedule is as long as its longest stage, from its first action to its last,
+                     and not until its end: see mb_schedule_times_t */
     const int *ahead;     /* [stages] forwards at most whose gradient of inputs is to come, where an
                              order keeps to that; NULL: any */
     const double *weight; /* [chunks] of a micro-batch's activations; NULL: 1 */
     const double *most;   /* [stages] weight of activations at most; NULL: any */
     const mb_chunk_cost_t *costs; /* [chunks] */
 } mb_list_rules_t;
-/* Tries some orders of preference and keeps the one that ends first. MB_ERR_INTERNAL: under the
+/* Tries some orders of preference and keeps the shortest one. MB_ERR_INTERNAL: under the
  * limits none ends. */
 mb_status_t mb_schedule_list(const mb_list_rules_t *rules, mb_schedule_t *out);
 

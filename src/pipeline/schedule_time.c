@@ -162,8 +162,9 @@ static void sum_up(const timing_t *t, const double *weight, mb_schedule_times_t 
         const mb_program_t *program = &t->schedule->programs[s];
         if (program->n == 0)
             continue;
-        double idle = t->free_at[s] - out->begin[s][0] - out->work[s];
+        double step = t->free_at[s] - out->begin[s][0], idle = step - out->work[s];
         out->end = t->free_at[s] > out->end ? t->free_at[s] : out->end;
+        out->step = step > out->step ? step : out->step;
         out->bubble = idle > out->bubble ? idle : out->bubble;
         out->peak[s] = peak_of(program, weight);
     }

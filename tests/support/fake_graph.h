@@ -4,7 +4,7 @@
 
 #include "model/graph.h"
 
-#define FAKE_NODES 64
+#define FAKE_NODES 80
 
 typedef struct {
     mb_graph_t graph;

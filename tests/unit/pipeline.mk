@@ -54,3 +54,11 @@ tests_unit_test_planner_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_simulation
 tests_unit_test_simulation_SOURCES = tests/unit/test_simulation.c $(fake_graph_sources)
 tests_unit_test_simulation_LDADD = $(UNIT_LIBS)
+
+# What papers published beside what the simulator says: doc/validation.md.
+EXTRA_PROGRAMS += tests/tools/published
+CLEANFILES += tests/tools/published$(EXEEXT)
+tests_tools_published_SOURCES = tests/tools/published.c tests/tools/published_tables.h $(fake_graph_sources)
+tests_tools_published_LDADD = libmbcheck.la
+SHELL_TESTS += tests/tools/published.sh
+tests/tools/published.log: tests/tools/published$(EXEEXT)

@@ -174,20 +174,27 @@ void mb_plan_destroy(mb_plan_t *plan)
         mb_arena_destroy(plan->arena);
 }
 
+/* Of one micro-batch. */
+static int64_t tensor_bytes(const mb_plan_t *plan, int tensor, int64_t elements)
+{
+    mb_dtype_t type = plan->graph->nodes[tensor].call.output_type;
+    return elements * plan->micro_batch * (int64_t)mb_dtype_bytes(type);
+}
+
 int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage)
 {
-    int64_t elements = 0;
+    int64_t bytes = 0;
     for (int e = 0; e < plan->n_forward_edges; e++) {
         const mb_forward_edge_t *edge = &plan->forward_edges[e];
         if (edge->from_stage == stage && !mb_forward_edge_stays(edge))
-            elements += plan->forward_edges[e].elements;
+            bytes += tensor_bytes(plan, edge->tensor, edge->elements);
     }
     for (int e = 0; e < plan->n_backward_edges; e++) {
         const mb_backward_edge_t *edge = &plan->backward_edges[e];
         if (edge->from_stage == stage && !mb_backward_edge_stays(edge))
-            elements += plan->backward_edges[e].elements;
+            bytes += tensor_bytes(plan, edge->tensor, edge->elements);
     }
-    return elements * plan->micros * plan->micro_batch * 4;
+    return bytes * plan->micros;
 }
 
 bool mb_plan_crosses(const mb_plan_t *plan, int tensor)

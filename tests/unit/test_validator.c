@@ -299,17 +299,32 @@ static int most_stages(mb_schedule_kind_t kind)
     return mb_plan_max_stages(&fake.graph) / mb_schedule_chunks(&choice, 1);
 }
 
+static int64_t bytes_of(const mb_plan_t *plan, int tensor, int64_t elements)
+{
+    mb_dtype_t type = plan->graph->nodes[tensor].call.output_type;
+    return elements * plan->micro_batch * (type == MB_BF16 || type == MB_F16 ? 2 : 4);
+}
+
 static int64_t count_bytes(const mb_plan_t *plan, int stage)
 {
-    int64_t elements = 0;
+    int64_t bytes = 0;
     for (int i = 0; i < plan->programs[stage].n; i++) {
         const mb_action_t *action = &plan->programs[stage].actions[i];
         if (action->kind == MB_ACTION_SEND_ACT)
-            elements += plan->forward_edges[action->edge].elements;
+            bytes += bytes_of(plan, plan->forward_edges[action->edge].tensor,
+                              plan->forward_edges[action->edge].elements);
         if (action->kind == MB_ACTION_SEND_GRAD)
-            elements += plan->backward_edges[action->edge].elements;
+            bytes += bytes_of(plan, plan->backward_edges[action->edge].tensor,
+                              plan->backward_edges[action->edge].elements);
     }
-    return elements * plan->micro_batch * 4;
+    return bytes;
+}
+
+/* As mixed precision has them. */
+static void halve_some_tensors(void)
+{
+    for (int n = 0; n < fake.graph.n_nodes; n += 1 + rand() % 2)
+        fake.nodes[n].call.output_type = fake.nodes[n].is_input ? MB_I32 : MB_BF16;
 }
 
 START_TEST(random_graphs_validate_and_send_the_bytes_of_the_formula)
@@ -317,6 +332,7 @@ START_TEST(random_graphs_validate_and_send_the_bytes_of_the_formula)
     srand(11);
     for (int trial = 0; trial < 1200; trial++) {
         make_random_graph();
+        halve_some_tensors();
         mb_schedule_kind_t kind = (mb_schedule_kind_t)(trial % MB_SCHEDULE_FILE);
         int most = most_stages(kind);
         if (most == 0)

@@ -19,6 +19,8 @@ mbrun_SOURCES += \
 	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
 	src/cli/layouts.c src/cli/layouts.h \
+	src/cli/picture.c \
+	src/cli/picture.h \
 	src/cli/plan.c \
 	src/cli/planning.c src/cli/planning.h \
 	src/cli/predict.c \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/layouts.h"
+#include "cli/picture.h"
 #include "cli/planning.h"
 #include "cli/say.h"
 #include "pipeline/draw.h"
@@ -142,20 +143,6 @@ static json_t *row_json(const outlook_t *o)
                      mb_json_number(efficiency(o)), "per_stage", stages);
 }
 
-static mb_status_t write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "we");
-    if (file == NULL)
-        return mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
-    bool bad = fputs(text, file) < 0;
-    bad = fclose(file) != 0 || bad;
-    if (!bad)
-        return MB_OK;
-    int error = errno;
-    remove(path);
-    return mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(error));
-}
-
 static mb_status_t draw(const mb_planning_t *p, const outlook_t *o)
 {
     char title[512];
@@ -166,7 +153,8 @@ static mb_status_t draw(const mb_planning_t *p, const outlook_t *o)
              p->args->words[0], o->name, o->plan->stages, o->plan->micros,
              (long long)o->plan->micro_batch);
     char *text = mb_schedule_draw(&o->schedule, o->costs, &o->times, title);
-    mb_status_t status = text == NULL ? mb_error_memory("a drawing", 0) : write_text(path, text);
+    mb_status_t status =
+        text == NULL ? mb_error_memory("a drawing", 0) : mb_picture_write(path, text);
     free(text);
     return status;
 }
@@ -264,7 +252,7 @@ static int run_plan(const mb_args_t *args)
 
 static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "for so many ranks (default: as many as stages)"},
-    {"draw", '\0', "FILE.svg", "the schedule's timeline as a picture"},
+    {"draw", '\0', "FILE.svg|FILE.png", "the schedule's timeline as a picture"},
     {"json", '\0', NULL, "one JSON object instead of text"},
     MB_FLAG_MEMORY,
     MB_FLAG_HARDWARE,
@@ -277,7 +265,8 @@ static const mb_setting_id_t settings[] = {
 
 const mb_command_t mb_command_plan = {
     .name = "plan",
-    .usage = "MODEL.h5 --ranks N [--stages P] [--schedule NAME] [--draw FILE.svg] [--json]",
+    .usage =
+        "MODEL.h5 --ranks N [--stages P] [--schedule NAME] [--draw FILE.svg|FILE.png] [--json]",
     .title = "Show what a pipeline would do, and what other schedules would",
     .detail =
         "The layout is chosen as a run on N ranks would choose it. Work is counted operations; "

@@ -62,6 +62,29 @@ END
     refused 1 'cannot be written' 1 plan m.h5 --draw nowhere/a.svg
 }
 
+@test "plan draws the same picture as a PNG" {
+    command -v rsvg-convert >/dev/null || skip "rsvg-convert is not installed"
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    model
+    # shellcheck disable=SC2086
+    run -0 "$MBRUN" plan $layout --schedule gpipe --draw a.png
+    python3 - a.png <<'END'
+import struct, sys, zlib
+data = open(sys.argv[1], "rb").read()
+assert data[:8] == b"\x89PNG\r\n\x1a\n"
+width, height, depth, colours = struct.unpack(">IIBB", data[16:26])
+assert (width, height, depth) == (1600, 70 + 2 * 34 + 10, 8), (width, height, depth)
+END
+    [ ! -e a.png.part ]
+    echo old >b.png
+    mkdir empty
+    # shellcheck disable=SC2086
+    run -1 env "PATH=$PWD/empty" "$MBRUN" plan $layout --draw b.png
+    grep -q 'b.png: PNGs are drawn by rsvg-convert, which is not installed' <<<"$output"
+    grep -q old b.png
+    refused 1 'nowhere/a.png: rsvg-convert cannot draw it' 1 plan m.h5 --draw nowhere/a.png
+}
+
 @test "plan says what cannot be planned" {
     model
     refused 2 "ranks '0' is not a number from 1" 1 plan m.h5 --ranks 0

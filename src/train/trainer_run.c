@@ -179,11 +179,13 @@ static mb_status_t run(mb_training_t *trainer)
         MB_TRY(one_step(trainer, &report));
         MB_TRY(boundary(trainer, &stop));
     }
-    if (!trainer->finished)
+    if (!trainer->finished) {
+        MB_TRY(mb_training_write_trace(trainer));
         return mb_error_set(
             MB_ERR_STOPPED, "stopped on request after step %lld of %lld%s",
             (long long)trainer->state.step, (long long)trainer->total_steps,
             trainer->dir == NULL ? "" : ", with a complete checkpoint; the same command goes on");
+    }
     return finish(trainer);
 }
 

@@ -110,11 +110,13 @@ END
 @test "SIGUSR1 stops with 85, and another layout goes on to the same bits" {
     fixture mlp
     options="--data data.h5 --replicas 2 --micro-batch 8 --threads 1 --checkpoint-every never"
-    "$MPIEXEC" -n 2 "$MBRUN" model.h5 $options --epochs 100000 --run parts.run --stages 2 \
+    "$MPIEXEC" -n 2 "$MBRUN" model.h5 $options --epochs 100000 --run parts.run --stages 2 --trace \
         >out 2>&1 3>&- &
     stop_after_start $! parts.run
     grep -q 'stopped on request after step' out
     [ ! -e parts.run/final.h5 ]
+    run -0 "$MBRUN" trace parts.run/trace.json
+    grep -q 'parts.run/trace.json: 2 ranks, 4 steps' <<<"$output"
     steps=$(($(field step parts.run/metrics.jsonl) + 5))
     run -0 ranks 3 model.h5 $options --steps $steps --run parts.run --stages 1
     grep -q 'going on from step' <<<"$output"

@@ -11,10 +11,8 @@
 
 typedef struct mb_reduce mb_reduce_t;
 
-enum { MB_REDUCE_TAGS = 4 };
-
 /* Collective over the ranks of one stage. Allocates all it needs (device memory for what comes in).
- * TAG: the first of MB_REDUCE_TAGS that tell its messages from others'. BOUNDS of the shape are
+ * TAG: the first of MB_TAG_REDUCE_EACH that tell its messages from others'. BOUNDS of the shape are
  * copied. */
 mb_status_t mb_reduce_create(mb_comm_t *comm, mb_transport_t *transport, mb_exec_t *exec,
                              const mb_grid_t *grid, const mb_reduce_shape_t *shape, int tag,

@@ -8,6 +8,7 @@ enum {
     MB_TAG_TRANSPORT_END = 28000,
     MB_TAG_REDUCE = 28000,
     MB_TAG_REDUCE_END = 32000,
+    MB_TAG_REDUCE_EACH = 4, /* of each sum that may be under way */
     MB_TAG_EXCHANGE = 32300,
     MB_TAG_SCALARS = 32400,
     MB_TAG_NORMS = 32500

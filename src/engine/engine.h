@@ -35,6 +35,7 @@ typedef struct mb_engine_options {
     int micros_per_replica;
     mb_schedule_choice_t schedule;
     bool training;
+    size_t bucket_bytes;          /* of gradients summed over groups together; 0: a chunk's */
     bool shares_out;              /* groups share the optimizer's state out (stage_reduce.h) */
     const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */

@@ -28,6 +28,7 @@ struct mb_executor {
 };
 
 static const mb_walk_class_t walk_class;
+static mb_status_t go_on_reducing(void *user);
 
 mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor_t **out)
 {
@@ -38,6 +39,11 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
     executor->options = *options;
     executor->stage = options->stage;
     executor->plan = plan;
+    /* A device whose actions are recorded goes on by itself. */
+    if (options->stage->exec->device->class_->record_begin == NULL) {
+        options->stage->between = go_on_reducing;
+        options->stage->between_user = executor;
+    }
     executor->walk = (mb_walk_t){
         .class_ = &walk_class, .user = executor, .plan = plan, .stage = options->stage->stage};
     mb_grid_replicas(options->grid, options->grid->group, &executor->first_replica,
@@ -80,6 +86,7 @@ void mb_executor_destroy(mb_executor_t *executor)
         return;
     cancel_all(executor, executor->forward, executor->plan->n_forward_edges);
     cancel_all(executor, executor->backward, executor->plan->n_backward_edges);
+    executor->stage->between = NULL;
     mb_replays_destroy(executor->replays);
     free(executor->forward);
     free(executor->backward);
@@ -215,36 +222,59 @@ static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
     return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
 }
 
-/* The chunk's stretches of two blocks. */
-static mb_status_t add_blocks(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int into,
-                              int from)
+/* The chunk's sums of two replicas. */
+static mb_status_t add_sums(mb_executor_t *executor, const mb_stage_chunk_t *chunk, int into,
+                            int from)
 {
-    mb_stage_t *stage = executor->stage;
     const subtree_t *subtree = subtree_of(executor, chunk->chunk);
     mb_add_f64_args_t sums = {.count = chunk->sum_count,
                               .a = subtree->sums[into] + chunk->first_sum,
                               .b = subtree->sums[from] + chunk->first_sum,
                               .y = subtree->sums[into] + chunk->first_sum};
-    if (sums.count > 0)
-        MB_TRY(mb_run_add_f64(stage->exec, &sums));
-    if (!stage->training || chunk->gradient_count == 0)
+    return sums.count == 0 ? MB_OK : mb_run_add_f64(executor->stage->exec, &sums);
+}
+
+/* A stretch of two gradient blocks. */
+static mb_status_t add_blocks(mb_executor_t *executor, mb_stretch_t stretch, int into, int from)
+{
+    mb_stage_t *stage = executor->stage;
+    if (!stage->training || stretch.count == 0)
         return MB_OK;
-    mb_add_args_t args = {.count = chunk->gradient_count,
-                          .a = stage->gradients[into] + chunk->first_gradient,
-                          .b = stage->gradients[from] + chunk->first_gradient,
-                          .y = stage->gradients[into] + chunk->first_gradient};
+    mb_add_args_t args = {.count = stretch.count,
+                          .a = stage->gradients[into] + stretch.first,
+                          .b = stage->gradients[from] + stretch.first,
+                          .y = stage->gradients[into] + stretch.first};
     return mb_run_add(stage->exec, &args);
 }
 
-/* A replica's last micro-batch is through a chunk: the chunk's stretch of its block joins the tree.
- */
-static mb_status_t finish_replica(mb_executor_t *executor, int chunk, int replica)
+/* A replica's last micro-batch is through a chunk, or a bucket of it: the stretch of its block
+ * joins the tree; with the chunk's end its sums do. */
+static mb_status_t finish_replica(mb_executor_t *executor, int chunk, int bucket, int replica)
 {
     subtree_t *subtree = subtree_of(executor, chunk);
-    int top = subtree->stack.depth;
+    const mb_stage_chunk_t *own = executor->stage->chunk_of[chunk];
+    mb_stretch_t stretch =
+        mb_stage_stretch(executor->stage, (int)(own - executor->stage->chunks), bucket);
+    bool ends = bucket == 0 || bucket == mb_plan_buckets(executor->plan, chunk);
+    mb_tree_stack_t stack = subtree->stack;
+    int top = stack.depth;
     subtree->sums[top] = executor->stage->sums[replica];
-    for (int merges = mb_tree_push(&subtree->stack); merges > 0; merges--, top--)
-        MB_TRY(add_blocks(executor, executor->stage->chunk_of[chunk], top - 1, top));
+    for (int merges = mb_tree_push(&stack); merges > 0; merges--, top--) {
+        MB_TRY(add_blocks(executor, stretch, top - 1, top));
+        if (ends)
+            MB_TRY(add_sums(executor, own, top - 1, top));
+    }
+    if (ends)
+        subtree->stack = stack;
+    return MB_OK;
+}
+
+/* The last replica joins bucket by bucket, in additions of other lengths. */
+static mb_status_t plan_buckets(mb_executor_t *executor, int index)
+{
+    int chunk = executor->stage->chunks[index].chunk;
+    for (int b = 1; b <= mb_plan_buckets(executor->plan, chunk); b++)
+        MB_TRY(add_blocks(executor, mb_stage_stretch(executor->stage, index, b), 0, 0));
     return MB_OK;
 }
 
@@ -252,7 +282,9 @@ static mb_status_t finish_all(mb_executor_t *executor)
 {
     for (int i = 0; i < executor->stage->n_chunks; i++) {
         for (int r = 0; r < executor->n_replicas; r++)
-            MB_TRY(finish_replica(executor, executor->stage->chunks[i].chunk, r));
+            MB_TRY(finish_replica(executor, executor->stage->chunks[i].chunk, 0, r));
+        if (executor->stage->exec->planning)
+            MB_TRY(plan_buckets(executor, i));
     }
     return MB_OK;
 }
@@ -268,12 +300,13 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
     mb_action_kind_t kind = at->kind;
     int index = at->micro;
     fill_micro(executor, at->chunk, index, &micro);
+    micro.bucket = at->bucket;
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
     MB_TRY(mb_replays_run(executor->replays, action, &micro));
     if (kind != MB_ACTION_B && ends_replica(executor, index))
-        MB_TRY(finish_replica(executor, at->chunk, micro.replica));
+        MB_TRY(finish_replica(executor, at->chunk, at->bucket, micro.replica));
     return MB_OK;
 }
 
@@ -343,19 +376,21 @@ static mb_status_t run_message(mb_executor_t *executor, const mb_action_t *actio
                               action->tag, message.request);
 }
 
-/* Begins the sum of the stage's chunk number INDEX over the replicas. */
-static mb_status_t run_reduce(mb_executor_t *executor, int index)
+/* Begins the sum of a bucket, or all, of the stage's chunk number INDEX over the replicas. */
+static mb_status_t run_reduce(mb_executor_t *executor, int index, int bucket)
 {
     mb_stage_reduce_t *reduction = executor->options.reduction;
     if (reduction == NULL)
         return MB_OK;
-    executor->walk.costs[MB_ACTION_REDUCE].bytes += mb_stage_reduce_chunk_bytes(reduction, index);
-    return mb_stage_reduce_start(reduction, index, executor->subtrees[index].sums);
+    executor->walk.costs[MB_ACTION_REDUCE].bytes +=
+        mb_stage_reduce_bucket_bytes(reduction, index, bucket);
+    return mb_stage_reduce_start(reduction, index, bucket, executor->subtrees[index].sums);
 }
 
 /* What has arrived meanwhile is added, and handed on. */
-static mb_status_t go_on_reducing(mb_executor_t *executor)
+static mb_status_t go_on_reducing(void *user)
 {
+    mb_executor_t *executor = user;
     mb_stage_reduce_t *reduction = executor->options.reduction;
     return reduction == NULL ? MB_OK : mb_stage_reduce_go_on(reduction);
 }
@@ -379,7 +414,7 @@ static mb_status_t reduce_all(mb_executor_t *executor)
 {
     MB_TRY(finish_all(executor));
     for (int i = 0; i < executor->stage->n_chunks; i++)
-        MB_TRY(run_reduce(executor, i));
+        MB_TRY(run_reduce(executor, i, 0));
     return mb_stage_reduce_finish(executor->options.reduction);
 }
 
@@ -459,7 +494,8 @@ static mb_status_t walk_reduce(void *user, const mb_action_t *action)
 {
     mb_executor_t *executor = user;
     const mb_stage_t *stage = executor->stage;
-    return run_reduce(executor, (int)(stage->chunk_of[action->chunk] - stage->chunks));
+    return run_reduce(executor, (int)(stage->chunk_of[action->chunk] - stage->chunks),
+                      action->bucket);
 }
 
 static mb_status_t walk_await_sums(void *user, bool *done)

@@ -7,6 +7,7 @@
 #define MB_ENGINE_EXECUTOR_H
 
 #include "engine/recorder.h"
+#include "engine/stage_parts.h"
 #include "engine/stage_reduce.h"
 
 typedef struct {  /* the step being run */

@@ -71,8 +71,9 @@ static bool is_same_place(const mb_replays_t *replays, const mb_micro_t *a, cons
         int slots = stage->chunks[i].n_slots;
         same_rows = same_rows && a->index % slots == b->index % slots;
     }
-    return same_rows && a->chunk == b->chunk && a->block == b->block && a->replica == b->replica &&
-           a->accumulate == b->accumulate && a->valid == b->valid && a->batch == b->batch;
+    return same_rows && a->chunk == b->chunk && a->bucket == b->bucket && a->block == b->block &&
+           a->replica == b->replica && a->accumulate == b->accumulate && a->valid == b->valid &&
+           a->batch == b->batch;
 }
 
 /* Steps repeat, so that the next one is most often the one behind the last. */

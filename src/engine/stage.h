@@ -104,8 +104,10 @@ typedef struct mb_stage {
     const mb_observer_t *observer; /* may be set between steps */
     mb_node_cost_t *timed;         /* [n_nodes] to add what each call takes, for which the device is
                                       waited for; NULL: not timed. May be set between steps */
-    float loss_scale;              /* gradients are of the loss times this; set between steps */
-    bool *owned;                   /* [graph->n_params] this stage updates and stores it */
+    mb_status_t (*between)(void *user); /* between calls of a backward; NULL: nothing to do */
+    void *between_user;
+    float loss_scale; /* gradients are of the loss times this; set between steps */
+    bool *owned;      /* [graph->n_params] this stage updates and stores it */
     bool shares_values;
 
     int64_t gradient_count; /* floats in a gradient block */
@@ -152,6 +154,7 @@ typedef struct {
     int replica;     /* of this group, from 0: its block of sums */
     bool accumulate; /* not the replica's first micro-batch */
     bool again;      /* its forward is computed again: nothing is counted */
+    int bucket;      /* of a backward that computes this bucket alone; 0: the chunk as a whole */
     int64_t valid;
     uint64_t seed;
     uint32_t step;

@@ -32,6 +32,26 @@ void mb_stage_parts(const mb_stage_t *stage, int index, int n, int64_t *bounds)
     bounds[n] = chunk->gradient_count;
 }
 
+/* Where what the chunk's nodes from NODE on have begins. */
+static int64_t begin_of(const mb_stage_t *stage, const mb_stage_chunk_t *chunk, int node)
+{
+    for (int n = node; n < chunk->end_node; n++) {
+        for (int k = 0; k < MB_MAX_LAYER_PARAMS; k++) {
+            if (stage->places[n].entries[k] >= 0)
+                return stage->places[n].entries[k];
+        }
+    }
+    return chunk->first_gradient + chunk->gradient_count;
+}
+
+mb_stretch_t mb_stage_stretch(const mb_stage_t *stage, int index, int bucket)
+{
+    const mb_stage_chunk_t *chunk = &stage->chunks[index];
+    mb_bucket_t nodes = mb_plan_bucket(stage->plan, chunk->chunk, bucket);
+    int64_t first = begin_of(stage, chunk, nodes.first_node);
+    return (mb_stretch_t){first, begin_of(stage, chunk, nodes.end_node) - first};
+}
+
 bool mb_stage_sums_alone(const mb_stage_t *stage)
 {
     const mb_graph_t *graph = stage->graph;

@@ -6,27 +6,73 @@
 #include "comm/tags.h"
 #include "engine/stage_parts.h"
 
-enum { MOST_CHUNKS = (MB_TAG_REDUCE_END - MB_TAG_REDUCE) / MB_REDUCE_TAGS };
+enum { MOST_PIECES = (MB_TAG_REDUCE_END - MB_TAG_REDUCE) / MB_TAG_REDUCE_EACH };
+
+typedef struct {       /* a bucket of one of the stage's chunks */
+    int index, bucket; /* from 1 */
+    mb_stretch_t stretch;
+    int64_t first, end; /* this group's part, in a gradient block */
+    mb_reduce_t *sum;
+} piece_t;
 
 struct mb_stage_reduce {
     mb_stage_t *stage;
-    mb_reduce_t **pieces; /* [stage->n_chunks] */
+    int n_pieces;
+    piece_t *pieces;      /* in the order of the chunks and their buckets */
     bool ordered;         /* the transport is */
     int started;          /* where messages go by order: the one that was started last; -1: none */
-    int64_t *first, *end; /* [stage->n_chunks] this group's part, in a gradient block */
     mb_reduce_t *numbers; /* of all parameters; NULL: groups have no parts of their own */
 };
 
-/* BOUNDS: [groups + 1] room for those of parts of whole tensors; NULL: equal parts. */
-static mb_reduce_shape_t shape_of(const mb_stage_t *stage, int index, const mb_grid_t *grid,
-                                  int64_t *bounds)
+static int buckets_of(const mb_stage_t *stage, int index)
 {
-    const mb_stage_chunk_t *chunk = &stage->chunks[index];
+    return mb_plan_buckets(stage->plan, stage->chunks[index].chunk);
+}
+
+static int count_pieces(const mb_stage_t *stage)
+{
+    int n = 0;
+    for (int i = 0; i < stage->n_chunks; i++)
+        n += buckets_of(stage, i);
+    return n;
+}
+
+static int first_piece(const mb_stage_t *stage, int index)
+{
+    int n = 0;
+    for (int i = 0; i < index; i++)
+        n += buckets_of(stage, i);
+    return n;
+}
+
+/* What of the parts lies in the bucket, from its beginning. A tensor has one owner whatever the
+ * buckets are: parts are those of the chunk. */
+static void clip(const mb_stage_t *stage, const piece_t *piece, int groups, int64_t *bounds)
+{
+    int64_t begin = piece->stretch.first - stage->chunks[piece->index].first_gradient;
+    mb_stage_parts(stage, piece->index, groups, bounds);
+    for (int part = 0; part <= groups; part++) {
+        int64_t bound = bounds[part] - begin;
+        bounds[part] = bound < 0 ? 0 : bound > piece->stretch.count ? piece->stretch.count : bound;
+    }
+}
+
+/* BOUNDS: [groups + 1] room for those of parts of whole tensors; NULL: equal parts. */
+static mb_reduce_shape_t shape_of(const mb_stage_t *stage, const piece_t *piece,
+                                  const mb_grid_t *grid, int64_t *bounds)
+{
+    bool last = piece->bucket == buckets_of(stage, piece->index);
     if (bounds != NULL)
-        mb_stage_parts(stage, index, grid->groups, bounds);
-    return (mb_reduce_shape_t){.count = stage->training ? chunk->gradient_count : 0,
-                               .count64 = chunk->sum_count,
+        clip(stage, piece, grid->groups, bounds);
+    return (mb_reduce_shape_t){.count = stage->training ? piece->stretch.count : 0,
+                               .count64 = last ? stage->chunks[piece->index].sum_count : 0,
                                .bounds = bounds};
+}
+
+static piece_t piece_at(const mb_stage_t *stage, int index, int bucket)
+{
+    return (piece_t){
+        .index = index, .bucket = bucket, .stretch = mb_stage_stretch(stage, index, bucket)};
 }
 
 /* Every group has one root. */
@@ -71,9 +117,12 @@ mb_status_t mb_stage_reduce_needs(const mb_grid_t *grid, const mb_stage_t *stage
     *requests = 0;
     *bytes = 0;
     MB_TRY(take_bounds(grid, shares_out, &bounds));
-    for (int i = 0; i < stage->n_chunks && status == MB_OK; i++) {
-        mb_reduce_shape_t shape = shape_of(stage, i, grid, bounds);
-        status = add_needs(grid, &shape, requests, bytes);
+    for (int i = 0; i < stage->n_chunks; i++) {
+        for (int b = 1; b <= buckets_of(stage, i) && status == MB_OK; b++) {
+            piece_t piece = piece_at(stage, i, b);
+            mb_reduce_shape_t shape = shape_of(stage, &piece, grid, bounds);
+            status = add_needs(grid, &shape, requests, bytes);
+        }
     }
     if (status == MB_OK && shares_out)
         status = add_needs(&of_numbers, &numbers, requests, bytes);
@@ -81,21 +130,35 @@ mb_status_t mb_stage_reduce_needs(const mb_grid_t *grid, const mb_stage_t *stage
     return status;
 }
 
+static mb_status_t make_piece(mb_stage_reduce_t *reduction, mb_comm_t *comm,
+                              mb_transport_t *transport, const mb_grid_t *grid, int64_t *bounds,
+                              int number)
+{
+    mb_stage_t *stage = reduction->stage;
+    piece_t *piece = &reduction->pieces[number];
+    int part = mb_reduce_part(grid, grid->group);
+    mb_reduce_shape_t shape = shape_of(stage, piece, grid, bounds);
+    MB_TRY(mb_reduce_create(comm, transport, stage->exec, grid, &shape,
+                            MB_TAG_REDUCE + number * MB_TAG_REDUCE_EACH, &piece->sum));
+    if (bounds == NULL)
+        return MB_OK;
+    piece->first = piece->stretch.first + bounds[part];
+    piece->end = piece->stretch.first + bounds[part + 1];
+    if (mb_stage_sums_alone(stage))
+        mb_reduce_keep_parts(piece->sum);
+    return MB_OK;
+}
+
 static mb_status_t make_pieces(mb_stage_reduce_t *reduction, mb_comm_t *comm,
                                mb_transport_t *transport, const mb_grid_t *grid, int64_t *bounds)
 {
-    mb_stage_t *stage = reduction->stage;
-    int part = mb_reduce_part(grid, grid->group);
+    int n = 0;
+    const mb_stage_t *stage = reduction->stage;
     for (int i = 0; i < stage->n_chunks; i++) {
-        mb_reduce_shape_t shape = shape_of(stage, i, grid, bounds);
-        MB_TRY(mb_reduce_create(comm, transport, stage->exec, grid, &shape,
-                                MB_TAG_REDUCE + i * MB_REDUCE_TAGS, &reduction->pieces[i]));
-        if (bounds == NULL)
-            continue;
-        reduction->first[i] = stage->chunks[i].first_gradient + bounds[part];
-        reduction->end[i] = stage->chunks[i].first_gradient + bounds[part + 1];
-        if (mb_stage_sums_alone(stage))
-            mb_reduce_keep_parts(reduction->pieces[i]);
+        for (int b = 1; b <= buckets_of(stage, i); b++) {
+            reduction->pieces[n] = piece_at(stage, i, b);
+            MB_TRY(make_piece(reduction, comm, transport, grid, bounds, n++));
+        }
     }
     return MB_OK;
 }
@@ -104,18 +167,16 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
                         const mb_grid_t *grid, bool shares_out)
 {
     int64_t *bounds;
-    size_t n = (size_t)reduction->stage->n_chunks + 1;
     mb_grid_t of_numbers = grid_of_numbers(grid);
     mb_reduce_shape_t numbers = shape_of_numbers(reduction->stage);
-    if (n > MOST_CHUNKS)
+    reduction->n_pieces = count_pieces(reduction->stage);
+    if (reduction->n_pieces > MOST_PIECES)
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "a stage of %d chunks cannot be summed over replicas: use fewer",
                             reduction->stage->n_chunks);
-    reduction->pieces = calloc(n, sizeof *reduction->pieces);
-    reduction->first = calloc(n, sizeof *reduction->first);
-    reduction->end = calloc(n, sizeof *reduction->end);
-    if (reduction->pieces == NULL || reduction->first == NULL || reduction->end == NULL)
-        return mb_error_memory("a reduction", n * sizeof *reduction->pieces);
+    reduction->pieces = calloc((size_t)reduction->n_pieces + 1, sizeof *reduction->pieces);
+    if (reduction->pieces == NULL)
+        return mb_error_memory("a reduction", sizeof *reduction->pieces);
     MB_TRY(take_bounds(grid, shares_out, &bounds));
     mb_status_t status = make_pieces(reduction, comm, transport, grid, bounds);
     if (status == MB_OK && shares_out)
@@ -148,58 +209,75 @@ void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction)
 {
     if (reduction == NULL)
         return;
-    for (int i = 0; reduction->pieces != NULL && i < reduction->stage->n_chunks; i++)
-        mb_reduce_destroy(reduction->pieces[i]);
+    for (int i = 0; reduction->pieces != NULL && i < reduction->n_pieces; i++)
+        mb_reduce_destroy(reduction->pieces[i].sum);
     mb_reduce_destroy(reduction->numbers);
     free(reduction->pieces);
-    free(reduction->first);
-    free(reduction->end);
     free(reduction);
 }
 
 void mb_stage_reduce_use_link(mb_stage_reduce_t *reduction, mb_reduce_link_t *link)
 {
-    for (int i = 0; i < reduction->stage->n_chunks; i++)
-        mb_reduce_use_link(reduction->pieces[i], link);
+    for (int i = 0; i < reduction->n_pieces; i++)
+        mb_reduce_use_link(reduction->pieces[i].sum, link);
 }
 
-static mb_status_t start(mb_stage_reduce_t *reduction, int index, double *const *sums)
+static mb_status_t start(mb_stage_reduce_t *reduction, const piece_t *piece, double *const *sums)
 {
     float *roots[MB_TREE_MAX_ROOTS];
     double *roots64[MB_TREE_MAX_ROOTS];
     const mb_stage_t *stage = reduction->stage;
-    const mb_stage_chunk_t *chunk = &stage->chunks[index];
-    for (int i = 0; i < stage->n_blocks && i < MB_TREE_MAX_ROOTS && chunk->gradient_count > 0; i++)
-        roots[i] = stage->gradients[i] + chunk->first_gradient;
+    const mb_stage_chunk_t *chunk = &stage->chunks[piece->index];
+    for (int i = 0; i < stage->n_blocks && i < MB_TREE_MAX_ROOTS && piece->stretch.count > 0; i++)
+        roots[i] = stage->gradients[i] + piece->stretch.first;
     for (int i = 0; i < stage->n_sum_blocks && i < MB_TREE_MAX_ROOTS; i++)
         roots64[i] = sums[i] == NULL ? NULL : sums[i] + chunk->first_sum;
-    return mb_reduce_start(reduction->pieces[index], roots, roots64);
+    return mb_reduce_start(piece->sum, roots, roots64);
 }
 
 /* Where messages go by order, the rest of a sum has its place in the lists, too: behind the start
  * of the next one. */
-mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, double *const *sums)
+static mb_status_t start_in_turn(mb_stage_reduce_t *reduction, int number, double *const *sums)
 {
     int before = reduction->started;
-    MB_TRY(start(reduction, index, sums));
+    MB_TRY(start(reduction, &reduction->pieces[number], sums));
     if (!reduction->ordered)
         return MB_OK;
-    reduction->started = index;
-    return before < 0 ? MB_OK : mb_reduce_finish(reduction->pieces[before]);
+    reduction->started = number;
+    return before < 0 ? MB_OK : mb_reduce_finish(reduction->pieces[before].sum);
+}
+
+/* The pieces from *FIRST up to *END. */
+static void find_pieces(const mb_stage_reduce_t *reduction, int index, int bucket, int *first,
+                        int *end)
+{
+    int begin = first_piece(reduction->stage, index);
+    *first = bucket == 0 ? begin : begin + bucket - 1;
+    *end = bucket == 0 ? begin + buckets_of(reduction->stage, index) : *first + 1;
+}
+
+mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, int bucket,
+                                  double *const *sums)
+{
+    int first, end;
+    find_pieces(reduction, index, bucket, &first, &end);
+    for (int i = first; i < end; i++)
+        MB_TRY(start_in_turn(reduction, i, sums));
+    return MB_OK;
 }
 
 mb_status_t mb_stage_reduce_go_on(mb_stage_reduce_t *reduction)
 {
-    for (int i = 0; i < reduction->stage->n_chunks; i++)
-        MB_TRY(mb_reduce_go_on(reduction->pieces[i]));
+    for (int i = 0; i < reduction->n_pieces; i++)
+        MB_TRY(mb_reduce_go_on(reduction->pieces[i].sum));
     return MB_OK;
 }
 
 mb_status_t mb_stage_reduce_finish(mb_stage_reduce_t *reduction)
 {
     reduction->started = -1;
-    for (int i = 0; i < reduction->stage->n_chunks; i++)
-        MB_TRY(mb_reduce_finish(reduction->pieces[i]));
+    for (int i = 0; i < reduction->n_pieces; i++)
+        MB_TRY(mb_reduce_finish(reduction->pieces[i].sum));
     return MB_OK;
 }
 
@@ -210,8 +288,8 @@ bool mb_stage_reduce_shares_out(const mb_stage_reduce_t *reduction)
 
 bool mb_stage_reduce_is_own(const mb_stage_reduce_t *reduction, int64_t entry)
 {
-    for (int i = 0; i < reduction->stage->n_chunks; i++) {
-        if (entry >= reduction->first[i] && entry < reduction->end[i])
+    for (int i = 0; i < reduction->n_pieces; i++) {
+        if (entry >= reduction->pieces[i].first && entry < reduction->pieces[i].end)
             return true;
     }
     return !mb_stage_reduce_shares_out(reduction);
@@ -220,9 +298,10 @@ bool mb_stage_reduce_is_own(const mb_stage_reduce_t *reduction, int64_t entry)
 mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction)
 {
     const mb_stage_t *stage = reduction->stage;
-    for (int i = 0; i < stage->n_chunks && stage->gradient_count > 0; i++)
-        MB_TRY(mb_reduce_gather(reduction->pieces[i],
-                                stage->gradients[0] + stage->chunks[i].first_gradient));
+    for (int i = 0; i < reduction->n_pieces && stage->gradient_count > 0; i++) {
+        const piece_t *piece = &reduction->pieces[i];
+        MB_TRY(mb_reduce_gather(piece->sum, stage->gradients[0] + piece->stretch.first));
+    }
     return MB_OK;
 }
 
@@ -231,17 +310,23 @@ mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers)
     return reduction->numbers == NULL ? MB_OK : mb_reduce_run(reduction->numbers, NULL, &numbers);
 }
 
-int64_t mb_stage_reduce_chunk_bytes(const mb_stage_reduce_t *reduction, int index)
+int64_t mb_stage_reduce_bucket_bytes(const mb_stage_reduce_t *reduction, int index, int bucket)
 {
-    const mb_reduce_t *piece = reduction->pieces[index];
-    return mb_reduce_bytes(piece) +
-           (mb_stage_reduce_shares_out(reduction) ? mb_reduce_gather_bytes(piece) : 0);
+    int first, end;
+    int64_t bytes = 0;
+    find_pieces(reduction, index, bucket, &first, &end);
+    for (int i = first; i < end; i++) {
+        const mb_reduce_t *sum = reduction->pieces[i].sum;
+        bytes += mb_reduce_bytes(sum);
+        bytes += mb_stage_reduce_shares_out(reduction) ? mb_reduce_gather_bytes(sum) : 0;
+    }
+    return bytes;
 }
 
 int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction)
 {
     int64_t bytes = 0;
     for (int i = 0; i < reduction->stage->n_chunks; i++)
-        bytes += mb_stage_reduce_chunk_bytes(reduction, i);
+        bytes += mb_stage_reduce_bucket_bytes(reduction, i, 0);
     return bytes;
 }

@@ -1,5 +1,5 @@
-/* The sums over replicas of a stage, chunk by chunk (comm/reduce.h): each begins where the chunk's
- * gradients are done and moves while the others still compute.
+/* The sums over replicas of a stage, bucket by bucket of each chunk (comm/reduce.h): each begins
+ * where the bucket's gradients are done and moves while others are still computed.
  *
  * Where groups share the optimizer's work out (ZeRO, stage 1: Rajbhandari et al. 2020, section 5.1)
  * each has a part of every chunk, of whole tensors: it updates them, and gathering gives the new
@@ -20,9 +20,10 @@ void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction);
 /* As mb_reduce_use_link. */
 void mb_stage_reduce_use_link(mb_stage_reduce_t *reduction, mb_reduce_link_t *link);
 
-/* Of the stage's chunk number INDEX. The roots of the gradients are the stage's blocks, those of
- * the sums SUMS. */
-mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, double *const *sums);
+/* Of the stage's chunk number INDEX this bucket (plan.h), from 1; 0: all. The chunk's doubles go
+ * with the last one. The roots of the gradients are the stage's blocks, those of the sums SUMS. */
+mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, int bucket,
+                                  double *const *sums);
 mb_status_t mb_stage_reduce_go_on(mb_stage_reduce_t *reduction);
 /* Waits for all that were started. */
 mb_status_t mb_stage_reduce_finish(mb_stage_reduce_t *reduction);
@@ -36,9 +37,9 @@ mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction);
  * waits. Nothing where groups have no parts. */
 mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers);
 
-/* Bytes this rank sends for a chunk, and for all of them, in a step: the plan's formula, without
- * numbers that are merged. */
-int64_t mb_stage_reduce_chunk_bytes(const mb_stage_reduce_t *reduction, int index);
+/* Bytes this rank sends for a bucket, or all (0), of a chunk, and for all chunks, in a step: the
+ * plan's formula, without numbers that are merged. */
+int64_t mb_stage_reduce_bucket_bytes(const mb_stage_reduce_t *reduction, int index, int bucket);
 int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction);
 /* What the transport must be ready for. */
 mb_status_t mb_stage_reduce_needs(const mb_grid_t *grid, const mb_stage_t *stage, bool shares_out,

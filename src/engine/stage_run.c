@@ -516,18 +516,25 @@ static mb_status_t one_backward_weights(mb_stage_t *stage, const mb_micro_t *mic
 
 enum { INPUTS = 1, WEIGHTS = 2 };
 
+static mb_status_t look_around(const mb_stage_t *stage)
+{
+    return stage->between == NULL || stage->exec->planning ? MB_OK
+                                                           : stage->between(stage->between_user);
+}
+
 static mb_status_t go_back(mb_stage_t *stage, const mb_micro_t *micro, int parts)
 {
     void **now = gradients_now(stage, micro);
-    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
-    if (parts & INPUTS)
+    mb_bucket_t nodes = mb_plan_bucket(stage->plan, micro->chunk, micro->bucket);
+    if ((parts & INPUTS) && micro->bucket <= 1)
         MB_TRY(begin_backward(stage, micro, now));
-    for (int i = chunk->end_node - 1; i >= chunk->first_node; i--) {
+    for (int i = nodes.end_node - 1; i >= nodes.first_node; i--) {
         const mb_node_t *n = &stage->graph->nodes[i];
         if ((parts & INPUTS) && !n->is_input && n->needs_gradient)
             MB_TRY(one_backward_input(stage, micro, i, now));
         if ((parts & WEIGHTS) && !n->is_input)
             MB_TRY(one_backward_weights(stage, micro, i, now));
+        MB_TRY(look_around(stage));
     }
     return MB_OK;
 }

@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/pipeline/buckets.c \
 	src/pipeline/costs.c src/pipeline/costs.h \
 	src/pipeline/draw.c src/pipeline/draw.h \
 	src/pipeline/edges.c src/pipeline/edges.h \

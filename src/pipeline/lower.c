@@ -3,8 +3,8 @@
  * Receives of a micro-batch are posted when its slot opens: at the program's start, or right behind
  * the last action of the micro-batch that had the slot before. Sends follow the action that makes
  * the data. A tag is (edge, micro-batch modulo as many as the tags allow). A chunk's gradients are
- * reduced right behind the last action that adds to them. For a transport that matches by order,
- * messages and reductions stand as order.h has them. */
+ * reduced right behind the last action that adds to them, which is cut into one for each bucket.
+ * For a transport that matches by order, messages and reductions stand as order.h has them. */
 #include "comm/tags.h"
 #include "pipeline/order.h"
 
@@ -35,10 +35,35 @@ static void add_message(lowering_t *l, mb_action_kind_t kind, int edge, int micr
                       .tag = line * l->tags_per_edge + micro % l->tags_per_edge};
 }
 
-static void add_reduce(lowering_t *l, int chunk)
+/* BUCKET: from 1. The only one of a chunk is the chunk as a whole. */
+static void add_reduce(lowering_t *l, int chunk, int bucket)
 {
-    l->program.actions[l->program.n++] = (mb_action_t){
-        .kind = MB_ACTION_REDUCE, .chunk = chunk, .micro = -1, .edge = -1, .peer = -1, .tag = -1};
+    l->program.actions[l->program.n++] =
+        (mb_action_t){.kind = MB_ACTION_REDUCE,
+                      .chunk = chunk,
+                      .micro = -1,
+                      .edge = -1,
+                      .peer = -1,
+                      .tag = -1,
+                      .bucket = mb_plan_buckets(l->plan, chunk) == 1 ? 0 : bucket};
+}
+
+static void add_all_reduces(lowering_t *l, int chunk)
+{
+    for (int b = 1; b <= mb_plan_buckets(l->plan, chunk); b++)
+        add_reduce(l, chunk, b);
+}
+
+/* The last backward of a chunk, bucket by bucket, with the sums of all but the last one. */
+static void add_compute(lowering_t *l, const mb_action_t *action, bool cut)
+{
+    int n = cut ? mb_plan_buckets(l->plan, action->chunk) : 1;
+    for (int b = 1; b <= n; b++) {
+        l->program.actions[l->program.n] = *action;
+        l->program.actions[l->program.n++].bucket = n == 1 ? 0 : b;
+        if (b < n)
+            add_reduce(l, action->chunk, b);
+    }
 }
 
 static void add_messages(lowering_t *l, mb_action_kind_t kind, const mb_edge_list_t *list,
@@ -91,15 +116,25 @@ static void lower_actions(lowering_t *l, const mb_program_t *compute)
     for (int i = 0; i < compute->n; i++) {
         const mb_action_t *action = &compute->actions[i];
         const mb_chunk_edges_t *edges = &l->edges[action->chunk];
-        l->program.actions[l->program.n++] = *action;
+        bool completes = mb_action_completes_chunk(l->plan, action);
+        add_compute(l, action, completes);
         if (action->kind == MB_ACTION_F)
             add_messages(l, MB_ACTION_SEND_ACT, &edges->forward_out, action->micro);
         if (action->kind == MB_ACTION_B || action->kind == MB_ACTION_BW)
             add_messages(l, MB_ACTION_SEND_GRAD, &edges->backward_out, action->micro);
         open_freed(l, action);
-        if (mb_action_completes_chunk(l->plan, action))
-            add_reduce(l, action->chunk);
+        if (completes)
+            add_reduce(l, action->chunk, mb_plan_buckets(l->plan, action->chunk));
     }
+}
+
+/* In uneven groups a sum has its place behind all messages; then the action stays whole. */
+static void add_ordered_reduces(lowering_t *l, int chunk)
+{
+    if (l->plan->uneven)
+        add_all_reduces(l, chunk);
+    else
+        add_reduce(l, chunk, mb_plan_buckets(l->plan, chunk));
 }
 
 static void lower_in_order(lowering_t *l, const mb_program_t *compute)
@@ -110,14 +145,16 @@ static void lower_in_order(lowering_t *l, const mb_program_t *compute)
         for (; next < list->n && list->messages[next].behind <= i; next++) {
             const mb_ordered_message_t *message = &list->messages[next];
             if (message->kind == MB_ACTION_REDUCE) {
-                add_reduce(l, message->edge);
+                add_ordered_reduces(l, message->edge);
                 continue;
             }
             add_message(l, message->kind, message->edge, message->micro);
             l->program.actions[l->program.n - 1].joins = message->joins;
         }
         if (i < compute->n)
-            l->program.actions[l->program.n++] = compute->actions[i];
+            add_compute(l, &compute->actions[i],
+                        !l->plan->uneven &&
+                            mb_action_completes_chunk(l->plan, &compute->actions[i]));
     }
 }
 
@@ -130,12 +167,12 @@ static void add_step(mb_program_t *program)
 static mb_status_t lower_stage(lowering_t *l)
 {
     mb_program_t *compute = &l->plan->programs[l->stage];
-    size_t messages = 0, chunks = 0;
+    size_t messages = 0, buckets = 0;
     for (int c = l->plan->first_chunk[l->stage]; c >= 0; c = l->plan->next_chunk[c]) {
         messages += mb_edges_messages(&l->edges[c]);
-        chunks++;
+        buckets += (size_t)mb_plan_buckets(l->plan, c);
     }
-    size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + chunks + 1;
+    size_t most = (size_t)compute->n + messages * (size_t)l->plan->micros + 2 * buckets + 1;
     l->program = *compute;
     l->program.n = 0;
     l->program.actions = MB_ARENA_ARRAY(l->plan->arena, mb_action_t, most);

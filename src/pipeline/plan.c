@@ -134,6 +134,7 @@ static mb_status_t find_edges(mb_plan_t *plan)
 static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
 {
     MB_TRY(cut_and_schedule(plan, options));
+    MB_TRY(mb_buckets_cut(plan, options->bucket_bytes));
     MB_TRY(place_nodes(plan));
     MB_TRY(find_edges(plan));
     return make_programs(plan);

@@ -43,6 +43,12 @@ typedef struct {
     int owner_stage, stage;
 } mb_tie_t;
 
+/* Gradients of a chunk that are summed over replicas together, as soon as its last backward has
+ * come past them: buckets are numbered as it comes by them, from the chunk's end. */
+typedef struct {
+    int first_node, end_node;
+} mb_bucket_t;
+
 struct mb_chunk_edges;
 
 typedef struct mb_plan {
@@ -61,6 +67,8 @@ typedef struct mb_plan {
     mb_backward_edge_t *backward_edges;
     mb_tie_t *ties;
     const struct mb_chunk_edges *crossing; /* [chunks] the edges of each */
+    int *first_bucket;                     /* [chunks + 1] in buckets */
+    mb_bucket_t *buckets;                  /* one or more of each chunk */
     int64_t micro_batch;                   /* b */
     int micros_per_replica;                /* M */
     int micros;                            /* of this group: its replicas x M */
@@ -82,6 +90,7 @@ typedef struct {
     const int *cuts; /* [chunks - 1] first node of chunks 1.., or NULL: balanced by cost */
     const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
     const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */
+    size_t bucket_bytes;         /* gradients summed together; 0: each chunk's, as a whole */
 } mb_plan_options_t;
 
 /* Not collective: every rank computes the same. MB_ERR_ARGUMENT when there are more chunks than
@@ -89,6 +98,21 @@ typedef struct {
 mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *options,
                            mb_plan_t **out);
 void mb_plan_destroy(mb_plan_t *plan);
+
+/* Fills the plan's buckets (buckets.c). */
+mb_status_t mb_buckets_cut(mb_plan_t *plan, size_t bytes);
+static inline int mb_plan_buckets(const mb_plan_t *plan, int chunk)
+{
+    return plan->first_bucket[chunk + 1] - plan->first_bucket[chunk];
+}
+/* Bucket NUMBER of a chunk, from 1; 0: all its nodes. */
+mb_bucket_t mb_plan_bucket(const mb_plan_t *plan, int chunk, int number);
+/* Whether the micro-batch's backward through the chunk ends with the action; and begins. */
+bool mb_action_ends(const mb_plan_t *plan, const mb_action_t *action);
+static inline bool mb_action_begins(const mb_action_t *action)
+{
+    return action->bucket <= 1;
+}
 
 /* Adds sends and receives. Programs come in with compute actions only. */
 mb_status_t mb_lower(mb_plan_t *plan);

@@ -34,6 +34,8 @@ typedef struct {
     int edge;  /* -1: does not apply */
     int peer;  /* stage; -1: does not apply */
     int tag;
+    int bucket; /* of the chunk's buckets, from 1 (plan.h): of a REDUCE that sums this one, of a
+                   backward that computes its gradients alone; 0: the chunk as a whole */
     bool joins; /* a message of an ordered plan: handed over together with the one before it */
 } mb_action_t;
 

@@ -1,7 +1,8 @@
 /* A plan as text, one line per stage: "F3" is the forward of micro-batch 3 ("F1.3" where stages
  * have several chunks: through chunk 1), "RA0.3<1" the receive of forward edge 0 for micro-batch 3
  * from stage 1, "SG2.3>0" the send of backward edge 2 to stage 0, "+RA0.3<1" one that is handed
- * over with the message before it, "REDUCE1" the reduction of chunk 1. */
+ * over with the message before it, "REDUCE1" the reduction of chunk 1; "BW3:2" and "REDUCE:2" are
+ * of a chunk's second bucket alone. */
 #include "pipeline/plan.h"
 
 #include "base/str.h"
@@ -27,6 +28,8 @@ static void add_action(const mb_plan_t *plan, const mb_action_t *action, mb_str_
                     action->peer);
     else if (action->micro >= 0)
         mb_str_addf(text, "%d", action->micro);
+    if (action->bucket > 0)
+        mb_str_addf(text, ":%d", action->bucket);
 }
 
 static void add_slots(const mb_plan_t *plan, int chunk, mb_str_t *text)

@@ -28,7 +28,8 @@ mb_trace_record_t mb_trace_record(int step, const mb_action_t *action, const mb_
                                .kind = (int32_t)action->kind,
                                .chunk = action->chunk,
                                .micro = action->micro,
-                               .edge = action->edge};
+                               .edge = action->edge,
+                               .bucket = action->bucket};
 }
 
 static void next_event(mb_trace_t *trace)
@@ -133,6 +134,8 @@ static void add_slice(mb_trace_t *trace, int rank, const mb_trace_record_t *r)
         fprintf(trace->file, "%d.%d", r->chunk, r->micro);
     else if (r->chunk >= 0)
         fprintf(trace->file, "%d", r->chunk);
+    if (r->bucket > 0)
+        fprintf(trace->file, ":%d", r->bucket);
     fprintf(trace->file,
             "\",\"cat\":\"%s\",\"args\":{\"kind\":\"%s\",\"chunk\":%d,\"micro\":%d,\"edge\":%d,"
             "\"step\":%d}}",
@@ -154,6 +157,18 @@ static void add_arrows(mb_trace_t *trace, int rank, const mb_trace_record_t *r, 
     }
 }
 
+/* Whether a micro-batch's backward through the chunk begins, or ends, with it. */
+static bool begins(const mb_trace_record_t *r)
+{
+    return r->bucket <= 1;
+}
+
+static bool ends(const mb_trace_t *trace, int rank, const mb_trace_record_t *r)
+{
+    const mb_plan_t *plan = trace->plans[rank / trace->grid.stages];
+    return r->bucket == 0 || r->bucket == mb_plan_buckets(plan, r->chunk);
+}
+
 static void add_transfers(mb_trace_t *trace, int rank, const mb_trace_record_t *r)
 {
     const mb_plan_t *plan = trace->plans[rank / trace->grid.stages];
@@ -162,8 +177,10 @@ static void add_transfers(mb_trace_t *trace, int rank, const mb_trace_record_t *
         add_arrows(trace, rank, r, true, &plan->crossing[r->chunk].forward_out, 'a');
     }
     if (r->kind == MB_ACTION_B || r->kind == MB_ACTION_BW) {
-        add_arrows(trace, rank, r, false, &plan->crossing[r->chunk].backward_in, 'g');
-        add_arrows(trace, rank, r, true, &plan->crossing[r->chunk].backward_out, 'g');
+        if (begins(r))
+            add_arrows(trace, rank, r, false, &plan->crossing[r->chunk].backward_in, 'g');
+        if (ends(trace, rank, r))
+            add_arrows(trace, rank, r, true, &plan->crossing[r->chunk].backward_out, 'g');
     }
 }
 
@@ -171,6 +188,8 @@ static void count_slots(mb_trace_t *trace, int rank, const mb_trace_record_t *r)
 {
     bool opens = r->kind == MB_ACTION_F;
     if (!opens && r->kind != MB_ACTION_W && r->kind != MB_ACTION_BW)
+        return;
+    if (!opens && !ends(trace, rank, r))
         return;
     trace->in_flight[rank] += opens ? 1 : -1;
     begin_event(trace, "C", rank, ACTIONS, opens ? r->begin + r->waited : r->end);

@@ -15,7 +15,7 @@
 
 typedef struct { /* an action of a rank */
     double begin, end, waited;
-    int32_t step, kind, chunk, micro, edge;
+    int32_t step, kind, chunk, micro, edge, bucket;
 } mb_trace_record_t;
 
 mb_trace_record_t mb_trace_record(int step, const mb_action_t *action,

@@ -15,8 +15,8 @@ typedef struct {                      /* of one chunk */
     int *owner;                       /* [slots] micro-batch in the slot; -1: none yet */
     bool *forward, *inputs, *weights; /* [micros] done */
     int last_weights;
-    bool reduced;
-    int held; /* where the plan recomputes: the micro-batch of the last F or R */
+    int computed, reduced; /* buckets: of the last micro-batch's backward, and of the sums */
+    int held;              /* where the plan recomputes: the micro-batch of the last F or R */
 } holder_t;
 
 typedef struct { /* of one stage */
@@ -207,8 +207,23 @@ static mb_status_t step_forward(walk_t *walk, int stage, bool *ready)
     return MB_OK;
 }
 
+/* Of a backward bucket by bucket; *OVER: this was the last one. */
+static mb_status_t step_bucket(walk_t *walk, int stage, bool *over)
+{
+    holder_t *holder = holder_of(walk, stage);
+    const mb_action_t *action = current(walk, stage);
+    bool here = action->micro == walk->plan->micros - 1;
+    if (here && holder->computed != (action->bucket == 0 ? 0 : action->bucket - 1))
+        return fault(walk, stage, "its buckets are not computed once each, in their order");
+    if (action->bucket != 0)
+        holder->computed = action->bucket;
+    *over = mb_action_ends(walk->plan, action);
+    return MB_OK;
+}
+
 static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
 {
+    bool over = true;
     holder_t *holder = holder_of(walk, stage);
     const mb_action_t *action = current(walk, stage);
     MB_TRY(need_slot(walk, stage));
@@ -224,12 +239,15 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
         return MB_OK;
     if (action->kind != MB_ACTION_B && action->micro < holder->last_weights)
         return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
+    if (action->kind != MB_ACTION_B)
+        holder->last_weights = action->micro;
+    MB_TRY(step_bucket(walk, stage, &over));
+    if (!over)
+        return MB_OK;
     if (action->kind != MB_ACTION_W)
         holder->inputs[action->micro] = true;
-    if (action->kind != MB_ACTION_B) {
+    if (action->kind != MB_ACTION_B)
         holder->weights[action->micro] = true;
-        holder->last_weights = action->micro;
-    }
     return MB_OK;
 }
 
@@ -249,22 +267,30 @@ static mb_status_t step_message(walk_t *walk, int stage, bool *ready)
     return mb_match_post(&walk->match, action);
 }
 
-/* Sums are complete, every micro-batch's gradient in them, before they go anywhere. */
+/* Sums are complete, every micro-batch's gradient in them, before they go anywhere. Of the last
+ * micro-batch's those of the bucket are enough. Buckets are summed in their order, in which the
+ * other groups sum theirs. */
 static mb_status_t step_reduce(walk_t *walk, int stage)
 {
     holder_t *holder = holder_of(walk, stage);
-    for (int m = 0; m < walk->plan->micros; m++) {
-        if (!holder->weights[m])
+    const mb_action_t *action = current(walk, stage);
+    int last = walk->plan->micros - 1;
+    for (int m = 0; m <= last; m++) {
+        bool here = m == last && action->bucket != 0 && action->bucket <= holder->computed;
+        if (!holder->weights[m] && !here)
             return fault(walk, stage, "not all gradients of the chunk have been computed");
     }
-    holder->reduced = true;
+    if (action->bucket != 0 && action->bucket != holder->reduced + 1)
+        return fault(walk, stage, "the buckets before this one have not been reduced");
+    holder->reduced =
+        action->bucket == 0 ? mb_plan_buckets(walk->plan, action->chunk) : action->bucket;
     return MB_OK;
 }
 
 static mb_status_t step_end(walk_t *walk, int stage)
 {
     for (int c = walk->plan->first_chunk[stage]; c >= 0; c = walk->plan->next_chunk[c]) {
-        if (!walk->holders[c].reduced)
+        if (walk->holders[c].reduced != mb_plan_buckets(walk->plan, c))
             return fault(walk, stage, "not all gradients have been reduced");
     }
     return MB_OK;

@@ -35,6 +35,21 @@ static mb_status_t check_range(const mb_plan_t *plan, int stage, int at, const m
     return MB_OK;
 }
 
+/* Only the last backward of a chunk goes bucket by bucket. */
+static mb_status_t check_bucket(const mb_plan_t *plan, int stage, int at, const mb_action_t *action)
+{
+    bool cut = action->kind == MB_ACTION_REDUCE || action->kind == MB_ACTION_W ||
+               action->kind == MB_ACTION_BW;
+    int buckets = !cut ? 0
+                  : action->micro >= 0 && action->micro != plan->micros - 1
+                      ? 0
+                      : mb_plan_buckets(plan, action->chunk);
+    if (action->bucket >= 0 && action->bucket <= buckets)
+        return MB_OK;
+    return mb_error_set(MB_ERR_INTERNAL, "stage %d, action %d: there is no bucket %d to it", stage,
+                        at, action->bucket);
+}
+
 static mb_status_t check_ends(const mb_plan_t *plan, int stage, int at, const mb_action_t *action)
 {
     bool forward = mb_action_is_forward(action);
@@ -78,6 +93,8 @@ static mb_status_t count_action(form_t *form, int stage, int at)
     const mb_plan_t *plan = form->plan;
     const mb_action_t *action = &plan->programs[stage].actions[at];
     MB_TRY(check_range(plan, stage, at, action));
+    if (action->kind != MB_ACTION_STEP)
+        MB_TRY(check_bucket(plan, stage, at, action));
     if (mb_action_sends(action) || mb_action_receives(action)) {
         MB_TRY(check_ends(plan, stage, at, action));
         tally_t *tally = &form->messages[mb_match_number_of(plan, action)];
@@ -87,8 +104,11 @@ static mb_status_t count_action(form_t *form, int stage, int at)
     if (action->kind == MB_ACTION_STEP)
         form->steps++;
     if (action->kind == MB_ACTION_REDUCE)
-        form->reduced[action->chunk]++;
+        form->reduced[action->chunk] +=
+            action->bucket == 0 ? mb_plan_buckets(plan, action->chunk) : 1;
     if (action->kind == MB_ACTION_STEP || action->kind == MB_ACTION_REDUCE)
+        return MB_OK;
+    if (!mb_action_ends(plan, action))
         return MB_OK;
     size_t at_micro = (size_t)action->chunk * (size_t)plan->micros + (size_t)action->micro;
     form->forward[at_micro] += action->kind == MB_ACTION_F;
@@ -105,9 +125,10 @@ static mb_status_t check_chunk(const form_t *form, int chunk)
         return MB_OK;
     MB_TRY(check_computed(plan, chunk, form->inputs, "gradient of the inputs"));
     MB_TRY(check_computed(plan, chunk, form->weights, "gradient of the weights"));
-    if (form->reduced[chunk] != 1)
-        return mb_error_set(MB_ERR_INTERNAL, "stage %d reduces chunk %d %d times",
-                            plan->stage_of_chunk[chunk], chunk, form->reduced[chunk]);
+    if (form->reduced[chunk] != mb_plan_buckets(plan, chunk))
+        return mb_error_set(
+            MB_ERR_INTERNAL, "stage %d reduces %d buckets of chunk %d, which has %d",
+            plan->stage_of_chunk[chunk], form->reduced[chunk], chunk, mb_plan_buckets(plan, chunk));
     return MB_OK;
 }
 

@@ -139,7 +139,7 @@ static mb_status_t end(mb_walk_t *walk, const mb_action_t *action)
 {
     mb_action_cost_t *cost = &walk->costs[action->kind];
     mb_walk_times_t times = {walk->began, walk->class_->clock(walk->user), walk->waited};
-    cost->count++;
+    cost->count += action->chunk < 0 || mb_action_ends(walk->plan, action);
     cost->wait_seconds += times.waited - walk->waited_for_sums;
     walk->costs[MB_ACTION_REDUCE].wait_seconds += walk->waited_for_sums;
     cost->seconds += times.end - times.begin - times.waited;

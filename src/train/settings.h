@@ -56,6 +56,8 @@ typedef enum {
       "layout and schedule that keep each rank within 16G, or 60% of its memory")                  \
     X(ZERO, "zero", TEXT, "0", false, "STAGE",                                                     \
       "1: groups share the optimizer's state out, each keeps a part of it; 0: each keeps all")     \
+    X(BUCKET, "bucket", BYTES, "25MiB", false, "SIZE",                                             \
+      "gradients summed over groups together, while others are still computed; 0: a stage's")      \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \
     X(RESET_STATES, "reset-states", TEXT, "never", true, "WHEN",                                   \
       "stateful layers begin with zeros: never again, as in Keras' fit, or in each epoch")         \

@@ -404,6 +404,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .micros_per_replica = trainer->layout.micros,
         .schedule = trainer->layout.schedule,
         .training = true,
+        .bucket_bytes = (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET),
         .shares_out = shares_out,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .records = mb_settings_on(trainer->settings, MB_SET_TRACE),

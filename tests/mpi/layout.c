@@ -61,6 +61,9 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "partition", run->recomputes ? "measured" : "counted",
                            MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "zero", run->shares_out ? "1" : "0", MB_FROM_USER));
+    /* A layer or two in a bucket, or all that a chunk has. */
+    MB_TRY(mb_settings_set(settings, "bucket", strcmp(run->schedule, "gpipe") == 0 ? "0" : "512",
+                           MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "device", run->device, MB_FROM_USER));
     if (run->transport != NULL)
         MB_TRY(mb_settings_set(settings, "transport", run->transport, MB_FROM_USER));

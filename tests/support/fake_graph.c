@@ -25,6 +25,8 @@ void fake_graph_start(fake_graph_t *fake)
     fake->graph.name = "fake";
     fake->graph.layers = fake->layer_list;
     fake->graph.nodes = fake->nodes;
+    fake->weights = (mb_param_t){.elements = FAKE_WEIGHTS, .trainable = true};
+    fake->graph.params = &fake->weights;
 }
 
 static int add_node(fake_graph_t *fake, double cost, int64_t elements)

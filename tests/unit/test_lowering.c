@@ -9,6 +9,8 @@
 
 static fake_graph_t fake;
 
+static size_t bucket_bytes;
+
 static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, int micros)
 {
     mb_plan_t *plan = NULL;
@@ -17,6 +19,7 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, 
                                  .micros_per_replica = micros,
                                  .replicas_of_group = 1,
                                  .schedule = {.kind = kind, .per_stage = 2},
+                                 .bucket_bytes = bucket_bytes,
                                  .training = training};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
@@ -48,6 +51,23 @@ START_TEST(one_stage_sends_nothing)
     fake_graph_chain(&fake, 4, 3);
     check_text(MB_SCHEDULE_GPIPE, true, 1, 2, "stage 0, 2 slots: F0 F1 BW0 BW1 REDUCE STEP\n");
     check_text(MB_SCHEDULE_1F1B, true, 1, 2, "stage 0, 1 slot: F0 BW0 F1 BW1 REDUCE STEP\n");
+}
+END_TEST
+
+/* A bucket is full with 100 bytes, two nodes' 128; the node left over is the last one. */
+START_TEST(the_last_backward_goes_by_buckets_and_sums_begin_behind_each)
+{
+    fake_graph_chain(&fake, 10, 3);
+    bucket_bytes = 100;
+    check_text(MB_SCHEDULE_GPIPE, true, 2, 2,
+               "stage 0, 2 slots: RG0.0<1 RG0.1<1 F0 SA0.0>1 F1 SA0.1>1 BW0 BW1:1 REDUCE:1 BW1:2 "
+               "REDUCE:2 BW1:3 REDUCE:3 STEP\n"
+               "stage 1, 2 slots: RA0.0<0 RA0.1<0 F0 F1 BW0 SG0.0>0 BW1:1 REDUCE:1 BW1:2 REDUCE:2 "
+               "BW1:3 SG0.1>0 REDUCE:3 STEP\n");
+    check_text(MB_SCHEDULE_ZB_H1, true, 1, 1,
+               "stage 0, 1 slot: F0 BW0:1 REDUCE:1 BW0:2 REDUCE:2 BW0:3 REDUCE:3 BW0:4 REDUCE:4 "
+               "BW0:5 REDUCE:5 STEP\n");
+    bucket_bytes = 0;
 }
 END_TEST
 
@@ -223,6 +243,7 @@ static Suite *suite(void)
     TCase *c = tcase_create("lowering");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, one_stage_sends_nothing);
+    tcase_add_test(c, the_last_backward_goes_by_buckets_and_sums_begin_behind_each);
     tcase_add_test(c, gpipe_posts_all_receives_at_the_start);
     tcase_add_test(c, one_f_one_b_posts_a_receive_when_its_slot_is_free_again);
     tcase_add_test(c, a_tensor_that_skips_stages_goes_directly_and_its_gradient_comes_back_per_use);

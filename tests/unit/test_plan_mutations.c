@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { MOST_STAGES = 4, MOST_CHUNKS = 8, MOST_MICROS = 6, MOST_EDGES = 64, RUNS = 12 };
-enum { MUTATIONS = 2000, SEED = 23, NOTHING = -1 };
+enum { MOST_BUCKETS = 16, MUTATIONS = 2000, SEED = 23, NOTHING = -1 };
 
 static fake_graph_t fake;
 
@@ -34,8 +34,9 @@ typedef struct {
     /* By direction (0 forward), edge and slot: what has come in, and what is under way. */
     int came[2][MOST_EDGES][MOST_MICROS];
     request_t sends[2][MOST_EDGES][MOST_MICROS], receives[2][MOST_EDGES][MOST_MICROS];
-    int sums[MOST_CHUNKS][2 * MOST_MICROS], n_sums[MOST_CHUNKS];
-    int reduced[MOST_CHUNKS], steps[MOST_STAGES];
+    int computed[MOST_CHUNKS]; /* buckets of a backward that goes by them */
+    int sums[MOST_CHUNKS][MOST_BUCKETS][2 * MOST_MICROS], n_sums[MOST_CHUNKS][MOST_BUCKETS];
+    int reduced[MOST_CHUNKS][MOST_BUCKETS], steps[MOST_STAGES];
     int64_t handed;
     bool wrong;
 } world_t;
@@ -137,6 +138,34 @@ static void write_near(world_t *w, int chunk, int micro)
     }
 }
 
+/* The buckets that an action is of, from 0. */
+static void buckets_of(const world_t *w, const mb_action_t *action, int *first, int *end)
+{
+    *first = action->bucket == 0 ? 0 : action->bucket - 1;
+    *end = action->bucket == 0 ? mb_plan_buckets(w->plan, action->chunk) : action->bucket;
+}
+
+static void add_gradients(world_t *w, const mb_action_t *action)
+{
+    int first, end, chunk = action->chunk;
+    buckets_of(w, action, &first, &end);
+    for (int b = first; b < end; b++) {
+        if (w->n_sums[chunk][b] < 2 * MOST_MICROS)
+            w->sums[chunk][b][w->n_sums[chunk][b]++] = action->micro;
+    }
+}
+
+/* A backward that goes by buckets comes to each behind the one before it. Whether it is over. */
+static bool go_by(world_t *w, const mb_action_t *action)
+{
+    int chunk = action->chunk, last = mb_plan_buckets(w->plan, chunk);
+    if (action->bucket == 0)
+        return true;
+    w->wrong = w->wrong || w->computed[chunk] != action->bucket - 1;
+    w->computed[chunk] = action->bucket == last ? 0 : action->bucket;
+    return action->bucket == last;
+}
+
 static bool step_backward(world_t *w, const mb_action_t *action)
 {
     int chunk = action->chunk, micro = action->micro, slot = slot_of(w, chunk, micro);
@@ -145,16 +174,15 @@ static bool step_backward(world_t *w, const mb_action_t *action)
         return false;
     w->wrong = w->wrong || w->output[chunk][slot] != micro || !inputs_are(w, 0, chunk, micro);
     w->wrong = w->wrong || (w->plan->schedule.recomputes && w->held[chunk] != micro);
-    if (inputs) {
-        w->wrong = w->wrong || !inputs_are(w, 1, chunk, micro);
+    bool over = go_by(w, action);
+    w->wrong = w->wrong || (inputs && !inputs_are(w, 1, chunk, micro));
+    if (inputs && over) {
         w->gradient[chunk][slot] = micro;
         write_near(w, chunk, micro);
     }
-    if (!weights)
-        return true;
-    w->wrong = w->wrong || w->gradient[chunk][slot] != micro;
-    if (w->n_sums[chunk] < 2 * MOST_MICROS)
-        w->sums[chunk][w->n_sums[chunk]++] = micro;
+    w->wrong = w->wrong || (!inputs && w->gradient[chunk][slot] != micro);
+    if (weights)
+        add_gradients(w, action);
     return true;
 }
 
@@ -171,18 +199,30 @@ static bool step_message(world_t *w, const mb_action_t *action)
 }
 
 /* What is given away is complete, and nothing is added to it later: that would be another sum. */
-static void check_sum(world_t *w, int chunk)
+static void check_sum(world_t *w, int chunk, int bucket)
 {
-    w->wrong = w->wrong || w->n_sums[chunk] != w->plan->micros;
-    for (int m = 0; m < w->n_sums[chunk]; m++)
-        w->wrong = w->wrong || w->sums[chunk][m] != m;
+    w->wrong = w->wrong || w->n_sums[chunk][bucket] != w->plan->micros;
+    for (int m = 0; m < w->n_sums[chunk][bucket]; m++)
+        w->wrong = w->wrong || w->sums[chunk][bucket][m] != m;
+}
+
+static void reduce(world_t *w, const mb_action_t *action)
+{
+    int first, end;
+    buckets_of(w, action, &first, &end);
+    for (int b = first; b < end; b++) {
+        check_sum(w, action->chunk, b);
+        w->reduced[action->chunk][b]++;
+    }
 }
 
 static void check_sums(world_t *w, int stage)
 {
     for (int c = w->plan->first_chunk[stage]; c >= 0; c = w->plan->next_chunk[c]) {
-        check_sum(w, c);
-        w->wrong = w->wrong || w->reduced[c] != 1;
+        for (int b = 0; b < mb_plan_buckets(w->plan, c); b++) {
+            check_sum(w, c, b);
+            w->wrong = w->wrong || w->reduced[c][b] != 1;
+        }
     }
 }
 
@@ -206,8 +246,7 @@ static bool step(world_t *w, int stage)
         done = step_backward(w, action);
         break;
     case MB_ACTION_REDUCE:
-        check_sum(w, action->chunk);
-        w->reduced[action->chunk]++;
+        reduce(w, action);
         break;
     case MB_ACTION_STEP:
         check_sums(w, stage);
@@ -365,6 +404,8 @@ static mb_plan_t *random_plan(void)
                                  .micros_per_replica = 1 + rand() % MOST_MICROS,
                                  .replicas_of_group = 1,
                                  .schedule = choice,
+                                 .bucket_bytes =
+                                     (size_t)(rand() % 3) * FAKE_WEIGHTS * sizeof(float),
                                  .training = true};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     ck_assert_int_le(plan->n_forward_edges, MOST_EDGES);
@@ -388,7 +429,7 @@ static const char *change(mb_plan_t *plan)
     int a = rand() % program->n, b = rand() % program->n;
     mb_action_t *action = &program->actions[a];
     int chunk = rand() % plan->chunks;
-    switch (rand() % 5) {
+    switch (rand() % 6) {
     case 0:
         move_action(program, a, b);
         return "an action elsewhere";
@@ -399,6 +440,11 @@ static const char *change(mb_plan_t *plan)
         program->actions[a] = program->actions[b];
         return "an action in another's place";
     case 3:
+        if ((action->kind == MB_ACTION_REDUCE || action->bucket > 0) &&
+            mb_plan_buckets(plan, action->chunk) > 1)
+            action->bucket = rand() % (mb_plan_buckets(plan, action->chunk) + 1);
+        return "another bucket";
+    case 4:
         plan->slots[chunk] -= plan->slots[chunk] > 1;
         return "a slot less";
     default:

@@ -9,6 +9,8 @@
 static fake_graph_t fake;
 static bool recomputes; /* the plans that are made */
 
+static size_t bucket_bytes;
+
 static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, int micros)
 {
     mb_plan_t *plan = NULL;
@@ -18,6 +20,7 @@ static mb_plan_t *make_plan(mb_schedule_kind_t kind, bool training, int stages, 
         .micros_per_replica = micros,
         .replicas_of_group = 1,
         .schedule = {.kind = kind, .per_stage = 2, .recomputes = recomputes},
+        .bucket_bytes = bucket_bytes,
         .training = training};
     ck_assert_msg(mb_plan_create(&fake.graph, &options, &plan) == MB_OK, "%s", mb_error_get());
     return plan;
@@ -94,10 +97,65 @@ START_TEST(sums_are_given_away_complete_once_and_before_the_step)
     plan = make_interleaved_plan();
     program = &plan->programs[0];
     program->actions[program->n - 2].chunk = 2;
-    refuse(plan, "reduces chunk 0 0 times");
+    refuse(plan, "reduces 0 buckets of chunk 0, which has 1");
     plan = make_interleaved_plan();
     drop(&plan->programs[1], plan->programs[1].n - 1);
     refuse(plan, "stage 1 takes 0 steps");
+}
+END_TEST
+
+/* BW1:1 REDUCE0:1 BW1:2 ... of a chain of nodes that are a bucket each. */
+static mb_plan_t *make_plan_of_buckets(void)
+{
+    fake_graph_chain(&fake, 6, 3);
+    bucket_bytes = FAKE_WEIGHTS * sizeof(float);
+    mb_plan_t *plan = make_plan(MB_SCHEDULE_1F1B, true, 2, 2);
+    bucket_bytes = 0;
+    ck_assert_int_eq(mb_plan_buckets(plan, 0), 3);
+    return plan;
+}
+
+static int find_bucket(const mb_program_t *program, mb_action_kind_t kind, int bucket)
+{
+    int at = 0;
+    while (program->actions[at].kind != kind || program->actions[at].bucket != bucket)
+        ck_assert_int_lt(++at, program->n);
+    return at;
+}
+
+START_TEST(a_bucket_is_given_away_behind_its_last_gradients)
+{
+    for (int bucket = 1; bucket <= 3; bucket++) {
+        mb_plan_t *plan = make_plan_of_buckets();
+        mb_program_t *program = &plan->programs[0];
+        int reduce = find_bucket(program, MB_ACTION_REDUCE, bucket);
+        int backward = find_bucket(program, MB_ACTION_BW, bucket);
+        ck_assert_int_lt(backward, reduce);
+        move(program, reduce, backward);
+        refuse(plan, "not all gradients of the chunk have been computed");
+    }
+}
+END_TEST
+
+START_TEST(buckets_are_computed_and_given_away_in_their_order)
+{
+    mb_plan_t *plan = make_plan_of_buckets();
+    mb_program_t *program = &plan->programs[0];
+    move(program, find_bucket(program, MB_ACTION_REDUCE, 1),
+         find_bucket(program, MB_ACTION_REDUCE, 2));
+    refuse(plan, "the buckets before this one have not been reduced");
+    plan = make_plan_of_buckets();
+    program = &plan->programs[0];
+    program->actions[find_bucket(program, MB_ACTION_BW, 1)].bucket = 2;
+    refuse(plan, "its buckets are not computed once each, in their order");
+    plan = make_plan_of_buckets();
+    program = &plan->programs[0];
+    program->actions[find_bucket(program, MB_ACTION_BW, 3)].bucket = 0;
+    refuse(plan, "its buckets are not computed once each, in their order");
+    plan = make_plan_of_buckets();
+    program = &plan->programs[0];
+    program->actions[find_bucket(program, MB_ACTION_REDUCE, 2)].bucket = 4;
+    refuse(plan, "there is no bucket 4 to it");
 }
 END_TEST
 
@@ -370,6 +428,8 @@ END_TEST
 static void add_mutations(TCase *c)
 {
     tcase_add_test(c, sums_are_given_away_complete_once_and_before_the_step);
+    tcase_add_test(c, a_bucket_is_given_away_behind_its_last_gradients);
+    tcase_add_test(c, buckets_are_computed_and_given_away_in_their_order);
     tcase_add_test(c, a_dropped_send_is_an_unmatched_message);
     tcase_add_test(c, a_dropped_receive_is_an_unmatched_message);
     tcase_add_test(c, a_message_sent_twice_is_found);

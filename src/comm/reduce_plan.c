@@ -2,6 +2,8 @@
  * and a group that halves goes on with the parts of its own side. */
 #include "comm/reduce_plan.h"
 
+#include "comm/reduce_fold.h"
+
 enum { FLOATS = 16, DOUBLES = 8 }; /* in 64 bytes: parts begin there */
 
 typedef struct {
@@ -48,11 +50,10 @@ int mb_reduce_part(const mb_grid_t *grid, int group)
     return first + (group >> levels);
 }
 
-/* Any run of parts has its share of the data but for one unit, however little there is. */
-static int64_t even_bound(int64_t count, int unit, int groups, int part)
+int64_t mb_reduce_even_bound(int64_t count, bool wide, int parts, int part)
 {
-    int64_t units = (count + unit - 1) / unit;
-    int64_t first = (units * part + groups - 1) / groups * unit;
+    int64_t unit = wide ? DOUBLES : FLOATS, units = (count + unit - 1) / unit;
+    int64_t first = (units * part + parts - 1) / parts * unit;
     return first < count ? first : count;
 }
 
@@ -61,9 +62,9 @@ static int64_t bound(const maker_t *m, bool wide, int part)
 {
     const mb_reduce_shape_t *shape = m->shape;
     if (wide)
-        return even_bound(shape->count64, DOUBLES, m->grid->groups, part);
+        return mb_reduce_even_bound(shape->count64, true, m->grid->groups, part);
     return shape->bounds != NULL ? shape->bounds[part]
-                                 : even_bound(shape->count, FLOATS, m->grid->groups, part);
+                                 : mb_reduce_even_bound(shape->count, false, m->grid->groups, part);
 }
 
 static mb_reduce_round_t *open_round(maker_t *m, int messages, int sums)
@@ -358,6 +359,8 @@ mb_status_t mb_reduce_plan(const mb_grid_t *grid, const mb_reduce_shape_t *shape
     out->n_roots = mb_tree_roots(grid->replicas, first, count, nodes);
     if (grid->groups == 1)
         return MB_OK;
+    if (mb_reduce_folds(grid, shape))
+        return mb_reduce_fold(grid, shape, arena, out);
     m.levels = halvings(grid);
     out->rounds = MB_ARENA_ARRAY(arena, mb_reduce_round_t, 2 * (size_t)m.levels + 2);
     if (out->rounds == NULL)

@@ -7,6 +7,8 @@
  *               part of every root, and combines its own part of all
  *     sharing   the same messages back: finished parts
  *
+ * Many such blocks fold instead (reduce_fold.h).
+ *
  * A power of two of groups takes 2 log2(groups) messages a rank, and less than twice the data.
  * Source: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in
  * MPICH" (2005), recursive halving and doubling; the order of the additions is the tree's own. */

@@ -254,6 +254,23 @@ START_TEST(all_groups_get_the_bits_of_the_tree)
 }
 END_TEST
 
+/* Up to five blocks; of the smallest data most windows are empty. */
+START_TEST(numbers_of_groups_that_fold_get_the_bits_of_the_tree)
+{
+    static const int groups[] = {17, 19, 22, 23, 31, 33, 34, 37, 47, 63, 65, 127};
+    static const int64_t counts[][2] = {{1, 0}, {17, 1}, {5000, 170}};
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+            world_t w;
+            open_world(&w, groups[g], groups[g] * (i == 1 ? 2 : 1), counts[i][0], counts[i][1]);
+            run_world(&w);
+            check_world(&w);
+            close_world(&w);
+        }
+    }
+}
+END_TEST
+
 /* Parts of other lengths, some of them empty, each finished by the group that it is said to be. */
 START_TEST(parts_lie_where_they_are_put)
 {
@@ -317,6 +334,34 @@ START_TEST(four_thousand_groups_take_two_messages_a_doubling)
 }
 END_TEST
 
+/* A group of the first block, of 2^b groups, sends b messages each way, at most b more with what it
+ * carries and one back to whom it had that from; one of another block 8 more instead. Bytes as
+ * reduce_fold.c says; each of at most 3 b + 9 messages may be 16 floats longer. */
+START_TEST(any_number_of_groups_takes_messages_by_its_logarithm)
+{
+    static const int groups[] = {17, 31, 1023, 2049, 4095, 4097};
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        int levels = 0;
+        int64_t count = 1 << 20;
+        mb_reduce_shape_t shape = {.count = count};
+        while (groups[i] >> (levels + 1) > 0)
+            levels++;
+        for (int group = 0; group < groups[i]; group++) {
+            mb_grid_t grid;
+            mb_reduce_plan_t plan;
+            mb_arena_t *arena = mb_arena_create();
+            int messages;
+            mb_grid_set(&grid, groups[i], group, 1, groups[i]);
+            ck_assert_int_eq(mb_reduce_plan(&grid, &shape, arena, &plan), MB_OK);
+            int64_t sent = elements_sent(&plan, &messages, false);
+            ck_assert_int_le(messages, 3 * levels + 9);
+            ck_assert_int_le(sent, 2 * (count + count / 8) + (3 * levels + 9) * 16);
+            mb_arena_destroy(arena);
+        }
+    }
+}
+END_TEST
+
 /* 12 = 4 x 3: two halvings, then three blocks directly. */
 START_TEST(other_numbers_of_groups_halve_as_far_as_pairs_go)
 {
@@ -339,6 +384,8 @@ int main(void)
     TCase *c = tcase_create("plans");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, all_groups_get_the_bits_of_the_tree);
+    tcase_add_test(c, numbers_of_groups_that_fold_get_the_bits_of_the_tree);
+    tcase_add_test(c, any_number_of_groups_takes_messages_by_its_logarithm);
     tcase_add_test(c, parts_lie_where_they_are_put);
     tcase_add_test(c, four_thousand_groups_take_two_messages_a_doubling);
     tcase_add_test(c, other_numbers_of_groups_halve_as_far_as_pairs_go);

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cli/say.h"
 #include "model/optimizer.h"
+#include "pipeline/recompute.h"
 #include "train/layout.h"
 
 enum { ROWS = 10, NAME = 32 };
@@ -48,11 +49,13 @@ static mb_status_t take_memory(const mb_args_t *args, double *memory)
 static mb_status_t take_schedule(const mb_args_t *args, mb_layouts_t *l)
 {
     const mb_settings_t *settings = args->settings;
-    if (!given(settings, MB_SET_SCHEDULE) && !given(settings, MB_SET_RECOMPUTE))
-        return MB_OK;
+    const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
+    bool recompute = given(settings, MB_SET_RECOMPUTE) && !mb_recompute_is_open(how);
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &l->schedule));
-    l->schedule.recomputes = strcmp(mb_settings_text(settings, MB_SET_RECOMPUTE), "full") == 0;
-    if (l->schedule.kind != MB_SCHEDULE_FILE)
+    mb_recompute_read(how, &l->schedule);
+    if (recompute)
+        l->options.recompute = &l->schedule;
+    if ((recompute || given(settings, MB_SET_SCHEDULE)) && l->schedule.kind != MB_SCHEDULE_FILE)
         l->options.schedule = &l->schedule;
     return MB_OK;
 }
@@ -62,6 +65,7 @@ mb_status_t mb_layouts_find(const mb_args_t *args, const mb_model_t *model, int 
 {
     const mb_settings_t *settings = args->settings;
     const char *file = mb_args_flag(args, "hardware");
+    l->arena = arena;
     l->hardware = mb_hardware_default();
     if (file != NULL)
         MB_TRY(mb_hardware_read(file, &l->hardware));
@@ -82,10 +86,16 @@ mb_status_t mb_layouts_find(const mb_args_t *args, const mb_model_t *model, int 
 
 /* ---- text */
 
-static const char *name_of(const mb_schedule_choice_t *schedule, char *buffer)
+static bool names_layers(const mb_candidate_t *c)
 {
+    return c->layers != NULL || c->schedule.layers != NULL;
+}
+
+static const char *name_of(const mb_candidate_t *c, char *buffer)
+{
+    const mb_schedule_choice_t *schedule = &c->schedule;
     const char *name = mb_schedule_name(schedule->kind);
-    const char *again = schedule->recomputes ? " +R" : "";
+    const char *again = !c->schedule.recomputes ? "" : names_layers(c) ? " +r" : " +R";
     bool counts = schedule->kind == MB_SCHEDULE_AUTO && schedule->per_stage > 1;
     if (counts || schedule->kind == MB_SCHEDULE_INTERLEAVED)
         snprintf(buffer, NAME, "%s:%d%s", name, schedule->per_stage, again);
@@ -104,7 +114,7 @@ static void print_row(const mb_candidate_t *c)
     char name[NAME], memory[32], time[32];
     printf("%9s%8d x %-8d%6d x %-7lld%-16s%7.1f%%%8.1f%%%9.1f%%%12s%8.0f%%\n",
            mb_str_seconds(c->seconds, time, sizeof time), c->stages, c->replicas, c->micros,
-           (long long)c->micro_batch, name_of(&c->schedule, name), percent(c->bubble, c),
+           (long long)c->micro_batch, name_of(c, name), percent(c->bubble, c),
            percent(c->reduce, c), percent(c->messages, c),
            mb_str_bytes(c->memory, memory, sizeof memory), 100 * c->efficiency);
 }
@@ -179,25 +189,35 @@ void mb_layouts_print(const mb_layouts_t *l)
 
 /* ---- JSON */
 
-static json_t *row_json(const mb_candidate_t *c)
+static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c)
+{
+    const char *text = NULL;
+    if (!c->schedule.recomputes || !names_layers(c))
+        return c->schedule.recomputes ? "full" : "none";
+    if (c->schedule.layers == NULL)
+        text = mb_recompute_text(l->options.graph, c->layers, l->arena);
+    return c->schedule.layers != NULL ? c->schedule.layers : text == NULL ? "" : text;
+}
+
+static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
 {
     char name[NAME];
-    mb_schedule_choice_t plain = c->schedule;
-    plain.recomputes = false;
+    mb_candidate_t plain = *c;
+    plain.schedule.recomputes = false;
     return json_pack(
         "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
         "stages", c->stages, "replicas", c->replicas, "groups", c->groups, "idle", c->idle,
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
-        name_of(&plain, name), "recompute", c->schedule.recomputes ? "full" : "none", "seconds",
-        c->seconds, "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce",
-        c->reduce, "update", c->update, "memory", c->memory, "efficiency", c->efficiency);
+        name_of(&plain, name), "recompute", recompute_of(l, c), "seconds", c->seconds, "compute",
+        c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce, "update",
+        c->update, "memory", c->memory, "efficiency", c->efficiency);
 }
 
 json_t *mb_layouts_json(const mb_layouts_t *l)
 {
     json_t *rows = json_array();
     for (int i = 0; rows != NULL && i < l->n && i < ROWS; i++)
-        json_array_append_new(rows, row_json(&l->all[i]));
+        json_array_append_new(rows, row_json(l, &l->all[i]));
     return json_pack("{s:s, s:i, s:f, s:o}", "hardware", l->hardware.name, "fit", l->n,
                      "least_memory", l->least, "best", rows);
 }

@@ -12,6 +12,7 @@ typedef struct {
     mb_hardware_t hardware;
     mb_schedule_choice_t schedule; /* that was asked for */
     mb_planner_options_t options;
+    mb_arena_t *arena;
     mb_candidate_t *all; /* the fastest first */
     int n;
     double least;

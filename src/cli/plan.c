@@ -31,9 +31,9 @@ typedef struct {
 static void count_bytes(outlook_t *o, int chunk)
 {
     const mb_plan_t *plan = o->plan;
-    bool again = plan->schedule.recomputes;
     for (int i = plan->first_node[chunk]; i < plan->first_node[chunk + 1]; i++) {
         const mb_node_t *node = &plan->graph->nodes[i];
+        bool again = mb_plan_is_again(plan, i);
         mb_memory_t memory = {.saved_bytes = 0};
         if (!node->is_input)
             node->call.layer->class_->memory(&node->call, plan->micro_batch, &memory);
@@ -61,8 +61,11 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     mb_costs_count(o->plan->graph, o->plan->micro_batch, nodes);
     mb_costs_of_chunks(o->plan, nodes, o->costs);
     choice.costs = o->costs;
+    choice.recomputes = false;
     MB_TRY(
         mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
+    if (o->plan->chunk_again != NULL)
+        MB_TRY(mb_schedule_recompute(&o->schedule, o->plan->chunk_again, p->arena));
     for (int c = 0; c < o->plan->chunks; c++)
         count_bytes(o, c);
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));

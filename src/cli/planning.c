@@ -1,6 +1,8 @@
 /* See planning.h. */
 #include "cli/planning.h"
 
+#include "pipeline/recompute.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,12 +81,8 @@ void mb_planning_close(mb_planning_t *planning)
 mb_status_t mb_planning_choice(const mb_planning_t *planning, const char *name,
                                mb_schedule_choice_t *out)
 {
-    const char *how = mb_settings_text(planning->args->settings, MB_SET_RECOMPUTE);
-    bool recomputes = strcmp(how, "full") == 0;
-    if (!recomputes && strcmp(how, "none") != 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
     MB_TRY(mb_schedule_parse(name, out));
-    out->recomputes = recomputes;
+    mb_recompute_read(mb_settings_text(planning->args->settings, MB_SET_RECOMPUTE), out);
     return MB_OK;
 }
 

@@ -30,6 +30,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int chunk;            /* whose slot and backward area these are */
     int64_t output;       /* in a slot, or inside: of local and of received tensors */
     bool inside;          /* the output is */
+    bool again;           /* what is saved is: the node is computed again */
     int64_t saved, carry; /* saved: in a slot, or inside; carry: in the backward area */
     int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
     bool in_place;        /* the gradient takes the output's own place: only the loss reads it */

@@ -68,11 +68,6 @@ static void place_gradients(mb_stage_t *stage, int node)
     }
 }
 
-static bool recomputes(const mb_stage_t *stage)
-{
-    return stage->training && stage->plan->schedule.recomputes;
-}
-
 /* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
  * makes them a step's largest tensor. */
 static bool is_only_scored(const mb_stage_t *stage, int node)
@@ -84,7 +79,7 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
         outputs += graph->outputs[o].node == node;
     return stage->losses != NULL && outputs == 1 && graph->nodes[node].n_uses == 0 &&
            !at->memory.keeps_output && at->activity < 0 &&
-           !(recomputes(stage) && stage->plan->programs[stage->stage].splits_backward);
+           !(at->again && stage->plan->programs[stage->stage].splits_backward);
 }
 
 /* Gradients of all tensors wait for those of the weights, which come later. */
@@ -108,8 +103,9 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     mb_node_place_t *at = &stage->places[node];
     at->chunk = chunk->chunk;
-    at->inside = recomputes(stage) && !mb_plan_crosses(stage->plan, node);
-    size_t *inside = recomputes(stage) ? &chunk->inside_bytes : &chunk->slot_bytes;
+    at->again = mb_plan_is_again(stage->plan, node);
+    at->inside = at->again && !mb_plan_crosses(stage->plan, node);
+    size_t *inside = at->again ? &chunk->inside_bytes : &chunk->slot_bytes;
     at->output =
         place(at->inside ? inside : &chunk->slot_bytes, mb_stage_tensor_bytes(stage, node));
     if (n->is_input)

@@ -32,9 +32,8 @@ void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 
 static void *saved_of(const mb_stage_t *stage, const mb_micro_t *micro, const mb_node_place_t *at)
 {
-    char *inside = chunk_of(stage, micro)->inside;
-    return inside != NULL ? mb_stage_at(inside, at->saved)
-                          : in_slot(stage, at->chunk, micro->index, at->saved);
+    return at->again ? mb_stage_at(chunk_of(stage, micro)->inside, at->saved)
+                     : in_slot(stage, at->chunk, micro->index, at->saved);
 }
 
 void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place)
@@ -283,11 +282,20 @@ static mb_status_t forward_one(const mb_stage_t *stage, const mb_micro_t *micro,
                       stage->timed == NULL ? NULL : &stage->timed[node + pair].forward);
 }
 
+/* The second time, only what is nowhere any more. */
+static bool is_run(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_node_place_t *at = &stage->places[node];
+    return !micro->again || at->inside || (at->again && at->saved >= 0);
+}
+
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
 {
     const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
     for (int i = chunk->first_node; i < chunk->end_node; i++) {
-        bool pair = runs_with_next(stage, i, chunk->end_node);
+        if (!is_run(stage, micro, i))
+            continue;
+        bool pair = runs_with_next(stage, i, chunk->end_node) && is_run(stage, micro, i + 1);
         MB_TRY(forward_one(stage, micro, i, pair));
         i += pair;
     }

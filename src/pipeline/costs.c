@@ -91,6 +91,7 @@ void mb_costs_of_chunks(const mb_plan_t *plan, const mb_node_cost_t *nodes, mb_c
     for (int i = 0; i < plan->graph->n_nodes; i++) {
         mb_chunk_cost_t *chunk = &out[plan->chunk_of_node[i]];
         chunk->forward += nodes[i].forward;
+        chunk->kept += plan->again != NULL && !plan->again[i] ? nodes[i].forward : 0;
         chunk->backward_input += nodes[i].backward_input;
         chunk->backward_weights += nodes[i].backward_weights;
     }

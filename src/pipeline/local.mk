@@ -8,7 +8,9 @@ libmb_la_SOURCES += \
 	src/pipeline/order.c src/pipeline/order.h \
 	src/pipeline/partition.c \
 	src/pipeline/plan.c src/pipeline/plan.h \
-	src/pipeline/planner.c src/pipeline/planner.h \
+	src/pipeline/planner.c src/pipeline/planner.h src/pipeline/planner_private.h \
+	src/pipeline/planner_recompute.c \
+	src/pipeline/recompute.c src/pipeline/recompute.h \
 	src/pipeline/planner_estimate.c \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \

@@ -1,5 +1,6 @@
 /* From a graph to every stage's action list: the passes in order. */
 #include "pipeline/edges.h"
+#include "pipeline/recompute.h"
 
 static mb_status_t check_options(const mb_plan_options_t *options)
 {
@@ -86,7 +87,9 @@ static mb_status_t sum_costs(mb_plan_t *plan, const mb_plan_options_t *options,
 static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice)
 {
     mb_schedule_t schedule;
-    MB_TRY(mb_schedule_make(choice, plan->training, plan->stages, plan->micros, plan->arena,
+    mb_schedule_choice_t once = *choice; /* which chunks compute again depends on the cut */
+    once.recomputes = false;
+    MB_TRY(mb_schedule_make(&once, plan->training, plan->stages, plan->micros, plan->arena,
                             &schedule));
     plan->chunks = schedule.chunks;
     plan->stage_of_chunk = schedule.stage_of;
@@ -122,6 +125,22 @@ static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *op
     return make_schedule(plan, &choice);
 }
 
+static mb_status_t recompute(mb_plan_t *plan)
+{
+    mb_schedule_t schedule = {
+        .stages = plan->stages, .chunks = plan->chunks, .programs = plan->programs};
+    plan->again = MB_ARENA_ARRAY(plan->arena, bool, plan->graph->n_nodes);
+    plan->chunk_again = MB_ARENA_ARRAY(plan->arena, bool, plan->chunks);
+    if (plan->again == NULL || plan->chunk_again == NULL)
+        return mb_error_memory("a plan", (size_t)plan->graph->n_nodes);
+    MB_TRY(mb_recompute_nodes(plan->graph, &plan->schedule, plan->again));
+    for (int i = 0; i < plan->graph->n_nodes; i++) {
+        if (plan->again[i])
+            plan->chunk_again[plan->chunk_of_node[i]] = true;
+    }
+    return mb_schedule_recompute(&schedule, plan->chunk_again, plan->arena);
+}
+
 static mb_status_t find_edges(mb_plan_t *plan)
 {
     mb_chunk_edges_t *edges = NULL;
@@ -136,6 +155,8 @@ static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
     MB_TRY(cut_and_schedule(plan, options));
     MB_TRY(mb_buckets_cut(plan, options->bucket_bytes));
     MB_TRY(place_nodes(plan));
+    if (plan->training && plan->schedule.recomputes)
+        MB_TRY(recompute(plan));
     MB_TRY(find_edges(plan));
     return make_programs(plan);
 }

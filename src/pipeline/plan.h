@@ -77,6 +77,8 @@ typedef struct mb_plan {
     bool ordered;           /* for a transport that matches by order (order.h) */
     bool uneven;            /* other groups walk other lists: they have more or fewer replicas */
     mb_program_t *programs; /* [stages] */
+    bool *again;            /* [n_nodes] computed again in front of a backward; NULL: none is */
+    bool *chunk_again;      /* [chunks] has such nodes; NULL: none has */
 } mb_plan_t;
 
 typedef struct {
@@ -136,6 +138,11 @@ int mb_plan_slot(const mb_plan_t *plan, int chunk, int micro);
 
 /* Whether the tensor comes into its chunk or goes out of it. */
 bool mb_plan_crosses(const mb_plan_t *plan, int tensor);
+/* Whether a node is computed again, and what it saves is so kept for one micro-batch only. */
+static inline bool mb_plan_is_again(const mb_plan_t *plan, int node)
+{
+    return plan->again != NULL && plan->again[node];
+}
 /* Whether what crosses stays on its stage. */
 static inline bool mb_forward_edge_stays(const mb_forward_edge_t *edge)
 {

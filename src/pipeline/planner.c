@@ -1,6 +1,7 @@
 /* Enumerates layouts: stages that the model and the ranks have, micro-batches that halve,
  * schedules, recomputation. See planner.h. */
-#include "pipeline/planner.h"
+#include "pipeline/planner_private.h"
+#include "pipeline/recompute.h"
 
 #include "base/str.h"
 
@@ -22,6 +23,7 @@ typedef struct {
     int n;
     double least; /* memory that any layout takes */
     bool any;
+    bool *again; /* [n_layers] of patterns that are given; NULL: none are */
 } search_t;
 
 static const mb_schedule_choice_t schedules[] = {{.kind = MB_SCHEDULE_1F1B},
@@ -93,38 +95,63 @@ static mb_status_t list_sizes(search_t *s)
     return MB_OK;
 }
 
+static void take(search_t *s, const mb_candidate_t *c)
+{
+    s->any = true;
+    s->least = c->memory < s->least ? c->memory : s->least;
+    if (c->memory <= s->limit && s->n < MOST_CANDIDATES)
+        s->found[s->n++] = *c;
+}
+
+/* None, all, and between them the least that fits, where none would not. */
+static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int size, const int *cut)
+{
+    bool fits;
+    mb_candidate_t none = *c, some = *c, all = *c;
+    none.schedule.recomputes = false;
+    all.schedule.recomputes = true;
+    MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &none));
+    take(s, &none);
+    if (s->options->graph->keeps_states)
+        return MB_OK;
+    MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &all));
+    take(s, &all);
+    if (none.memory <= s->limit || all.memory > s->limit)
+        return MB_OK;
+    MB_TRY(mb_planner_choose_layers(s->options, s->costs[size], cut, s->limit, s->arena, &some,
+                                    &fits));
+    if (fits)
+        take(s, &some);
+    return MB_OK;
+}
+
+/* One schedule on a layout. */
 static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
 {
+    const mb_schedule_choice_t *given = s->options->recompute;
     int *cut = NULL, chunks = mb_schedule_chunks(&c->schedule, c->stages);
     if (chunks > mb_plan_max_stages(s->options->graph) || s->n == MOST_CANDIDATES)
         return MB_OK;
     MB_TRY(cut_into(s, chunks, &cut));
+    if (given == NULL)
+        return try_recomputing(s, c, size, cut);
+    c->schedule.recomputes = given->recomputes;
+    c->schedule.layers = given->layers;
+    c->layers = s->again;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, c));
-    s->any = true;
-    s->least = c->memory < s->least ? c->memory : s->least;
-    if (c->memory <= s->limit)
-        s->found[s->n++] = *c;
+    take(s, c);
     return MB_OK;
 }
 
-/* One schedule with and without recomputation; one stage has no pipeline, and all are the same. */
+/* One stage has no pipeline, and all schedules are the same. */
 static mb_status_t try_schedule(search_t *s, const mb_candidate_t *layout, int size,
                                 const mb_schedule_choice_t *schedule)
 {
-    const mb_schedule_choice_t *given = s->options->schedule;
-    if (given == NULL && layout->stages == 1 && schedule->kind != MB_SCHEDULE_1F1B)
+    mb_candidate_t c = *layout;
+    if (s->options->schedule == NULL && layout->stages == 1 && schedule->kind != MB_SCHEDULE_1F1B)
         return MB_OK;
-    for (int again = 0; again < 2; again++) {
-        mb_candidate_t c = *layout;
-        c.schedule = *schedule;
-        if (given != NULL && given->recomputes != (again == 1))
-            continue;
-        if (again == 1 && s->options->graph->keeps_states)
-            continue;
-        c.schedule.recomputes = again == 1;
-        MB_TRY(consider(s, &c, size));
-    }
-    return MB_OK;
+    c.schedule = *schedule;
+    return consider(s, &c, size);
 }
 
 static mb_status_t try_sizes(search_t *s, mb_candidate_t *layout)
@@ -166,11 +193,23 @@ static bool is_tried(const search_t *s, int stages)
            (stages & (stages - 1)) == 0;
 }
 
+static mb_status_t read_patterns(search_t *s)
+{
+    const mb_planner_options_t *o = s->options;
+    if (o->recompute == NULL || o->recompute->layers == NULL)
+        return MB_OK;
+    s->again = MB_ARENA_ARRAY(s->arena, bool, o->graph->n_layers);
+    if (s->again == NULL)
+        return mb_error_memory("a plan", (size_t)o->graph->n_layers);
+    return mb_recompute_layers(o->graph, o->recompute, s->again);
+}
+
 static mb_status_t search(search_t *s)
 {
     const mb_planner_options_t *o = s->options;
     int nodes = mb_plan_max_stages(o->graph), most = o->ranks < nodes ? o->ranks : nodes;
     MB_TRY(list_sizes(s));
+    MB_TRY(read_patterns(s));
     if (o->stages > 0)
         return o->stages <= most ? try_stages(s, o->stages) : MB_OK;
     for (int stages = 1; stages <= most; stages++) {

@@ -11,14 +11,16 @@ typedef struct {
     const mb_graph_t *graph;
     const mb_hardware_t *hardware;
     int ranks;
-    int64_t batch;                        /* samples of a step */
-    double memory;                        /* bytes that a rank may take; 0: the hardware's */
-    int moments;                          /* numbers that the optimizer keeps of a parameter */
-    bool shares_out;                      /* groups share these out */
-    int stages;                           /* given; 0: any */
-    int replicas;                         /* given; 0: as many as pipelines */
-    int64_t micro_batch;                  /* given; 0: any */
-    const mb_schedule_choice_t *schedule; /* given, with its recomputes; NULL: any */
+    int64_t batch;                         /* samples of a step */
+    double memory;                         /* bytes that a rank may take; 0: the hardware's */
+    int moments;                           /* numbers that the optimizer keeps of a parameter */
+    bool shares_out;                       /* groups share these out */
+    int stages;                            /* given; 0: any */
+    int replicas;                          /* given; 0: as many as pipelines */
+    int64_t micro_batch;                   /* given; 0: any */
+    const mb_schedule_choice_t *schedule;  /* given; NULL: any */
+    const mb_schedule_choice_t *recompute; /* given: its recomputes and layers; NULL: none, the
+                                              layers that it takes to fit, or all */
 } mb_planner_options_t;
 
 typedef struct {
@@ -26,9 +28,10 @@ typedef struct {
     int64_t micro_batch;
     int micros; /* of a pipeline in a step */
     mb_schedule_choice_t schedule;
-    double seconds; /* of a step; the sum of the five below */
-    double compute; /* of the slowest stage */
-    double bubble;  /* that it waits while the pipeline fills and empties */
+    const bool *layers; /* [n_layers] computed again, where the schedule recomputes; NULL: all */
+    double seconds;     /* of a step; the sum of the five below */
+    double compute;     /* of the slowest stage */
+    double bubble;      /* that it waits while the pipeline fills and empties */
     double messages;
     double reduce; /* over the replicas */
     double update;

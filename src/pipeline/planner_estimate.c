@@ -6,7 +6,7 @@
  * weights into it takes w off it (ZB-H1), two (ZB-H2), or all of it (ZB-V; Qi et al. 2023, 2024).
  * A sum over g groups of n bytes moves 2 n (g-1)/g bytes past each and waits for 2 log2 g messages
  * (Thakur, Rabenseifner and Gropp 2005). */
-#include "pipeline/planner.h"
+#include "pipeline/planner_private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,12 +14,13 @@
 typedef struct {                                      /* of one stage */
     double forward, backward_input, backward_weights; /* of a micro-batch */
     double parameters;                                /* elements */
-    double kept, crossing, gradients; /* bytes of a micro-batch: all tensors, those that come in or
-                                         go out, the gradients of all */
+    double again;                                     /* of forward, computed again */
+    double kept, once, gradients; /* bytes of a micro-batch: of all in flight, of the one that
+                                     was computed last, the gradients of all */
     double sent;
 } stage_t;
 
-static int stage_of(const mb_candidate_t *c, int chunk)
+int mb_planner_stage_of(const mb_candidate_t *c, int chunk)
 {
     int p = c->stages;
     bool turns = c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO;
@@ -31,13 +32,36 @@ static double bytes_sent(const mb_graph_t *graph, const int *chunk_of_node, cons
                          int node, double bytes)
 {
     double sent = 0;
-    int own = stage_of(c, chunk_of_node[node]), last = own;
+    int own = mb_planner_stage_of(c, chunk_of_node[node]), last = own;
     for (int u = 0; u < graph->nodes[node].n_uses; u++) {
-        int reader = stage_of(c, chunk_of_node[graph->nodes[node].uses[u].node]);
+        int reader = mb_planner_stage_of(c, chunk_of_node[graph->nodes[node].uses[u].node]);
         sent += reader != own && reader != last ? bytes : 0;
         last = reader;
     }
     return sent;
+}
+
+mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_node,
+                                  const mb_candidate_t *c, int node)
+{
+    const mb_node_t *n = &graph->nodes[node];
+    mb_memory_t memory = {.saved_bytes = 0};
+    double bytes = (double)(mb_shape_elements(&n->call.output) * c->micro_batch) *
+                   (double)mb_dtype_bytes(n->call.output_type);
+    double sent = bytes_sent(graph, chunk_of_node, c, node, bytes);
+    if (!n->is_input)
+        graph->layers[n->layer]->class_->memory(&n->call, c->micro_batch, &memory);
+    return (mb_planner_node_t){.output = bytes,
+                               .saved = (double)memory.saved_bytes,
+                               .carried = (double)memory.carry_bytes,
+                               .sent = sent,
+                               .crosses = sent > 0 || n->is_input};
+}
+
+static bool is_again(const mb_candidate_t *c, const mb_node_t *node)
+{
+    return c->schedule.recomputes && !node->is_input &&
+           (c->layers == NULL || c->layers[node->layer]);
 }
 
 static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
@@ -45,26 +69,23 @@ static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
 {
     const mb_node_t *n = &o->graph->nodes[node];
     const mb_layer_t *layer = o->graph->layers[n->layer];
-    double bytes = (double)(mb_shape_elements(&n->call.output) * c->micro_batch) *
-                   (double)mb_dtype_bytes(n->call.output_type);
-    double sent = bytes_sent(o->graph, chunk_of_node, c, node, bytes);
-    mb_memory_t memory = {.saved_bytes = 0};
-    if (!n->is_input)
-        layer->class_->memory(&n->call, c->micro_batch, &memory);
+    mb_planner_node_t takes = mb_planner_node(o->graph, chunk_of_node, c, node);
+    bool again = is_again(c, n);
     stage->forward += cost->forward;
     stage->backward_input += cost->backward_input;
     stage->backward_weights += cost->backward_weights;
-    stage->kept += bytes + (double)memory.saved_bytes;
-    stage->gradients += n->needs_gradient ? bytes + (double)memory.carry_bytes : 0;
-    stage->crossing += sent > 0 || n->is_input ? bytes : 0;
-    stage->sent += sent * (n->needs_gradient ? 2 : 1);
+    stage->again += again ? cost->forward : 0;
+    *(again && !takes.crosses ? &stage->once : &stage->kept) += takes.output;
+    *(again ? &stage->once : &stage->kept) += takes.saved;
+    stage->gradients += n->needs_gradient ? takes.output + takes.carried : 0;
+    stage->sent += takes.sent * (n->needs_gradient ? 2 : 1);
     for (int k = 0; k < layer->n_params; k++)
         stage->parameters += (double)o->graph->params[layer->params[k]].elements;
 }
 
-static double of_micro(const mb_candidate_t *c, const stage_t *s)
+static double of_micro(const stage_t *s)
 {
-    return s->forward * (c->schedule.recomputes ? 2 : 1) + s->backward_input + s->backward_weights;
+    return s->forward + s->again + s->backward_input + s->backward_weights;
 }
 
 /* Where there are too few micro-batches for a schedule's formula, that of the next one down holds.
@@ -85,7 +106,7 @@ static mb_schedule_kind_t acts_as(const mb_candidate_t *c)
 /* What a stage leaves idle while the pipeline fills and empties. */
 static double share_of_bubble(const mb_candidate_t *c, const stage_t *s)
 {
-    double all = of_micro(c, s), w = s->backward_weights, idle = all;
+    double all = of_micro(s), w = s->backward_weights, idle = all;
     mb_schedule_kind_t kind = acts_as(c);
     if (kind == MB_SCHEDULE_INTERLEAVED)
         idle = all / c->schedule.per_stage;
@@ -99,7 +120,7 @@ static double share_of_bubble(const mb_candidate_t *c, const stage_t *s)
 }
 
 /* Micro-batches that stage S has in flight at most, in whole stages' worth. */
-static double in_flight(const mb_candidate_t *c, int s)
+double mb_planner_in_flight(const mb_candidate_t *c, int s)
 {
     double p = c->stages, v = c->schedule.per_stage > 0 ? c->schedule.per_stage : 1, most = p - s;
     if (c->schedule.kind == MB_SCHEDULE_GPIPE)
@@ -130,10 +151,9 @@ static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage, int s)
 {
-    double flight = in_flight(c, s);
+    double flight = mb_planner_in_flight(c, s);
     double blocks = c->replicas > c->groups ? 2 : 1;
-    double kept =
-        c->schedule.recomputes ? flight * stage->crossing + stage->kept : flight * stage->kept;
+    double kept = flight * stage->kept + stage->once;
     return stage->parameters * sizeof(float) * (1 + blocks + moments_held(o, c)) + kept +
            stage->gradients * (splits(c) ? flight : 1);
 }
@@ -156,13 +176,16 @@ static double reduce_seconds(const mb_planner_options_t *o, const mb_candidate_t
     return 2 * ceil(log2(g)) * link->latency + 2 * bytes * (g - 1) / g / link->bandwidth * sharing;
 }
 
-static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_candidate_t *c)
+static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_candidate_t *c,
+                   double *memory_of_stage)
 {
     double most = 0, total = 0, bubble = 0, largest = 0, sent = 0;
     int slowest = 0;
     for (int s = 0; s < c->stages; s++) {
-        double t = of_micro(c, &stages[s]), memory = memory_of(o, c, &stages[s], s);
+        double t = of_micro(&stages[s]), memory = memory_of(o, c, &stages[s], s);
         total += t;
+        if (memory_of_stage != NULL)
+            memory_of_stage[s] = memory;
         bubble += share_of_bubble(c, &stages[s]);
         slowest = t > most ? s : slowest;
         most = t > most ? t : most;
@@ -183,15 +206,27 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
     c->efficiency = c->seconds > 0 ? total * c->micros * c->groups / (o->ranks * c->seconds) : 1;
 }
 
-mb_status_t mb_planner_estimate(const mb_planner_options_t *options, const mb_node_cost_t *nodes,
-                                const int *chunk_of_node, mb_candidate_t *c)
+mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
+                                       const mb_node_cost_t *nodes, const int *chunk_of_node,
+                                       mb_candidate_t *c, double *memory)
 {
     stage_t *stages = calloc((size_t)c->stages, sizeof *stages);
     if (stages == NULL)
         return mb_error_memory("a plan", (size_t)c->stages * sizeof *stages);
     for (int i = 0; i < options->graph->n_nodes; i++)
-        add_node(options, chunk_of_node, &nodes[i], i, c, &stages[stage_of(c, chunk_of_node[i])]);
-    sum_up(options, stages, c);
+        add_node(options, chunk_of_node, &nodes[i], i, c,
+                 &stages[mb_planner_stage_of(c, chunk_of_node[i])]);
+    /* A stage that goes back as soon as it has gone forward has all it needs. */
+    for (int s = 0; s < c->stages; s++)
+        stages[s].again = mb_planner_in_flight(c, s) > 1 ? stages[s].again : 0;
+    c->memory = 0;
+    sum_up(options, stages, c, memory);
     free(stages);
     return MB_OK;
+}
+
+mb_status_t mb_planner_estimate(const mb_planner_options_t *options, const mb_node_cost_t *nodes,
+                                const int *chunk_of_node, mb_candidate_t *c)
+{
+    return mb_planner_estimate_stages(options, nodes, chunk_of_node, c, NULL);
 }

@@ -211,13 +211,14 @@ static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_
 typedef struct {
     mb_action_t *actions;
     int n;
-    int *held; /* [chunks] the micro-batch whose inside the chunk holds */
+    int *held;         /* [chunks] the micro-batch whose inside the chunk holds */
+    const bool *again; /* [chunks] */
 } recomputing_t;
 
 static void add_with_forward(recomputing_t *r, const mb_action_t *action)
 {
     int *held = &r->held[action->chunk];
-    if (action->kind != MB_ACTION_F && *held != action->micro) {
+    if (r->again[action->chunk] && action->kind != MB_ACTION_F && *held != action->micro) {
         r->actions[r->n] = *action;
         r->actions[r->n++].kind = MB_ACTION_R;
     }
@@ -225,9 +226,9 @@ static void add_with_forward(recomputing_t *r, const mb_action_t *action)
     r->actions[r->n++] = *action;
 }
 
-static mb_status_t add_recomputation(mb_schedule_t *schedule, mb_arena_t *arena)
+mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb_arena_t *arena)
 {
-    recomputing_t r = {.held = MB_ARENA_ARRAY(arena, int, schedule->chunks)};
+    recomputing_t r = {.held = MB_ARENA_ARRAY(arena, int, schedule->chunks), .again = again};
     if (r.held == NULL)
         return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
     for (int s = 0; s < schedule->stages; s++) {
@@ -242,6 +243,16 @@ static mb_status_t add_recomputation(mb_schedule_t *schedule, mb_arena_t *arena)
         program->n = r.n;
     }
     return MB_OK;
+}
+
+static mb_status_t recompute_all(mb_schedule_t *schedule, mb_arena_t *arena)
+{
+    bool *all = MB_ARENA_ARRAY(arena, bool, schedule->chunks);
+    if (all == NULL)
+        return mb_error_memory("a schedule", (size_t)schedule->chunks);
+    for (int c = 0; c < schedule->chunks; c++)
+        all[c] = true;
+    return mb_schedule_recompute(schedule, all, arena);
 }
 
 static mb_status_t finish(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
@@ -290,5 +301,5 @@ mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, 
         MB_TRY(generate(choice, training, arena, out));
     }
     MB_TRY(finish(out, training, arena));
-    return training && choice->recomputes ? add_recomputation(out, arena) : MB_OK;
+    return training && choice->recomputes ? recompute_all(out, arena) : MB_OK;
 }

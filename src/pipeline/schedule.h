@@ -60,6 +60,7 @@ typedef enum {
 typedef struct {
     double forward, backward_input, backward_weights;
     double send; /* of its output to the next chunk's stage, and of that one's gradient back */
+    double kept; /* of forward: what R leaves out, since it is kept */
 } mb_chunk_cost_t;
 
 typedef struct { /* as --schedule and --recompute say it */
@@ -67,6 +68,7 @@ typedef struct { /* as --schedule and --recompute say it */
     int per_stage;    /* chunks of a stage, of interleaved and auto; others have their own number */
     const char *path; /* of a file */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
+    const char *layers; /* those that it is about, as patterns (recompute.h); NULL: all */
     /* What an automatic one is made from; others leave them alone. In a plan's options costs may be
      * NULL: then the plan adds up those of its nodes and of what crosses. */
     const mb_chunk_cost_t *costs; /* [chunks] NULL: all take as long */
@@ -96,6 +98,9 @@ int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
  * none or does not fit (schedule_file.c). */
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out);
+/* Adds the R's of the chunks that AGAIN names ([chunks]) to the programs of one made without. An R
+ * with nothing of its chunk between itself and its own F is never there. */
+mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb_arena_t *arena);
 
 typedef struct {
     double **begin; /* [stages][actions] */

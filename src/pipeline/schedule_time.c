@@ -20,8 +20,9 @@ double mb_action_seconds(const mb_chunk_cost_t *cost, mb_action_kind_t kind)
 {
     switch (kind) {
     case MB_ACTION_F:
-    case MB_ACTION_R:
         return cost->forward;
+    case MB_ACTION_R:
+        return cost->forward - cost->kept;
     case MB_ACTION_B:
         return cost->backward_input;
     case MB_ACTION_W:

@@ -229,7 +229,8 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
     MB_TRY(need_slot(walk, stage));
     if (!holder->forward[action->micro])
         return fault(walk, stage, "its forward has not been computed");
-    if (walk->plan->schedule.recomputes && holder->held != action->micro)
+    if (walk->plan->chunk_again != NULL && walk->plan->chunk_again[action->chunk] &&
+        holder->held != action->micro)
         return fault(walk, stage, "its forward has not been computed again");
     if (action->kind == MB_ACTION_W && !holder->inputs[action->micro])
         return fault(walk, stage, "the gradient of its inputs has not been computed");

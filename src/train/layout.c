@@ -2,6 +2,7 @@
 #include "train/layout.h"
 
 #include "base/host_memory.h"
+#include "pipeline/recompute.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,17 +32,9 @@ static int balanced_stages(const mb_graph_t *graph, int per_stage, int ranks)
 static mb_status_t choose_schedule(const mb_model_t *model, const mb_settings_t *settings,
                                    mb_schedule_choice_t *schedule)
 {
-    const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), schedule));
-    schedule->recomputes = strcmp(how, "full") == 0;
-    if (!schedule->recomputes && strcmp(how, "none") != 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "recompute=%s: there are none and full", how);
-    if (schedule->recomputes && model->graph->keeps_states)
-        return mb_error_set(MB_ERR_UNSUPPORTED,
-                            "recompute=full: %s has layers that keep states (stateful), which a "
-                            "forward changes: it cannot be computed again",
-                            model->file->path);
-    return MB_OK;
+    mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), schedule);
+    return mb_recompute_check(model->graph, schedule, model->file->path);
 }
 
 static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *settings, int ranks,

@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "pipeline/planner.h"
+#include "pipeline/recompute.h"
 #include "train/trainer_private.h"
 
 enum { MOST_TRIES = 8 };
@@ -35,12 +36,29 @@ static bool given(const mb_training_t *trainer, mb_setting_id_t id)
     return trainer->settings->origin[id] >= MB_FROM_FILE;
 }
 
+static bool says_recompute(const mb_training_t *trainer)
+{
+    const char *how = mb_settings_text(trainer->settings, MB_SET_RECOMPUTE);
+    return given(trainer, MB_SET_RECOMPUTE) && !mb_recompute_is_open(how);
+}
+
+/* The layers' names, which plans are made from, outlive the choice. */
+static mb_status_t keep_layers(mb_training_t *trainer, const mb_candidate_t *chosen)
+{
+    mb_schedule_choice_t *schedule = &trainer->layout.schedule;
+    if (!schedule->recomputes || schedule->layers != NULL || chosen->layers == NULL)
+        return MB_OK;
+    schedule->layers = mb_recompute_text(trainer->model->graph, chosen->layers, trainer->arena);
+    return schedule->layers != NULL ? MB_OK : mb_error_memory("the names of layers", 0);
+}
+
 /* The fastest layout within LIMIT, of what the settings leave open. The hardware's defaults keep
  * the choice of replicas and micro-batch, which the bits depend on, the same on any machine. */
 static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit)
 {
     const mb_settings_t *settings = trainer->settings;
     mb_layout_t *layout = &trainer->layout;
+    mb_schedule_choice_t asked;
     mb_hardware_t hardware = mb_hardware_default();
     mb_candidate_t *all;
     int n;
@@ -48,6 +66,8 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     bool shares_out;
     hardware.devices_per_node = mb_comm_local_size(trainer->comm);
     MB_TRY(mb_layout_shares_out(settings, &shares_out));
+    MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &asked));
+    mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), &asked);
     const mb_planner_options_t options = {
         .graph = trainer->model->graph,
         .hardware = &hardware,
@@ -59,9 +79,8 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
         .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
         .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
         .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH),
-        .schedule = given(trainer, MB_SET_SCHEDULE) || given(trainer, MB_SET_RECOMPUTE)
-                        ? &layout->schedule
-                        : NULL};
+        .schedule = given(trainer, MB_SET_SCHEDULE) || says_recompute(trainer) ? &asked : NULL,
+        .recompute = says_recompute(trainer) ? &asked : NULL};
     MB_TRY(mb_planner_rank(&options, arena, &all, &n, &least));
     layout->stages = all->stages;
     layout->groups = all->groups;
@@ -70,7 +89,7 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     layout->micro_batch = all->micro_batch;
     layout->micros = all->micros / ((all->replicas + all->groups - 1) / all->groups);
     layout->schedule = all->schedule;
-    return MB_OK;
+    return keep_layers(trainer, all);
 }
 
 /* ---- what it really takes */
@@ -136,20 +155,30 @@ static mb_status_t no_layout(double limit, double bytes)
                         mb_str_bytes(bytes, taken, sizeof taken));
 }
 
+static mb_status_t name_recomputing(mb_training_t *trainer)
+{
+    const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
+    const char *how = !schedule->recomputes      ? "none"
+                      : schedule->layers == NULL ? "full"
+                                                 : schedule->layers;
+    return given(trainer, MB_SET_RECOMPUTE)
+               ? MB_OK
+               : mb_settings_set(trainer->settings, "recompute", how, MB_FROM_DEFAULT);
+}
+
 /* What the run says of itself; nobody asked for it, and the next start may choose another. */
 static mb_status_t name_choice(mb_training_t *trainer)
 {
     char name[32];
     const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
-    if (given(trainer, MB_SET_SCHEDULE) || given(trainer, MB_SET_RECOMPUTE))
-        return MB_OK;
+    if (given(trainer, MB_SET_SCHEDULE) || says_recompute(trainer))
+        return name_recomputing(trainer);
     if (schedule->kind == MB_SCHEDULE_INTERLEAVED)
         snprintf(name, sizeof name, "interleaved:%d", schedule->per_stage);
     else
         snprintf(name, sizeof name, "%s", mb_schedule_name(schedule->kind));
     MB_TRY(mb_settings_set(trainer->settings, "schedule", name, MB_FROM_DEFAULT));
-    return mb_settings_set(trainer->settings, "recompute", schedule->recomputes ? "full" : "none",
-                           MB_FROM_DEFAULT);
+    return name_recomputing(trainer);
 }
 
 static void tell(mb_training_t *trainer, double limit, double bytes)
@@ -161,8 +190,18 @@ static void tell(mb_training_t *trainer, double limit, double bytes)
                      "the most that one takes is %s",
                      mb_str_bytes(limit, wanted, sizeof wanted), l->stages, l->replicas, l->micros,
                      (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
-                     l->schedule.recomputes ? ", forwards computed again" : "",
+                     !l->schedule.recomputes      ? ""
+                     : l->schedule.layers == NULL ? ", forwards computed again"
+                                                  : ", some layers computed again",
                      mb_str_bytes(bytes, taken, sizeof taken));
+}
+
+static mb_status_t note_open(mb_training_t *trainer)
+{
+    if (mb_recompute_is_open(mb_settings_text(trainer->settings, MB_SET_RECOMPUTE)))
+        mb_training_note(trainer, "recompute=auto: nothing is computed again without a limit to "
+                                  "keep to; give one by --memory");
+    return MB_OK;
 }
 
 mb_status_t mb_training_fit_layout(mb_training_t *trainer)
@@ -170,7 +209,7 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
     double limit, bytes = 0, least = DBL_MAX;
     MB_TRY(mb_comm_agree(trainer->comm, take_limit(trainer, &limit)));
     if (limit == 0)
-        return MB_OK;
+        return note_open(trainer);
     double aim = limit;
     for (int i = 0; i < MOST_TRIES; i++) {
         mb_arena_t *arena = mb_arena_create();

@@ -323,7 +323,7 @@ END
     echo "activations: $kept KiB, $less KiB"
     awk -v kept="$kept" -v less="$less" 'BEGIN { exit !(less > 0 && less < 0.7 * kept) }'
     # shellcheck disable=SC2086
-    refused 2 'recompute=some: there are none and full' 1 m.h5 --data data.h5 --recompute some --run c.run
+    refused 2 "recompute=some: no layer's name matches 'some'" 1 m.h5 --data data.h5 --recompute some --run c.run
     "$MB_BUILDDIR/tests/cli/samples"
     cp "$MB_SRCDIR/tests/data/stateful.h5" k.h5
     refused 1 'k.h5 has layers that keep states' 1 k.h5 --data s.h5 --loss mse --recompute full --run c.run

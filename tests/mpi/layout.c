@@ -57,8 +57,9 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "seed", "17", MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "threads", run->threads, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));
-    MB_TRY(mb_settings_set(settings, "recompute", run->recomputes ? "full" : "none", MB_FROM_USER));
-    MB_TRY(mb_settings_set(settings, "partition", run->recomputes ? "measured" : "counted",
+    MB_TRY(mb_settings_set(settings, "recompute", run->recompute == NULL ? "none" : run->recompute,
+                           MB_FROM_USER));
+    MB_TRY(mb_settings_set(settings, "partition", run->recompute != NULL ? "measured" : "counted",
                            MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "zero", run->shares_out ? "1" : "0", MB_FROM_USER));
     /* A layer or two in a bucket, or all that a chunk has. */

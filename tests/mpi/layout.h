@@ -26,7 +26,8 @@ typedef struct {
 typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
-    bool recomputes, shares_out; /* zero=1 */
+    const char *recompute; /* the setting; NULL: none */
+    bool shares_out;       /* zero=1 */
     const char *dtype;     /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */
     int stages;

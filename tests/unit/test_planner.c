@@ -113,7 +113,7 @@ START_TEST(the_formulas_are_those_of_schedules_that_are_timed)
     mb_planner_options_t options = options_of(stages, 2 * micros);
     options.stages = stages;
     options.micro_batch = 2;
-    options.schedule = &cases[_i].schedule;
+    options.schedule = options.recompute = &cases[_i].schedule;
     ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
     ck_assert_int_eq(n, 1);
     ck_assert_int_eq(all->micros, micros);

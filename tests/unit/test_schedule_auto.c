@@ -111,7 +111,7 @@ START_TEST(with_equal_costs_a_third_of_the_bubble_is_left)
         mb_chunk_cost_t costs[MOST_STAGES];
         mb_arena_t *arena = mb_arena_create();
         for (int s = 0; s < p; s++)
-            costs[s] = (mb_chunk_cost_t){1, 1, 1, 0};
+            costs[s] = (mb_chunk_cost_t){1, 1, 1, 0, 0};
         ck_assert_int_eq(mb_schedule_make(&choice, true, p, 3 * p, arena, &schedule), MB_OK);
         ck_assert_int_eq(mb_schedule_time(&schedule, costs, NULL, arena, &times), MB_OK);
         ck_assert_double_eq(times.step, 3 * 3 * p + p - 1);
@@ -155,7 +155,7 @@ END_TEST
 START_TEST(forwards_that_are_computed_again_count)
 {
     mb_schedule_t again, slower;
-    mb_chunk_cost_t costs[] = {{9, 4, 4, 1}, {7, 3, 6, 1}, {8, 5, 3, 0}};
+    mb_chunk_cost_t costs[] = {{9, 4, 4, 1, 0}, {7, 3, 6, 1, 0}, {8, 5, 3, 0, 0}};
     mb_schedule_choice_t choice = {
         .kind = MB_SCHEDULE_AUTO, .per_stage = 1, .costs = costs, .recomputes = true};
     mb_arena_t *arena = mb_arena_create();
@@ -210,7 +210,7 @@ START_TEST(a_plan_makes_it_from_what_its_nodes_and_crossings_take)
     static const int cuts[] = {3, 5};
     mb_node_cost_t nodes[NODES] = {{0, 0, 0}};
     double crossing[NODES] = {0};
-    mb_chunk_cost_t costs[P] = {{2, 2, 4, 3}, {4, 6, 2, 3}, {6, 4, 2, 0}}, silent[P];
+    mb_chunk_cost_t costs[P] = {{2, 2, 4, 3, 0}, {4, 6, 2, 3, 0}, {6, 4, 2, 0, 0}}, silent[P];
     mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_AUTO, .per_stage = 1};
     mb_schedule_t wanted, other;
     mb_plan_t *plan = NULL;

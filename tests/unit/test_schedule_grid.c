@@ -71,11 +71,11 @@ static given_t draw(const promise_t *of, int p, int m)
     given_t given = {.of = of, .stages = p, .chunks = p * of->per_stage, .micros = m};
     int kind = rand() % 3;
     for (int c = 0; c < given.chunks; c++) {
-        given.costs[c] = (mb_chunk_cost_t){1, 1, 1, 0};
+        given.costs[c] = (mb_chunk_cost_t){1, 1, 1, 0, 0};
         given.weight[c] = kind == 0 ? 1 : 1 + rand() % 4;
         if (kind != 0)
             given.costs[c] = (mb_chunk_cost_t){1 + rand() % 9, 1 + rand() % 9,
-                                               kind == 1 ? rand() % 9 : 0, rand() % 3};
+                                               kind == 1 ? rand() % 9 : 0, rand() % 3, 0};
     }
     for (int s = 0; s < p; s++)
         given.limits[s] = of->per_stage * (kind == 0 ? 1 : 4) * (1 + rand() % (2 * p));
@@ -198,7 +198,7 @@ START_TEST(a_thousand_stages_of_eight_chunks_are_scheduled_as_well_as_a_few)
     mb_arena_t *arena = mb_arena_create();
     mb_chunk_cost_t *costs = MB_ARENA_ARRAY(arena, mb_chunk_cost_t, CHUNKS);
     for (int c = 0; c < CHUNKS; c++)
-        costs[c] = (mb_chunk_cost_t){1, 1, 1, 0};
+        costs[c] = (mb_chunk_cost_t){1, 1, 1, 0, 0};
     ck_assert_int_eq(mb_schedule_make(&choice, true, STAGES, MICROS, arena, &schedule), MB_OK);
     ck_assert_int_eq(mb_schedule_time(&schedule, costs, NULL, arena, &times), MB_OK);
     ck_assert_double_eq(times.end, 3.0 * (CHUNKS - 1) + 3.0 * MICROS);

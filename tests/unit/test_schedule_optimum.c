@@ -80,7 +80,7 @@ static int end_of(const promise_t *of, mb_schedule_t *schedule, int p, int m, mb
     mb_schedule_times_t times;
     mb_chunk_cost_t costs[ORDERS_MOST_CHUNKS];
     for (int c = 0; c < ORDERS_MOST_CHUNKS; c++)
-        costs[c] = (mb_chunk_cost_t){1, 1, 1, 0};
+        costs[c] = (mb_chunk_cost_t){1, 1, 1, 0, 0};
     ck_assert_int_eq(mb_schedule_parse(of->name, &choice), MB_OK);
     ck_assert_int_eq(mb_schedule_make(&choice, true, p, m, arena, schedule), MB_OK);
     ck_assert_int_eq(mb_schedule_time(schedule, costs, NULL, arena, &times), MB_OK);

@@ -121,7 +121,7 @@ static void time_of(const char *name, int p, int m, const mb_chunk_cost_t *each,
 START_TEST(idle_time_and_memory_are_those_of_the_published_formulas)
 {
     const published_t *of = &published[_i];
-    const mb_chunk_cost_t each = {1, 1, 1, 0};
+    const mb_chunk_cost_t each = {1, 1, 1, 0, 0};
     for (int p = 2; p <= 16; p++) {
         for (int m = 1; m <= 64; m++) {
             mb_schedule_times_t times;
@@ -147,11 +147,11 @@ END_TEST
 START_TEST(elsewhere_schedules_end_and_idle_no_longer_than_without_them)
 {
     const published_t *of = &published[_i];
-    const mb_chunk_cost_t each = {1, 1, 1, 0};
+    const mb_chunk_cost_t each = {1, 1, 1, 0, 0};
     for (int p = 2; p <= 9; p++) {
         for (int m = 1; m <= 20; m++) {
             mb_schedule_times_t times, plain;
-            const mb_chunk_cost_t whole = {of->v, of->v, of->v, 0};
+            const mb_chunk_cost_t whole = {of->v, of->v, of->v, 0, 0};
             mb_arena_t *arena = mb_arena_create();
             time_of(of->name, p, m, &each, arena, &times);
             time_of("1f1b", p, m, &whole, arena, &plain);
@@ -169,7 +169,7 @@ END_TEST
 START_TEST(interleaved_idles_as_little_with_any_number_of_micro_batches_from_p_on)
 {
     static const char *const names[] = {"interleaved:2", "interleaved:3", "interleaved:4"};
-    const mb_chunk_cost_t each = {1, 1, 1, 0};
+    const mb_chunk_cost_t each = {1, 1, 1, 0, 0};
     for (int p = 2; p <= 8; p++) {
         for (int m = p; m <= 24; m++) {
             mb_schedule_times_t times;
@@ -192,7 +192,7 @@ END_TEST
 START_TEST(actions_begin_when_what_they_need_is_there)
 {
     mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_1F1B};
-    const mb_chunk_cost_t costs[] = {{2, 3, 5, 1}, {7, 11, 13, 1}};
+    const mb_chunk_cost_t costs[] = {{2, 3, 5, 1, 0}, {7, 11, 13, 1, 0}};
     const double weight[] = {10, 100};
     mb_schedule_times_t times;
     mb_schedule_t schedule;
@@ -215,7 +215,7 @@ END_TEST
 START_TEST(a_schedule_that_waits_for_ever_is_named)
 {
     mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_1F1B};
-    const mb_chunk_cost_t costs[] = {{1, 1, 1, 0}, {1, 1, 1, 0}};
+    const mb_chunk_cost_t costs[] = {{1, 1, 1, 0, 0}, {1, 1, 1, 0, 0}};
     mb_schedule_times_t times;
     mb_schedule_t schedule;
     mb_arena_t *arena = mb_arena_create();

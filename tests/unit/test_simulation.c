@@ -75,7 +75,7 @@ static world_t *world_of(const mb_plan_t *plan, int groups)
     for (int g = 0; g < groups; g++)
         world.plans[g] = plan;
     for (int c = 0; c < plan->chunks; c++)
-        world.costs[c] = (mb_chunk_cost_t){1, 1, 1, 0};
+        world.costs[c] = (mb_chunk_cost_t){1, 1, 1, 0, 0};
     world.simulation = (mb_simulation_t){.grid = &world.grid,
                                          .plans = world.plans,
                                          .costs = world.costs,
@@ -101,7 +101,8 @@ static void compare_times(const mb_schedule_choice_t *choice, int stages, int mi
     mb_plan_t *plan = make_plan(choice, stages, micros);
     world_t *world = world_of(plan, 1);
     for (int c = 0; c < plan->chunks; c++) /* uneven, and no sum of them is exact in binary */
-        world->costs[c] = (mb_chunk_cost_t){0.1 + 0.07 * (c % 3), 0.13 + 0.03 * (c % 5), 0.11, 0};
+        world->costs[c] =
+            (mb_chunk_cost_t){0.1 + 0.07 * (c % 3), 0.13 + 0.03 * (c % 5), 0.11, 0, 0};
     ck_assert_int_eq(mb_schedule_make(choice, true, stages, micros, arena, &schedule), MB_OK);
     ck_assert_int_eq(mb_schedule_time(&schedule, world->costs, NULL, arena, &times), MB_OK);
     memset(seen, 0, sizeof seen);

@@ -1,0 +1,30 @@
+/* Shared by the files of the planner. */
+#ifndef MB_PIPELINE_PLANNER_PRIVATE_H
+#define MB_PIPELINE_PLANNER_PRIVATE_H
+
+#include "pipeline/planner.h"
+
+/* planner_estimate.c. The stage of a chunk; micro-batches that a stage has in flight at most, in
+ * whole stages' worth. */
+int mb_planner_stage_of(const mb_candidate_t *c, int chunk);
+double mb_planner_in_flight(const mb_candidate_t *c, int stage);
+typedef struct { /* bytes of a node, of a micro-batch */
+    double output, saved, carried;
+    double sent;  /* forward, in messages */
+    bool crosses; /* the output stays in flight, computed again or not */
+} mb_planner_node_t;
+mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_node,
+                                  const mb_candidate_t *c, int node);
+/* What each stage takes; MEMORY: [stages] or NULL. */
+mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
+                                       const mb_node_cost_t *nodes, const int *chunk_of_node,
+                                       mb_candidate_t *candidate, double *memory);
+
+/* planner_recompute.c: the layers that are computed again, so that each stage keeps within LIMIT;
+ * fills in the candidate, with c->layers in the arena. *fits: false, where not even all would. */
+mb_status_t mb_planner_choose_layers(const mb_planner_options_t *options,
+                                     const mb_node_cost_t *nodes, const int *chunk_of_node,
+                                     double limit, mb_arena_t *arena, mb_candidate_t *candidate,
+                                     bool *fits);
+
+#endif

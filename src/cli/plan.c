@@ -61,11 +61,9 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     mb_costs_count(o->plan->graph, o->plan->micro_batch, nodes);
     mb_costs_of_chunks(o->plan, nodes, o->costs);
     choice.costs = o->costs;
-    choice.recomputes = false;
+    choice.again = o->plan->chunk_again;
     MB_TRY(
         mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
-    if (o->plan->chunk_again != NULL)
-        MB_TRY(mb_schedule_recompute(&o->schedule, o->plan->chunk_again, p->arena));
     for (int c = 0; c < o->plan->chunks; c++)
         count_bytes(o, c);
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));

@@ -87,9 +87,7 @@ static mb_status_t sum_costs(mb_plan_t *plan, const mb_plan_options_t *options,
 static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice)
 {
     mb_schedule_t schedule;
-    mb_schedule_choice_t once = *choice; /* which chunks compute again depends on the cut */
-    once.recomputes = false;
-    MB_TRY(mb_schedule_make(&once, plan->training, plan->stages, plan->micros, plan->arena,
+    MB_TRY(mb_schedule_make(choice, plan->training, plan->stages, plan->micros, plan->arena,
                             &schedule));
     plan->chunks = schedule.chunks;
     plan->stage_of_chunk = schedule.stage_of;
@@ -107,28 +105,8 @@ static mb_status_t make_programs(mb_plan_t *plan)
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
-/* A file says itself how many chunks there are; others may be made for what chunks cost. */
-static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *options)
+static mb_status_t find_recomputed(mb_plan_t *plan)
 {
-    mb_schedule_choice_t choice = plan->schedule;
-    plan->schedule.costs = NULL; /* the caller's, who may be gone before the plan is */
-    plan->schedule.weight = plan->schedule.limits = NULL;
-    MB_TRY(mb_partition_check(plan->graph, plan->stages));
-    plan->chunks = mb_schedule_chunks(&choice, plan->stages);
-    if (plan->chunks == 0) {
-        MB_TRY(make_schedule(plan, &choice));
-        return cut_nodes(plan, options);
-    }
-    MB_TRY(cut_nodes(plan, options));
-    if (choice.costs == NULL)
-        MB_TRY(sum_costs(plan, options, &choice));
-    return make_schedule(plan, &choice);
-}
-
-static mb_status_t recompute(mb_plan_t *plan)
-{
-    mb_schedule_t schedule = {
-        .stages = plan->stages, .chunks = plan->chunks, .programs = plan->programs};
     plan->again = MB_ARENA_ARRAY(plan->arena, bool, plan->graph->n_nodes);
     plan->chunk_again = MB_ARENA_ARRAY(plan->arena, bool, plan->chunks);
     if (plan->again == NULL || plan->chunk_again == NULL)
@@ -138,7 +116,43 @@ static mb_status_t recompute(mb_plan_t *plan)
         if (plan->again[i])
             plan->chunk_again[plan->chunk_of_node[i]] = true;
     }
-    return mb_schedule_recompute(&schedule, plan->chunk_again, plan->arena);
+    return MB_OK;
+}
+
+static mb_status_t cut(mb_plan_t *plan, const mb_plan_options_t *options)
+{
+    MB_TRY(cut_nodes(plan, options));
+    return plan->training && plan->schedule.recomputes ? find_recomputed(plan) : MB_OK;
+}
+
+/* A file says itself how many chunks there are, and so what they compute again comes later. */
+static mb_status_t schedule_and_cut(mb_plan_t *plan, const mb_plan_options_t *options)
+{
+    mb_schedule_choice_t choice = plan->schedule;
+    choice.recomputes = false;
+    MB_TRY(make_schedule(plan, &choice));
+    MB_TRY(cut(plan, options));
+    mb_schedule_t made = {
+        .stages = plan->stages, .chunks = plan->chunks, .programs = plan->programs};
+    return plan->chunk_again == NULL ? MB_OK
+                                     : mb_schedule_recompute(&made, plan->chunk_again, plan->arena);
+}
+
+/* Schedules other than files may be made for what chunks cost. */
+static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *options)
+{
+    mb_schedule_choice_t choice = plan->schedule;
+    plan->schedule.costs = NULL; /* the caller's, who may be gone before the plan is */
+    plan->schedule.weight = plan->schedule.limits = NULL;
+    MB_TRY(mb_partition_check(plan->graph, plan->stages));
+    plan->chunks = mb_schedule_chunks(&choice, plan->stages);
+    if (plan->chunks == 0)
+        return schedule_and_cut(plan, options);
+    MB_TRY(cut(plan, options));
+    choice.again = plan->chunk_again;
+    if (choice.costs == NULL)
+        MB_TRY(sum_costs(plan, options, &choice));
+    return make_schedule(plan, &choice);
 }
 
 static mb_status_t find_edges(mb_plan_t *plan)
@@ -155,8 +169,6 @@ static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
     MB_TRY(cut_and_schedule(plan, options));
     MB_TRY(mb_buckets_cut(plan, options->bucket_bytes));
     MB_TRY(place_nodes(plan));
-    if (plan->training && plan->schedule.recomputes)
-        MB_TRY(recompute(plan));
     MB_TRY(find_edges(plan));
     return make_programs(plan);
 }

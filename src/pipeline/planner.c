@@ -115,7 +115,8 @@ static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int siz
     if (s->options->graph->keeps_states)
         return MB_OK;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &all));
-    take(s, &all);
+    if (all.memory < none.memory)
+        take(s, &all);
     if (none.memory <= s->limit || all.memory > s->limit)
         return MB_OK;
     MB_TRY(mb_planner_choose_layers(s->options, s->costs[size], cut, s->limit, s->arena, &some,

@@ -212,13 +212,14 @@ typedef struct {
     mb_action_t *actions;
     int n;
     int *held;         /* [chunks] the micro-batch whose inside the chunk holds */
-    const bool *again; /* [chunks] */
+    const bool *again; /* [chunks] NULL: all of them */
 } recomputing_t;
 
 static void add_with_forward(recomputing_t *r, const mb_action_t *action)
 {
     int *held = &r->held[action->chunk];
-    if (r->again[action->chunk] && action->kind != MB_ACTION_F && *held != action->micro) {
+    bool again = r->again == NULL || r->again[action->chunk];
+    if (again && action->kind != MB_ACTION_F && *held != action->micro) {
         r->actions[r->n] = *action;
         r->actions[r->n++].kind = MB_ACTION_R;
     }
@@ -243,16 +244,6 @@ mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb
         program->n = r.n;
     }
     return MB_OK;
-}
-
-static mb_status_t recompute_all(mb_schedule_t *schedule, mb_arena_t *arena)
-{
-    bool *all = MB_ARENA_ARRAY(arena, bool, schedule->chunks);
-    if (all == NULL)
-        return mb_error_memory("a schedule", (size_t)schedule->chunks);
-    for (int c = 0; c < schedule->chunks; c++)
-        all[c] = true;
-    return mb_schedule_recompute(schedule, all, arena);
 }
 
 static mb_status_t finish(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
@@ -301,5 +292,6 @@ mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, 
         MB_TRY(generate(choice, training, arena, out));
     }
     MB_TRY(finish(out, training, arena));
-    return training && choice->recomputes ? recompute_all(out, arena) : MB_OK;
+    return training && choice->recomputes ? mb_schedule_recompute(out, choice->again, arena)
+                                          : MB_OK;
 }

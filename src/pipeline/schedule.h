@@ -69,6 +69,7 @@ typedef struct { /* as --schedule and --recompute say it */
     const char *path; /* of a file */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
     const char *layers; /* those that it is about, as patterns (recompute.h); NULL: all */
+    const bool *again;  /* [chunks] that have such layers; NULL: all. A plan finds them itself */
     /* What an automatic one is made from; others leave them alone. In a plan's options costs may be
      * NULL: then the plan adds up those of its nodes and of what crosses. */
     const mb_chunk_cost_t *costs; /* [chunks] NULL: all take as long */
@@ -98,8 +99,8 @@ int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
  * none or does not fit (schedule_file.c). */
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out);
-/* Adds the R's of the chunks that AGAIN names ([chunks]) to the programs of one made without. An R
- * with nothing of its chunk between itself and its own F is never there. */
+/* Adds the R's of the chunks that AGAIN names ([chunks]; NULL: of all) to the programs of one made
+ * without. An R with nothing of its chunk between itself and its own F is never there. */
 mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb_arena_t *arena);
 
 typedef struct {

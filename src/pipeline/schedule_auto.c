@@ -52,7 +52,7 @@ static void take_costs(auto_t *a, const mb_schedule_choice_t *choice)
     for (int c = 0; c < a->schedule->chunks && sum <= 0; c++)
         a->costs[c] = (mb_chunk_cost_t){.forward = 1, .backward_input = 1, .backward_weights = 1};
     for (int c = 0; c < a->schedule->chunks && choice->recomputes; c++)
-        a->costs[c].backward_input += a->costs[c].forward;
+        a->costs[c].backward_input += mb_action_seconds(&a->costs[c], MB_ACTION_R);
 }
 
 /* As far as 1F1B. */

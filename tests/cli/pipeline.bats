@@ -217,6 +217,11 @@ END
         [ "$("$MBRUN" inspect --digest $part.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
     done
     # shellcheck disable=SC2086
+    ranks 2 $layout --schedule gpipe --stages 2 --memory $((plain * 60 / 100))K --recompute auto --run auto.run >auto 2>&1
+    [ "$(memory_of auto)" -le $((plain * 60 / 100)) ]
+    grep -q 'some layers computed again' auto
+    [ "$("$MBRUN" inspect --digest auto.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
+    # shellcheck disable=SC2086
     run -1 ranks 2 $layout --memory 10K --run none.run
     grep -q 'no layout of 2 ranks keeps each within 10 KiB: the least' <<<"$output"
     # shellcheck disable=SC2086

@@ -323,6 +323,15 @@ END
     echo "activations: $kept KiB, $less KiB"
     awk -v kept="$kept" -v less="$less" 'BEGIN { exit !(less > 0 && less < 0.7 * kept) }'
     # shellcheck disable=SC2086
+    ranks 2 $options --recompute 'dropout*,dense_1' --run d.run 2>d.err
+    [ "$(digest a.run/final.h5)" = "$(digest d.run/final.h5)" ]
+    some=$(sed -n 's/^memory .*activations \([0-9.]*\) KiB.*/\1/p' d.err | head -n 1)
+    echo "activations: $some KiB"
+    awk -v kept="$kept" -v less="$less" -v some="$some" 'BEGIN { exit !(less < some && some < kept) }'
+    # shellcheck disable=SC2086
+    ranks 1 $options --stages 1 --recompute auto --run e.run 2>e.err
+    grep -q 'recompute=auto: nothing is computed again without a limit' e.err
+    # shellcheck disable=SC2086
     refused 2 "recompute=some: no layer's name matches 'some'" 1 m.h5 --data data.h5 --recompute some --run c.run
     "$MB_BUILDDIR/tests/cli/samples"
     cp "$MB_SRCDIR/tests/data/stateful.h5" k.h5

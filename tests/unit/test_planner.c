@@ -1,6 +1,7 @@
 /* The planner's formulas against schedules that are timed, and its choices against memory. */
 #include "pipeline/plan.h"
 #include "pipeline/planner.h"
+#include "pipeline/recompute.h"
 #include "support/fake_graph.h"
 
 #include <check.h>
@@ -160,6 +161,82 @@ static double least_memory(const mb_planner_options_t *options)
 }
 
 /* Four groups of one stage: each keeps a quarter of the moments. */
+/* A gpipe of two stages and eight micro-batches; all layers keep 16 floats, and one saves as much
+ * again, so that it frees twice the bytes for its time. */
+static void saves_twice(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    if (call->layer == &fake.layers[3])
+        out->saved_bytes = 16 * sizeof(float) * (size_t)samples;
+}
+
+static mb_candidate_t within(double memory, const mb_schedule_choice_t *recompute)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    static const mb_schedule_choice_t gpipe = {.kind = MB_SCHEDULE_GPIPE};
+    mb_planner_options_t options = options_of(2, 16);
+    options.stages = 2;
+    options.micro_batch = 2;
+    options.schedule = &gpipe;
+    options.recompute = recompute;
+    options.memory = memory;
+    ck_assert_msg(mb_planner_rank(&options, arena, &all, &n, &least) == MB_OK, "%s",
+                  mb_error_get());
+    return all[0];
+}
+
+static int chosen(const mb_candidate_t *c)
+{
+    int n = 0;
+    for (int l = 0; l < fake.graph.n_layers && c->layers != NULL; l++)
+        n += c->layers[l];
+    return n;
+}
+
+START_TEST(as_few_layers_as_fit_are_computed_again_those_that_free_most_first)
+{
+    static const mb_schedule_choice_t none = {.recomputes = false}, full = {.recomputes = true};
+    const double freed = 7.0 * 2 * 16 * sizeof(float); /* of seven micro-batches of two samples */
+    class_.memory = saves_twice;
+    mb_candidate_t kept = within(DBL_MAX, &none), all = within(DBL_MAX, &full);
+    ck_assert(!within(kept.memory, NULL).schedule.recomputes);
+    mb_candidate_t one = within(kept.memory - 1, NULL);
+    ck_assert(one.schedule.recomputes && chosen(&one) == 1 && one.layers[3]);
+    ck_assert_double_eq(one.memory, kept.memory - 2 * freed);
+    ck_assert_double_gt(one.seconds, kept.seconds);
+    mb_candidate_t two = within(kept.memory - 2 * freed - 1, NULL);
+    ck_assert(chosen(&two) > 1 && two.layers[3]);
+    ck_assert_double_le(two.memory, kept.memory - 2 * freed - 1);
+    ck_assert_double_lt(two.seconds, all.seconds);
+    const char *text = mb_recompute_text(&fake.graph, one.layers, arena);
+    const mb_schedule_choice_t again = {.recomputes = true, .layers = text};
+    ck_assert_str_eq(text, fake.layers[3].path);
+    ck_assert_double_eq(within(DBL_MAX, &again).memory, one.memory);
+}
+END_TEST
+
+START_TEST(a_pattern_that_names_no_layer_is_refused_with_some_that_there_are)
+{
+    bool layers[FAKE_NODES];
+    mb_schedule_choice_t choice;
+    mb_recompute_read("n1*,n2", &choice);
+    ck_assert_int_eq(mb_recompute_layers(&fake.graph, &choice, layers), MB_OK);
+    for (int l = 0; l < fake.graph.n_layers; l++) {
+        const char *path = fake.layers[l].path;
+        ck_assert_int_eq(layers[l], strncmp(path, "n1", 2) == 0 || strcmp(path, "n2") == 0);
+    }
+    mb_recompute_read("n1,m*", &choice);
+    ck_assert_int_eq(mb_recompute_layers(&fake.graph, &choice, layers), MB_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "no layer's name matches 'm*'"));
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "n1, n2, n3"));
+    mb_recompute_read(",", &choice);
+    ck_assert_int_eq(mb_recompute_layers(&fake.graph, &choice, layers), MB_ERR_ARGUMENT);
+    mb_recompute_read("auto", &choice);
+    ck_assert(!choice.recomputes);
+}
+END_TEST
+
 START_TEST(moments_that_are_shared_out_take_less)
 {
     mb_planner_options_t options = options_of(4, 64);
@@ -212,6 +289,8 @@ int main(void)
     tcase_add_loop_test(c, the_formulas_are_those_of_schedules_that_are_timed, 0,
                         sizeof cases / sizeof cases[0]);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
+    tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
+    tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);
     tcase_add_test(c, moments_that_are_shared_out_take_less);
     tcase_add_test(c, what_is_slow_is_avoided);
     tcase_add_test(c, ten_thousand_ranks_are_planned);

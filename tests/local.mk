@@ -70,7 +70,7 @@ ALONE_LOGS = $(filter $(TIMED_TESTS:.sh=.log),$(TEST_LOGS))
 
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line
 # of their own.
-check-TESTS: $(check_PROGRAMS)
+check-TESTS: $(check_PROGRAMS) $(BUILT_FOR_LONG_TESTS) $(check_DATA)
 	@rm -f $(TEST_SUITE_LOG) $(TEST_LOGS) $(TEST_LOGS:.log=.trs); \
 	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -j2 $(ALONE_LOGS); \
 	$(MAKE) $(AM_MAKEFLAGS) $(MB_TEST_JOBS:%=-j%) $(TEST_SUITE_LOG); \

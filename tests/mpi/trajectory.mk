@@ -12,6 +12,7 @@ tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/leaks.h test
 	tests/mpi/layout_models.c $(deferred_sources)
 tests_mpi_test_layouts_LDADD = $(UNIT_LIBS)
 LONG_TESTS += tests/mpi/layouts.sh
+BUILT_FOR_LONG_TESTS += tests/mpi/test_layouts$(EXEEXT)
 SANITIZED_SHELL_TESTS += tests/mpi/layouts.sh
 tests/mpi/layouts.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT)
 

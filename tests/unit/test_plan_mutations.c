@@ -5,6 +5,7 @@
  * one that the validator refuses. */
 #include "pipeline/plan.h"
 #include "support/fake_graph.h"
+#include "support/sanitized.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 
 enum { MOST_STAGES = 4, MOST_CHUNKS = 8, MOST_MICROS = 6, MOST_EDGES = 64, RUNS = 12 };
-enum { MOST_BUCKETS = 16, MUTATIONS = 2000, SEED = 23, NOTHING = -1 };
+enum { MOST_BUCKETS = 16, MUTATIONS = 2000 / TEST_EVERY, SEED = 23, NOTHING = -1 };
 
 static fake_graph_t fake;
 

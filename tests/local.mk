@@ -69,11 +69,12 @@ MB_TEST_JOBS =
 ALONE_LOGS = $(filter $(TIMED_TESTS:.sh=.log),$(TEST_LOGS))
 
 # Replaces Automake's rule of this name, so that the totals come last, whatever the outcome, on a line
-# of their own.
+# of their own. Programs are made by then: make would look at config.h anew (its stamp is newer), and put off whatever
+# depends on it until all other tests are begun.
 check-TESTS: $(check_PROGRAMS) $(BUILT_FOR_LONG_TESTS) $(check_DATA)
 	@rm -f $(TEST_SUITE_LOG) $(TEST_LOGS) $(TEST_LOGS:.log=.trs); \
-	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -j2 $(ALONE_LOGS); \
-	$(MAKE) $(AM_MAKEFLAGS) $(MB_TEST_JOBS:%=-j%) $(TEST_SUITE_LOG); \
+	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -o config.h -j2 $(ALONE_LOGS); \
+	$(MAKE) $(AM_MAKEFLAGS) -o config.h $(MB_TEST_JOBS:%=-j%) $(TEST_SUITE_LOG); \
 	$(SHELL) $(top_srcdir)/tests/support/summary.sh $$? $(TEST_LOGS:.log=.trs)
 
 installcheck-local:

@@ -141,14 +141,6 @@ static void check(const char *what, double off, double most)
     failures++;
 }
 
-static void print_heads(const char *first)
-{
-    printf("%s", first);
-    for (int run = 0; run < N_RUNS; run++)
-        printf(" %s |", run_names[run]);
-    printf("\n|---|---|---|---|---|---|---|---|---|---|\n");
-}
-
 static void print_pipeline(const published_t *of)
 {
     printf("| %s | %d | %d |", of->model, of->stages, of->micros);
@@ -158,8 +150,9 @@ static void print_pipeline(const published_t *of)
  * message that is not hidden costs its time for each micro-batch. */
 static const double bubbles_off[N_RUNS] = {0.002, 0.035, 0.016, 0.015, 0.0125, 0.02, 0.002};
 
-static void print_bubble(const published_t *of, run_t run, double *worst)
+static void print_bubble(int row, run_t run, double *worst)
 {
+    const published_t *of = &published[row];
     if (of->bubble[run] == 0) {
         printf(" |");
         return;
@@ -167,24 +160,6 @@ static void print_bubble(const published_t *of, run_t run, double *worst)
     double mine = 1 - work(of) / simulate(of, run);
     *worst = fmax(*worst, fabs(mine - of->bubble[run]));
     printf(" %.4f, %.4f |", of->bubble[run], mine);
-}
-
-static void print_bubbles(void)
-{
-    double worst[N_RUNS] = {0};
-    print_heads("| model | stages | micro-batches |");
-    for (int i = 0; i < N_PUBLISHED; i++) {
-        print_pipeline(&published[i]);
-        for (int run = 0; run < N_RUNS; run++)
-            print_bubble(&published[i], (run_t)run, &worst[run]);
-        printf("\n");
-    }
-    printf("| **furthest off** | | |");
-    for (int run = 0; run < N_RUNS; run++) {
-        printf(" %.4f |", worst[run]);
-        check(run_names[run], worst[run], bubbles_off[run]);
-    }
-    printf("\n\n");
 }
 
 /* Samples a GPU and second, but for what the devices lose: see calibrated. */
@@ -219,20 +194,36 @@ static void print_rate(int row, run_t run, double *worst)
     printf(" %.2f, %.2f (%+.1f %%) |", of->throughput[run], mine, 100 * off);
 }
 
-static void print_rates(void)
+/* ---- a table of all pipelines and schedules */
+
+typedef struct {
+    void (*cell)(int row, run_t run, double *worst);
+    const char *off;    /* how the furthest is printed */
+    double unit;        /* of that */
+    const double *most; /* [N_RUNS] that is expected of it */
+} table_t;
+
+static const double rates_off[N_RUNS] = {0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10};
+static const table_t bubbles = {print_bubble, " %.4f |", 1, bubbles_off};
+static const table_t rates = {print_rate, " %.1f %% |", 100, rates_off};
+
+static void print_table(const table_t *table)
 {
     double worst[N_RUNS] = {0};
-    print_heads("| model | stages | micro-batches |");
+    printf("| model | stages | micro-batches |");
+    for (int run = 0; run < N_RUNS; run++)
+        printf(" %s |", run_names[run]);
+    printf("\n|---|---|---|---|---|---|---|---|---|---|\n");
     for (int i = 0; i < N_PUBLISHED; i++) {
         print_pipeline(&published[i]);
         for (int run = 0; run < N_RUNS; run++)
-            print_rate(i, (run_t)run, &worst[run]);
+            table->cell(i, (run_t)run, &worst[run]);
         printf("\n");
     }
     printf("| **furthest off** | | |");
     for (int run = 0; run < N_RUNS; run++) {
-        printf(worst[run] > 0 ? " %.1f %% |" : " |", 100 * worst[run]);
-        check(run_names[run], worst[run], 0.10);
+        printf(worst[run] > 0 ? table->off : " |", table->unit * worst[run]);
+        check(run_names[run], worst[run], table->most[run]);
     }
     printf("\n\n");
 }
@@ -274,9 +265,9 @@ int main(int argc, char **argv)
 {
     const char *which = argc > 1 ? argv[1] : "";
     if (strcmp(which, "bubbles") == 0)
-        print_bubbles();
+        print_table(&bubbles);
     else if (strcmp(which, "rates") == 0)
-        print_rates();
+        print_table(&rates);
     else
         print_gpipe();
     return failures > 0;

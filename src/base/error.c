@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char message[MB_ERROR_BYTES];
+static _Thread_local mb_error_message_t threads_own, *used; /* NULL: the thread's own */
+
+static char *message(void)
+{
+    return used == NULL ? threads_own.text : used->text;
+}
 
 /* Formats beside the kept message first, because arguments may point into it. */
 mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
@@ -15,7 +20,7 @@ mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    memcpy(message, text, strlen(text) + 1);
+    memcpy(message(), text, strlen(text) + 1);
     return status;
 }
 
@@ -27,24 +32,31 @@ mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     size_t length = strlen(text);
-    snprintf(text + length, sizeof(text) - length, "%s", message);
-    memcpy(message, text, strlen(text) + 1);
+    snprintf(text + length, sizeof(text) - length, "%s", message());
+    memcpy(message(), text, strlen(text) + 1);
     return status;
 }
 
 const char *mb_error_get(void)
 {
-    return message;
+    return message();
 }
 
-void mb_error_keep(mb_error_kept_t *kept)
+void mb_error_keep(mb_error_message_t *kept)
 {
-    memcpy(kept->text, message, sizeof message);
+    memcpy(kept->text, message(), sizeof kept->text);
 }
 
-void mb_error_restore(const mb_error_kept_t *kept)
+void mb_error_restore(const mb_error_message_t *kept)
 {
-    memcpy(message, kept->text, sizeof message);
+    memcpy(message(), kept->text, sizeof kept->text);
+}
+
+mb_error_message_t *mb_error_use(mb_error_message_t *to)
+{
+    mb_error_message_t *before = used == NULL ? &threads_own : used;
+    used = to;
+    return before;
 }
 
 mb_status_t mb_error_memory(const char *what, size_t bytes)

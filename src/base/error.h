@@ -30,9 +30,13 @@ const char *mb_error_get(void);
  */
 typedef struct {
     char text[MB_ERROR_BYTES];
-} mb_error_kept_t;
-void mb_error_keep(mb_error_kept_t *kept);
-void mb_error_restore(const mb_error_kept_t *kept);
+} mb_error_message_t;
+void mb_error_keep(mb_error_message_t *kept);
+void mb_error_restore(const mb_error_message_t *kept);
+
+/* Where this thread's messages stand from now on: TO; where they stood is returned. Whoever
+ * runs several things in turns on one thread gives each its own. */
+mb_error_message_t *mb_error_use(mb_error_message_t *to);
 
 /* Out of memory, with what for. */
 mb_status_t mb_error_memory(const char *what, size_t bytes);

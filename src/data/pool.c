@@ -30,7 +30,7 @@ struct mb_pool {
     int busy;       /* threads in a piece */
     int64_t failed; /* the lowest piece that did; count: none */
     mb_status_t status;
-    mb_error_kept_t error;
+    mb_error_message_t error;
 };
 
 /* Takes pieces until none is left; the lock is held, but not during a piece. */

@@ -93,7 +93,7 @@ static entry_t *find(mb_replays_t *replays, mb_stage_action_t action, const mb_m
 static mb_status_t record(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro,
                           mb_recording_t **out)
 {
-    mb_error_kept_t kept;
+    mb_error_message_t kept;
     mb_stream_t *stream = replays->stage->exec->stream;
     MB_TRY(class_of(replays)->record_begin(stream));
     mb_status_t status = action(replays->stage, micro);

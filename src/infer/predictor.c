@@ -261,7 +261,7 @@ static mb_status_t predict(predictor_t *p, mb_predict_report_t *report)
 mb_status_t mb_predict(const mb_predict_options_t *options, mb_predict_report_t *report)
 {
     predictor_t p = {.options = options, .comm = options->comm, .source = options->source};
-    mb_error_kept_t kept;
+    mb_error_message_t kept;
     mb_status_t status = predict(&p, report);
     mb_error_keep(&kept);
     if (status != MB_OK)

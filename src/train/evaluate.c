@@ -122,7 +122,7 @@ void mb_evaluator_destroy(mb_evaluator_t *evaluator)
 {
     if (evaluator == NULL)
         return;
-    mb_error_kept_t kept;
+    mb_error_message_t kept;
     mb_error_keep(&kept);
     mb_engine_quiet(evaluator->engine);
     mb_feed_destroy(evaluator->feed);

@@ -64,7 +64,7 @@ static void send_all(mb_training_t *trainer)
 
 void mb_training_destroy(mb_training_t *trainer)
 {
-    mb_error_kept_t kept;
+    mb_error_message_t kept;
     if (trainer == NULL)
         return;
     mb_error_keep(&kept);

@@ -13,3 +13,7 @@ tests_unit_test_base_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_fiber
+tests_unit_test_fiber_SOURCES = tests/unit/test_fiber.c
+tests_unit_test_fiber_LDADD = $(UNIT_LIBS)

@@ -19,7 +19,7 @@ mb_hardware_t mb_hardware_default(void)
                            .memory_bandwidth = 8e9,
                            .overhead = 2e-6,
                            .memory = (int64_t)4 << 30,
-                           .inside = {.latency = 2e-6, .bandwidth = 4e9},
+                           .inside = {.latency = 2e-6, .bandwidth = 4e9, .occupies = 1},
                            .between = {.latency = 3e-6, .bandwidth = 1e10}};
 }
 
@@ -54,6 +54,10 @@ static mb_status_t read_link(mb_config_t *whole, const char *key, mb_hardware_li
     MB_TRY(mb_config_open(&config, mb_config_take(whole, key), "%.150s: %s", whole->where, key));
     MB_TRY(positive(&config, "latency", 0, &link->latency));
     MB_TRY(positive(&config, "bandwidth", DBL_MIN, &link->bandwidth));
+    MB_TRY(mb_config_real_or(&config, "occupies", 0, &link->occupies));
+    if (!(link->occupies >= 0 && link->occupies <= 1))
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: occupies is %g, but must be from 0 to 1",
+                            config.where, link->occupies);
     return mb_config_finish(&config);
 }
 
@@ -91,14 +95,19 @@ mb_status_t mb_hardware_read(const char *path, mb_hardware_t *out)
     return MB_OK;
 }
 
+static json_t *link_json(const mb_hardware_link_t *link)
+{
+    return json_pack("{s:f, s:f, s:f}", "latency", link->latency, "bandwidth", link->bandwidth,
+                     "occupies", link->occupies);
+}
+
 char *mb_hardware_text(const mb_hardware_t *hw)
 {
     json_t *object =
-        json_pack("{s:s, s:i, s:f, s:f, s:f, s:I, s:{s:f, s:f}, s:{s:f, s:f}}", "name", hw->name,
-                  "devices_per_node", hw->devices_per_node, "flops", hw->flops, "memory_bandwidth",
+        json_pack("{s:s, s:i, s:f, s:f, s:f, s:I, s:o, s:o}", "name", hw->name, "devices_per_node",
+                  hw->devices_per_node, "flops", hw->flops, "memory_bandwidth",
                   hw->memory_bandwidth, "overhead", hw->overhead, "memory", (json_int_t)hw->memory,
-                  "inside", "latency", hw->inside.latency, "bandwidth", hw->inside.bandwidth,
-                  "between", "latency", hw->between.latency, "bandwidth", hw->between.bandwidth);
+                  "inside", link_json(&hw->inside), "between", link_json(&hw->between));
     char *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     json_decref(object);
     return text;

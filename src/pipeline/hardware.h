@@ -5,7 +5,8 @@
  *      "inside": {"latency": 5e-6, "bandwidth": 2e11},
  *      "between": {"latency": 8e-6, "bandwidth": 2.5e10}}
  *
- * Rates are those that are reached, not those of a data sheet. `name` may be left out. */
+ * Rates are those that are reached, not those of a data sheet. `name` may be left out, and a link's
+ * `occupies`, which is 0 then. */
 #ifndef MB_PIPELINE_HARDWARE_H
 #define MB_PIPELINE_HARDWARE_H
 
@@ -16,6 +17,8 @@
 typedef struct {
     double latency;   /* seconds from a send to its arrival */
     double bandwidth; /* bytes a second, each way */
+    double occupies;  /* of bytes / bandwidth, the part that is work of both ends' processors, as
+                         copying through shared memory is; 0: devices move messages by themselves */
 } mb_hardware_link_t;
 
 typedef struct {

@@ -18,13 +18,38 @@ static void hold(mb_simulated_way_t *way, double now, double begin, double end, 
     way->messages++;
 }
 
+static bool are_near(const mb_hardware_t *hardware, int from, int to)
+{
+    return from / hardware->devices_per_node == to / hardware->devices_per_node;
+}
+
+static const mb_hardware_link_t *wire_of(const mb_hardware_t *hardware, bool near)
+{
+    return near ? &hardware->inside : &hardware->between;
+}
+
+static void owe(mb_virtual_rank_t *rank, double seconds)
+{
+    if (rank->state == FREE || rank->state == COMPUTES)
+        rank->owed += seconds;
+}
+
+void mb_network_occupy(mb_world_t *world, int from, int to, int64_t bytes)
+{
+    const mb_hardware_t *hardware = world->simulation->hardware;
+    const mb_hardware_link_t *wire = wire_of(hardware, are_near(hardware, from, to));
+    double seconds = wire->occupies * (double)bytes / wire->bandwidth;
+    owe(&world->ranks[from], seconds);
+    owe(&world->ranks[to], seconds);
+}
+
 double mb_network_move(mb_world_t *world, int from, int to, int64_t bytes)
 {
     const mb_simulation_t *s = world->simulation;
     int from_node = from / s->hardware->devices_per_node,
         to_node = to / s->hardware->devices_per_node;
-    bool near = from_node == to_node;
-    const mb_hardware_link_t *wire = near ? &s->hardware->inside : &s->hardware->between;
+    bool near = are_near(s->hardware, from, to);
+    const mb_hardware_link_t *wire = wire_of(s->hardware, near);
     mb_simulated_way_t *out =
         near ? &world->out->device_out[from] : &world->out->node_out[from_node];
     mb_simulated_way_t *in = near ? &world->out->device_in[to] : &world->out->node_in[to_node];
@@ -46,9 +71,16 @@ static int rounds_of(int groups)
 static bool is_near(const mb_world_t *world, int stage)
 {
     const mb_simulation_t *s = world->simulation;
-    int first = mb_grid_rank(s->grid, stage, 0);
-    int last = mb_grid_rank(s->grid, stage, s->grid->groups - 1);
-    return first / s->hardware->devices_per_node == last / s->hardware->devices_per_node;
+    return are_near(s->hardware, mb_grid_rank(s->grid, stage, 0),
+                    mb_grid_rank(s->grid, stage, s->grid->groups - 1));
+}
+
+/* Each adds its share of what the others have: two numbers in, one out. */
+static double adding(const mb_world_t *world, int64_t bytes)
+{
+    int groups = world->simulation->grid->groups;
+    return 3.0 * (double)bytes * (groups - 1) / groups /
+           world->simulation->hardware->memory_bandwidth;
 }
 
 double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes)
@@ -56,7 +88,7 @@ double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes)
     const mb_simulation_t *s = world->simulation;
     int groups = s->grid->groups;
     bool near = is_near(world, stage);
-    const mb_hardware_link_t *wire = near ? &s->hardware->inside : &s->hardware->between;
+    const mb_hardware_link_t *wire = wire_of(s->hardware, near);
     double over = world->now;
     int64_t sent = (int64_t)(2 * (double)bytes * (groups - 1) / groups);
     for (int g = 0; g < groups; g++) {
@@ -67,7 +99,8 @@ double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes)
         double begin = later(world->now, out->free_at);
         double end = begin + (double)sent / wire->bandwidth;
         hold(out, world->now, begin, end, sent);
+        owe(&world->ranks[rank], wire->occupies * (double)sent / wire->bandwidth);
         over = later(over, end);
     }
-    return over + 2 * rounds_of(groups) * wire->latency;
+    return over + 2 * rounds_of(groups) * wire->latency + adding(world, bytes);
 }

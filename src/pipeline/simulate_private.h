@@ -33,6 +33,7 @@ typedef struct {
     struct mb_world *world;
     int rank, group, step;
     double now, factor;
+    double owed; /* seconds that messages have taken from its processor while it computed */
     mb_virtual_state_t state;
     uint32_t message; /* that it awaits */
     int sums;         /* that were begun and are not there */
@@ -74,6 +75,8 @@ mb_virtual_message_t mb_world_message(const mb_world_t *world, int group, uint32
 
 /* simulate_network.c: when what begins to move now is there. */
 double mb_network_move(mb_world_t *world, int from, int to, int64_t bytes);
+/* What copying it takes from both ends, if they compute meanwhile. */
+void mb_network_occupy(mb_world_t *world, int from, int to, int64_t bytes);
 /* When a reduction over the stage's ranks that begins now is over. */
 double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes);
 

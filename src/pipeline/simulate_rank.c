@@ -49,6 +49,14 @@ static double spread(mb_virtual_rank_t *rank)
     return 1 + s->jitter * (2 * unit - 1);
 }
 
+/* What it has copied while it computed comes to the next thing that it does. */
+static double settle(mb_virtual_rank_t *rank)
+{
+    double owed = rank->owed;
+    rank->owed = 0;
+    return owed;
+}
+
 /* Until the rank's own event comes, after SECONDS. */
 static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done)
 {
@@ -60,8 +68,9 @@ static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done
         return MB_OK;
     *done = false;
     rank->state = COMPUTES;
-    return mb_events_put(&rank->world->events, rank->now + seconds * rank->factor * spread(rank),
-                         MB_EVENT_OF_RANK, (uint32_t)rank->rank);
+    double taken = (seconds + settle(rank)) * rank->factor * spread(rank);
+    return mb_events_put(&rank->world->events, rank->now + taken, MB_EVENT_OF_RANK,
+                         (uint32_t)rank->rank);
 }
 
 static double walk_clock(void *user)
@@ -136,6 +145,7 @@ static mb_status_t begin_move(mb_virtual_rank_t *rank, uint32_t number)
     world->out->bytes += m.bytes;
     world->ranks[from].walk.costs[m.forward ? MB_ACTION_SEND_ACT : MB_ACTION_SEND_GRAD].bytes +=
         m.bytes;
+    mb_network_occupy(world, from, to, m.bytes);
     return mb_events_put(&world->events, mb_network_move(world, from, to, m.bytes), rank->group,
                          number);
 }
@@ -162,6 +172,7 @@ static bool has_moved(mb_virtual_rank_t *rank, uint32_t number, bool sends)
     if ((*state & MOVED) == 0) {
         rank->state = AWAITS_MESSAGE;
         rank->message = number;
+        rank->owed = 0;
         return false;
     }
     *state |= over;
@@ -245,6 +256,7 @@ static mb_status_t walk_await_sums(void *user, bool *done)
     mb_virtual_rank_t *rank = user;
     *done = rank->sums == 0;
     rank->state = *done ? FREE : AWAITS_REDUCE;
+    rank->owed = *done ? rank->owed : 0;
     return MB_OK;
 }
 

@@ -71,7 +71,8 @@ static double longest_stage(const pipeline_t *p, const mb_schedule_choice_t *cho
         stop();
     mb_grid_set(&grid, p->stages, 0, p->stages, 1);
     hardware.devices_per_node = 1;
-    hardware.inside = hardware.between = (mb_hardware_link_t){p->message, INFINITY};
+    hardware.inside = hardware.between =
+        (mb_hardware_link_t){.latency = p->message, .bandwidth = INFINITY};
     for (int c = 0; c < chunks; c++)
         costs[c] = p->cost;
     for (int s = 0; s < p->stages; s++)

@@ -47,7 +47,7 @@ static void set_up(void)
     hardware.flops = 1;
     hardware.overhead = 0;
     hardware.memory_bandwidth = DBL_MAX;
-    hardware.inside = hardware.between = (mb_hardware_link_t){0, DBL_MAX};
+    hardware.inside = hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = DBL_MAX};
 }
 
 static void tear_down(void)

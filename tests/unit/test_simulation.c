@@ -53,7 +53,8 @@ static mb_hardware_t instant(void)
 {
     mb_hardware_t hardware = mb_hardware_default();
     hardware.devices_per_node = 1;
-    hardware.inside = hardware.between = (mb_hardware_link_t){0, INFINITY};
+    hardware.memory_bandwidth = INFINITY;
+    hardware.inside = hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = INFINITY};
     return hardware;
 }
 
@@ -172,7 +173,7 @@ START_TEST(a_message_takes_its_bytes_and_a_latency)
 {
     mb_plan_t *plan = make_chain(2, 1);
     world_t *world = world_of(plan, 1);
-    world->hardware.between = (mb_hardware_link_t){0.25, 48};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0.25, .bandwidth = 48};
     /* F, 0.5 + 0.25, F, BW, 0.75, BW. */
     ck_assert_double_eq(run(world), 1 + 0.75 + 1 + 2 + 0.75 + 2);
     ck_assert_int_eq(world->out.messages, 2);
@@ -186,8 +187,8 @@ START_TEST(ranks_of_a_node_use_the_links_inside)
     mb_plan_t *plan = make_chain(2, 1);
     world_t *world = world_of(plan, 1);
     world->hardware.devices_per_node = 2;
-    world->hardware.between = (mb_hardware_link_t){100, 1};
-    world->hardware.inside = (mb_hardware_link_t){0.5, INFINITY};
+    world->hardware.between = (mb_hardware_link_t){.latency = 100, .bandwidth = 1};
+    world->hardware.inside = (mb_hardware_link_t){.latency = 0.5, .bandwidth = INFINITY};
     ck_assert_double_eq(run(world), 1 + 0.5 + 1 + 2 + 0.5 + 2);
     ck_assert_int_eq(world->out.device_out[0].messages, 1);
     ck_assert_int_eq(world->out.node_out[0].messages, 0);
@@ -202,7 +203,7 @@ START_TEST(only_messages_between_nodes_take_the_nodes_ways)
     mb_plan_t *plan = make_chain(4, 1);
     world_t *world = world_of(plan, 2);
     world->hardware.devices_per_node = 6;
-    world->hardware.between = (mb_hardware_link_t){0, 24};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 24};
     ck_assert_double_eq(run(world), 4 * 3 + 2);
     ck_assert_int_eq(world->out.node_in[1].messages, 1);
     ck_assert_int_eq(world->out.node_in[0].messages, 1);
@@ -220,7 +221,7 @@ START_TEST(devices_of_a_node_share_its_way_out)
     const int64_t bytes[] = {400, 400};
     world->simulation.gradient_bytes = bytes;
     world->hardware.devices_per_node = 2;
-    world->hardware.between = (mb_hardware_link_t){0, 100};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 100};
     ck_assert_double_eq(run(world), 4 + 4 + 4);
     ck_assert_double_eq(world->out.node_out[0].held_up, 2);
     mb_plan_destroy(plan);
@@ -238,7 +239,7 @@ START_TEST(a_second_message_waits_for_the_way_and_is_counted_as_held_up)
     fake_graph_add(&fake, 1, 3, 2, (int[]){a, b});
     mb_plan_t *plan = make_plan(&choice, 3, 1);
     world_t *world = world_of(plan, 1);
-    world->hardware.between = (mb_hardware_link_t){0, 24};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 24};
     /* a to stage 1 at 1..2 and to stage 2 at 2..3 while stage 1 computes b, which needs stage 2's
      * way in and has it at 3..4; F 4..5, BW 5..7. Back: two gradients out of stage 2 behind each
      * other, 7..8 and 8..9, in order of edges: to a first (its own use), then b. Stage 1: BW 9..11,
@@ -261,7 +262,7 @@ START_TEST(a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_laten
     world->simulation.gradient_bytes = bytes;
     world->simulation.stragglers = slow;
     world->simulation.n_stragglers = 1;
-    world->hardware.between = (mb_hardware_link_t){0.125, 100};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0.125, .bandwidth = 100};
     /* 2 micro-batches of 3 s, half as long again; 2 * 3/4 * 400 bytes; 2 * log2 4 latencies. */
     ck_assert_double_eq(run(world), 9 + 6 + 0.5);
     mb_plan_destroy(plan);
@@ -300,7 +301,7 @@ START_TEST(a_chunks_sum_goes_on_while_the_stage_computes_another_chunk)
     ck_assert_int_eq(plan->programs[0].n, 7);
     world_t *world = world_of(plan, 2);
     world->simulation.gradient_bytes = bytes;
-    world->hardware.between = (mb_hardware_link_t){0, 100};
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 100};
     ck_assert_double_eq(run(world), 10);
     ck_assert_double_eq(world->out.stages[0].reduce, 4);
     mb_plan_destroy(plan);

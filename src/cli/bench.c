@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "cli/bench_profile.h"
 #include "cli/command.h"
 #include "cli/job.h"
 #include "cli/say.h"
@@ -40,22 +41,11 @@ static mb_status_t write_rates(const char *path, const mb_hardware_t *hw)
     return status;
 }
 
-static mb_status_t bench(const mb_job_t *job, const mb_args_t *args)
+static mb_status_t bench_rates(const mb_job_t *job, mb_machine_t *machine, const char *path)
 {
-    mb_machine_t *machine;
     mb_hardware_t hw;
     bool inside = false, between = false;
-    const char *path = mb_args_flag(args, "hardware");
-    mb_machine_options_t options = mb_layout_machine(args->settings);
-    mb_status_t status = MB_OK;
-    if (path == NULL)
-        status = mb_error_set(MB_ERR_ARGUMENT, "no file for the rates; use --hardware FILE.json");
-    MB_TRY(mb_comm_agree(job->comm, status));
-    MB_TRY(mb_machine_open(job->comm, &options, &machine));
-    status = mb_rates_measure(machine, &hw, &inside, &between);
-    if (status != MB_OK)
-        mb_machine_give_up(machine);
-    mb_machine_close(machine);
+    mb_status_t status = mb_rates_measure(machine, &hw, &inside, &between);
     MB_TRY(status);
     if (job->rank == 0)
         status = write_rates(path, &hw);
@@ -63,6 +53,39 @@ static mb_status_t bench(const mb_job_t *job, const mb_args_t *args)
     if (job->rank == 0)
         print_rates(&hw, inside, between);
     return MB_OK;
+}
+
+static mb_status_t check(const mb_args_t *args)
+{
+    bool model = args->n_words > 0, profile = mb_args_has(args, "profile");
+    if (!profile && !mb_args_has(args, "hardware"))
+        return mb_error_set(MB_ERR_ARGUMENT, "no file for the rates; use --hardware FILE.json");
+    if (model != profile)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            model
+                                ? "no file for what the layers of %s take; use --profile FILE.json"
+                                : "--profile is of a model's layers: name the model%s",
+                            model ? args->words[0] : "");
+    if (profile && !mb_settings_has(args->settings, MB_SET_DATA))
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "no data, which the model's shapes are taken from; use --data FILE");
+    return MB_OK;
+}
+
+static mb_status_t bench(const mb_job_t *job, const mb_args_t *args)
+{
+    mb_machine_t *machine;
+    const char *hardware = mb_args_flag(args, "hardware"), *profile = mb_args_flag(args, "profile");
+    mb_machine_options_t options = mb_layout_machine(args->settings);
+    MB_TRY(mb_comm_agree(job->comm, check(args)));
+    MB_TRY(mb_machine_open(job->comm, &options, &machine));
+    mb_status_t status = hardware == NULL ? MB_OK : bench_rates(job, machine, hardware);
+    if (status == MB_OK && profile != NULL)
+        status = mb_bench_profile(job, args, machine, profile);
+    if (status != MB_OK)
+        mb_machine_give_up(machine);
+    mb_machine_close(machine);
+    return status;
 }
 
 static int run_bench(const mb_args_t *args)
@@ -76,22 +99,30 @@ static int run_bench(const mb_args_t *args)
     return mb_job_end(&job, status);
 }
 
-static const mb_flag_t flags[] = {{"hardware", '\0', "FILE.json", "where the rates are written"},
-                                  {.name = NULL}};
+static const mb_flag_t flags[] = {
+    {"hardware", '\0', "FILE.json", "where the rates are written"},
+    {"profile", '\0', "FILE.json", "where it is written what the model's layers take"},
+    MB_FLAG_PLUGIN,
+    {.name = NULL}};
 
-static const mb_setting_id_t settings[] = {MB_SET_DEVICE,    MB_SET_THREADS, MB_SET_BIND,
-                                           MB_SET_TRANSPORT, MB_SET_DTYPE,   MB_SET_SHARE_DEVICE};
+static const mb_setting_id_t settings[] = {
+    MB_SET_DATA,    MB_SET_LABEL, MB_SET_BATCH,    MB_SET_MICRO_BATCH, MB_SET_REPLICAS,
+    MB_SET_STAGES,  MB_SET_LOSS,  MB_SET_DTYPE,    MB_SET_DEVICE,      MB_SET_SHARE_DEVICE,
+    MB_SET_THREADS, MB_SET_BIND,  MB_SET_TRANSPORT};
 
 const mb_command_t mb_command_bench = {
     .name = "bench",
-    .usage = "--hardware FILE.json",
-    .title = "Measure devices and links, for mbrun plan --hardware",
+    .usage = "--hardware FILE.json   or   MODEL.h5 --data D --profile FILE.json",
+    .title = "Measure devices, links and a model's layers, for mbrun plan and mbrun simulate",
     .detail = "All ranks compute at once, as in training. Messages go between rank 0 and another "
               "rank of\n"
-              "its node, and one of another node: start two on each of two nodes to have both.\n",
+              "its node, and one of another node: start two on each of two nodes to have both. A "
+              "model is\n"
+              "measured in the stages and micro-batches that a run would have.\n",
     .flags = flags,
     .settings = settings,
     .n_settings = sizeof settings / sizeof settings[0],
-    .words = "nothing",
+    .most_words = 1,
+    .words = "a model file",
     .parallel = true,
     .run = run_bench};

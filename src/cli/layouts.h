@@ -4,12 +4,10 @@
 
 #include <jansson.h>
 
-#include "cli/command.h"
-#include "engine/model.h"
+#include "cli/planning.h"
 #include "pipeline/planner.h"
 
 typedef struct {
-    mb_hardware_t hardware;
     mb_schedule_choice_t schedule; /* that was asked for */
     mb_planner_options_t options;
     mb_arena_t *arena;
@@ -22,6 +20,11 @@ typedef struct {
     {                                                                                              \
         "hardware", '\0', "FILE.json", "what devices and links can do (doc/planning.md)"           \
     }
+#define MB_FLAG_PROFILE                                                                            \
+    {                                                                                              \
+        "profile", '\0', "FILE.json",                                                              \
+            "what layers take, measured: RUN/profile.json, or of mbrun bench --profile"            \
+    }
 #define MB_FLAG_MEMORY                                                                             \
     {                                                                                              \
         "memory", '\0', "SIZE",                                                                    \
@@ -29,8 +32,7 @@ typedef struct {
     }
 
 /* Layouts of what the settings leave open. */
-mb_status_t mb_layouts_find(const mb_args_t *args, const mb_model_t *model, int ranks,
-                            mb_arena_t *arena, mb_layouts_t *out);
+mb_status_t mb_layouts_find(const mb_planning_t *planning, mb_layouts_t *out);
 void mb_layouts_print(const mb_layouts_t *layouts);
 json_t *mb_layouts_json(const mb_layouts_t *layouts);
 

@@ -1,6 +1,7 @@
 mbrun_SOURCES += \
 	src/cli/args.c \
 	src/cli/bench.c \
+	src/cli/bench_profile.c src/cli/bench_profile.h \
 	src/cli/bar.c src/cli/bar.h \
 	src/cli/chance.c src/cli/chance.h \
 	src/cli/command.h \

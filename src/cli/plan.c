@@ -15,7 +15,7 @@ typedef struct {
     const char *name;
     mb_plan_t *plan;
     mb_schedule_t schedule;
-    mb_chunk_cost_t *costs; /* [chunks] counted operations */
+    mb_chunk_cost_t *costs; /* [chunks] seconds */
     double *bytes;          /* [chunks] of activations that each micro-batch in flight keeps */
     double *inside;         /* [chunks] the same, once for all of them */
     mb_schedule_times_t times;
@@ -55,11 +55,7 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     if (o->costs == NULL || o->bytes == NULL || o->inside == NULL)
         return mb_error_memory("a plan", (size_t)o->plan->chunks * sizeof(*o->costs));
-    mb_node_cost_t *nodes = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, o->plan->graph->n_nodes);
-    if (nodes == NULL)
-        return mb_error_memory("a plan", sizeof(*nodes));
-    mb_costs_count(o->plan->graph, o->plan->micro_batch, nodes);
-    mb_costs_of_chunks(o->plan, nodes, o->costs);
+    mb_costs_of_chunks(o->plan, p->taken, o->costs);
     choice.costs = o->costs;
     choice.again = o->plan->chunk_again;
     MB_TRY(
@@ -222,7 +218,9 @@ static mb_status_t say(const mb_planning_t *p, const table_t *table)
            o->plan->stages, o->plan->stages == 1 ? "" : "s", o->plan->chunks / o->plan->stages,
            o->plan->chunks == o->plan->stages ? "" : "s", o->name, o->plan->micros,
            (long long)o->plan->micro_batch);
-    printf("times      by counted operations, messages taking none\n");
+    printf("times      %s %s, messages taking none\n",
+           p->profile == NULL ? "predicted for" : "measured:",
+           p->profile == NULL ? p->hardware.name : mb_args_flag(p->args, "profile"));
     print_stages(o);
     printf("\n%-20s%8s%12s%14s%14s\n", "schedule", "time", "computing", "activations", "sends");
     for (int i = 0; i < table->n; i++)
@@ -235,7 +233,7 @@ static mb_status_t plan(const mb_args_t *args, mb_planning_t *p, table_t *table)
 {
     MB_TRY(mb_planning_open(args, p));
     MB_TRY(fill(p, table));
-    MB_TRY(mb_layouts_find(p->args, p->model, p->grid.ranks, p->arena, &table->layouts));
+    MB_TRY(mb_layouts_find(p, &table->layouts));
     MB_TRY(draw(p, &table->rows[0]));
     return say(p, table);
 }
@@ -257,12 +255,14 @@ static const mb_flag_t flags[] = {
     {"json", '\0', NULL, "one JSON object instead of text"},
     MB_FLAG_MEMORY,
     MB_FLAG_HARDWARE,
+    MB_FLAG_PROFILE,
     MB_FLAG_PLUGIN,
     {.name = NULL}};
 
-static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,   MB_SET_LABEL,    MB_SET_BATCH,     MB_SET_MICRO_BATCH, MB_SET_REPLICAS,
-    MB_SET_STAGES, MB_SET_SCHEDULE, MB_SET_RECOMPUTE, MB_SET_ZERO,        MB_SET_DTYPE};
+static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
+                                           MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
+                                           MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_ZERO,
+                                           MB_SET_DTYPE,       MB_SET_PARTITION};
 
 const mb_command_t mb_command_plan = {
     .name = "plan",
@@ -270,9 +270,10 @@ const mb_command_t mb_command_plan = {
         "MODEL.h5 --ranks N [--stages P] [--schedule NAME] [--draw FILE.svg|FILE.png] [--json]",
     .title = "Show what a pipeline would do, and what other schedules would",
     .detail =
-        "The layout is chosen as a run on N ranks would choose it. Work is counted operations; "
-        "idle\n"
-        "is what a stage waits between its first action and its last; activations are what layers\n"
+        "The layout is chosen as a run on N ranks would choose it. What layers take is predicted "
+        "for\n"
+        "the hardware, or was measured (--profile); idle is what a stage waits between its first "
+        "action and its last; activations are what layers\n"
         "give and keep for their backward, of all micro-batches that a stage holds at most: "
         "gradients\n"
         "and workspace come to that, and the start of a run prints all. The second table has the "

@@ -1,6 +1,7 @@
 /* See planning.h. */
 #include "cli/planning.h"
 
+#include "pipeline/costs.h"
 #include "pipeline/recompute.h"
 
 #include <stdlib.h>
@@ -50,6 +51,32 @@ static mb_status_t read_profile(mb_planning_t *p)
                         path);
 }
 
+/* What the run's layers take, and what it would be cut by: that too, unless --partition counted. */
+static mb_status_t choose_costs(mb_planning_t *p)
+{
+    const mb_graph_t *graph = p->model->graph;
+    const char *by = mb_settings_text(p->args->settings, MB_SET_PARTITION);
+    mb_node_cost_t *predicted = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, graph->n_nodes);
+    if (predicted == NULL)
+        return mb_error_memory("costs", (size_t)graph->n_nodes * sizeof *predicted);
+    mb_costs_predict(graph, &p->hardware, p->layout.micro_batch, predicted);
+    p->taken = p->profile == NULL ? predicted : p->profile->nodes;
+    if (strcmp(by, "counted") == 0)
+        return MB_OK;
+    if (strcmp(by, "measured") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);
+    p->costs = p->taken;
+    p->crossing = p->profile == NULL ? NULL : p->profile->crossing;
+    return MB_OK;
+}
+
+static mb_status_t read_hardware(mb_planning_t *p)
+{
+    const char *path = mb_args_flag(p->args, "hardware");
+    p->hardware = mb_hardware_default();
+    return path == NULL ? MB_OK : mb_hardware_read(path, &p->hardware);
+}
+
 mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
 {
     int ranks = 0, first;
@@ -63,11 +90,14 @@ mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
     MB_TRY(open_data(out));
     MB_TRY(mb_model_bind(out->model, out->source));
     MB_TRY(read_profile(out));
+    MB_TRY(read_hardware(out));
     MB_TRY(ranks_of(args, &ranks));
-    MB_TRY(mb_layout_choose(out->model, settings, ranks, ranks, &out->layout));
+    const mb_layout_ranks_t here = {ranks, ranks, 0};
+    MB_TRY(mb_layout_choose(out->model, settings, &here, &out->layout));
+    MB_TRY(mb_layout_name_schedule(&out->layout, settings));
     mb_grid_set(&out->grid, ranks, 0, out->layout.stages, out->layout.replicas);
     mb_grid_replicas(&out->grid, 0, &first, &out->replicas);
-    return MB_OK;
+    return choose_costs(out);
 }
 
 void mb_planning_close(mb_planning_t *planning)

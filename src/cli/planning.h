@@ -15,14 +15,18 @@ typedef struct {
     mb_source_t *source;
     mb_layout_t layout;
     mb_grid_t grid;
-    int replicas;                /* of the first pipeline */
-    mb_profile_t *profile;       /* that --profile names; NULL: none */
+    int replicas;           /* of the first pipeline */
+    mb_profile_t *profile;  /* that --profile names; NULL: none */
+    mb_hardware_t hardware; /* that --hardware names, or the default */
+    const mb_node_cost_t
+        *taken; /* [n_nodes] seconds: of the profile, or as the hardware predicts */
     const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: counted operations */
     const double *crossing;      /* in the same unit; NULL: nothing */
 } mb_planning_t;
 
-/* From the command's settings, its --ranks (default: as many as --stages) and --profile. The model
- * is the first word. Close it whatever is returned. */
+/* From the command's settings, its --ranks (default: as many as --stages), --hardware and
+ * --profile. Plans are cut by what layers take, unless --partition counted. The model is the first
+ * word. Close it whatever is returned. */
 mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out);
 void mb_planning_close(mb_planning_t *planning);
 

@@ -65,43 +65,25 @@ static mb_status_t make_plans(mb_simulating_t *s)
     return MB_OK;
 }
 
-/* What the run's layers take, and what it would be cut by: that too, unless --partition counted. */
-static mb_status_t choose_costs(mb_simulating_t *s)
-{
-    mb_planning_t *p = &s->planning;
-    const mb_graph_t *graph = p->model->graph;
-    const char *by = mb_settings_text(p->args->settings, MB_SET_PARTITION);
-    mb_node_cost_t *predicted = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, graph->n_nodes);
-    if (predicted == NULL)
-        return mb_error_memory("costs", (size_t)graph->n_nodes * sizeof *predicted);
-    mb_costs_predict(graph, &s->hardware, p->layout.micro_batch, predicted);
-    s->costs = p->profile == NULL ? predicted : p->profile->nodes;
-    if (strcmp(by, "counted") == 0)
-        return MB_OK;
-    if (strcmp(by, "measured") != 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "partition=%s: there are measured and counted", by);
-    p->costs = s->costs;
-    p->crossing = p->profile == NULL ? NULL : p->profile->crossing;
-    return MB_OK;
-}
-
 static mb_status_t add_up_chunks(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
     mb_chunk_cost_t *chunks = MB_ARENA_ARRAY(s->planning.arena, mb_chunk_cost_t, plan->chunks);
     if (chunks == NULL)
         return mb_error_memory("costs", (size_t)plan->chunks * sizeof *chunks);
-    mb_costs_of_chunks(plan, s->costs, chunks);
+    mb_costs_of_chunks(plan, s->planning.taken, chunks);
     s->simulation.costs = chunks;
     return MB_OK;
 }
 
-/* A call of a shared layer has gradients of its own (engine/stage.h). */
+/* A call of a shared layer has gradients of its own (engine/stage.h). Where groups share the update
+ * out, the new values go the way back that sums would have gone. */
 static mb_status_t predict_stages(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
     int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, plan->chunks);
     double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
+    bool shares_out;
     if (bytes == NULL || update == NULL)
         return mb_error_memory("costs", (size_t)plan->stages * sizeof *bytes);
     for (int i = 0; i < plan->graph->n_nodes; i++) {
@@ -111,9 +93,11 @@ static mb_status_t predict_stages(mb_simulating_t *s)
             bytes[plan->chunk_of_node[i]] +=
                 plan->graph->params[layer->params[k]].elements * (int64_t)sizeof(float);
     }
+    MB_TRY(mb_layout_shares_out(s->planning.args->settings, &shares_out));
+    double share = shares_out ? 1.0 / s->planning.grid.groups : 1;
     for (int c = 0; c < plan->chunks; c++)
-        update[plan->stage_of_chunk[c]] +=
-            (double)bytes[c] / sizeof(float) * UPDATE_BYTES / s->hardware.memory_bandwidth;
+        update[plan->stage_of_chunk[c]] += share * (double)bytes[c] / sizeof(float) * UPDATE_BYTES /
+                                           s->planning.hardware.memory_bandwidth;
     s->simulation.gradient_bytes = bytes;
     s->simulation.update_seconds = update;
     return MB_OK;
@@ -135,17 +119,12 @@ static mb_status_t disturb(const mb_args_t *args, mb_simulating_t *s)
 static mb_status_t prepare(const mb_args_t *args, mb_simulating_t *s)
 {
     MB_TRY(mb_planning_open(args, &s->planning));
-    const char *hardware = mb_args_flag(args, "hardware");
-    s->hardware = mb_hardware_default();
-    if (hardware != NULL)
-        MB_TRY(mb_hardware_read(hardware, &s->hardware));
     MB_TRY(steps_of(args, &s->simulation.steps));
     MB_TRY(disturb(args, s));
-    MB_TRY(choose_costs(s));
     MB_TRY(make_plans(s));
     s->simulation.grid = &s->planning.grid;
     s->simulation.plans = s->plans;
-    s->simulation.hardware = &s->hardware;
+    s->simulation.hardware = &s->planning.hardware;
     MB_TRY(add_up_chunks(s));
     return predict_stages(s);
 }
@@ -202,7 +181,7 @@ static int run_simulate(const mb_args_t *args)
 static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "so many ranks (default: as many as stages)"},
     MB_FLAG_HARDWARE,
-    {"profile", '\0', "FILE.json", "what layers take, as a run measured it: RUN/profile.json"},
+    MB_FLAG_PROFILE,
     {"steps", '\0', "K", "steps, one after another (default: 1)"},
     {"jitter", '\0', "PART", "each action takes up to this part more or less: 5% or 0.05"},
     {"straggler", '\0', "RANK:FACTOR", "a slow rank; \"random\" for RANK; several: 3:1.5,random:2"},
@@ -215,7 +194,7 @@ static const mb_flag_t flags[] = {
 static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
                                            MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
                                            MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_DTYPE,
-                                           MB_SET_PARTITION,   MB_SET_SEED};
+                                           MB_SET_PARTITION,   MB_SET_ZERO,      MB_SET_SEED};
 
 const mb_command_t mb_command_simulate = {
     .name = "simulate",

@@ -7,9 +7,7 @@
 
 typedef struct {
     mb_planning_t planning;
-    mb_hardware_t hardware;
-    const mb_node_cost_t *costs; /* [n_nodes] seconds */
-    const mb_plan_t **plans;     /* [groups] */
+    const mb_plan_t **plans; /* [groups] */
     mb_plan_t *kinds[2]; /* of the groups with the fewest replicas, and of those with one more */
     mb_simulation_t simulation;
     mb_simulated_t out;

@@ -97,8 +97,9 @@ mb_status_t mb_simulated_say(const mb_simulating_t *s)
            plan->chunks == plan->stages ? "" : "s", grid->groups, grid->groups == 1 ? "" : "s",
            mb_say_count(grid->stages * grid->groups, ranks, sizeof ranks), plan->micros,
            (long long)plan->micro_batch);
-    printf("hardware   %s, %d device%s a node\n", s->hardware.name, s->hardware.devices_per_node,
-           s->hardware.devices_per_node == 1 ? "" : "s");
+    printf("hardware   %s, %d device%s a node\n", s->planning.hardware.name,
+           s->planning.hardware.devices_per_node,
+           s->planning.hardware.devices_per_node == 1 ? "" : "s");
     printf("step       %.6g s, %.1f%% of the ranks' time not computing\n", s->step_seconds,
            100 * s->idle);
     printf("messages   %s, %s a step\n",

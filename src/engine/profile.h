@@ -1,5 +1,6 @@
 /* What each call of a model takes on the ranks' own devices: measured once at the start of a run
- * that has several stages, and kept beside it. The partition is made from it. */
+ * that has several stages, and kept beside it; the partition is made from it. Or when asked for, to
+ * plan and simulate with. */
 #ifndef MB_ENGINE_PROFILE_H
 #define MB_ENGINE_PROFILE_H
 
@@ -18,9 +19,11 @@ mb_status_t mb_profile_create(const mb_graph_t *graph, mb_profile_t **out);
 void mb_profile_destroy(mb_profile_t *profile); /* NULL: nothing */
 
 /* Collective. Every stage of an even cut of OPTIONS' model goes forward and back with a micro-batch
- * of zeros, all ranks at once, as they will in a step; the median of several passes is taken. The
- * engine made for it is gone afterwards. */
-mb_status_t mb_profile_measure(const struct mb_engine_options *options, mb_profile_t *out);
+ * of zeros, all ranks at once, as they will in a step, for so many SECONDS; the median of the last
+ * passes is taken. The engine made for it is gone afterwards. */
+#define MB_PROFILE_SECONDS 0.15 /* at the start of a run */
+mb_status_t mb_profile_measure(const struct mb_engine_options *options, double seconds,
+                               mb_profile_t *out);
 
 /* Not collective. A file of numbers that were measured for KEY (model, device, micro-batch ...;
  * NULL when reading: any); *found is false, and nothing is an error, where there is none such. */

@@ -12,6 +12,7 @@ libmb_la_SOURCES += \
 	src/pipeline/planner_recompute.c \
 	src/pipeline/recompute.c src/pipeline/recompute.h \
 	src/pipeline/planner_estimate.c \
+	src/pipeline/planner_explain.c \
 	src/pipeline/schedule.c src/pipeline/schedule.h \
 	src/pipeline/schedule_1f1b.c \
 	src/pipeline/schedule_auto.c \

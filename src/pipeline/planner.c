@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SIZES = 40, MOST_CUTS = 512, MOST_CANDIDATES = 1 << 16, EVERY_STAGES = 16 };
+enum { MOST_SIZES = 512, MOST_CUTS = 512, MOST_CANDIDATES = 1 << 16, EVERY_STAGES = 16 };
 
 typedef struct {
     const mb_planner_options_t *options;
     mb_arena_t *arena;
     double limit;
-    int n_sizes; /* of micro-batches */
+    int n_sizes; /* of micro-batches, as they come up; the first is the batch */
     int64_t sizes[MOST_SIZES];
     mb_node_cost_t *costs[MOST_SIZES]; /* [n_nodes] of a micro-batch of that size */
     int *cuts[MOST_CUTS];              /* by number of chunks, while there are few */
@@ -69,29 +69,40 @@ static mb_status_t cut_into(search_t *s, int chunks, int **out)
     return MB_OK;
 }
 
+static void scale(const mb_planner_options_t *o, int64_t samples, mb_node_cost_t *out)
+{
+    double part = (double)samples / (double)o->measured_for;
+    for (int i = 0; i < o->graph->n_nodes; i++)
+        out[i] =
+            (mb_node_cost_t){part * o->measured[i].forward, part * o->measured[i].backward_input,
+                             part * o->measured[i].backward_weights};
+}
+
 static mb_status_t add_size(search_t *s, int64_t samples)
 {
     const mb_planner_options_t *o = s->options;
     mb_node_cost_t *costs = MB_ARENA_ARRAY(s->arena, mb_node_cost_t, o->graph->n_nodes);
     if (costs == NULL)
         return mb_error_memory("a plan", (size_t)o->graph->n_nodes * sizeof *costs);
-    mb_costs_predict(o->graph, o->hardware, samples, costs);
+    if (o->measured != NULL)
+        scale(o, samples, costs);
+    else
+        mb_costs_predict(o->graph, o->hardware, samples, costs);
     s->sizes[s->n_sizes] = samples;
     s->costs[s->n_sizes++] = costs;
     return MB_OK;
 }
 
-/* A given one, or halves of the batch down to a sample. */
-static mb_status_t list_sizes(search_t *s)
+/* INDEX: -1 where there are too many to keep. */
+static mb_status_t find_size(search_t *s, int64_t samples, int *index)
 {
-    int64_t given = s->options->micro_batch;
-    if (given > 0)
-        return add_size(s, given);
-    for (int64_t b = s->options->batch; s->n_sizes < MOST_SIZES; b = (b + 1) / 2) {
-        MB_TRY(add_size(s, b));
-        if (b == 1)
-            break;
+    for (*index = 0; *index < s->n_sizes; ++*index) {
+        if (s->sizes[*index] == samples)
+            return MB_OK;
     }
+    if (s->n_sizes < MOST_SIZES)
+        return add_size(s, samples);
+    *index = -1;
     return MB_OK;
 }
 
@@ -155,24 +166,40 @@ static mb_status_t try_schedule(search_t *s, const mb_candidate_t *layout, int s
     return consider(s, &c, size);
 }
 
+static mb_status_t try_schedules(search_t *s, const mb_candidate_t *layout)
+{
+    int size;
+    MB_TRY(find_size(s, layout->micro_batch, &size));
+    if (size < 0)
+        return MB_OK;
+    if (s->options->schedule != NULL)
+        return try_schedule(s, layout, size, s->options->schedule);
+    for (int k = 0; k < N_SCHEDULES; k++)
+        MB_TRY(try_schedule(s, layout, size, &schedules[k]));
+    return MB_OK;
+}
+
+/* A given micro-batch, or a replica's samples in 1, 2, 4 ... of them. */
 static mb_status_t try_sizes(search_t *s, mb_candidate_t *layout)
 {
+    int64_t given = s->options->micro_batch;
     int64_t samples = (s->options->batch + layout->replicas - 1) / layout->replicas;
     int of_pipeline = (layout->replicas + layout->groups - 1) / layout->groups;
-    for (int size = 0; size < s->n_sizes; size++) {
-        int64_t b = s->sizes[size], micros = (samples + b - 1) / b;
-        if (b > samples && (s->options->micro_batch == 0 || layout->replicas > 1) && b > 1)
-            continue;
+    for (int64_t parts = 1;; parts *= 2) {
+        int64_t b = given > 0 ? given : (samples + parts - 1) / parts;
         layout->micro_batch = b;
-        layout->micros = (int)micros * of_pipeline;
-        if (s->options->schedule != NULL) {
-            MB_TRY(try_schedule(s, layout, size, s->options->schedule));
-            continue;
-        }
-        for (int k = 0; k < N_SCHEDULES; k++)
-            MB_TRY(try_schedule(s, layout, size, &schedules[k]));
+        layout->micros = (int)((samples + b - 1) / b) * of_pipeline;
+        MB_TRY(try_schedules(s, layout));
+        if (given > 0 || b == 1)
+            return MB_OK;
     }
-    return MB_OK;
+}
+
+/* Replicas that a given micro-batch leaves without samples compute nothing. */
+static int most_replicas(const mb_planner_options_t *o, int groups)
+{
+    int64_t each = o->micro_batch > 0 ? o->micro_batch : 1, busy = (o->batch + each - 1) / each;
+    return groups < busy ? groups : (int)busy;
 }
 
 static mb_status_t try_stages(search_t *s, int stages)
@@ -181,7 +208,7 @@ static mb_status_t try_stages(search_t *s, int stages)
     mb_candidate_t layout = {.stages = stages, .replicas = o->replicas};
     layout.groups = o->ranks / stages;
     if (layout.replicas == 0)
-        layout.replicas = layout.groups < o->batch ? layout.groups : (int)o->batch;
+        layout.replicas = most_replicas(o, layout.groups);
     layout.groups = layout.groups < layout.replicas ? layout.groups : layout.replicas;
     layout.idle = o->ranks - stages * layout.groups;
     return try_sizes(s, &layout);
@@ -209,7 +236,7 @@ static mb_status_t search(search_t *s)
 {
     const mb_planner_options_t *o = s->options;
     int nodes = mb_plan_max_stages(o->graph), most = o->ranks < nodes ? o->ranks : nodes;
-    MB_TRY(list_sizes(s));
+    MB_TRY(add_size(s, o->micro_batch > 0 ? o->micro_batch : o->batch));
     MB_TRY(read_patterns(s));
     if (o->stages > 0)
         return o->stages <= most ? try_stages(s, o->stages) : MB_OK;

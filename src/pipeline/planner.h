@@ -11,14 +11,17 @@ typedef struct {
     const mb_graph_t *graph;
     const mb_hardware_t *hardware;
     int ranks;
-    int64_t batch;                         /* samples of a step */
-    double memory;                         /* bytes that a rank may take; 0: the hardware's */
-    int moments;                           /* numbers that the optimizer keeps of a parameter */
-    bool shares_out;                       /* groups share these out */
-    int stages;                            /* given; 0: any */
-    int replicas;                          /* given; 0: as many as pipelines */
-    int64_t micro_batch;                   /* given; 0: any */
-    const mb_schedule_choice_t *schedule;  /* given; NULL: any */
+    int64_t batch;                        /* samples of a step */
+    double memory;                        /* bytes that a rank may take; 0: the hardware's */
+    int moments;                          /* numbers that the optimizer keeps of a parameter */
+    bool shares_out;                      /* groups share these out */
+    int stages;                           /* given; 0: any */
+    int replicas;                         /* given; 0: as many as pipelines */
+    int64_t micro_batch;                  /* given; 0: any */
+    const mb_schedule_choice_t *schedule; /* given; NULL: any */
+    const mb_node_cost_t *measured;       /* [n_nodes] of a micro-batch of measured_for samples, and
+                                             of others in proportion; NULL: predicted */
+    int64_t measured_for;
     const mb_schedule_choice_t *recompute; /* given: its recomputes and layers; NULL: none, the
                                               layers that it takes to fit, or all */
 } mb_planner_options_t;
@@ -46,6 +49,17 @@ typedef struct {
 mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
                             mb_candidate_t **out, int *n, double *least);
 const char *mb_schedule_name(mb_schedule_kind_t kind); /* "1f1b"; without number or path */
+
+/* planner_explain.c: what a step consists of, and what would take a part off it. */
+typedef struct {
+    const char *name, *remedy;
+    double seconds;
+} mb_candidate_part_t;
+enum { MB_CANDIDATE_PARTS = 6 };
+void mb_planner_split(const mb_candidate_t *candidate, mb_candidate_part_t out[MB_CANDIDATE_PARTS]);
+/* The fastest with another number of stages than the first, or NULL, and the part that the first
+ * has less of, by most. */
+const mb_candidate_t *mb_planner_rival(const mb_candidate_t *all, int n, const char **part);
 
 /* planner_estimate.c: what a candidate takes. NODES: [n_nodes] of its micro-batch; CHUNK_OF_NODE:
  * its cut. MB_ERR_MEMORY. */

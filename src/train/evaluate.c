@@ -157,6 +157,8 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     mb_layout_t layout;
     mb_evaluator_t *evaluator = NULL;
     mb_comm_t *comm = machine->comm;
+    const mb_layout_ranks_t ranks = {mb_comm_size(comm), mb_comm_local_size(comm),
+                                     (double)mb_machine_memory(machine)};
     int outputs = model->graph->n_outputs;
     const char **names = MB_ARENA_ARRAY(arena, const char *, outputs);
     double *losses = MB_ARENA_ARRAY(arena, double, outputs);
@@ -171,8 +173,7 @@ static mb_status_t evaluate(mb_machine_t *machine, mb_model_t *model, mb_source_
     if (status == MB_OK)
         status = mb_model_check_batches(model, source);
     if (status == MB_OK)
-        status = mb_layout_choose_pass(model, settings, mb_comm_size(comm),
-                                       mb_comm_local_size(comm), source->samples, &layout);
+        status = mb_layout_choose_pass(model, settings, &ranks, source->samples, &layout);
     if (status == MB_OK)
         status = mb_model_check_micro(
             model, layout.batch < source->samples ? layout.batch : source->samples,

@@ -4,30 +4,9 @@
 #include "base/host_memory.h"
 #include "pipeline/recompute.h"
 
-#include <stdlib.h>
+#include <float.h>
+#include <stdio.h>
 #include <string.h>
-
-static double imbalance(const mb_graph_t *graph, int chunks)
-{
-    double result = 1e30;
-    const mb_partition_options_t options = {.chunks = chunks};
-    int *stage_of_node = malloc((size_t)graph->n_nodes * sizeof *stage_of_node);
-    if (stage_of_node != NULL && mb_partition(graph, &options, stage_of_node) == MB_OK)
-        result = mb_partition_imbalance(graph, stage_of_node, chunks);
-    free(stage_of_node);
-    return result;
-}
-
-/* The most stages that divide the ranks and balance, of PER_STAGE chunks each. */
-static int balanced_stages(const mb_graph_t *graph, int per_stage, int ranks)
-{
-    int most = mb_plan_max_stages(graph) / per_stage;
-    for (int stages = ranks < most ? ranks : most; stages > 1; stages--) {
-        if (ranks % stages == 0 && imbalance(graph, stages * per_stage) <= 1.5)
-            return stages;
-    }
-    return 1;
-}
 
 static mb_status_t choose_schedule(const mb_model_t *model, const mb_settings_t *settings,
                                    mb_schedule_choice_t *schedule)
@@ -37,49 +16,51 @@ static mb_status_t choose_schedule(const mb_model_t *model, const mb_settings_t 
     return mb_recompute_check(model->graph, schedule, model->file->path);
 }
 
-static mb_status_t choose_stages(const mb_model_t *model, const mb_settings_t *settings, int ranks,
-                                 mb_layout_t *layout)
+static mb_status_t check_replicas(const mb_settings_t *settings)
+{
+    int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
+    if (replicas <= 1 << 20)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT, "replicas=%lld: more than %d make no sense here",
+                        (long long)replicas, 1 << 20);
+}
+
+static mb_status_t check_chunks(const mb_model_t *model, const mb_settings_t *settings, int nodes,
+                                int per_stage)
+{
+    if (per_stage <= nodes)
+        return MB_OK;
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "%s: the model has %d nodes that compute, and schedule %s cuts a stage "
+                        "into %d chunks",
+                        model->file->path, nodes, mb_settings_text(settings, MB_SET_SCHEDULE),
+                        per_stage);
+}
+
+/* What no number of ranks could do. */
+static mb_status_t check_asked(const mb_model_t *model, const mb_settings_t *settings, int ranks,
+                               const mb_layout_t *layout)
 {
     int nodes = mb_plan_max_stages(model->graph);
     int per_stage = mb_schedule_chunks(&layout->schedule, 1);
     int most = per_stage > 1 ? nodes / per_stage : nodes;
     int64_t stages = mb_settings_int(settings, MB_SET_STAGES);
-    int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
-    if (most == 0)
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "%s: the model has %d nodes that compute, and schedule %s cuts a stage "
-                            "into %d chunks",
-                            model->file->path, nodes, mb_settings_text(settings, MB_SET_SCHEDULE),
-                            per_stage);
-    if (replicas > 1 << 20)
-        return mb_error_set(MB_ERR_ARGUMENT, "replicas=%lld: more than %d make no sense here",
-                            (long long)replicas, 1 << 20);
+    MB_TRY(check_chunks(model, settings, nodes, per_stage));
+    MB_TRY(check_replicas(settings));
     if (stages > ranks)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "%lld stages need %lld ranks, and there are %d: use --stages %d, or "
                             "mpirun -np %lld",
                             (long long)stages, (long long)stages, ranks,
                             ranks < most ? ranks : most, (long long)stages);
-    if (stages > most)
-        return mb_error_set(
-            MB_ERR_ARGUMENT,
-            "%s: the model has %d nodes that compute, so at most %d stages%s, not %lld; "
-            "use --stages %d",
-            model->file->path, nodes, most, per_stage > 1 ? " of several chunks" : "",
-            (long long)stages, most);
-    if (stages == 0 && replicas > 0) {
-        stages = ranks / (replicas < ranks ? replicas : ranks);
-        stages = stages > most ? most : stages;
-    } else if (stages == 0) {
-        stages = balanced_stages(model->graph, per_stage > 1 ? per_stage : 1, ranks);
-    }
-    layout->stages = (int)stages;
-    layout->replicas = replicas > 0 ? (int)replicas : ranks / (int)stages;
-    layout->groups = ranks / layout->stages;
-    if (layout->groups > layout->replicas)
-        layout->groups = layout->replicas;
-    layout->idle = ranks - layout->stages * layout->groups;
-    return MB_OK;
+    if (stages <= most)
+        return MB_OK;
+    return mb_error_set(
+        MB_ERR_ARGUMENT,
+        "%s: the model has %d nodes that compute, so at most %d stages%s, not %lld; "
+        "use --stages %d",
+        model->file->path, nodes, most, per_stage > 1 ? " of several chunks" : "",
+        (long long)stages, most);
 }
 
 /* Bytes of one sample's tensors and saved values. */
@@ -119,13 +100,22 @@ static mb_status_t choose_batch(const mb_model_t *model, const mb_settings_t *se
     return MB_OK;
 }
 
-mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
-                             int local_ranks, mb_layout_t *layout)
+/* A file's schedule is for its number of stages, which whoever wrote it gives; else all ranks. */
+static void take_stages(const mb_settings_t *settings, int ranks, mb_layout_t *layout)
 {
-    *layout = (mb_layout_t){0};
-    MB_TRY(choose_schedule(model, settings, &layout->schedule));
-    MB_TRY(choose_batch(model, settings, &layout->batch));
-    MB_TRY(choose_stages(model, settings, ranks, layout));
+    int64_t stages = mb_settings_int(settings, MB_SET_STAGES);
+    int64_t replicas = mb_settings_int(settings, MB_SET_REPLICAS);
+    int shared_by = replicas > 0 && replicas < ranks ? (int)replicas : 1;
+    layout->stages = stages > 0 ? (int)stages : ranks / shared_by;
+    layout->groups = ranks / layout->stages;
+    layout->replicas = replicas > 0 ? (int)replicas : layout->groups;
+    layout->groups = layout->groups < layout->replicas ? layout->groups : layout->replicas;
+    layout->idle = ranks - layout->stages * layout->groups;
+}
+
+static mb_status_t take_sizes(const mb_model_t *model, const mb_settings_t *settings,
+                              int local_ranks, mb_layout_t *layout)
+{
     int64_t samples = (layout->batch + layout->replicas - 1) / layout->replicas;
     layout->micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH);
     if (layout->micro_batch == 0) {
@@ -139,6 +129,72 @@ mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *setti
                             (long long)layout->batch, (long long)layout->micro_batch);
     layout->micros = (int)micros;
     return MB_OK;
+}
+
+static void say_why(const mb_candidate_t *all, int n, mb_layout_t *layout)
+{
+    const char *part = NULL;
+    const mb_candidate_t *other = mb_planner_rival(all, n, &part);
+    if (other != NULL)
+        snprintf(layout->why, sizeof layout->why,
+                 "predicted %.1f%% faster than %d stage%s x %d (less of %s); --stages and "
+                 "--replicas choose another",
+                 100 * (other->seconds / all->seconds - 1), other->stages,
+                 other->stages == 1 ? "" : "s", other->replicas, part);
+}
+
+/* Where nothing fits, what takes least is tried. */
+static mb_status_t rank_within(const mb_model_t *model, const mb_settings_t *settings,
+                               mb_layout_wish_t *wish, mb_arena_t *arena, mb_candidate_t **all,
+                               int *n)
+{
+    double least;
+    mb_status_t status = mb_layout_rank(model, settings, wish, arena, all, n, &least);
+    if (status != MB_ERR_MEMORY)
+        return status;
+    wish->ranks.memory = DBL_MAX;
+    MB_TRY(mb_layout_rank(model, settings, wish, arena, all, n, &least));
+    wish->ranks.memory = least;
+    return mb_layout_rank(model, settings, wish, arena, all, n, &least);
+}
+
+static mb_status_t plan(const mb_model_t *model, const mb_settings_t *settings,
+                        const mb_layout_ranks_t *ranks, mb_arena_t *arena, mb_layout_t *layout)
+{
+    int n = 0;
+    mb_candidate_t *all;
+    mb_layout_wish_t wish = {.ranks = *ranks, .batch = layout->batch};
+    if (wish.ranks.memory <= 0)
+        wish.ranks.memory = (double)mb_host_memory() / ranks->local;
+    MB_TRY(mb_layout_moments(model, settings, arena, &wish.moments));
+    MB_TRY(rank_within(model, settings, &wish, arena, &all, &n));
+    mb_layout_take(layout, all);
+    say_why(all, n, layout);
+    return MB_OK;
+}
+
+static mb_status_t plan_in_arena(const mb_model_t *model, const mb_settings_t *settings,
+                                 const mb_layout_ranks_t *ranks, mb_layout_t *layout)
+{
+    mb_arena_t *arena = mb_arena_create();
+    if (arena == NULL)
+        return mb_error_memory("a layout", 0);
+    mb_status_t status = plan(model, settings, ranks, arena, layout);
+    mb_arena_destroy(arena);
+    return status;
+}
+
+mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings,
+                             const mb_layout_ranks_t *ranks, mb_layout_t *layout)
+{
+    *layout = (mb_layout_t){0};
+    MB_TRY(choose_schedule(model, settings, &layout->schedule));
+    MB_TRY(choose_batch(model, settings, &layout->batch));
+    MB_TRY(check_asked(model, settings, ranks->ranks, layout));
+    if (ranks->ranks > 1 && layout->schedule.kind != MB_SCHEDULE_FILE)
+        return plan_in_arena(model, settings, ranks, layout);
+    take_stages(settings, ranks->ranks, layout);
+    return take_sizes(model, settings, ranks->local, layout);
 }
 
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
@@ -207,18 +263,19 @@ static void fit_batches(mb_layout_t *layout, int ranks)
     layout->step = layout->batch;
 }
 
-mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
-                                  int local_ranks, int64_t samples, mb_layout_t *layout)
+mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings,
+                                  const mb_layout_ranks_t *ranks, int64_t samples,
+                                  mb_layout_t *layout)
 {
-    MB_TRY(mb_layout_choose(model, settings, ranks, local_ranks, layout));
+    MB_TRY(mb_layout_choose(model, settings, ranks, layout));
     MB_TRY(mb_layout_activations(settings, &layout->integer));
     if (mb_settings_has(settings, MB_SET_REPLICAS) || mb_settings_has(settings, MB_SET_MICRO_BATCH))
         return MB_OK;
     int64_t most = layout->batch < samples ? layout->batch : samples;
     layout->micro_batch = fitting(model->graph, most > 0 ? most : 1, 1);
     if (model->graph->keeps_states)
-        fit_batches(layout, ranks);
+        fit_batches(layout, ranks->ranks);
     else
-        fit_pass(layout, samples, ranks);
+        fit_pass(layout, samples, ranks->ranks);
     return MB_OK;
 }

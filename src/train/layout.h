@@ -3,6 +3,7 @@
 #define MB_TRAIN_LAYOUT_H
 
 #include "engine/model.h"
+#include "pipeline/planner.h"
 #include "train/settings.h"
 
 typedef struct {
@@ -10,23 +11,60 @@ typedef struct {
     int64_t batch, micro_batch;
     int micros; /* per replica */
     mb_schedule_choice_t schedule;
+    char why[192]; /* of what the planner chose; "": nothing was left to choose */
     /* of evaluation: */
     int64_t step; /* samples of a step, which need not be a batch; 0: batch */
     bool integer; /* activations may be quantized */
 } mb_layout_t;
 
+/* What ranks a layout is for. */
+typedef struct {
+    int ranks, local; /* of the node */
+    double memory;    /* bytes that one has; 0: its share of this host's */
+} mb_layout_ranks_t;
+
 /* From the settings where they say it, else chosen for the ranks at hand:
  * one rank: R = 1 and b = G (Keras' arithmetic), b halved while the activations would take more
- * than half of the node's memory; several: as many stages as balance well (costliest at most 1.5
- * times the mean), the rest as replicas, two micro-batches per stage. Not collective: the same on
- * all ranks of one kind. */
-mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings, int ranks,
-                             int local_ranks, mb_layout_t *out);
+ * than half of the node's memory; several: the fastest that fits into memory, as the planner
+ * (pipeline/planner.h) predicts it with the default hardware, so that R and b are the same on any
+ * machine. Nothing is computed again unless the settings say so. Not collective: the same on all
+ * ranks of one kind. */
+mb_status_t mb_layout_choose(const mb_model_t *model, const mb_settings_t *settings,
+                             const mb_layout_ranks_t *ranks, mb_layout_t *out);
 /* The same for a pass over SAMPLES samples without learning. Where neither replicas nor
  * micro-batches are given, they follow from the batch and the samples alone, so that the numbers
  * are the same on any number of ranks. */
-mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings, int ranks,
-                                  int local_ranks, int64_t samples, mb_layout_t *out);
+mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *settings,
+                                  const mb_layout_ranks_t *ranks, int64_t samples,
+                                  mb_layout_t *out);
+
+/* ---- layout_plan.c: the planner, asked by settings */
+
+/* Numbers a parameter that the optimizer of the settings, or the model's own, keeps; 0 where there
+ * is none. */
+mb_status_t mb_layout_moments(const mb_model_t *model, const mb_settings_t *settings,
+                              mb_arena_t *arena, int *moments);
+typedef struct {
+    mb_layout_ranks_t ranks; /* its memory is the limit */
+    int64_t batch;
+    int moments;
+    bool open_recompute; /* none, some layers or all */
+} mb_layout_wish_t;
+/* The layouts that the settings leave open, the fastest first; in the arena. See mb_planner_rank.
+ */
+mb_status_t mb_layout_rank(const mb_model_t *model, const mb_settings_t *settings,
+                           const mb_layout_wish_t *wish, mb_arena_t *arena, mb_candidate_t **all,
+                           int *n, double *least);
+/* The setting `schedule` says what was chosen, where nobody had given it. */
+mb_status_t mb_layout_name_schedule(const mb_layout_t *layout, mb_settings_t *settings);
+void mb_layout_take(mb_layout_t *layout, const mb_candidate_t *candidate);
+/* Whether somebody has given it: a file, or the user. */
+bool mb_layout_given(const mb_settings_t *settings, mb_setting_id_t id);
+/* Whether somebody says what is computed again; then the default schedule stays. */
+bool mb_layout_says_recompute(const mb_settings_t *settings);
+
+/* ---- */
+
 /* The settings that say what a rank computes on; the texts stay the settings'. */
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings);
 /* The setting `zero`. MB_ERR_ARGUMENT unless it is 0 or 1. */

@@ -7,6 +7,7 @@ libmb_la_SOURCES += src/train/finite.c src/train/finite.h
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/kept_states.c src/train/kept_states.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h
+libmb_la_SOURCES += src/train/layout_plan.c
 libmb_la_SOURCES += src/train/loss_scale.c src/train/loss_scale.h
 libmb_la_SOURCES += src/train/moments.c
 libmb_la_SOURCES += src/train/norms.c src/train/norms.h

@@ -33,13 +33,7 @@ static mb_status_t take_limit(const mb_training_t *trainer, double *limit)
 
 static bool given(const mb_training_t *trainer, mb_setting_id_t id)
 {
-    return trainer->settings->origin[id] >= MB_FROM_FILE;
-}
-
-static bool says_recompute(const mb_training_t *trainer)
-{
-    const char *how = mb_settings_text(trainer->settings, MB_SET_RECOMPUTE);
-    return given(trainer, MB_SET_RECOMPUTE) && !mb_recompute_is_open(how);
+    return mb_layout_given(trainer->settings, id);
 }
 
 /* The layers' names, which plans are made from, outlive the choice. */
@@ -52,43 +46,19 @@ static mb_status_t keep_layers(mb_training_t *trainer, const mb_candidate_t *cho
     return schedule->layers != NULL ? MB_OK : mb_error_memory("the names of layers", 0);
 }
 
-/* The fastest layout within LIMIT, of what the settings leave open. The hardware's defaults keep
- * the choice of replicas and micro-batch, which the bits depend on, the same on any machine. */
+/* The fastest layout within LIMIT, of what the settings leave open. */
 static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit)
 {
-    const mb_settings_t *settings = trainer->settings;
-    mb_layout_t *layout = &trainer->layout;
-    mb_schedule_choice_t asked;
-    mb_hardware_t hardware = mb_hardware_default();
-    mb_candidate_t *all;
     int n;
     double least;
-    bool shares_out;
-    hardware.devices_per_node = mb_comm_local_size(trainer->comm);
-    MB_TRY(mb_layout_shares_out(settings, &shares_out));
-    MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &asked));
-    mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), &asked);
-    const mb_planner_options_t options = {
-        .graph = trainer->model->graph,
-        .hardware = &hardware,
-        .ranks = mb_comm_size(trainer->comm),
-        .batch = layout->batch,
-        .memory = limit,
-        .moments = trainer->optimizer->n_slots,
-        .shares_out = shares_out,
-        .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
-        .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
-        .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH),
-        .schedule = given(trainer, MB_SET_SCHEDULE) || says_recompute(trainer) ? &asked : NULL,
-        .recompute = says_recompute(trainer) ? &asked : NULL};
-    MB_TRY(mb_planner_rank(&options, arena, &all, &n, &least));
-    layout->stages = all->stages;
-    layout->groups = all->groups;
-    layout->replicas = all->replicas;
-    layout->idle = all->idle;
-    layout->micro_batch = all->micro_batch;
-    layout->micros = all->micros / ((all->replicas + all->groups - 1) / all->groups);
-    layout->schedule = all->schedule;
+    mb_candidate_t *all;
+    const mb_comm_t *comm = trainer->comm;
+    const mb_layout_wish_t wish = {.ranks = {mb_comm_size(comm), mb_comm_local_size(comm), limit},
+                                   .batch = trainer->layout.batch,
+                                   .moments = trainer->optimizer->n_slots,
+                                   .open_recompute = !mb_layout_says_recompute(trainer->settings)};
+    MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
+    mb_layout_take(&trainer->layout, all);
     return keep_layers(trainer, all);
 }
 
@@ -155,30 +125,17 @@ static mb_status_t no_layout(double limit, double bytes)
                         mb_str_bytes(bytes, taken, sizeof taken));
 }
 
-static mb_status_t name_recomputing(mb_training_t *trainer)
+/* What the run says of itself; nobody asked for it, and the next start may choose another. */
+static mb_status_t name_choice(mb_training_t *trainer)
 {
     const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
     const char *how = !schedule->recomputes      ? "none"
                       : schedule->layers == NULL ? "full"
                                                  : schedule->layers;
+    MB_TRY(mb_layout_name_schedule(&trainer->layout, trainer->settings));
     return given(trainer, MB_SET_RECOMPUTE)
                ? MB_OK
                : mb_settings_set(trainer->settings, "recompute", how, MB_FROM_DEFAULT);
-}
-
-/* What the run says of itself; nobody asked for it, and the next start may choose another. */
-static mb_status_t name_choice(mb_training_t *trainer)
-{
-    char name[32];
-    const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
-    if (given(trainer, MB_SET_SCHEDULE) || says_recompute(trainer))
-        return name_recomputing(trainer);
-    if (schedule->kind == MB_SCHEDULE_INTERLEAVED)
-        snprintf(name, sizeof name, "interleaved:%d", schedule->per_stage);
-    else
-        snprintf(name, sizeof name, "%s", mb_schedule_name(schedule->kind));
-    MB_TRY(mb_settings_set(trainer->settings, "schedule", name, MB_FROM_DEFAULT));
-    return name_recomputing(trainer);
 }
 
 static void tell(mb_training_t *trainer, double limit, double bytes)
@@ -208,8 +165,10 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
 {
     double limit, bytes = 0, least = DBL_MAX;
     MB_TRY(mb_comm_agree(trainer->comm, take_limit(trainer, &limit)));
-    if (limit == 0)
-        return note_open(trainer);
+    if (limit == 0) {
+        MB_TRY(note_open(trainer));
+        return mb_comm_agree(trainer->comm, name_choice(trainer));
+    }
     double aim = limit;
     for (int i = 0; i < MOST_TRIES; i++) {
         mb_arena_t *arena = mb_arena_create();

@@ -57,7 +57,7 @@ static mb_status_t find(mb_training_t *trainer, const mb_engine_options_t *optio
     MB_TRY(read_kept(trainer, key, path, profile, &found));
     if (found)
         return MB_OK;
-    MB_TRY(mb_profile_measure(options, profile));
+    MB_TRY(mb_profile_measure(options, MB_PROFILE_SECONDS, profile));
     return keep(trainer, key, path, profile);
 }
 

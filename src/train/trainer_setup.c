@@ -263,8 +263,9 @@ static mb_status_t make_sampler(mb_training_t *trainer)
 
 static mb_status_t choose_layout(mb_training_t *trainer)
 {
-    return mb_layout_choose(trainer->model, trainer->settings, mb_comm_size(trainer->comm),
-                            mb_comm_local_size(trainer->comm), &trainer->layout);
+    const mb_layout_ranks_t ranks = {mb_comm_size(trainer->comm), mb_comm_local_size(trainer->comm),
+                                     (double)mb_machine_memory(trainer->machine)};
+    return mb_layout_choose(trainer->model, trainer->settings, &ranks, &trainer->layout);
 }
 
 static mb_status_t obey_layout(mb_training_t *trainer)
@@ -280,6 +281,8 @@ static void note_layout(mb_training_t *trainer)
 {
     const mb_layout_t *layout = &trainer->layout;
     const mb_graph_t *graph = trainer->model->graph;
+    if (layout->why[0] != '\0' && !mb_settings_has(trainer->settings, MB_SET_MEMORY))
+        mb_training_note(trainer, "layout: %s", layout->why);
     if (trainer->machine->sums_by_link)
         mb_training_note(trainer, "gradients are summed over replicas in NCCL's own order "
                                   "(--reduce nccl): their bits depend on the number of ranks");

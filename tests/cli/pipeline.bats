@@ -186,7 +186,36 @@ END
     run -0 "$MBRUN" bench --hardware one.json
     grep -q '^in a node .*not measured: no two ranks that have it' <<<"$output"
     refused 2 'use --hardware FILE.json' 1 bench
+    refused 2 'name the model' 1 bench --profile p.json
+    refused 2 'm.h5 take; use --profile FILE.json' 1 bench m.h5 --hardware two.json
+    refused 2 'use --data FILE' 1 bench m.h5 --profile p.json
     refused 1 'nowhere' 1 bench --hardware nowhere/one.json
+}
+
+@test "bench writes what a model's layers take, which simulate and plan read" {
+    model
+    fixture mlp
+    for stages in 1 2; do
+        ranks 2 bench m.h5 --data data.h5 --batch 24 --micro-batch 4 --stages $stages --profile p.json >out
+        grep -q '^layers  *m.h5, a micro-batch of 4: forward ' out
+        "$MBRUN" simulate m.h5 --ranks 2 --stages $stages --batch 24 --micro-batch 4 --profile p.json --json >s.json
+        json 'value["step_seconds"] > 0 and value["stages"] == '$stages <s.json
+    done
+    sed 's/\(, *[0-9.e+-]*\)\(, *[0-9.e+-]*, *[0-9.e+-]*, *[0-9.e+-]*\]\)/, 1\2/' p.json >slow.json
+    "$MBRUN" plan m.h5 --ranks 2 --batch 24 --micro-batch 4 --profile slow.json --json >plan.json
+    json 'value["layouts"]["best"][0]["seconds"] > 3' <plan.json
+}
+
+@test "several ranks are laid out by the planner, and one line says why" {
+    model
+    fixture mlp
+    ranks 2 m.h5 --data data.h5 --batch 24 --steps 1 --run open.run >out 2>&1
+    grep -q '^note  *layout: predicted [0-9.]*% faster than [12] stages* x [12] (less of ' out
+    same=$(sed -n 's/^layout  *2 ranks = //p' out)
+    run -0 "$MBRUN" plan m.h5 --ranks 2 --batch 24
+    grep -q "^pipeline  *${same%% *} stage" <<<"$output"
+    ranks 2 m.h5 --data data.h5 --batch 24 --steps 1 --stages 2 --replicas 1 --run given.run >out 2>&1
+    ! grep -q '^note  *layout' out || false
 }
 
 # Stage memory as the start of a run prints it: the largest stage's, in KiB.

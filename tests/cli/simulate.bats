@@ -49,7 +49,7 @@ seconds() { # nanoseconds of a step
     model
     # shellcheck disable=SC2086
     refused 1 'rank 1 is lost from step 2 on (stage 1, group 0); rank 0: receiving the gradient of .*, step 2, stage 0, BW of micro-batch 0, peer rank 1; rank 3: adding up gradients' \
-        1 simulate $layout --steps 3 --lose 1@2
+        1 simulate $layout --schedule 1f1b --steps 3 --lose 1@2
 }
 
 @test "a hardware file says what devices and links can do" {
@@ -58,7 +58,7 @@ seconds() { # nanoseconds of a step
 {"name": "slow links", "devices_per_node": 1, "flops": 1e12, "memory_bandwidth": 1e12, "overhead": 0,
  "memory": 1000000000, "inside": {"latency": 0, "bandwidth": 1e12}, "between": {"latency": 0.5, "bandwidth": 1e12}}
 END
-    simulate --hardware hw.json >a.json
+    simulate --schedule 1f1b --hardware hw.json >a.json
     # The last stage of 1F1B holds one micro-batch, so that each activation sets out when the one before it is done with:
     # six latencies; the last gradient takes another one, and the reduction of two groups two.
     json '4.5 <= value["step_seconds"] < 4.51' <a.json

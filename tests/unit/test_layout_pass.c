@@ -40,8 +40,8 @@ static void set(const char *key, const char *value)
 static mb_layout_t choose(int ranks, int64_t samples)
 {
     mb_layout_t layout;
-    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, ranks, ranks, samples, &layout),
-                     MB_OK);
+    const mb_layout_ranks_t at = {ranks, ranks, 0};
+    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, &at, samples, &layout), MB_OK);
     return layout;
 }
 
@@ -110,19 +110,21 @@ START_TEST(stateful_models_go_by_their_own_batches)
     }
     set("batch", "32");
     mb_layout_t layout;
-    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, 1, 1, 96, &layout), MB_ERR_ARGUMENT);
+    const mb_layout_ranks_t alone = {1, 1, 0};
+    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, &alone, 96, &layout), MB_ERR_ARGUMENT);
 }
 END_TEST
 
 START_TEST(activations_are_auto_or_float)
 {
+    const mb_layout_ranks_t alone = {1, 1, 0};
     mb_layout_t layout = choose(1, 10);
     ck_assert(layout.integer);
     set("activations", "float");
     layout = choose(1, 10);
     ck_assert(!layout.integer);
     set("activations", "int8");
-    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, 1, 1, 10, &layout), MB_ERR_ARGUMENT);
+    ck_assert_int_eq(mb_layout_choose_pass(&model, settings, &alone, 10, &layout), MB_ERR_ARGUMENT);
 }
 END_TEST
 

@@ -109,11 +109,18 @@ static bool writes(const mb_state_writer_t *writer, int param)
     return param % engine->grid.groups == engine->grid.group;
 }
 
+/* Training stands still: what the host sees is written from where it stands. */
 static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device)
 {
     mb_exec_t *exec = &writer->state->engine->exec;
     int64_t elements = mb_shape_elements(&writer->tensors[tensor].shape);
     size_t bytes = (size_t)elements * sizeof(float);
+    if (exec->device->class_->host_visible(exec->device)) {
+        writer->lent[writer->n_pieces] = true;
+        writer->pieces[writer->n_pieces++] =
+            (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = device};
+        return MB_OK;
+    }
     float *values = malloc(bytes > 0 ? bytes : 1);
     if (values == NULL)
         return mb_error_memory("a tensor on its way to the file", bytes);
@@ -137,7 +144,8 @@ static mb_status_t collect(mb_state_writer_t *writer)
     int slots = slot_count(state), n = graph->n_params;
     mb_shape_t shape;
     writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t, mb_state_tensors(writer) + 1);
-    if (writer->pieces == NULL)
+    writer->lent = MB_ARENA_ARRAY(writer->arena, bool, mb_state_tensors(writer) + 1);
+    if (writer->pieces == NULL || writer->lent == NULL)
         return mb_error_memory("a checkpoint's pieces", 0);
     for (int p = 0; p < graph->n_params; p++) {
         bool mine = writes(writer, p);
@@ -212,7 +220,8 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path)
     for (int i = 0; i < writer.n_pieces; i++) {
         if (writer.encoded != NULL)
             mb_encoded_free(&writer.encoded[i]);
-        free((void *)(uintptr_t)writer.pieces[i].values);
+        if (!writer.lent[i])
+            free((void *)(uintptr_t)writer.pieces[i].values);
     }
     mb_arena_destroy(writer.arena);
     return status;

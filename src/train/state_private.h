@@ -19,6 +19,7 @@ typedef struct {
     mb_state_place_t *places; /* of the tensors */
     int n_pieces;
     mb_piece_t *pieces;
+    bool *lent; /* [n_pieces] the values are the device's own; the others are the writer's */
     mb_encoded_t *encoded; /* of the pieces; zero where a piece stays float32 */
     int *writers;          /* [mb_state_tensors] rank that writes the tensor */
 } mb_state_writer_t;

@@ -1,12 +1,13 @@
 /* Control groups: man 7 cgroups; the kernel's Documentation/admin-guide/cgroup-v2.rst and
  * cgroup-v1/memory.rst. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* getrusage tells ru_maxrss */
 #include "base/host_memory.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int64_t lesser(int64_t a, int64_t b)
@@ -89,4 +90,23 @@ int64_t mb_host_memory(void)
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     int64_t machine = pages <= 0 || page <= 0 ? INT64_MAX : (int64_t)pages * (int64_t)page;
     return lesser(machine, mb_cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup"));
+}
+
+int64_t mb_host_memory_resident(void)
+{
+    int64_t pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*d %" SCNd64, &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (int64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Linux counts in KiB: man 2 getrusage. */
+int64_t mb_host_memory_peak(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
 }

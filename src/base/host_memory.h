@@ -8,6 +8,10 @@
  * less. INT64_MAX where neither is told. */
 int64_t mb_host_memory(void);
 
+/* Bytes that this process has in memory now, and the most that it ever had. 0: it is not told. */
+int64_t mb_host_memory_resident(void);
+int64_t mb_host_memory_peak(void);
+
 /* The smallest limit of the control groups that GROUPS lists (as /proc/self/cgroup does: version 1
  * or 2) and of those above them; they lie below ROOT (as /sys/fs/cgroup). INT64_MAX: no limit. */
 int64_t mb_cgroup_memory(const char *groups, const char *root);

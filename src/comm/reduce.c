@@ -89,6 +89,12 @@ int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
     return bytes_sent(reduce, false);
 }
 
+int64_t mb_reduce_memory(const mb_reduce_t *reduce)
+{
+    return reduce->plan.received * (int64_t)sizeof(float) +
+           reduce->plan.received64 * (int64_t)sizeof(double);
+}
+
 int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce)
 {
     return bytes_sent(reduce, true);

@@ -38,6 +38,8 @@ void mb_reduce_destroy(mb_reduce_t *reduce);
 /* Bytes this rank sends in one run, and in one gather, by the plan. */
 int64_t mb_reduce_bytes(const mb_reduce_t *reduce);
 int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce);
+/* Bytes of device memory that it receives into. */
+int64_t mb_reduce_memory(const mb_reduce_t *reduce);
 /* What the transport must be ready for: requests outstanding, and the longest message in bytes. */
 mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shape, int *requests,
                             size_t *bytes);

@@ -330,3 +330,11 @@ int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction)
         bytes += mb_stage_reduce_bucket_bytes(reduction, i, 0);
     return bytes;
 }
+
+int64_t mb_stage_reduce_memory(const mb_stage_reduce_t *reduction)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < reduction->n_pieces; i++)
+        bytes += mb_reduce_memory(reduction->pieces[i].sum);
+    return bytes;
+}

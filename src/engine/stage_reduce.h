@@ -41,6 +41,8 @@ mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers)
  * plan's formula, without numbers that are merged. */
 int64_t mb_stage_reduce_bucket_bytes(const mb_stage_reduce_t *reduction, int index, int bucket);
 int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction);
+/* Bytes of device memory that sums of other groups are received into. */
+int64_t mb_stage_reduce_memory(const mb_stage_reduce_t *reduction);
 /* What the transport must be ready for. */
 mb_status_t mb_stage_reduce_needs(const mb_grid_t *grid, const mb_stage_t *stage, bool shares_out,
                                   int *requests, size_t *bytes);

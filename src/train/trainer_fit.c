@@ -78,6 +78,7 @@ static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
     return (double)stage->parameter_bytes + (double)mb_stage_activation_bytes(stage) +
            (double)engine->exec.workspace_bytes +
            (double)stage->gradient_count * stage->n_blocks * (double)sizeof(float) +
+           (double)mb_stage_reduce_memory(engine->reduction) +
            elements * trainer->optimizer->n_slots * (double)sizeof(float);
 }
 

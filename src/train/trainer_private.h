@@ -57,6 +57,7 @@ struct mb_training {
     int64_t final_step; /* of final.h5; -1: there is none */
 
     mb_layout_t layout;
+    int64_t resident_before; /* bytes of this process in front of the engine's */
     mb_sampler_t sampler;
     int64_t steps_per_epoch, total_steps;
     mb_engine_t *engine;
@@ -146,6 +147,11 @@ mb_status_t mb_training_write_trace(mb_training_t *trainer);
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
 mb_status_t mb_training_report_start(mb_training_t *trainer);
+/* Device memory that this rank has planned and taken. */
+typedef struct {
+    int64_t parameters, gradients, moments, activations;
+} mb_training_bytes_t;
+mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer);
 mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);
 mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report_t *report);
 

@@ -19,18 +19,15 @@ void mb_training_note(mb_training_t *trainer, const char *format, ...)
         trainer->notes[trainer->n_notes++] = copy;
 }
 
-typedef struct {
-    int64_t parameters, gradients, moments, activations;
-} stage_bytes_t;
-
-static stage_bytes_t own_bytes(const mb_training_t *trainer)
+mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer)
 {
     const mb_stage_t *stage = trainer->engine->stage;
     if (stage == NULL)
-        return (stage_bytes_t){0, 0, 0, 0};
-    return (stage_bytes_t){
+        return (mb_training_bytes_t){0, 0, 0, 0};
+    return (mb_training_bytes_t){
         .parameters = (int64_t)stage->parameter_bytes,
-        .gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks,
+        .gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks +
+                     mb_stage_reduce_memory(trainer->engine->reduction),
         .moments = (int64_t)trainer->update->moment_bytes,
         .activations =
             (int64_t)(mb_stage_activation_bytes(stage) + trainer->engine->exec.workspace_bytes)};
@@ -87,8 +84,8 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
     int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
-    stage_bytes_t own = own_bytes(trainer);
-    stage_bytes_t *all = MB_ARENA_ARRAY(trainer->arena, stage_bytes_t, ranks);
+    mb_training_bytes_t own = mb_training_bytes(trainer);
+    mb_training_bytes_t *all = MB_ARENA_ARRAY(trainer->arena, mb_training_bytes_t, ranks);
     int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 4 * stages);
     mb_status_t status = all == NULL || columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/host_memory.h"
 #include "base/str.h"
 #include "store/io.h"
 #include "train/export.h"
@@ -176,6 +177,7 @@ typedef struct {
     int64_t planned_bytes, reduce_bytes;
     int64_t steps;
     double data_wait;
+    int64_t before, taken, peak; /* bytes: of the process before the stage's, those, its most */
     mb_action_cost_t costs[MB_ACTION_COUNT];
 } rank_costs_t;
 
@@ -186,11 +188,14 @@ static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
                 "%s\n  {\"rank\": %d, \"stage\": %d, \"group\": %d, \"steps\": %lld,\n"
                 "   \"bytes_sent\": %lld, \"bytes_sent_planned\": %lld,\n"
                 "   \"reduce_bytes_sent\": %lld, \"reduce_bytes_planned\": %lld,\n"
-                "   \"data_wait_seconds\": %.6f,\n   \"actions\": {",
+                "   \"data_wait_seconds\": %.6f,\n"
+                "   \"memory\": {\"before\": %lld, \"planned\": %lld, \"peak\": %lld},\n"
+                "   \"actions\": {",
                 rank == 0 ? "" : ",", rank, costs->stage, costs->group, (long long)costs->steps,
                 (long long)sent, (long long)(costs->planned_bytes * costs->steps),
                 (long long)costs->costs[MB_ACTION_REDUCE].bytes,
-                (long long)(costs->reduce_bytes * costs->steps), costs->data_wait);
+                (long long)(costs->reduce_bytes * costs->steps), costs->data_wait,
+                (long long)costs->before, (long long)costs->taken, (long long)costs->peak);
     const char *comma = "";
     for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
         const mb_action_cost_t *cost = &costs->costs[kind];
@@ -258,9 +263,14 @@ out:
 mb_status_t mb_training_write_plan(mb_training_t *trainer)
 {
     const mb_engine_t *engine = trainer->engine;
+    const mb_training_bytes_t bytes = mb_training_bytes(trainer);
     rank_costs_t own = {.stage = engine->grid.stage,
                         .group = engine->grid.group,
-                        .data_wait = mb_feed_waited(trainer->feed)};
+                        .data_wait = mb_feed_waited(trainer->feed),
+                        .before = trainer->resident_before,
+                        .taken =
+                            bytes.parameters + bytes.gradients + bytes.moments + bytes.activations,
+                        .peak = mb_host_memory_peak()};
     if (trainer->dir == NULL)
         return MB_OK;
     rank_costs_t *all = calloc((size_t)mb_comm_size(trainer->comm), sizeof *all);

@@ -532,6 +532,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     note_loss_scale(trainer);
     note_average(trainer);
     mb_training_note_formats(trainer);
+    trainer->resident_before = mb_host_memory_resident();
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
     return mb_training_report_start(trainer);

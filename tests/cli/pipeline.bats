@@ -26,6 +26,8 @@ model() {
             --run $schedule.run
         planned=$(json_values 'value["schedules"][0]["per_stage"]' bytes_sent <plan.json)
         sent=$(json_values 'value["measured"]' bytes_sent <$schedule.run/plan.json)
+        json 'all(m["memory"]["peak"] > m["memory"]["before"] > 0 and m["memory"]["planned"] > 0 for m in value["measured"])' \
+            <$schedule.run/plan.json
         echo "$schedule: planned $planned, sent in two steps $sent"
         [ "$(awk '{ for (i = 1; i <= NF; i++) printf "%d ", 2 * $i }' <<<"$planned")" = "$sent " ]
     done

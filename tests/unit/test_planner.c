@@ -128,6 +128,56 @@ START_TEST(the_formulas_are_those_of_schedules_that_are_timed)
 }
 END_TEST
 
+START_TEST(a_replicas_samples_are_divided_evenly)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(3, 32);
+    options.stages = 1;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    for (int i = 0; i < n; i++) {
+        ck_assert_int_eq(all[i].replicas, 3);
+        ck_assert_int_ge((int)(all[i].micros * all[i].micro_batch), 11);
+        ck_assert_int_lt((int)((all[i].micros - 1) * all[i].micro_batch), 11);
+    }
+    ck_assert_int_eq((int)all->micro_batch, 11);
+}
+END_TEST
+
+START_TEST(replicas_without_samples_are_left_out)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(8, 32);
+    options.stages = 1;
+    options.micro_batch = 16;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_int_eq(all->replicas, 2);
+    ck_assert_int_eq(all->idle, 6);
+}
+END_TEST
+
+/* Twice what was predicted, measured in micro-batches of 4. */
+START_TEST(measured_costs_stand_for_predicted_ones)
+{
+    int n;
+    double least, predicted;
+    mb_candidate_t *all;
+    mb_node_cost_t measured[FAKE_NODES];
+    mb_planner_options_t options = options_of(4, 16);
+    options.micro_batch = 2;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    predicted = all->compute;
+    mb_costs_predict(&fake.graph, &hardware, 8, measured);
+    options.measured = measured;
+    options.measured_for = 4;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    ck_assert_double_eq(all->compute, 2 * predicted);
+}
+END_TEST
+
 START_TEST(the_fastest_comes_first_and_all_fit)
 {
     int n, n_less;
@@ -288,6 +338,9 @@ int main(void)
     tcase_add_checked_fixture(c, set_up, tear_down);
     tcase_add_loop_test(c, the_formulas_are_those_of_schedules_that_are_timed, 0,
                         sizeof cases / sizeof cases[0]);
+    tcase_add_test(c, a_replicas_samples_are_divided_evenly);
+    tcase_add_test(c, replicas_without_samples_are_left_out);
+    tcase_add_test(c, measured_costs_stand_for_predicted_ones);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
     tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
     tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);

@@ -196,6 +196,23 @@ START_TEST(ranks_of_a_node_use_the_links_inside)
 }
 END_TEST
 
+/* GPipe, two micro-batches, half a second a message. Stage 0 copies the first one while it computes
+ * its second forward (1 to 2.5), stage 1 the gradient during its second backward (6 to 8.5); who
+ * waits copies for nothing. */
+START_TEST(copying_a_message_takes_time_from_what_both_ends_compute)
+{
+    const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_GPIPE};
+    fake_graph_chain(&fake, 2, 3);
+    mb_plan_t *plan = make_plan(&choice, 2, 2);
+    world_t *world = world_of(plan, 1);
+    world->hardware.between = (mb_hardware_link_t){.bandwidth = 48, .occupies = 0};
+    ck_assert_double_eq(run(world), 10);
+    world->hardware.between.occupies = 1;
+    ck_assert_double_eq(run(world), 11);
+    mb_plan_destroy(plan);
+}
+END_TEST
+
 /* Four stages in nodes of six ranks: ranks 0 to 3 are group 0's, of 4 to 7 the last two lie on the
  * second node. */
 START_TEST(only_messages_between_nodes_take_the_nodes_ways)
@@ -444,6 +461,7 @@ int main(void)
     tcase_add_test(tests, steps_follow_each_other_without_a_gap_on_one_rank);
     tcase_add_test(tests, a_message_takes_its_bytes_and_a_latency);
     tcase_add_test(tests, ranks_of_a_node_use_the_links_inside);
+    tcase_add_test(tests, copying_a_message_takes_time_from_what_both_ends_compute);
     tcase_add_test(tests, only_messages_between_nodes_take_the_nodes_ways);
     tcase_add_test(tests, devices_of_a_node_share_its_way_out);
     tcase_add_test(tests, a_second_message_waits_for_the_way_and_is_counted_as_held_up);

@@ -3,6 +3,9 @@ libmb_la_SOURCES += \
 	src/engine/class_weights.c src/engine/class_weights.h \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/executor.c src/engine/executor.h \
+	src/engine/executor_messages.c src/engine/executor_private.h \
+	src/engine/executor_sums.c \
+	src/engine/executor_walk.c \
 	src/engine/feed.c src/engine/feed.h \
 	src/engine/hinge_labels.c src/engine/hinge_labels.h \
 	src/engine/machine.c src/engine/machine.h \

@@ -1,7 +1,8 @@
 /* Walks a stage's action list: the one place that knows what stands in front of an action, and so
  * what a plan means. It knows no device and no message: what an action does, and how its messages
- * are awaited, is a class's. Two stand behind it: a stage that computes (engine/executor.c), whose
- * waits end, and a virtual one (simulate.c), where the walk returns and is gone on with later.
+ * are awaited, is a class's. Two stand behind it: a stage that computes (engine/executor_walk.c),
+ * whose waits end, and a virtual one (simulate.c), where the walk returns and is gone on with
+ * later.
  *
  * In front of an action:
  *

@@ -1,0 +1,155 @@
+/* The walk's class (pipeline/walk.h) of a rank that computes: its calls end when what they do is
+ * done. */
+#include "engine/executor_private.h"
+
+static mb_status_t run_forward(mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    mb_executor_micro(executor, action->chunk, action->micro, &micro);
+    MB_TRY(mb_replays_run(executor->replays, mb_stage_forward, &micro));
+    return hooks->output == NULL ? MB_OK : hooks->output(hooks->user, &micro, action->micro);
+}
+
+/* What was sent of the micro-batch is written anew, with the same bits. */
+static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    mb_executor_micro(executor, action->chunk, action->micro, &micro);
+    return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
+}
+
+static bool ends_replica(const mb_executor_t *executor, int index)
+{
+    return (index + 1) % executor->plan->micros_per_replica == 0;
+}
+
+static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
+{
+    mb_micro_t micro;
+    mb_action_kind_t kind = at->kind;
+    int index = at->micro;
+    mb_executor_micro(executor, at->chunk, index, &micro);
+    micro.bucket = at->bucket;
+    mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
+                               : kind == MB_ACTION_B ? mb_stage_backward_input
+                                                     : mb_stage_backward_weights;
+    MB_TRY(mb_replays_run(executor->replays, action, &micro));
+    if (kind != MB_ACTION_B && ends_replica(executor, index))
+        MB_TRY(mb_executor_join(executor, at->chunk, at->bucket, micro.replica));
+    return MB_OK;
+}
+
+/* Without learning a micro-batch past the data leaves nothing behind, on any stage. */
+static bool is_past_data(const mb_executor_t *executor, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    if (executor->stage->training || action->micro < 0)
+        return false;
+    mb_executor_micro(executor, action->chunk, action->micro, &micro);
+    return micro.valid == 0;
+}
+
+static double walk_clock(void *user)
+{
+    (void)user;
+    return mb_time_seconds();
+}
+
+static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
+{
+    mb_executor_t *executor = user;
+    *skip = is_past_data(executor, action);
+    if (*skip)
+        return MB_OK;
+    executor->current = action;
+    mb_executor_say(executor, mb_action_name(action->kind), action->micro);
+    return mb_executor_turn_group(executor, action);
+}
+
+static mb_status_t walk_feed(void *user, const mb_action_t *action)
+{
+    mb_micro_t micro;
+    mb_executor_t *executor = user;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    if (hooks->feed == NULL)
+        return MB_OK;
+    mb_executor_micro(executor, action->chunk, action->micro, &micro);
+    mb_executor_say(executor, "reading the data for F", action->micro);
+    MB_TRY(hooks->feed(hooks->user, &micro, action->micro));
+    mb_executor_say(executor, mb_action_name(MB_ACTION_F), action->micro);
+    return MB_OK;
+}
+
+static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_walk_wait_t *wait,
+                              bool *done)
+{
+    (void)action;
+    (void)done;
+    return mb_executor_await(user, wait);
+}
+
+static mb_status_t walk_compute(void *user, const mb_action_t *action, bool *done)
+{
+    (void)done;
+    if (action->kind == MB_ACTION_F)
+        return run_forward(user, action);
+    return action->kind == MB_ACTION_R ? run_again(user, action) : run_backward(user, action);
+}
+
+static mb_status_t walk_message(void *user, const mb_action_t *action)
+{
+    return mb_executor_message(user, action);
+}
+
+static mb_status_t walk_reduce(void *user, const mb_action_t *action)
+{
+    mb_executor_t *executor = user;
+    const mb_stage_t *stage = executor->stage;
+    return mb_executor_reduce(executor, (int)(stage->chunk_of[action->chunk] - stage->chunks),
+                              action->bucket);
+}
+
+static mb_status_t walk_await_sums(void *user, bool *done)
+{
+    mb_executor_t *executor = user;
+    (void)done;
+    if (executor->options.reduction == NULL)
+        return MB_OK;
+    return mb_stage_reduce_finish(executor->options.reduction);
+}
+
+static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
+{
+    mb_executor_t *executor = user;
+    const mb_hooks_t *hooks = &executor->options.hooks;
+    (void)action;
+    (void)done;
+    return hooks->update == NULL
+               ? MB_OK
+               : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
+                               executor->subtrees[0].sums[0]);
+}
+
+static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
+{
+    mb_executor_t *executor = user;
+    mb_recorder_t *recorder = executor->options.recorder;
+    if (recorder != NULL) {
+        mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
+        mb_recorder_add(recorder, &record);
+    }
+    return mb_executor_go_on_reducing(executor);
+}
+
+const mb_walk_class_t mb_executor_walk_class = {.size = sizeof mb_executor_walk_class,
+                                                .clock = walk_clock,
+                                                .begin = walk_begin,
+                                                .feed = walk_feed,
+                                                .await = walk_await,
+                                                .compute = walk_compute,
+                                                .message = walk_message,
+                                                .reduce = walk_reduce,
+                                                .await_sums = walk_await_sums,
+                                                .step = walk_step,
+                                                .end = walk_end};

@@ -11,17 +11,24 @@
 
 #define DEFAULT_DEADLINE_SECONDS 300.0
 
-static mb_status_t allocate(mb_comm_t **out)
+void mb_comm_begin(mb_comm_t *comm, const mb_wire_class_t *wire)
 {
-    mb_comm_t *comm = calloc(1, sizeof(*comm));
-    if (comm == NULL)
-        return mb_error_memory("a communicator", sizeof(*comm));
+    comm->wire = wire;
     comm->data = comm->control = MPI_COMM_NULL;
     comm->spoken_request = MPI_REQUEST_NULL;
     for (int w = 0; w < MB_COMM_WATCHERS; w++)
         comm->place_requests[w] = MPI_REQUEST_NULL;
     comm->at = (mb_comm_at_t){.action = "starting", .stage = -1, .micro = -1};
     comm->between = true;
+    comm->deadline_seconds = DEFAULT_DEADLINE_SECONDS;
+}
+
+static mb_status_t allocate(mb_comm_t **out)
+{
+    mb_comm_t *comm = calloc(1, sizeof(*comm));
+    if (comm == NULL)
+        return mb_error_memory("a communicator", sizeof(*comm));
+    mb_comm_begin(comm, &mb_wire_mpi);
     comm->arriving = calloc(1, sizeof(*comm->arriving));
     comm->first = calloc(1, sizeof(*comm->first));
     comm->kept_notice = calloc(1, sizeof(*comm->kept_notice));
@@ -91,8 +98,8 @@ mb_status_t mb_comm_create(MPI_Comm original, const mb_comm_options_t *options, 
     mb_comm_t *comm = NULL;
     mb_status_t status;
     MB_TRY_GOTO(allocate(&comm), status, err_destroy);
-    bool given = options != NULL && options->deadline_seconds > 0;
-    comm->deadline_seconds = given ? options->deadline_seconds : DEFAULT_DEADLINE_SECONDS;
+    if (options != NULL && options->deadline_seconds > 0)
+        comm->deadline_seconds = options->deadline_seconds;
     comm->log = options == NULL ? NULL : options->log;
     MB_TRY_GOTO(duplicate(comm, original), status, err_destroy);
     MB_TRY_GOTO(find_neighbours(comm), status, err_destroy);

@@ -79,6 +79,14 @@ void mb_comm_remove_progress(mb_comm_t *comm, void *user);
  * wait. */
 void mb_comm_progress(void *comm);
 
+/* Seconds from an origin that the ranks of a node share: real ones, or a virtual rank's
+ * (virtual.h).
+ */
+double mb_comm_clock(const mb_comm_t *comm);
+/* This rank has done a PART of something whose numbers mean something to who made the ranks: on a
+ * virtual rank the time passes that it takes, and others go on meanwhile. Nothing over MPI. */
+void mb_comm_work(mb_comm_t *comm, int kind, int chunk, double part);
+
 /* Tells all other ranks that this one failed, with the current message. Not collective; returns
  * STATUS. Does nothing for MB_ERR_PEER (it is known) . */
 mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status);

@@ -18,9 +18,9 @@ static size_t notice_bytes(const mb_comm_notice_t *notice)
 
 mb_status_t mb_comm_listen(mb_comm_t *comm)
 {
-    if (comm->size == 1)
+    if (comm->size == 1 || comm->wire->tell != NULL)
         return MB_OK;
-    MB_TRY(mb_comm_receive_on(comm, comm->control, comm->arriving, sizeof(*comm->arriving),
+    MB_TRY(mb_comm_receive_on(comm, MB_LINE_CONTROL, comm->arriving, sizeof(*comm->arriving),
                               MPI_ANY_SOURCE, MB_CONTROL_NOTICE, &comm->incoming));
     comm->listening = true;
     return MB_OK;
@@ -31,13 +31,13 @@ mb_status_t mb_comm_listen(mb_comm_t *comm)
 static void release_outgoing(mb_comm_t *comm)
 {
     mb_comm_outgoing_t *outgoing = comm->outgoing;
-    int done = 0;
+    bool done = false;
     double end = mb_time_seconds() + GIVE_UP_SECONDS;
     comm->outgoing = NULL;
     if (outgoing == NULL)
         return;
     do {
-        if (MPI_Testall(outgoing->n, outgoing->requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        if (comm->wire->test(comm, outgoing->requests, outgoing->n, &done) != MB_OK)
             break;
     } while (!done && mb_time_seconds() < end);
     if (done)
@@ -65,9 +65,8 @@ static void keep_lower(void *into, const void *from)
 mb_status_t mb_comm_hear(mb_comm_t *comm)
 {
     while (comm->listening) {
-        int arrived = 0;
-        MB_TRY(mb_comm_check(comm, MPI_Test(&comm->incoming, &arrived, MPI_STATUS_IGNORE),
-                             "listening for failures"));
+        bool arrived;
+        MB_TRY(comm->wire->test(comm, &comm->incoming, 1, &arrived));
         if (!arrived)
             return MB_OK;
         comm->listening = false;
@@ -84,7 +83,7 @@ mb_status_t mb_comm_peer_error(const mb_comm_t *comm)
 
 static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
 {
-    size_t bytes = sizeof(*comm->outgoing) + (size_t)comm->size * sizeof(MPI_Request);
+    size_t bytes = sizeof(*comm->outgoing) + (size_t)comm->size * sizeof(mb_wire_request_t);
     mb_comm_outgoing_t *outgoing = calloc(1, bytes);
     if (outgoing == NULL)
         return mb_error_memory("the notice of a failure", bytes);
@@ -93,10 +92,10 @@ static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
     for (int peer = 0; peer < comm->size; peer++) {
         if (peer == comm->rank)
             continue;
-        MPI_Request *request = &outgoing->requests[outgoing->n];
+        mb_wire_request_t *request = &outgoing->requests[outgoing->n];
         *request = MPI_REQUEST_NULL;
         /* One peer out of reach must not keep the others from hearing. */
-        if (mb_comm_send_on(comm, comm->control, &outgoing->notice, notice_bytes(notice), peer,
+        if (mb_comm_send_on(comm, MB_LINE_CONTROL, &outgoing->notice, notice_bytes(notice), peer,
                             MB_CONTROL_NOTICE, request) == MB_OK)
             outgoing->n++;
     }
@@ -110,8 +109,11 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
     mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
     snprintf(notice.text, sizeof(notice.text), "%s", mb_error_get());
     mb_comm_hear(comm);
-    send_notice(comm, &notice);
+    if (comm->wire->tell == NULL)
+        send_notice(comm, &notice);
     keep_lower(comm->first, &notice);
+    if (comm->wire->tell != NULL)
+        comm->wire->tell(comm);
     return mb_error_set(status, "%s", notice.text);
 }
 

@@ -19,4 +19,10 @@ libmb_la_SOURCES += \
 	src/comm/transport_staged.c \
 	src/comm/tree.c src/comm/tree.h \
 	src/comm/vote.c src/comm/vote.h \
-	src/comm/wait.c
+	src/comm/virtual.c src/comm/virtual.h \
+	src/comm/virtual_private.h \
+	src/comm/virtual_stuck.c \
+	src/comm/virtual_wire.c \
+	src/comm/wait.c \
+	src/comm/wire.h \
+	src/comm/wire_mpi.c

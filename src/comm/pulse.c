@@ -57,7 +57,7 @@ static double interval_of(const mb_comm_t *comm)
 static mb_status_t listen(mb_comm_t *comm)
 {
     mb_comm_pulse_t *pulse = comm->pulse;
-    return mb_comm_receive_on(comm, comm->control, &pulse->arriving, sizeof pulse->arriving,
+    return mb_comm_receive_on(comm, MB_LINE_CONTROL, &pulse->arriving, sizeof pulse->arriving,
                               MPI_ANY_SOURCE, MB_CONTROL_PULSE, &pulse->incoming);
 }
 

@@ -12,13 +12,13 @@ mb_status_t mb_comm_spread(mb_comm_t *comm, const mb_comm_spread_t *spread)
 {
     double end = mb_time_seconds() + spread->seconds;
     for (int distance = 1; distance < comm->size; distance *= 2) {
-        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+        mb_wire_request_t requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
         int to = (comm->rank + distance) % comm->size;
         int from = (comm->rank - distance + comm->size) % comm->size;
-        MB_TRY(mb_comm_receive_on(comm, comm->control, spread->arriving, spread->bytes, from,
+        MB_TRY(mb_comm_receive_on(comm, MB_LINE_CONTROL, spread->arriving, spread->bytes, from,
                                   spread->tag, &requests[0]));
-        mb_status_t status = mb_comm_send_on(comm, comm->control, spread->token, spread->bytes, to,
-                                             spread->tag, &requests[1]);
+        mb_status_t status = mb_comm_send_on(comm, MB_LINE_CONTROL, spread->token, spread->bytes,
+                                             to, spread->tag, &requests[1]);
         if (status != MB_OK) {
             mb_comm_drop(comm, &requests[0]);
             return status;
@@ -83,12 +83,12 @@ mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int roo
 {
     const char *action = "waiting for what a rank tells all";
     int place = (comm->rank - root + comm->size) % comm->size, bit = 1, n = 0;
-    MPI_Request requests[32];
+    mb_wire_request_t requests[32];
     while (bit < comm->size && (place & bit) == 0)
         bit *= 2;
     if (place != 0) {
         int from = (place - bit + root) % comm->size;
-        MB_TRY(mb_comm_receive_on(comm, comm->control, data, bytes, from, MB_CONTROL_BROADCAST,
+        MB_TRY(mb_comm_receive_on(comm, MB_LINE_CONTROL, data, bytes, from, MB_CONTROL_BROADCAST,
                                   requests));
         MB_TRY(mb_comm_finish(comm, requests, 1, action, comm->deadline_seconds, MB_COMM_REPORTS));
     }
@@ -97,7 +97,7 @@ mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int roo
         if (place + bit >= comm->size)
             continue;
         status =
-            mb_comm_send_on(comm, comm->control, data, bytes, (place + bit + root) % comm->size,
+            mb_comm_send_on(comm, MB_LINE_CONTROL, data, bytes, (place + bit + root) % comm->size,
                             MB_CONTROL_BROADCAST, &requests[n]);
         n += status == MB_OK;
     }
@@ -113,13 +113,13 @@ static mb_status_t receive_pieces(mb_comm_t *comm, char **pieces, const size_t *
 {
     mb_status_t status = MB_OK;
     int n = 0;
-    MPI_Request *requests = malloc((size_t)comm->size * sizeof(*requests));
+    mb_wire_request_t *requests = malloc((size_t)comm->size * sizeof(*requests));
     if (requests == NULL)
         return mb_error_memory("the requests of a gather", (size_t)comm->size * sizeof(*requests));
     for (int rank = 0; rank < comm->size && status == MB_OK; rank++) {
         if (rank == comm->rank)
             continue;
-        status = mb_comm_receive_on(comm, comm->control, pieces[rank], sizes[rank], rank, tag,
+        status = mb_comm_receive_on(comm, MB_LINE_CONTROL, pieces[rank], sizes[rank], rank, tag,
                                     &requests[n]);
         n += status == MB_OK;
     }
@@ -185,11 +185,11 @@ mb_status_t mb_comm_gather(mb_comm_t *comm, const void *data, size_t bytes, int 
 {
     if (comm->rank == root)
         return gather_at_root(comm, data, bytes, all, bytes_of);
-    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-    MB_TRY(mb_comm_send_on(comm, comm->control, &bytes, sizeof(bytes), root, MB_CONTROL_SIZES,
+    mb_wire_request_t requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    MB_TRY(mb_comm_send_on(comm, MB_LINE_CONTROL, &bytes, sizeof(bytes), root, MB_CONTROL_SIZES,
                            &requests[0]));
     mb_status_t status =
-        mb_comm_send_on(comm, comm->control, data, bytes, root, MB_CONTROL_GATHER, &requests[1]);
+        mb_comm_send_on(comm, MB_LINE_CONTROL, data, bytes, root, MB_CONTROL_GATHER, &requests[1]);
     if (status != MB_OK) {
         mb_comm_drop(comm, &requests[0]);
         return status;
@@ -227,9 +227,9 @@ mb_status_t mb_comm_allgather(mb_comm_t *comm, const void *data, size_t bytes, v
             memcpy(all, data, bytes);
         MB_TRY(collect_equal(comm, bytes, all));
     } else {
-        MPI_Request request;
+        mb_wire_request_t request;
         MB_TRY(
-            mb_comm_send_on(comm, comm->control, data, bytes, 0, MB_CONTROL_ALLGATHER, &request));
+            mb_comm_send_on(comm, MB_LINE_CONTROL, data, bytes, 0, MB_CONTROL_ALLGATHER, &request));
         MB_TRY(mb_comm_finish(comm, &request, 1, "handing data to rank 0", comm->deadline_seconds,
                               MB_COMM_REPORTS));
     }

@@ -2,7 +2,7 @@
 #ifndef MB_COMM_STATE_H
 #define MB_COMM_STATE_H
 
-#include "comm/comm.h"
+#include "comm/wire.h"
 
 #define MB_COMM_MAX_SOURCES 16
 #define MB_COMM_NOTICE_TEXT 4096
@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     mb_comm_notice_t notice;
     int n;
-    MPI_Request requests[];
+    mb_wire_request_t requests[];
 } mb_comm_outgoing_t;
 
 typedef struct {
@@ -32,6 +32,8 @@ typedef struct {
 typedef struct mb_comm_pulse mb_comm_pulse_t;
 
 struct mb_comm {
+    const mb_wire_class_t *wire;
+    struct mb_virtual_end *end; /* of a virtual wire; NULL: MPI, by these */
     MPI_Comm data, control;
     int rank, size, local_rank, local_size;
     char host[MPI_MAX_PROCESSOR_NAME + 1];
@@ -47,7 +49,7 @@ struct mb_comm {
     mb_comm_notice_t *kept_notice;
 
     bool listening;
-    MPI_Request incoming;
+    mb_wire_request_t incoming;
     mb_comm_notice_t *arriving, *first; /* first: the lowest failing rank known */
     mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
 
@@ -62,7 +64,7 @@ struct mb_comm {
     int told;       /* a watcher: the rank whose words its message begins with */
     int n_standing; /* answers of others */
     char place[MB_COMM_PLACE_TEXT];
-    MPI_Request place_requests[MB_COMM_WATCHERS], spoken_request;
+    mb_wire_request_t place_requests[MB_COMM_WATCHERS], spoken_request;
 };
 
 /* Tags on the control communicator. */
@@ -81,17 +83,34 @@ enum {
     MB_CONTROL_ALLGATHER
 };
 
-/* p2p.c: the one place where sizes become MPI counts, and MPI codes become messages. */
+/* wire_mpi.c: MPI's codes become messages. */
 mb_status_t mb_comm_check(const mb_comm_t *comm, int code, const char *what);
 /* A type of BYTES bytes built from blocks of at most LIMIT; free it when *owned. */
 mb_status_t mb_comm_type(const mb_comm_t *comm, size_t bytes, size_t limit, MPI_Datatype *type,
                          int *count, bool *owned);
-mb_status_t mb_comm_send_on(mb_comm_t *comm, MPI_Comm on, const void *data, size_t bytes, int peer,
-                            int tag, MPI_Request *request);
-mb_status_t mb_comm_receive_on(mb_comm_t *comm, MPI_Comm on, void *data, size_t bytes, int peer,
-                               int tag, MPI_Request *request);
-/* Gives a request up; a message that is half way is given a moment to arrive. */
-void mb_comm_drop(mb_comm_t *comm, MPI_Request *request);
+
+static inline mb_status_t mb_comm_send_on(mb_comm_t *comm, mb_line_t line, const void *data,
+                                          size_t bytes, int peer, int tag,
+                                          mb_wire_request_t *request)
+{
+    return comm->wire->send(comm, line, data, bytes, peer, tag, request);
+}
+
+static inline mb_status_t mb_comm_receive_on(mb_comm_t *comm, mb_line_t line, void *data,
+                                             size_t bytes, int peer, int tag,
+                                             mb_wire_request_t *request)
+{
+    return comm->wire->receive(comm, line, data, bytes, peer, tag, request);
+}
+
+static inline void mb_comm_drop(mb_comm_t *comm, mb_wire_request_t *request)
+{
+    if (*request != MPI_REQUEST_NULL)
+        comm->wire->drop(comm, request);
+}
+
+/* comm.c: what all wires' communicators have; COMM is zeros. */
+void mb_comm_begin(mb_comm_t *comm, const mb_wire_class_t *wire);
 
 /* failure.c */
 mb_status_t mb_comm_listen(mb_comm_t *comm);
@@ -132,8 +151,8 @@ typedef enum { MB_COMM_BLIND, MB_COMM_HEEDS, MB_COMM_REPORTS } mb_comm_heed_t;
 /* mb_comm_wait with a deadline of its own; a failure ends it where HEED says so. */
 mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
                                 const mb_comm_note_t *note, double seconds, bool heed);
-mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
-                           double seconds, mb_comm_heed_t heed);
+mb_status_t mb_comm_finish(mb_comm_t *comm, mb_wire_request_t *requests, int count,
+                           const char *action, double seconds, mb_comm_heed_t heed);
 
 /* small.c: every rank's TOKEN, merged over all ranks in ceil(log2 size) rounds. MERGE must not mind
  * seeing a token twice. */

@@ -1,4 +1,4 @@
-/* See vote.h: a non-blocking reduction on the control communicator, which has no other. */
+/* See vote.h: over MPI a non-blocking reduction on the control communicator, which has no other. */
 #include "comm/vote.h"
 
 #include "comm/state.h"
@@ -6,19 +6,20 @@
 mb_status_t mb_comm_vote_start(mb_comm_t *comm, mb_comm_vote_t *vote, uint32_t flags)
 {
     vote->own = flags;
-    int code = MPI_Iallreduce(&vote->own, &vote->all, 1, MPI_UINT32_T, MPI_BOR, comm->control,
-                              &vote->request);
-    vote->active = code == MPI_SUCCESS;
-    return mb_comm_check(comm, code, "starting a vote");
+    mb_status_t status = comm->wire->unite(comm, &vote->own, &vote->all, &vote->request);
+    vote->active = status == MB_OK;
+    return status;
 }
+
+typedef struct {
+    mb_comm_t *comm;
+    mb_comm_vote_t *vote;
+} voting_t;
 
 static mb_status_t vote_done(void *user, bool *done)
 {
-    mb_comm_vote_t *vote = user;
-    int flag = 0;
-    int code = MPI_Test(&vote->request, &flag, MPI_STATUS_IGNORE);
-    *done = flag != 0;
-    return code == MPI_SUCCESS ? MB_OK : mb_error_set(MB_ERR_MPI, "a vote failed (code %d)", code);
+    voting_t *voting = user;
+    return voting->comm->wire->test(voting->comm, &voting->vote->request, 1, done);
 }
 
 mb_status_t mb_comm_vote_finish(mb_comm_t *comm, mb_comm_vote_t *vote, uint32_t *flags)
@@ -27,7 +28,8 @@ mb_status_t mb_comm_vote_finish(mb_comm_t *comm, mb_comm_vote_t *vote, uint32_t 
     *flags = 0;
     if (!vote->active)
         return MB_OK;
-    MB_TRY(mb_comm_wait(comm, vote_done, vote, &note));
+    voting_t voting = {comm, vote};
+    MB_TRY(mb_comm_wait(comm, vote_done, &voting, &note));
     vote->active = false;
     *flags = vote->all;
     return MB_OK;

@@ -50,6 +50,8 @@ static mb_status_t drive(mb_comm_t *comm)
 void mb_comm_progress(void *user)
 {
     mb_comm_t *comm = user;
+    if (comm->wire->rest != NULL) /* others go on when this rank rests */
+        return;
     double now = mb_time_seconds();
     if (comm->kept != MB_OK || comm->driving || now - comm->last_kernel < KERNEL_SECONDS)
         return;
@@ -108,6 +110,10 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
 {
     bool finished;
     MB_TRY(poll(comm, done, user, heed, &finished));
+    while (!finished && comm->wire->rest != NULL) {
+        MB_TRY(comm->wire->rest(comm, note));
+        MB_TRY(poll(comm, done, user, heed, &finished));
+    }
     double start = finished ? 0 : mb_time_seconds();
     long sleep_nanoseconds = SHORTEST_SLEEP_NANOSECONDS;
     while (!finished) {
@@ -160,24 +166,21 @@ mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
 }
 
 typedef struct {
-    const mb_comm_t *comm;
-    MPI_Request *requests;
+    mb_comm_t *comm;
+    mb_wire_request_t *requests;
     int count;
-} mpi_list_t;
+} exchange_t;
 
 static mb_status_t all_arrived(void *user, bool *done)
 {
-    mpi_list_t *list = user;
-    int flag = 0;
-    int code = MPI_Testall(list->count, list->requests, &flag, MPI_STATUSES_IGNORE);
-    *done = flag != 0;
-    return mb_comm_check(list->comm, code, "completing a small exchange");
+    exchange_t *list = user;
+    return list->comm->wire->test(list->comm, list->requests, list->count, done);
 }
 
-mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, const char *action,
-                           double seconds, mb_comm_heed_t heed)
+mb_status_t mb_comm_finish(mb_comm_t *comm, mb_wire_request_t *requests, int count,
+                           const char *action, double seconds, mb_comm_heed_t heed)
 {
-    mpi_list_t list = {comm, requests, count};
+    exchange_t list = {comm, requests, count};
     mb_comm_note_t note = {.action = action, .stage = -1, .micro = -1, .peer = -1, .tag = -1};
     mb_status_t status =
         heed == MB_COMM_REPORTS
@@ -186,4 +189,15 @@ mb_status_t mb_comm_finish(mb_comm_t *comm, MPI_Request *requests, int count, co
     for (int i = 0; i < count && status != MB_OK; i++)
         mb_comm_drop(comm, &requests[i]);
     return status;
+}
+
+double mb_comm_clock(const mb_comm_t *comm)
+{
+    return comm->wire->clock == NULL ? mb_time_seconds() : comm->wire->clock(comm);
+}
+
+void mb_comm_work(mb_comm_t *comm, int kind, int chunk, double part)
+{
+    if (comm->wire->work != NULL)
+        comm->wire->work(comm, kind, chunk, part);
 }

@@ -52,8 +52,15 @@ static bool is_past_data(const mb_executor_t *executor, const mb_action_t *actio
 
 static double walk_clock(void *user)
 {
-    (void)user;
-    return mb_time_seconds();
+    return mb_comm_clock(((const mb_executor_t *)user)->options.comm);
+}
+
+/* On a virtual rank the time passes that the action takes; of one that goes bucket by bucket, a
+ * part with each. */
+static void pass_time(const mb_executor_t *executor, const mb_action_t *action)
+{
+    int parts = action->bucket > 0 ? mb_plan_buckets(executor->plan, action->chunk) : 1;
+    mb_comm_work(executor->options.comm, (int)action->kind, action->chunk, 1.0 / parts);
 }
 
 static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
@@ -92,9 +99,11 @@ static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_wa
 static mb_status_t walk_compute(void *user, const mb_action_t *action, bool *done)
 {
     (void)done;
-    if (action->kind == MB_ACTION_F)
-        return run_forward(user, action);
-    return action->kind == MB_ACTION_R ? run_again(user, action) : run_backward(user, action);
+    MB_TRY(action->kind == MB_ACTION_F   ? run_forward(user, action)
+           : action->kind == MB_ACTION_R ? run_again(user, action)
+                                         : run_backward(user, action));
+    pass_time(user, action);
+    return MB_OK;
 }
 
 static mb_status_t walk_message(void *user, const mb_action_t *action)
@@ -123,12 +132,12 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
 {
     mb_executor_t *executor = user;
     const mb_hooks_t *hooks = &executor->options.hooks;
-    (void)action;
     (void)done;
-    return hooks->update == NULL
-               ? MB_OK
-               : hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
-                               executor->subtrees[0].sums[0]);
+    if (hooks->update != NULL)
+        MB_TRY(hooks->update(hooks->user, &executor->info, executor->stage->gradients[0],
+                             executor->subtrees[0].sums[0]));
+    pass_time(executor, action);
+    return MB_OK;
 }
 
 static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)

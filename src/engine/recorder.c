@@ -35,13 +35,25 @@ void mb_recorder_add(mb_recorder_t *recorder, const mb_trace_record_t *record)
     recorder->records[recorder->n++ % recorder->room] = *record;
 }
 
+size_t mb_recorder_count(const mb_recorder_t *recorder)
+{
+    if (recorder == NULL)
+        return 0;
+    return recorder->n < recorder->room ? recorder->n : recorder->room;
+}
+
+const mb_trace_record_t *mb_recorder_at(const mb_recorder_t *recorder, size_t i)
+{
+    return &recorder->records[(recorder->n - mb_recorder_count(recorder) + i) % recorder->room];
+}
+
 /* In the order of their time, counted from NOW. malloc'ed. */
 static mb_trace_record_t *in_order(const mb_recorder_t *recorder, double now, size_t *n)
 {
-    *n = recorder == NULL ? 0 : recorder->n < recorder->room ? recorder->n : recorder->room;
+    *n = mb_recorder_count(recorder);
     mb_trace_record_t *records = calloc(*n + 1, sizeof *records);
     for (size_t i = 0; records != NULL && i < *n; i++) {
-        records[i] = recorder->records[(recorder->n - *n + i) % recorder->room];
+        records[i] = *mb_recorder_at(recorder, i);
         records[i].begin -= now;
         records[i].end -= now;
     }
@@ -91,7 +103,7 @@ mb_status_t mb_recorder_write(mb_recorder_t *recorder, mb_comm_t *comm, const mb
     void *all = NULL;
     mb_comm_doing(comm, "writing the trace");
     MB_TRY(mb_comm_barrier(comm));
-    mb_trace_record_t *own = in_order(recorder, mb_time_seconds(), &n);
+    mb_trace_record_t *own = in_order(recorder, mb_comm_clock(comm), &n);
     mb_status_t status =
         mb_comm_agree(comm, own == NULL ? mb_error_memory("a trace", n * sizeof *own) : MB_OK);
     if (status == MB_OK)

@@ -12,6 +12,9 @@ typedef struct mb_recorder mb_recorder_t;
 mb_status_t mb_recorder_create(const mb_program_t *program, mb_recorder_t **out);
 void mb_recorder_destroy(mb_recorder_t *recorder);
 void mb_recorder_add(mb_recorder_t *recorder, const mb_trace_record_t *record);
+/* Records that it has, and one of them, the oldest first. NULL has none. */
+size_t mb_recorder_count(const mb_recorder_t *recorder);
+const mb_trace_record_t *mb_recorder_at(const mb_recorder_t *recorder, size_t i);
 /* Collective: rank 0 writes all ranks' records to PATH. NULL: this rank has none. Clocks of nodes
  * are set by a barrier: a message between nodes may seem to arrive as much earlier as that takes.
  */

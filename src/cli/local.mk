@@ -39,6 +39,7 @@ mbrun_SOURCES += \
 	src/cli/signals.c \
 	src/cli/signals.h \
 	src/cli/simulate.c src/cli/simulate.h \
+	src/cli/simulate_real.c src/cli/simulate_real.h \
 	src/cli/simulate_text.c \
 	src/cli/trace.c \
 	src/cli/traced.c src/cli/traced.h \

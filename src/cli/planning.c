@@ -125,6 +125,8 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
                                  .replicas_of_group = replicas,
                                  .schedule = *choice,
                                  .training = true,
+                                 .uneven = planning->uneven,
+                                 .bucket_bytes = planning->bucket_bytes,
                                  .costs = planning->costs,
                                  .crossing = planning->crossing};
     return mb_plan_create(planning->model->graph, &options, out);

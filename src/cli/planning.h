@@ -21,6 +21,8 @@ typedef struct {
     const mb_node_cost_t
         *taken; /* [n_nodes] seconds: of the profile, or as the hardware predicts */
     const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: counted operations */
+    bool uneven;                 /* groups have unequal numbers of replicas */
+    size_t bucket_bytes;         /* of gradients that are summed together; 0: a chunk's */
     const double *crossing;      /* in the same unit; NULL: nothing */
 } mb_planning_t;
 

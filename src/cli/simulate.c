@@ -8,6 +8,7 @@
 #include "cli/chance.h"
 #include "cli/layouts.h"
 #include "cli/say.h"
+#include "cli/simulate_real.h"
 #include "pipeline/costs.h"
 #include "pipeline/trace.h"
 
@@ -43,6 +44,29 @@ static mb_status_t steps_of(const mb_args_t *args, int *out)
                             text);
     *out = (int)steps;
     return MB_OK;
+}
+
+static mb_status_t computes(const mb_args_t *args, bool *out)
+{
+    const char *text = mb_args_flag(args, "compute");
+    *out = text != NULL && strcmp(text, "real") == 0;
+    if (*out)
+        return MB_OK;
+    if (text != NULL && strcmp(text, "timed") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "--compute %s: there are timed and real", text);
+    return mb_simulate_refuse_real(args);
+}
+
+/* A run sums in buckets, whose times no formula of ours has. */
+static void take_buckets(mb_simulating_t *s)
+{
+    const mb_grid_t *grid = &s->planning.grid;
+    if (!s->computes)
+        return;
+    s->planning.uneven = grid->replicas % grid->groups != 0;
+    if (grid->groups > 1)
+        s->planning.bucket_bytes =
+            (size_t)mb_settings_real(s->planning.args->settings, MB_SET_BUCKET);
 }
 
 static mb_status_t make_plans(mb_simulating_t *s)
@@ -118,7 +142,9 @@ static mb_status_t disturb(const mb_args_t *args, mb_simulating_t *s)
 
 static mb_status_t prepare(const mb_args_t *args, mb_simulating_t *s)
 {
+    MB_TRY(computes(args, &s->computes));
     MB_TRY(mb_planning_open(args, &s->planning));
+    take_buckets(s);
     MB_TRY(steps_of(args, &s->simulation.steps));
     MB_TRY(disturb(args, s));
     MB_TRY(make_plans(s));
@@ -162,8 +188,9 @@ static mb_status_t simulate(const mb_args_t *args, mb_simulating_t *s)
 {
     const char *path = mb_args_flag(args, "trace");
     MB_TRY(prepare(args, s));
-    MB_TRY(path == NULL ? mb_simulate(&s->simulation, s->planning.arena, &s->out)
-                        : simulate_traced(s, path));
+    MB_TRY(s->computes    ? mb_simulate_real(s)
+           : path == NULL ? mb_simulate(&s->simulation, s->planning.arena, &s->out)
+                          : simulate_traced(s, path));
     sum_up(s);
     return mb_args_has(args, "json") ? mb_simulated_json(s) : mb_simulated_say(s);
 }
@@ -182,19 +209,24 @@ static const mb_flag_t flags[] = {
     {"ranks", '\0', "N", "so many ranks (default: as many as stages)"},
     MB_FLAG_HARDWARE,
     MB_FLAG_PROFILE,
+    {"compute", '\0', "HOW", "timed: actions only take their time (default); real: ranks train"},
     {"steps", '\0', "K", "steps, one after another (default: 1)"},
     {"jitter", '\0', "PART", "each action takes up to this part more or less: 5% or 0.05"},
     {"straggler", '\0', "RANK:FACTOR", "a slow rank; \"random\" for RANK; several: 3:1.5,random:2"},
     {"lose", '\0', "RANK@STEP", "a rank that is gone from that step on; several likewise"},
     {"trace", '\0', "FILE.json", "what each rank does and when, for Perfetto and mbrun trace"},
+    {"output", 'o', "FILE.h5", "--compute real: the model as it is after the last step"},
     {"json", '\0', NULL, "one JSON object instead of text"},
     MB_FLAG_PLUGIN,
     {.name = NULL}};
 
-static const mb_setting_id_t settings[] = {MB_SET_DATA,        MB_SET_LABEL,     MB_SET_BATCH,
-                                           MB_SET_MICRO_BATCH, MB_SET_REPLICAS,  MB_SET_STAGES,
-                                           MB_SET_SCHEDULE,    MB_SET_RECOMPUTE, MB_SET_DTYPE,
-                                           MB_SET_PARTITION,   MB_SET_ZERO,      MB_SET_SEED};
+static const mb_setting_id_t settings[] = {
+    MB_SET_DATA, MB_SET_LABEL, MB_SET_BATCH, MB_SET_MICRO_BATCH, MB_SET_REPLICAS, MB_SET_STAGES,
+    MB_SET_SCHEDULE, MB_SET_RECOMPUTE, MB_SET_DTYPE, MB_SET_PARTITION, MB_SET_ZERO, MB_SET_SEED,
+    /* of --compute real alone (simulate_real.c): */
+    MB_SET_BUCKET, MB_SET_SHUFFLE, MB_SET_RESET_STATES, MB_SET_OPTIMIZER, MB_SET_LR,
+    MB_SET_LR_SCHEDULE, MB_SET_WEIGHT_DECAY, MB_SET_CLIP, MB_SET_LOSS, MB_SET_CLASS_WEIGHT,
+    MB_SET_WEIGHTS, MB_SET_WEIGHTS_BY, MB_SET_SKIP_MISMATCH, MB_SET_EMULATE, MB_SET_QAT};
 
 const mb_command_t mb_command_simulate = {
     .name = "simulate",
@@ -205,7 +237,10 @@ const mb_command_t mb_command_simulate = {
         "that the hardware file predicts, or that a run has measured (--profile), and messages "
         "meet, wait for each other and share links\n"
         "as doc/schedules.md says. Chance comes from --seed. Ranks that wait for ever are named\n"
-        "with what they wait for, and the command fails.\n",
+        "with what they wait for, and the command fails. --compute real lets every rank compute\n"
+        "and send what it would in a run on --data, to the same bits, in this process alone; "
+        "losses\n"
+        "and a digest of the weights come out beside the times.\n",
     .flags = flags,
     .settings = settings,
     .n_settings = sizeof settings / sizeof settings[0],

@@ -12,7 +12,11 @@ typedef struct {
     mb_simulation_t simulation;
     mb_simulated_t out;
     double step_seconds;
-    double idle; /* of all ranks' time */
+    double idle;    /* of all ranks' time */
+    bool computes;  /* --compute real: */
+    double *losses; /* of each step */
+    int n_losses;
+    char digest[17]; /* of the final weights */
 } mb_simulating_t;
 
 mb_status_t mb_simulated_say(const mb_simulating_t *s);

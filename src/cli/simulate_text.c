@@ -86,6 +86,14 @@ static void print_ways(const mb_simulating_t *s)
     }
 }
 
+static void print_training(const mb_simulating_t *s)
+{
+    printf("\n%-7s%14s\n", "step", "loss");
+    for (int i = 0; i < s->n_losses; i++)
+        printf("%-7d%14.9g\n", i + 1, s->losses[i]);
+    printf("weights %s\n", s->digest);
+}
+
 mb_status_t mb_simulated_say(const mb_simulating_t *s)
 {
     char bytes[32], ranks[MB_COUNT_TEXT], messages[MB_COUNT_TEXT];
@@ -107,6 +115,8 @@ mb_status_t mb_simulated_say(const mb_simulating_t *s)
            mb_str_bytes((double)s->out.bytes / s->simulation.steps, bytes, sizeof bytes));
     print_stages(s);
     print_ways(s);
+    if (s->computes)
+        print_training(s);
     return MB_OK;
 }
 
@@ -127,6 +137,15 @@ static json_t *way_json(const named_way_t *named)
                      "messages", (json_int_t)named->way->messages);
 }
 
+static void add_training(json_t *value, const mb_simulating_t *s)
+{
+    json_t *losses = json_array();
+    for (int i = 0; i < s->n_losses; i++)
+        json_array_append_new(losses, mb_json_number(s->losses[i]));
+    json_object_set_new(value, "losses", losses);
+    json_object_set_new(value, "weights", json_string(s->digest));
+}
+
 mb_status_t mb_simulated_json(const mb_simulating_t *s)
 {
     json_t *stages = json_array(), *ways = json_array();
@@ -136,12 +155,15 @@ mb_status_t mb_simulated_json(const mb_simulating_t *s)
         json_array_append_new(stages, stage_json(&s->out.stages[i]));
     for (int i = 0; ways != NULL && i < list.n; i++)
         json_array_append_new(ways, way_json(&list.ways[i]));
-    return mb_say_json(
+    json_t *value =
         json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "model",
                   s->planning.args->words[0], "ranks", grid->stages * grid->groups, "stages",
                   grid->stages, "groups", grid->groups, "chunks", s->plans[0]->chunks,
                   "micro_batches", s->plans[0]->micros, "steps", s->simulation.steps, "seconds",
                   mb_json_number(s->out.end), "step_seconds", mb_json_number(s->step_seconds),
                   "idle", mb_json_number(s->idle), "messages", (json_int_t)s->out.messages, "bytes",
-                  (json_int_t)s->out.bytes, "per_stage", stages, "links", ways));
+                  (json_int_t)s->out.bytes, "per_stage", stages, "links", ways);
+    if (s->computes)
+        add_training(value, s);
+    return mb_say_json(value);
 }

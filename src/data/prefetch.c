@@ -259,7 +259,7 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
         mb_prefetch_destroy(p);
         return mb_error_memory("the buffers of batches read ahead", (size_t)samples);
     }
-    if (source->class_->thread_ok)
+    if (source->class_->thread_ok && p->depth > 1)
         start_worker(p);
     *out = p;
     return MB_OK;

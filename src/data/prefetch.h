@@ -2,7 +2,8 @@
  *
  * The reader asks for batches in the order it will take them; a worker thread fills a ring of host
  * buffers. Where the source may only be entered by the caller's thread, the read happens in
- * mb_prefetch_take instead. An error is kept and returned by the take of its batch. */
+ * mb_prefetch_take instead, and so where DEPTH is 1: nothing is read ahead then. An error is kept
+ * and returned by the take of its batch. */
 #ifndef MB_DATA_PREFETCH_H
 #define MB_DATA_PREFETCH_H
 

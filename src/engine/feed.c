@@ -304,8 +304,9 @@ static mb_status_t create(mb_engine_t *engine, int chunk, const mb_model_t *mode
     }
     MB_TRY_GOTO(make_lists(feed), status, err_feed);
     MB_TRY_GOTO(open_way(feed), status, err_feed);
+    int depth = engine->machine->borrows ? 1 : DEPTH; /* ranks of one process have no threads */
     MB_TRY_GOTO(mb_prefetch_create(source, feed->items, feed->n_items, engine->plan->micro_batch,
-                                   DEPTH, next_samples, feed, &feed->prefetch),
+                                   depth, next_samples, feed, &feed->prefetch),
                 status, err_feed);
     *out = feed;
     return MB_OK;

@@ -151,9 +151,30 @@ static mb_status_t open_device(mb_machine_t *machine, const mb_machine_options_t
     return compare_signatures(machine->comm, machine->device);
 }
 
-mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, mb_machine_t **out)
+/* Ranks of one process compute in turns, on one device by one thread. */
+static mb_status_t borrow_device(mb_machine_t *machine, mb_device_t *device)
+{
+    machine->device = device;
+    machine->borrows = true;
+    machine->threads = 1;
+    device->class_->describe(device, machine->description, sizeof machine->description);
+    return MB_OK;
+}
+
+static mb_status_t find_device(mb_machine_t *machine, const mb_machine_options_t *given,
+                               bool *shared)
 {
     char cores[112] = "";
+    if (given->lent != NULL)
+        return borrow_device(machine, given->lent);
+    mb_status_t status =
+        choose_cores(machine->comm, given->keep_binding, &machine->threads, cores, sizeof cores);
+    MB_TRY(mb_comm_agree(machine->comm, status));
+    return open_device(machine, given, cores, shared);
+}
+
+mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, mb_machine_t **out)
+{
     bool shared = false;
     mb_status_t status;
     mb_machine_t *machine = calloc(1, sizeof *machine);
@@ -161,9 +182,7 @@ mb_status_t mb_machine_open(mb_comm_t *comm, const mb_machine_options_t *given, 
         return mb_error_memory("a machine", sizeof *machine);
     machine->comm = comm;
     machine->threads = given->threads;
-    status = choose_cores(comm, given->keep_binding, &machine->threads, cores, sizeof cores);
-    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_machine);
-    MB_TRY_GOTO(open_device(machine, given, cores, &shared), status, err_machine);
+    MB_TRY_GOTO(find_device(machine, given, &shared), status, err_machine);
     MB_TRY_GOTO(mb_machine_choose_way(machine, given, shared), status, err_machine);
     *out = machine;
     return MB_OK;
@@ -184,7 +203,8 @@ void mb_machine_close(mb_machine_t *machine)
     if (machine == NULL)
         return;
     mb_channel_close(machine->channel);
-    mb_device_close(machine->device);
+    if (!machine->borrows)
+        mb_device_close(machine->device);
     free(machine);
 }
 

@@ -16,6 +16,7 @@ typedef enum {
 typedef struct {
     mb_comm_t *comm;
     mb_device_t *device;
+    bool borrows; /* the device, which stays its owner's */
     int threads;
     mb_way_t way;
     mb_channel_t *channel; /* NULL: by MPI */
@@ -34,6 +35,7 @@ typedef struct {
     bool share_device;     /* ranks may use one GPU together: for tests */
     const char *transport; /* NULL or "auto", "nccl", "mpi", "staged" */
     const char *reduce;    /* NULL or "tree", "nccl" */
+    mb_device_t *lent;     /* an open one, for ranks of one process; NULL: one is opened */
 } mb_machine_options_t;
 
 /* Collective. Instruction sets, library versions and build are compared; a mix is refused. Two

@@ -10,18 +10,18 @@
 /* An open dimension where there is no data to say what it is. */
 enum { OPEN_DIMENSION = 64 };
 
-mb_status_t mb_model_open(const char *path, mb_model_t **out)
+mb_status_t mb_model_open_file(mb_model_file_t *file, mb_model_t **out)
 {
     mb_status_t status;
     mb_model_t *model = calloc(1, sizeof *model);
     if (model == NULL)
         return mb_error_memory("a model", sizeof *model);
-    MB_TRY_GOTO(mb_model_file_open(path, true, false, &model->file), status, err_model);
-    model->weights = model->file;
-    MB_TRY_GOTO(mb_graph_create(model->file->model_config, path, &model->graph), status, err_model);
-    const char *training = model->file->training_config;
+    model->file = model->weights = file;
+    model->borrows_file = true;
+    MB_TRY_GOTO(mb_graph_create(file->model_config, file->path, &model->graph), status, err_model);
+    const char *training = file->training_config;
     if (training != NULL)
-        MB_TRY_GOTO(mb_json_parse(training, strlen(training), path, &model->training), status,
+        MB_TRY_GOTO(mb_json_parse(training, strlen(training), file->path, &model->training), status,
                     err_model);
     *out = model;
     return MB_OK;
@@ -31,13 +31,26 @@ err_model:
     return status;
 }
 
+mb_status_t mb_model_open(const char *path, mb_model_t **out)
+{
+    mb_model_file_t *file;
+    MB_TRY(mb_model_file_open(path, true, false, &file));
+    mb_status_t status = mb_model_open_file(file, out);
+    if (status == MB_OK)
+        (*out)->borrows_file = false;
+    else
+        mb_model_file_close(file);
+    return status;
+}
+
 void mb_model_close(mb_model_t *model)
 {
     if (model == NULL)
         return;
     json_decref(model->training);
     mb_graph_destroy(model->graph);
-    mb_model_file_close(model->file);
+    if (!model->borrows_file)
+        mb_model_file_close(model->file);
     mb_model_file_close(model->other);
     free(model->stored);
     free(model->sources);

@@ -13,6 +13,7 @@
 
 typedef struct mb_model {
     mb_model_file_t *file;
+    bool borrows_file; /* which stays its owner's */
     mb_graph_t *graph;
     json_t *training;                 /* parsed training_config; NULL: not compiled */
     mb_loss_t *losses;                /* after mb_model_compile */
@@ -32,6 +33,8 @@ typedef enum { MB_MODEL_TRAINS, MB_MODEL_EVALUATES, MB_MODEL_PREDICTS } mb_model
 
 /* Reads model and weights' places. Not collective. */
 mb_status_t mb_model_open(const char *path, mb_model_t **out);
+/* The same of an open file, which stays the caller's. */
+mb_status_t mb_model_open_file(mb_model_file_t *file, mb_model_t **out);
 void mb_model_close(mb_model_t *model);
 
 /* MB_ERR_ARGUMENT, with what to do, when the file's weights were quantized. */

@@ -29,6 +29,7 @@ libmb_la_SOURCES += \
 	src/pipeline/simulate.c src/pipeline/simulate.h \
 	src/pipeline/simulate_events.c src/pipeline/simulate_private.h \
 	src/pipeline/simulate_network.c \
+	src/pipeline/simulate_pace.c \
 	src/pipeline/simulate_rank.c \
 	src/pipeline/simulate_stuck.c \
 	src/pipeline/text.c \

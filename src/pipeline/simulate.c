@@ -6,24 +6,13 @@ static size_t message_count(const mb_plan_t *plan)
     return 2 * (size_t)(plan->n_forward_edges + plan->n_backward_edges) * (size_t)plan->micros;
 }
 
-static bool is_lost(const mb_virtual_rank_t *rank)
-{
-    const mb_simulation_t *s = rank->world->simulation;
-    for (int i = 0; i < s->n_losses; i++) {
-        if (s->losses[i].rank == rank->rank && s->losses[i].step <= rank->step)
-            return true;
-    }
-    return false;
-}
-
 /* To the front of a step; false: there is none. */
 static bool begin_step(mb_virtual_rank_t *rank)
 {
     mb_walk_start(&rank->walk);
-    rank->n_drawn = 0;
     if (rank->step == rank->world->simulation->steps)
         rank->state = ENDED;
-    else if (is_lost(rank))
+    else if (mb_simulated_is_lost(rank->world->simulation, rank->rank, rank->step))
         rank->state = LOST;
     return rank->state == FREE;
 }
@@ -98,14 +87,6 @@ static mb_status_t run(mb_world_t *world)
     return MB_OK;
 }
 
-static double factor_of(const mb_simulation_t *s, int rank)
-{
-    double factor = 1;
-    for (int i = 0; i < s->n_stragglers; i++)
-        factor *= s->stragglers[i].rank == rank ? s->stragglers[i].factor : 1;
-    return factor;
-}
-
 static mb_status_t make_groups(mb_world_t *world)
 {
     const mb_grid_t *grid = world->simulation->grid;
@@ -123,23 +104,6 @@ static mb_status_t make_groups(mb_world_t *world)
     return MB_OK;
 }
 
-static mb_status_t make_ways(mb_world_t *world)
-{
-    const mb_simulation_t *s = world->simulation;
-    mb_simulated_t *out = world->out;
-    size_t ranks = (size_t)s->grid->ranks;
-    out->n_nodes =
-        (s->grid->ranks + s->hardware->devices_per_node - 1) / s->hardware->devices_per_node;
-    out->device_out = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, ranks);
-    out->device_in = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, ranks);
-    out->node_out = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, out->n_nodes);
-    out->node_in = MB_ARENA_ARRAY(world->arena, mb_simulated_way_t, out->n_nodes);
-    if (out->device_out == NULL || out->device_in == NULL || out->node_out == NULL ||
-        out->node_in == NULL)
-        return mb_error_memory("a simulation's links", ranks * sizeof(mb_simulated_way_t));
-    return MB_OK;
-}
-
 static void place_ranks(mb_world_t *world)
 {
     const mb_simulation_t *s = world->simulation;
@@ -148,7 +112,7 @@ static void place_ranks(mb_world_t *world)
             int r = mb_grid_rank(s->grid, stage, g);
             mb_virtual_rank_t *rank = &world->ranks[r];
             *rank = (mb_virtual_rank_t){
-                .world = world, .rank = r, .group = g, .factor = factor_of(s, r)};
+                .world = world, .rank = r, .group = g, .pace = mb_simulated_pace(s, r)};
             rank->walk = (mb_walk_t){
                 .class_ = &mb_virtual_class, .user = rank, .plan = s->plans[g], .stage = stage};
         }
@@ -163,34 +127,20 @@ static mb_status_t make_world(mb_world_t *world)
     world->messages = MB_ARENA_ARRAY(world->arena, unsigned char *, grid->groups);
     world->gathered =
         MB_ARENA_ARRAY(world->arena, mb_gathering_t, world->simulation->plans[0]->chunks);
-    world->out->stages = MB_ARENA_ARRAY(world->arena, mb_simulated_stage_t, grid->stages);
-    if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL ||
-        world->out->stages == NULL)
+    if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL)
         return mb_error_memory("a simulation", ranks * sizeof(mb_virtual_rank_t));
-    MB_TRY(make_ways(world));
+    MB_TRY(mb_simulated_prepare(world->simulation, world->arena, world->out));
     MB_TRY(make_groups(world));
     place_ranks(world);
     return MB_OK;
-}
-
-static void add_rank(mb_simulated_stage_t *stage, const mb_action_cost_t *costs, double part)
-{
-    for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
-        bool computes = kind <= MB_ACTION_R;
-        stage->compute += computes ? costs[kind].seconds * part : 0;
-        stage->wait += computes ? costs[kind].wait_seconds * part : 0;
-        stage->bytes += costs[kind].bytes;
-    }
-    stage->reduce += costs[MB_ACTION_REDUCE].wait_seconds * part;
-    stage->update += costs[MB_ACTION_STEP].seconds * part;
 }
 
 static void sum_up(mb_world_t *world)
 {
     const mb_grid_t *grid = world->simulation->grid;
     for (int r = 0; r < grid->stages * grid->groups; r++)
-        add_rank(&world->out->stages[world->ranks[r].walk.stage], world->ranks[r].walk.costs,
-                 1.0 / grid->groups);
+        mb_simulated_add(world->out, world->ranks[r].walk.stage, world->ranks[r].walk.costs,
+                         grid->groups);
     for (int s = 0; s < grid->stages; s++)
         world->out->stages[s].bytes /= grid->groups;
 }
@@ -198,7 +148,6 @@ static void sum_up(mb_world_t *world)
 mb_status_t mb_simulate(const mb_simulation_t *simulation, mb_arena_t *arena, mb_simulated_t *out)
 {
     mb_world_t world = {.simulation = simulation, .arena = arena, .out = out};
-    *out = (mb_simulated_t){0};
     MB_TRY(make_world(&world));
     mb_status_t status = run(&world);
     mb_events_free(&world.events);

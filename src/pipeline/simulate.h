@@ -70,6 +70,31 @@ typedef struct {
     mb_simulated_way_t *node_out, *node_in;     /* [n_nodes] */
 } mb_simulated_t;
 
+/* What mb_simulate makes its times from, for who runs the ranks otherwise (cli/simulate_real.c).
+ * Ways and stages of OUT, in the arena, with nothing counted. */
+mb_status_t mb_simulated_prepare(const mb_simulation_t *simulation, mb_arena_t *arena,
+                                 mb_simulated_t *out);
+/* When a message that begins to move at NOW is there; counts on the ways of OUT. */
+double mb_simulated_move(const mb_simulation_t *simulation, mb_simulated_t *out, double now,
+                         int from, int to, int64_t bytes);
+/* What copying it takes from each end's processor, where that computes meanwhile. */
+double mb_simulated_copying(const mb_simulation_t *simulation, int from, int to, int64_t bytes);
+/* A rank's: of its stragglers' factors and of chance. */
+typedef struct {
+    int rank, step;
+    uint32_t n_drawn; /* in the step */
+    double factor;
+    double owed; /* seconds that messages have taken from its processor while it computed: they
+                    come to the next thing that it does */
+} mb_simulated_pace_t;
+mb_simulated_pace_t mb_simulated_pace(const mb_simulation_t *simulation, int rank);
+/* What an action takes the rank that takes SECONDS by itself. Once for each, in their order. */
+double mb_simulated_seconds(const mb_simulation_t *simulation, mb_simulated_pace_t *pace, int step,
+                            double seconds);
+bool mb_simulated_is_lost(const mb_simulation_t *simulation, int rank, int step);
+/* Counts in what a rank's actions have cost, of one of GROUPS groups; bytes add up over them. */
+void mb_simulated_add(mb_simulated_t *out, int stage, const mb_action_cost_t *costs, int groups);
+
 /* Results are in the arena. MB_ERR_TIMEOUT: from some time on nothing moves; the message says which
  * ranks are lost, and who waits for whom. MB_ERR_INTERNAL: a plan sends or receives a message
  * twice. */

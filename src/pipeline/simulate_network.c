@@ -28,35 +28,47 @@ static const mb_hardware_link_t *wire_of(const mb_hardware_t *hardware, bool nea
     return near ? &hardware->inside : &hardware->between;
 }
 
-static void owe(mb_virtual_rank_t *rank, double seconds)
+void mb_virtual_owe(mb_virtual_rank_t *rank, double seconds)
 {
     if (rank->state == FREE || rank->state == COMPUTES)
-        rank->owed += seconds;
+        rank->pace.owed += seconds;
 }
 
-void mb_network_occupy(mb_world_t *world, int from, int to, int64_t bytes)
+double mb_simulated_copying(const mb_simulation_t *s, int from, int to, int64_t bytes)
 {
-    const mb_hardware_t *hardware = world->simulation->hardware;
-    const mb_hardware_link_t *wire = wire_of(hardware, are_near(hardware, from, to));
-    double seconds = wire->occupies * (double)bytes / wire->bandwidth;
-    owe(&world->ranks[from], seconds);
-    owe(&world->ranks[to], seconds);
+    const mb_hardware_link_t *wire = wire_of(s->hardware, are_near(s->hardware, from, to));
+    return wire->occupies * (double)bytes / wire->bandwidth;
 }
 
-double mb_network_move(mb_world_t *world, int from, int to, int64_t bytes)
+mb_status_t mb_simulated_prepare(const mb_simulation_t *s, mb_arena_t *arena, mb_simulated_t *out)
 {
-    const mb_simulation_t *s = world->simulation;
+    size_t ranks = (size_t)s->grid->ranks;
+    int devices = s->hardware->devices_per_node;
+    *out = (mb_simulated_t){.n_nodes = (s->grid->ranks + devices - 1) / devices};
+    out->stages = MB_ARENA_ARRAY(arena, mb_simulated_stage_t, s->grid->stages);
+    out->device_out = MB_ARENA_ARRAY(arena, mb_simulated_way_t, ranks);
+    out->device_in = MB_ARENA_ARRAY(arena, mb_simulated_way_t, ranks);
+    out->node_out = MB_ARENA_ARRAY(arena, mb_simulated_way_t, out->n_nodes);
+    out->node_in = MB_ARENA_ARRAY(arena, mb_simulated_way_t, out->n_nodes);
+    if (out->stages == NULL || out->device_out == NULL || out->device_in == NULL ||
+        out->node_out == NULL || out->node_in == NULL)
+        return mb_error_memory("a simulation's links", ranks * sizeof(mb_simulated_way_t));
+    return MB_OK;
+}
+
+double mb_simulated_move(const mb_simulation_t *s, mb_simulated_t *result, double now, int from,
+                         int to, int64_t bytes)
+{
     int from_node = from / s->hardware->devices_per_node,
         to_node = to / s->hardware->devices_per_node;
     bool near = are_near(s->hardware, from, to);
     const mb_hardware_link_t *wire = wire_of(s->hardware, near);
-    mb_simulated_way_t *out =
-        near ? &world->out->device_out[from] : &world->out->node_out[from_node];
-    mb_simulated_way_t *in = near ? &world->out->device_in[to] : &world->out->node_in[to_node];
-    double begin = later(world->now, later(out->free_at, in->free_at));
+    mb_simulated_way_t *out = near ? &result->device_out[from] : &result->node_out[from_node];
+    mb_simulated_way_t *in = near ? &result->device_in[to] : &result->node_in[to_node];
+    double begin = later(now, later(out->free_at, in->free_at));
     double end = begin + (double)bytes / wire->bandwidth;
-    hold(out, world->now, begin, end, bytes);
-    hold(in, world->now, begin, end, bytes);
+    hold(out, now, begin, end, bytes);
+    hold(in, now, begin, end, bytes);
     return end + wire->latency;
 }
 
@@ -99,7 +111,7 @@ double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes)
         double begin = later(world->now, out->free_at);
         double end = begin + (double)sent / wire->bandwidth;
         hold(out, world->now, begin, end, sent);
-        owe(&world->ranks[rank], wire->occupies * (double)sent / wire->bandwidth);
+        mb_virtual_owe(&world->ranks[rank], wire->occupies * (double)sent / wire->bandwidth);
         over = later(over, end);
     }
     return over + 2 * rounds_of(groups) * wire->latency + adding(world, bytes);

@@ -32,12 +32,11 @@ typedef struct {
     mb_walk_t walk;
     struct mb_world *world;
     int rank, group, step;
-    double now, factor;
-    double owed; /* seconds that messages have taken from its processor while it computed */
+    double now;
+    mb_simulated_pace_t pace;
     mb_virtual_state_t state;
     uint32_t message; /* that it awaits */
     int sums;         /* that were begun and are not there */
-    uint32_t n_drawn;
 } mb_virtual_rank_t;
 
 /* Of a group's message in steps of one parity. */
@@ -73,12 +72,10 @@ typedef struct {
 extern const mb_walk_class_t mb_virtual_class;
 mb_virtual_message_t mb_world_message(const mb_world_t *world, int group, uint32_t number);
 
-/* simulate_network.c: when what begins to move now is there. */
-double mb_network_move(mb_world_t *world, int from, int to, int64_t bytes);
-/* What copying it takes from both ends, if they compute meanwhile. */
-void mb_network_occupy(mb_world_t *world, int from, int to, int64_t bytes);
-/* When a reduction over the stage's ranks that begins now is over. */
+/* simulate_network.c: when a reduction over the stage's ranks that begins now is over. */
 double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes);
+/* Copying takes SECONDS from a rank's processor, if it computes meanwhile. */
+void mb_virtual_owe(mb_virtual_rank_t *rank, double seconds);
 
 /* simulate_stuck.c: who waits for whom. Returns MB_ERR_TIMEOUT. */
 mb_status_t mb_world_stuck(const mb_world_t *world);

@@ -1,8 +1,6 @@
 /* A virtual rank: the walk's class (walk.h), where time passes by events. */
 #include "pipeline/simulate_private.h"
 
-#include "base/philox.h"
-
 static uint32_t number_of(const mb_virtual_rank_t *rank, bool forward, int edge, int micro,
                           int step)
 {
@@ -36,27 +34,6 @@ mb_virtual_message_t mb_world_message(const mb_world_t *world, int group, uint32
 
 /* ---- a rank's time */
 
-static double spread(mb_virtual_rank_t *rank)
-{
-    const mb_simulation_t *s = rank->world->simulation;
-    if (!(s->jitter > 0))
-        return 1;
-    mb_random_key_t key = {.seed = s->seed,
-                           .purpose = MB_RANDOM_SIMULATED,
-                           .step = (uint32_t)rank->step,
-                           .position = (uint32_t)rank->rank};
-    double unit = mb_random_open_unit(mb_random_word(&key, 0, rank->n_drawn++));
-    return 1 + s->jitter * (2 * unit - 1);
-}
-
-/* What it has copied while it computed comes to the next thing that it does. */
-static double settle(mb_virtual_rank_t *rank)
-{
-    double owed = rank->owed;
-    rank->owed = 0;
-    return owed;
-}
-
 /* Until the rank's own event comes, after SECONDS. */
 static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done)
 {
@@ -68,8 +45,8 @@ static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done
         return MB_OK;
     *done = false;
     rank->state = COMPUTES;
-    double taken = (seconds + settle(rank)) * rank->factor * spread(rank);
-    return mb_events_put(&rank->world->events, rank->now + taken, MB_EVENT_OF_RANK,
+    seconds = mb_simulated_seconds(rank->world->simulation, &rank->pace, rank->step, seconds);
+    return mb_events_put(&rank->world->events, rank->now + seconds, MB_EVENT_OF_RANK,
                          (uint32_t)rank->rank);
 }
 
@@ -145,9 +122,13 @@ static mb_status_t begin_move(mb_virtual_rank_t *rank, uint32_t number)
     world->out->bytes += m.bytes;
     world->ranks[from].walk.costs[m.forward ? MB_ACTION_SEND_ACT : MB_ACTION_SEND_GRAD].bytes +=
         m.bytes;
-    mb_network_occupy(world, from, to, m.bytes);
-    return mb_events_put(&world->events, mb_network_move(world, from, to, m.bytes), rank->group,
-                         number);
+    double copying = mb_simulated_copying(world->simulation, from, to, m.bytes);
+    mb_virtual_owe(&world->ranks[from], copying);
+    mb_virtual_owe(&world->ranks[to], copying);
+    return mb_events_put(
+        &world->events,
+        mb_simulated_move(world->simulation, world->out, world->now, from, to, m.bytes),
+        rank->group, number);
 }
 
 static mb_status_t walk_message(void *user, const mb_action_t *action)
@@ -172,7 +153,7 @@ static bool has_moved(mb_virtual_rank_t *rank, uint32_t number, bool sends)
     if ((*state & MOVED) == 0) {
         rank->state = AWAITS_MESSAGE;
         rank->message = number;
-        rank->owed = 0;
+        rank->pace.owed = 0;
         return false;
     }
     *state |= over;
@@ -256,7 +237,7 @@ static mb_status_t walk_await_sums(void *user, bool *done)
     mb_virtual_rank_t *rank = user;
     *done = rank->sums == 0;
     rank->state = *done ? FREE : AWAITS_REDUCE;
-    rank->owed = *done ? rank->owed : 0;
+    rank->pace.owed = *done ? rank->pace.owed : 0;
     return MB_OK;
 }
 

@@ -44,6 +44,11 @@ const char *mb_training_directory(const mb_training_t *trainer)
     return trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir);
 }
 
+const mb_engine_t *mb_training_engine(const mb_training_t *trainer)
+{
+    return trainer->engine;
+}
+
 static void close_sources(mb_training_t *trainer)
 {
     if (trainer->val != NULL)

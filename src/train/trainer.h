@@ -75,9 +75,13 @@ typedef struct {
     const char *model;             /* path */
     const mb_settings_t *settings; /* the user's; the file's are merged in */
     mb_source_t *source; /* instead of the setting `data`; stays the caller's. NULL: by path */
-    const char *output;  /* the final model once more, in the form its name says (export.h); NULL */
-    bool restart;        /* forget the run directory's checkpoints and begin again */
-    bool no_directory;   /* library use: no run directory, no checkpoints unless saved */
+    const mb_profile_t
+        *profile;          /* the partition is by these costs instead of measured ones; NULL */
+    mb_device_t *device;   /* that ranks of one process share (comm/virtual.h); NULL */
+    mb_model_file_t *file; /* the model's, open; stays the caller's. NULL: by path */
+    const char *output; /* the final model once more, in the form its name says (export.h); NULL */
+    bool restart;       /* forget the run directory's checkpoints and begin again */
+    bool no_directory;  /* library use: no run directory, no checkpoints unless saved */
     const mb_log_t *log;
     mb_events_t events;
 } mb_training_options_t;
@@ -95,6 +99,7 @@ mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool stat
  */
 bool mb_training_finished(const mb_training_t *trainer);
 const char *mb_training_directory(const mb_training_t *trainer);
+const mb_engine_t *mb_training_engine(const mb_training_t *trainer);
 /* Not collective when a failure was seen. */
 void mb_training_destroy(mb_training_t *trainer);
 

@@ -84,19 +84,21 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
     int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
-    mb_training_bytes_t own = mb_training_bytes(trainer);
-    mb_training_bytes_t *all = MB_ARENA_ARRAY(trainer->arena, mb_training_bytes_t, ranks);
+    mb_training_bytes_t own = mb_training_bytes(trainer), *all = NULL;
+    size_t *bytes_of = NULL;
     int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 4 * stages);
-    mb_status_t status = all == NULL || columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
+    mb_status_t status = columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
-    MB_TRY(mb_comm_allgather(trainer->comm, &own, sizeof own, all));
-    for (int r = 0; r < ranks - trainer->layout.idle; r++) {
+    MB_TRY(mb_comm_gather(trainer->comm, &own, sizeof own, 0, (void **)&all, &bytes_of));
+    for (int r = 0; all != NULL && r < ranks - trainer->layout.idle; r++) {
         int s = r % stages;
         columns[s] = most(columns[s], all[r].parameters);
         columns[stages + s] = most(columns[stages + s], all[r].gradients);
         columns[2 * stages + s] = most(columns[2 * stages + s], all[r].moments);
         columns[3 * stages + s] = most(columns[3 * stages + s], all[r].activations);
     }
+    free(all);
+    free(bytes_of);
     if (mb_comm_rank(trainer->comm) != 0 || trainer->options.events.start == NULL)
         return MB_OK;
     fill_start(trainer, &report);

@@ -13,7 +13,8 @@
 static mb_status_t open_model(mb_training_t *trainer)
 {
     const mb_training_options_t *options = &trainer->options;
-    MB_TRY(mb_model_open(options->model, &trainer->model));
+    MB_TRY(options->file == NULL ? mb_model_open(options->model, &trainer->model)
+                                 : mb_model_open_file(options->file, &trainer->model));
     MB_TRY(mb_model_refuse_quantized(trainer->model->file));
     MB_TRY(mb_settings_take_file(trainer->settings, trainer->model->file));
     return mb_training_take_formats(trainer);
@@ -386,6 +387,9 @@ static mb_status_t load_values(mb_training_t *trainer)
 static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *options)
 {
     mb_profile_t *profile;
+    options->profile = trainer->options.profile;
+    if (options->profile != NULL)
+        return mb_engine_create(options, &trainer->engine);
     MB_TRY(mb_training_take_profile(trainer, options, &profile));
     options->profile = profile;
     mb_status_t status = mb_engine_create(options, &trainer->engine);
@@ -524,6 +528,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, take_weights(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_callbacks(trainer)));
     mb_machine_options_t machine = mb_layout_machine(settings);
+    machine.lent = trainer->options.device;
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
     MB_TRY(mb_comm_agree(comm, choose_layout(trainer)));
     MB_TRY(mb_training_fit_layout(trainer));

@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# mbrun simulate --compute real: ranks of one process compute what ranks over MPI do.
+load helper
+
+model() {
+    "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=24,24,24,24 dropout=0.1
+    fixture mlp
+    fixed="m.h5 --replicas 4 --batch 24 --micro-batch 2 --seed 3 --data data.h5 --steps 3"
+}
+
+# trains NAME RANKS OPTION...: over MPI; losses and digest in NAME.
+trains() {
+    local name=$1 ranks=$2
+    shift 2
+    # shellcheck disable=SC2086
+    ranks "$ranks" $fixed --threads 1 --quiet --run "$name.run" "$@"
+    sed 's/.*"loss": \([^,]*\),.*/\1/' "$name.run/metrics.jsonl" >"$name"
+    digest "$name.run/final.h5" | sed -n 's/^weights *//p' >>"$name"
+}
+
+# computes NAME RANKS OPTION...: the same in one process.
+computes() {
+    local name=$1 ranks=$2
+    shift 2
+    # shellcheck disable=SC2086
+    "$MBRUN" simulate $fixed --compute real --ranks "$ranks" --json "$@" >"$name.json"
+    sed 's/.*"losses":\[\([^]]*\)\],"weights":"\([^"]*\)".*/\1,\2/' "$name.json" | tr ',' '\n' >"$name"
+}
+
+@test "losses and weights have the bits of a run over MPI, on any layout" {
+    model
+    trains one 1
+    [ "$(wc -l <one)" -eq 4 ]
+    trains two 4 --stages 2 --schedule zb-h1
+    cmp one two
+    trains three 2 --stages 2 --schedule interleaved --recompute full
+    cmp one three
+    computes a 1
+    computes b 4 --stages 2 --schedule zb-h1
+    computes c 8 --stages 2 --schedule interleaved --zero 1 --recompute full
+    computes d 6 --stages 3 --bucket 2000
+    computes e 9 --stages 2 --schedule zb-v
+    for name in a b c d e; do cmp one $name; done
+    # The model that is kept is the one that was digested.
+    computes f 16 --stages 4 --clip 0.5 -o f.h5
+    digest f.h5 | grep -q "^weights  $(tail -n 1 f)$"
+    computes g 1 --clip 0.5
+    cmp f g
+    ! cmp -s a f
+    [ ! -e m.run ]
+}
+
+@test "hundreds of ranks compute what one does" {
+    "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=8,8,8
+    fixture mlp
+    fixed="m.h5 --replicas 128 --batch 256 --micro-batch 1 --data data.h5 --steps 2"
+    computes one 1
+    computes many 256 --stages 2 --schedule gpipe
+    cmp one many
+    computes most 512 --stages 4 --zero 1
+    cmp one most
+}
+
+@test "a step of one pipeline takes as long as where it is only timed" {
+    model
+    for schedule in 1f1b zb-h1 interleaved; do
+        same="m.h5 --stages 2 --ranks 2 --replicas 1 --batch 24 --micro-batch 2 --schedule $schedule --jitter 10% --straggler 1:1.5 --json"
+        # shellcheck disable=SC2086
+        "$MBRUN" simulate $same >timed.json
+        # shellcheck disable=SC2086
+        "$MBRUN" simulate $same --compute real --data data.h5 | sed 's/,"losses".*/}/' >real.json
+        cmp timed.json real.json
+    done
+}
+
+@test "a fault in a rank's step ends both with one message" {
+    model
+    images 64 28 28 >x-images-idx3-ubyte
+    { labels 63 '\1' && printf '\12'; } >y-labels-idx1-ubyte
+    { idx 8 64 && head -c 63 /dev/zero && printf '\12'; } >x-labels-idx1-ubyte
+    wrong="m.h5 --replicas 1 --batch 16 --micro-batch 2 --stages 2 --data x-images-idx3-ubyte --steps 4"
+    # shellcheck disable=SC2086
+    refused 1 'rank 1: .*x-labels-idx1-ubyte.*sample 63:.*10.*0 to 9' 2 $wrong --threads 1
+    grep '^mbrun: error' <<<"$output" >over_mpi
+    # shellcheck disable=SC2086
+    refused 1 'rank 1: .*sample 63' 1 simulate $wrong --ranks 2 --compute real
+    grep '^mbrun: error' <<<"$output" | cmp - over_mpi
+}
+
+@test "a lost rank is named, and who waits for it, and what led to it is traced" {
+    model
+    # shellcheck disable=SC2086
+    refused 1 'rank 1 is lost from step 2 on (stage 1, group 0); rank 0: receiving the gradient of .*, step 2, stage 0, micro-batch 0, peer rank 1' \
+        1 simulate $fixed --ranks 4 --stages 2 --compute real --lose 1@2 --trace t.json
+    run -0 "$MBRUN" trace t.json
+    grep -q '^trace  *t.json: 4 ranks, 2 steps' <<<"$output"
+}
+
+@test "a run and its simulation do the same actions in the same order" {
+    model
+    trains run 4 --stages 2 --schedule zb-v --trace --partition counted
+    computes sim 4 --stages 2 --schedule zb-v --trace t.json --partition counted
+    run -0 "$MBRUN" trace run.run/trace.json t.json
+    grep -q "^order  *the same actions in the same order on all ranks" <<<"$output"
+    cmp run sim
+}
+
+@test "what cannot be computed is refused" {
+    model
+    timed="m.h5 --ranks 2 --stages 2"
+    # shellcheck disable=SC2086
+    {
+        refused 2 '--compute reel: there are timed and real' 1 simulate $timed --compute reel
+        refused 2 '--zero: .*--compute real' 1 simulate $timed --zero 1
+        refused 2 '--output: .*--compute real' 1 simulate $timed -o out.h5
+        refused 2 'm.h5: no data to train on' 1 simulate $timed --compute real
+        refused 1 'none.h5' 1 simulate $timed --compute real --data none.h5
+        refused 1 'nowhere/out.h5' 1 simulate $timed --compute real --data data.h5 -o nowhere/out.h5
+    }
+}

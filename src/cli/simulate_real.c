@@ -34,12 +34,11 @@ typedef struct real {
 } real_t;
 
 static const mb_setting_id_t real_only[] = {
-    MB_SET_ZERO,         MB_SET_BUCKET,        MB_SET_SHUFFLE,
-    MB_SET_RESET_STATES, MB_SET_OPTIMIZER,     MB_SET_LR,
-    MB_SET_LR_SCHEDULE,  MB_SET_WEIGHT_DECAY,  MB_SET_CLIP,
-    MB_SET_LOSS,         MB_SET_CLASS_WEIGHT,  MB_SET_WEIGHTS,
-    MB_SET_WEIGHTS_BY,   MB_SET_SKIP_MISMATCH, MB_SET_EMULATE,
-    MB_SET_QAT};
+    MB_SET_BUCKET,        MB_SET_SHUFFLE, MB_SET_RESET_STATES,
+    MB_SET_OPTIMIZER,     MB_SET_LR,      MB_SET_LR_SCHEDULE,
+    MB_SET_WEIGHT_DECAY,  MB_SET_CLIP,    MB_SET_LOSS,
+    MB_SET_CLASS_WEIGHT,  MB_SET_WEIGHTS, MB_SET_WEIGHTS_BY,
+    MB_SET_SKIP_MISMATCH, MB_SET_EMULATE, MB_SET_QAT};
 
 mb_status_t mb_simulate_refuse_real(const mb_args_t *args)
 {
@@ -57,6 +56,18 @@ mb_status_t mb_simulate_refuse_real(const mb_args_t *args)
 
 /* ---- what takes time */
 
+static void occupy(real_t *real, int rank, double seconds)
+{
+    rank_t *own = &real->ranks[rank];
+    own->pace.owed += mb_virtual_is_busy(own->comm) ? seconds : 0;
+}
+
+/* While a rank waits, copying takes nothing from it. */
+static void forgive(void *user, int rank)
+{
+    ((real_t *)user)->ranks[rank].pace.owed = 0;
+}
+
 static double carry(void *user, double now, int from, int to, int tag, size_t bytes)
 {
     mb_simulating_t *s = ((real_t *)user)->s;
@@ -65,6 +76,10 @@ static double carry(void *user, double now, int from, int to, int tag, size_t by
     if (tag < MB_TAG_TRANSPORT_END) {
         s->out.messages++;
         s->out.bytes += (int64_t)bytes;
+    }
+    if (tag < MB_TAG_REDUCE_END) {
+        occupy(user, from, mb_simulated_copying(&s->simulation, from, to, (int64_t)bytes));
+        occupy(user, to, mb_simulated_copying(&s->simulation, from, to, (int64_t)bytes));
     }
     return mb_simulated_move(&s->simulation, &s->out, now, from, to, (int64_t)bytes);
 }
@@ -134,6 +149,7 @@ static mb_status_t train(void *user, mb_comm_t *comm)
                                            .profile = real->profile,
                                            .device = real->device,
                                            .file = real->s->planning.model->file,
+                                           .layout = &real->s->planning.layout,
                                            .no_directory = true,
                                            .events = {.user = own, .step = on_step, .stop = stop}};
     own->comm = comm;
@@ -276,7 +292,8 @@ static mb_status_t prepare(real_t *real)
 static mb_status_t run(real_t *real)
 {
     mb_virtual_t *world;
-    const mb_virtual_times_t times = {.user = real, .move = carry, .work = take_time};
+    const mb_virtual_times_t times = {
+        .user = real, .move = carry, .work = take_time, .idle = forgive};
     MB_TRY(mb_virtual_create(real->s->planning.grid.ranks, &times, &world));
     mb_status_t status = mb_virtual_run(world, train, real);
     mb_virtual_destroy(world);

@@ -94,7 +94,13 @@ static mb_status_t make_end(mb_virtual_t *world, int rank)
     end->comm.first = &world->first;
     end->comm.stood = true; /* there is nobody to be told where it stands */
     name_host(&end->comm);
-    return mb_fiber_create(begin, end, STACK_BYTES, &end->fiber);
+    mb_status_t status = mb_fiber_create(begin, end, STACK_BYTES, &end->fiber);
+    return status == MB_OK
+               ? MB_OK
+               : mb_error_prefix(status,
+                                 "rank %d of %d in one process (each needs a stack; use fewer, or "
+                                 "raise vm.max_map_count, of which each takes 2): ",
+                                 rank, world->size);
 }
 
 mb_status_t mb_virtual_create(int ranks, const mb_virtual_times_t *times, mb_virtual_t **out)
@@ -198,6 +204,11 @@ mb_status_t mb_virtual_run(mb_virtual_t *world, mb_status_t (*body)(void *user, 
     end_waits(world);
     mb_error_restore(&kept);
     return status;
+}
+
+bool mb_virtual_is_busy(const mb_comm_t *comm)
+{
+    return comm->end->state == MB_END_GOES_ON;
 }
 
 void mb_virtual_lose(mb_comm_t *comm, const char *why)

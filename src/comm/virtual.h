@@ -23,6 +23,7 @@ typedef struct {
     double (*move)(void *user, double now, int from, int to, int tag, size_t bytes);
     /* Seconds that work (mb_comm_work) takes that RANK begins at NOW. NULL: none. */
     double (*work)(void *user, double now, int rank, int kind, int chunk, double part);
+    void (*idle)(void *user, int rank); /* it begins to wait. NULL: not wanted */
 } mb_virtual_times_t;
 
 typedef struct mb_virtual mb_virtual_t;
@@ -36,6 +37,8 @@ mb_status_t mb_virtual_run(mb_virtual_t *world, mb_status_t (*body)(void *user, 
                            void *user);
 void mb_virtual_destroy(mb_virtual_t *world);
 
+/* Whether the rank goes on or works, and does not wait. */
+bool mb_virtual_is_busy(const mb_comm_t *comm);
 /* In a BODY: this rank does nothing any more; WHY ("is lost from step 2 on") is said where others
  * wait for it. Returns when a failure is known, or nothing moves any more. */
 void mb_virtual_lose(mb_comm_t *comm, const char *why);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(sizeof(mb_wire_request_t) >= sizeof(int), "a request has room for a number");
+
 /* ---- letters */
 
 static mb_status_t make_room(mb_virtual_t *world)
@@ -290,6 +292,9 @@ static mb_status_t rest(mb_comm_t *comm, const mb_comm_note_t *note)
     mb_virtual_end_t *end = comm->end;
     if (end->world->stands_still)
         return mb_error_set(MB_ERR_PEER, "%s", end->world->first.text);
+    const mb_virtual_times_t *times = &end->world->times;
+    if (times->idle != NULL)
+        times->idle(times->user, comm->rank);
     end->state = MB_END_WAITS;
     end->note = note;
     mb_fiber_yield();

@@ -8,6 +8,7 @@
 #include "data/source.h"
 #include "engine/engine.h"
 #include "model/metric.h"
+#include "train/layout.h"
 #include "train/settings.h"
 
 typedef struct mb_training mb_training_t;
@@ -75,10 +76,12 @@ typedef struct {
     const char *model;             /* path */
     const mb_settings_t *settings; /* the user's; the file's are merged in */
     mb_source_t *source; /* instead of the setting `data`; stays the caller's. NULL: by path */
-    const mb_profile_t
-        *profile;          /* the partition is by these costs instead of measured ones; NULL */
-    mb_device_t *device;   /* that ranks of one process share (comm/virtual.h); NULL */
-    mb_model_file_t *file; /* the model's, open; stays the caller's. NULL: by path */
+    /* What ranks of one process share (comm/virtual.h); all stay the caller's. NULL: each finds its
+     * own. */
+    const mb_layout_t *layout;
+    const mb_profile_t *profile; /* what the partition is by */
+    mb_device_t *device;
+    mb_model_file_t *file; /* the model's */
     const char *output; /* the final model once more, in the form its name says (export.h); NULL */
     bool restart;       /* forget the run directory's checkpoints and begin again */
     bool no_directory;  /* library use: no run directory, no checkpoints unless saved */

@@ -264,6 +264,10 @@ static mb_status_t make_sampler(mb_training_t *trainer)
 
 static mb_status_t choose_layout(mb_training_t *trainer)
 {
+    if (trainer->options.layout != NULL) {
+        trainer->layout = *trainer->options.layout;
+        return MB_OK;
+    }
     const mb_layout_ranks_t ranks = {mb_comm_size(trainer->comm), mb_comm_local_size(trainer->comm),
                                      (double)mb_machine_memory(trainer->machine)};
     return mb_layout_choose(trainer->model, trainer->settings, &ranks, &trainer->layout);
@@ -531,7 +535,8 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     machine.lent = trainer->options.device;
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));
     MB_TRY(mb_comm_agree(comm, choose_layout(trainer)));
-    MB_TRY(mb_training_fit_layout(trainer));
+    if (trainer->options.layout == NULL)
+        MB_TRY(mb_training_fit_layout(trainer));
     MB_TRY(mb_comm_agree(comm, obey_layout(trainer)));
     note_layout(trainer);
     note_loss_scale(trainer);

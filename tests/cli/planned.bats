@@ -11,12 +11,17 @@ strict() {
     timeout -k 5 "$LIMIT" "$MPIEXEC" -n "$n" "$MBRUN_STRICT" "$@" --device strict
 }
 
-# commands FIXTURE: every command that computes, on one rank (unless tests are to be short) and in stages.
+# commands FIXTURE: every command that computes, on one rank and in stages. Where tests are to be short: training and calibration in
+# stages, which run all that the others do.
 commands() {
     fixture "$1"
-    local n ranks="1 3"
-    ! is_reduced || ranks=3
-    for n in $ranks; do
+    if is_reduced; then
+        strict 3 train model.h5 --data data.h5 --val data.h5 --steps 3 --run 3.run --quiet
+        strict 3 quantize model.h5 -o g3.h5 --format int4 --method gptq --data data.h5
+        return
+    fi
+    local n
+    for n in 1 3; do
         strict $n train model.h5 --data data.h5 --val data.h5 --steps 3 --run $n.run --quiet
         strict $n train model.h5 --data data.h5 --steps 3 --run qat$n.run --qat int8 --quiet
         strict $n eval model.h5 --data data.h5

@@ -89,6 +89,22 @@ computes() {
     grep '^mbrun: error' <<<"$output" | cmp - over_mpi
 }
 
+@test "a layer that fails does so in both, with one message" {
+    own=$MB_SRCDIR/examples/plugin
+    fault='s/^    return mb->map(run, "multiply", 2, factors, &dbeta);/    (void)factors, (void)dbeta;\n    return mb->error(MB_ERR_NUMERIC, "a seeded fault");/'
+    sed "$fault" "$own/swish2.c" >swish2.c
+    ! cmp -s swish2.c "$own/swish2.c"
+    # shellcheck disable=SC2086
+    ${CC-cc} -fPIC -shared -I "$MB_SRCDIR/include" -I "$own" -o bad.so swish2.c "$own"/{own,soft_clip,pinball,wave}.c -lm
+    wrong="$own/model.h5 --plugin ./bad.so --data $own/train.wave --batch 32 --replicas 1 --micro-batch 8 --stages 2 --schedule zb-h1 --steps 2"
+    # shellcheck disable=SC2086
+    refused 1 "layer 'swish2.*: a seeded fault" 2 $wrong --threads 1 --run bad.run
+    grep '^mbrun: error' <<<"$output" >over_mpi
+    # shellcheck disable=SC2086
+    refused 1 'a seeded fault' 1 simulate $wrong --ranks 2 --compute real
+    grep '^mbrun: error' <<<"$output" | cmp - over_mpi
+}
+
 @test "a lost rank is named, and who waits for it, and what led to it is traced" {
     model
     # shellcheck disable=SC2086

@@ -7,13 +7,15 @@
  *                  apart
  *     sums         one block of doubles per replica of the group: batch statistics, losses,
  *                  activity sums
- *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs, saved,
- *                  labels, gradients received and to be sent
- *     inside       where forwards are computed again, of each chunk: outputs and saved of the one
- *                  micro-batch that was computed last; a slot then has what comes in and what goes
- *                  out alone
- *     backward     of each chunk: gradients of the tensors of the one micro-batch that is going
- * back states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
+ *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs and
+ *                  saved that are kept for its backward (pipeline/kept.h), labels, gradients
+ *                  received and to be sent
+ *     inside       of each chunk, once, for the micro-batch that it is at work on: outputs and
+ *                  saved that are not kept, and gradients of tensors; what is never there at the
+ *                  same time shares its place (pipeline/lives.h)
+ *     backward     of each chunk, where gradients of weights come later, one per micro-batch in
+ *                  flight: the gradients that these are made from
+ *     states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
  *
  * A tensor that several chunks of the stage read stands in the slot of the first one that has it.
  *
@@ -23,16 +25,18 @@
 #define MB_ENGINE_STAGE_H
 
 #include "model/loss.h"
-#include "pipeline/plan.h"
+#include "pipeline/kept.h"
 #include "quant/format.h"
 
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
     int chunk;            /* whose slot and backward area these are */
     int64_t output;       /* in a slot, or inside: of local and of received tensors */
     bool inside;          /* the output is */
-    bool again;           /* what is saved is: the node is computed again */
-    int64_t saved, carry; /* saved: in a slot, or inside; carry: in the backward area */
-    int64_t gradient;     /* in the backward area: the sum of the tensor's gradients */
+    bool saved_inside;    /* what is saved is */
+    bool again;           /* the node is computed again */
+    int64_t saved, carry; /* saved: in a slot, or inside; carry: with the gradient */
+    int64_t gradient;     /* inside, or in a backward area: the sum of the tensor's gradients */
+    bool waits;           /* gradient and carry are in the latter, until those of weights come */
     bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
     int64_t sums;         /* index into a double block */
     int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
@@ -67,11 +71,11 @@ typedef struct { /* of one of the stage's chunks of the model */
     int n_slots;
     size_t slot_bytes, inside_bytes, backward_bytes;
     char **slots;
-    char *inside;        /* NULL: all stands in the slots */
-    int n_areas;         /* backward areas: 1, or one a slot when B and W stand apart */
-    char *backward;      /* [n_areas][backward_bytes] */
+    char *inside;
+    int n_areas;         /* of gradients: 1, or one a slot when B and W stand apart */
+    char *backward;      /* [n_areas][backward_bytes]; NULL: all gradients are inside */
     void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
-    int64_t temporary[MB_MAX_INPUTS]; /* in the backward area */
+    int64_t temporary[MB_MAX_INPUTS]; /* inside */
 } mb_stage_chunk_t;
 
 typedef struct mb_stage {
@@ -83,6 +87,7 @@ typedef struct mb_stage {
     mb_exec_t *exec;
     mb_arena_t *arena;
 
+    mb_kept_t kept;
     int n_chunks;
     mb_stage_chunk_t *chunks;    /* ascending */
     mb_stage_chunk_t **chunk_of; /* [plan->chunks] NULL: elsewhere */
@@ -191,7 +196,7 @@ static inline bool mb_stage_has_node(const mb_stage_t *stage, int node)
 {
     return stage->plan->stage_of_node[node] == stage->stage;
 }
-/* What the chunks of its slots and backward areas take. */
+/* What the slots and areas of its chunks take. */
 size_t mb_stage_activation_bytes(const mb_stage_t *stage);
 
 /* Device addresses, of a micro-batch of the group's step. */

@@ -1,170 +1,137 @@
-/* Where the gradients of a micro-batch stand while it goes back: those that are never there at the
- * same time share their places.
- *
- * A backward pass visits the nodes in descending order. The gradient of tensor t comes to be with
- * its last consumer (or with the loss, in front of all nodes) and is through with node t; what a
- * call carries from its inputs' gradients to its weights' lives with that node alone. Places are
- * given to the largest first, each the lowest that is free through its life (first fit by
- * decreasing size, as for the dynamic storage of Garey and Johnson 1979, SR2). */
+/* Who lives inside a chunk, in the places that pipeline/lives.h gives: outputs and saved that are
+ * not kept, and gradients of tensors; but where gradients of weights come later, those that they
+ * are made from wait for them, in an area of each micro-batch in flight. */
 #include <stdlib.h>
 
 #include "engine/stage_private.h"
-
-enum { ALIGN = 64 };
-
-typedef struct {
-    size_t bytes;
-    int first, last; /* nodes, ascending: lives from `last` down to `first` */
-    int64_t *at;     /* where the offset belongs */
-    size_t begin;
-} tenant_t;
+#include "pipeline/edges.h"
+#include "pipeline/lives.h"
 
 typedef struct {
     mb_stage_t *stage;
     mb_stage_chunk_t *chunk;
-    tenant_t *tenants;
-    int n;
-    size_t bytes; /* of all, once placed */
-} house_t;
+    mb_span_t span;
+    mb_house_t house, apart;
+    bool *arrives; /* [nodes of the chunk] a later chunk sends its share of the gradient, which the
+                      others are added to where it arrives */
+} inside_t;
 
-/* ---- who lives when */
-
-static bool is_scored(const mb_stage_t *stage, int node)
+static bool arrives(const inside_t *in, int node)
 {
-    const mb_graph_t *graph = stage->graph;
-    for (int o = 0; o < graph->n_outputs; o++) {
-        if (graph->outputs[o].node == node)
-            return true;
+    return in->arrives[node - in->chunk->first_node];
+}
+
+static void mark_arriving(inside_t *in)
+{
+    const mb_plan_t *plan = in->stage->plan;
+    const mb_chunk_edges_t *edges = &plan->crossing[in->chunk->chunk];
+    const mb_edge_list_t *lists[] = {&edges->backward_in, &edges->backward_near};
+    for (int l = 0; l < 2; l++) {
+        for (int i = 0; i < lists[l]->n; i++)
+            in->arrives[plan->backward_edges[lists[l]->edges[i]].tensor - in->chunk->first_node] =
+                true;
     }
-    return false;
 }
 
-/* A later chunk sends its share of the gradient, which the others are added to where it arrives. */
-static bool arrives(const mb_stage_t *stage, int node)
+static void add_forward(inside_t *in, int node)
 {
-    const mb_plan_t *plan = stage->plan;
-    for (int e = 0; e < plan->n_backward_edges; e++) {
-        if (plan->backward_edges[e].tensor == node)
-            return true;
-    }
-    return false;
+    mb_node_place_t *at = &in->stage->places[node];
+    if (at->inside)
+        mb_house_add(&in->house, mb_stage_tensor_bytes(in->stage, node),
+                     mb_life_of_output(&in->span, node), &at->output);
+    if (at->saved_inside)
+        mb_house_add(&in->house, at->memory.saved_bytes, mb_life_of_saved(&in->span, node),
+                     &at->saved);
 }
 
-/* In the chunk; NODE itself where there is none. */
-static int last_consumer(const house_t *house, int node)
+static void add_backward(inside_t *in, int node)
 {
-    const mb_node_t *n = &house->stage->graph->nodes[node];
-    int last = node;
-    for (int u = 0; u < n->n_uses; u++) {
-        if (n->uses[u].node < house->chunk->end_node && n->uses[u].node > last)
-            last = n->uses[u].node;
-    }
-    return last;
-}
-
-static void add(house_t *house, size_t bytes, int first, int last, int64_t *at)
-{
-    *at = -1;
-    if (bytes > 0)
-        house->tenants[house->n++] = (tenant_t){
-            .bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN, .first = first, .last = last, .at = at};
-}
-
-static void add_node(house_t *house, int node)
-{
-    mb_stage_t *stage = house->stage;
-    mb_node_place_t *at = &stage->places[node];
-    bool scored = is_scored(stage, node);
-    if (!stage->graph->nodes[node].needs_gradient || stage->graph->nodes[node].is_input)
+    const mb_node_t *n = &in->stage->graph->nodes[node];
+    mb_node_place_t *at = &in->stage->places[node];
+    bool scored = mb_kept_is_scored(in->stage->graph, node);
+    int now = mb_span_backward(&in->span, node);
+    mb_life_t own = mb_life_of_gradient(&in->span, node, scored), carry = {now, now};
+    if (!n->needs_gradient || n->is_input)
         return;
-    if (!at->in_place && (scored || !arrives(stage, node)))
-        add(house, mb_stage_tensor_bytes(stage, node), node,
-            scored ? house->chunk->end_node : last_consumer(house, node), &at->gradient);
-    add(house, at->memory.carry_bytes, node, node, &at->carry);
+    at->waits = in->span.splits && n->trains;
+    mb_house_t *house = at->waits ? &in->apart : &in->house;
+    if (at->waits)
+        own = carry = (mb_life_t){0, 0};
+    if (!at->in_place && (scored || !arrives(in, node)))
+        mb_house_add(house, mb_stage_tensor_bytes(in->stage, node), own, &at->gradient);
+    mb_house_add(house, at->memory.carry_bytes, carry, &at->carry);
 }
 
 /* Whether another contribution may have come before NODE's input K gives its own. */
-static bool is_further(const house_t *house, int node, int k)
+static bool is_further(const inside_t *in, int node, int k)
 {
-    const mb_node_t *n = &house->stage->graph->nodes[node];
+    const mb_node_t *n = &in->stage->graph->nodes[node];
     int tensor = n->inputs[k];
-    bool further = is_scored(house->stage, tensor) || arrives(house->stage, tensor) ||
-                   last_consumer(house, tensor) > node;
+    bool further = mb_kept_is_scored(in->stage->graph, tensor) || arrives(in, tensor) ||
+                   mb_span_last_consumer(&in->span, tensor) > node;
     for (int later = k + 1; later < n->call.n_inputs; later++)
         further = further || n->inputs[later] == tensor;
-    return further && house->stage->graph->nodes[tensor].needs_gradient;
+    return further && in->stage->graph->nodes[tensor].needs_gradient;
 }
 
 /* One place an input number, where further gradients of a tensor are written before they are added.
  */
-static void add_temporary(house_t *house, int k)
+static void add_temporary(inside_t *in, int k)
 {
-    const mb_graph_t *graph = house->stage->graph;
+    const mb_graph_t *graph = in->stage->graph;
     size_t most = 0;
-    int first = house->chunk->end_node, last = first;
-    for (int i = house->chunk->end_node - 1; i >= house->chunk->first_node; i--) {
+    mb_life_t life = {0, 0};
+    in->chunk->temporary[k] = -1;
+    for (int i = in->chunk->end_node - 1; i >= in->chunk->first_node; i--) {
         const mb_node_t *n = &graph->nodes[i];
-        if (k >= n->call.n_inputs || n->inputs[k] < house->chunk->first_node ||
-            !is_further(house, i, k))
+        if (k >= n->call.n_inputs || n->inputs[k] < in->chunk->first_node || !is_further(in, i, k))
             continue;
-        size_t bytes = mb_stage_tensor_bytes(house->stage, n->inputs[k]);
-        last = most == 0 ? i : last;
-        first = i;
+        size_t bytes = mb_stage_tensor_bytes(in->stage, n->inputs[k]);
+        life.last = mb_span_backward(&in->span, i);
+        life.first = most == 0 ? life.last : life.first;
         most = bytes > most ? bytes : most;
     }
-    add(house, most, first, last, &house->chunk->temporary[k]);
+    mb_house_add(&in->house, most, life, &in->chunk->temporary[k]);
 }
 
-/* ---- who lives where */
-
-static int by_size(const void *a, const void *b)
+static void add_all(inside_t *in)
 {
-    const tenant_t *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes > y->bytes ? -1 : 1;
-    return x->first != y->first ? x->first - y->first : x->last - y->last;
-}
-
-static bool meet(const tenant_t *a, const tenant_t *b)
-{
-    return a->first <= b->last && b->first <= a->last;
-}
-
-/* The lowest place that none of those before it needs at the same time. Each of them that is in the
- * way moves the place up behind it, until none is. */
-static void place(house_t *house, int index)
-{
-    tenant_t *own = &house->tenants[index];
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (int i = 0; i < index; i++) {
-            const tenant_t *other = &house->tenants[i];
-            if (!meet(own, other) || own->begin >= other->begin + other->bytes ||
-                other->begin >= own->begin + own->bytes)
-                continue;
-            own->begin = other->begin + other->bytes;
-            moved = true;
-        }
+    bool gradients = in->stage->training;
+    mark_arriving(in);
+    for (int i = in->chunk->first_node; i < in->chunk->end_node; i++) {
+        add_forward(in, i);
+        if (gradients)
+            add_backward(in, i);
     }
-    *own->at = (int64_t)own->begin;
-    house->bytes = own->begin + own->bytes > house->bytes ? own->begin + own->bytes : house->bytes;
+    for (int k = 0; k < MB_MAX_INPUTS && gradients; k++)
+        add_temporary(in, k);
 }
 
-mb_status_t mb_stage_place_backward(mb_stage_t *stage, mb_stage_chunk_t *chunk)
+static mb_status_t place_all(inside_t *in)
 {
-    size_t most = 2 * (size_t)(chunk->end_node - chunk->first_node) + MB_MAX_INPUTS;
-    house_t house = {.stage = stage, .chunk = chunk, .tenants = calloc(most, sizeof(tenant_t))};
-    if (house.tenants == NULL)
-        return mb_error_memory("the places of gradients", most * sizeof(tenant_t));
-    for (int i = chunk->first_node; i < chunk->end_node; i++)
-        add_node(&house, i);
-    for (int k = 0; k < MB_MAX_INPUTS; k++)
-        add_temporary(&house, k);
-    qsort(house.tenants, (size_t)house.n, sizeof(tenant_t), by_size);
-    for (int i = 0; i < house.n; i++)
-        place(&house, i);
-    chunk->backward_bytes = house.bytes;
-    free(house.tenants);
+    MB_TRY(mb_house_place(&in->house));
+    MB_TRY(mb_house_place(&in->apart));
+    in->chunk->inside_bytes = in->house.bytes;
+    in->chunk->backward_bytes = in->apart.bytes;
     return MB_OK;
+}
+
+mb_status_t mb_stage_place_inside(mb_stage_t *stage, mb_stage_chunk_t *chunk)
+{
+    int nodes = chunk->end_node - chunk->first_node;
+    inside_t in = {.stage = stage, .chunk = chunk, .span = mb_span_of(&stage->kept, chunk->chunk)};
+    mb_status_t status = mb_house_open(&in.house, 4 * nodes + MB_MAX_INPUTS);
+    in.arrives = calloc((size_t)nodes + 1, sizeof *in.arrives);
+    if (status == MB_OK)
+        status = mb_house_open(&in.apart, 2 * nodes);
+    if (status == MB_OK && in.arrives == NULL)
+        status = mb_error_memory("the places of a stage", (size_t)nodes);
+    if (status == MB_OK) {
+        add_all(&in);
+        status = place_all(&in);
+    }
+    free(in.arrives);
+    mb_house_close(&in.house);
+    mb_house_close(&in.apart);
+    return status;
 }

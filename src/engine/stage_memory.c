@@ -68,6 +68,12 @@ static void place_gradients(mb_stage_t *stage, int node)
     }
 }
 
+/* Gradients of all tensors wait for those of the weights, which come later. */
+bool mb_stage_splits(const mb_stage_t *stage)
+{
+    return stage->plan->programs[stage->stage].splits_backward;
+}
+
 /* Logits, as a rule: an output of the model that one loss reads, and nothing after it. A vocabulary
  * makes them a step's largest tensor. */
 static bool is_only_scored(const mb_stage_t *stage, int node)
@@ -78,23 +84,7 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
     for (int o = 0; o < graph->n_outputs; o++)
         outputs += graph->outputs[o].node == node;
     return stage->losses != NULL && outputs == 1 && graph->nodes[node].n_uses == 0 &&
-           !at->memory.keeps_output && at->activity < 0 &&
-           !(at->again && stage->plan->programs[stage->stage].splits_backward);
-}
-
-/* Gradients of all tensors wait for those of the weights, which come later. */
-static bool stays_apart(const mb_stage_t *stage)
-{
-    return stage->plan->programs[stage->stage].splits_backward;
-}
-
-static void place_gradient(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
-{
-    mb_node_place_t *at = &stage->places[node];
-    if (!at->in_place)
-        at->gradient = place(&chunk->backward_bytes, mb_stage_tensor_bytes(stage, node));
-    if (at->memory.carry_bytes > 0)
-        at->carry = place(&chunk->backward_bytes, at->memory.carry_bytes);
+           !at->memory.keeps_output && at->activity < 0 && !(at->again && mb_stage_splits(stage));
 }
 
 static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
@@ -104,16 +94,16 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     mb_node_place_t *at = &stage->places[node];
     at->chunk = chunk->chunk;
     at->again = mb_plan_is_again(stage->plan, node);
-    at->inside = at->again && !mb_plan_crosses(stage->plan, node);
-    size_t *inside = at->again ? &chunk->inside_bytes : &chunk->slot_bytes;
-    at->output =
-        place(at->inside ? inside : &chunk->slot_bytes, mb_stage_tensor_bytes(stage, node));
+    at->inside = !stage->kept.output[node];
+    at->saved_inside = !stage->kept.saved[node];
+    if (!at->inside)
+        at->output = place(&chunk->slot_bytes, mb_stage_tensor_bytes(stage, node));
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
     mb_stage_place_states(stage, node);
-    if (at->memory.saved_bytes > 0)
-        at->saved = place(inside, at->memory.saved_bytes);
+    if (!at->saved_inside && at->memory.saved_bytes > 0)
+        at->saved = place(&chunk->slot_bytes, at->memory.saved_bytes);
     if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
         at->activity = stage->sum_count;
         stage->sum_count += 2;
@@ -124,11 +114,7 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
         at->sums = stage->sum_count;
         stage->sum_count += at->memory.sums;
     }
-    if (n->needs_gradient) {
-        at->in_place = is_only_scored(stage, node);
-        if (stays_apart(stage))
-            place_gradient(stage, chunk, node);
-    }
+    at->in_place = n->needs_gradient && is_only_scored(stage, node);
     place_gradients(stage, node);
 }
 
@@ -179,22 +165,6 @@ static void place_edge_gradients(mb_stage_t *stage, mb_stage_chunk_t *chunk)
         if (mb_stage_edge_chunk(stage, e) == chunk->chunk)
             stage->edge_gradients[e] = place(
                 &chunk->slot_bytes, mb_stage_tensor_bytes(stage, plan->backward_edges[e].tensor));
-    }
-}
-
-/* Where a further gradient of a tensor is written before it is added: one place per input number,
- * as large as the largest tensor that comes in there. */
-static void place_temporaries(const mb_stage_t *stage, mb_stage_chunk_t *chunk)
-{
-    for (int k = 0; k < MB_MAX_INPUTS; k++) {
-        size_t most = 0;
-        for (int i = chunk->first_node; i < chunk->end_node; i++) {
-            const mb_node_t *n = &stage->graph->nodes[i];
-            if (k < n->call.n_inputs && stage->graph->nodes[n->inputs[k]].needs_gradient &&
-                mb_stage_tensor_bytes(stage, n->inputs[k]) > most)
-                most = mb_stage_tensor_bytes(stage, n->inputs[k]);
-        }
-        chunk->temporary[k] = most > 0 ? place(&chunk->backward_bytes, most) : -1;
     }
 }
 
@@ -305,7 +275,7 @@ static mb_status_t open_chunk(mb_stage_t *stage, int number)
                                 .first_node = plan->first_node[number],
                                 .end_node = plan->first_node[number + 1],
                                 .n_slots = plan->slots[number]};
-    chunk->n_areas = plan->programs[stage->stage].splits_backward ? chunk->n_slots : 1;
+    chunk->n_areas = mb_stage_splits(stage) ? chunk->n_slots : 1;
     chunk->slots = MB_ARENA_ARRAY(stage->arena, char *, chunk->n_slots + 1);
     chunk->gradient_now =
         MB_ARENA_ARRAY(stage->arena, void *, stage->graph->n_nodes * chunk->n_areas);
@@ -329,7 +299,6 @@ static mb_status_t stage_chunks(mb_stage_t *stage)
 
 static mb_status_t plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
 {
-    mb_status_t status = MB_OK;
     chunk->first_gradient = stage->gradient_count;
     chunk->first_sum = stage->sum_count;
     place_received(stage, chunk);
@@ -337,19 +306,16 @@ static mb_status_t plan_chunk(mb_stage_t *stage, mb_stage_chunk_t *chunk)
     for (int i = chunk->first_node; i < chunk->end_node; i++)
         place_node(stage, chunk, i);
     place_outputs(stage, chunk);
-    if (stage->training && stays_apart(stage))
-        place_temporaries(stage, chunk);
-    else if (stage->training)
-        status = mb_stage_place_backward(stage, chunk);
     chunk->gradient_count = stage->gradient_count - chunk->first_gradient;
     chunk->sum_count = stage->sum_count - chunk->first_sum;
-    return status;
+    return mb_stage_place_inside(stage, chunk);
 }
 
 static mb_status_t plan_memory(mb_stage_t *stage)
 {
     MB_TRY(stage_arrays(stage));
     MB_TRY(stage_chunks(stage));
+    MB_TRY(mb_kept_find(stage->plan, stage->arena, &stage->kept));
     place_parameters(stage);
     for (int i = 0; i < stage->n_chunks; i++)
         MB_TRY(plan_chunk(stage, &stage->chunks[i]));

@@ -13,9 +13,10 @@ int mb_stage_edge_chunk(const mb_stage_t *stage, int edge);
 
 /* stage_memory.c: of a node's output, for a micro-batch. */
 size_t mb_stage_tensor_bytes(const mb_stage_t *stage, int node);
-/* stage_lifetimes.c: gradients, what calls carry, and temporaries of a chunk whose backward is one
- * pass. */
-mb_status_t mb_stage_place_backward(mb_stage_t *stage, mb_stage_chunk_t *chunk);
+/* Gradients of the weights are computed apart from those of the inputs. */
+bool mb_stage_splits(const mb_stage_t *stage);
+/* stage_lifetimes.c: what a chunk has once, for the micro-batch that it is at work on. */
+mb_status_t mb_stage_place_inside(mb_stage_t *stage, mb_stage_chunk_t *chunk);
 
 /* stage_states.c: while memory is planned; a micro-batch's places; zeros in rows past the batch. */
 void mb_stage_place_states(mb_stage_t *stage, int node);

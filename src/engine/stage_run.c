@@ -32,8 +32,8 @@ void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 
 static void *saved_of(const mb_stage_t *stage, const mb_micro_t *micro, const mb_node_place_t *at)
 {
-    return at->again ? mb_stage_at(chunk_of(stage, micro)->inside, at->saved)
-                     : in_slot(stage, at->chunk, micro->index, at->saved);
+    return at->saved_inside ? mb_stage_at(chunk_of(stage, micro)->inside, at->saved)
+                            : in_slot(stage, at->chunk, micro->index, at->saved);
 }
 
 void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place)
@@ -80,11 +80,20 @@ static double *sums_at(const mb_stage_t *stage, int replica, int64_t index)
     return index < 0 || stage->n_sum_blocks == 0 ? NULL : stage->sums[replica] + index;
 }
 
-static char *backward_area(const mb_stage_t *stage, const mb_micro_t *micro)
+/* OFFSET where the gradients of a node are. */
+static void *with_gradient(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                           int64_t offset)
 {
     const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
-    size_t area = chunk->n_areas > 1 ? (size_t)micro->slot : 0;
-    return chunk->backward == NULL ? NULL : chunk->backward + area * chunk->backward_bytes;
+    size_t area = chunk->n_areas > 1 ? (size_t)micro->slot * chunk->backward_bytes : 0;
+    if (!stage->places[node].waits)
+        return mb_stage_at(chunk->inside, offset);
+    return chunk->backward == NULL ? NULL : mb_stage_at(chunk->backward + area, offset);
+}
+
+static void *gradient_of(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    return with_gradient(stage, micro, node, stage->places[node].gradient);
 }
 
 static void **gradients_now(const mb_stage_t *stage, const mb_micro_t *micro)
@@ -134,7 +143,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
         .inputs = call->inputs,
         .output = mb_stage_tensor(stage, micro->index, node),
         .saved = saved_of(stage, micro, at),
-        .carry = mb_stage_at(backward_area(stage, micro), at->carry),
+        .carry = with_gradient(stage, micro, node, at->carry),
         .constants = at->constants,
         .sums = stage->training && !micro->again ? sums_at(stage, micro->replica, at->sums) : NULL,
         .stored = call->stored,
@@ -286,7 +295,7 @@ static mb_status_t forward_one(const mb_stage_t *stage, const mb_micro_t *micro,
 static bool is_run(const mb_stage_t *stage, const mb_micro_t *micro, int node)
 {
     const mb_node_place_t *at = &stage->places[node];
-    return !micro->again || at->inside || (at->again && at->saved >= 0);
+    return !micro->again || (at->again && (at->inside || at->saved >= 0));
 }
 
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
@@ -336,7 +345,6 @@ static mb_status_t contribute(const mb_stage_t *stage, void **now, int node, voi
 static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, void **now)
 {
     const mb_plan_t *plan = stage->plan;
-    char *area = backward_area(stage, micro);
     for (int i = 0; i < stage->graph->n_nodes; i++)
         now[i] = NULL;
     for (int o = 0; o < stage->n_outputs; o++) {
@@ -345,7 +353,7 @@ static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, v
         int node = stage->graph->outputs[stage->outputs[o].output].node;
         const mb_node_place_t *at = &stage->places[node];
         void *gradient = at->in_place ? mb_stage_tensor(stage, micro->index, node)
-                                      : mb_stage_at(area, at->gradient);
+                                      : gradient_of(stage, micro, node);
         MB_TRY(run_loss(stage, micro, o, gradient));
         if (at->in_place || at->gradient >= 0)
             now[node] = gradient;
@@ -377,13 +385,13 @@ static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int
                            void **targets)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
-    char *area = backward_area(stage, micro);
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
     for (int k = n->call.n_inputs - 1; k >= 0; k--) {
         int tensor = n->inputs[k];
         targets[k] = NULL;
         if (!stage->graph->nodes[tensor].needs_gradient)
             continue;
-        if (tensor < chunk_of(stage, micro)->first_node) {
+        if (tensor < chunk->first_node) {
             int edge = edge_of_use(stage, node, k);
             targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->index, edge);
             continue;
@@ -391,8 +399,8 @@ static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int
         bool first = now[tensor] == NULL;
         for (int later = k + 1; later < n->call.n_inputs; later++)
             first = first && n->inputs[later] != tensor;
-        targets[k] = mb_stage_at(area, first ? stage->places[tensor].gradient
-                                             : chunk_of(stage, micro)->temporary[k]);
+        targets[k] = first ? gradient_of(stage, micro, tensor)
+                           : mb_stage_at(chunk->inside, chunk->temporary[k]);
     }
 }
 
@@ -414,7 +422,7 @@ static mb_status_t zero_if_none(mb_stage_t *stage, const mb_micro_t *micro, void
     const mb_call_t *call = &stage->graph->nodes[node].call;
     if (now[node] != NULL)
         return MB_OK;
-    now[node] = mb_stage_at(backward_area(stage, micro), stage->places[node].gradient);
+    now[node] = gradient_of(stage, micro, node);
     int64_t count = mb_shape_elements(&call->output) * stage->plan->micro_batch;
     mb_zero_args_t args = {.bytes = count * (int64_t)mb_dtype_bytes(call->output_type),
                            .y = now[node]};

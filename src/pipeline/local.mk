@@ -4,6 +4,8 @@ libmb_la_SOURCES += \
 	src/pipeline/draw.c src/pipeline/draw.h \
 	src/pipeline/edges.c src/pipeline/edges.h \
 	src/pipeline/hardware.c src/pipeline/hardware.h \
+	src/pipeline/kept.c src/pipeline/kept.h \
+	src/pipeline/lives.c src/pipeline/lives.h \
 	src/pipeline/lower.c \
 	src/pipeline/order.c src/pipeline/order.h \
 	src/pipeline/partition.c \

@@ -21,3 +21,7 @@ check_PROGRAMS += tests/unit/test_layout_pass
 tests_unit_test_layout_pass_SOURCES = tests/unit/test_layout_pass.c tests/support/graph_text.c \
 	tests/support/graph_text.h
 tests_unit_test_layout_pass_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_lives
+tests_unit_test_lives_SOURCES = tests/unit/test_lives.c
+tests_unit_test_lives_LDADD = $(UNIT_LIBS)

@@ -95,9 +95,10 @@ static void open_plan(bench_t *b, const char *config, int cut)
     b->n_stages = cut > 0 ? 2 : 1;
     mb_plan_options_t plan = {.stages = b->n_stages,
                               .micro_batch = BATCH,
-                              .micros_per_replica = 1,
+                              .micros_per_replica = 2, /* what backwards read is kept */
                               .replicas_of_group = 1,
                               .schedule = {.kind = MB_SCHEDULE_GPIPE, .per_stage = 2},
+                              .training = true,
                               .cuts = &cut};
     ck_assert_msg(mb_graph_create(text, "a test", &b->graph) == MB_OK, "%s", mb_error_get());
     free(text);
@@ -112,8 +113,12 @@ static void bench_open(bench_t *b, const char *config, int cut)
     open_device(b);
     open_plan(b, config, cut);
     for (int s = 0; s < b->n_stages; s++) {
-        mb_stage_options_t options = {
-            .plan = b->plan, .losses = b->losses, .stage = s, .n_sum_blocks = 1, .exec = &b->exec};
+        mb_stage_options_t options = {.plan = b->plan,
+                                      .losses = b->losses,
+                                      .stage = s,
+                                      .n_blocks = 1,
+                                      .n_sum_blocks = 1,
+                                      .exec = &b->exec};
         b->exec.planning = false;
         ck_assert_int_eq(mb_stage_create(&options, &b->stages[s]), MB_OK);
         for (int p = 0; p < b->graph->n_params; p++)

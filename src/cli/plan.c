@@ -9,6 +9,7 @@
 #include "cli/planning.h"
 #include "cli/say.h"
 #include "pipeline/draw.h"
+#include "pipeline/lives.h"
 
 /* A schedule on the layout. */
 typedef struct {
@@ -17,7 +18,7 @@ typedef struct {
     mb_schedule_t schedule;
     mb_chunk_cost_t *costs; /* [chunks] seconds */
     double *bytes;          /* [chunks] of activations that each micro-batch in flight keeps */
-    double *inside;         /* [chunks] the same, once for all of them */
+    double *inside;         /* [chunks] of those of the one that the chunk is at work on */
     mb_schedule_times_t times;
     double work;      /* of all stages */
     double peak;      /* the most bytes of activations that a stage holds */
@@ -26,22 +27,33 @@ typedef struct {
 
 /* ---- one schedule */
 
-/* What a micro-batch leaves in a chunk until it has gone back; where forwards are computed again,
- * what comes in and goes out alone. */
-static void count_bytes(outlook_t *o, int chunk)
+/* What a micro-batch leaves in a chunk until it has gone back. */
+static void count_kept(outlook_t *o, const mb_kept_t *kept, int chunk)
 {
     const mb_plan_t *plan = o->plan;
     for (int i = plan->first_node[chunk]; i < plan->first_node[chunk + 1]; i++) {
         const mb_node_t *node = &plan->graph->nodes[i];
-        bool again = mb_plan_is_again(plan, i);
         mb_memory_t memory = {.saved_bytes = 0};
         if (!node->is_input)
             node->call.layer->class_->memory(&node->call, plan->micro_batch, &memory);
         double output = (double)(mb_shape_elements(&node->call.output) * plan->micro_batch) *
                         (double)mb_dtype_bytes(node->call.output_type);
-        *(again && !mb_plan_crosses(plan, i) ? &o->inside[chunk] : &o->bytes[chunk]) += output;
-        *(again ? &o->inside[chunk] : &o->bytes[chunk]) += (double)memory.saved_bytes;
+        o->bytes[chunk] += kept->output[i] ? output : 0;
+        o->bytes[chunk] += kept->saved[i] ? (double)memory.saved_bytes : 0;
     }
+}
+
+static mb_status_t count_bytes(outlook_t *o, mb_arena_t *arena)
+{
+    mb_kept_t kept;
+    size_t inside;
+    MB_TRY(mb_kept_find(o->plan, arena, &kept));
+    for (int c = 0; c < o->plan->chunks; c++) {
+        count_kept(o, &kept, c);
+        MB_TRY(mb_lives_forward_bytes(&kept, c, &inside));
+        o->inside[c] = (double)inside;
+    }
+    return MB_OK;
 }
 
 static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_t *o)
@@ -60,8 +72,7 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     choice.again = o->plan->chunk_again;
     MB_TRY(
         mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
-    for (int c = 0; c < o->plan->chunks; c++)
-        count_bytes(o, c);
+    MB_TRY(count_bytes(o, p->arena));
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));
     for (int s = 0; s < p->layout.stages; s++) {
         int64_t sent = mb_plan_bytes_sent(o->plan, s);

@@ -6,6 +6,7 @@
  * weights into it takes w off it (ZB-H1), two (ZB-H2), or all of it (ZB-V; Qi et al. 2023, 2024).
  * A sum over g groups of n bytes moves 2 n (g-1)/g bytes past each and waits for 2 log2 g messages
  * (Thakur, Rabenseifner and Gropp 2005). */
+#include "pipeline/kept.h"
 #include "pipeline/planner_private.h"
 
 #include <math.h>
@@ -15,9 +16,8 @@ typedef struct {                                      /* of one stage */
     double forward, backward_input, backward_weights; /* of a micro-batch */
     double parameters;                                /* elements */
     double again;                                     /* of forward, computed again */
-    double kept, once, gradients; /* bytes of a micro-batch: of all in flight, of the one that
-                                     was computed last, the gradients of all */
     double sent;
+    mb_planner_memory_t held;
 } stage_t;
 
 int mb_planner_stage_of(const mb_candidate_t *c, int chunk)
@@ -41,24 +41,32 @@ static double bytes_sent(const mb_graph_t *graph, const int *chunk_of_node, cons
     return sent;
 }
 
+static bool leaves_chunk(const mb_graph_t *graph, const int *chunk_of_node, int node)
+{
+    const mb_node_t *n = &graph->nodes[node];
+    int last = n->n_uses == 0 ? node : n->uses[n->n_uses - 1].node;
+    return chunk_of_node[last] != chunk_of_node[node];
+}
+
 mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_node,
-                                  const mb_candidate_t *c, int node)
+                                  const mb_candidate_t *c, int node, const int *readers)
 {
     const mb_node_t *n = &graph->nodes[node];
     mb_memory_t memory = {.saved_bytes = 0};
     double bytes = (double)(mb_shape_elements(&n->call.output) * c->micro_batch) *
                    (double)mb_dtype_bytes(n->call.output_type);
-    double sent = bytes_sent(graph, chunk_of_node, c, node, bytes);
     if (!n->is_input)
         graph->layers[n->layer]->class_->memory(&n->call, c->micro_batch, &memory);
     return (mb_planner_node_t){.output = bytes,
                                .saved = (double)memory.saved_bytes,
                                .carried = (double)memory.carry_bytes,
-                               .sent = sent,
-                               .crosses = sent > 0 || n->is_input};
+                               .sent = bytes_sent(graph, chunk_of_node, c, node, bytes),
+                               .fixed = n->is_input || leaves_chunk(graph, chunk_of_node, node) ||
+                                        mb_kept_is_scored(graph, node),
+                               .read = readers[node] >= 0};
 }
 
-static bool is_again(const mb_candidate_t *c, const mb_node_t *node)
+bool mb_planner_is_again(const mb_candidate_t *c, const mb_node_t *node)
 {
     return c->schedule.recomputes && !node->is_input &&
            (c->layers == NULL || c->layers[node->layer]);
@@ -69,16 +77,14 @@ static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
 {
     const mb_node_t *n = &o->graph->nodes[node];
     const mb_layer_t *layer = o->graph->layers[n->layer];
-    mb_planner_node_t takes = mb_planner_node(o->graph, chunk_of_node, c, node);
-    bool again = is_again(c, n);
+    double bytes = (double)(mb_shape_elements(&n->call.output) * c->micro_batch) *
+                   (double)mb_dtype_bytes(n->call.output_type);
     stage->forward += cost->forward;
     stage->backward_input += cost->backward_input;
     stage->backward_weights += cost->backward_weights;
-    stage->again += again ? cost->forward : 0;
-    *(again && !takes.crosses ? &stage->once : &stage->kept) += takes.output;
-    *(again ? &stage->once : &stage->kept) += takes.saved;
-    stage->gradients += n->needs_gradient ? takes.output + takes.carried : 0;
-    stage->sent += takes.sent * (n->needs_gradient ? 2 : 1);
+    stage->again += mb_planner_is_again(c, n) ? cost->forward : 0;
+    stage->sent +=
+        bytes_sent(o->graph, chunk_of_node, c, node, bytes) * (n->needs_gradient ? 2 : 1);
     for (int k = 0; k < layer->n_params; k++)
         stage->parameters += (double)o->graph->params[layer->params[k]].elements;
 }
@@ -127,14 +133,14 @@ double mb_planner_in_flight(const mb_candidate_t *c, int s)
         most = c->micros;
     else if (c->schedule.kind == MB_SCHEDULE_INTERLEAVED)
         most = p * (1 + (p - 1) / (p * v));
-    else if (c->schedule.kind == MB_SCHEDULE_ZB_H2)
-        most = 2 * (p - s) - 1;
-    else if (c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO)
+    else if (c->schedule.kind == MB_SCHEDULE_ZB_H2) /* late gradients of weights hold on to them */
+        most = 2 * p - 1;
+    else if (mb_planner_splits(c))
         most = p;
     return most < c->micros ? most : c->micros;
 }
 
-static bool splits(const mb_candidate_t *c)
+bool mb_planner_splits(const mb_candidate_t *c)
 {
     mb_schedule_kind_t kind = c->schedule.kind;
     return kind == MB_SCHEDULE_ZB_H1 || kind == MB_SCHEDULE_ZB_H2 || kind == MB_SCHEDULE_ZB_V ||
@@ -153,9 +159,9 @@ static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
 {
     double flight = mb_planner_in_flight(c, s);
     double blocks = c->replicas > c->groups ? 2 : 1;
-    double kept = flight * stage->kept + stage->once;
-    return stage->parameters * sizeof(float) * (1 + blocks + moments_held(o, c)) + kept +
-           stage->gradients * (splits(c) ? flight : 1);
+    const mb_planner_memory_t *held = &stage->held;
+    return stage->parameters * sizeof(float) * (1 + blocks + moments_held(o, c)) +
+           flight * (held->kept + held->gradients) + held->once;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */
@@ -206,6 +212,18 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
     c->efficiency = c->seconds > 0 ? total * c->micros * c->groups / (o->ranks * c->seconds) : 1;
 }
 
+static mb_status_t add_memory(const mb_planner_options_t *options, const int *chunk_of_node,
+                              const mb_candidate_t *c, stage_t *stages)
+{
+    mb_planner_memory_t *held = calloc((size_t)c->stages, sizeof *held);
+    mb_status_t status = held == NULL ? mb_error_memory("a plan", sizeof *held)
+                                      : mb_planner_memory(options, chunk_of_node, c, held);
+    for (int s = 0; s < c->stages && status == MB_OK; s++)
+        stages[s].held = held[s];
+    free(held);
+    return status;
+}
+
 mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
                                        const mb_node_cost_t *nodes, const int *chunk_of_node,
                                        mb_candidate_t *c, double *memory)
@@ -220,9 +238,11 @@ mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
     for (int s = 0; s < c->stages; s++)
         stages[s].again = mb_planner_in_flight(c, s) > 1 ? stages[s].again : 0;
     c->memory = 0;
-    sum_up(options, stages, c, memory);
+    mb_status_t status = add_memory(options, chunk_of_node, c, stages);
+    if (status == MB_OK)
+        sum_up(options, stages, c, memory);
     free(stages);
-    return MB_OK;
+    return status;
 }
 
 mb_status_t mb_planner_estimate(const mb_planner_options_t *options, const mb_node_cost_t *nodes,

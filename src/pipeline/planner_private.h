@@ -10,15 +10,28 @@ int mb_planner_stage_of(const mb_candidate_t *c, int chunk);
 double mb_planner_in_flight(const mb_candidate_t *c, int stage);
 typedef struct { /* bytes of a node, of a micro-batch */
     double output, saved, carried;
-    double sent;  /* forward, in messages */
-    bool crosses; /* the output stays in flight, computed again or not */
+    double sent; /* forward, in messages */
+    bool fixed;  /* the output stays in flight, computed again or not */
+    bool read;   /* a backward reads it */
 } mb_planner_node_t;
+/* READERS: of kept.h. */
 mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_node,
-                                  const mb_candidate_t *c, int node);
+                                  const mb_candidate_t *c, int node, const int *readers);
+bool mb_planner_is_again(const mb_candidate_t *c, const mb_node_t *node);
+/* Gradients of weights are computed apart. */
+bool mb_planner_splits(const mb_candidate_t *c);
 /* What each stage takes; MEMORY: [stages] or NULL. */
 mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
                                        const mb_node_cost_t *nodes, const int *chunk_of_node,
                                        mb_candidate_t *candidate, double *memory);
+
+/* planner_memory.c: adds to STAGES, [stages]. MB_ERR_MEMORY. */
+typedef struct {                  /* bytes of one stage */
+    double kept, once, gradients; /* of each micro-batch in flight; of the one at work; of each, the
+                                     gradients that wait, where those of weights come later */
+} mb_planner_memory_t;
+mb_status_t mb_planner_memory(const mb_planner_options_t *options, const int *chunk_of_node,
+                              const mb_candidate_t *c, mb_planner_memory_t *stages);
 
 /* planner_recompute.c: the layers that are computed again, so that each stage keeps within LIMIT;
  * fills in the candidate, with c->layers in the arena. *fits: false, where not even all would. */

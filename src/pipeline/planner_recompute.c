@@ -4,6 +4,7 @@
  * and keep one of many layers alike. A layer frees its bytes of all micro-batches in flight but
  * one. Behind the greedy choice each layer is given up again, the costliest first, that the stages
  * turn out to do without. */
+#include "pipeline/kept.h"
 #include "pipeline/planner_private.h"
 #include "pipeline/recompute.h"
 
@@ -32,19 +33,25 @@ static int by_price(const void *a, const void *b)
     return px != py ? (px < py ? -1 : 1) : x->node - y->node;
 }
 
-static void list_offers(choice_t *choice, const mb_node_cost_t *costs, const int *chunk_of_node,
-                        const mb_candidate_t *c)
+static mb_status_t list_offers(choice_t *choice, const mb_node_cost_t *costs,
+                               const int *chunk_of_node, const mb_candidate_t *c)
 {
+    int *readers = calloc((size_t)choice->graph->n_nodes + 1, sizeof *readers);
+    if (readers == NULL)
+        return mb_error_memory("a plan", (size_t)choice->graph->n_nodes * sizeof *readers);
+    mb_kept_readers(choice->graph, c->micro_batch, readers);
     for (int i = 0; i < choice->graph->n_nodes; i++) {
         const mb_node_t *n = &choice->graph->nodes[i];
         int stage = mb_planner_stage_of(c, chunk_of_node[i]);
         double spared = mb_planner_in_flight(c, stage) - 1;
-        mb_planner_node_t node = mb_planner_node(choice->graph, chunk_of_node, c, i);
-        double bytes = spared * (node.saved + (node.crosses ? 0 : node.output));
+        mb_planner_node_t node = mb_planner_node(choice->graph, chunk_of_node, c, i, readers);
+        double bytes = spared * (node.saved + (node.read && !node.fixed ? node.output : 0));
         if (bytes > 0 && !n->is_input && mb_recompute_can_name(choice->graph->layers[n->layer]))
             choice->offers[choice->n++] = (offer_t){i, stage, costs[i].forward, bytes};
     }
+    free(readers);
     qsort(choice->offers, (size_t)choice->n, sizeof *choice->offers, by_price);
+    return MB_OK;
 }
 
 /* A layer is computed again in all its calls, or in none. */
@@ -103,7 +110,7 @@ static mb_status_t search(choice_t *choice, const mb_planner_options_t *options,
     c->schedule.layers = NULL;
     c->layers = choice->layers;
     MB_TRY(mb_planner_estimate_stages(options, nodes, chunk_of_node, c, choice->memory));
-    list_offers(choice, nodes, chunk_of_node, c);
+    MB_TRY(list_offers(choice, nodes, chunk_of_node, c));
     choose(choice);
     if (all_fit(choice))
         give_up(choice);

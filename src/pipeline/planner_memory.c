@@ -1,0 +1,151 @@
+/* What a stage of a candidate holds of its micro-batches: what kept.h keeps of each in flight, and
+ * once a chunk the most that is there at the same time (lives.h), which a placement takes a little
+ * more than at worst. */
+#include "pipeline/lives.h"
+#include "pipeline/planner_private.h"
+
+#include <stdlib.h>
+
+typedef struct {
+    const mb_planner_options_t *options;
+    const int *chunk_of_node;
+    const mb_candidate_t *candidate;
+    mb_planner_memory_t *stages;
+    int *readers;   /* [n_nodes] */
+    bool *again;    /* [n_nodes] */
+    double *change; /* [2 n_nodes + 2] what comes to be at a time of a chunk, less what is gone */
+} count_t;
+
+static void live(count_t *count, mb_life_t life, double bytes)
+{
+    count->change[life.first] += bytes;
+    count->change[life.last + 1] -= bytes;
+}
+
+/* Gives the bytes of its output. */
+static double add_node(count_t *count, const mb_span_t *span, int node)
+{
+    const mb_candidate_t *c = count->candidate;
+    const mb_node_t *n = &span->graph->nodes[node];
+    mb_planner_node_t takes =
+        mb_planner_node(span->graph, count->chunk_of_node, c, node, count->readers);
+    int stage = mb_planner_stage_of(c, count->chunk_of_node[node]);
+    mb_planner_memory_t *all = &count->stages[stage];
+    mb_kept_rule_t rule = {
+        .fixed = takes.fixed,
+        .training = true,
+        .alone = c->schedule.per_stage <= 1 && mb_planner_in_flight(c, stage) <= 1,
+        .again = count->again[node],
+        .starts = mb_kept_starts(span->graph, count->again, node, span->end_node),
+        .read = takes.read};
+    if (mb_kept_output(&rule))
+        all->kept += takes.output;
+    else
+        live(count, mb_life_of_output(span, node), takes.output);
+    if (mb_kept_saved(&rule))
+        all->kept += takes.saved;
+    else if (takes.saved > 0)
+        live(count, mb_life_of_saved(span, node), takes.saved);
+    if (n->needs_gradient && span->splits && n->trains)
+        all->gradients += takes.output + takes.carried;
+    else if (n->needs_gradient)
+        live(count, mb_life_of_gradient(span, node, mb_kept_is_scored(span->graph, node)),
+             takes.output + takes.carried);
+    return takes.output;
+}
+
+/* Places of messages: what comes in there, and each use's share of the gradient at both its ends.
+ */
+static void add_messages(count_t *count, int node, double bytes)
+{
+    const mb_node_t *n = &count->options->graph->nodes[node];
+    int own = count->chunk_of_node[node], last = own;
+    for (int u = 0; u < n->n_uses; u++) {
+        int chunk = count->chunk_of_node[n->uses[u].node];
+        int from = mb_planner_stage_of(count->candidate, own);
+        int to = mb_planner_stage_of(count->candidate, chunk);
+        if (chunk == own)
+            continue;
+        count->stages[to].kept += chunk != last && to != from ? bytes : 0;
+        count->stages[to].kept += n->needs_gradient && to != from ? bytes : 0;
+        count->stages[from].kept += n->needs_gradient ? bytes : 0;
+        last = chunk;
+    }
+}
+
+/* A share of a gradient that is added to another one has a place, as large as the largest. */
+static double share_of(const mb_span_t *span, int node, double bytes)
+{
+    const mb_node_t *n = &span->graph->nodes[node];
+    bool several = n->n_uses > 1 && n->uses[1].node < span->end_node;
+    return n->needs_gradient && several ? bytes : 0;
+}
+
+/* The most of what is there at a time; leaves zeros. */
+static double peak_of(double *change, int times)
+{
+    double now = 0, most = 0;
+    for (int t = 0; t < times; t++) {
+        now += change[t];
+        most = now > most ? now : most;
+        change[t] = 0;
+    }
+    return most;
+}
+
+static void add_chunk(count_t *count, int first, int end)
+{
+    const mb_candidate_t *c = count->candidate;
+    mb_span_t span = {.graph = count->options->graph,
+                      .readers = count->readers,
+                      .first_node = first,
+                      .end_node = end,
+                      .training = true,
+                      .splits = mb_planner_splits(c)};
+    double shares = 0;
+    for (int i = first; i < end; i++) {
+        double bytes = add_node(count, &span, i), share = share_of(&span, i, bytes);
+        add_messages(count, i, bytes);
+        shares = share > shares ? share : shares;
+    }
+    count->stages[mb_planner_stage_of(c, count->chunk_of_node[first])].once +=
+        peak_of(count->change, 2 * (end - first) + 2) + shares;
+}
+
+static void add_all(count_t *count)
+{
+    const mb_graph_t *graph = count->options->graph;
+    const mb_candidate_t *c = count->candidate;
+    mb_kept_readers(graph, c->micro_batch, count->readers);
+    for (int i = 0; i < graph->n_nodes; i++)
+        count->again[i] = mb_planner_is_again(c, &graph->nodes[i]);
+    for (int i = 0, first = 0; i < graph->n_nodes; i++) {
+        bool last = i + 1 == graph->n_nodes;
+        if (!last && count->chunk_of_node[i + 1] == count->chunk_of_node[i])
+            continue;
+        add_chunk(count, first, i + 1);
+        first = i + 1;
+    }
+}
+
+mb_status_t mb_planner_memory(const mb_planner_options_t *options, const int *chunk_of_node,
+                              const mb_candidate_t *c, mb_planner_memory_t *stages)
+{
+    size_t n = (size_t)options->graph->n_nodes;
+    count_t count = {.options = options,
+                     .chunk_of_node = chunk_of_node,
+                     .candidate = c,
+                     .stages = stages,
+                     .readers = calloc(n + 1, sizeof(int)),
+                     .again = calloc(n + 1, sizeof(bool)),
+                     .change = calloc(2 * n + 2, sizeof(double))};
+    mb_status_t status = MB_OK;
+    if (count.readers == NULL || count.again == NULL || count.change == NULL)
+        status = mb_error_memory("a plan", n * sizeof(double));
+    else
+        add_all(&count);
+    free(count.readers);
+    free(count.again);
+    free(count.change);
+    return status;
+}

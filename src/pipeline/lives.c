@@ -2,6 +2,7 @@
 #include "pipeline/lives.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { ALIGN = 64 };
 
@@ -140,10 +141,15 @@ static void find_place(mb_house_t *house, const int *order, int index)
 
 static void insert(const mb_house_t *house, int *order, int index)
 {
-    int at = index;
-    for (; at > 0 && house->tenants[order[at - 1]].begin > house->tenants[index].begin; at--)
-        order[at] = order[at - 1];
-    order[at] = index;
+    int from = 0, to = index;
+    while (from < to) {
+        int middle = from + (to - from) / 2;
+        bool lower = house->tenants[order[middle]].begin <= house->tenants[index].begin;
+        from = lower ? middle + 1 : from;
+        to = lower ? to : middle;
+    }
+    memmove(order + from + 1, order + from, (size_t)(index - from) * sizeof *order);
+    order[from] = index;
 }
 
 mb_status_t mb_house_place(mb_house_t *house)

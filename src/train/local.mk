@@ -29,4 +29,6 @@ libmb_la_SOURCES += src/train/trainer_run.c
 libmb_la_SOURCES += src/train/trainer_save.c
 libmb_la_SOURCES += src/train/trainer_setup.c
 libmb_la_SOURCES += src/train/update.c src/train/update.h
+libmb_la_SOURCES += src/train/offload.c src/train/offload.h
+libmb_la_SOURCES += src/train/pieces.c src/train/pieces.h
 libmb_la_SOURCES += src/train/values_share.c src/train/values_share.h

@@ -83,10 +83,10 @@ const mb_stored_tensor_t *mb_moment_find(const mb_model_file_t *file, const char
 }
 
 static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_t *tensor,
-                            const mb_param_t *param, const mb_shape_t *shape, mb_exec_t *exec,
-                            float *slot)
+                            mb_update_t *update, int p, int slot, const mb_shape_t *shape)
 {
     char found[MB_SHAPE_TEXT], wanted[MB_SHAPE_TEXT];
+    const mb_param_t *param = &update->engine->plan->graph->params[p];
     size_t bytes = (size_t)mb_shape_elements(shape) * sizeof(float);
     if (!mb_shape_equal(&tensor->shape, shape))
         return mb_error_set(
@@ -100,9 +100,9 @@ static mb_status_t read_one(const mb_model_file_t *file, const mb_stored_tensor_
         return mb_error_memory("a moment on its way from the file", bytes);
     mb_status_t status = mb_stored_tensor_read(file, tensor, values);
     if (status == MB_OK)
-        status = mb_exec_copy(exec, slot, values, bytes, MB_COPY_TO_DEVICE);
+        status = mb_update_write_slot(update, p, slot, values, bytes);
     if (status == MB_OK)
-        status = mb_exec_sync(exec);
+        status = mb_exec_sync(&update->engine->exec);
     free(values);
     return status;
 }
@@ -119,8 +119,7 @@ static mb_status_t read_param(const mb_model_file_t *file, mb_update_t *update, 
             continue;
         const mb_stored_tensor_t *tensor = mb_moment_find(file, slot, param->path, ordinals[s]++);
         if (tensor != NULL && update->slots[p][s] != NULL)
-            MB_TRY(
-                read_one(file, tensor, param, &shape, &update->engine->exec, update->slots[p][s]));
+            MB_TRY(read_one(file, tensor, update, p, s, &shape));
     }
     return MB_OK;
 }

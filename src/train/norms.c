@@ -67,9 +67,12 @@ mb_status_t mb_norms_measure(mb_update_t *update)
     mb_exec_t *exec = &update->engine->exec;
     int n = update->engine->plan->graph->n_params;
     mb_zero_args_t zero = {.bytes = n * (int64_t)sizeof(double), .y = update->norms};
-    mb_norms_args_t norms = {.table = *mb_stepper_table(update->stepper), .out = update->norms};
     MB_TRY(mb_run_zero(exec, &zero));
-    MB_TRY(mb_run_norms(exec, &norms));
+    for (int i = 0; i < mb_pieces_count(update->pieces); i++) {
+        mb_norms_args_t norms = {.table = *mb_pieces_table(update->pieces, i),
+                                 .out = update->norms};
+        MB_TRY(mb_run_norms(exec, &norms));
+    }
     MB_TRY(mb_stage_reduce_merge(update->engine->reduction, update->norms));
     return share_norms(update);
 }

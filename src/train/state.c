@@ -109,16 +109,26 @@ static bool writes(const mb_state_writer_t *writer, int param)
     return param % engine->grid.groups == engine->grid.group;
 }
 
-/* Training stands still: what the host sees is written from where it stands. */
-static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float *device)
+/* Training stands still: what the host sees is written from where it stands. NULL: it does not. */
+static const float *seen(const mb_state_t *state, int param, int slot)
 {
-    mb_exec_t *exec = &writer->state->engine->exec;
+    mb_device_t *device = state->engine->exec.device;
+    if (!device->class_->host_visible(device))
+        return NULL;
+    return slot < 0 ? state->engine->stage->values[param] : state->update->slots[param][slot];
+}
+
+/* Of the parameter's values, where SLOT is negative, or of that moment of it. */
+static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, int param, int slot)
+{
+    const mb_state_t *state = writer->state;
     int64_t elements = mb_shape_elements(&writer->tensors[tensor].shape);
     size_t bytes = (size_t)elements * sizeof(float);
-    if (exec->device->class_->host_visible(exec->device)) {
+    const float *lent = seen(state, param, slot);
+    if (lent != NULL) {
         writer->lent[writer->n_pieces] = true;
         writer->pieces[writer->n_pieces++] =
-            (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = device};
+            (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = lent};
         return MB_OK;
     }
     float *values = malloc(bytes > 0 ? bytes : 1);
@@ -126,15 +136,17 @@ static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, const float 
         return mb_error_memory("a tensor on its way to the file", bytes);
     writer->pieces[writer->n_pieces++] =
         (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = values};
-    return mb_exec_copy(exec, values, device, bytes, MB_COPY_TO_HOST);
+    return slot >= 0 ? mb_update_read_slot(state->update, param, slot, values, bytes)
+                     : mb_exec_copy(&state->engine->exec, values,
+                                    state->engine->stage->values[param], bytes, MB_COPY_TO_HOST);
 }
 
-static const float *weight_of(const mb_state_t *state, int param)
+/* The slot that has what is written as the weight; -1: its values. */
+static int weight_of(const mb_state_t *state, int param)
 {
-    int average = state->averaged && state->model->graph->params[param].trainable
-                      ? mb_optimizer_average_slot(state->optimizer)
-                      : -1;
-    return average < 0 ? state->engine->stage->values[param] : state->update->slots[param][average];
+    return state->averaged && state->model->graph->params[param].trainable
+               ? mb_optimizer_average_slot(state->optimizer)
+               : -1;
 }
 
 static mb_status_t collect(mb_state_writer_t *writer)
@@ -150,12 +162,12 @@ static mb_status_t collect(mb_state_writer_t *writer)
     for (int p = 0; p < graph->n_params; p++) {
         bool mine = writes(writer, p);
         if (mine)
-            MB_TRY(add_piece(writer, p, weight_of(state, p)));
+            MB_TRY(add_piece(writer, p, p, weight_of(state, p)));
         for (int s = 0; s < slots; s++) {
             if (!has_moment(state, p, s, &shape))
                 continue;
             if (mine)
-                MB_TRY(add_piece(writer, n, state->update->slots[p][s]));
+                MB_TRY(add_piece(writer, n, p, s));
             n++;
         }
     }

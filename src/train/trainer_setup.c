@@ -1,6 +1,7 @@
 /* Sets a run up. The order matters: the model and its data first (they are what a user gets wrong),
  * then the directory and what it holds, then the layout, then memory. */
 #include "base/host_memory.h"
+#include "train/offload.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -383,7 +384,10 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
     MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
     mb_score_restore_metrics(trainer->score, trainer->state.metrics, trainer->state.n_metrics);
-    MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, &trainer->update));
+    bool offloads;
+    MB_TRY(mb_offload_read(trainer->settings, &offloads));
+    MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, offloads,
+                            &trainer->update));
     MB_TRY(read_moments(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
@@ -403,8 +407,10 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    bool shares_out;
+    bool shares_out, offloads;
     MB_TRY(mb_layout_shares_out(trainer->settings, &shares_out));
+    MB_TRY(mb_offload_read(trainer->settings, &offloads));
+    MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, offloads)));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "train/norms.h"
 #include "train/ties.h"
@@ -13,7 +14,15 @@ static mb_status_t begin_slot(mb_update_t *update, int param, int slot, int64_t 
     const mb_optimizer_t *optimizer = update->optimizer;
     mb_exec_t *exec = &update->engine->exec;
     float *own = update->slots[param][slot];
-    mb_fill_args_t fill = {.count = count, .value = (float)optimizer->slot_initial[slot], .y = own};
+    float value = (float)optimizer->slot_initial[slot];
+    if (update->offloads && optimizer->slot_copies[slot])
+        return mb_exec_copy(exec, own, update->engine->stage->values[param],
+                            (size_t)count * sizeof(float), MB_COPY_TO_HOST);
+    for (int64_t i = 0; update->offloads && i < count; i++)
+        own[i] = value;
+    if (update->offloads)
+        return MB_OK;
+    mb_fill_args_t fill = {.count = count, .value = value, .y = own};
     mb_combine_args_t copy = {
         .count = count, .p = 1.0f, .a = update->engine->stage->values[param], .y = own};
     return optimizer->slot_copies[slot] ? mb_exec_run_alone(exec, MB_OP_COMBINE, &copy, sizeof copy)
@@ -29,7 +38,8 @@ static mb_status_t take_slot(mb_update_t *update, int param, int slot)
     if (!mb_optimizer_slot(optimizer, &update->engine->plan->graph->params[param], slot, &shape))
         return MB_OK;
     size_t bytes = (size_t)mb_shape_elements(&shape) * sizeof(float);
-    MB_TRY(mb_device_alloc(exec->device, bytes, &memory));
+    MB_TRY(update->offloads ? mb_device_host_alloc(exec->device, bytes, &memory)
+                            : mb_device_alloc(exec->device, bytes, &memory));
     update->slots[param][slot] = memory;
     update->moment_bytes += bytes;
     return begin_slot(update, param, slot, mb_shape_elements(&shape));
@@ -148,7 +158,7 @@ static mb_trained_t trained_of(const mb_update_t *update, int param)
     return trained;
 }
 
-static mb_status_t make_stepper(mb_update_t *update)
+static mb_status_t make_pieces(mb_update_t *update)
 {
     const mb_graph_t *graph = update->engine->plan->graph;
     int n = 0;
@@ -159,8 +169,8 @@ static mb_status_t make_stepper(mb_update_t *update)
         if (mb_update_holds(update, p))
             trained[n++] = trained_of(update, p);
     }
-    mb_status_t status = mb_stepper_create(update->optimizer, &update->engine->exec, trained, n,
-                                           graph->n_params, &update->stepper);
+    mb_status_t status = mb_pieces_create(update->optimizer, &update->engine->exec, trained, n,
+                                          graph->n_params, update->offloads, &update->pieces);
     free(trained);
     return status;
 }
@@ -179,7 +189,30 @@ static mb_status_t take_memory(mb_update_t *update)
         if (mb_update_holds(update, p))
             MB_TRY(take_slots(update, p));
     }
-    return make_stepper(update);
+    MB_TRY(make_pieces(update));
+    return mb_exec_sync(&engine->exec);
+}
+
+mb_status_t mb_update_read_slot(const mb_update_t *update, int param, int slot, float *values,
+                                size_t bytes)
+{
+    const float *own = update->slots[param][slot];
+    if (!update->offloads)
+        return mb_exec_copy(&update->engine->exec, values, own, bytes, MB_COPY_TO_HOST);
+    MB_TRY(mb_pieces_settle(update->pieces));
+    memcpy(values, own, bytes);
+    return MB_OK;
+}
+
+mb_status_t mb_update_write_slot(mb_update_t *update, int param, int slot, const float *values,
+                                 size_t bytes)
+{
+    float *own = update->slots[param][slot];
+    if (!update->offloads)
+        return mb_exec_copy(&update->engine->exec, own, values, bytes, MB_COPY_TO_DEVICE);
+    MB_TRY(mb_pieces_settle(update->pieces));
+    memcpy(own, values, bytes);
+    return MB_OK;
 }
 
 void mb_update_use_loss_scale(mb_update_t *update)
@@ -189,7 +222,7 @@ void mb_update_use_loss_scale(mb_update_t *update)
 }
 
 mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
-                             mb_score_t *score, mb_update_t **out)
+                             mb_score_t *score, bool offloads, mb_update_t **out)
 {
     mb_update_t *update = calloc(1, sizeof *update);
     if (update == NULL)
@@ -197,6 +230,7 @@ mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimize
     update->engine = engine;
     update->optimizer = optimizer;
     update->score = score;
+    update->offloads = offloads;
     mb_loss_scale_begin(&update->loss_scale, optimizer);
     mb_status_t status = take_memory(update);
     if (status != MB_OK) {
@@ -208,16 +242,25 @@ mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimize
     return MB_OK;
 }
 
+static void free_slots(mb_update_t *update, mb_device_t *device)
+{
+    for (int p = 0; update->slots != NULL && p < update->engine->plan->graph->n_params; p++) {
+        for (int s = 0; s < MB_MAX_SLOTS; s++) {
+            if (update->offloads)
+                mb_device_host_free(device, update->slots[p][s]);
+            else
+                mb_device_free(device, update->slots[p][s]);
+        }
+    }
+}
+
 void mb_update_destroy(mb_update_t *update)
 {
     if (update == NULL)
         return;
     mb_device_t *device = update->engine->machine->device;
-    for (int p = 0; update->slots != NULL && p < update->engine->plan->graph->n_params; p++) {
-        for (int s = 0; s < MB_MAX_SLOTS; s++)
-            mb_device_free(device, update->slots[p][s]);
-    }
-    mb_stepper_destroy(update->stepper);
+    if (mb_pieces_destroy(update->pieces))
+        free_slots(update, device);
     mb_device_free(device, update->norms);
     mb_device_free(device, update->others);
     mb_device_free(device, update->scale);
@@ -254,18 +297,36 @@ float mb_update_lr(const mb_update_t *update)
     return mb_optimizer_lr(update->optimizer, update->iterations);
 }
 
-static mb_status_t step_all(mb_update_t *update, int64_t updates)
+typedef struct { /* of a pass over the trained tensors */
+    bool steps, averages;
+    int64_t updates;
+    float lr;
+    const float *scale;
+} pass_t;
+
+static mb_status_t step_piece(void *user, mb_stepper_t *stepper)
+{
+    const pass_t *pass = user;
+    if (pass->steps)
+        MB_TRY(mb_stepper_step(stepper, pass->updates, pass->lr, pass->scale));
+    return pass->averages ? mb_stepper_average(stepper, pass->updates) : MB_OK;
+}
+
+static mb_status_t step_all(mb_update_t *update, bool steps)
 {
     const mb_optimizer_t *optimizer = update->optimizer;
     mb_exec_t *exec = &update->engine->exec;
-    const float *scale = NULL;
-    if (mb_optimizer_needs_norms(optimizer)) {
+    pass_t pass = {.steps = steps,
+                   .averages = optimizer->averages,
+                   .updates = mb_optimizer_updates(optimizer, update->iterations),
+                   .lr = mb_update_lr(update)};
+    if (steps && mb_optimizer_needs_norms(optimizer)) {
         MB_TRY(mb_norms_measure(update));
         MB_TRY(mb_optimizer_clip(optimizer, exec, update->engine->plan->graph->n_params,
                                  update->norms, update->scale));
-        scale = update->scale;
+        pass.scale = update->scale;
     }
-    return mb_stepper_step(update->stepper, updates, mb_update_lr(update), scale);
+    return pass.steps || pass.averages ? mb_pieces_pass(update->pieces, step_piece, &pass) : MB_OK;
 }
 
 /* The constraint's norm runs over consecutive axes: the weight is [outer, axis, inner] to it. */
@@ -331,14 +392,21 @@ static mb_status_t unscale(mb_update_t *update, float *gradients, bool *finite)
     return *finite ? mb_run_divide(&update->engine->exec, &args) : MB_OK;
 }
 
+static mb_status_t accumulate_piece(void *user, mb_stepper_t *stepper)
+{
+    const bool *applies = user;
+    return mb_stepper_accumulate(stepper, *applies);
+}
+
 /* Gradients of steps that only accumulate go into their sums. Planning plans both. */
 static mb_status_t accumulate(mb_update_t *update, bool applies)
 {
     if (update->optimizer->accumulated_steps == 1)
         return MB_OK;
+    bool other = !applies;
     if (update->engine->exec.planning)
-        MB_TRY(mb_stepper_accumulate(update->stepper, !applies));
-    return mb_stepper_accumulate(update->stepper, applies);
+        MB_TRY(mb_pieces_pass(update->pieces, accumulate_piece, &other));
+    return mb_pieces_pass(update->pieces, accumulate_piece, &applies);
 }
 
 /* Constraints follow every step, as in Keras: w of norm n <= max becomes w n / (n + epsilon). */
@@ -346,13 +414,9 @@ static mb_status_t optimize(mb_update_t *update)
 {
     const mb_optimizer_t *optimizer = update->optimizer;
     bool applies = mb_optimizer_applies(optimizer, update->iterations);
-    int64_t updates = mb_optimizer_updates(optimizer, update->iterations);
     MB_TRY(regularize(update));
     MB_TRY(accumulate(update, applies));
-    if (applies || update->engine->exec.planning)
-        MB_TRY(step_all(update, updates));
-    if (optimizer->averages)
-        MB_TRY(mb_stepper_average(update->stepper, updates));
+    MB_TRY(step_all(update, applies || update->engine->exec.planning));
     MB_TRY(constrain_all(update));
     MB_TRY(mb_values_share(update));
     if (!update->engine->exec.planning)

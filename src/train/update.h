@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "model/optimizer.h"
 #include "train/loss_scale.h"
+#include "train/pieces.h"
 #include "train/score.h"
 
 typedef struct mb_update {
@@ -15,13 +16,15 @@ typedef struct mb_update {
     mb_score_t *score;
     mb_loss_scale_t loss_scale;
     int64_t iterations;            /* steps the optimizer has done: what schedules see */
-    float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters */
-    bool *updates;                 /* [n_params] this rank updates it */
-    bool *shared_out;              /* [n_params] one of the stage's groups does, for all of them */
-    int *first_call;               /* [n_params] node on this stage whose entry takes the sum; -1 */
-    int *place_in_layer;           /* [n_params] */
+    float *(*slots)[MB_MAX_SLOTS]; /* [n_params] device memory of owned trainable parameters; host
+                                      memory where it offloads */
+    bool offloads;
+    bool *updates;       /* [n_params] this rank updates it */
+    bool *shared_out;    /* [n_params] one of the stage's groups does, for all of them */
+    int *first_call;     /* [n_params] node on this stage whose entry takes the sum; -1 */
+    int *place_in_layer; /* [n_params] */
     size_t moment_bytes;
-    mb_stepper_t *stepper;   /* of what this stage updates */
+    mb_pieces_t *pieces;     /* of what this stage updates; NULL: the rank is idle */
     double *norms;           /* [n_params] squares; this and the following in device memory */
     double *others;          /* [stages][n_params] the other stages' */
     float *scale;            /* [n_params] what clipping multiplies gradients by */
@@ -31,9 +34,9 @@ typedef struct mb_update {
 } mb_update_t;
 
 /* Not collective. Moments are what they begin with, some a copy of the weights, which must have
- * been loaded. Works on an idle rank (does nothing there). */
+ * been loaded. Works on an idle rank (does nothing there). OFFLOADS: they stand in host memory. */
 mb_status_t mb_update_create(mb_engine_t *engine, const mb_optimizer_t *optimizer,
-                             mb_score_t *score, mb_update_t **out);
+                             mb_score_t *score, bool offloads, mb_update_t **out);
 void mb_update_destroy(mb_update_t *update);
 
 /* The executor's hook (user: the mb_update_t). Collective over a group's stages. */
@@ -43,6 +46,12 @@ mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *grad
 bool mb_update_holds(const mb_update_t *update, int param);
 /* Where its gradient, summed, stands in block 0. */
 float *mb_update_gradient(const mb_update_t *update, int param);
+/* A moment from and to host memory, behind what steps have done; on the stream, so that VALUES are
+ * there, or free, when that is synchronized. */
+mb_status_t mb_update_read_slot(const mb_update_t *update, int param, int slot, float *values,
+                                size_t bytes);
+mb_status_t mb_update_write_slot(mb_update_t *update, int param, int slot, const float *values,
+                                 size_t bytes);
 /* Puts the loss scale into force, at the beginning and after it was read from a file. */
 void mb_update_use_loss_scale(mb_update_t *update);
 /* Learning rate of the next step. */

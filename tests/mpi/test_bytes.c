@@ -204,7 +204,7 @@ static int64_t update_bytes(const mb_training_t *training)
     const mb_engine_t *engine = training->engine;
     int64_t n = engine->stage->graph->n_params, stages = engine->grid.stages;
     int64_t table =
-        (mb_stepper_table(training->update->stepper)->n + 1) * (int64_t)sizeof(mb_tensor_t);
+        (mb_pieces_table(training->update->pieces, 0)->n + 1) * (int64_t)sizeof(mb_tensor_t);
     return table + (n + 1) * 4 + (stages > 1 ? stages * (n + 1) * 8 : 0);
 }
 

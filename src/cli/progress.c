@@ -111,13 +111,17 @@ static void open_log(mb_progress_t *progress, const char *directory)
 static void say_memory(mb_progress_t *progress, const mb_start_report_t *report)
 {
     for (int s = 0; s < report->stages && s < MAX_STAGE_LINES; s++) {
-        char parameters[32], gradients[32], moments[32], activations[32];
-        say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s",
+        char parameters[32], gradients[32], moments[32], activations[32], held[32], host[64] = "";
+        if (report->host_bytes[s] > 0)
+            snprintf(host, sizeof host, "; in host memory moments %s",
+                     mb_str_bytes((double)report->host_bytes[s], held, sizeof held));
+        say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s%s",
             s == 0 ? "memory" : "", s,
             mb_str_bytes((double)report->parameter_bytes[s], parameters, sizeof parameters),
             mb_str_bytes((double)report->gradient_bytes[s], gradients, sizeof gradients),
             mb_str_bytes((double)report->moment_bytes[s], moments, sizeof moments),
-            mb_str_bytes((double)report->activation_bytes[s], activations, sizeof activations));
+            mb_str_bytes((double)report->activation_bytes[s], activations, sizeof activations),
+            host);
     }
     if (report->stages > MAX_STAGE_LINES)
         say(progress, "%-10sand %d more stages", "", report->stages - MAX_STAGE_LINES);

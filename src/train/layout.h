@@ -40,8 +40,8 @@ mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *
 
 /* ---- layout_plan.c: the planner, asked by settings */
 
-/* Numbers a parameter that the optimizer of the settings, or the model's own, keeps; 0 where there
- * is none. */
+/* Numbers a parameter that the optimizer of the settings, or the model's own, keeps on the device; 0
+ * where there is none. */
 mb_status_t mb_layout_moments(const mb_model_t *model, const mb_settings_t *settings,
                               mb_arena_t *arena, int *moments);
 typedef struct {

@@ -4,6 +4,7 @@
 #include "model/optimizer.h"
 #include "pipeline/recompute.h"
 #include "train/layout.h"
+#include "train/offload.h"
 
 bool mb_layout_given(const mb_settings_t *settings, mb_setting_id_t id)
 {
@@ -27,11 +28,13 @@ mb_status_t mb_layout_moments(const mb_model_t *model, const mb_settings_t *sett
     const char *spec = mb_settings_text(settings, MB_SET_OPTIMIZER);
     const json_t *config = json_object_get(model->training, "optimizer_config");
     mb_optimizer_t *optimizer;
+    bool offloads;
     *moments = 0;
+    MB_TRY(mb_offload_read(settings, &offloads));
     if (spec == NULL && config == NULL)
         return MB_OK;
     MB_TRY(mb_optimizer_create(config, spec, model->file->path, arena, &optimizer));
-    *moments = optimizer->n_slots;
+    *moments = offloads ? 0 : optimizer->n_slots;
     mb_optimizer_destroy(optimizer);
     return MB_OK;
 }

@@ -18,6 +18,10 @@
 
 typedef struct mb_pieces mb_pieces_t;
 
+/* Of moments in host memory, the part that the rooms have beside them, where no tensor is larger.
+ */
+#define MB_PIECES_SHARE 0.125
+
 /* TRAINED: [n], not kept; its slots are host memory where OFFLOADS. The optimizer and the stream
  * must live as long. Not collective. */
 mb_status_t mb_pieces_create(const mb_optimizer_t *optimizer, mb_exec_t *exec,

@@ -9,6 +9,8 @@
 #include "base/str.h"
 #include "pipeline/planner.h"
 #include "pipeline/recompute.h"
+#include "train/offload.h"
+#include "train/pieces.h"
 #include "train/trainer_private.h"
 
 enum { MOST_TRIES = 8 };
@@ -53,9 +55,11 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     double least;
     mb_candidate_t *all;
     const mb_comm_t *comm = trainer->comm;
+    bool offloads;
+    MB_TRY(mb_offload_read(trainer->settings, &offloads));
     const mb_layout_wish_t wish = {.ranks = {mb_comm_size(comm), mb_comm_local_size(comm), limit},
                                    .batch = trainer->layout.batch,
-                                   .moments = trainer->optimizer->n_slots,
+                                   .moments = offloads ? 0 : trainer->optimizer->n_slots,
                                    .open_recompute = !mb_layout_says_recompute(trainer->settings)};
     MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
     mb_layout_take(&trainer->layout, all);
@@ -67,9 +71,11 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
 static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
 {
     const mb_stage_t *stage = engine->stage;
-    double elements = 0;
-    if (stage == NULL)
+    double elements = 0, moments = trainer->optimizer->n_slots;
+    bool offloads = false;
+    if (stage == NULL || mb_offload_read(trainer->settings, &offloads) != MB_OK)
         return 0;
+    moments *= offloads ? MB_PIECES_SHARE : 1;
     for (int i = 0; i < stage->n_params; i++) {
         const mb_param_t *param = &stage->graph->params[stage->params[i]];
         elements +=
@@ -79,7 +85,7 @@ static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
            (double)engine->exec.workspace_bytes +
            (double)stage->gradient_count * stage->n_blocks * (double)sizeof(float) +
            (double)mb_stage_reduce_memory(engine->reduction) +
-           elements * trainer->optimizer->n_slots * (double)sizeof(float);
+           elements * moments * (double)sizeof(float);
 }
 
 /* The most that a rank takes. Collective. */

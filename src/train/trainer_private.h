@@ -147,9 +147,10 @@ mb_status_t mb_training_write_trace(mb_training_t *trainer);
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
 mb_status_t mb_training_report_start(mb_training_t *trainer);
-/* Device memory that this rank has planned and taken. */
+/* Memory that this rank has planned and taken. */
 typedef struct {
-    int64_t parameters, gradients, moments, activations;
+    int64_t parameters, gradients, moments, activations; /* the device's */
+    int64_t host;
 } mb_training_bytes_t;
 mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer);
 mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);

@@ -23,12 +23,15 @@ mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer)
 {
     const mb_stage_t *stage = trainer->engine->stage;
     if (stage == NULL)
-        return (mb_training_bytes_t){0, 0, 0, 0};
+        return (mb_training_bytes_t){0};
+    int64_t moments = (int64_t)trainer->update->moment_bytes;
+    bool offloads = trainer->update->offloads;
     return (mb_training_bytes_t){
         .parameters = (int64_t)stage->parameter_bytes,
         .gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks +
                      mb_stage_reduce_memory(trainer->engine->reduction),
-        .moments = (int64_t)trainer->update->moment_bytes,
+        .moments = offloads ? (int64_t)mb_pieces_room_bytes(trainer->update->pieces) : moments,
+        .host = offloads ? moments : 0,
         .activations =
             (int64_t)(mb_stage_activation_bytes(stage) + trainer->engine->exec.workspace_bytes)};
 }
@@ -84,18 +87,21 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
     int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
-    mb_training_bytes_t own = mb_training_bytes(trainer), *all = NULL;
+    mb_training_bytes_t own = mb_training_bytes(trainer), *all;
+    void *gathered = NULL;
     size_t *bytes_of = NULL;
-    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 4 * stages);
+    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 5 * stages);
     mb_status_t status = columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
-    MB_TRY(mb_comm_gather(trainer->comm, &own, sizeof own, 0, (void **)&all, &bytes_of));
+    MB_TRY(mb_comm_gather(trainer->comm, &own, sizeof own, 0, &gathered, &bytes_of));
+    all = gathered;
     for (int r = 0; all != NULL && r < ranks - trainer->layout.idle; r++) {
         int s = r % stages;
         columns[s] = most(columns[s], all[r].parameters);
         columns[stages + s] = most(columns[stages + s], all[r].gradients);
         columns[2 * stages + s] = most(columns[2 * stages + s], all[r].moments);
         columns[3 * stages + s] = most(columns[3 * stages + s], all[r].activations);
+        columns[4 * stages + s] = most(columns[4 * stages + s], all[r].host);
     }
     free(all);
     free(bytes_of);
@@ -106,6 +112,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     report.gradient_bytes = columns + stages;
     report.moment_bytes = columns + 2 * stages;
     report.activation_bytes = columns + 3 * stages;
+    report.host_bytes = columns + 4 * stages;
     trainer->options.events.start(trainer->options.events.user, &report);
     return MB_OK;
 }

@@ -66,6 +66,17 @@ for change in link:tree tree:nccl; do
     result $status "a run that was begun otherwise does not go on with --reduce ${change#*:}"
 done
 
+# Moments in host memory: in pieces through two rooms of a GPU's, with clipping, averages, sums of several steps
+# and rules that need whole tensors; and a run goes on with the other value.
+for optimizer in adam:clipnorm=0.1 adam:use_ema=true,ema_momentum=0.9,gradient_accumulation_steps=2 lamb muon; do
+    trained 1 1 here --optimizer "$optimizer" && trained 2 2 there --stages 2 --optimizer "$optimizer" --offload moments &&
+        grep -q 'in host memory moments' "$scratch/out" && [ "$(digests here)" = "$(digests there)" ]
+    result $? "moments in host memory give the bits of those on the GPU ($optimizer)"
+done
+trained 1 1 here --steps 3 --offload moments && run 1 1 here --steps 6 && trained 1 1 there --offload moments &&
+    [ "$(digests here)" = "$(digests there)" ]
+result $? "a run goes on with its moments on the GPU, where it began with them in host memory"
+
 # validation RUN: the numbers that are no times.
 validation() {
     sed -n 's/.*"split": "val", \("loss": [^,]*\).*/\1/p' "$scratch/$1.run/metrics.jsonl"

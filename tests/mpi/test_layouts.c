@@ -202,6 +202,11 @@ static const char *recompute_of(unsigned number)
     return all[number % (sizeof all / sizeof all[0])];
 }
 
+static bool is_apart(const layout_run_t *run)
+{
+    return strcmp(run->device, "deferred") == 0;
+}
+
 static int check_split(const layout_model_t *model, int size_index, int stages,
                        const layout_outcome_t wanted[2])
 {
@@ -213,6 +218,7 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
         run.schedule = schedule_of(model, v, sizes[size_index], stages);
         run.recompute = v == 0 && !model->keeps_states ? recompute_of(turn) : NULL;
         run.shares_out = (turn + (unsigned)v) % 3 != 0;
+        run.offloads = is_apart(&run) && (turn + (unsigned)stages) % 2 != 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch, zero=%d",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
                  variants[v].even ? "even" : "uneven", run.shares_out);
@@ -277,6 +283,7 @@ static mb_status_t start(const layout_model_t *model, const char *path, int chan
     run.run = path;
     run.stop = part == 0 ? 2 : 0;
     run.shares_out = (change + part) % 2 != 0;
+    run.offloads = is_apart(&run) && change % 2 == part;
     if (takes_part(size_index))
         status = layout_train(comms[size_index], &run, outcome);
     meet();

@@ -136,6 +136,11 @@ void mb_comm_set_deadline(mb_comm_t *comm, double seconds)
     comm->deadline_seconds = seconds;
 }
 
+double mb_comm_deadline(const mb_comm_t *comm)
+{
+    return comm->deadline_seconds;
+}
+
 int mb_comm_rank(const mb_comm_t *comm)
 {
     return comm->rank;

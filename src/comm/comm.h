@@ -32,6 +32,7 @@ mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_c
 void mb_comm_destroy(mb_comm_t *comm);
 /* Not collective, between waits. */
 void mb_comm_set_deadline(mb_comm_t *comm, double seconds);
+double mb_comm_deadline(const mb_comm_t *comm);
 int mb_comm_rank(const mb_comm_t *comm);
 int mb_comm_size(const mb_comm_t *comm);
 /* Ranks of this machine: how many, and this one's place among them. */
@@ -72,6 +73,11 @@ char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);
+/* What a wait does between two polls instead of giving its processor away: REST(USER, seconds
+ * waited so far), which may go on with something else of this thread. NULL: that again. Not
+ * collective, between waits. */
+void mb_comm_set_rest(mb_comm_t *comm, void (*rest)(void *user, double waited), void *user);
+bool mb_comm_rests_elsewhere(const mb_comm_t *comm);
 /* Registers something to drive in every wait and from inside kernels (mb_comm_progress). */
 mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user);
 void mb_comm_remove_progress(mb_comm_t *comm, void *user);

@@ -18,6 +18,7 @@ libmb_la_SOURCES += \
 	src/comm/transport_queue.c \
 	src/comm/transport_staged.c \
 	src/comm/tree.c src/comm/tree.h \
+	src/comm/turns.c src/comm/turns.h \
 	src/comm/vote.c src/comm/vote.h \
 	src/comm/virtual.c src/comm/virtual.h \
 	src/comm/virtual_private.h \

@@ -41,6 +41,9 @@ struct mb_comm {
     const mb_log_t *log;
     bool crowded; /* more ranks than processors here: a wait gives its processor away at once */
 
+    void (*rest)(void *user, double waited); /* NULL: mb_comm_rest */
+    void *rest_user;
+
     int n_sources;
     mb_comm_source_t sources[MB_COMM_MAX_SOURCES];
     double last_kernel; /* when a kernel last drove progress */
@@ -151,6 +154,9 @@ typedef enum { MB_COMM_BLIND, MB_COMM_HEEDS, MB_COMM_REPORTS } mb_comm_heed_t;
 /* mb_comm_wait with a deadline of its own; a failure ends it where HEED says so. */
 mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
                                 const mb_comm_note_t *note, double seconds, bool heed);
+/* Between two polls: spins, gives the processor to other ranks, then sleeps, from *SLEEP on. */
+#define MB_COMM_SHORTEST_SLEEP 5000L /* nanoseconds */
+void mb_comm_rest(bool crowded, double waited, long *sleep_nanoseconds);
 mb_status_t mb_comm_finish(mb_comm_t *comm, mb_wire_request_t *requests, int count,
                            const char *action, double seconds, mb_comm_heed_t heed);
 

@@ -11,7 +11,6 @@
 #define SPIN_SECONDS 20e-6
 #define KERNEL_SECONDS 20e-6 /* between two looks from inside kernels, which come at every tile */
 #define YIELD_SECONDS 2e-3
-#define SHORTEST_SLEEP_NANOSECONDS 5000L
 #define LONGEST_SLEEP_NANOSECONDS 50000L
 
 mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user)
@@ -31,6 +30,17 @@ void mb_comm_remove_progress(mb_comm_t *comm, void *user)
             comm->sources[kept++] = comm->sources[i];
     }
     comm->n_sources = kept;
+}
+
+void mb_comm_set_rest(mb_comm_t *comm, void (*function)(void *user, double waited), void *user)
+{
+    comm->rest = function;
+    comm->rest_user = user;
+}
+
+bool mb_comm_rests_elsewhere(const mb_comm_t *comm)
+{
+    return comm->rest != NULL;
 }
 
 /* Testing the receive for notices also drives MPI's own progress. */
@@ -83,9 +93,9 @@ static mb_status_t poll(mb_comm_t *comm, mb_comm_done_t done, void *user, bool h
     return done(user, finished);
 }
 
-static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
+void mb_comm_rest(bool crowded, double waited, long *sleep_nanoseconds)
 {
-    if (!comm->crowded && waited < SPIN_SECONDS)
+    if (!crowded && waited < SPIN_SECONDS)
         return;
     if (waited < YIELD_SECONDS) {
         sched_yield();
@@ -95,6 +105,14 @@ static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
     nanosleep(&pause, NULL);
     if (*sleep_nanoseconds < LONGEST_SLEEP_NANOSECONDS)
         *sleep_nanoseconds *= 2;
+}
+
+static void rest(const mb_comm_t *comm, double waited, long *sleep_nanoseconds)
+{
+    if (comm->rest != NULL)
+        comm->rest(comm->rest_user, waited);
+    else
+        mb_comm_rest(comm->crowded, waited, sleep_nanoseconds);
 }
 
 static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, double seconds)
@@ -115,7 +133,7 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
         MB_TRY(poll(comm, done, user, heed, &finished));
     }
     double start = finished ? 0 : mb_time_seconds();
-    long sleep_nanoseconds = SHORTEST_SLEEP_NANOSECONDS;
+    long sleep_nanoseconds = MB_COMM_SHORTEST_SLEEP;
     while (!finished) {
         double waited = mb_time_seconds() - start;
         if (waited > seconds)

@@ -47,11 +47,18 @@ static void use_mpi(mb_machine_t *machine, const char *why)
              why[0] == '\0' ? "" : ": ", why);
 }
 
-/* NCCL wants a device a rank, and may not be there. */
+/* NCCL wants a device a rank, and may not be there. Where several models take turns, each rank in
+ * an order of its own, the kernels of one's messages would wait for each other's place on the
+ * devices.
+ */
 static mb_status_t choose(mb_machine_t *machine, bool shared)
 {
     if (shared) {
         use_mpi(machine, "ranks share a device, which NCCL refuses");
+        return MB_OK;
+    }
+    if (mb_comm_rests_elsewhere(machine->comm)) {
+        use_mpi(machine, "several models share each device");
         return MB_OK;
     }
     if (open_channel(machine) == MB_OK)
@@ -62,13 +69,22 @@ static mb_status_t choose(mb_machine_t *machine, bool shared)
     return MB_OK;
 }
 
+static mb_status_t take_nccl(mb_machine_t *machine, bool shared)
+{
+    if (shared)
+        return refuse("nccl", "NCCL wants a device of its own for each rank");
+    if (mb_comm_rests_elsewhere(machine->comm))
+        return refuse("nccl", "the messages of several models on one device would wait for each "
+                              "other; use auto");
+    return open_channel(machine);
+}
+
 static mb_status_t take_wish(mb_machine_t *machine, const char *wish, bool shared)
 {
     if (strcmp(wish, "auto") == 0)
         return choose(machine, shared);
     if (strcmp(wish, "nccl") == 0)
-        return shared ? refuse(wish, "NCCL wants a device of its own for each rank")
-                      : open_channel(machine);
+        return take_nccl(machine, shared);
     if (strcmp(wish, "mpi") == 0 && !mpi_is_aware())
         return refuse(wish, "this MPI does not say that it works in device memory; use staged, or "
                             "set MB_MPI_CUDA_AWARE=1 where it does all the same");

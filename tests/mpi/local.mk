@@ -11,6 +11,12 @@ tests/mpi/comm.log: tests/mpi/test_comm$(EXEEXT)
 SHELL_TESTS += tests/mpi/silent.sh
 TIMED_TESTS += tests/mpi/comm.sh tests/mpi/silent.sh
 
+EXTRA_PROGRAMS += tests/mpi/test_turns
+tests_mpi_test_turns_SOURCES = tests/mpi/test_turns.c $(mpi_cases_sources)
+tests_mpi_test_turns_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/turns.sh
+tests/mpi/turns.log: tests/mpi/test_turns$(EXEEXT)
+
 EXTRA_PROGRAMS += tests/mpi/test_transport
 tests_mpi_test_transport_SOURCES = tests/mpi/test_transport.c $(mpi_cases_sources) \
 	$(mpi_devices_sources)
@@ -24,7 +30,7 @@ tests_mpi_test_reduce_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/reduce.sh
 tests/mpi/reduce.log: tests/mpi/test_reduce$(EXEEXT)
 
-CLEANFILES += tests/mpi/test_comm$(EXEEXT) tests/mpi/test_transport$(EXEEXT) \
+CLEANFILES += tests/mpi/test_comm$(EXEEXT) tests/mpi/test_turns$(EXEEXT) tests/mpi/test_transport$(EXEEXT) \
 	tests/mpi/test_reduce$(EXEEXT)
 EXTRA_DIST += tests/mpi/cases.sh
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/models.h"
 
 #define MAX_NAMES (MB_SET_COUNT + MB_MAX_FLAGS + 2)
 #define MAX_KEY 64
@@ -194,9 +195,13 @@ static mb_status_t read_all(reader_t *reader)
     return MB_OK;
 }
 
-static mb_status_t check_words(const mb_args_t *args)
+static mb_status_t check_words(mb_args_t *args)
 {
     const mb_command_t *command = args->command;
+    if (command->several)
+        MB_TRY(mb_models_take(args));
+    if (args->names != NULL)
+        return MB_OK;
     if (args->n_words < command->least_words)
         return mb_error_set(MB_ERR_ARGUMENT, "%s wants %s: mbrun %s %s", command->name,
                             command->words, command->name, command->usage);
@@ -236,6 +241,8 @@ void mb_args_free(mb_args_t *args)
 {
     mb_settings_destroy(args->settings);
     free(args->words);
+    free(args->names);
+    free(args->models);
     free(args->repeated);
     mb_str_free(&args->plugins);
 }

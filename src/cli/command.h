@@ -22,6 +22,13 @@ typedef struct {
         "plugin", '\0', "FILE.so", "layers, losses and sources of a shared object; again: several" \
     }
 
+/* Of commands that work on several models at once (models.h). */
+#define MB_FLAG_MODELS                                                                             \
+    {                                                                                              \
+        "models", '\0', "[NAME=]FILE,...",                                                         \
+            "instead of one model: several at once, each to the bits that it has alone"            \
+    }
+
 typedef struct mb_command mb_command_t;
 
 /* A command line, read. */
@@ -29,7 +36,10 @@ typedef struct {
     const mb_command_t *command;
     mb_settings_t *settings; /* defaults and what the user said */
     int n_words;
-    const char **words;              /* what is no option, in order */
+    const char **words;              /* what is no option, in order; or the files of --models */
+    const char **names;              /* [n_words] of --models: what each is called; NULL: words */
+    char *models;                    /* the texts of both */
+    int ensemble;                    /* seeds of the model; 0: the one that the settings say */
     const char *flags[MB_MAX_FLAGS]; /* by place in command->flags; "" for a switch; NULL: absent */
     int n_repeated;
     const char **repeated; /* every use of the flag that repeats, in order */
@@ -49,6 +59,7 @@ struct mb_command {
     int n_settings;
     int least_words, most_words;
     const char *words;                 /* what the words are: "MODEL.h5" */
+    bool several;                      /* --models may stand for the word */
     bool parallel;                     /* starts MPI; otherwise rank 0 does it alone */
     int (*run)(const mb_args_t *args); /* the exit code; has said what went wrong */
 };

@@ -50,7 +50,7 @@ static mb_status_t take_recorded(const mb_args_t *args)
 {
     static const mb_setting_id_t ids[] = {MB_SET_DATA, MB_SET_LABEL, MB_SET_BATCH,
                                           MB_SET_LOSS, MB_SET_DTYPE, MB_SET_EMULATE};
-    return mb_recorded_take(args, ids, sizeof ids / sizeof ids[0]);
+    return mb_recorded_take(args->words[0], args->settings, ids, sizeof ids / sizeof ids[0]);
 }
 
 static mb_status_t evaluate(const mb_job_t *job, const mb_args_t *args, mb_arena_t *arena)

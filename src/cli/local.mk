@@ -17,6 +17,7 @@ mbrun_SOURCES += \
 	src/cli/job.c \
 	src/cli/job.h \
 	src/cli/main.c \
+	src/cli/models.c src/cli/models.h \
 	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
 	src/cli/layouts.c src/cli/layouts.h \
@@ -24,7 +25,8 @@ mbrun_SOURCES += \
 	src/cli/picture.h \
 	src/cli/plan.c \
 	src/cli/planning.c src/cli/planning.h \
-	src/cli/predict.c \
+	src/cli/predict.c src/cli/predict.h \
+	src/cli/predict_several.c \
 	src/cli/probe.c src/cli/probe.h \
 	src/cli/quantize.c \
 	src/cli/quantize_text.c \
@@ -34,8 +36,10 @@ mbrun_SOURCES += \
 	src/cli/recorded.c src/cli/recorded.h \
 	src/cli/report_json.c \
 	src/cli/report_json.h \
+	src/cli/run.c src/cli/run.h \
 	src/cli/say.c \
 	src/cli/say.h \
+	src/cli/several.c src/cli/several.h \
 	src/cli/signals.c \
 	src/cli/signals.h \
 	src/cli/simulate.c src/cli/simulate.h \
@@ -43,4 +47,5 @@ mbrun_SOURCES += \
 	src/cli/simulate_text.c \
 	src/cli/trace.c \
 	src/cli/traced.c src/cli/traced.h \
-	src/cli/train.c
+	src/cli/train.c src/cli/train.h \
+	src/cli/train_several.c

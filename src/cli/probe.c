@@ -151,15 +151,27 @@ static mb_status_t probe_data(const char *names)
     return status;
 }
 
+/* A file, and what it names where the command line names nothing else. */
+static mb_status_t probe_word(const mb_args_t *args, const char *word, recorded_t *recorded)
+{
+    *recorded = (recorded_t){0};
+    MB_TRY(probe_file(word, recorded));
+    for (int i = 0; i < N_RECORDED && args->settings != NULL; i++) {
+        if (mb_settings_text(args->settings, recorded_ids[i]) == NULL)
+            MB_TRY(probe_data(recorded->path[i]));
+    }
+    return MB_OK;
+}
+
 /* Data is looked at by a child of its own: what a damaged file does depends on what was read
  * before. */
 static mb_status_t probe_all(const mb_args_t *args, recorded_t *recorded)
 {
     for (int i = 0; i < args->n_words; i++)
-        MB_TRY(probe_file(args->words[i], recorded));
+        MB_TRY(probe_word(args, args->words[i], recorded));
     for (int i = 0; i < N_RECORDED && args->settings != NULL; i++) {
         const char *given = mb_settings_text(args->settings, recorded_ids[i]);
-        MB_TRY(probe_data(given != NULL ? given : recorded->path[i]));
+        MB_TRY(probe_data(given != NULL ? given : ""));
     }
     return MB_OK;
 }

@@ -20,11 +20,12 @@
 #define LINE_SECONDS 5.0
 #define MAX_STAGE_LINES 8
 
-void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet)
+void mb_progress_begin(mb_progress_t *progress, const char *name, bool json, bool quiet)
 {
-    *progress = (mb_progress_t){.json = json,
+    *progress = (mb_progress_t){.name = name,
+                                .json = json,
                                 .quiet = quiet,
-                                .live = !json && !quiet && isatty(STDERR_FILENO),
+                                .live = name == NULL && !json && !quiet && isatty(STDERR_FILENO),
                                 .begun = mb_time_seconds(),
                                 .val_loss = NAN,
                                 .val_accuracy = NAN};
@@ -64,6 +65,12 @@ void mb_progress_write(void *user, const char *line)
         lose_log(progress);
 }
 
+static void print(const mb_progress_t *progress, FILE *stream, const char *line)
+{
+    bool named = progress->name != NULL;
+    fprintf(stream, "%s%s%s\n", named ? progress->name : "", named ? ": " : "", line);
+}
+
 /* A line of text, to the log and, unless another form is wanted, to stderr. */
 static void say(mb_progress_t *progress, const char *format, ...) MB_PRINTF(2, 3);
 static void say(mb_progress_t *progress, const char *format, ...)
@@ -77,11 +84,25 @@ static void say(mb_progress_t *progress, const char *format, ...)
     if (progress->json || progress->quiet)
         return;
     mb_progress_clear(progress);
-    fprintf(stderr, "%s\n", line);
+    print(progress, stderr, line);
+}
+
+/* A line on stdout. */
+static void tell(const mb_progress_t *progress, const char *format, ...) MB_PRINTF(2, 3);
+static void tell(const mb_progress_t *progress, const char *format, ...)
+{
+    char line[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    print(progress, stdout, line);
 }
 
 static void say_object(mb_progress_t *progress, json_t *object)
 {
+    if (progress->name != NULL && object != NULL)
+        json_object_set_new(object, "name", json_string(progress->name));
     if (progress->json)
         mb_say_json(object);
     else
@@ -346,18 +367,19 @@ static void say_results(mb_progress_t *progress, const char *directory)
     mb_progress_write(progress, line);
     if (progress->quiet)
         return;
-    printf("%s\n", line);
-    printf("model:   %s/final.h5\nmetrics: %s/metrics.jsonl\n", directory, directory);
+    tell(progress, "%s", line);
+    tell(progress, "model:   %s/final.h5", directory);
+    tell(progress, "metrics: %s/metrics.jsonl", directory);
 }
 
 static void say_finished(mb_progress_t *progress, const char *directory)
 {
     if (progress->quiet)
         return;
-    printf("%s: this run is finished: %" PRId64 " of %" PRId64 " steps are done\n"
-           "model:   %s/final.h5\n"
-           "To train on, give a larger --epochs or --steps; to begin again, --restart.\n",
-           directory, progress->last.step, progress->last.total_steps, directory);
+    tell(progress, "%s: this run is finished: %" PRId64 " of %" PRId64 " steps are done", directory,
+         progress->last.step, progress->last.total_steps);
+    tell(progress, "model:   %s/final.h5", directory);
+    tell(progress, "To train on, give a larger --epochs or --steps; to begin again, --restart.");
 }
 
 static json_t *end_object(const mb_progress_t *progress, mb_status_t status, const char *directory)

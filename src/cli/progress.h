@@ -16,6 +16,7 @@ typedef struct {
 } mb_told_t;
 
 typedef struct {
+    const char *name; /* of the model, in front of each line; NULL: there is only one */
     bool json, quiet, live;
     bool live_shown;
     FILE *log; /* RUN/log.txt; NULL when it cannot be written */
@@ -31,7 +32,8 @@ typedef struct {
     mb_told_t metrics, val_metrics; /* of the last step that has a line, of the last validation */
 } mb_progress_t;
 
-void mb_progress_begin(mb_progress_t *progress, bool json, bool quiet);
+/* NAME: of one of several models (NULL: the only one); their lines are steps', not live. */
+void mb_progress_begin(mb_progress_t *progress, const char *name, bool json, bool quiet);
 /* The events of mb_training_options_t, with a progress as their user. */
 void mb_progress_start(void *progress, const mb_start_report_t *report);
 void mb_progress_step(void *progress, const mb_step_report_t *report);

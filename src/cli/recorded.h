@@ -2,10 +2,11 @@
 #ifndef MB_CLI_RECORDED_H
 #define MB_CLI_RECORDED_H
 
-#include "cli/command.h"
+#include "train/settings.h"
 
-/* Takes the settings IDS[N] that the command's model file records, where the user gives none. Not
+/* Takes the settings IDS[N] that the model file PATH records, where the user gives none. Not
  * collective. Errors: those of opening the file, and of a value that is none. */
-mb_status_t mb_recorded_take(const mb_args_t *args, const mb_setting_id_t *ids, size_t n);
+mb_status_t mb_recorded_take(const char *path, mb_settings_t *settings, const mb_setting_id_t *ids,
+                             size_t n);
 
 #endif

@@ -102,6 +102,9 @@ mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool stat
 /* True when the run directory holds a finished run of this length: nothing to do. Not collective.
  */
 bool mb_training_finished(const mb_training_t *trainer);
+/* Where the run of a model lives if nothing else is set: malloc'ed; NULL when memory is exhausted.
+ */
+char *mb_training_default_directory(const char *model);
 const char *mb_training_directory(const mb_training_t *trainer);
 const mb_engine_t *mb_training_engine(const mb_training_t *trainer);
 /* Not collective when a failure was seen. */

@@ -10,7 +10,7 @@
 #define LONGEST_WORDS 32768 /* an attribute holds 64 KiB */
 #define FACT MB_RECORD_PREFIX
 
-static char *default_directory(const char *model)
+char *mb_training_default_directory(const char *model)
 {
     static const char *const ends[] = {".h5", ".keras"};
     size_t length = strlen(model);
@@ -86,7 +86,7 @@ mb_status_t mb_training_open_directory(mb_training_t *trainer)
     if (mb_settings_has(trainer->settings, MB_SET_RUN))
         path = strdup(mb_settings_text(trainer->settings, MB_SET_RUN));
     else
-        path = default_directory(trainer->options.model);
+        path = mb_training_default_directory(trainer->options.model);
     mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
     if (status == MB_OK)
         status = mb_run_dir_open(trainer->comm, path, &trainer->dir);

@@ -112,6 +112,14 @@ for stages in 1 3; do
     result $? "a prediction gives the same numbers on 1 and 3 ranks, $stages stages"
 done
 
+# Two seeds in one run share each rank's GPU, and their messages go by MPI.
+export MB_CUDASIM_DEVICES=2
+trained 2 2 ensemble --stages 2 --ensemble 2 --seed 1 &&
+    grep -q '^seed-1: transport *MPI .*several models share' "$scratch/out" &&
+    trained 1 1 alone --seed 1 && [ "$(weights alone)" = "$("$MBRUN" inspect --digest "$scratch/ensemble.run/seed-1/final.h5" |
+    sed -n 's/^weights *//p')" ]
+result $? "an ensemble's seed has the bits that it has alone"
+
 curve() { # MODEL DEVICE DTYPE
     rm -rf "$scratch/$2.run"
     timeout -k 5 120 "$MBRUN" "$fixtures/$1.h5" --data "$fixtures/$1.ref.h5" --run "$scratch/$2.run" \

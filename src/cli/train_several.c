@@ -18,18 +18,18 @@
 enum { NAME_TEXT = 32 };
 
 typedef struct {
+    mb_cli_run_t run;
+    mb_member_t *member;
+    mb_settings_t *settings;
+    char name[NAME_TEXT]; /* of a seed */
+} model_t;
+
+typedef struct {
     mb_several_t all;
     const mb_args_t *args;
     int n;
-    struct model {
-        mb_cli_run_t run;
-        mb_member_t *member;
-        mb_settings_t *settings;
-        char name[NAME_TEXT]; /* of a seed */
-    } * model;
+    model_t *model;
 } training_t;
-
-typedef struct model model_t;
 
 static mb_status_t say_where(void *user)
 {

@@ -20,6 +20,7 @@ typedef struct {
 struct mb_turns {
     int n, most;
     int driven; /* whose communicator was driven last for another one */
+    bool driving;
     mb_error_message_t aside;
     member_t member[];
 };
@@ -55,13 +56,17 @@ static mb_status_t drive_another(void *user)
 {
     member_t *member = user;
     mb_turns_t *turns = member->turns;
+    if (turns->driving)
+        return MB_OK;
     turns->driven = (turns->driven + 1) % turns->n;
     member_t *other = &turns->member[turns->driven];
     if (other == member)
         return MB_OK;
+    turns->driving = true;
     mb_error_message_t *before = mb_error_use(&turns->aside);
     mb_comm_progress(other->comm);
     mb_error_use(before);
+    turns->driving = false;
     return MB_OK;
 }
 

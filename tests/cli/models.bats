@@ -24,6 +24,11 @@ same_run() {
     diff <(grep -o '"loss": *[^,}]*' "$1/metrics.jsonl") <(grep -o '"loss": *[^,}]*' "$2/metrics.jsonl")
 }
 
+# AddressSanitizer's general warning about stacks of one's own.
+without_warning() {
+    grep -v 'makecontext/swapcontext' || true
+}
+
 @test "two models have the bits and losses that each has alone" {
     two_models
     for model in a b; do
@@ -97,13 +102,13 @@ same_run() {
 @test "lines and JSON objects say which model they are of" {
     two_models
     run -0 ranks 2 --models first=a.h5,b.h5 --data data.h5 --steps 2 --stages 2
-    [ -z "$(grep -v '^\(first\|b\): ' <<<"$output")" ] || { echo "$output" && false; }
+    [ -z "$(without_warning <<<"$output" | grep -v '^\(first\|b\): ')" ] || { echo "$output" && false; }
     grep -q '^first: epoch 1/1  step 2/2 ' <<<"$output"
     grep -q '^b: done: 2 steps' <<<"$output"
     [ -f a.run/final.h5 ] && [ -f b.run/final.h5 ]
     grep -q '^epoch 1/1  step 2/2 ' b.run/log.txt
     ranks 2 --models first=a.h5,b.h5 --data data.h5 --steps 3 --json >out 2>err
-    [ ! -s err ]
+    [ -z "$(without_warning <err)" ]
     [ "$(grep -c '"event":"end".*"name":"first"' out)" -eq 1 ]
     [ -z "$(grep -v '"name":"\(first\|b\)"' out)" ]
 }

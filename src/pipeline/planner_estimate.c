@@ -125,7 +125,9 @@ static double share_of_bubble(const mb_candidate_t *c, const stage_t *s)
     return idle > 0 ? idle : 0;
 }
 
-/* Micro-batches that stage S has in flight at most, in whole stages' worth. */
+/* Micro-batches that stage S has places for at most, in whole stages' worth. Of ZB-V, whose chunks
+ * each have places for as many as they ever hold, that is half a stage more than in flight at once.
+ */
 double mb_planner_in_flight(const mb_candidate_t *c, int s)
 {
     double p = c->stages, v = c->schedule.per_stage > 0 ? c->schedule.per_stage : 1, most = p - s;
@@ -133,6 +135,8 @@ double mb_planner_in_flight(const mb_candidate_t *c, int s)
         most = c->micros;
     else if (c->schedule.kind == MB_SCHEDULE_INTERLEAVED)
         most = p * (1 + (p - 1) / (p * v));
+    else if (c->schedule.kind == MB_SCHEDULE_ZB_V)
+        most = p + 0.5;
     else if (c->schedule.kind == MB_SCHEDULE_ZB_H2) /* late gradients of weights hold on to them */
         most = 2 * p - 1;
     else if (mb_planner_splits(c))
@@ -153,14 +157,16 @@ static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *
     return o->shares_out ? (double)o->moments / c->groups : o->moments;
 }
 
-/* Replicas that one pipeline works on are summed in a second block of gradients. */
+/* Replicas that one pipeline works on are summed in further blocks of gradients, as deep as their
+ * tree (comm/tree.h); what other groups have is received beside them. */
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage, int s)
 {
     double flight = mb_planner_in_flight(c, s);
-    double blocks = c->replicas > c->groups ? 2 : 1;
+    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
+    double received = (double)(c->groups - 1) / c->groups;
     const mb_planner_memory_t *held = &stage->held;
-    return stage->parameters * sizeof(float) * (1 + blocks + moments_held(o, c)) +
+    return stage->parameters * sizeof(float) * (1 + blocks + received + moments_held(o, c)) +
            flight * (held->kept + held->gradients) + held->once;
 }
 

@@ -363,6 +363,7 @@ int main(void)
     tcase_add_test(c, replicas_without_samples_are_left_out);
     tcase_add_test(c, measured_costs_stand_for_predicted_ones);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
+    tcase_add_test(c, outputs_that_no_backward_reads_take_no_memory_in_flight);
     tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
     tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);
     tcase_add_test(c, moments_that_are_shared_out_take_less);

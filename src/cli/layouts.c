@@ -9,6 +9,7 @@
 #include "cli/say.h"
 #include "pipeline/recompute.h"
 #include "train/layout.h"
+#include "train/offload.h"
 
 enum { ROWS = 10, NAME = 32 };
 
@@ -53,6 +54,9 @@ mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
                                .stages = (int)mb_settings_int(settings, MB_SET_STAGES),
                                .replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS),
                                .micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH)};
+    mb_offload_t offload;
+    MB_TRY(mb_offload_read(settings, &offload));
+    l->options.offloads = offload.activations;
     MB_TRY(mb_layout_shares_out(settings, &l->options.shares_out));
     MB_TRY(take_memory(p->args, &l->options.memory));
     MB_TRY(take_schedule(p->args, l));

@@ -10,6 +10,7 @@
 #include "cli/say.h"
 #include "pipeline/draw.h"
 #include "pipeline/lives.h"
+#include "train/offload.h"
 
 /* A schedule on the layout. */
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     mb_chunk_cost_t *costs; /* [chunks] seconds */
     double *bytes;          /* [chunks] of activations that each micro-batch in flight keeps */
     double *inside;         /* [chunks] of those of the one that the chunk is at work on */
+    double *host;           /* [chunks] of those in host memory */
     mb_schedule_times_t times;
     double work;      /* of all stages */
     double peak;      /* the most bytes of activations that a stage holds */
@@ -28,9 +30,10 @@ typedef struct {
 /* ---- one schedule */
 
 /* What a micro-batch leaves in a chunk until it has gone back. */
-static void count_kept(outlook_t *o, const mb_kept_t *kept, int chunk)
+static void count_kept(outlook_t *o, const mb_kept_t *kept, bool offloads, int chunk)
 {
     const mb_plan_t *plan = o->plan;
+    double away = 0;
     for (int i = plan->first_node[chunk]; i < plan->first_node[chunk + 1]; i++) {
         const mb_node_t *node = &plan->graph->nodes[i];
         mb_memory_t memory = {.saved_bytes = 0};
@@ -38,20 +41,26 @@ static void count_kept(outlook_t *o, const mb_kept_t *kept, int chunk)
             node->call.layer->class_->memory(&node->call, plan->micro_batch, &memory);
         double output = (double)(mb_shape_elements(&node->call.output) * plan->micro_batch) *
                         (double)mb_dtype_bytes(node->call.output_type);
-        o->bytes[chunk] += kept->output[i] ? output : 0;
-        o->bytes[chunk] += kept->saved[i] ? (double)memory.saved_bytes : 0;
+        *(kept->fixed[i] ? &o->bytes[chunk] : &away) += kept->output[i] ? output : 0;
+        away += kept->saved[i] ? (double)memory.saved_bytes : 0;
     }
+    bool goes = offloads && plan->slots[chunk] > MB_KEPT_ROOMS;
+    o->bytes[chunk] += goes ? 0 : away;
+    o->inside[chunk] += goes ? MB_KEPT_ROOMS * away : 0;
+    o->host[chunk] = goes ? plan->slots[chunk] * away : 0;
 }
 
-static mb_status_t count_bytes(outlook_t *o, mb_arena_t *arena)
+static mb_status_t count_bytes(const mb_planning_t *p, outlook_t *o)
 {
     mb_kept_t kept;
+    mb_offload_t offload;
     size_t inside;
-    MB_TRY(mb_kept_find(o->plan, arena, &kept));
+    MB_TRY(mb_offload_read(p->args->settings, &offload));
+    MB_TRY(mb_kept_find(o->plan, p->arena, &kept));
     for (int c = 0; c < o->plan->chunks; c++) {
-        count_kept(o, &kept, c);
+        count_kept(o, &kept, offload.activations, c);
         MB_TRY(mb_lives_forward_bytes(&kept, c, &inside));
-        o->inside[c] = (double)inside;
+        o->inside[c] += (double)inside;
     }
     return MB_OK;
 }
@@ -65,14 +74,15 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     o->costs = MB_ARENA_ARRAY(p->arena, mb_chunk_cost_t, o->plan->chunks);
     o->bytes = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
-    if (o->costs == NULL || o->bytes == NULL || o->inside == NULL)
+    o->host = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
+    if (o->costs == NULL || o->bytes == NULL || o->inside == NULL || o->host == NULL)
         return mb_error_memory("a plan", (size_t)o->plan->chunks * sizeof(*o->costs));
     mb_costs_of_chunks(o->plan, p->taken, o->costs);
     choice.costs = o->costs;
     choice.again = o->plan->chunk_again;
     MB_TRY(
         mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
-    MB_TRY(count_bytes(o, p->arena));
+    MB_TRY(count_bytes(p, o));
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));
     for (int s = 0; s < p->layout.stages; s++) {
         int64_t sent = mb_plan_bytes_sent(o->plan, s);
@@ -112,6 +122,25 @@ static const char *layer_at(const mb_plan_t *plan, int chunk)
     return plan->graph->layers[node->layer]->path;
 }
 
+/* What the stage has in host memory instead. */
+static double host_of(const outlook_t *o, int stage)
+{
+    double bytes = 0;
+    for (int c = o->plan->first_chunk[stage]; c >= 0; c = o->plan->next_chunk[c])
+        bytes += o->host[c];
+    return bytes;
+}
+
+static void print_host(const outlook_t *o)
+{
+    char bytes[32];
+    for (int s = 0; s < o->plan->stages; s++) {
+        if (host_of(o, s) > 0)
+            printf("stage %d: %s of activations in host memory\n", s,
+                   mb_str_bytes(host_of(o, s), bytes, sizeof bytes));
+    }
+}
+
 static void print_stages(const outlook_t *o)
 {
     char peak[32], sent[32];
@@ -127,6 +156,7 @@ static void print_stages(const outlook_t *o)
             printf("%s%s", c == plan->first_chunk[s] ? "" : ", ", layer_at(plan, c));
         printf("\n");
     }
+    print_host(o);
 }
 
 static void print_row(const outlook_t *o, double least)
@@ -141,10 +171,11 @@ static json_t *row_json(const outlook_t *o)
 {
     json_t *stages = json_array();
     for (int s = 0; stages != NULL && s < o->plan->stages; s++)
-        json_array_append_new(stages, json_pack("{s:o, s:o, s:o, s:I}", "work",
+        json_array_append_new(stages, json_pack("{s:o, s:o, s:o, s:o, s:I}", "work",
                                                 mb_json_number(o->times.work[s]), "idle",
                                                 mb_json_number(idle_of(o, s)), "activation_bytes",
-                                                mb_json_number(o->times.peak[s]), "bytes_sent",
+                                                mb_json_number(o->times.peak[s]), "host_bytes",
+                                                mb_json_number(host_of(o, s)), "bytes_sent",
                                                 (json_int_t)mb_plan_bytes_sent(o->plan, s)));
     return json_pack("{s:s, s:i, s:o, s:o, s:o}", "schedule", o->name, "chunks", o->plan->chunks,
                      "time", mb_json_number(o->times.step), "efficiency",

@@ -129,20 +129,34 @@ static void open_log(mb_progress_t *progress, const char *directory)
     mb_progress_write(progress, line);
 }
 
+/* What stands in host memory, where anything does. */
+static const char *host_text(const mb_start_report_t *report, int s, char *text, size_t capacity)
+{
+    char moments[32], activations[32];
+    bool both = report->host_moment_bytes[s] > 0 && report->host_activation_bytes[s] > 0;
+    mb_str_bytes((double)report->host_moment_bytes[s], moments, sizeof moments);
+    mb_str_bytes((double)report->host_activation_bytes[s], activations, sizeof activations);
+    text[0] = '\0';
+    if (report->host_moment_bytes[s] > 0 || report->host_activation_bytes[s] > 0)
+        snprintf(text, capacity, "; in host memory %s%s%s%s%s",
+                 report->host_moment_bytes[s] > 0 ? "moments " : "",
+                 report->host_moment_bytes[s] > 0 ? moments : "", both ? ", " : "",
+                 report->host_activation_bytes[s] > 0 ? "activations " : "",
+                 report->host_activation_bytes[s] > 0 ? activations : "");
+    return text;
+}
+
 static void say_memory(mb_progress_t *progress, const mb_start_report_t *report)
 {
     for (int s = 0; s < report->stages && s < MAX_STAGE_LINES; s++) {
-        char parameters[32], gradients[32], moments[32], activations[32], held[32], host[64] = "";
-        if (report->host_bytes[s] > 0)
-            snprintf(host, sizeof host, "; in host memory moments %s",
-                     mb_str_bytes((double)report->host_bytes[s], held, sizeof held));
+        char parameters[32], gradients[32], moments[32], activations[32], host[128];
         say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s%s",
             s == 0 ? "memory" : "", s,
             mb_str_bytes((double)report->parameter_bytes[s], parameters, sizeof parameters),
             mb_str_bytes((double)report->gradient_bytes[s], gradients, sizeof gradients),
             mb_str_bytes((double)report->moment_bytes[s], moments, sizeof moments),
             mb_str_bytes((double)report->activation_bytes[s], activations, sizeof activations),
-            host);
+            host_text(report, s, host, sizeof host));
     }
     if (report->stages > MAX_STAGE_LINES)
         say(progress, "%-10sand %d more stages", "", report->stages - MAX_STAGE_LINES);

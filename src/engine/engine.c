@@ -64,7 +64,8 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
         .exec = &engine->exec,
         .values_of = options->values_of == NULL ? NULL : options->values_of->stage,
         .integer = options->integer,
-        .round_to = options->round_to};
+        .round_to = options->round_to,
+        .offloads = options->offloads};
     return mb_stage_create(&stage, &engine->stage);
 }
 

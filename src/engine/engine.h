@@ -37,6 +37,7 @@ typedef struct mb_engine_options {
     bool training;
     size_t bucket_bytes;          /* of gradients summed over groups together; 0: a chunk's */
     bool shares_out;              /* groups share the optimizer's state out (stage_reduce.h) */
+    bool offloads;                /* what is kept of micro-batches stands in host memory */
     const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */

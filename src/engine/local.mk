@@ -28,6 +28,7 @@ libmb_la_SOURCES += \
 	src/engine/row_weights.c src/engine/row_weights.h \
 	src/engine/sample_weights.c \
 	src/engine/stage_lifetimes.c \
+	src/engine/stage_offload.c src/engine/stage_offload.h \
 	src/engine/stage_memory.c \
 	src/engine/stage_run.c \
 	src/engine/stage_states.c \

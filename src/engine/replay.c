@@ -1,6 +1,8 @@
 /* See replay.h. */
 #include "engine/replay.h"
 
+#include "engine/stage_offload.h"
+
 #include <stdlib.h>
 
 /* A step has as many places as micro-batches times actions; past this many what is rare (an epoch's
@@ -116,7 +118,7 @@ static void add(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_
 
 /* The first time is for what a device does at its first launch of a kernel, which has no place in a
  * graph. */
-mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
+static mb_status_t run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
 {
     mb_stage_t *stage = replays->stage;
     if (!replays->possible || stage->observer != NULL || stage->exec->planning)
@@ -133,4 +135,13 @@ mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action, cons
     if (entry->recording == NULL)
         MB_TRY(record(replays, action, micro, &entry->recording));
     return class_of(replays)->replay(entry->recording, stage->exec->stream);
+}
+
+/* Copies of what is offloaded are on a stream of their own, and no part of a recording. */
+mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
+{
+    bool forward = action == mb_stage_forward;
+    MB_TRY(mb_stage_offload_begin(replays->stage, micro, forward));
+    MB_TRY(run(replays, action, micro));
+    return mb_stage_offload_end(replays->stage, micro, forward);
 }

@@ -15,6 +15,8 @@
  *                  same time shares its place (pipeline/lives.h)
  *     backward     of each chunk, where gradients of weights come later, one per micro-batch in
  *                  flight: the gradients that these are made from
+ *     rooms        of each chunk that is offloaded, instead of the slots for what is kept: two, and
+ *                  one in host memory per micro-batch in flight (stage_offload.h)
  *     states       what layers keep from batch to batch, of all rows of the group (stage_states.c)
  *
  * A tensor that several chunks of the stage read stands in the slot of the first one that has it.
@@ -33,6 +35,8 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t output;       /* in a slot, or inside: of local and of received tensors */
     bool inside;          /* the output is */
     bool saved_inside;    /* what is saved is */
+    bool away;            /* the output is among what is offloaded */
+    bool saved_away;      /* what is saved is */
     bool again;           /* the node is computed again */
     int64_t saved, carry; /* saved: in a slot, or inside; carry: with the gradient */
     int64_t gradient;     /* inside, or in a backward area: the sum of the tensor's gradients */
@@ -71,6 +75,8 @@ typedef struct { /* of one of the stage's chunks of the model */
     int n_slots;
     size_t slot_bytes, inside_bytes, backward_bytes;
     char **slots;
+    size_t kept_bytes;          /* of a micro-batch, what is offloaded; 0: nothing is */
+    char *rooms[MB_KEPT_ROOMS]; /* where that is on the device (stage_offload.h) */
     char *inside;
     int n_areas;         /* of gradients: 1, or one a slot when B and W stand apart */
     char *backward;      /* [n_areas][backward_bytes]; NULL: all gradients are inside */
@@ -88,6 +94,8 @@ typedef struct mb_stage {
     mb_arena_t *arena;
 
     mb_kept_t kept;
+    bool offloads;
+    struct mb_stage_offload *offload; /* NULL: nothing is offloaded */
     int n_chunks;
     mb_stage_chunk_t *chunks;    /* ascending */
     mb_stage_chunk_t **chunk_of; /* [plan->chunks] NULL: elsewhere */
@@ -138,6 +146,7 @@ typedef struct {
     const mb_stage_t *values_of; /* share the parameters of this stage (validation); NULL: own */
     bool integer;                /* activations may be quantized */
     const mb_format_t *round_to; /* QAT: shadows in this format; NULL: none */
+    bool offloads;               /* what is kept for backwards stands in host memory */
 } mb_stage_options_t;
 
 /* Not collective. Plans and takes the memory; parameters are not set. */
@@ -198,6 +207,8 @@ static inline bool mb_stage_has_node(const mb_stage_t *stage, int node)
 }
 /* What the slots and areas of its chunks take. */
 size_t mb_stage_activation_bytes(const mb_stage_t *stage);
+/* And what of them stands in host memory. */
+size_t mb_stage_host_bytes(const mb_stage_t *stage);
 
 /* Device addresses, of a micro-batch of the group's step. */
 void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node);

@@ -1,5 +1,6 @@
 /* Places everything a stage holds. Offsets are multiples of 64 bytes; a block is laid out by
  * walking the nodes once and adding sizes up, then each block is taken from the device whole. */
+#include "engine/stage_offload.h"
 #include "engine/stage_private.h"
 
 enum { ALIGN = 64, ALIGN_FLOATS = ALIGN / (int)sizeof(float) };
@@ -87,6 +88,11 @@ static bool is_only_scored(const mb_stage_t *stage, int node)
            !at->memory.keeps_output && at->activity < 0 && !(at->again && mb_stage_splits(stage));
 }
 
+static bool is_offloaded(const mb_stage_t *stage, const mb_stage_chunk_t *chunk)
+{
+    return stage->offloads && stage->training && chunk->n_slots > MB_KEPT_ROOMS;
+}
+
 static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
 {
     const mb_node_t *n = &stage->graph->nodes[node];
@@ -96,14 +102,18 @@ static void place_node(mb_stage_t *stage, mb_stage_chunk_t *chunk, int node)
     at->again = mb_plan_is_again(stage->plan, node);
     at->inside = !stage->kept.output[node];
     at->saved_inside = !stage->kept.saved[node];
+    at->away = is_offloaded(stage, chunk) && !at->inside && !stage->kept.fixed[node];
+    at->saved_away = is_offloaded(stage, chunk) && !at->saved_inside;
     if (!at->inside)
-        at->output = place(&chunk->slot_bytes, mb_stage_tensor_bytes(stage, node));
+        at->output = place(at->away ? &chunk->kept_bytes : &chunk->slot_bytes,
+                           mb_stage_tensor_bytes(stage, node));
     if (n->is_input)
         return;
     layer->class_->memory(&n->call, stage->plan->micro_batch, &at->memory);
     mb_stage_place_states(stage, node);
     if (!at->saved_inside && at->memory.saved_bytes > 0)
-        at->saved = place(&chunk->slot_bytes, at->memory.saved_bytes);
+        at->saved =
+            place(at->saved_away ? &chunk->kept_bytes : &chunk->slot_bytes, at->memory.saved_bytes);
     if (stage->losses != NULL && (layer->activity.l1 != 0 || layer->activity.l2 != 0)) {
         at->activity = stage->sum_count;
         stage->sum_count += 2;
@@ -328,14 +338,23 @@ size_t mb_stage_activation_bytes(const mb_stage_t *stage)
     for (int i = 0; i < stage->n_chunks; i++) {
         const mb_stage_chunk_t *chunk = &stage->chunks[i];
         bytes += chunk->slot_bytes * (size_t)chunk->n_slots + chunk->inside_bytes +
-                 chunk->backward_bytes * (size_t)chunk->n_areas;
+                 chunk->backward_bytes * (size_t)chunk->n_areas + chunk->kept_bytes * MB_KEPT_ROOMS;
     }
+    return bytes;
+}
+
+size_t mb_stage_host_bytes(const mb_stage_t *stage)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < stage->n_chunks; i++)
+        bytes += stage->chunks[i].kept_bytes * (size_t)stage->chunks[i].n_slots;
     return bytes;
 }
 
 static void stage_free(mb_stage_t *stage)
 {
     mb_device_t *device = stage->exec->device;
+    mb_stage_offload_destroy(stage);
     mb_stage_free_parameters(stage);
     for (int i = 0; i < stage->n_chunks; i++) {
         for (int s = 0; s < stage->chunks[i].n_slots; s++)
@@ -374,10 +393,13 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     stage->n_blocks = options->n_blocks;
     stage->n_sum_blocks = options->n_sum_blocks;
     stage->integer = options->integer && !plan->training;
+    stage->offloads = options->offloads;
     stage->loss_scale = 1.0F;
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
+    if (stage->offloads)
+        MB_TRY_GOTO(mb_stage_offload_create(stage), status, err_stage);
     for (int i = 0; i < stage->graph->n_nodes; i++)
         MB_TRY_GOTO(take_layer_constants(stage, i), status, err_stage);
     for (int o = 0; o < stage->n_outputs && stage->losses != NULL; o++)

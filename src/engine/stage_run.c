@@ -1,6 +1,7 @@
 /* Runs a stage's nodes for one micro-batch: forward, gradient of the inputs, gradient of the
  * weights. */
 #include "base/log.h"
+#include "engine/stage_offload.h"
 #include "engine/stage_private.h"
 
 char *mb_stage_at(char *base, int64_t offset)
@@ -22,17 +23,27 @@ static char *in_slot(const mb_stage_t *stage, int number, int micro, int64_t off
     return mb_stage_at(chunk->slots[micro % chunk->n_slots], offset);
 }
 
+/* The same in the room that it has on the device, where it is offloaded. */
+static char *in_room(const mb_stage_t *stage, int number, int micro, int64_t offset)
+{
+    const mb_stage_chunk_t *chunk = stage->chunk_of[number];
+    return mb_stage_at(chunk->rooms[micro % chunk->n_slots % MB_KEPT_ROOMS], offset);
+}
+
 void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 {
     const mb_node_place_t *at = &stage->places[node];
     if (at->inside)
         return mb_stage_at(stage->chunk_of[at->chunk]->inside, at->output);
+    if (at->away)
+        return in_room(stage, at->chunk, micro, at->output);
     return in_slot(stage, at->chunk, micro, at->output);
 }
 
 static void *saved_of(const mb_stage_t *stage, const mb_micro_t *micro, const mb_node_place_t *at)
 {
     return at->saved_inside ? mb_stage_at(chunk_of(stage, micro)->inside, at->saved)
+           : at->saved_away ? in_room(stage, at->chunk, micro->index, at->saved)
                             : in_slot(stage, at->chunk, micro->index, at->saved);
 }
 

@@ -67,8 +67,10 @@ mb_status_t mb_kept_find(const mb_plan_t *plan, mb_arena_t *arena, mb_kept_t *ou
     *out = (mb_kept_t){.plan = plan,
                        .readers = MB_ARENA_ARRAY(arena, int, n),
                        .output = MB_ARENA_ARRAY(arena, bool, n),
+                       .fixed = MB_ARENA_ARRAY(arena, bool, n),
                        .saved = MB_ARENA_ARRAY(arena, bool, n)};
-    if (crosses == NULL || out->readers == NULL || out->output == NULL || out->saved == NULL)
+    if (crosses == NULL || out->readers == NULL || out->output == NULL || out->fixed == NULL ||
+        out->saved == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
     mb_kept_readers(plan->graph, plan->micro_batch, out->readers);
     for (int e = 0; e < plan->n_forward_edges; e++)
@@ -77,6 +79,7 @@ mb_status_t mb_kept_find(const mb_plan_t *plan, mb_arena_t *arena, mb_kept_t *ou
         mb_kept_rule_t rule = rule_of(plan, out->readers, crosses, i);
         out->output[i] = mb_kept_output(&rule);
         out->saved[i] = mb_kept_saved(&rule);
+        out->fixed[i] = rule.fixed;
     }
     return MB_OK;
 }

@@ -7,6 +7,10 @@
 
 #include "pipeline/plan.h"
 
+/* Where what is kept stands in host memory (`--offload activations`), the places that a chunk has
+ * for it on the device; with as few micro-batches in flight it stays there. */
+enum { MB_KEPT_ROOMS = 2 };
+
 /* READERS[n_nodes]: of each node's output the lowest node whose backward reads it (itself among
  * them), by the classes' memory(); -1: none does. Losses are not among the readers. */
 void mb_kept_readers(const mb_graph_t *graph, int64_t samples, int *readers);
@@ -41,6 +45,7 @@ typedef struct {
     const mb_plan_t *plan;
     int *readers; /* [n_nodes] */
     bool *output; /* [n_nodes] is kept */
+    bool *fixed;  /* [n_nodes] whatever backwards read: given, sent, or the model's */
     bool *saved;  /* [n_nodes] is */
 } mb_kept_t;
 

@@ -11,13 +11,14 @@ typedef struct {
     const mb_graph_t *graph;
     const mb_hardware_t *hardware;
     int ranks;
-    int64_t batch;                        /* samples of a step */
-    double memory;                        /* bytes that a rank may take; 0: the hardware's */
-    int moments;                          /* numbers that the optimizer keeps of a parameter */
-    bool shares_out;                      /* groups share these out */
-    int stages;                           /* given; 0: any */
-    int replicas;                         /* given; 0: as many as pipelines */
-    int64_t micro_batch;                  /* given; 0: any */
+    int64_t batch;       /* samples of a step */
+    double memory;       /* bytes that a rank may take; 0: the hardware's */
+    int moments;         /* numbers that the optimizer keeps of a parameter */
+    bool shares_out;     /* groups share these out */
+    bool offloads;       /* what is kept of micro-batches stands in host memory, but for two */
+    int stages;          /* given; 0: any */
+    int replicas;        /* given; 0: as many as pipelines */
+    int64_t micro_batch; /* given; 0: any */
     const mb_schedule_choice_t *schedule; /* given; NULL: any */
     const mb_node_cost_t *measured;       /* [n_nodes] of a micro-batch of measured_for samples, and
                                              of others in proportion; NULL: predicted */

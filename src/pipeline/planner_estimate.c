@@ -163,11 +163,12 @@ static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage, int s)
 {
     double flight = mb_planner_in_flight(c, s);
+    double there = o->offloads && flight > MB_KEPT_ROOMS ? MB_KEPT_ROOMS : flight;
     double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
     double received = (double)(c->groups - 1) / c->groups;
     const mb_planner_memory_t *held = &stage->held;
     return stage->parameters * sizeof(float) * (1 + blocks + received + moments_held(o, c)) +
-           flight * (held->kept + held->gradients) + held->once;
+           flight * (held->fixed + held->gradients) + there * held->kept + held->once;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */

@@ -39,7 +39,7 @@ static double add_node(count_t *count, const mb_span_t *span, int node)
         .starts = mb_kept_starts(span->graph, count->again, node, span->end_node),
         .read = takes.read};
     if (mb_kept_output(&rule))
-        all->kept += takes.output;
+        *(rule.fixed ? &all->fixed : &all->kept) += takes.output;
     else
         live(count, mb_life_of_output(span, node), takes.output);
     if (mb_kept_saved(&rule))
@@ -66,9 +66,9 @@ static void add_messages(count_t *count, int node, double bytes)
         int to = mb_planner_stage_of(count->candidate, chunk);
         if (chunk == own)
             continue;
-        count->stages[to].kept += chunk != last && to != from ? bytes : 0;
-        count->stages[to].kept += n->needs_gradient && to != from ? bytes : 0;
-        count->stages[from].kept += n->needs_gradient ? bytes : 0;
+        count->stages[to].fixed += chunk != last && to != from ? bytes : 0;
+        count->stages[to].fixed += n->needs_gradient && to != from ? bytes : 0;
+        count->stages[from].fixed += n->needs_gradient ? bytes : 0;
         last = chunk;
     }
 }

@@ -26,7 +26,8 @@ mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
                                        mb_candidate_t *candidate, double *memory);
 
 /* planner_memory.c: adds to STAGES, [stages]. MB_ERR_MEMORY. */
-typedef struct {                  /* bytes of one stage */
+typedef struct {  /* bytes of one stage */
+    double fixed; /* of each micro-batch in flight, of messages, inputs and outputs */
     double kept, once, gradients; /* of each micro-batch in flight; of the one at work; of each, the
                                      gradients that wait, where those of weights come later */
 } mb_planner_memory_t;

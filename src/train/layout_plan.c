@@ -28,13 +28,13 @@ mb_status_t mb_layout_moments(const mb_model_t *model, const mb_settings_t *sett
     const char *spec = mb_settings_text(settings, MB_SET_OPTIMIZER);
     const json_t *config = json_object_get(model->training, "optimizer_config");
     mb_optimizer_t *optimizer;
-    bool offloads;
+    mb_offload_t offload;
     *moments = 0;
-    MB_TRY(mb_offload_read(settings, &offloads));
+    MB_TRY(mb_offload_read(settings, &offload));
     if (spec == NULL && config == NULL)
         return MB_OK;
     MB_TRY(mb_optimizer_create(config, spec, model->file->path, arena, &optimizer));
-    *moments = offloads ? 0 : optimizer->n_slots;
+    *moments = offload.moments ? 0 : optimizer->n_slots;
     mb_optimizer_destroy(optimizer);
     return MB_OK;
 }
@@ -53,7 +53,10 @@ mb_status_t mb_layout_rank(const mb_model_t *model, const mb_settings_t *setting
                                     .batch = wish->batch,
                                     .memory = wish->ranks.memory,
                                     .moments = wish->moments};
+    mb_offload_t offload;
     hardware.devices_per_node = wish->ranks.local;
+    MB_TRY(mb_offload_read(settings, &offload));
+    options.offloads = offload.activations;
     MB_TRY(mb_layout_shares_out(settings, &options.shares_out));
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &asked));
     mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), &asked);

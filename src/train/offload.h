@@ -5,9 +5,13 @@
 #include "device/device.h"
 #include "train/settings.h"
 
+typedef struct {
+    bool activations, moments;
+} mb_offload_t;
+
 /* MB_ERR_ARGUMENT: no such thing. */
-mb_status_t mb_offload_read(const mb_settings_t *settings, bool *moments);
+mb_status_t mb_offload_read(const mb_settings_t *settings, mb_offload_t *out);
 /* MB_ERR_UNSUPPORTED: the device works in host memory. */
-mb_status_t mb_offload_check(mb_device_t *device, bool moments);
+mb_status_t mb_offload_check(mb_device_t *device, const mb_offload_t *offload);
 
 #endif

@@ -58,8 +58,8 @@ typedef enum {
     X(ZERO, "zero", TEXT, "0", false, "STAGE",                                                     \
       "1: groups share the optimizer's state out, each keeps a part of it; 0: each keeps all")     \
     X(OFFLOAD, "offload", TEXT, "none", false, "WHAT",                                             \
-      "moments: the optimizer's state stands in host memory, and comes to the GPU in pieces; "     \
-      "none")                                                                                      \
+      "host memory instead of a GPU's for activations (what micro-batches in flight keep), "       \
+      "moments (the optimizer's state), activations,moments, or none")                             \
     X(BUCKET, "bucket", BYTES, "25MiB", false, "SIZE",                                             \
       "gradients summed over groups together, while others are still computed; 0: a stage's")      \
     X(SHUFFLE, "shuffle", SHUFFLE, "full", true, "HOW", "full, none, or block:K")                  \

@@ -31,7 +31,7 @@ typedef struct { /* the layout and what it costs; strings live until the event r
     int n_notes;
     /* per stage, [stages]: bytes */
     const int64_t *parameter_bytes, *gradient_bytes, *moment_bytes, *activation_bytes;
-    const int64_t *host_bytes; /* of moments in host memory; the others are the device's */
+    const int64_t *host_moment_bytes, *host_activation_bytes; /* the others are the device's */
 } mb_start_report_t;
 
 typedef struct {

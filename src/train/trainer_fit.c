@@ -55,11 +55,11 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     double least;
     mb_candidate_t *all;
     const mb_comm_t *comm = trainer->comm;
-    bool offloads;
-    MB_TRY(mb_offload_read(trainer->settings, &offloads));
+    mb_offload_t offload;
+    MB_TRY(mb_offload_read(trainer->settings, &offload));
     const mb_layout_wish_t wish = {.ranks = {mb_comm_size(comm), mb_comm_local_size(comm), limit},
                                    .batch = trainer->layout.batch,
-                                   .moments = offloads ? 0 : trainer->optimizer->n_slots,
+                                   .moments = offload.moments ? 0 : trainer->optimizer->n_slots,
                                    .open_recompute = !mb_layout_says_recompute(trainer->settings)};
     MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
     mb_layout_take(&trainer->layout, all);
@@ -72,10 +72,10 @@ static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
 {
     const mb_stage_t *stage = engine->stage;
     double elements = 0, moments = trainer->optimizer->n_slots;
-    bool offloads = false;
-    if (stage == NULL || mb_offload_read(trainer->settings, &offloads) != MB_OK)
+    mb_offload_t offload;
+    if (stage == NULL || mb_offload_read(trainer->settings, &offload) != MB_OK)
         return 0;
-    moments *= offloads ? MB_PIECES_SHARE : 1;
+    moments *= offload.moments ? MB_PIECES_SHARE : 1;
     for (int i = 0; i < stage->n_params; i++) {
         const mb_param_t *param = &stage->graph->params[stage->params[i]];
         elements +=
@@ -92,7 +92,9 @@ static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
 static mb_status_t measure(mb_training_t *trainer, double *bytes)
 {
     mb_engine_t *engine;
+    mb_offload_t offload;
     const mb_layout_t *layout = &trainer->layout;
+    MB_TRY(mb_offload_read(trainer->settings, &offload));
     int ranks = mb_comm_size(trainer->comm);
     double *all = calloc((size_t)ranks, sizeof *all);
     mb_engine_options_t options = {.machine = trainer->machine,
@@ -103,6 +105,7 @@ static mb_status_t measure(mb_training_t *trainer, double *bytes)
                                    .micro_batch = layout->micro_batch,
                                    .micros_per_replica = layout->micros,
                                    .schedule = layout->schedule,
+                                   .offloads = offload.activations,
                                    .training = true};
     mb_status_t status = all == NULL ? mb_error_memory("a layout", sizeof *all) : MB_OK;
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);

@@ -147,10 +147,10 @@ mb_status_t mb_training_write_trace(mb_training_t *trainer);
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
 mb_status_t mb_training_report_start(mb_training_t *trainer);
-/* Memory that this rank has planned and taken. */
+/* Device memory that this rank has planned and taken, and moments and activations that stand in
+ * host memory. */
 typedef struct {
-    int64_t parameters, gradients, moments, activations; /* the device's */
-    int64_t host;
+    int64_t parameters, gradients, moments, activations, host, host_activations;
 } mb_training_bytes_t;
 mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer);
 mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);

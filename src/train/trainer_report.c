@@ -32,6 +32,7 @@ mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer)
                      mb_stage_reduce_memory(trainer->engine->reduction),
         .moments = offloads ? (int64_t)mb_pieces_room_bytes(trainer->update->pieces) : moments,
         .host = offloads ? moments : 0,
+        .host_activations = (int64_t)mb_stage_host_bytes(stage),
         .activations =
             (int64_t)(mb_stage_activation_bytes(stage) + trainer->engine->exec.workspace_bytes)};
 }
@@ -90,7 +91,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     mb_training_bytes_t own = mb_training_bytes(trainer), *all;
     void *gathered = NULL;
     size_t *bytes_of = NULL;
-    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 5 * stages);
+    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 6 * stages);
     mb_status_t status = columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
     MB_TRY(mb_comm_gather(trainer->comm, &own, sizeof own, 0, &gathered, &bytes_of));
@@ -102,6 +103,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
         columns[2 * stages + s] = most(columns[2 * stages + s], all[r].moments);
         columns[3 * stages + s] = most(columns[3 * stages + s], all[r].activations);
         columns[4 * stages + s] = most(columns[4 * stages + s], all[r].host);
+        columns[5 * stages + s] = most(columns[5 * stages + s], all[r].host_activations);
     }
     free(all);
     free(bytes_of);
@@ -112,7 +114,8 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     report.gradient_bytes = columns + stages;
     report.moment_bytes = columns + 2 * stages;
     report.activation_bytes = columns + 3 * stages;
-    report.host_bytes = columns + 4 * stages;
+    report.host_moment_bytes = columns + 4 * stages;
+    report.host_activation_bytes = columns + 5 * stages;
     trainer->options.events.start(trainer->options.events.user, &report);
     return MB_OK;
 }

@@ -384,9 +384,9 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
     MB_TRY(mb_score_create(trainer->engine, trainer->model, &trainer->score));
     mb_score_restore_metrics(trainer->score, trainer->state.metrics, trainer->state.n_metrics);
-    bool offloads;
-    MB_TRY(mb_offload_read(trainer->settings, &offloads));
-    MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, offloads,
+    mb_offload_t offload;
+    MB_TRY(mb_offload_read(trainer->settings, &offload));
+    MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, offload.moments,
                             &trainer->update));
     MB_TRY(read_moments(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
@@ -407,10 +407,11 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    bool shares_out, offloads;
+    bool shares_out;
+    mb_offload_t offload;
     MB_TRY(mb_layout_shares_out(trainer->settings, &shares_out));
-    MB_TRY(mb_offload_read(trainer->settings, &offloads));
-    MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, offloads)));
+    MB_TRY(mb_offload_read(trainer->settings, &offload));
+    MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, &offload)));
     mb_engine_options_t options = {
         .machine = trainer->machine,
         .graph = trainer->model->graph,
@@ -423,6 +424,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .training = true,
         .bucket_bytes = (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET),
         .shares_out = shares_out,
+        .offloads = offload.activations,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .records = mb_settings_on(trainer->settings, MB_SET_TRACE),
         .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};

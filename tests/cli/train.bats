@@ -306,7 +306,7 @@ END
     # shellcheck disable=SC2086
     refused 2 'zero=2: there are 0 and 1' 1 $all --zero 2 --run c.run
     # shellcheck disable=SC2086
-    refused 2 'offload=all: there are none and moments' 1 $all --offload all --run c.run
+    refused 2 'offload=all: there are none, activations' 1 $all --offload all --run c.run
     # shellcheck disable=SC2086
     refused 1 'offload=moments: device cpu computes in host memory' 1 $all --offload moments --run c.run
 }

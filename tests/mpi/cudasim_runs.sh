@@ -77,6 +77,20 @@ trained 1 1 here --steps 3 --offload moments && run 1 1 here --steps 6 && traine
     [ "$(digests here)" = "$(digests there)" ]
 result $? "a run goes on with its moments on the GPU, where it began with them in host memory"
 
+# What is kept of sixteen micro-batches in flight, all but two of them away; also beside forwards computed again, and
+# where the gradients of weights come later.
+batch=32
+trained 1 1 here --stages 1
+for layout in 1:gpipe:none 2:gpipe:none '1:gpipe:dense_2*' 3:zb-h2:none 3:1f1b:none; do
+    stages=${layout%%:*} schedule=${layout#*:}
+    trained "$stages" "$stages" there --stages "$stages" --schedule "${schedule%:*}" --recompute "${layout##*:}" \
+        --partition counted --offload activations && [ "$(digests here)" = "$(digests there)" ]
+    result $? "activations in host memory give the bits of those on the GPU ($layout)"
+done
+trained 1 1 there --stages 1 --schedule gpipe --offload activations,moments &&
+    grep -q 'in host memory moments .*, activations ' "$scratch/out" && [ "$(digests here)" = "$(digests there)" ]
+result $? "moments and activations in host memory give the bits of those on the GPU"
+
 # validation RUN: the numbers that are no times.
 validation() {
     sed -n 's/.*"split": "val", \("loss": [^,]*\).*/\1/p' "$scratch/$1.run/metrics.jsonl"

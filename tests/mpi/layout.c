@@ -62,7 +62,8 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "partition", run->recompute != NULL ? "measured" : "counted",
                            MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "zero", run->shares_out ? "1" : "0", MB_FROM_USER));
-    MB_TRY(mb_settings_set(settings, "offload", run->offloads ? "moments" : "none", MB_FROM_USER));
+    MB_TRY(mb_settings_set(settings, "offload", run->offloads ? "activations,moments" : "none",
+                           MB_FROM_USER));
     /* A layer or two in a bucket, or all that a chunk has. */
     MB_TRY(mb_settings_set(settings, "bucket", strcmp(run->schedule, "gpipe") == 0 ? "0" : "512",
                            MB_FROM_USER));

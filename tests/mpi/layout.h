@@ -28,8 +28,8 @@ typedef struct {
     const char *device, *schedule, *threads;
     const char *recompute; /* the setting; NULL: none */
     bool shares_out;       /* zero=1 */
-    bool offloads;         /* offload=moments, on a device that keeps its memory apart */
-    const char *dtype;     /* the setting, emulated where the processor lacks it; NULL: float32 */
+    bool offloads;     /* offload=activations,moments, on a device that keeps its memory apart */
+    const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */
     int stages;
     int64_t batch;

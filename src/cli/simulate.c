@@ -57,12 +57,9 @@ static mb_status_t computes(const mb_args_t *args, bool *out)
     return mb_simulate_refuse_real(args);
 }
 
-/* A run sums in buckets, whose times no formula of ours has. */
 static void take_buckets(mb_simulating_t *s)
 {
     const mb_grid_t *grid = &s->planning.grid;
-    if (!s->computes)
-        return;
     s->planning.uneven = grid->replicas % grid->groups != 0;
     if (grid->groups > 1)
         s->planning.bucket_bytes =
@@ -100,31 +97,72 @@ static mb_status_t add_up_chunks(mb_simulating_t *s)
     return MB_OK;
 }
 
-/* A call of a shared layer has gradients of its own (engine/stage.h). Where groups share the update
+/* A call of a shared layer has gradients of its own (engine/stage.h). */
+static int64_t gradient_bytes(const mb_graph_t *graph, int node)
+{
+    int64_t bytes = 0;
+    const mb_layer_t *layer = graph->layers[graph->nodes[node].layer];
+    for (int k = 0; graph->nodes[node].trains && k < layer->n_params; k++)
+        bytes += graph->params[layer->params[k]].elements * (int64_t)sizeof(float);
+    return bytes;
+}
+
+static double backward_of(const mb_node_cost_t *cost)
+{
+    return cost->backward_input + cost->backward_weights;
+}
+
+/* What a chunk's buckets are of its gradients and of its backward. */
+static void divide_chunk(const mb_simulating_t *s, int chunk, int64_t *bytes, double *parts)
+{
+    double whole = 0;
+    const mb_plan_t *plan = s->plans[0];
+    int n = mb_plan_buckets(plan, chunk);
+    for (int b = 1; b <= n; b++) {
+        mb_bucket_t bucket = mb_plan_bucket(plan, chunk, b);
+        int at = plan->first_bucket[chunk] + b - 1;
+        for (int i = bucket.first_node; i < bucket.end_node; i++) {
+            bytes[at] += gradient_bytes(plan->graph, i);
+            parts[at] += backward_of(&s->planning.taken[i]);
+        }
+        whole += parts[at];
+    }
+    for (int b = plan->first_bucket[chunk]; b < plan->first_bucket[chunk + 1]; b++)
+        parts[b] = whole > 0 ? parts[b] / whole : 1.0 / n;
+}
+
+static mb_status_t divide(mb_simulating_t *s)
+{
+    const mb_plan_t *plan = s->plans[0];
+    size_t n = (size_t)plan->first_bucket[plan->chunks];
+    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, n);
+    double *parts = MB_ARENA_ARRAY(s->planning.arena, double, n);
+    if (bytes == NULL || parts == NULL)
+        return mb_error_memory("costs", n * sizeof *bytes);
+    for (int c = 0; c < plan->chunks; c++)
+        divide_chunk(s, c, bytes, parts);
+    s->simulation.gradient_bytes = bytes;
+    s->simulation.bucket_parts = parts;
+    return MB_OK;
+}
+
+/* Where groups share the update
  * out, the new values go the way back that sums would have gone. */
 static mb_status_t predict_stages(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
-    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, plan->chunks);
     double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
     bool shares_out;
-    if (bytes == NULL || update == NULL)
-        return mb_error_memory("costs", (size_t)plan->stages * sizeof *bytes);
-    for (int i = 0; i < plan->graph->n_nodes; i++) {
-        const mb_node_t *node = &plan->graph->nodes[i];
-        const mb_layer_t *layer = plan->graph->layers[node->layer];
-        for (int k = 0; node->trains && k < layer->n_params; k++)
-            bytes[plan->chunk_of_node[i]] +=
-                plan->graph->params[layer->params[k]].elements * (int64_t)sizeof(float);
-    }
+    if (update == NULL)
+        return mb_error_memory("costs", (size_t)plan->stages * sizeof *update);
     MB_TRY(mb_layout_shares_out(s->planning.args->settings, &shares_out));
     double share = shares_out ? 1.0 / s->planning.grid.groups : 1;
-    for (int c = 0; c < plan->chunks; c++)
-        update[plan->stage_of_chunk[c]] += share * (double)bytes[c] / sizeof(float) * UPDATE_BYTES /
-                                           s->planning.hardware.memory_bandwidth;
-    s->simulation.gradient_bytes = bytes;
+    for (int i = 0; i < plan->graph->n_nodes; i++)
+        update[plan->stage_of_chunk[plan->chunk_of_node[i]]] +=
+            share * (double)gradient_bytes(plan->graph, i) / sizeof(float) * UPDATE_BYTES /
+            s->planning.hardware.memory_bandwidth;
     s->simulation.update_seconds = update;
-    return MB_OK;
+    return divide(s);
 }
 
 /* What goes otherwise than planned. */

@@ -34,11 +34,10 @@ typedef struct real {
 } real_t;
 
 static const mb_setting_id_t real_only[] = {
-    MB_SET_BUCKET,        MB_SET_SHUFFLE, MB_SET_RESET_STATES,
-    MB_SET_OPTIMIZER,     MB_SET_LR,      MB_SET_LR_SCHEDULE,
-    MB_SET_WEIGHT_DECAY,  MB_SET_CLIP,    MB_SET_LOSS,
-    MB_SET_CLASS_WEIGHT,  MB_SET_WEIGHTS, MB_SET_WEIGHTS_BY,
-    MB_SET_SKIP_MISMATCH, MB_SET_EMULATE, MB_SET_QAT};
+    MB_SET_SHUFFLE,      MB_SET_RESET_STATES, MB_SET_OPTIMIZER,  MB_SET_LR,
+    MB_SET_LR_SCHEDULE,  MB_SET_WEIGHT_DECAY, MB_SET_CLIP,       MB_SET_LOSS,
+    MB_SET_CLASS_WEIGHT, MB_SET_WEIGHTS,      MB_SET_WEIGHTS_BY, MB_SET_SKIP_MISMATCH,
+    MB_SET_EMULATE,      MB_SET_QAT};
 
 mb_status_t mb_simulate_refuse_real(const mb_args_t *args)
 {

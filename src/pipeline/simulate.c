@@ -87,6 +87,13 @@ static mb_status_t run(mb_world_t *world)
     return MB_OK;
 }
 
+/* The groups' plans are cut alike. */
+static int bucket_count(const mb_world_t *world)
+{
+    const mb_plan_t *plan = world->simulation->plans[0];
+    return plan->first_bucket[plan->chunks];
+}
+
 static mb_status_t make_groups(mb_world_t *world)
 {
     const mb_grid_t *grid = world->simulation->grid;
@@ -96,9 +103,9 @@ static mb_status_t make_groups(mb_world_t *world)
         if (world->messages[g] == NULL)
             return mb_error_memory("a simulation's messages", bytes);
     }
-    for (int c = 0; c < world->simulation->plans[0]->chunks; c++) {
-        world->gathered[c].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
-        if (world->gathered[c].here == NULL)
+    for (int b = 0; b < bucket_count(world); b++) {
+        world->gathered[b].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
+        if (world->gathered[b].here == NULL)
             return mb_error_memory("a simulation", (size_t)grid->groups);
     }
     return MB_OK;
@@ -125,8 +132,7 @@ static mb_status_t make_world(mb_world_t *world)
     size_t ranks = (size_t)grid->stages * (size_t)grid->groups;
     world->ranks = MB_ARENA_ARRAY(world->arena, mb_virtual_rank_t, ranks);
     world->messages = MB_ARENA_ARRAY(world->arena, unsigned char *, grid->groups);
-    world->gathered =
-        MB_ARENA_ARRAY(world->arena, mb_gathering_t, world->simulation->plans[0]->chunks);
+    world->gathered = MB_ARENA_ARRAY(world->arena, mb_gathering_t, bucket_count(world));
     if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL)
         return mb_error_memory("a simulation", ranks * sizeof(mb_virtual_rank_t));
     MB_TRY(mb_simulated_prepare(world->simulation, world->arena, world->out));

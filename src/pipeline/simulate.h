@@ -32,7 +32,9 @@ typedef struct {
     const mb_plan_t *const *plans; /* [groups] training; may be the same */
     const mb_chunk_cost_t *costs;  /* [chunks] seconds; `send` is not read: messages have a way */
     const double *update_seconds;  /* [stages] of STEP; NULL: none */
-    const int64_t *gradient_bytes; /* [chunks] that REDUCE sums; NULL: none */
+    const int64_t *gradient_bytes; /* [buckets of all chunks] that REDUCE sums; NULL: none */
+    const double *bucket_parts;    /* [buckets] of the seconds of its chunk's backward, that of the
+                                      bucket's layers; NULL: all alike */
     const mb_hardware_t *hardware; /* its links; a bandwidth of INFINITY holds up nothing */
     double jitter; /* each action takes up to this part more or less, evenly spread */
     const mb_straggler_t *stragglers;

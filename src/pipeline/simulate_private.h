@@ -42,7 +42,7 @@ typedef struct {
 /* Of a group's message in steps of one parity. */
 enum { SENT = 1, POSTED = 2, MOVED = 4, LEFT = 8, TAKEN = 16 };
 
-typedef struct { /* for the sum of a chunk */
+typedef struct { /* for the sum of a bucket */
     int arrived;
     bool *here; /* [groups] */
 } mb_gathering_t;
@@ -54,7 +54,7 @@ typedef struct mb_world {
     mb_events_t events;
     mb_virtual_rank_t *ranks; /* [stages * groups] */
     unsigned char **messages; /* [groups][2 * lines * micros] */
-    mb_gathering_t *gathered; /* [chunks] */
+    mb_gathering_t *gathered; /* [buckets of all chunks] */
     double now;
 } mb_world_t;
 

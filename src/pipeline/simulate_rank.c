@@ -70,11 +70,27 @@ static mb_status_t walk_feed(void *user, const mb_action_t *action)
     return MB_OK;
 }
 
+/* Of all chunks'. */
+static int bucket_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
+{
+    int bucket = action->bucket > 0 ? action->bucket - 1 : 0;
+    return rank->walk.plan->first_bucket[action->chunk] + bucket;
+}
+
+static double part_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
+{
+    const double *parts = rank->world->simulation->bucket_parts;
+    if (action->bucket == 0)
+        return 1;
+    return parts == NULL ? 1.0 / mb_plan_buckets(rank->walk.plan, action->chunk)
+                         : parts[bucket_of(rank, action)];
+}
+
 static mb_status_t walk_compute(void *user, const mb_action_t *action, bool *done)
 {
     mb_virtual_rank_t *rank = user;
     const mb_chunk_cost_t *cost = &rank->world->simulation->costs[action->chunk];
-    return pass_time(rank, mb_action_seconds(cost, action->kind), done);
+    return pass_time(rank, part_of(rank, action) * mb_action_seconds(cost, action->kind), done);
 }
 
 static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
@@ -192,23 +208,35 @@ static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_wa
 
 /* ---- sums over groups */
 
-/* Where a REDUCE is for the stage as a whole, its first chunk stands for it. */
+/* Where a REDUCE is for the stage as a whole, its first bucket stands for it. */
 static int key_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
 {
-    return action->chunk >= 0 ? action->chunk : rank->walk.plan->first_chunk[rank->walk.stage];
+    const mb_plan_t *plan = rank->walk.plan;
+    return action->chunk >= 0 ? bucket_of(rank, action)
+                              : plan->first_bucket[plan->first_chunk[rank->walk.stage]];
+}
+
+static int64_t bytes_of_chunk(const mb_virtual_rank_t *rank, int chunk)
+{
+    int64_t sum = 0;
+    const mb_plan_t *plan = rank->walk.plan;
+    for (int b = plan->first_bucket[chunk]; b < plan->first_bucket[chunk + 1]; b++)
+        sum += rank->world->simulation->gradient_bytes[b];
+    return sum;
 }
 
 static int64_t bytes_to_sum(const mb_virtual_rank_t *rank, const mb_action_t *action)
 {
     const mb_plan_t *plan = rank->walk.plan;
-    const int64_t *bytes = rank->world->simulation->gradient_bytes;
     int64_t sum = 0;
-    if (bytes == NULL)
+    if (rank->world->simulation->gradient_bytes == NULL)
         return 0;
+    if (action->chunk >= 0 && action->bucket > 0)
+        return rank->world->simulation->gradient_bytes[bucket_of(rank, action)];
     if (action->chunk >= 0)
-        return bytes[action->chunk];
+        return bytes_of_chunk(rank, action->chunk);
     for (int c = plan->first_chunk[rank->walk.stage]; c >= 0; c = plan->next_chunk[c])
-        sum += bytes[c];
+        sum += bytes_of_chunk(rank, c);
     return sum;
 }
 

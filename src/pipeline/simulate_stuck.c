@@ -8,6 +8,19 @@
 
 enum { MOST_NAMED = 8 };
 
+/* The first that it has begun to sum and that others have not; -1: none. */
+static int awaited_bucket(const mb_world_t *world, const mb_virtual_rank_t *rank)
+{
+    const mb_plan_t *plan = rank->walk.plan;
+    for (int c = plan->first_chunk[rank->walk.stage]; c >= 0; c = plan->next_chunk[c]) {
+        for (int b = plan->first_bucket[c]; b < plan->first_bucket[c + 1]; b++) {
+            if (world->gathered[b].here[rank->group])
+                return b;
+        }
+    }
+    return -1;
+}
+
 /* The rank that it waits for; -1: none. Of a reduction the first that is not there. */
 static int awaited_rank(const mb_world_t *world, const mb_virtual_rank_t *rank)
 {
@@ -18,14 +31,10 @@ static int awaited_rank(const mb_world_t *world, const mb_virtual_rank_t *rank)
         int peer = m.from_stage == stage ? m.to_stage : m.from_stage;
         return mb_grid_rank(grid, peer, rank->group);
     }
-    if (rank->state == AWAITS_REDUCE) {
-        int c = rank->walk.plan->first_chunk[stage];
-        while (c >= 0 && !world->gathered[c].here[rank->group])
-            c = rank->walk.plan->next_chunk[c];
-        for (int g = 0; c >= 0 && g < grid->groups; g++) {
-            if (!world->gathered[c].here[g])
-                return mb_grid_rank(grid, stage, g);
-        }
+    int bucket = rank->state == AWAITS_REDUCE ? awaited_bucket(world, rank) : -1;
+    for (int g = 0; bucket >= 0 && g < grid->groups; g++) {
+        if (!world->gathered[bucket].here[g])
+            return mb_grid_rank(grid, stage, g);
     }
     return -1;
 }

@@ -325,6 +325,43 @@ START_TEST(a_chunks_sum_goes_on_while_the_stage_computes_another_chunk)
 }
 END_TEST
 
+/* A stage of two layers on two ranks; both layers' gradients take 4 s to sum. The backward (2 s)
+ * comes past the second layer first, whose sum goes on while the first layer's is computed. */
+START_TEST(a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes)
+{
+    static mb_param_t params[2];
+    const int64_t bytes[] = {800, 800};
+    const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_1F1B};
+    mb_plan_options_t options = {.stages = 1,
+                                 .micro_batch = 2,
+                                 .micros_per_replica = 1,
+                                 .replicas_of_group = 1,
+                                 .schedule = choice,
+                                 .bucket_bytes = 800,
+                                 .training = true};
+    mb_plan_t *plan;
+    fake_graph_chain(&fake, 2, 3);
+    for (int i = 0; i < 2; i++) {
+        params[i] = (mb_param_t){.elements = 200, .trainable = true};
+        fake.layers[i + 1].n_params = 1;
+        fake.layers[i + 1].params[0] = i;
+    }
+    fake.graph.params = params;
+    fake.graph.n_params = 2;
+    ck_assert_int_eq(mb_plan_create(&fake.graph, &options, &plan), MB_OK);
+    ck_assert_int_eq(mb_plan_buckets(plan, 0), 2);
+    world_t *world = world_of(plan, 2);
+    world->simulation.gradient_bytes = bytes;
+    world->hardware.between = (mb_hardware_link_t){.bandwidth = 200};
+    /* F to 1, half of BW to 2: the first sum from 2 to 6, the second from 6 to 10. */
+    ck_assert_double_eq(run(world), 10);
+    const double parts[] = {0.25, 0.75};
+    world->simulation.bucket_parts = parts;
+    ck_assert_double_eq(run(world), 9.5);
+    mb_plan_destroy(plan);
+}
+END_TEST
+
 START_TEST(an_update_takes_its_seconds)
 {
     mb_plan_t *plan = make_chain(1, 1);
@@ -468,6 +505,7 @@ int main(void)
     tcase_add_test(tests,
                    a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_latencies);
     tcase_add_test(tests, a_chunks_sum_goes_on_while_the_stage_computes_another_chunk);
+    tcase_add_test(tests, a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes);
     tcase_add_test(tests, an_update_takes_its_seconds);
     tcase_add_test(tests, jitter_is_the_seeds_and_stays_in_its_bounds);
     tcase_add_test(tests, a_lost_rank_is_named_and_who_waits_for_it);

@@ -87,6 +87,26 @@ END
     refused 1 'nowhere/a.png: rsvg-convert cannot draw it' 1 plan m.h5 --draw nowhere/a.png
 }
 
+@test "plan tells activations in host memory apart from the device's" {
+    "$MBRUN" new gpt -o m.h5
+    layout="m.h5 --ranks 2 --stages 2 --replicas 1 --batch 16 --micro-batch 2 --schedule gpipe --json"
+    # shellcheck disable=SC2086
+    "$MBRUN" plan $layout >here.json
+    # shellcheck disable=SC2086
+    "$MBRUN" plan $layout --offload activations >there.json
+    json 'all(s["host_bytes"] == 0 for s in value["schedules"][0]["per_stage"])' <here.json
+    json 'all(s["host_bytes"] > s["activation_bytes"] > 0 for s in value["schedules"][0]["per_stage"])' <there.json
+    here=$(json_values 'value["schedules"][0]["per_stage"]' activation_bytes <here.json)
+    there=$(json_values 'value["schedules"][0]["per_stage"]' activation_bytes <there.json)
+    echo "activations: $here, $there"
+    awk -v here="$here" -v there="$there" 'BEGIN { exit !(there + 0 < here / 2) }'
+    # shellcheck disable=SC2086
+    run -0 "$MBRUN" plan ${layout% --json} --offload activations
+    grep -q '^stage 1: .* of activations in host memory' <<<"$output"
+    # shellcheck disable=SC2086
+    refused 2 'offload=weights: there are none, activations' 1 plan $layout --offload weights
+}
+
 @test "plan says what cannot be planned" {
     model
     refused 2 "ranks '0' is not a number from 1" 1 plan m.h5 --ranks 0

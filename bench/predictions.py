@@ -1,9 +1,9 @@
-"""What mbrun simulate predicts beside what runs take: step times of twelve layouts on two ranks.
+"""What mbrun simulate and mbrun plan predict beside what runs take: twelve layouts on two ranks, and the one that mbrun chooses.
 
     python3 bench/predictions.py MBRUN FOLDER TOKENS.h5 IMAGES.h5 [STEPS] [ROUNDS]
 
-TOKENS.h5 and IMAGES.h5 are data files of mbrun data (text, and 28 x 28 images). Each model is profiled once, by the start of
-a run in two stages, and the machine by mbrun bench --hardware; nothing is fitted to what is then measured. A run's step
+TOKENS.h5 and IMAGES.h5 are data files of mbrun data (text, and 28 x 28 images). Each model's layers
+are measured once, in one stage and in two, and the machine, by mbrun bench; nothing is fitted to what is then measured. A run's step
 is the median of its last ones, from its trace, and of ROUNDS runs of each layout, which alternate, the median counts.
 MODELS="gpt cnn" takes these alone. All numbers are kept in FOLDER/predictions.json."""
 import json
@@ -55,27 +55,50 @@ def shape(model):
     return ["--data", data, "--batch", str(batch), "--micro-batch", str(micro)]
 
 
-def run(model, layout, count):
-    """Seconds of a step: the median over the last of a run, from the end of one to the end of the next."""
+def run(model, layout, count, open_size=False):
+    """Seconds of a step: the median over the last of a run, from the end of one to the end of the next. Of the rank that
+    takes most, bytes that were planned, and of its process at most."""
     where = f"{folder}/{model}.run"
-    call("mpirun", "--bind-to", "none", "-np", 2, mbrun, "train", f"{folder}/{model}.h5", *shape(model), *layout, "--steps", count,
+    size = shape(model)[:4] if open_size else shape(model)
+    call("mpirun", "--bind-to", "none", "-np", 2, mbrun, "train", f"{folder}/{model}.h5", *size, *layout, "--steps", count,
          "--run", where, "--restart", "--checkpoint-every", "never", "--quiet", "--trace")
     events = json.load(open(f"{where}/trace.json"))["traceEvents"]
     ends = sorted(e["ts"] + e["dur"] for e in events if e.get("name") == "STEP" and e.get("ph") == "X" and e["pid"] == 0)
-    return 1e-6 * statistics.median([b - a for a, b in zip(ends, ends[1:])])
+    most = max((rank["memory"] for rank in json.load(open(f"{where}/plan.json"))["measured"]), key=lambda memory: memory["planned"])
+    return 1e-6 * statistics.median([b - a for a, b in zip(ends, ends[1:])]), most["planned"], most["peak"]
+
+
+def stages_of(layout):
+    return layout[layout.index("--stages") + 1]
 
 
 def predict(model, layout):
-    said = json.loads(call(mbrun, "simulate", f"{folder}/{model}.h5", "--ranks", 2, *shape(model), *layout, "--steps", 8, "--profile",
-                           f"{folder}/{model}.json", "--hardware", f"{folder}/hardware.json", "--json"))
-    return said["step_seconds"]
+    """Seconds of a step, and bytes of the rank that takes most."""
+    where = [mbrun, "simulate", f"{folder}/{model}.h5", "--ranks", 2, *shape(model), *layout, "--profile",
+             f"{folder}/{model}{stages_of(layout)}.json", "--hardware", f"{folder}/hardware.json", "--json"]
+    said = json.loads(call(*where, "--steps", 8))
+    plan = json.loads(call(mbrun, "plan", *where[2:]))
+    return said["step_seconds"], plan["layouts"]["best"][0]["memory"]
 
 
 def prepare(model):
     if not os.path.exists(f"{folder}/{model}.h5"):
         call(mbrun, "new", *MODELS[model][0], "-o", f"{folder}/{model}.h5")
-    run(model, LAYOUTS["2 stages, 1f1b"], 3)
-    os.replace(f"{folder}/{model}.run/profile.json", f"{folder}/{model}.json")
+    for stages in "12":
+        call("mpirun", "--bind-to", "none", "-np", 2, mbrun, "bench", f"{folder}/{model}.h5", *shape(model), "--stages", stages,
+             "--replicas", 3 - int(stages), "--profile", f"{folder}/{model}{stages}.json")
+
+
+def report(model, name, measured, predicted):
+    """MEASURED: of each round seconds, bytes planned and taken."""
+    took = statistics.median(m[0] for m in measured)
+    planned, peak = measured[0][1:]
+    row = {"model": model, "layout": name, "measured": took, "all": measured, "predicted": predicted[0],
+           "memory": {"predicted": predicted[1], "planned": planned, "process": peak}}
+    print(f"{model:4} {name:36} {1e3 * took:9.2f} ms  predicted {1e3 * predicted[0]:9.2f} ({100 * (predicted[0] / took - 1):+5.1f} %)"
+          f"   {planned / 2**20:6.1f} MiB  predicted {predicted[1] / 2**20:6.1f} ({100 * (predicted[1] / planned - 1):+5.1f} %)"
+          f"   process {peak / 2**20:6.1f}", flush=True)
+    return row
 
 
 def main():
@@ -85,16 +108,19 @@ def main():
     for model in chosen:
         prepare(model)
         measured = {name: [] for name in LAYOUTS}
+        chooses = []
         for _ in range(rounds):
             for name, layout in LAYOUTS.items():
                 measured[name].append(run(model, layout, steps))
+            chooses.append(run(model, [], steps, open_size=True)[0])
         for name, layout in LAYOUTS.items():
-            took, said = statistics.median(measured[name]), predict(model, layout)
-            rows.append({"model": model, "layout": name, "measured": took, "all": measured[name], "predicted": said})
-            print(f"{model:4} {name:38} measured {1e3 * took:9.2f} ms   predicted {1e3 * said:9.2f} ms   {100 * (said / took - 1):+6.1f} %",
-                  flush=True)
-    errors = sorted(abs(row["predicted"] / row["measured"] - 1) for row in rows)
-    print(f"of {len(rows)}: median error {100 * statistics.median(errors):.1f} %, worst {100 * errors[-1]:.1f} %")
+            rows.append(report(model, name, measured[name], predict(model, layout)))
+        best = min(row["measured"] for row in rows if row["model"] == model)
+        own = statistics.median(chooses)
+        rows.append({"model": model, "layout": "chosen by mbrun", "measured": own})
+        print(f"{model:4} what mbrun chooses takes {1e3 * own:.2f} ms: {own / best:.3f} times the fastest of these", flush=True)
+    errors = sorted(abs(row["predicted"] / row["measured"] - 1) for row in rows if "predicted" in row)
+    print(f"of {len(errors)}: median error {100 * statistics.median(errors):.1f} %, worst {100 * errors[-1]:.1f} %")
     json.dump(rows, open(f"{folder}/predictions.json", "w"), indent=1)
 
 

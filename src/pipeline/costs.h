@@ -16,9 +16,9 @@ struct mb_plan;
 /* [n_nodes] Operations, as the layers count them; what has no gradient to give or no weight to
  * train costs none. */
 void mb_costs_count(const mb_graph_t *graph, int64_t micro_batch, mb_node_cost_t *out);
-/* [n_nodes] Seconds on a device: the longer of its operations and of what it moves (what comes in,
- * goes out and the weights, each once), no less than the overhead of a call (the roofline of
- * Williams, Waterman and Patterson 2009). */
+/* [n_nodes] Seconds on a device: the longer of its operations and of what it moves (what comes in
+ * and goes out, each once: the roofline of Williams, Waterman and Patterson 2009), behind the
+ * weights and the overhead of a call. */
 void mb_costs_predict(const mb_graph_t *graph, const mb_hardware_t *hardware, int64_t micro_batch,
                       mb_node_cost_t *out);
 /* [n_nodes] What it takes each of two devices that a node's output goes from one to the other over

@@ -72,6 +72,14 @@ bool mb_planner_is_again(const mb_candidate_t *c, const mb_node_t *node)
            (c->layers == NULL || c->layers[node->layer]);
 }
 
+/* What is sent is kept; a call that saves nothing else is not run again. */
+static bool saves(const mb_node_t *node, const mb_candidate_t *c)
+{
+    mb_memory_t memory = {.saved_bytes = 0};
+    node->call.layer->class_->memory(&node->call, c->micro_batch, &memory);
+    return memory.saved_bytes > 0;
+}
+
 static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
                      const mb_node_cost_t *cost, int node, const mb_candidate_t *c, stage_t *stage)
 {
@@ -82,9 +90,10 @@ static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
     stage->forward += cost->forward;
     stage->backward_input += cost->backward_input;
     stage->backward_weights += cost->backward_weights;
-    stage->again += mb_planner_is_again(c, n) ? cost->forward : 0;
-    stage->sent +=
-        bytes_sent(o->graph, chunk_of_node, c, node, bytes) * (n->needs_gradient ? 2 : 1);
+    double sent = bytes_sent(o->graph, chunk_of_node, c, node, bytes);
+    bool runs = mb_planner_is_again(c, n) && (sent == 0 || saves(n, c));
+    stage->again += runs ? cost->forward : 0;
+    stage->sent += sent * (n->needs_gradient ? 2 : 1);
     for (int k = 0; k < layer->n_params; k++)
         stage->parameters += (double)o->graph->params[layer->params[k]].elements;
 }

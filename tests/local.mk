@@ -80,4 +80,4 @@ check-TESTS: $(check_PROGRAMS) $(BUILT_FOR_LONG_TESTS) $(check_DATA)
 installcheck-local:
 	$(SHELL) $(top_srcdir)/tests/installcheck.sh '$(CC)' '$(DESTDIR)' '$(bindir)' '$(libdir)' \
 	  '$(top_srcdir)' '$(PKG_CONFIG)' '$(SANITIZE_CFLAGS)'
-EXTRA_DIST += tests/installcheck.sh
+EXTRA_DIST += tests/installcheck.sh tests/check.h

@@ -18,8 +18,8 @@ named() {
 # What a plan counts is asked of one of them: both choose other workspaces than newer processors.
 short_form() {
     job=4
-    run_layouts cpu 1 cnn
-    [ "$DNNL_MAX_CPU_ISA" != AVX2 ] || { run_layouts cpu 1 gpt && run_bytes; }
+    in_process cpu 1 cnn
+    [ "$DNNL_MAX_CPU_ISA" != AVX2 ] || { in_process cpu 1 gpt && run_bytes; }
     (count=0 && . "$MB_SRCDIR/tests/mpi/cases.sh" && run_cases test_trajectory 1)
     "$MB_BUILDDIR/tests/unit/test_layer_windows" | sed 's/- .*:cases:/- /'
 }

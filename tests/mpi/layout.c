@@ -8,6 +8,7 @@
 
 #include "base/crc32c.h"
 #include "infer/predictor.h"
+#include "mpi/ranks.h"
 #include "store/model_file.h"
 
 typedef struct {
@@ -59,7 +60,7 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "schedule", run->schedule, MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "recompute", run->recompute == NULL ? "none" : run->recompute,
                            MB_FROM_USER));
-    MB_TRY(mb_settings_set(settings, "partition", run->recompute != NULL ? "measured" : "counted",
+    MB_TRY(mb_settings_set(settings, "partition", run->measures ? "measured" : "counted",
                            MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "zero", run->shares_out ? "1" : "0", MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "offload", run->offloads ? "activations,moments" : "none",
@@ -127,28 +128,36 @@ static mb_status_t train(mb_comm_t *comm, const layout_run_t *run, mb_settings_t
     return status;
 }
 
-mb_status_t layout_train(MPI_Comm mpi, const layout_run_t *run, layout_outcome_t *out)
+typedef struct {
+    const layout_run_t *run;
+    void *out; /* of what is asked for; rank 0's */
+} asked_t;
+
+static mb_status_t train_rank(void *user, mb_comm_t *comm)
 {
-    mb_comm_t *comm = NULL;
+    const asked_t *asked = user;
+    const layout_run_t *run = asked->run;
+    bool first = mb_comm_rank(comm) == 0;
     mb_settings_t *settings = NULL;
     char path[LAYOUT_PATH];
-    mb_comm_options_t options = {.deadline_seconds = 60};
-    *out = (layout_outcome_t){.steps = 0};
-    for (int s = 0; s < LAYOUT_MAX_STEPS; s++)
-        out->losses[s] = NAN;
-    MB_TRY(mb_comm_create(mpi, &options, &comm));
-    mb_status_t status = mb_settings_create(&settings);
-    if (status == MB_OK)
-        status = train(comm, run, settings, out);
+    layout_outcome_t others, *out = first ? asked->out : &others;
+    MB_TRY(mb_settings_create(&settings));
+    mb_status_t status = train(comm, run, settings, out);
+    mb_settings_destroy(settings);
     if (run->run != NULL)
         snprintf(path, sizeof path, "%s/final.h5", run->run);
     else
         snprintf(path, sizeof path, "%s", run->save);
-    if (status == MB_OK && mb_comm_rank(comm) == 0 && run->stop == 0)
-        status = read_digests(path, out);
-    mb_settings_destroy(settings);
-    mb_comm_destroy(comm);
-    return status;
+    return status == MB_OK && first && run->stop == 0 ? read_digests(path, out) : status;
+}
+
+mb_status_t layout_train(int ranks, const layout_run_t *run, layout_outcome_t *out)
+{
+    asked_t asked = {run, out};
+    *out = (layout_outcome_t){.steps = 0};
+    for (int s = 0; s < LAYOUT_MAX_STEPS; s++)
+        out->losses[s] = NAN;
+    return ranks_run(ranks, train_rank, &asked);
 }
 
 static mb_status_t evaluate(mb_comm_t *comm, const layout_run_t *run, mb_settings_t *settings,
@@ -170,18 +179,22 @@ static mb_status_t evaluate(mb_comm_t *comm, const layout_run_t *run, mb_setting
     return status;
 }
 
-mb_status_t layout_evaluate(MPI_Comm mpi, const layout_run_t *run, double numbers[2])
+static mb_status_t evaluate_rank(void *user, mb_comm_t *comm)
 {
-    mb_comm_t *comm = NULL;
+    const asked_t *asked = user;
+    double others[2];
     mb_settings_t *settings = NULL;
-    mb_comm_options_t options = {.deadline_seconds = 60};
-    MB_TRY(mb_comm_create(mpi, &options, &comm));
-    mb_status_t status = mb_settings_create(&settings);
-    if (status == MB_OK)
-        status = evaluate(comm, run, settings, numbers);
+    MB_TRY(mb_settings_create(&settings));
+    mb_status_t status =
+        evaluate(comm, asked->run, settings, mb_comm_rank(comm) == 0 ? asked->out : others);
     mb_settings_destroy(settings);
-    mb_comm_destroy(comm);
     return status;
+}
+
+mb_status_t layout_evaluate(int ranks, const layout_run_t *run, double numbers[2])
+{
+    asked_t asked = {run, numbers};
+    return ranks_run(ranks, evaluate_rank, &asked);
 }
 
 typedef struct {
@@ -212,13 +225,24 @@ static mb_status_t take_samples(void *user, int output, int64_t first, int64_t c
     return MB_OK;
 }
 
-mb_status_t layout_predict(MPI_Comm mpi, const layout_run_t *run, uint64_t *digest)
+static mb_status_t add_up(mb_comm_t *comm, uint64_t own, uint64_t *out)
 {
-    mb_comm_t *comm = NULL;
+    uint64_t all[RANKS_MOST];
+    MB_TRY(mb_comm_allgather(comm, &own, sizeof own, all));
+    if (mb_comm_rank(comm) != 0)
+        return MB_OK;
+    *out = 0;
+    for (int r = 0; r < mb_comm_size(comm); r++)
+        *out += all[r];
+    return MB_OK;
+}
+
+static mb_status_t predict_rank(void *user, mb_comm_t *comm)
+{
+    const asked_t *asked = user;
+    const layout_run_t *run = asked->run;
     mb_predict_report_t report;
     predictions_t predictions = {.digest = 0};
-    mb_comm_options_t options = {.deadline_seconds = 60};
-    MB_TRY(mb_comm_create(mpi, &options, &comm));
     mb_predict_options_t predict = {.comm = comm,
                                     .model = run->model->path,
                                     .source = run->model->source,
@@ -231,9 +255,12 @@ mb_status_t layout_predict(MPI_Comm mpi, const layout_run_t *run, uint64_t *dige
                                                 .emulate = true},
                                     .dtype = run->dtype,
                                     .user = &predictions};
-    mb_status_t status = mb_predict(&predict, &report);
-    mb_comm_destroy(comm);
-    MB_TRY(status);
-    MPI_Allreduce(&predictions.digest, digest, 1, MPI_UINT64_T, MPI_SUM, mpi);
-    return MB_OK;
+    MB_TRY(mb_predict(&predict, &report));
+    return add_up(comm, predictions.digest, asked->out);
+}
+
+mb_status_t layout_predict(int ranks, const layout_run_t *run, uint64_t *digest)
+{
+    asked_t asked = {run, digest};
+    return ranks_run(ranks, predict_rank, &asked);
 }

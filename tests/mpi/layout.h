@@ -2,7 +2,6 @@
 #ifndef TESTS_MPI_LAYOUT_H
 #define TESTS_MPI_LAYOUT_H
 
-#include <mpi.h>
 #include "train/trainer.h"
 
 enum { LAYOUT_MAX_STEPS = 16, LAYOUT_PATH = 512, LAYOUT_REPLICAS = 4 };
@@ -27,6 +26,7 @@ typedef struct {
     const layout_model_t *model;
     const char *device, *schedule, *threads;
     const char *recompute; /* the setting; NULL: none */
+    bool measures;         /* partition=measured */
     bool shares_out;       /* zero=1 */
     bool offloads;     /* offload=activations,moments, on a device that keeps its memory apart */
     const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
@@ -48,12 +48,13 @@ typedef struct {
 } layout_outcome_t;
 
 mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings);
-/* Collective over COMM. Rank 0 gets the outcome. Stopped is no error. */
-mb_status_t layout_train(MPI_Comm comm, const layout_run_t *run, layout_outcome_t *out);
-/* Loss and accuracy of the model's file on its data (rank 0). */
-mb_status_t layout_evaluate(MPI_Comm comm, const layout_run_t *run, double numbers[2]);
-/* A sum over all samples that tells predictions apart (all ranks). */
-mb_status_t layout_predict(MPI_Comm comm, const layout_run_t *run, uint64_t *digest);
+/* These are for all processes, run on the first RANKS (ranks.h), and give rank 0 what came out.
+ * Stopped is no error. */
+mb_status_t layout_train(int ranks, const layout_run_t *run, layout_outcome_t *out);
+/* Loss and accuracy of the model's file on its data. */
+mb_status_t layout_evaluate(int ranks, const layout_run_t *run, double numbers[2]);
+/* A sum over all samples that tells predictions apart. */
+mb_status_t layout_predict(int ranks, const layout_run_t *run, uint64_t *digest);
 
 /* layout_models.c: opens the models that DIRECTORY holds, with their data; or those that path and
  * data name already. */

@@ -1,5 +1,5 @@
 # Sourced by the layout tests: run_layouts DEVICE[:DTYPE][@TRANSPORT] VARIANTS [MODEL...] runs test_layouts on 8 ranks,
-# or as many as $job says, and gives its lines as TAP.
+# or as many as $job says, and gives its lines as TAP; in_process does so with all ranks in one process.
 count=0
 job=8
 
@@ -54,11 +54,22 @@ run_bytes() {
     tap_lines "$scratch/out" $? test_bytes
 }
 
-run_layouts() {
+# run_with "LAUNCHER OPTION..." DEVICE VARIANTS MODEL...
+run_with() {
     export ASAN_OPTIONS=$ASAN_OPTIONS:leak_check_at_exit=0 # see leaks.h
+    launcher=$1
+    shift
     directory=$scratch/$1
     mkdir -p "$directory" && rm -rf "$directory"/*.run && cp "$scratch"/*.h5 "$directory"
-    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np "$job" \
+    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" $launcher \
         "$MB_BUILDDIR/tests/mpi/test_layouts" "$directory" "$@" >"$scratch/out"
     tap_lines "$scratch/out" $? "test_layouts $1"
+}
+
+run_layouts() {
+    run_with "$MPIEXEC -np $job" "$@"
+}
+
+in_process() {
+    run_with "env MB_TEST_RANKS=$job" "$@"
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Quantized files give the same bits on every layout, whatever they are stored as.
+# Quantized files give the same bits on every layout, whatever they are stored as: over MPI on the device that
+# keeps its memory apart, and on the CPU with all ranks in one process (ranks.h).
 count=0
 
 if ! command -v "$MPIEXEC" >/dev/null 2>&1; then
@@ -26,9 +27,11 @@ quantize() { # MODEL FORMAT [OPTION...]: adds the file's name to names
     names="$names $name"
 }
 
-check() { # DEVICE: all of names
-    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$MPIEXEC" -np 4 \
-        "$MB_BUILDDIR/tests/mpi/test_stored" "$scratch" "$1" $names >"$scratch/out"
+check() { # DEVICE LAUNCHER...: all of names
+    device=$1
+    shift
+    timeout -k 5 "${MB_LAYOUTS_TIMEOUT:-600}" "$@" \
+        "$MB_BUILDDIR/tests/mpi/test_stored" "$scratch" "$device" $names >"$scratch/out"
     status=$?
     blamed=0
     while read -r line; do
@@ -42,7 +45,7 @@ check() { # DEVICE: all of names
     done <"$scratch/out"
     if [ "$status" -ne 0 ] && [ "$blamed" -eq 0 ]; then
         count=$((count + 1))
-        echo "not ok $count - test_stored $1 ends with status 0 (found $status)"
+        echo "not ok $count - test_stored $device ends with status 0 (found $status)"
     fi
 }
 
@@ -59,7 +62,7 @@ done
 quantize mlp int4 --method awq --data "$MB_SRCDIR/tests/fixtures/mlp.ref.h5"
 quantize regularized int4
 quantize gpt int4
-check deferred
+check deferred "$MPIEXEC" -np 4
 names=
 for format in $few; do
     quantize shared "$format"
@@ -69,5 +72,5 @@ for format in $few $floats; do
     quantize gpt "$format"
 done
 quantize regularized int8
-check cpu
+check cpu env MB_TEST_RANKS=4
 echo "1..$count"

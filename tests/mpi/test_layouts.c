@@ -2,20 +2,18 @@
  * replicas, all schedules in turn, forwards kept and computed again, the optimizer's state whole
  * and shared out, 1 and 2 threads, a batch that is even and one that is not, a stop in the middle.
  *
- * One job of 8 ranks runs all of it on communicators of the first N ranks; the others sleep. A job
- * of fewer runs what fits into it. Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT
- * [MODEL]; EFFORT: "all", or "some" of the combinations. */
-#define _POSIX_C_SOURCE 200809L /* nanosleep */
+ * 8 ranks run all of it, on the first N of them while the others sleep; fewer run what fits into
+ * them. Usage: test_layouts DIRECTORY DEVICE[:DTYPE][@TRANSPORT] EFFORT [MODEL...]; EFFORT: how
+ * many of the combinations each split has, up to 8. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mpi/layout.h"
-#include "mpi/leaks.h"
+#include "mpi/ranks.h"
 
 static const int sizes[] = {1, 2, 3, 4, 5, 6, 8};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
@@ -75,7 +73,6 @@ static const variant_t variants[] = {
 enum { ALL_VARIANTS = sizeof variants / sizeof variants[0] };
 
 static int rank;
-static MPI_Comm comms[N_SIZES];
 static const char *directory, *device, *dtype, *transport;
 static int n_variants, n_sizes, failures;
 static unsigned turn; /* of the splits; begins at MB_LAYOUTS_TURN */
@@ -89,28 +86,12 @@ static void report(bool good, const char *format, ...)
     va_start(args, format);
     printf("%s ", good ? "ok" : "not ok");
     vprintf(format, args);
-    printf(" (%s%s%s%s%s)\n", device, dtype != NULL ? ", " : "", dtype != NULL ? dtype : "",
-           transport != NULL ? ", " : "", transport != NULL ? transport : "");
+    printf(" (%s%s%s%s%s%s)\n", device, dtype != NULL ? ", " : "", dtype != NULL ? dtype : "",
+           transport != NULL ? ", " : "", transport != NULL ? transport : "",
+           ranks_in_process() ? ", in one process" : "");
     fflush(stdout);
     va_end(args);
     failures += !good;
-}
-
-/* Ranks without work must not take the processors from those with. */
-static void meet(void)
-{
-    MPI_Request request;
-    int done = 0;
-    struct timespec pause = {0, 2000000};
-    MPI_Ibarrier(MPI_COMM_WORLD, &request);
-    for (MPI_Test(&request, &done, MPI_STATUS_IGNORE); !done;
-         MPI_Test(&request, &done, MPI_STATUS_IGNORE))
-        nanosleep(&pause, NULL);
-}
-
-static bool takes_part(int size_index)
-{
-    return comms[size_index] != MPI_COMM_NULL;
 }
 
 static layout_run_t run_of(const layout_model_t *model, const variant_t *variant, int stages)
@@ -168,9 +149,9 @@ static layout_outcome_t reference(const layout_model_t *model, bool even)
     variant_t variant = {"1f1b", "1", even};
     layout_run_t run = run_of(model, &variant, 1);
     run.device = computing_device();
-    if (takes_part(0) && layout_train(comms[0], &run, &outcome) != MB_OK)
+    if (layout_train(1, &run, &outcome) != MB_OK)
         report(false, "%s trains on one rank: %s", model->name, mb_error_get());
-    meet();
+    ranks_meet();
     return outcome;
 }
 
@@ -207,6 +188,10 @@ static bool is_apart(const layout_run_t *run)
     return strcmp(run->device, "deferred") == 0;
 }
 
+/* Measuring takes longer than all else that a rank of a small model does: one in so many splits, as
+ * many as 1 to 4 ranks have. */
+enum { MEASURES = 10 };
+
 static int check_split(const layout_model_t *model, int size_index, int stages,
                        const layout_outcome_t wanted[2])
 {
@@ -217,14 +202,13 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
         layout_run_t run = run_of(model, &variants[v], stages);
         run.schedule = schedule_of(model, v, sizes[size_index], stages);
         run.recompute = v == 0 && !model->keeps_states ? recompute_of(turn) : NULL;
+        run.measures = v == 0 && turn % MEASURES == 4;
         run.shares_out = (turn + (unsigned)v) % 3 != 0;
         run.offloads = is_apart(&run) && (turn + (unsigned)stages) % 2 != 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch, zero=%d",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
                  variants[v].even ? "even" : "uneven", run.shares_out);
-        if (!takes_part(size_index))
-            continue;
-        mb_status_t status = layout_train(comms[size_index], &run, &outcome);
+        mb_status_t status = layout_train(sizes[size_index], &run, &outcome);
         bad += !holds(what, status, &outcome, &wanted[variants[v].even]);
     }
     return bad;
@@ -239,7 +223,7 @@ static void check_model(const layout_model_t *model)
             splits++;
             bad += check_split(model, i, stages, wanted);
             turn++;
-            meet();
+            ranks_meet();
         }
         report(bad == 0, "%s has the bits of one rank on %d ranks, in %d splits", model->name,
                sizes[i], splits);
@@ -284,9 +268,8 @@ static mb_status_t start(const layout_model_t *model, const char *path, int chan
     run.stop = part == 0 ? 2 : 0;
     run.shares_out = (change + part) % 2 != 0;
     run.offloads = is_apart(&run) && change % 2 == part;
-    if (takes_part(size_index))
-        status = layout_train(comms[size_index], &run, outcome);
-    meet();
+    status = layout_train(sizes[size_index], &run, outcome);
+    ranks_meet();
     return status;
 }
 
@@ -320,11 +303,9 @@ static void check_passes(const layout_model_t *model)
             uint64_t digest = 0;
             layout_run_t run = run_of(model, &variants[stages % 2], stages);
             run.batch = model->uneven;
-            mb_status_t status = MB_OK;
-            if (takes_part(i))
-                status = layout_evaluate(comms[i], &run, found);
-            if (takes_part(i) && status == MB_OK)
-                status = layout_predict(comms[i], &run, &digest);
+            mb_status_t status = layout_evaluate(sizes[i], &run, found);
+            if (status == MB_OK)
+                status = layout_predict(sizes[i], &run, &digest);
             if (rank == 0 && status != MB_OK)
                 fprintf(stderr, "# %s, %d ranks, %d stages: %s\n", model->name, sizes[i], stages,
                         mb_error_get());
@@ -335,7 +316,7 @@ static void check_passes(const layout_model_t *model)
             bad_evaluations += status != MB_OK || memcmp(found, wanted, sizeof wanted) != 0 ||
                                (rank == 0 && isnan(found[0]));
             bad_predictions += status != MB_OK || digest != wanted_digest;
-            meet();
+            ranks_meet();
         }
     }
     report(bad_evaluations == 0, "%s is evaluated to the same bits in %d layouts", model->name,
@@ -365,20 +346,16 @@ static void check_all(layout_model_t *model)
 
 static void set_up(void)
 {
-    int size;
     const char *first = getenv("MB_LAYOUTS_TURN");
     turn = first == NULL ? 0 : (unsigned)strtoul(first, NULL, 10);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    for (int i = 0; i < N_SIZES && sizes[i] <= size; i++)
+    for (int i = 0; i < N_SIZES && sizes[i] <= ranks_count(); i++)
         n_sizes++;
-    for (int i = 0; i < n_sizes; i++)
-        MPI_Comm_split(MPI_COMM_WORLD, rank < sizes[i] ? 0 : MPI_UNDEFINED, rank, &comms[i]);
     for (int m = 0; m < N_MODELS; m++) {
         models[m].steps = models[m].steps > 0 ? models[m].steps : 4;
         if (rank == 0 && layout_write_data(directory, &models[m]) != MB_OK)
             report(false, "the data of %s: %s", models[m].name, mb_error_get());
     }
-    meet();
+    ranks_meet();
 }
 
 int main(int argc, char **argv)
@@ -395,15 +372,12 @@ int main(int argc, char **argv)
     n_variants = (int)strtol(argv[3], NULL, 10);
     if (n_variants < 1 || n_variants > ALL_VARIANTS)
         return 2;
-    leaks_mpi_init(&argc, &argv);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    ranks_begin(&argc, &argv);
+    rank = ranks_own();
     set_up();
     for (int m = 0; m < N_MODELS; m++) {
         if (is_wanted(models[m].name, argc - 4, argv + 4))
             check_all(&models[m]);
     }
-    failures += leaks_found();
-    MPI_Allreduce(MPI_IN_PLACE, &failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    MPI_Finalize();
-    return failures == 0 ? 0 : 1;
+    return ranks_end(failures);
 }

@@ -2,7 +2,7 @@
  * 1 to 3 stages, in batches that are quantized themselves and in some that are too small for it, on
  * the CPU and on a device that keeps its memory apart.
  *
- * One job of 4 ranks runs all of it on communicators of the first N ranks.
+ * 4 ranks run all of it, on the first N of them.
  * Usage: test_stored DIRECTORY DEVICE NAME...; NAME: a fixture, a hyphen, and what it was made
  * into.
  */
@@ -14,7 +14,7 @@
 
 #include "device/ops.h"
 #include "mpi/layout.h"
-#include "mpi/leaks.h"
+#include "mpi/ranks.h"
 
 enum { RANKS = 4, MOST_STAGES = 3, SAMPLES = 113, LARGE = 20, SMALL = 3 };
 
@@ -27,7 +27,6 @@ typedef struct {
 } found_t;
 
 static int rank, failures;
-static MPI_Comm comms[RANKS];
 static const char *directory, *device;
 
 static mb_status_t pass(int size, layout_model_t *model, int stages, const char *where,
@@ -40,13 +39,11 @@ static mb_status_t pass(int size, layout_model_t *model, int stages, const char 
                         .stages = stages,
                         .batch = LARGE,
                         .free = true};
-    if (comms[size - 1] == MPI_COMM_NULL)
-        return MB_OK;
-    MB_TRY(layout_evaluate(comms[size - 1], &run, found->numbers));
+    MB_TRY(layout_evaluate(size, &run, found->numbers));
     model->micro_batch = LARGE;
-    MB_TRY(layout_predict(comms[size - 1], &run, &found->large));
+    MB_TRY(layout_predict(size, &run, &found->large));
     model->micro_batch = SMALL;
-    return layout_predict(comms[size - 1], &run, &found->small);
+    return layout_predict(size, &run, &found->small);
 }
 
 /* Rank 0 takes part in every layout and compares. */
@@ -70,7 +67,7 @@ static void check(layout_model_t *model)
 {
     found_t wanted = {.large = 0};
     int layouts = 0, bad = pass(1, model, 1, "cpu", &wanted) != MB_OK;
-    MPI_Barrier(MPI_COMM_WORLD);
+    ranks_meet();
     for (int size = 1; size <= RANKS; size++) {
         for (int stages = 1; stages <= size && stages <= MOST_STAGES; stages++) {
             found_t found = {.large = 0};
@@ -79,10 +76,9 @@ static void check(layout_model_t *model)
             mb_status_t status = pass(size, model, stages, device, &found);
             bad += !holds(model, size, stages, status, &found, &wanted);
             layouts++;
-            MPI_Barrier(MPI_COMM_WORLD);
+            ranks_meet();
         }
     }
-    MPI_Allreduce(MPI_IN_PLACE, &bad, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     failures += bad > 0;
     if (rank == 0)
         printf("%s %s gives the same bits in %d layouts (%s)\n", bad == 0 ? "ok" : "not ok",
@@ -113,14 +109,9 @@ int main(int argc, char **argv)
         return 2;
     directory = argv[1];
     device = argv[2];
-    leaks_mpi_init(&argc, &argv);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    for (int size = 1; size <= RANKS; size++)
-        MPI_Comm_split(MPI_COMM_WORLD, rank < size ? 0 : MPI_UNDEFINED, rank, &comms[size - 1]);
+    ranks_begin(&argc, &argv);
+    rank = ranks_own();
     for (int i = 3; i < argc; i++)
         check_file(argv[i]);
-    failures += leaks_found();
-    MPI_Allreduce(MPI_IN_PLACE, &failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
-    MPI_Finalize();
-    return failures == 0 ? 0 : 1;
+    return ranks_end(failures);
 }

@@ -7,9 +7,10 @@ SHELL_TESTS += tests/mpi/trajectory.sh
 SANITIZED_SHELL_TESTS += tests/mpi/trajectory.sh
 tests/mpi/trajectory.log: tests/mpi/test_trajectory$(EXEEXT)
 
+layout_sources = tests/mpi/layout.c tests/mpi/layout.h tests/mpi/layout_models.c tests/mpi/leaks.h \
+	tests/mpi/ranks.c tests/mpi/ranks.h
 EXTRA_PROGRAMS += tests/mpi/test_layouts
-tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c tests/mpi/leaks.h tests/mpi/layout.c tests/mpi/layout.h \
-	tests/mpi/layout_models.c $(deferred_sources)
+tests_mpi_test_layouts_SOURCES = tests/mpi/test_layouts.c $(layout_sources) $(deferred_sources)
 tests_mpi_test_layouts_LDADD = $(UNIT_LIBS)
 LONG_TESTS += tests/mpi/layouts.sh
 BUILT_FOR_LONG_TESTS += tests/mpi/test_layouts$(EXEEXT)
@@ -17,8 +18,8 @@ SANITIZED_SHELL_TESTS += tests/mpi/layouts.sh
 tests/mpi/layouts.log: tests/mpi/test_layouts$(EXEEXT) mbrun$(EXEEXT)
 
 EXTRA_PROGRAMS += tests/mpi/test_bytes
-tests_mpi_test_bytes_SOURCES = tests/mpi/test_bytes.c tests/mpi/leaks.h tests/mpi/counted.c \
-	tests/mpi/counted.h tests/mpi/layout.c tests/mpi/layout.h tests/mpi/layout_models.c
+tests_mpi_test_bytes_SOURCES = tests/mpi/test_bytes.c tests/mpi/counted.c \
+	tests/mpi/counted.h $(layout_sources)
 tests_mpi_test_bytes_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/bytes.sh
 SANITIZED_SHELL_TESTS += tests/mpi/bytes.sh

@@ -57,7 +57,8 @@ mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
     mb_offload_t offload;
     MB_TRY(mb_offload_read(settings, &offload));
     l->options.offloads = offload.activations;
-    MB_TRY(mb_layout_shares_out(settings, &l->options.shares_out));
+    MB_TRY(mb_layout_zero(settings, &l->options.zero));
+    l->options.bucket = mb_settings_real(settings, MB_SET_BUCKET);
     MB_TRY(take_memory(p->args, &l->options.memory));
     MB_TRY(take_schedule(p->args, l));
     MB_TRY(mb_layout_moments(p->model, settings, l->arena, &l->options.moments));

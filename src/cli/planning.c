@@ -94,6 +94,7 @@ mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
     MB_TRY(ranks_of(args, &ranks));
     const mb_layout_ranks_t here = {ranks, ranks, 0};
     MB_TRY(mb_layout_choose(out->model, settings, &here, &out->layout));
+    MB_TRY(mb_layout_check_zero(out->model, settings, &out->layout));
     MB_TRY(mb_layout_name_schedule(&out->layout, settings));
     mb_grid_set(&out->grid, ranks, 0, out->layout.stages, out->layout.replicas);
     mb_grid_replicas(&out->grid, 0, &first, &out->replicas);

@@ -152,11 +152,11 @@ static mb_status_t predict_stages(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
     double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
-    bool shares_out;
+    int zero;
     if (update == NULL)
         return mb_error_memory("costs", (size_t)plan->stages * sizeof *update);
-    MB_TRY(mb_layout_shares_out(s->planning.args->settings, &shares_out));
-    double share = shares_out ? 1.0 / s->planning.grid.groups : 1;
+    MB_TRY(mb_layout_zero(s->planning.args->settings, &zero));
+    double share = zero > 0 ? 1.0 / s->planning.grid.groups : 1;
     for (int i = 0; i < plan->graph->n_nodes; i++)
         update[plan->stage_of_chunk[plan->chunk_of_node[i]]] +=
             share * (double)gradient_bytes(plan->graph, i) / sizeof(float) * UPDATE_BYTES /

@@ -91,8 +91,18 @@ int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
 
 int64_t mb_reduce_memory(const mb_reduce_t *reduce)
 {
-    return reduce->plan.received * (int64_t)sizeof(float) +
-           reduce->plan.received64 * (int64_t)sizeof(double);
+    int64_t floats = reduce->shape.borrows ? 0 : reduce->plan.received;
+    return floats * (int64_t)sizeof(float) + reduce->plan.received64 * (int64_t)sizeof(double);
+}
+
+int64_t mb_reduce_received(const mb_reduce_t *reduce)
+{
+    return reduce->plan.received;
+}
+
+void mb_reduce_lend(mb_reduce_t *reduce, float *memory)
+{
+    reduce->received.floats = memory;
 }
 
 int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce)
@@ -132,7 +142,7 @@ static mb_status_t prepare(mb_reduce_t *reduce)
     reduce->roots = MB_ARENA_ARRAY(reduce->arena, root_t, reduce->plan.n_roots + 1);
     if (reduce->requests == NULL || reduce->roots == NULL)
         return mb_error_memory("the requests of a reduction", requests);
-    MB_TRY(take(reduce, reduce->plan.received, sizeof(float), &memory));
+    MB_TRY(take(reduce, reduce->shape.borrows ? 0 : reduce->plan.received, sizeof(float), &memory));
     reduce->received.floats = memory;
     MB_TRY(take(reduce, reduce->plan.received64, sizeof(double), &memory));
     reduce->received.doubles = memory;
@@ -170,7 +180,8 @@ void mb_reduce_destroy(mb_reduce_t *reduce)
         if (reduce->requests[i] != NULL)
             reduce->transport->class_->cancel(reduce->transport, reduce->requests[i]);
     }
-    mb_device_free(reduce->exec->device, reduce->received.floats);
+    if (!reduce->shape.borrows)
+        mb_device_free(reduce->exec->device, reduce->received.floats);
     mb_device_free(reduce->exec->device, reduce->received.doubles);
     mb_arena_destroy(reduce->arena);
     free(reduce);

@@ -33,12 +33,16 @@ void mb_reduce_keep_parts(mb_reduce_t *reduce);
 mb_status_t mb_reduce_gather(mb_reduce_t *reduce, float *values);
 /* From now on the sums are made by LINK in its own order; NULL: in the tree's again. */
 void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link);
+/* Where floats come in from now on, until the end of a run: room for mb_reduce_received. For a
+ * shape that borrows. */
+void mb_reduce_lend(mb_reduce_t *reduce, float *memory);
+int64_t mb_reduce_received(const mb_reduce_t *reduce);
 void mb_reduce_destroy(mb_reduce_t *reduce);
 
 /* Bytes this rank sends in one run, and in one gather, by the plan. */
 int64_t mb_reduce_bytes(const mb_reduce_t *reduce);
 int64_t mb_reduce_gather_bytes(const mb_reduce_t *reduce);
-/* Bytes of device memory that it receives into. */
+/* Bytes of its own device memory that it receives into. */
 int64_t mb_reduce_memory(const mb_reduce_t *reduce);
 /* What the transport must be ready for: requests outstanding, and the longest message in bytes. */
 mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shape, int *requests,

@@ -50,6 +50,7 @@ typedef struct {
 typedef struct {
     int64_t count, count64; /* floats and doubles of a root */
     const int64_t *bounds;  /* [groups + 1] where the parts of the floats begin; NULL: equal ones */
+    bool borrows;           /* memory for floats that come in (mb_reduce_lend) */
 } mb_reduce_shape_t;
 
 typedef struct {

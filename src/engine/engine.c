@@ -66,6 +66,10 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
         .integer = options->integer,
         .round_to = options->round_to,
         .offloads = options->offloads};
+    if (options->zero > 1 && options->training) {
+        stage.parts = engine->grid.groups;
+        stage.part = mb_reduce_part(&engine->grid, engine->grid.group);
+    }
     return mb_stage_create(&stage, &engine->stage);
 }
 
@@ -101,7 +105,7 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
 {
     mb_comm_t *comm = engine->machine->comm;
     mb_stage_t *stage = engine->stage;
-    bool shares_out = options->shares_out && options->training && engine->grid.groups > 1;
+    bool shares_out = options->zero > 0 && options->training && engine->grid.groups > 1;
     size_t longest = 0;
     int reducing = 0;
     if (options->losses != NULL)

@@ -35,9 +35,11 @@ typedef struct mb_engine_options {
     int micros_per_replica;
     mb_schedule_choice_t schedule;
     bool training;
-    size_t bucket_bytes;          /* of gradients summed over groups together; 0: a chunk's */
-    bool shares_out;              /* groups share the optimizer's state out (stage_reduce.h) */
-    bool offloads;                /* what is kept of micro-batches stands in host memory */
+    size_t bucket_bytes; /* of gradients summed over groups together; 0: a chunk's */
+    int zero;            /* ZeRO's stage: groups share the optimizer's state out (1), and the
+                            summed gradients (2; then each computes one micro-batch a step,
+                            and no layer that is trained is called twice) */
+    bool offloads;       /* what is kept of micro-batches stands in host memory */
     const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */

@@ -48,6 +48,8 @@ mb_subtree_t *mb_executor_subtree(const mb_executor_t *executor, int chunk);
 mb_status_t mb_executor_join(mb_executor_t *executor, int chunk, int bucket, int replica);
 /* Begins the sum of a bucket, or all, of the stage's chunk number INDEX over the replicas. */
 mb_status_t mb_executor_reduce(mb_executor_t *executor, int index, int bucket);
+/* Before a backward writes gradients of a bucket, or all: the places are free. */
+mb_status_t mb_executor_make_room(mb_executor_t *executor, int chunk, int bucket);
 /* USER: an executor. What has arrived meanwhile is added, and handed on. */
 mb_status_t mb_executor_go_on_reducing(void *user);
 /* All replicas join, and all chunks are summed. */

@@ -53,11 +53,13 @@ mb_status_t mb_executor_join(mb_executor_t *executor, int chunk, int bucket, int
     return MB_OK;
 }
 
-/* The last replica joins bucket by bucket, in additions of other lengths. */
+/* The last replica, where it joins others, does so bucket by bucket, in additions of other lengths.
+ */
 static mb_status_t plan_buckets(mb_executor_t *executor, int index)
 {
     int chunk = executor->stage->chunks[index].chunk;
-    for (int b = 1; b <= mb_plan_buckets(executor->plan, chunk); b++)
+    for (int b = 1; b <= mb_plan_buckets(executor->plan, chunk) && executor->stage->n_blocks > 1;
+         b++)
         MB_TRY(add_blocks(executor, mb_stage_stretch(executor->stage, index, b), 0, 0));
     return MB_OK;
 }
@@ -81,6 +83,15 @@ mb_status_t mb_executor_reduce(mb_executor_t *executor, int index, int bucket)
     executor->walk.costs[MB_ACTION_REDUCE].bytes +=
         mb_stage_reduce_bucket_bytes(reduction, index, bucket);
     return mb_stage_reduce_start(reduction, index, bucket, executor->subtrees[index].sums);
+}
+
+mb_status_t mb_executor_make_room(mb_executor_t *executor, int chunk, int bucket)
+{
+    const mb_stage_t *stage = executor->stage;
+    if (executor->options.reduction == NULL)
+        return MB_OK;
+    return mb_stage_reduce_make_room(executor->options.reduction,
+                                     (int)(stage->chunk_of[chunk] - stage->chunks), bucket);
 }
 
 mb_status_t mb_executor_go_on_reducing(void *user)

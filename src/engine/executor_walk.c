@@ -31,6 +31,8 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
     int index = at->micro;
     mb_executor_micro(executor, at->chunk, index, &micro);
     micro.bucket = at->bucket;
+    if (kind != MB_ACTION_B)
+        MB_TRY(mb_executor_make_room(executor, at->chunk, at->bucket));
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;

@@ -23,6 +23,7 @@ libmb_la_SOURCES += \
 	src/engine/rates.c src/engine/rates.h \
 	src/engine/recorder.c src/engine/recorder.h \
 	src/engine/stage_parts.c src/engine/stage_parts.h \
+	src/engine/stage_rooms.c src/engine/stage_rooms.h \
 	src/engine/stage_reduce.c src/engine/stage_reduce.h \
 	src/engine/replay.c src/engine/replay.h \
 	src/engine/row_weights.c src/engine/row_weights.h \

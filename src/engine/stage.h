@@ -4,7 +4,7 @@
  *     parameters   one block; a layer's parameters once, however often it is called
  *     gradients    one block per open subtree of the replica tree (comm/tree.h); inside a block one
  *                  entry per (call, parameter), so that every call of a shared layer accumulates
- *                  apart
+ *                  apart; or one block that has a part of them at a time (stage_rooms.h)
  *     sums         one block of doubles per replica of the group: batch statistics, losses,
  *                  activity sums
  *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs and
@@ -30,6 +30,8 @@
 #include "pipeline/kept.h"
 #include "quant/format.h"
 
+enum { MB_STAGE_ROOMS = 3 };
+
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
     int chunk;            /* whose slot and backward area these are */
     int64_t output;       /* in a slot, or inside: of local and of received tensors */
@@ -44,7 +46,8 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
     int64_t sums;         /* index into a double block */
     int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
-    int64_t entries[MB_MAX_LAYER_PARAMS]; /* float index into a gradient block; -1: not trained */
+    int64_t entries[MB_MAX_LAYER_PARAMS]; /* float among all gradients; -1: not trained */
+    int64_t written[MB_MAX_LAYER_PARAMS]; /* where a backward writes it, in a gradient block */
     void *constants;                      /* the class's, in device memory; NULL: none */
     int n_states;
     size_t states[MB_MAX_STATES]; /* in the stage's block: of the first micro-batch */
@@ -69,8 +72,10 @@ typedef struct { /* what a stored matrix points to, to be written to */
 typedef struct { /* of one of the stage's chunks of the model */
     int chunk;
     int first_node, end_node;
-    int64_t first_gradient, gradient_count; /* its stretch of a gradient block */
+    int64_t first_gradient, gradient_count; /* its stretch of all gradients */
     int64_t first_sum, sum_count;           /* and of a double block */
+    int64_t first_own, own_at;              /* where sums are given away: the first gradient of this
+                                               group's part, and its place in block 0 */
 
     int n_slots;
     size_t slot_bytes, inside_bytes, backward_bytes;
@@ -124,12 +129,16 @@ typedef struct mb_stage {
     bool *owned;      /* [graph->n_params] this stage updates and stores it */
     bool shares_values;
 
-    int64_t gradient_count; /* floats in a gradient block */
-    int64_t sum_count;      /* doubles in a double block */
-    int n_blocks;           /* gradient blocks: depth of the replica tree's stack */
-    float **gradients;      /* [n_blocks] */
-    int n_sum_blocks;       /* replicas of the group */
-    double **sums;          /* [n_sum_blocks] */
+    int64_t gradient_count; /* floats of all gradients: what a block has, but for stage_rooms.h */
+    int64_t held_count;     /* floats in a gradient block */
+    int64_t summed_count;   /* of these the first ones that are sums when a step's are through */
+    bool gives_away;        /* all but its part of the sums; then: */
+    int64_t rooms[MB_STAGE_ROOMS]; /* where they begin in the block */
+    int64_t sum_count;             /* doubles in a double block */
+    int n_blocks;                  /* gradient blocks: depth of the replica tree's stack */
+    float **gradients;             /* [n_blocks] */
+    int n_sum_blocks;              /* replicas of the group */
+    double **sums;                 /* [n_sum_blocks] */
 
     size_t parameter_bytes;
     size_t state_bytes;
@@ -142,6 +151,7 @@ typedef struct {
     int stage;
     int n_blocks;     /* gradient blocks, see mb_tree_slots; 0 when not training */
     int n_sum_blocks; /* replicas of the group; 0 without losses */
+    int parts, part;  /* of the summed gradients this one of so many is kept; below 2: all */
     mb_exec_t *exec;
     const mb_stage_t *values_of; /* share the parameters of this stage (validation); NULL: own */
     bool integer;                /* activations may be quantized */

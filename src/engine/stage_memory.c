@@ -2,6 +2,7 @@
  * walking the nodes once and adding sizes up, then each block is taken from the device whole. */
 #include "engine/stage_offload.h"
 #include "engine/stage_private.h"
+#include "engine/stage_rooms.h"
 
 enum { ALIGN = 64, ALIGN_FLOATS = ALIGN / (int)sizeof(float) };
 
@@ -200,7 +201,7 @@ static mb_status_t take_blocks(mb_stage_t *stage)
     MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
     MB_TRY(mb_stage_forget_states(stage));
     for (int b = 0; b < stage->n_blocks; b++) {
-        MB_TRY(take_block(stage, (size_t)stage->gradient_count * sizeof(float), &memory));
+        MB_TRY(take_block(stage, (size_t)stage->held_count * sizeof(float), &memory));
         stage->gradients[b] = (float *)(void *)memory;
     }
     for (int b = 0; b < stage->n_sum_blocks; b++) {
@@ -396,6 +397,7 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     stage->offloads = options->offloads;
     stage->loss_scale = 1.0F;
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
+    MB_TRY_GOTO(mb_stage_place_rooms(stage, options->parts, options->part), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
     MB_TRY_GOTO(take_blocks(stage), status, err_stage);
     if (stage->offloads)

@@ -4,14 +4,19 @@
 #include <stdlib.h>
 
 #include "comm/tags.h"
+#include "device/ops.h"
 #include "engine/stage_parts.h"
+#include "engine/stage_rooms.h"
 
 enum { MOST_PIECES = (MB_TAG_REDUCE_END - MB_TAG_REDUCE) / MB_TAG_REDUCE_EACH };
 
 typedef struct {       /* a bucket of one of the stage's chunks */
     int index, bucket; /* from 1 */
     mb_stretch_t stretch;
-    int64_t first, end; /* this group's part, in a gradient block */
+    int64_t first, end; /* of the entries: this group's part */
+    int64_t at;         /* where the bucket stands in a gradient block */
+    int room;           /* that it has taken there, if rooms are taken in turn */
+    bool in_room;       /* until its sum is through */
     mb_reduce_t *sum;
 } piece_t;
 
@@ -22,6 +27,8 @@ struct mb_stage_reduce {
     bool ordered;         /* the transport is */
     int started;          /* where messages go by order: the one that was started last; -1: none */
     mb_reduce_t *numbers; /* of all parameters; NULL: groups have no parts of their own */
+    void *received[MB_STAGE_ROOMS]; /* where rooms are taken in turn: what comes in for each */
+    int64_t received_count[MB_STAGE_ROOMS];
 };
 
 static int buckets_of(const mb_stage_t *stage, int index)
@@ -66,13 +73,17 @@ static mb_reduce_shape_t shape_of(const mb_stage_t *stage, const piece_t *piece,
         clip(stage, piece, grid->groups, bounds);
     return (mb_reduce_shape_t){.count = stage->training ? piece->stretch.count : 0,
                                .count64 = last ? stage->chunks[piece->index].sum_count : 0,
-                               .bounds = bounds};
+                               .bounds = bounds,
+                               .borrows = stage->gives_away};
 }
 
 static piece_t piece_at(const mb_stage_t *stage, int index, int bucket)
 {
-    return (piece_t){
-        .index = index, .bucket = bucket, .stretch = mb_stage_stretch(stage, index, bucket)};
+    return (piece_t){.index = index,
+                     .bucket = bucket,
+                     .stretch = mb_stage_stretch(stage, index, bucket),
+                     .at = mb_stage_bucket_at(stage, index, bucket),
+                     .room = mb_stage_room(stage, index, bucket)};
 }
 
 /* Every group has one root. */
@@ -163,6 +174,27 @@ static mb_status_t make_pieces(mb_stage_reduce_t *reduction, mb_comm_t *comm,
     return MB_OK;
 }
 
+/* Those that take the same room are under way one after the other, and receive into the same
+ * memory. */
+static mb_status_t lend_memory(mb_stage_reduce_t *reduction)
+{
+    for (int i = 0; i < reduction->n_pieces; i++) {
+        const piece_t *piece = &reduction->pieces[i];
+        int64_t *most = &reduction->received_count[piece->room];
+        int64_t count = mb_reduce_received(piece->sum);
+        *most = count > *most ? count : *most;
+    }
+    for (int r = 0; r < MB_STAGE_ROOMS; r++) {
+        if (reduction->received_count[r] > 0)
+            MB_TRY(mb_device_alloc(reduction->stage->exec->device,
+                                   (size_t)reduction->received_count[r] * sizeof(float),
+                                   &reduction->received[r]));
+    }
+    for (int i = 0; i < reduction->n_pieces; i++)
+        mb_reduce_lend(reduction->pieces[i].sum, reduction->received[reduction->pieces[i].room]);
+    return MB_OK;
+}
+
 static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transport_t *transport,
                         const mb_grid_t *grid, bool shares_out)
 {
@@ -179,6 +211,8 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
         return mb_error_memory("a reduction", sizeof *reduction->pieces);
     MB_TRY(take_bounds(grid, shares_out, &bounds));
     mb_status_t status = make_pieces(reduction, comm, transport, grid, bounds);
+    if (status == MB_OK && reduction->stage->gives_away)
+        status = lend_memory(reduction);
     if (status == MB_OK && shares_out)
         status = mb_reduce_create(comm, transport, reduction->stage->exec, &of_numbers, &numbers,
                                   MB_TAG_NORMS, &reduction->numbers);
@@ -212,6 +246,8 @@ void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction)
     for (int i = 0; reduction->pieces != NULL && i < reduction->n_pieces; i++)
         mb_reduce_destroy(reduction->pieces[i].sum);
     mb_reduce_destroy(reduction->numbers);
+    for (int r = 0; r < MB_STAGE_ROOMS; r++)
+        mb_device_free(reduction->stage->exec->device, reduction->received[r]);
     free(reduction->pieces);
     free(reduction);
 }
@@ -222,17 +258,35 @@ void mb_stage_reduce_use_link(mb_stage_reduce_t *reduction, mb_reduce_link_t *li
         mb_reduce_use_link(reduction->pieces[i].sum, link);
 }
 
-static mb_status_t start(mb_stage_reduce_t *reduction, const piece_t *piece, double *const *sums)
+static mb_status_t start(mb_stage_reduce_t *reduction, piece_t *piece, double *const *sums)
 {
     float *roots[MB_TREE_MAX_ROOTS];
     double *roots64[MB_TREE_MAX_ROOTS];
     const mb_stage_t *stage = reduction->stage;
     const mb_stage_chunk_t *chunk = &stage->chunks[piece->index];
     for (int i = 0; i < stage->n_blocks && i < MB_TREE_MAX_ROOTS && piece->stretch.count > 0; i++)
-        roots[i] = stage->gradients[i] + piece->stretch.first;
+        roots[i] = stage->gradients[i] + piece->at;
     for (int i = 0; i < stage->n_sum_blocks && i < MB_TREE_MAX_ROOTS; i++)
         roots64[i] = sums[i] == NULL ? NULL : sums[i] + chunk->first_sum;
+    piece->in_room = stage->gives_away;
     return mb_reduce_start(piece->sum, roots, roots64);
+}
+
+/* Waits for the sum; this group's part of it leaves the room. */
+static mb_status_t finish(mb_stage_reduce_t *reduction, piece_t *piece)
+{
+    const mb_stage_t *stage = reduction->stage;
+    MB_TRY(mb_reduce_finish(piece->sum));
+    bool moves = piece->in_room && piece->end > piece->first;
+    piece->in_room = false;
+    if (!moves)
+        return MB_OK;
+    float *block = stage->gradients[0];
+    mb_combine_args_t copy = {.count = piece->end - piece->first,
+                              .p = 1.0F,
+                              .a = block + piece->at + (piece->first - piece->stretch.first),
+                              .y = block + mb_stage_summed_at(stage, piece->first)};
+    return mb_run_combine(stage->exec, &copy);
 }
 
 /* Where messages go by order, the rest of a sum has its place in the lists, too: behind the start
@@ -244,7 +298,7 @@ static mb_status_t start_in_turn(mb_stage_reduce_t *reduction, int number, doubl
     if (!reduction->ordered)
         return MB_OK;
     reduction->started = number;
-    return before < 0 ? MB_OK : mb_reduce_finish(reduction->pieces[before].sum);
+    return before < 0 ? MB_OK : finish(reduction, &reduction->pieces[before]);
 }
 
 /* The pieces from *FIRST up to *END. */
@@ -277,7 +331,28 @@ mb_status_t mb_stage_reduce_finish(mb_stage_reduce_t *reduction)
 {
     reduction->started = -1;
     for (int i = 0; i < reduction->n_pieces; i++)
-        MB_TRY(mb_reduce_finish(reduction->pieces[i].sum));
+        MB_TRY(finish(reduction, &reduction->pieces[i]));
+    return MB_OK;
+}
+
+static mb_status_t empty_room(mb_stage_reduce_t *reduction, int room)
+{
+    for (int i = 0; i < reduction->n_pieces; i++) {
+        piece_t *piece = &reduction->pieces[i];
+        if (piece->in_room && piece->room == room)
+            MB_TRY(finish(reduction, piece));
+    }
+    return MB_OK;
+}
+
+/* All ranks of a stage come to the buckets in one order and wait for the one that has been under
+ * way the longest, which waits for nothing younger. */
+mb_status_t mb_stage_reduce_make_room(mb_stage_reduce_t *reduction, int index, int bucket)
+{
+    int first, end;
+    find_pieces(reduction, index, bucket, &first, &end);
+    for (int i = first; i < end && reduction->stage->gives_away; i++)
+        MB_TRY(empty_room(reduction, reduction->pieces[i].room));
     return MB_OK;
 }
 
@@ -295,14 +370,24 @@ bool mb_stage_reduce_is_own(const mb_stage_reduce_t *reduction, int64_t entry)
     return !mb_stage_reduce_shares_out(reduction);
 }
 
-mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction)
+int mb_stage_reduce_count(const mb_stage_reduce_t *reduction)
 {
+    return reduction->n_pieces;
+}
+
+mb_bucket_t mb_stage_reduce_nodes(const mb_stage_reduce_t *reduction, int number)
+{
+    const piece_t *piece = &reduction->pieces[number];
     const mb_stage_t *stage = reduction->stage;
-    for (int i = 0; i < reduction->n_pieces && stage->gradient_count > 0; i++) {
-        const piece_t *piece = &reduction->pieces[i];
-        MB_TRY(mb_reduce_gather(piece->sum, stage->gradients[0] + piece->stretch.first));
-    }
-    return MB_OK;
+    return mb_plan_bucket(stage->plan, stage->chunks[piece->index].chunk, piece->bucket);
+}
+
+mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction, int number)
+{
+    const piece_t *piece = &reduction->pieces[number];
+    if (piece->stretch.count == 0)
+        return MB_OK;
+    return mb_reduce_gather(piece->sum, reduction->stage->gradients[0] + piece->at);
 }
 
 mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers)
@@ -336,5 +421,7 @@ int64_t mb_stage_reduce_memory(const mb_stage_reduce_t *reduction)
     int64_t bytes = 0;
     for (int i = 0; i < reduction->n_pieces; i++)
         bytes += mb_reduce_memory(reduction->pieces[i].sum);
+    for (int r = 0; r < MB_STAGE_ROOMS; r++)
+        bytes += reduction->received_count[r] * (int64_t)sizeof(float);
     return bytes;
 }

@@ -27,12 +27,18 @@ mb_status_t mb_stage_reduce_start(mb_stage_reduce_t *reduction, int index, int b
 mb_status_t mb_stage_reduce_go_on(mb_stage_reduce_t *reduction);
 /* Waits for all that were started. */
 mb_status_t mb_stage_reduce_finish(mb_stage_reduce_t *reduction);
+/* In front of a backward that writes the bucket's gradients: where rooms are taken in turn
+ * (stage_rooms.h), waits until what had its room before is summed. */
+mb_status_t mb_stage_reduce_make_room(mb_stage_reduce_t *reduction, int index, int bucket);
 
 bool mb_stage_reduce_shares_out(const mb_stage_reduce_t *reduction);
-/* Whether what stands at ENTRY of a gradient block is of this group's parts. */
+/* Whether an entry is of this group's parts. */
 bool mb_stage_reduce_is_own(const mb_stage_reduce_t *reduction, int64_t entry);
-/* What stands in this group's parts of block 0 comes to all groups. Collective; waits. */
-mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction);
+/* Between steps, of one of so many buckets: what stands in this group's part of its gradients,
+ * where a backward writes them (mb_stage_entry), comes to all groups. Collective; waits. */
+int mb_stage_reduce_count(const mb_stage_reduce_t *reduction);
+mb_bucket_t mb_stage_reduce_nodes(const mb_stage_reduce_t *reduction, int number);
+mb_status_t mb_stage_reduce_gather(mb_stage_reduce_t *reduction, int number);
 /* [graph's n_params] numbers that are zero on all groups but one become that one's. Collective;
  * waits. Nothing where groups have no parts. */
 mb_status_t mb_stage_reduce_merge(mb_stage_reduce_t *reduction, double *numbers);

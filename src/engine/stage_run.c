@@ -82,8 +82,8 @@ void *mb_stage_edge_gradient(const mb_stage_t *stage, int micro, int edge)
 
 float *mb_stage_entry(const mb_stage_t *stage, int block, int node, int param)
 {
-    int64_t at = stage->places[node].entries[param];
-    return at < 0 ? NULL : stage->gradients[block] + at;
+    const mb_node_place_t *at = &stage->places[node];
+    return at->entries[param] < 0 ? NULL : stage->gradients[block] + at->written[param];
 }
 
 static double *sums_at(const mb_stage_t *stage, int replica, int64_t index)

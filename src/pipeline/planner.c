@@ -23,6 +23,8 @@ typedef struct {
     int n;
     double least; /* memory that any layout takes */
     bool any;
+    int groups,
+        micros;  /* of a layout that ZeRO's second stage has no place in; 0: there was none */
     bool *again; /* [n_layers] of patterns that are given; NULL: none are */
 } search_t;
 
@@ -179,6 +181,16 @@ static mb_status_t try_schedules(search_t *s, const mb_candidate_t *layout)
     return MB_OK;
 }
 
+/* Groups that share gradients out have one micro-batch each. */
+static bool is_possible(search_t *s, const mb_candidate_t *layout)
+{
+    if (s->options->zero < 2 || layout->groups == 1 || layout->micros == 1)
+        return true;
+    s->groups = layout->groups;
+    s->micros = layout->micros;
+    return false;
+}
+
 /* A given micro-batch, or a replica's samples in 1, 2, 4 ... of them. */
 static mb_status_t try_sizes(search_t *s, mb_candidate_t *layout)
 {
@@ -189,7 +201,8 @@ static mb_status_t try_sizes(search_t *s, mb_candidate_t *layout)
         int64_t b = given > 0 ? given : (samples + parts - 1) / parts;
         layout->micro_batch = b;
         layout->micros = (int)((samples + b - 1) / b) * of_pipeline;
-        MB_TRY(try_schedules(s, layout));
+        if (is_possible(s, layout))
+            MB_TRY(try_schedules(s, layout));
         if (given > 0 || b == 1)
             return MB_OK;
     }
@@ -265,9 +278,20 @@ static int by_time(const void *a, const void *b)
     return x->schedule.recomputes - y->schedule.recomputes;
 }
 
+mb_status_t mb_planner_refuse_zero(int groups, int micros, int64_t batch)
+{
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "zero=2: each of %d groups of ranks computes %d micro-batches a step, and "
+                        "its gradients are whole sums until the last is added; give each one "
+                        "(--replicas %d --micro-batch %lld), or use --zero 1",
+                        groups, micros, groups, (long long)((batch + groups - 1) / groups));
+}
+
 static mb_status_t none_fits(const search_t *s)
 {
     char least[32], limit[32];
+    if (!s->any && s->groups > 0)
+        return mb_planner_refuse_zero(s->groups, s->micros, s->options->batch);
     if (!s->any)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "no layout of %d ranks has what is asked for: %d stages, %d replicas",

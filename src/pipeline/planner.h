@@ -11,14 +11,15 @@ typedef struct {
     const mb_graph_t *graph;
     const mb_hardware_t *hardware;
     int ranks;
-    int64_t batch;       /* samples of a step */
-    double memory;       /* bytes that a rank may take; 0: the hardware's */
-    int moments;         /* numbers that the optimizer keeps of a parameter */
-    bool shares_out;     /* groups share these out */
-    bool offloads;       /* what is kept of micro-batches stands in host memory, but for two */
-    int stages;          /* given; 0: any */
-    int replicas;        /* given; 0: as many as pipelines */
-    int64_t micro_batch; /* given; 0: any */
+    int64_t batch; /* samples of a step */
+    double memory; /* bytes that a rank may take; 0: the hardware's */
+    int moments;   /* numbers that the optimizer keeps of a parameter */
+    int zero;      /* ZeRO's stage: groups share these out (1), and the summed gradients (2) */
+    double bucket; /* bytes of gradients summed together; 0: a stage's */
+    bool offloads; /* what is kept of micro-batches stands in host memory, but for two */
+    int stages;    /* given; 0: any */
+    int replicas;  /* given; 0: as many as pipelines */
+    int64_t micro_batch;                  /* given; 0: any */
     const mb_schedule_choice_t *schedule; /* given; NULL: any */
     const mb_node_cost_t *measured;       /* [n_nodes] of a micro-batch of measured_for samples, and
                                              of others in proportion; NULL: predicted */
@@ -49,6 +50,9 @@ typedef struct {
  * fits; MB_ERR_ARGUMENT: what is given fits no layout. */
 mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
                             mb_candidate_t **out, int *n, double *least);
+/* MB_ERR_ARGUMENT: of ZeRO's second stage, where each of GROUPS groups computes so many
+ * micro-batches a step, and has whole sums of gradients until the last. */
+mb_status_t mb_planner_refuse_zero(int groups, int micros, int64_t batch);
 const char *mb_schedule_name(mb_schedule_kind_t kind); /* "1f1b"; without number or path */
 
 /* planner_explain.c: what a step consists of, and what would take a part off it. */

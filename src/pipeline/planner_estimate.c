@@ -14,7 +14,7 @@
 
 typedef struct {                                      /* of one stage */
     double forward, backward_input, backward_weights; /* of a micro-batch */
-    double parameters;                                /* elements */
+    double parameters, largest;                       /* elements; of the largest node */
     double again;                                     /* of forward, computed again */
     double sent;
     mb_planner_memory_t held;
@@ -94,8 +94,11 @@ static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
     bool runs = mb_planner_is_again(c, n) && (sent == 0 || saves(n, c));
     stage->again += runs ? cost->forward : 0;
     stage->sent += sent * (n->needs_gradient ? 2 : 1);
+    double parameters = 0;
     for (int k = 0; k < layer->n_params; k++)
-        stage->parameters += (double)o->graph->params[layer->params[k]].elements;
+        parameters += (double)o->graph->params[layer->params[k]].elements;
+    stage->parameters += parameters;
+    stage->largest = parameters > stage->largest ? parameters : stage->largest;
 }
 
 static double of_micro(const stage_t *s)
@@ -163,21 +166,33 @@ bool mb_planner_splits(const mb_candidate_t *c)
 /* Numbers a parameter that a rank keeps, and updates, of what the optimizer has. */
 static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *c)
 {
-    return o->shares_out ? (double)o->moments / c->groups : o->moments;
+    return o->zero > 0 ? (double)o->moments / c->groups : o->moments;
 }
 
 /* Replicas that one pipeline works on are summed in further blocks of gradients, as deep as their
- * tree (comm/tree.h); what other groups have is received beside them. */
+ * tree (comm/tree.h); what other groups have is received beside them. Of those that groups share
+ * out a rank has its part and three buckets, with room for as much that comes in. */
+static double gradient_bytes(const mb_planner_options_t *o, const mb_candidate_t *c,
+                             const stage_t *stage)
+{
+    enum { ROOMS = 3 };
+    double all = stage->parameters * sizeof(float);
+    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
+    double received = (double)(c->groups - 1) / c->groups;
+    double bucket = o->bucket > 0 ? o->bucket + stage->largest * sizeof(float) : all;
+    double shared = all / c->groups + 2 * ROOMS * bucket;
+    return o->zero > 1 && c->groups > 1 && shared < all ? shared : (blocks + received) * all;
+}
+
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage, int s)
 {
     double flight = mb_planner_in_flight(c, s);
     double there = o->offloads && flight > MB_KEPT_ROOMS ? MB_KEPT_ROOMS : flight;
-    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
-    double received = (double)(c->groups - 1) / c->groups;
     const mb_planner_memory_t *held = &stage->held;
-    return stage->parameters * sizeof(float) * (1 + blocks + received + moments_held(o, c)) +
-           flight * (held->fixed + held->gradients) + there * held->kept + held->once;
+    return stage->parameters * sizeof(float) * (1 + moments_held(o, c)) +
+           gradient_bytes(o, c, stage) + flight * (held->fixed + held->gradients) +
+           there * held->kept + held->once;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */
@@ -221,7 +236,7 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
     c->bubble = bubble - share_of_bubble(c, &stages[slowest]);
     c->messages = message * (c->micros + 2 * (c->stages - 1));
     c->reduce = reduce_seconds(o, c, bytes);
-    double updated = o->shares_out ? 3.0 / c->groups : 3;
+    double updated = o->zero > 0 ? 3.0 / c->groups : 3;
     c->update = bytes * (updated + 2 * moments_held(o, c)) / o->hardware->memory_bandwidth;
     c->seconds = c->compute + c->bubble + c->messages + c->reduce + c->update;
     c->imbalance = total > 0 ? most * c->stages / total : 1;

@@ -211,16 +211,46 @@ mb_machine_options_t mb_layout_machine(const mb_settings_t *settings)
                                   .reduce = mb_settings_text(settings, MB_SET_REDUCE)};
 }
 
-mb_status_t mb_layout_shares_out(const mb_settings_t *settings, bool *shares_out)
+mb_status_t mb_layout_zero(const mb_settings_t *settings, int *stage)
 {
-    const char *stage = mb_settings_text(settings, MB_SET_ZERO);
-    *shares_out = strcmp(stage, "1") == 0;
-    if (*shares_out || strcmp(stage, "0") == 0)
+    const char *text = mb_settings_text(settings, MB_SET_ZERO);
+    *stage = strlen(text) == 1 ? text[0] - '0' : -1;
+    if (*stage >= 0 && *stage <= 2)
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT,
-                        "zero=%s: there are 0 and 1 (the optimizer's state shared out); gradients "
-                        "(2) and weights (3) stay whole",
-                        stage);
+                        "zero=%s: there are 0, 1 (the optimizer's state shared out) and 2 (summed "
+                        "gradients, too); weights (3) stay whole",
+                        text);
+}
+
+/* Gradients of a layer's calls are added when each is summed, wherever they stand. */
+static mb_status_t check_calls(const mb_model_t *model)
+{
+    const mb_graph_t *graph = model->graph;
+    for (int n = 0; n < graph->n_nodes; n++) {
+        const mb_layer_t *layer = graph->layers[graph->nodes[n].layer];
+        for (int other = 0; other < n && layer->n_params > 0; other++) {
+            if (graph->nodes[other].layer == graph->nodes[n].layer)
+                return mb_error_set(MB_ERR_UNSUPPORTED,
+                                    "%s: zero=2: layer '%s' is called more than once, and the "
+                                    "gradients of its calls are added as whole sums; use --zero 1",
+                                    model->file->path, layer->path);
+        }
+    }
+    return MB_OK;
+}
+
+mb_status_t mb_layout_check_zero(const mb_model_t *model, const mb_settings_t *settings,
+                                 const mb_layout_t *layout)
+{
+    int stage, of_group = (layout->replicas + layout->groups - 1) / layout->groups;
+    MB_TRY(mb_layout_zero(settings, &stage));
+    if (stage < 2 || layout->groups == 1)
+        return MB_OK;
+    MB_TRY(check_calls(model));
+    return layout->micros * of_group == 1
+               ? MB_OK
+               : mb_planner_refuse_zero(layout->groups, layout->micros * of_group, layout->batch);
 }
 
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer)

@@ -40,8 +40,8 @@ mb_status_t mb_layout_choose_pass(const mb_model_t *model, const mb_settings_t *
 
 /* ---- layout_plan.c: the planner, asked by settings */
 
-/* Numbers a parameter that the optimizer of the settings, or the model's own, keeps on the device; 0
- * where there is none. */
+/* Numbers a parameter that the optimizer of the settings, or the model's own, keeps on the device;
+ * 0 where there is none. */
 mb_status_t mb_layout_moments(const mb_model_t *model, const mb_settings_t *settings,
                               mb_arena_t *arena, int *moments);
 typedef struct {
@@ -67,8 +67,12 @@ bool mb_layout_says_recompute(const mb_settings_t *settings);
 
 /* The settings that say what a rank computes on; the texts stay the settings'. */
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings);
-/* The setting `zero`. MB_ERR_ARGUMENT unless it is 0 or 1. */
-mb_status_t mb_layout_shares_out(const mb_settings_t *settings, bool *shares_out);
+/* The setting `zero`, a stage of ZeRO. MB_ERR_ARGUMENT unless it is 0, 1 or 2. */
+mb_status_t mb_layout_zero(const mb_settings_t *settings, int *stage);
+/* Whether the layout that was chosen lets groups share out what the setting says. MB_ERR_ARGUMENT,
+ * naming what stands against it. */
+mb_status_t mb_layout_check_zero(const mb_model_t *model, const mb_settings_t *settings,
+                                 const mb_layout_t *layout);
 /* The setting `activations`. MB_ERR_ARGUMENT unless it is auto or float. */
 mb_status_t mb_layout_activations(const mb_settings_t *settings, bool *integer);
 

@@ -57,7 +57,8 @@ mb_status_t mb_layout_rank(const mb_model_t *model, const mb_settings_t *setting
     hardware.devices_per_node = wish->ranks.local;
     MB_TRY(mb_offload_read(settings, &offload));
     options.offloads = offload.activations;
-    MB_TRY(mb_layout_shares_out(settings, &options.shares_out));
+    MB_TRY(mb_layout_zero(settings, &options.zero));
+    options.bucket = mb_settings_real(settings, MB_SET_BUCKET);
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &asked));
     mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), &asked);
     options.stages = (int)mb_settings_int(settings, MB_SET_STAGES);

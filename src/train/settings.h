@@ -56,7 +56,8 @@ typedef enum {
     X(MEMORY, "memory", TEXT, NULL, false, "SIZE",                                                 \
       "layout and schedule that keep each rank within 16G, or 60% of its memory")                  \
     X(ZERO, "zero", TEXT, "0", false, "STAGE",                                                     \
-      "1: groups share the optimizer's state out, each keeps a part of it; 0: each keeps all")     \
+      "groups share out, each keeping a part: 1: the optimizer's state; 2: summed gradients, too " \
+      "(one micro-batch a step in each group); 0: nothing")                                        \
     X(OFFLOAD, "offload", TEXT, "none", false, "WHAT",                                             \
       "host memory instead of a GPU's for activations (what micro-batches in flight keep), "       \
       "moments (the optimizer's state), activations,moments, or none")                             \

@@ -83,7 +83,7 @@ static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
     }
     return (double)stage->parameter_bytes + (double)mb_stage_activation_bytes(stage) +
            (double)engine->exec.workspace_bytes +
-           (double)stage->gradient_count * stage->n_blocks * (double)sizeof(float) +
+           (double)stage->held_count * stage->n_blocks * (double)sizeof(float) +
            (double)mb_stage_reduce_memory(engine->reduction) +
            elements * moments * (double)sizeof(float);
 }
@@ -106,9 +106,12 @@ static mb_status_t measure(mb_training_t *trainer, double *bytes)
                                    .micros_per_replica = layout->micros,
                                    .schedule = layout->schedule,
                                    .offloads = offload.activations,
-                                   .training = true};
+                                   .training = true,
+                                   .bucket_bytes =
+                                       (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET)};
     mb_status_t status = all == NULL ? mb_error_memory("a layout", sizeof *all) : MB_OK;
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
+    MB_TRY_GOTO(mb_layout_zero(trainer->settings, &options.zero), status, out);
     MB_TRY_GOTO(mb_engine_create(&options, &engine), status, out);
     status = mb_engine_prepare(engine);
     double own = status == MB_OK ? bytes_of(trainer, engine) : 0;

@@ -28,7 +28,7 @@ mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer)
     bool offloads = trainer->update->offloads;
     return (mb_training_bytes_t){
         .parameters = (int64_t)stage->parameter_bytes,
-        .gradients = stage->gradient_count * (int64_t)sizeof(float) * stage->n_blocks +
+        .gradients = stage->held_count * (int64_t)sizeof(float) * stage->n_blocks +
                      mb_stage_reduce_memory(trainer->engine->reduction),
         .moments = offloads ? (int64_t)mb_pieces_room_bytes(trainer->update->pieces) : moments,
         .host = offloads ? moments : 0,

@@ -276,6 +276,7 @@ static mb_status_t choose_layout(mb_training_t *trainer)
 
 static mb_status_t obey_layout(mb_training_t *trainer)
 {
+    MB_TRY(mb_layout_check_zero(trainer->model, trainer->settings, &trainer->layout));
     MB_TRY(
         mb_model_check_micro(trainer->model, trainer->layout.batch, trainer->layout.micro_batch));
     MB_TRY(make_sampler(trainer));
@@ -407,9 +408,9 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    bool shares_out;
+    int zero;
     mb_offload_t offload;
-    MB_TRY(mb_layout_shares_out(trainer->settings, &shares_out));
+    MB_TRY(mb_layout_zero(trainer->settings, &zero));
     MB_TRY(mb_offload_read(trainer->settings, &offload));
     MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, &offload)));
     mb_engine_options_t options = {
@@ -423,7 +424,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
         .schedule = trainer->layout.schedule,
         .training = true,
         .bucket_bytes = (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET),
-        .shares_out = shares_out,
+        .zero = zero,
         .offloads = offload.activations,
         .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
         .records = mb_settings_on(trainer->settings, MB_SET_TRACE),

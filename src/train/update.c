@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/stage_rooms.h"
 #include "train/norms.h"
 #include "train/ties.h"
 #include "train/values_share.h"
@@ -109,7 +110,8 @@ static size_t incoming_bytes(const mb_update_t *update)
 
 float *mb_update_gradient(const mb_update_t *update, int param)
 {
-    return update->engine->stage->gradients[0] + entry_of(update, param);
+    const mb_stage_t *stage = update->engine->stage;
+    return stage->gradients[0] + mb_stage_summed_at(stage, entry_of(update, param));
 }
 
 static mb_status_t take_tables(mb_update_t *update)
@@ -384,7 +386,7 @@ static mb_status_t unscale(mb_update_t *update, float *gradients, bool *finite)
 {
     const mb_loss_scale_t *scale = &update->loss_scale;
     mb_divide_args_t args = {
-        .count = update->engine->stage->gradient_count, .divisor = scale->scale, .x = gradients};
+        .count = update->engine->stage->summed_count, .divisor = scale->scale, .x = gradients};
     if (!scale->on)
         return MB_OK;
     if (!scale->fixed)

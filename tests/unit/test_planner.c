@@ -316,7 +316,7 @@ START_TEST(moments_that_are_shared_out_take_less)
     double bare = least_memory(&options);
     options.moments = 2;
     double whole = least_memory(&options);
-    options.shares_out = true;
+    options.zero = 1;
     ck_assert_double_gt(whole, bare);
     ck_assert_double_eq(least_memory(&options) - bare, (whole - bare) / 4);
 }

@@ -51,6 +51,19 @@ static size_t longest_message(const mb_engine_t *engine, bool training, size_t m
     return (size_t)elements * sizeof(float) > most ? (size_t)elements * sizeof(float) : most;
 }
 
+static mb_status_t take_part(const mb_engine_t *engine, const mb_engine_options_t *options,
+                             mb_stage_options_t *stage)
+{
+    const mb_grid_t *grid = &engine->grid;
+    if (options->zero < 2 || !options->training || grid->groups == 1)
+        return MB_OK;
+    if (options->replicas > grid->groups || options->micros_per_replica > 1)
+        return mb_error_set(MB_ERR_INTERNAL, "a group shares out what it has not added up");
+    stage->parts = grid->groups;
+    stage->part = mb_reduce_part(grid, grid->group);
+    return MB_OK;
+}
+
 static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     int first, count;
@@ -66,10 +79,7 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
         .integer = options->integer,
         .round_to = options->round_to,
         .offloads = options->offloads};
-    if (options->zero > 1 && options->training) {
-        stage.parts = engine->grid.groups;
-        stage.part = mb_reduce_part(&engine->grid, engine->grid.group);
-    }
+    MB_TRY(take_part(engine, options, &stage));
     return mb_stage_create(&stage, &engine->stage);
 }
 

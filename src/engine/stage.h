@@ -30,8 +30,6 @@
 #include "pipeline/kept.h"
 #include "quant/format.h"
 
-enum { MB_STAGE_ROOMS = 3 };
-
 typedef struct {          /* places of one node in a stage's memory; offsets in bytes, -1: none */
     int chunk;            /* whose slot and backward area these are */
     int64_t output;       /* in a slot, or inside: of local and of received tensors */
@@ -133,12 +131,12 @@ typedef struct mb_stage {
     int64_t held_count;     /* floats in a gradient block */
     int64_t summed_count;   /* of these the first ones that are sums when a step's are through */
     bool gives_away;        /* all but its part of the sums; then: */
-    int64_t rooms[MB_STAGE_ROOMS]; /* where they begin in the block */
-    int64_t sum_count;             /* doubles in a double block */
-    int n_blocks;                  /* gradient blocks: depth of the replica tree's stack */
-    float **gradients;             /* [n_blocks] */
-    int n_sum_blocks;              /* replicas of the group */
-    double **sums;                 /* [n_sum_blocks] */
+    int64_t rooms[MB_BUCKET_ROOMS]; /* where they begin in the block */
+    int64_t sum_count;              /* doubles in a double block */
+    int n_blocks;                   /* gradient blocks: depth of the replica tree's stack */
+    float **gradients;              /* [n_blocks] */
+    int n_sum_blocks;               /* replicas of the group */
+    double **sums;                  /* [n_sum_blocks] */
 
     size_t parameter_bytes;
     size_t state_bytes;

@@ -27,8 +27,8 @@ struct mb_stage_reduce {
     bool ordered;         /* the transport is */
     int started;          /* where messages go by order: the one that was started last; -1: none */
     mb_reduce_t *numbers; /* of all parameters; NULL: groups have no parts of their own */
-    void *received[MB_STAGE_ROOMS]; /* where rooms are taken in turn: what comes in for each */
-    int64_t received_count[MB_STAGE_ROOMS];
+    void *received[MB_BUCKET_ROOMS]; /* where rooms are taken in turn: what comes in for each */
+    int64_t received_count[MB_BUCKET_ROOMS];
 };
 
 static int buckets_of(const mb_stage_t *stage, int index)
@@ -184,7 +184,7 @@ static mb_status_t lend_memory(mb_stage_reduce_t *reduction)
         int64_t count = mb_reduce_received(piece->sum);
         *most = count > *most ? count : *most;
     }
-    for (int r = 0; r < MB_STAGE_ROOMS; r++) {
+    for (int r = 0; r < MB_BUCKET_ROOMS; r++) {
         if (reduction->received_count[r] > 0)
             MB_TRY(mb_device_alloc(reduction->stage->exec->device,
                                    (size_t)reduction->received_count[r] * sizeof(float),
@@ -246,7 +246,7 @@ void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction)
     for (int i = 0; reduction->pieces != NULL && i < reduction->n_pieces; i++)
         mb_reduce_destroy(reduction->pieces[i].sum);
     mb_reduce_destroy(reduction->numbers);
-    for (int r = 0; r < MB_STAGE_ROOMS; r++)
+    for (int r = 0; r < MB_BUCKET_ROOMS; r++)
         mb_device_free(reduction->stage->exec->device, reduction->received[r]);
     free(reduction->pieces);
     free(reduction);
@@ -421,7 +421,7 @@ int64_t mb_stage_reduce_memory(const mb_stage_reduce_t *reduction)
     int64_t bytes = 0;
     for (int i = 0; i < reduction->n_pieces; i++)
         bytes += mb_reduce_memory(reduction->pieces[i].sum);
-    for (int r = 0; r < MB_STAGE_ROOMS; r++)
+    for (int r = 0; r < MB_BUCKET_ROOMS; r++)
         bytes += reduction->received_count[r] * (int64_t)sizeof(float);
     return bytes;
 }

@@ -14,7 +14,7 @@ int mb_stage_room(const mb_stage_t *stage, int index, int bucket)
     int before = bucket - 1;
     for (int i = index + 1; i < stage->n_chunks; i++)
         before += buckets_of(stage, i);
-    return before % MB_STAGE_ROOMS;
+    return before % MB_BUCKET_ROOMS;
 }
 
 int64_t mb_stage_bucket_at(const mb_stage_t *stage, int index, int bucket)
@@ -53,7 +53,7 @@ static mb_status_t place_parts(mb_stage_t *stage, int parts, int part, int64_t *
 /* Each room has the size of the largest bucket that takes it. */
 static void place_rooms(mb_stage_t *stage, int64_t *total)
 {
-    int64_t sizes[MB_STAGE_ROOMS] = {0};
+    int64_t sizes[MB_BUCKET_ROOMS] = {0};
     for (int i = 0; i < stage->n_chunks; i++) {
         for (int b = 1; b <= buckets_of(stage, i); b++) {
             int64_t *size = &sizes[mb_stage_room(stage, i, b)];
@@ -61,7 +61,7 @@ static void place_rooms(mb_stage_t *stage, int64_t *total)
             *size = count > *size ? count : *size;
         }
     }
-    for (int r = 0; r < MB_STAGE_ROOMS; r++) {
+    for (int r = 0; r < MB_BUCKET_ROOMS; r++) {
         stage->rooms[r] = *total;
         *total += sizes[r];
     }

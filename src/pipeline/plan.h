@@ -48,6 +48,8 @@ typedef struct {
 typedef struct {
     int first_node, end_node;
 } mb_bucket_t;
+/* Where their sums are shared out: so many have room at a time (engine/stage_rooms.h). */
+enum { MB_BUCKET_ROOMS = 3 };
 
 struct mb_chunk_edges;
 

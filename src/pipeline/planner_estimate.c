@@ -175,12 +175,11 @@ static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *
 static double gradient_bytes(const mb_planner_options_t *o, const mb_candidate_t *c,
                              const stage_t *stage)
 {
-    enum { ROOMS = 3 };
     double all = stage->parameters * sizeof(float);
     double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
     double received = (double)(c->groups - 1) / c->groups;
     double bucket = o->bucket > 0 ? o->bucket + stage->largest * sizeof(float) : all;
-    double shared = all / c->groups + 2 * ROOMS * bucket;
+    double shared = all / c->groups + 2 * MB_BUCKET_ROOMS * bucket;
     return o->zero > 1 && c->groups > 1 && shared < all ? shared : (blocks + received) * all;
 }
 

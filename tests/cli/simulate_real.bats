@@ -50,6 +50,27 @@ computes() {
     [ ! -e m.run ]
 }
 
+# At 1 KiB most buckets are a layer, and more are under way than there are rooms for them. Clipping
+# and the loss scale see all parts; averages and sums of several steps' gradients are shared out.
+@test "summed gradients shared out over groups leave the bits as they are" {
+    local options=(--clip 0.5 --optimizer adam:use_ema=true,gradient_accumulation_steps=2)
+    fixture gpt
+    for n in 2 3 4; do
+        fixed="model.h5 --replicas $n --batch 12 --micro-batch $((12 / n)) --seed 3 --data data.h5 --steps 3 --bucket 1KiB"
+        computes one 1 "${options[@]}"
+        computes a "$n" "${options[@]}" --stages 1 --zero 1
+        computes b "$n" "${options[@]}" --stages 1 --zero 2
+        computes c $((2 * n)) "${options[@]}" --stages 2 --schedule interleaved --zero 2
+        computes d $((2 * n)) "${options[@]}" --stages 2 --schedule zb-v --recompute full --zero 2
+        for name in a b c d; do cmp one $name; done
+    done
+    fixture scaled
+    fixed="model.h5 --replicas 4 --batch 12 --micro-batch 3 --data data.h5 --steps 4 --bucket 200 --emulate"
+    computes one 1
+    computes two 8 --stages 2 --zero 2
+    cmp one two
+}
+
 @test "hundreds of ranks compute what one does" {
     "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=8,8,8
     fixture mlp

@@ -275,6 +275,32 @@ END
     refused 2 'at most . stages of several chunks, not 3' 3 $options --stages 3 --schedule interleaved:5 --run d.run
 }
 
+# gradients_of FILE: KiB that a run's start says.
+gradients_of() {
+    sed -n 's/^memory .*gradients \([0-9.]*\) KiB.*/\1/p' "$1" | head -n 1
+}
+
+@test "summed gradients shared out over groups take less memory where a group has one micro-batch" {
+    fixture gpt
+    all="model.h5 --data data.h5 --batch 12 --replicas 4 --micro-batch 3 --threads 1 --stages 1 --bucket 1KiB --checkpoint-every 1"
+    # shellcheck disable=SC2086
+    ranks 1 $all --steps 3 --run a.run 2>a.err
+    # shellcheck disable=SC2086
+    ranks 4 $all --steps 1 --zero 1 --run b.run 2>b.err
+    # shellcheck disable=SC2086
+    ranks 4 $all --steps 2 --zero 2 --run b.run 2>c.err
+    # shellcheck disable=SC2086
+    ranks 2 $all --steps 3 --run b.run 2>d.err
+    [ "$(digest a.run/step-00000003.h5)" = "$(digest b.run/step-00000003.h5)" ]
+    echo "gradients: $(gradients_of b.err) KiB, $(gradients_of c.err) KiB"
+    awk -v kept="$(gradients_of b.err)" -v less="$(gradients_of c.err)" \
+        'BEGIN { exit !(less > 0 && less < 0.7 * kept) }'
+    # shellcheck disable=SC2086
+    refused 2 'zero=2: each of 2 groups .* 2 micro-batches a step.*--replicas 2 --micro-batch 6' 2 $all --zero 2 --run c.run
+    fixture shared
+    refused 1 "model.h5: zero=2: layer 'twice' is called more than once" 2 model.h5 --data data.h5 --batch 12 --replicas 2 --micro-batch 6 --stages 1 --zero 2 --run c.run
+}
+
 @test "the optimizer's state shared out over groups gives the same bits in less memory" {
     fixture mlp
     "$MBRUN" new mlp -o m.h5 input=28x28x1 hidden=64,64,64,64 dropout=0.1
@@ -304,7 +330,7 @@ END
     echo "moments: $kept KiB, $less KiB"
     awk -v kept="$kept" -v less="$less" 'BEGIN { exit !(less > 0 && less < 0.9 * kept) }'
     # shellcheck disable=SC2086
-    refused 2 'zero=2: there are 0 and 1' 1 $all --zero 2 --run c.run
+    refused 2 'zero=3: there are 0, 1 .* and 2' 1 $all --zero 3 --run c.run
     # shellcheck disable=SC2086
     refused 2 'offload=all: there are none, activations' 1 $all --offload all --run c.run
     # shellcheck disable=SC2086

@@ -322,6 +322,33 @@ START_TEST(moments_that_are_shared_out_take_less)
 }
 END_TEST
 
+/* A group keeps its quarter and three buckets, each a layer more than asked for, with as much to
+ * receive into. Where it computes several micro-batches there is no such layout. */
+START_TEST(summed_gradients_that_are_shared_out_take_less)
+{
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_planner_options_t options = options_of(4, 64);
+    parameter.elements = 1000000;
+    options.stages = 1;
+    options.micro_batch = 16;
+    double bare = least_memory(&options), layer = 4.0 * 1000000;
+    options.moments = 1;
+    double weights = least_memory(&options) - bare;
+    options.moments = 0;
+    options.zero = 2;
+    options.bucket = 1000;
+    double saved = weights * 3 / 4 - 6 * (layer + 1000);
+    ck_assert_double_gt(saved, 0);
+    ck_assert_double_eq(bare - least_memory(&options), saved);
+    options.micro_batch = 8;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_ERR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "each of 4 groups of ranks computes 2"));
+    ck_assert_ptr_nonnull(strstr(mb_error_get(), "--replicas 4 --micro-batch 16"));
+}
+END_TEST
+
 /* With slow links between nodes gradients are expensive, and stages are not. */
 START_TEST(what_is_slow_is_avoided)
 {
@@ -367,6 +394,7 @@ int main(void)
     tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
     tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);
     tcase_add_test(c, moments_that_are_shared_out_take_less);
+    tcase_add_test(c, summed_gradients_that_are_shared_out_take_less);
     tcase_add_test(c, what_is_slow_is_avoided);
     tcase_add_test(c, ten_thousand_ranks_are_planned);
     suite_add_tcase(s, c);

@@ -4,9 +4,10 @@
 #     in one process   every kind of model, on the CPU and on a device that runs only what was planned, in all dtypes:
 #                      what a rank computes, sends and sums in which order is the trainer's, whatever carries it.
 #                      Ranks that take turns on a core would wait for most of the time (ranks.h)
-#     over MPI         what depends on it: real messages, processes and their threads. A model with groups, stages and all
-#                      schedules; one whose weights are in several stages; and the device that keeps its memory apart and
-#                      runs later what it is told, on which a rank waits in real time
+#     over MPI         what depends on it: real messages, processes and their threads. A model on the CPU, with groups,
+#                      stages and all schedules; and the device that keeps its memory apart and runs later what it is told,
+#                      on which a rank waits in real time, with one of the models whose weights are in several stages.
+#                      Under the sanitizers only that one: the others' code is the same in one process
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 if [ -n "${MB_TEST_REDUCED-}" ]; then
     job=4

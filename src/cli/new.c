@@ -140,7 +140,7 @@ static void print_presets(void)
     const mb_preset_t *presets = mb_preset_list(&count);
     printf("\nPresets, and their settings with what they are when not given:\n");
     for (int i = 0; i < count; i++)
-        printf("  %-6s%s\n        %s\n", presets[i].name, presets[i].title, presets[i].keys);
+        printf("  %-10s%s\n        %s\n", presets[i].name, presets[i].title, presets[i].keys);
 }
 
 static const mb_setting_id_t settings[] = {MB_SET_SEED,        MB_SET_OPTIMIZER,    MB_SET_LR,

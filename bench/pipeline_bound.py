@@ -2,7 +2,7 @@
 
     python3 bench/pipeline_bound.py MBRUN FOLDER TOKENS.h5 [STEPS]
 
-The GPT of shared/peers' size (6 layers, width 384, 256 tokens), two ranks of one thread. A step of M micro-batches on two stages cannot take
+A GPT (6 layers, width 384, 256 tokens) on two ranks of one thread. A step of M micro-batches on two stages cannot take
 less than M times the slower stage's forward and backward, and the other stage's once: the bound is made of the means of what
 the same run's actions took (plan.json), without their waits. For replicas, one rank's step with a batch is beside two ranks'
 with twice the batch. Steps are from traces, medians of three runs that alternate."""

@@ -66,7 +66,7 @@ worked() {
 for rank in 0 1 2; do
     rm -rf "$scratch/run.run"
     start 3 "$model" --data "$scratch/data.h5" --run "$scratch/run.run" --epochs 1000000 \
-        --batch 640 --micro-batch 2 --stages 3 --checkpoint-every 1000000 &&
+        --batch 640 --micro-batch 2 --stages 3 --schedule 1f1b --checkpoint-every 1000000 &&
         become test -s "$scratch/run.run/metrics.jsonl" && become worked $rank &&
         stop $rank &&
         reported $rank "in stage $rank, step [1-9][0-9]*, (.*(F|BW) of micro-batch [0-9]+|done)"

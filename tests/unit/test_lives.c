@@ -264,7 +264,7 @@ static void go_back(bench_t *b, int micros,
     mb_stage_chunk_t *chunk = &b->stage->chunks[0];
     for (int m = 0; m < micros; m++) {
         mb_micro_t micro = micro_of(m);
-        if (micros > 1 && b->apart == NULL)
+        if (micros > 1 && b->apart == NULL && chunk->inside != NULL)
             memset(chunk->inside, 0xff, chunk->inside_bytes);
         if (micros > 1 && b->plan->schedule.recomputes)
             must(mb_stage_recompute(b->stage, &micro));

@@ -61,7 +61,8 @@ static double weight_bytes(const mb_graph_t *graph, const mb_node_t *node)
  * place of 64 two dense layers of 512 took a step 12 to 15 % longer. */
 static double roofline(const mb_hardware_t *hw, double operations_, double bytes, double weights)
 {
-    double compute = operations_ / hw->flops, move = bytes / hw->memory_bandwidth;
+    double gain = bytes <= hw->cache ? MB_CACHE_GAIN : 1;
+    double compute = operations_ / hw->flops, move = bytes / (gain * hw->memory_bandwidth);
     return hw->overhead + (compute > move ? compute : move) + weights / hw->memory_bandwidth;
 }
 

@@ -17,6 +17,7 @@ mb_hardware_t mb_hardware_default(void)
                            .devices_per_node = 32,
                            .flops = 4e10,
                            .memory_bandwidth = 8e9,
+                           .cache = 4 << 20,
                            .overhead = 2e-6,
                            .memory = (int64_t)4 << 30,
                            .inside = {.latency = 2e-6, .bandwidth = 4e9, .occupies = 1},
@@ -74,6 +75,10 @@ static mb_status_t read_object(const json_t *object, const char *path, mb_hardwa
     MB_TRY(positive(&config, "flops", DBL_MIN, &hw->flops));
     MB_TRY(positive(&config, "memory_bandwidth", DBL_MIN, &hw->memory_bandwidth));
     MB_TRY(positive(&config, "overhead", 0, &hw->overhead));
+    MB_TRY(mb_config_real_or(&config, "cache", 0, &hw->cache));
+    if (!(hw->cache >= 0))
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: cache is %g, but must be 0 or more", path,
+                            hw->cache);
     MB_TRY(mb_config_int(&config, "memory", 1, INT64_MAX, &hw->memory));
     MB_TRY(read_link(&config, "inside", &hw->inside));
     MB_TRY(read_link(&config, "between", &hw->between));
@@ -103,11 +108,11 @@ static json_t *link_json(const mb_hardware_link_t *link)
 
 char *mb_hardware_text(const mb_hardware_t *hw)
 {
-    json_t *object =
-        json_pack("{s:s, s:i, s:f, s:f, s:f, s:I, s:o, s:o}", "name", hw->name, "devices_per_node",
-                  hw->devices_per_node, "flops", hw->flops, "memory_bandwidth",
-                  hw->memory_bandwidth, "overhead", hw->overhead, "memory", (json_int_t)hw->memory,
-                  "inside", link_json(&hw->inside), "between", link_json(&hw->between));
+    json_t *object = json_pack("{s:s, s:i, s:f, s:f, s:f, s:f, s:I, s:o, s:o}", "name", hw->name,
+                               "devices_per_node", hw->devices_per_node, "flops", hw->flops,
+                               "memory_bandwidth", hw->memory_bandwidth, "cache", hw->cache,
+                               "overhead", hw->overhead, "memory", (json_int_t)hw->memory, "inside",
+                               link_json(&hw->inside), "between", link_json(&hw->between));
     char *text = json_dumps(object, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     json_decref(object);
     return text;

@@ -16,6 +16,7 @@ START_TEST(what_is_written_is_read)
 {
     mb_hardware_t before = mb_hardware_default(), after;
     before.inside.latency = 1.25e-6;
+    before.cache = 12345;
     before.memory = ((int64_t)80 << 30) + 3;
     char *text = mb_hardware_text(&before);
     ck_assert_int_eq(read_text(text, &after), MB_OK);
@@ -25,6 +26,7 @@ START_TEST(what_is_written_is_read)
     ck_assert_double_eq(after.flops, before.flops);
     ck_assert_double_eq(after.memory_bandwidth, before.memory_bandwidth);
     ck_assert_double_eq(after.overhead, before.overhead);
+    ck_assert_double_eq(after.cache, before.cache);
     ck_assert_double_eq(after.inside.latency, before.inside.latency);
     ck_assert_double_eq(after.inside.bandwidth, before.inside.bandwidth);
     ck_assert_double_eq(after.between.latency, before.between.latency);

@@ -93,9 +93,29 @@ static double peak_of(double *change, int times)
     return most;
 }
 
+/* Of what a stage has places for on average, what the chunk has: of ZB-V's two on stage s the one
+ * on the way there 2p - s, the one on the way back s + 1 (tests/unit/test_schedule_times). */
+static double weight_of(const mb_candidate_t *c, int chunk)
+{
+    int stage = mb_planner_stage_of(c, chunk);
+    int slots = chunk < c->stages ? 2 * c->stages - stage : stage + 1;
+    if (c->schedule.kind != MB_SCHEDULE_ZB_V)
+        return 1;
+    return (slots < c->micros ? slots : c->micros) / mb_planner_in_flight(c, stage);
+}
+
+static void weigh(mb_planner_memory_t *stage, const mb_planner_memory_t *before, double weight)
+{
+    stage->kept = before->kept + weight * (stage->kept - before->kept);
+    stage->fixed = before->fixed + weight * (stage->fixed - before->fixed);
+    stage->gradients = before->gradients + weight * (stage->gradients - before->gradients);
+}
+
 static void add_chunk(count_t *count, int first, int end)
 {
     const mb_candidate_t *c = count->candidate;
+    int chunk = count->chunk_of_node[first];
+    mb_planner_memory_t *stage = &count->stages[mb_planner_stage_of(c, chunk)], before = *stage;
     mb_span_t span = {.graph = count->options->graph,
                       .readers = count->readers,
                       .first_node = first,
@@ -108,8 +128,8 @@ static void add_chunk(count_t *count, int first, int end)
         add_messages(count, i, bytes);
         shares = share > shares ? share : shares;
     }
-    count->stages[mb_planner_stage_of(c, count->chunk_of_node[first])].once +=
-        peak_of(count->change, 2 * (end - first) + 2) + shares;
+    weigh(stage, &before, weight_of(c, chunk));
+    stage->once += peak_of(count->change, 2 * (end - first) + 2) + shares;
 }
 
 static void add_all(count_t *count)

@@ -140,7 +140,8 @@ for key, s in out.items():
     f = into[key]
     assert s["ts"] <= f["ts"] and s["pid"] != f["pid"], (s, f)
     for e in (s, f):
-        assert any(a <= e["ts"] <= b for a, b in slices[e["pid"]]), e
+        # A slice's end is two numbers of three digits after the point, each rounded.
+        assert any(a - 1.1e-3 <= e["ts"] <= b + 1.1e-3 for a, b in slices[e["pid"]]), e
 for rank in range(4):
     held = [e["args"]["held"] for e in events if e["ph"] == "C" and e["pid"] == rank]
     assert held[-1] == 0 and min(held) == 0 and max(held) > 1, held

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/base/config.c src/base/config.h \
 	src/base/crc32c.c src/base/crc32c.h \
 	src/base/error.c src/base/error.h \
+	src/base/events.c src/base/events.h \
 	src/base/fiber.c src/base/fiber.h \
 	src/base/host_memory.c src/base/host_memory.h \
 	src/base/json.c \

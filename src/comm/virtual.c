@@ -8,59 +8,6 @@
 
 #define STACK_BYTES ((size_t)1 << 20)
 
-/* ---- what is yet to happen, earliest first */
-
-static bool before(const mb_virtual_event_t *a, const mb_virtual_event_t *b)
-{
-    return a->time < b->time || (a->time <= b->time && a->order < b->order);
-}
-
-static mb_status_t make_room(mb_virtual_t *world)
-{
-    if (world->n_events < world->room_of_events)
-        return MB_OK;
-    size_t room = world->room_of_events == 0 ? 1024 : 2 * world->room_of_events;
-    mb_virtual_event_t *events = realloc(world->events, room * sizeof *events);
-    if (events == NULL)
-        return mb_error_memory("the events of virtual ranks", room * sizeof *events);
-    world->events = events;
-    world->room_of_events = room;
-    return MB_OK;
-}
-
-mb_status_t mb_virtual_put(mb_virtual_t *world, double time, int rank, bool wakes)
-{
-    MB_TRY(make_room(world));
-    mb_virtual_event_t *heap = world->events, event = {time, world->put++, rank, wakes};
-    size_t at = world->n_events++;
-    for (; at > 0 && before(&event, &heap[(at - 1) / 2]); at = (at - 1) / 2)
-        heap[at] = heap[(at - 1) / 2];
-    heap[at] = event;
-    return MB_OK;
-}
-
-static bool take(mb_virtual_t *world, mb_virtual_event_t *out)
-{
-    mb_virtual_event_t *heap = world->events;
-    if (world->n_events == 0)
-        return false;
-    *out = heap[0];
-    mb_virtual_event_t last = heap[--world->n_events];
-    size_t at = 0;
-    for (size_t child = 1; child < world->n_events; child = 2 * at + 1) {
-        if (child + 1 < world->n_events && before(&heap[child + 1], &heap[child]))
-            child++;
-        if (!before(&heap[child], &last))
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = last;
-    return true;
-}
-
-/* ---- ranks */
-
 static void begin(void *user)
 {
     mb_virtual_end_t *end = user;
@@ -139,16 +86,16 @@ void mb_virtual_destroy(mb_virtual_t *world)
             free(world->letters[i].data);
     }
     free(world->ends);
-    free(world->events);
+    mb_events_free(&world->events);
     free(world->letters);
     free(world);
 }
 
 /* An event that nobody waits for any more is nothing. */
-static void go_on(mb_virtual_end_t *end, const mb_virtual_event_t *event)
+static void go_on(mb_virtual_end_t *end, const mb_event_at_t *event)
 {
     bool idle = end->state == MB_END_WAITS || end->state == MB_END_LOST;
-    if (end->state == MB_END_ENDED || event->wakes != idle)
+    if (end->state == MB_END_ENDED || (event->kind == MB_EVENT_WAKES) != idle)
         return;
     end->world->now = event->time;
     end->state = MB_END_GOES_ON;
@@ -158,9 +105,9 @@ static void go_on(mb_virtual_end_t *end, const mb_virtual_event_t *event)
 
 static void go_on_all(mb_virtual_t *world)
 {
-    mb_virtual_event_t event;
-    while (take(world, &event))
-        go_on(world->ends[event.rank], &event);
+    mb_event_at_t event;
+    while (mb_events_take(&world->events, &event))
+        go_on(world->ends[event.what], &event);
 }
 
 static bool all_ended(const mb_virtual_t *world)
@@ -182,7 +129,7 @@ static void end_waits(mb_virtual_t *world)
         snprintf(world->first.text, sizeof world->first.text, "%s", mb_error_get());
     }
     for (int rank = 0; rank < world->size; rank++)
-        mb_virtual_put(world, world->now, rank, true);
+        mb_events_put(&world->events, world->now, MB_EVENT_WAKES, (uint32_t)rank);
     go_on_all(world);
 }
 
@@ -193,7 +140,7 @@ mb_status_t mb_virtual_run(mb_virtual_t *world, mb_status_t (*body)(void *user, 
     world->body = body;
     world->user = user;
     for (int rank = 0; rank < world->size; rank++)
-        MB_TRY(mb_virtual_put(world, 0, rank, false));
+        MB_TRY(mb_events_put(&world->events, 0, MB_EVENT_GOES_ON, (uint32_t)rank));
     go_on_all(world);
     if (all_ended(world)) {
         mb_error_restore(&world->message);

@@ -2,6 +2,7 @@
 #ifndef MB_COMM_VIRTUAL_PRIVATE_H
 #define MB_COMM_VIRTUAL_PRIVATE_H
 
+#include "base/events.h"
 #include "base/fiber.h"
 #include "comm/state.h"
 #include "comm/virtual.h"
@@ -45,12 +46,7 @@ typedef struct mb_virtual_end { /* a rank */
     int votes, vote; /* that it took part in, and the letter of the last */
 } mb_virtual_end_t;
 
-typedef struct {
-    double time;
-    uint64_t order; /* of two at one time the first that was put in comes first */
-    int rank;
-    bool wakes; /* whoever waits; otherwise who goes on */
-} mb_virtual_event_t;
+enum { MB_EVENT_GOES_ON, MB_EVENT_WAKES }; /* of a rank: whoever waits is woken */
 
 typedef struct {
     uint32_t flags;
@@ -69,9 +65,7 @@ struct mb_virtual {
     mb_status_t status;
     mb_error_message_t message;
     double now;
-    mb_virtual_event_t *events; /* a heap */
-    size_t n_events, room_of_events;
-    uint64_t put;
+    mb_events_t events;
     mb_letter_t *letters;
     int n_letters, room_of_letters, free;
     mb_virtual_vote_t votes[2]; /* one may be open while the one before is still being read */
@@ -79,7 +73,6 @@ struct mb_virtual {
 
 /* virtual_wire.c */
 extern const mb_wire_class_t mb_wire_virtual;
-mb_status_t mb_virtual_put(mb_virtual_t *world, double time, int rank, bool wakes);
 
 /* virtual_stuck.c: who waits for whom. Returns MB_ERR_TIMEOUT. */
 mb_status_t mb_virtual_stuck(const mb_virtual_t *world);

@@ -149,7 +149,7 @@ static mb_status_t end_letter(mb_virtual_t *world, int number, double time)
     mb_letter_t *letter = &world->letters[number];
     letter->over = true;
     letter->time = time;
-    return mb_virtual_put(world, time, letter->owner, true);
+    return mb_events_put(&world->events, time, MB_EVENT_WAKES, (uint32_t)letter->owner);
 }
 
 /* Both ends are there. */
@@ -308,7 +308,7 @@ static void tell(mb_comm_t *comm)
     for (int rank = 0; rank < world->size; rank++) {
         mb_end_state_t state = world->ends[rank]->state;
         if (state == MB_END_WAITS || state == MB_END_LOST)
-            mb_virtual_put(world, world->now, rank, true);
+            mb_events_put(&world->events, world->now, MB_EVENT_WAKES, (uint32_t)rank);
     }
 }
 
@@ -324,7 +324,8 @@ static void work(mb_comm_t *comm, int kind, int chunk, double part)
     if (times->work == NULL)
         return;
     double seconds = times->work(times->user, end->clock, comm->rank, kind, chunk, part);
-    if (!(seconds > 0) || mb_virtual_put(end->world, end->clock + seconds, comm->rank, false))
+    if (!(seconds > 0) || mb_events_put(&end->world->events, end->clock + seconds, MB_EVENT_GOES_ON,
+                                        (uint32_t)comm->rank))
         return;
     end->state = MB_END_GOES_ON;
     mb_fiber_yield();

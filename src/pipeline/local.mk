@@ -30,7 +30,7 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_v.c \
 	src/pipeline/schedule_wakes.c src/pipeline/schedule_wakes.h \
 	src/pipeline/simulate.c src/pipeline/simulate.h \
-	src/pipeline/simulate_events.c src/pipeline/simulate_private.h \
+	src/pipeline/simulate_private.h \
 	src/pipeline/simulate_network.c \
 	src/pipeline/simulate_pace.c \
 	src/pipeline/simulate_rank.c \

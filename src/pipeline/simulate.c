@@ -42,13 +42,13 @@ static mb_status_t wake(mb_virtual_rank_t *rank, uint32_t number)
     return go_on(rank);
 }
 
-static mb_status_t arrive(mb_world_t *world, const mb_event_of_t *event)
+static mb_status_t arrive(mb_world_t *world, const mb_event_at_t *event)
 {
     const mb_grid_t *grid = world->simulation->grid;
-    mb_virtual_message_t m = mb_world_message(world, event->group, event->what);
-    world->messages[event->group][event->what] |= MOVED;
-    MB_TRY(wake(&world->ranks[mb_grid_rank(grid, m.from_stage, event->group)], event->what));
-    return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, event->group)], event->what);
+    mb_virtual_message_t m = mb_world_message(world, event->kind, event->what);
+    world->messages[event->kind][event->what] |= MOVED;
+    MB_TRY(wake(&world->ranks[mb_grid_rank(grid, m.from_stage, event->kind)], event->what));
+    return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, event->kind)], event->what);
 }
 
 static mb_status_t end_sum(mb_world_t *world, int stage)
@@ -67,7 +67,7 @@ static mb_status_t end_sum(mb_world_t *world, int stage)
 
 static mb_status_t run(mb_world_t *world)
 {
-    mb_event_of_t event;
+    mb_event_at_t event;
     int n = world->simulation->grid->stages * world->simulation->grid->groups;
     for (int r = 0; r < n; r++) {
         if (begin_step(&world->ranks[r]))
@@ -75,10 +75,10 @@ static mb_status_t run(mb_world_t *world)
     }
     for (; mb_events_take(&world->events, &event); world->out->events++) {
         world->now = event.time;
-        if (event.group == MB_EVENT_OF_RANK)
+        if (event.kind == MB_EVENT_OF_RANK)
             MB_TRY(go_on(&world->ranks[event.what]));
         else
-            MB_TRY(event.group >= 0 ? arrive(world, &event) : end_sum(world, -1 - event.group));
+            MB_TRY(event.kind >= 0 ? arrive(world, &event) : end_sum(world, -1 - event.kind));
     }
     for (int r = 0; r < n; r++) {
         if (world->ranks[r].state != ENDED)

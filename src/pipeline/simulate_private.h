@@ -2,29 +2,12 @@
 #ifndef MB_PIPELINE_SIMULATE_PRIVATE_H
 #define MB_PIPELINE_SIMULATE_PRIVATE_H
 
+#include "base/events.h"
 #include "pipeline/simulate.h"
 
+/* Kinds of events: a message of this group has arrived; a rank may go on, behind all groups; below
+ * 0, -1 - the stage whose sum is there. What: the message, or the rank. */
 enum { MB_EVENT_OF_RANK = INT32_MAX };
-
-typedef struct {
-    double time;
-    uint64_t order; /* of two at one time the first that was put in comes first */
-    /* A message of this group has arrived; a rank may go on, behind all groups; below 0, -1 - the
-     * stage whose sum is there. */
-    int group;
-    uint32_t what; /* the message, or the rank */
-} mb_event_of_t;
-
-typedef struct {
-    mb_event_of_t *heap;
-    size_t n, room;
-    uint64_t put;
-} mb_events_t;
-
-mb_status_t mb_events_put(mb_events_t *events, double time, int group, uint32_t what);
-/* The earliest; false: there is none. */
-bool mb_events_take(mb_events_t *events, mb_event_of_t *out);
-void mb_events_free(mb_events_t *events);
 
 typedef enum { FREE = 0, AWAITS_MESSAGE, AWAITS_REDUCE, COMPUTES, ENDED, LOST } mb_virtual_state_t;
 

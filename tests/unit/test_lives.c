@@ -56,7 +56,7 @@ typedef struct {
     mb_device_t *device;
     mb_exec_t exec;
     mb_stage_t *stage;
-    char path[32];
+    char path[256];
     char *apart, *shared; /* everything in a place of its own; the chunk's inside as it was */
 } bench_t;
 
@@ -121,7 +121,8 @@ static void choose(bench_t *b, const way_t *way, mb_schedule_choice_t *choice, m
 
 static void write_order(bench_t *b)
 {
-    snprintf(b->path, sizeof b->path, "/tmp/test_lives.XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    snprintf(b->path, sizeof b->path, "%s/mb-lives.XXXXXX", folder == NULL ? "/tmp" : folder);
     int file = mkstemp(b->path);
     ck_assert_int_ge(file, 0);
     ck_assert_int_eq(write(file, order, strlen(order)), (ssize_t)strlen(order));

@@ -72,12 +72,22 @@ static bool names_layers(const mb_candidate_t *c)
     return c->layers != NULL || c->schedule.layers != NULL;
 }
 
+static void name_again(const mb_candidate_t *c, char *buffer, size_t size)
+{
+    const char *again = !c->schedule.recomputes ? "" : names_layers(c) ? " +r" : " +R";
+    if (c->schedule.segments > 1)
+        snprintf(buffer, size, "%s%d", again, c->schedule.segments);
+    else
+        snprintf(buffer, size, "%s", again);
+}
+
 static const char *name_of(const mb_candidate_t *c, char *buffer)
 {
     const mb_schedule_choice_t *schedule = &c->schedule;
     const char *name = mb_schedule_name(schedule->kind);
-    const char *again = !c->schedule.recomputes ? "" : names_layers(c) ? " +r" : " +R";
+    char again[16];
     bool counts = schedule->kind == MB_SCHEDULE_AUTO && schedule->per_stage > 1;
+    name_again(c, again, sizeof again);
     if (counts || schedule->kind == MB_SCHEDULE_INTERLEAVED)
         snprintf(buffer, NAME, "%s:%d%s", name, schedule->per_stage, again);
     else
@@ -131,11 +141,13 @@ void mb_layouts_print(const mb_layouts_t *l)
 
 /* ---- JSON */
 
-static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c)
+static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c, char *buffer)
 {
     const char *text = NULL;
-    if (!c->schedule.recomputes || !names_layers(c))
-        return c->schedule.recomputes ? "full" : "none";
+    if (!c->schedule.recomputes)
+        return "none";
+    if (!names_layers(c))
+        return mb_recompute_full(c->schedule.segments, buffer, NAME);
     if (c->schedule.layers == NULL)
         text = mb_recompute_text(l->options.graph, c->layers, l->arena);
     return c->schedule.layers != NULL ? c->schedule.layers : text == NULL ? "" : text;
@@ -143,16 +155,17 @@ static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c)
 
 static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
 {
-    char name[NAME];
+    char name[NAME], again[NAME];
     mb_candidate_t plain = *c;
     plain.schedule.recomputes = false;
+    plain.schedule.segments = 0;
     return json_pack(
         "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
         "stages", c->stages, "replicas", c->replicas, "groups", c->groups, "idle", c->idle,
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
-        name_of(&plain, name), "recompute", recompute_of(l, c), "seconds", c->seconds, "compute",
-        c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce, "update",
-        c->update, "memory", c->memory, "efficiency", c->efficiency);
+        name_of(&plain, name), "recompute", recompute_of(l, c, again), "seconds", c->seconds,
+        "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce,
+        "update", c->update, "memory", c->memory, "efficiency", c->efficiency);
 }
 
 json_t *mb_layouts_json(const mb_layouts_t *l)

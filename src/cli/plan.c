@@ -20,6 +20,7 @@ typedef struct {
     mb_chunk_cost_t *costs; /* [chunks] seconds */
     double *bytes;          /* [chunks] of activations that each micro-batch in flight keeps */
     double *inside;         /* [chunks] of those of the one that the chunk is at work on */
+    double *rooms;          /* [chunks] where those that are offloaded come back to */
     double *host;           /* [chunks] of those in host memory */
     mb_schedule_times_t times;
     double work;      /* of all stages */
@@ -46,7 +47,7 @@ static void count_kept(outlook_t *o, const mb_kept_t *kept, bool offloads, int c
     }
     bool goes = offloads && plan->slots[chunk] > MB_KEPT_ROOMS;
     o->bytes[chunk] += goes ? 0 : away;
-    o->inside[chunk] += goes ? MB_KEPT_ROOMS * away : 0;
+    o->rooms[chunk] = goes ? MB_KEPT_ROOMS * away : 0;
     o->host[chunk] = goes ? plan->slots[chunk] * away : 0;
 }
 
@@ -60,9 +61,21 @@ static mb_status_t count_bytes(const mb_planning_t *p, outlook_t *o)
     for (int c = 0; c < o->plan->chunks; c++) {
         count_kept(o, &kept, offload.activations, c);
         MB_TRY(mb_lives_forward_bytes(&kept, c, &inside));
-        o->inside[c] += (double)inside;
+        o->inside[c] = (double)inside;
     }
     return MB_OK;
+}
+
+/* Of what is inside its chunks, which take turns in one place where it does not last. */
+static double inside_stage(const outlook_t *o, int stage)
+{
+    double own = 0, shared = 0;
+    for (int c = o->plan->first_chunk[stage]; c >= 0; c = o->plan->next_chunk[c]) {
+        own += o->rooms[c] + (mb_plan_lasts(o->plan, c) ? o->inside[c] : 0);
+        if (!mb_plan_lasts(o->plan, c) && o->inside[c] > shared)
+            shared = o->inside[c];
+    }
+    return own + shared;
 }
 
 static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_t *o)
@@ -74,8 +87,10 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     o->costs = MB_ARENA_ARRAY(p->arena, mb_chunk_cost_t, o->plan->chunks);
     o->bytes = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     o->inside = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
+    o->rooms = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
     o->host = MB_ARENA_ARRAY(p->arena, double, o->plan->chunks);
-    if (o->costs == NULL || o->bytes == NULL || o->inside == NULL || o->host == NULL)
+    if (o->costs == NULL || o->bytes == NULL || o->inside == NULL || o->rooms == NULL ||
+        o->host == NULL)
         return mb_error_memory("a plan", (size_t)o->plan->chunks * sizeof(*o->costs));
     mb_costs_of_chunks(o->plan, p->taken, o->costs);
     choice.costs = o->costs;
@@ -86,8 +101,7 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     MB_TRY(mb_schedule_time(&o->schedule, o->costs, o->bytes, p->arena, &o->times));
     for (int s = 0; s < p->layout.stages; s++) {
         int64_t sent = mb_plan_bytes_sent(o->plan, s);
-        for (int c = o->plan->first_chunk[s]; c >= 0; c = o->plan->next_chunk[c])
-            o->times.peak[s] += o->inside[c];
+        o->times.peak[s] += inside_stage(o, s);
         o->work += o->times.work[s];
         o->peak = o->times.peak[s] > o->peak ? o->times.peak[s] : o->peak;
         o->messages = sent > o->messages ? sent : o->messages;

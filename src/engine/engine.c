@@ -26,7 +26,7 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
                               .ordered = options->machine->way == MB_WAY_CHANNEL,
                               .uneven = options->replicas % engine->grid.groups != 0,
                               .bucket_bytes = engine->grid.groups > 1 ? options->bucket_bytes : 0,
-                              .cuts = other == NULL ? NULL : other->plan->first_node + 1,
+                              .cuts = other == NULL ? NULL : other->plan->cuts,
                               .costs = profile == NULL ? NULL : profile->nodes,
                               .crossing = profile == NULL ? NULL : profile->crossing};
     return mb_plan_create(options->graph, &plan, &engine->plan);

@@ -153,7 +153,7 @@ static mb_status_t prepare_chunk(mb_executor_t *executor, int chunk)
     MB_TRY(mb_stage_forward(stage, &micro));
     if (!stage->training)
         return MB_OK;
-    if (executor->plan->schedule.recomputes)
+    if (mb_plan_computes_again(executor->plan, chunk))
         MB_TRY(mb_stage_recompute(stage, &micro));
     MB_TRY(mb_stage_backward(stage, &micro));
     micro.accumulate = true;

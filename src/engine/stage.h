@@ -10,9 +10,10 @@
  *     slots        of each chunk, one per micro-batch in flight: received tensors, outputs and
  *                  saved that are kept for its backward (pipeline/kept.h), labels, gradients
  *                  received and to be sent
- *     inside       of each chunk, once, for the micro-batch that it is at work on: outputs and
- *                  saved that are not kept, and gradients of tensors; what is never there at the
- *                  same time shares its place (pipeline/lives.h)
+ *     inside       once, for the chunk and the micro-batch that are at work: outputs and saved that
+ *                  are not kept, and gradients of tensors; what is never there at the same time
+ *                  shares its place (pipeline/lives.h). Of a chunk apart, where it lasts from
+ *                  forward to backward
  *     backward     of each chunk, where gradients of weights come later, one per micro-batch in
  *                  flight: the gradients that these are made from
  *     rooms        of each chunk that is offloaded, instead of the slots for what is kept: two, and
@@ -80,9 +81,10 @@ typedef struct { /* of one of the stage's chunks of the model */
     char **slots;
     size_t kept_bytes;          /* of a micro-batch, what is offloaded; 0: nothing is */
     char *rooms[MB_KEPT_ROOMS]; /* where that is on the device (stage_offload.h) */
-    char *inside;
-    int n_areas;         /* of gradients: 1, or one a slot when B and W stand apart */
-    char *backward;      /* [n_areas][backward_bytes]; NULL: all gradients are inside */
+    bool lasts;                 /* what is inside does */
+    char *inside;               /* its own where it lasts, else the stage's */
+    int n_areas;                /* of gradients: 1, or one a slot when B and W stand apart */
+    char *backward;             /* [n_areas][backward_bytes]; NULL: all gradients are inside */
     void **gradient_now; /* [n_areas][n_nodes] where a tensor's gradient stands; NULL: none came */
     int64_t temporary[MB_MAX_INPUTS]; /* inside */
 } mb_stage_chunk_t;
@@ -99,6 +101,7 @@ typedef struct mb_stage {
     mb_kept_t kept;
     bool offloads;
     struct mb_stage_offload *offload; /* NULL: nothing is offloaded */
+    char *inside;                     /* of all chunks in which it does not last */
     int n_chunks;
     mb_stage_chunk_t *chunks;    /* ascending */
     mb_stage_chunk_t **chunk_of; /* [plan->chunks] NULL: elsewhere */

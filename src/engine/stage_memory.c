@@ -188,14 +188,41 @@ static mb_status_t take_block(mb_stage_t *stage, size_t bytes, char **out)
     return MB_OK;
 }
 
+/* What a chunk has of it to itself. */
+static size_t own_inside(const mb_stage_chunk_t *chunk)
+{
+    return chunk->lasts ? chunk->inside_bytes : 0;
+}
+
+static size_t shared_inside(const mb_stage_t *stage)
+{
+    size_t most = 0;
+    for (int i = 0; i < stage->n_chunks; i++) {
+        size_t bytes = stage->chunks[i].inside_bytes - own_inside(&stage->chunks[i]);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static mb_status_t take_inside(mb_stage_t *stage)
+{
+    MB_TRY(take_block(stage, shared_inside(stage), &stage->inside));
+    for (int i = 0; i < stage->n_chunks; i++) {
+        mb_stage_chunk_t *chunk = &stage->chunks[i];
+        MB_TRY(take_block(stage, own_inside(chunk), &chunk->inside));
+        chunk->inside = chunk->lasts ? chunk->inside : stage->inside;
+    }
+    return MB_OK;
+}
+
 static mb_status_t take_blocks(mb_stage_t *stage)
 {
     char *memory;
+    MB_TRY(take_inside(stage));
     for (int i = 0; i < stage->n_chunks; i++) {
         mb_stage_chunk_t *chunk = &stage->chunks[i];
         for (int s = 0; s < chunk->n_slots; s++)
             MB_TRY(take_block(stage, chunk->slot_bytes, &chunk->slots[s]));
-        MB_TRY(take_block(stage, chunk->inside_bytes, &chunk->inside));
         MB_TRY(take_block(stage, chunk->backward_bytes * (size_t)chunk->n_areas, &chunk->backward));
     }
     MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
@@ -285,7 +312,8 @@ static mb_status_t open_chunk(mb_stage_t *stage, int number)
     *chunk = (mb_stage_chunk_t){.chunk = number,
                                 .first_node = plan->first_node[number],
                                 .end_node = plan->first_node[number + 1],
-                                .n_slots = plan->slots[number]};
+                                .n_slots = plan->slots[number],
+                                .lasts = plan->training && mb_plan_lasts(plan, number)};
     chunk->n_areas = mb_stage_splits(stage) ? chunk->n_slots : 1;
     chunk->slots = MB_ARENA_ARRAY(stage->arena, char *, chunk->n_slots + 1);
     chunk->gradient_now =
@@ -335,10 +363,10 @@ static mb_status_t plan_memory(mb_stage_t *stage)
 
 size_t mb_stage_activation_bytes(const mb_stage_t *stage)
 {
-    size_t bytes = 0;
+    size_t bytes = shared_inside(stage);
     for (int i = 0; i < stage->n_chunks; i++) {
         const mb_stage_chunk_t *chunk = &stage->chunks[i];
-        bytes += chunk->slot_bytes * (size_t)chunk->n_slots + chunk->inside_bytes +
+        bytes += chunk->slot_bytes * (size_t)chunk->n_slots + own_inside(chunk) +
                  chunk->backward_bytes * (size_t)chunk->n_areas + chunk->kept_bytes * MB_KEPT_ROOMS;
     }
     return bytes;
@@ -360,9 +388,11 @@ static void stage_free(mb_stage_t *stage)
     for (int i = 0; i < stage->n_chunks; i++) {
         for (int s = 0; s < stage->chunks[i].n_slots; s++)
             mb_device_free(device, stage->chunks[i].slots[s]);
-        mb_device_free(device, stage->chunks[i].inside);
+        if (stage->chunks[i].lasts)
+            mb_device_free(device, stage->chunks[i].inside);
         mb_device_free(device, stage->chunks[i].backward);
     }
+    mb_device_free(device, stage->inside);
     for (int b = 0; b < stage->n_blocks; b++)
         mb_device_free(device, stage->gradients[b]);
     for (int b = 0; b < stage->n_sum_blocks; b++)

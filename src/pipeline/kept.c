@@ -46,6 +46,14 @@ bool mb_kept_starts(const mb_graph_t *graph, const bool *again, int node, int en
     return false;
 }
 
+/* Chunks that are computed again take turns in their stage's one place. */
+static bool is_alone(const mb_plan_t *plan, int chunk)
+{
+    bool only =
+        plan->first_chunk[plan->stage_of_chunk[chunk]] == chunk && plan->next_chunk[chunk] < 0;
+    return plan->slots[chunk] == 1 && (only || !mb_plan_computes_again(plan, chunk));
+}
+
 static mb_kept_rule_t rule_of(const mb_plan_t *plan, const int *readers, const bool *crosses,
                               int node)
 {
@@ -54,7 +62,7 @@ static mb_kept_rule_t rule_of(const mb_plan_t *plan, const int *readers, const b
         .fixed = plan->graph->nodes[node].is_input || crosses[node] ||
                  mb_kept_is_scored(plan->graph, node),
         .training = plan->training,
-        .alone = plan->slots[chunk] == 1,
+        .alone = is_alone(plan, chunk),
         .again = mb_plan_is_again(plan, node),
         .starts = mb_kept_starts(plan->graph, plan->again, node, plan->first_node[chunk + 1]),
         .read = readers[node] >= 0};

@@ -1,7 +1,8 @@
 /* What of a micro-batch is kept from its forward to its backward, and so has a place for each one
  * in flight. All else is there for the one micro-batch that a chunk is at work on, and shares its
  * places (lives.h): outputs that no backward reads, all of them where there is no backward or one
- * micro-batch in flight, and what is computed again. */
+ * micro-batch in flight, and what is computed again. Unless that has to last until the backward
+ * (mb_chunk_lasts), all chunks of a stage take turns in one place for it. */
 #ifndef MB_PIPELINE_KEPT_H
 #define MB_PIPELINE_KEPT_H
 
@@ -18,7 +19,7 @@ void mb_kept_readers(const mb_graph_t *graph, int64_t samples, int *readers);
 typedef struct { /* of a node, and of the chunk that it is in */
     bool fixed;  /* the output is given, goes to another chunk, or is the model's */
     bool training;
-    bool alone;  /* one micro-batch is in flight at most */
+    bool alone;  /* one micro-batch is in flight at most, and nothing else takes its place */
     bool again;  /* the node is computed again */
     bool starts; /* what is computed again reads the output */
     bool read;   /* a backward does */

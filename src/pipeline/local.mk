@@ -26,9 +26,11 @@ libmb_la_SOURCES += \
 	src/pipeline/schedule_list.c src/pipeline/schedule_list.h \
 	src/pipeline/schedule_private.h \
 	src/pipeline/schedule_search.c \
+	src/pipeline/schedule_segments.c \
 	src/pipeline/schedule_time.c \
 	src/pipeline/schedule_v.c \
 	src/pipeline/schedule_wakes.c src/pipeline/schedule_wakes.h \
+	src/pipeline/segments.c src/pipeline/segments.h \
 	src/pipeline/simulate.c src/pipeline/simulate.h \
 	src/pipeline/simulate_private.h \
 	src/pipeline/simulate_network.c \

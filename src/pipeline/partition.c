@@ -11,7 +11,8 @@
 
 typedef struct {
     const mb_partition_options_t *options;
-    int n;                   /* nodes that compute */
+    int first, end;          /* nodes to cut */
+    int n;                   /* of them that compute */
     int *nodes;              /* their indices */
     double *prefix;          /* [n + 1] cost of the first k of them */
     double *alive;           /* [n + 1] values alive across a cut in front of node k */
@@ -35,7 +36,7 @@ static int last_use(const mb_node_t *node)
 /* The first node of a stage that begins with the k-th node that computes. */
 static int cut_place(const problem_t *problem, int k)
 {
-    return k == 0 ? 0 : problem->nodes[k - 1] + 1;
+    return k == 0 ? problem->first : problem->nodes[k - 1] + 1;
 }
 
 static void count_alive(const mb_graph_t *graph, problem_t *problem)
@@ -43,7 +44,7 @@ static void count_alive(const mb_graph_t *graph, problem_t *problem)
     const double *crossing = problem->options->crossing;
     for (int k = 0; k < problem->n; k++) {
         int cut = cut_place(problem, k);
-        for (int t = 0; t < cut; t++) {
+        for (int t = problem->first; t < cut; t++) {
             if (last_use(&graph->nodes[t]) < cut)
                 continue;
             problem->alive[k] += (double)mb_shape_elements(&graph->nodes[t].call.output);
@@ -69,6 +70,8 @@ static mb_status_t pose(const mb_graph_t *graph, mb_arena_t *arena, problem_t *p
 {
     int n = mb_plan_max_stages(graph);
     const mb_node_cost_t *costs = problem->options->costs;
+    problem->first = problem->options->first_node;
+    problem->end = problem->options->end_node == 0 ? graph->n_nodes : problem->options->end_node;
     mb_node_cost_t *counted = MB_ARENA_ARRAY(arena, mb_node_cost_t, graph->n_nodes);
     problem->nodes = MB_ARENA_ARRAY(arena, int, n);
     problem->prefix = MB_ARENA_ARRAY(arena, double, n + 1);
@@ -80,7 +83,7 @@ static mb_status_t pose(const mb_graph_t *graph, mb_arena_t *arena, problem_t *p
         return mb_error_memory("a partition", (size_t)n * sizeof(double));
     if (costs == NULL)
         mb_costs_count(graph, 1, counted);
-    for (int i = 0; i < graph->n_nodes; i++) {
+    for (int i = problem->first; i < problem->end; i++) {
         if (!graph->nodes[i].is_input)
             add_node(problem, i, costs == NULL ? &counted[i] : &costs[i]);
     }
@@ -185,7 +188,7 @@ static mb_status_t balance(const mb_graph_t *graph, const mb_partition_options_t
     if (limit >= DBL_MAX)
         return no_room(&problem);
     cheapest_cuts(&problem, limit, a, b, begins);
-    int end = graph->n_nodes;
+    int end = problem.end;
     for (int s = options->chunks - 1, k = problem.n; s >= 0; s--) {
         k = begins[(size_t)s * row + (size_t)k];
         int first = cut_place(&problem, k);

@@ -12,6 +12,7 @@ typedef struct {   /* of one node, in bytes */
 
 typedef struct {
     int chunks;
+    int first_node, end_node;     /* the nodes to cut; 0, 0: all */
     const int *cuts;              /* [chunks - 1] first node of chunks 1..; NULL: chosen */
     const mb_node_cost_t *costs;  /* [n_nodes] NULL: counted operations */
     const double *crossing;       /* [n_nodes] what it costs each of two chunks that a node's output
@@ -22,8 +23,8 @@ typedef struct {
     const int *slots;             /* [chunks] micro-batches of a chunk in flight */
 } mb_partition_options_t;
 
-/* Fills chunk_of_node. A tensor that crosses several cuts is charged at each of them.
- * MB_ERR_ARGUMENT: more chunks than nodes that compute, or cuts that leave one empty;
+/* Fills chunk_of_node, of the nodes to cut. A tensor that crosses several cuts is charged at each
+ * of them. MB_ERR_ARGUMENT: more chunks than nodes that compute, or cuts that leave one empty;
  * MB_ERR_MEMORY: no partition keeps within the limits. */
 mb_status_t mb_partition(const mb_graph_t *graph, const mb_partition_options_t *options,
                          int *chunk_of_node);

@@ -1,6 +1,12 @@
 /* From a graph to every stage's action list: the passes in order. */
 #include "pipeline/edges.h"
 #include "pipeline/recompute.h"
+#include "pipeline/segments.h"
+
+static int segments_of(const mb_plan_t *plan)
+{
+    return mb_schedule_segments(&plan->schedule, plan->training);
+}
 
 static mb_status_t check_options(const mb_plan_options_t *options)
 {
@@ -20,21 +26,30 @@ static mb_status_t check_options(const mb_plan_options_t *options)
     return MB_OK;
 }
 
+/* Chunks first, which do not depend on segments, then these within each. */
 static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
 {
-    mb_partition_options_t partition = {.chunks = plan->chunks,
+    int n = plan->graph->n_nodes, segments = segments_of(plan);
+    mb_partition_options_t partition = {.chunks = plan->chunks / segments,
                                         .cuts = options->cuts,
                                         .costs = options->costs,
                                         .crossing = options->crossing};
-    int n = plan->graph->n_nodes;
+    const mb_segments_t how = {.segments = segments,
+                               .samples = plan->micro_batch,
+                               .flight = plan->micros < plan->stages ? plan->micros : plan->stages};
     plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
     plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
-    if (plan->chunk_of_node == NULL || plan->first_node == NULL)
+    plan->cuts = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
+    if (plan->chunk_of_node == NULL || plan->first_node == NULL || plan->cuts == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
     MB_TRY(mb_partition(plan->graph, &partition, plan->chunk_of_node));
+    if (segments > 1)
+        MB_TRY(mb_segments_cut(plan->graph, &how, plan->chunk_of_node));
     for (int i = n - 1; i >= 0; i--)
         plan->first_node[plan->chunk_of_node[i]] = i;
     plan->first_node[plan->chunks] = n;
+    for (int c = 1; c < partition.chunks; c++)
+        plan->cuts[c - 1] = plan->first_node[c * segments];
     return MB_OK;
 }
 
@@ -84,17 +99,17 @@ static mb_status_t sum_costs(mb_plan_t *plan, const mb_plan_options_t *options,
     return MB_OK;
 }
 
-static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice)
+static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice,
+                                 mb_schedule_t *schedule)
 {
-    mb_schedule_t schedule;
     MB_TRY(mb_schedule_make(choice, plan->training, plan->stages, plan->micros, plan->arena,
-                            &schedule));
-    plan->chunks = schedule.chunks;
-    plan->stage_of_chunk = schedule.stage_of;
-    plan->slots = schedule.slots;
-    plan->first_chunk = schedule.first_chunk;
-    plan->next_chunk = schedule.next_chunk;
-    plan->programs = schedule.programs;
+                            schedule));
+    plan->chunks = schedule->chunks;
+    plan->stage_of_chunk = schedule->stage_of;
+    plan->slots = schedule->slots;
+    plan->first_chunk = schedule->first_chunk;
+    plan->next_chunk = schedule->next_chunk;
+    plan->programs = schedule->programs;
     return MB_OK;
 }
 
@@ -105,13 +120,26 @@ static mb_status_t make_programs(mb_plan_t *plan)
     return plan->ordered ? mb_validate_order(plan) : MB_OK;
 }
 
-static mb_status_t find_recomputed(mb_plan_t *plan)
+/* Of chunks that a file has R's of, all nodes, unless it was said which. */
+static mb_status_t mark_nodes(mb_plan_t *plan, const bool *chunks)
 {
+    if (plan->schedule.recomputes)
+        return mb_recompute_nodes(plan->graph, &plan->schedule, plan->again);
+    for (int i = 0; i < plan->graph->n_nodes; i++)
+        plan->again[i] = !plan->graph->nodes[i].is_input && chunks[plan->chunk_of_node[i]];
+    return MB_OK;
+}
+
+/* CHUNKS: that a file has R's of; NULL: none. */
+static mb_status_t find_recomputed(mb_plan_t *plan, const bool *chunks)
+{
+    if (!plan->training || (!plan->schedule.recomputes && chunks == NULL))
+        return MB_OK;
     plan->again = MB_ARENA_ARRAY(plan->arena, bool, plan->graph->n_nodes);
     plan->chunk_again = MB_ARENA_ARRAY(plan->arena, bool, plan->chunks);
     if (plan->again == NULL || plan->chunk_again == NULL)
         return mb_error_memory("a plan", (size_t)plan->graph->n_nodes);
-    MB_TRY(mb_recompute_nodes(plan->graph, &plan->schedule, plan->again));
+    MB_TRY(mark_nodes(plan, chunks));
     for (int i = 0; i < plan->graph->n_nodes; i++) {
         if (plan->again[i])
             plan->chunk_again[plan->chunk_of_node[i]] = true;
@@ -119,21 +147,17 @@ static mb_status_t find_recomputed(mb_plan_t *plan)
     return MB_OK;
 }
 
-static mb_status_t cut(mb_plan_t *plan, const mb_plan_options_t *options)
-{
-    MB_TRY(cut_nodes(plan, options));
-    return plan->training && plan->schedule.recomputes ? find_recomputed(plan) : MB_OK;
-}
-
 /* A file says itself how many chunks there are, and so what they compute again comes later. */
 static mb_status_t schedule_and_cut(mb_plan_t *plan, const mb_plan_options_t *options)
 {
+    mb_schedule_t made;
     mb_schedule_choice_t choice = plan->schedule;
     choice.recomputes = false;
-    MB_TRY(make_schedule(plan, &choice));
-    MB_TRY(cut(plan, options));
-    mb_schedule_t made = {
-        .stages = plan->stages, .chunks = plan->chunks, .programs = plan->programs};
+    MB_TRY(make_schedule(plan, &choice, &made));
+    MB_TRY(cut_nodes(plan, options));
+    if (plan->training && plan->graph->keeps_states && made.again != NULL)
+        return mb_recompute_refuse_states(choice.path);
+    MB_TRY(find_recomputed(plan, made.again));
     return plan->chunk_again == NULL ? MB_OK
                                      : mb_schedule_recompute(&made, plan->chunk_again, plan->arena);
 }
@@ -141,18 +165,20 @@ static mb_status_t schedule_and_cut(mb_plan_t *plan, const mb_plan_options_t *op
 /* Schedules other than files may be made for what chunks cost. */
 static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *options)
 {
+    mb_schedule_t made;
     mb_schedule_choice_t choice = plan->schedule;
     plan->schedule.costs = NULL; /* the caller's, who may be gone before the plan is */
     plan->schedule.weight = plan->schedule.limits = NULL;
     MB_TRY(mb_partition_check(plan->graph, plan->stages));
-    plan->chunks = mb_schedule_chunks(&choice, plan->stages);
+    plan->chunks = mb_schedule_chunks(&choice, plan->stages) * segments_of(plan);
     if (plan->chunks == 0)
         return schedule_and_cut(plan, options);
-    MB_TRY(cut(plan, options));
+    MB_TRY(cut_nodes(plan, options));
+    MB_TRY(find_recomputed(plan, NULL));
     choice.again = plan->chunk_again;
     if (choice.costs == NULL)
         MB_TRY(sum_costs(plan, options, &choice));
-    return make_schedule(plan, &choice);
+    return make_schedule(plan, &choice, &made);
 }
 
 static mb_status_t find_edges(mb_plan_t *plan)

@@ -64,6 +64,8 @@ typedef struct mb_plan {
     int *chunk_of_node, *stage_of_node;
     int *first_node; /* [chunks + 1]: a chunk's nodes are consecutive; an InputLayer goes with the
                         next node that computes */
+    int *cuts; /* first nodes of all chunks but the first, before these were cut into segments:
+                  as another plan's options */
     int n_forward_edges, n_backward_edges, n_ties;
     mb_forward_edge_t *forward_edges;
     mb_backward_edge_t *backward_edges;
@@ -91,7 +93,8 @@ typedef struct {
     mb_schedule_choice_t schedule;
     bool training;
     bool ordered, uneven;
-    const int *cuts; /* [chunks - 1] first node of chunks 1.., or NULL: balanced by cost */
+    const int *cuts; /* [chunks - 1] first node of chunks 1.., before they are cut into segments, or
+                        NULL: balanced by cost */
     const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
     const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */
     size_t bucket_bytes;         /* gradients summed together; 0: each chunk's, as a whole */
@@ -144,6 +147,15 @@ bool mb_plan_crosses(const mb_plan_t *plan, int tensor);
 static inline bool mb_plan_is_again(const mb_plan_t *plan, int node)
 {
     return plan->again != NULL && plan->again[node];
+}
+static inline bool mb_plan_computes_again(const mb_plan_t *plan, int chunk)
+{
+    return plan->chunk_again != NULL && plan->chunk_again[chunk];
+}
+/* See mb_chunk_lasts. */
+static inline bool mb_plan_lasts(const mb_plan_t *plan, int chunk)
+{
+    return mb_chunk_lasts(plan->slots[chunk], mb_plan_computes_again(plan, chunk));
 }
 /* Whether what crosses stays on its stage. */
 static inline bool mb_forward_edge_stays(const mb_forward_edge_t *edge)

@@ -2,6 +2,7 @@
  * schedules, recomputation. See planner.h. */
 #include "pipeline/planner_private.h"
 #include "pipeline/recompute.h"
+#include "pipeline/segments.h"
 
 #include "base/str.h"
 
@@ -24,8 +25,9 @@ typedef struct {
     double least; /* memory that any layout takes */
     bool any;
     int groups,
-        micros;  /* of a layout that ZeRO's second stage has no place in; 0: there was none */
-    bool *again; /* [n_layers] of patterns that are given; NULL: none are */
+        micros;     /* of a layout that ZeRO's second stage has no place in; 0: there was none */
+    int *segmented; /* [n_nodes] the cut of a candidate with segments; NULL: none was made */
+    bool *again;    /* [n_layers] of patterns that are given; NULL: none are */
 } search_t;
 
 static const mb_schedule_choice_t schedules[] = {{.kind = MB_SCHEDULE_1F1B},
@@ -116,6 +118,45 @@ static void take(search_t *s, const mb_candidate_t *c)
         s->found[s->n++] = *c;
 }
 
+/* The chunks of CUT in segments; *out: NULL where a chunk has too few nodes. */
+static mb_status_t cut_segments(search_t *s, const mb_candidate_t *c, const int *cut, int **out)
+{
+    int chunk, n = s->options->graph->n_nodes;
+    const mb_segments_t how = {.segments = c->schedule.segments,
+                               .samples = c->micro_batch,
+                               .flight = c->micros < c->stages ? c->micros : c->stages};
+    *out = NULL;
+    if (!mb_segments_fit(s->options->graph, how.segments, cut, &chunk))
+        return MB_OK;
+    if (s->segmented == NULL)
+        s->segmented = MB_ARENA_ARRAY(s->arena, int, n);
+    if (s->segmented == NULL)
+        return mb_error_memory("a plan", (size_t)n * sizeof *cut);
+    memcpy(s->segmented, cut, (size_t)n * sizeof *cut);
+    *out = s->segmented;
+    return mb_segments_cut(s->options->graph, &how, *out);
+}
+
+/* Where whole chunks are too large to be computed again: as few segments as fit. Gradients of
+ * weights that come later would have all segments computed a third time. */
+static mb_status_t try_segments(search_t *s, const mb_candidate_t *whole, int size, const int *cut)
+{
+    static const int segments[] = {2, 3, 4, 6, 8, 12, 16, 24, 32};
+    double least = whole->memory;
+    for (size_t i = 0; i < sizeof segments / sizeof *segments && least > s->limit; i++) {
+        mb_candidate_t c = *whole;
+        int *cut_again;
+        c.schedule.segments = segments[i];
+        MB_TRY(cut_segments(s, &c, cut, &cut_again));
+        if (cut_again == NULL)
+            return MB_OK;
+        MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut_again, &c));
+        take(s, &c);
+        least = c.memory < least ? c.memory : least;
+    }
+    return MB_OK;
+}
+
 /* None, all, and between them the least that fits, where none would not. */
 static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int size, const int *cut)
 {
@@ -123,6 +164,7 @@ static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int siz
     mb_candidate_t none = *c, some = *c, all = *c;
     none.schedule.recomputes = false;
     all.schedule.recomputes = true;
+    none.schedule.segments = all.schedule.segments = some.schedule.segments = 0;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &none));
     take(s, &none);
     if (s->options->graph->keeps_states)
@@ -130,7 +172,9 @@ static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int siz
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &all));
     if (all.memory < none.memory)
         take(s, &all);
-    if (none.memory <= s->limit || all.memory > s->limit)
+    if (all.memory > s->limit)
+        return mb_planner_splits(c) ? MB_OK : try_segments(s, &all, size, cut);
+    if (none.memory <= s->limit)
         return MB_OK;
     MB_TRY(mb_planner_choose_layers(s->options, s->costs[size], cut, s->limit, s->arena, &some,
                                     &fits));
@@ -151,7 +195,12 @@ static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
         return try_recomputing(s, c, size, cut);
     c->schedule.recomputes = given->recomputes;
     c->schedule.layers = given->layers;
+    c->schedule.segments = given->segments;
     c->layers = s->again;
+    if (given->segments > 1)
+        MB_TRY(cut_segments(s, c, cut, &cut));
+    if (cut == NULL)
+        return MB_OK;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, c));
     take(s, c);
     return MB_OK;
@@ -275,6 +324,8 @@ static int by_time(const void *a, const void *b)
         return (int)x->schedule.kind - (int)y->schedule.kind;
     if (x->schedule.per_stage != y->schedule.per_stage)
         return x->schedule.per_stage - y->schedule.per_stage;
+    if (x->schedule.segments != y->schedule.segments)
+        return x->schedule.segments - y->schedule.segments;
     return x->schedule.recomputes - y->schedule.recomputes;
 }
 

@@ -23,6 +23,7 @@ typedef struct {                                      /* of one stage */
 int mb_planner_stage_of(const mb_candidate_t *c, int chunk)
 {
     int p = c->stages;
+    chunk /= mb_schedule_segments(&c->schedule, true);
     bool turns = c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO;
     return turns && chunk / p % 2 != 0 ? p - 1 - chunk % p : chunk % p;
 }
@@ -191,7 +192,7 @@ static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
     const mb_planner_memory_t *held = &stage->held;
     return stage->parameters * sizeof(float) * (1 + moments_held(o, c)) +
            gradient_bytes(o, c, stage) + flight * (held->fixed + held->gradients) +
-           there * held->kept + held->once;
+           there * held->kept + held->once + held->shared;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */
@@ -254,6 +255,13 @@ static mb_status_t add_memory(const mb_planner_options_t *options, const int *ch
     return status;
 }
 
+/* A stage that goes back as soon as it has gone forward has all it needs, of its last segment. */
+static double part_again(const mb_candidate_t *c, int stage)
+{
+    double segments = mb_schedule_segments(&c->schedule, true);
+    return mb_planner_in_flight(c, stage) > 1 ? 1 : (segments - 1) / segments;
+}
+
 mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
                                        const mb_node_cost_t *nodes, const int *chunk_of_node,
                                        mb_candidate_t *c, double *memory)
@@ -264,9 +272,8 @@ mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
     for (int i = 0; i < options->graph->n_nodes; i++)
         add_node(options, chunk_of_node, &nodes[i], i, c,
                  &stages[mb_planner_stage_of(c, chunk_of_node[i])]);
-    /* A stage that goes back as soon as it has gone forward has all it needs. */
     for (int s = 0; s < c->stages; s++)
-        stages[s].again = mb_planner_in_flight(c, s) > 1 ? stages[s].again : 0;
+        stages[s].again *= part_again(c, s);
     c->memory = 0;
     mb_status_t status = add_memory(options, chunk_of_node, c, stages);
     if (status == MB_OK)

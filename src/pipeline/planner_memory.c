@@ -22,6 +22,38 @@ static void live(count_t *count, mb_life_t life, double bytes)
     count->change[life.last + 1] -= bytes;
 }
 
+/* A stage with one chunk and one micro-batch in flight. */
+static bool is_alone(const mb_candidate_t *c, int stage)
+{
+    int chunks = mb_schedule_chunks(&c->schedule, 1) * mb_schedule_segments(&c->schedule, true);
+    return chunks <= 1 && mb_planner_in_flight(c, stage) <= 1;
+}
+
+/* Of what another chunk reads the gradient stands where the last share of it comes in. */
+static bool arrives(const count_t *count, int node)
+{
+    const mb_node_t *n = &count->options->graph->nodes[node];
+    int last = n->n_uses == 0 ? node : n->uses[n->n_uses - 1].node;
+    return count->chunk_of_node[last] != count->chunk_of_node[node] &&
+           !mb_kept_is_scored(count->options->graph, node);
+}
+
+/* What a call carries is there with it alone, unless both wait for the gradients of weights. */
+static void add_gradient(count_t *count, const mb_span_t *span, int node,
+                         const mb_planner_node_t *takes)
+{
+    const mb_node_t *n = &span->graph->nodes[node];
+    int stage = mb_planner_stage_of(count->candidate, count->chunk_of_node[node]);
+    int now = mb_span_backward(span, node);
+    double gradient = arrives(count, node) ? 0 : takes->output;
+    if (span->splits && n->trains) {
+        count->stages[stage].gradients += gradient + takes->carried;
+        return;
+    }
+    live(count, mb_life_of_gradient(span, node, mb_kept_is_scored(span->graph, node)), gradient);
+    live(count, (mb_life_t){now, now}, takes->carried);
+}
+
 /* Gives the bytes of its output. */
 static double add_node(count_t *count, const mb_span_t *span, int node)
 {
@@ -31,13 +63,13 @@ static double add_node(count_t *count, const mb_span_t *span, int node)
         mb_planner_node(span->graph, count->chunk_of_node, c, node, count->readers);
     int stage = mb_planner_stage_of(c, count->chunk_of_node[node]);
     mb_planner_memory_t *all = &count->stages[stage];
-    mb_kept_rule_t rule = {
-        .fixed = takes.fixed,
-        .training = true,
-        .alone = c->schedule.per_stage <= 1 && mb_planner_in_flight(c, stage) <= 1,
-        .again = count->again[node],
-        .starts = mb_kept_starts(span->graph, count->again, node, span->end_node),
-        .read = takes.read};
+    mb_kept_rule_t rule = {.fixed = takes.fixed,
+                           .training = true,
+                           .alone = is_alone(c, stage),
+                           .again = count->again[node],
+                           .starts =
+                               mb_kept_starts(span->graph, count->again, node, span->end_node),
+                           .read = takes.read};
     if (mb_kept_output(&rule))
         *(rule.fixed ? &all->fixed : &all->kept) += takes.output;
     else
@@ -46,11 +78,8 @@ static double add_node(count_t *count, const mb_span_t *span, int node)
         all->kept += takes.saved;
     else if (takes.saved > 0)
         live(count, mb_life_of_saved(span, node), takes.saved);
-    if (n->needs_gradient && span->splits && n->trains)
-        all->gradients += takes.output + takes.carried;
-    else if (n->needs_gradient)
-        live(count, mb_life_of_gradient(span, node, mb_kept_is_scored(span->graph, node)),
-             takes.output + takes.carried);
+    if (n->needs_gradient)
+        add_gradient(count, span, node, &takes);
     return takes.output;
 }
 
@@ -111,6 +140,15 @@ static void weigh(mb_planner_memory_t *stage, const mb_planner_memory_t *before,
     stage->gradients = before->gradients + weight * (stage->gradients - before->gradients);
 }
 
+static bool computes_again(const count_t *count, int first, int end)
+{
+    for (int i = first; i < end; i++) {
+        if (count->again[i])
+            return true;
+    }
+    return false;
+}
+
 static void add_chunk(count_t *count, int first, int end)
 {
     const mb_candidate_t *c = count->candidate;
@@ -129,7 +167,12 @@ static void add_chunk(count_t *count, int first, int end)
         shares = share > shares ? share : shares;
     }
     weigh(stage, &before, weight_of(c, chunk));
-    stage->once += peak_of(count->change, 2 * (end - first) + 2) + shares;
+    double inside = peak_of(count->change, 2 * (end - first) + 2) + shares;
+    if (mb_planner_in_flight(c, mb_planner_stage_of(c, chunk)) <= 1 &&
+        !computes_again(count, first, end))
+        stage->once += inside;
+    else if (inside > stage->shared)
+        stage->shared = inside;
 }
 
 static void add_all(count_t *count)

@@ -30,6 +30,7 @@ typedef struct {  /* bytes of one stage */
     double fixed; /* of each micro-batch in flight, of messages, inputs and outputs */
     double kept, once, gradients; /* of each micro-batch in flight; of the one at work; of each, the
                                      gradients that wait, where those of weights come later */
+    double shared;                /* of the one at work, where chunks take turns: the most of one */
 } mb_planner_memory_t;
 mb_status_t mb_planner_memory(const mb_planner_options_t *options, const int *chunk_of_node,
                               const mb_candidate_t *c, mb_planner_memory_t *stages);

@@ -4,21 +4,35 @@
 #include "base/str.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 6 };
+enum { SHOWN = 6, MOST_SEGMENTS = 4096 };
 
 bool mb_recompute_is_open(const char *text)
 {
     return text == NULL || strcmp(text, "auto") == 0;
 }
 
+/* "full", or "full:SEGMENTS"; 0: neither. */
+static int read_full(const char *text)
+{
+    char *end;
+    if (strcmp(text, "full") == 0)
+        return 1;
+    if (strncmp(text, "full:", 5) != 0 || text[5] < '0' || text[5] > '9')
+        return 0;
+    long segments = strtol(text + 5, &end, 10);
+    return *end == '\0' && segments >= 1 && segments <= MOST_SEGMENTS ? (int)segments : 0;
+}
+
 void mb_recompute_read(const char *text, mb_schedule_choice_t *out)
 {
-    bool full = strcmp(text, "full") == 0;
+    int full = read_full(text);
     out->recomputes = !mb_recompute_is_open(text) && strcmp(text, "none") != 0;
-    out->layers = out->recomputes && !full ? text : NULL;
+    out->layers = out->recomputes && full == 0 ? text : NULL;
+    out->segments = full;
 }
 
 /* Inputs are given, not computed. */
@@ -42,7 +56,8 @@ static mb_status_t refuse(const mb_graph_t *graph, const mb_schedule_choice_t *c
     }
     mb_status_t status = mb_error_set(
         MB_ERR_ARGUMENT,
-        "recompute=%s: no layer's name matches '%s'; there are none, full, auto, or patterns of "
+        "recompute=%s: no layer's name matches '%s'; there are none, full, full:SEGMENTS, auto, or "
+        "patterns of "
         "names such as %s%s",
         choice->layers, pattern, names.text == NULL ? "" : names.text,
         shown == SHOWN ? ", ..." : "");
@@ -114,6 +129,23 @@ mb_status_t mb_recompute_check(const mb_graph_t *graph, const mb_schedule_choice
                         "recompute=%s: %s has layers that keep states (stateful), which a forward "
                         "changes: it cannot be computed again",
                         choice->layers == NULL ? "full" : choice->layers, file);
+}
+
+mb_status_t mb_recompute_refuse_states(const char *file)
+{
+    return mb_error_set(MB_ERR_UNSUPPORTED,
+                        "%s computes forwards again (R), but the model has layers that keep states "
+                        "(stateful), which a forward changes",
+                        file);
+}
+
+const char *mb_recompute_full(int segments, char *buffer, size_t size)
+{
+    if (segments > 1)
+        snprintf(buffer, size, "full:%d", segments);
+    else
+        snprintf(buffer, size, "full");
+    return buffer;
 }
 
 bool mb_recompute_can_name(const mb_layer_t *layer)

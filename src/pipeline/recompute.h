@@ -7,7 +7,8 @@
 #include "model/graph.h"
 #include "pipeline/schedule.h"
 
-/* "none", "full", "auto" (as none: who knows a limit chooses), or patterns with commas between,
+/* "none", "full", "full:SEGMENTS" (chunks in so many segments), "auto" (as none: who knows a limit
+ * chooses), or patterns with commas between,
  * `*` for anything; TEXT stays the caller's. */
 void mb_recompute_read(const char *text, mb_schedule_choice_t *out);
 /* NULL or "auto": the planner's to choose. */
@@ -23,6 +24,10 @@ mb_status_t mb_recompute_nodes(const mb_graph_t *graph, const mb_schedule_choice
  * forwards that cannot be computed twice. FILE: the model's, to be named. */
 mb_status_t mb_recompute_check(const mb_graph_t *graph, const mb_schedule_choice_t *choice,
                                const char *file);
+/* The same of a schedule from FILE that has R's. */
+mb_status_t mb_recompute_refuse_states(const char *file);
+/* "full", or "full:SEGMENTS"; gives BUFFER. */
+const char *mb_recompute_full(int segments, char *buffer, size_t size);
 /* Patterns that name exactly these layers, in the arena; NULL: no memory. */
 const char *mb_recompute_text(const mb_graph_t *graph, const bool *layers, mb_arena_t *arena);
 /* Whether a pattern can name the layer. */

@@ -209,32 +209,37 @@ static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_
 /* ---- recomputation */
 
 typedef struct {
+    const mb_schedule_t *schedule;
+    const bool *again; /* [chunks] NULL: all of them */
     mb_action_t *actions;
     int n;
-    int *held;         /* [chunks] the micro-batch whose inside the chunk holds */
-    const bool *again; /* [chunks] NULL: all of them */
+    int chunk, micro; /* that the stage's place for what is not kept was written for */
 } recomputing_t;
 
 static void add_with_forward(recomputing_t *r, const mb_action_t *action)
 {
-    int *held = &r->held[action->chunk];
     bool again = r->again == NULL || r->again[action->chunk];
-    if (again && action->kind != MB_ACTION_F && *held != action->micro) {
+    bool held = r->chunk == action->chunk && r->micro == action->micro;
+    if (!again && action->kind == MB_ACTION_R)
+        return;
+    if (again && action->kind != MB_ACTION_F && action->kind != MB_ACTION_R && !held) {
         r->actions[r->n] = *action;
         r->actions[r->n++].kind = MB_ACTION_R;
     }
-    *held = action->micro;
+    if (!mb_chunk_lasts(r->schedule->slots[action->chunk], again)) {
+        r->chunk = action->chunk;
+        r->micro = action->micro;
+    }
     r->actions[r->n++] = *action;
 }
 
 mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb_arena_t *arena)
 {
-    recomputing_t r = {.held = MB_ARENA_ARRAY(arena, int, schedule->chunks), .again = again};
-    if (r.held == NULL)
-        return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
+    recomputing_t r = {.schedule = schedule, .again = again};
     for (int s = 0; s < schedule->stages; s++) {
         mb_program_t *program = &schedule->programs[s];
         r.n = 0;
+        r.chunk = r.micro = -1;
         r.actions = MB_ARENA_ARRAY(arena, mb_action_t, 2 * (size_t)program->n);
         if (r.actions == NULL)
             return mb_error_memory("a schedule", 2 * (size_t)program->n * sizeof(mb_action_t));
@@ -281,16 +286,27 @@ static mb_status_t make_from_file(const mb_schedule_choice_t *choice, bool train
                         choice->path, out->micros, micros);
 }
 
+/* Without segments, slots and what is computed again. */
+static mb_status_t make_whole(const mb_schedule_choice_t *choice, int segments, bool training,
+                              mb_arena_t *arena, mb_schedule_t *out)
+{
+    mb_schedule_choice_t whole = *choice;
+    if (choice->kind == MB_SCHEDULE_FILE)
+        return make_from_file(choice, training, arena, out);
+    MB_TRY(place_chunks(choice, arena, out));
+    if (segments > 1)
+        MB_TRY(mb_schedule_join_segments(&whole, out->chunks, segments, arena));
+    return generate(&whole, training, arena, out);
+}
+
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out)
 {
+    int segments = mb_schedule_segments(choice, training);
     *out = (mb_schedule_t){.stages = stages, .micros = micros};
-    if (choice->kind == MB_SCHEDULE_FILE) {
-        MB_TRY(make_from_file(choice, training, arena, out));
-    } else {
-        MB_TRY(place_chunks(choice, arena, out));
-        MB_TRY(generate(choice, training, arena, out));
-    }
+    MB_TRY(make_whole(choice, segments, training, arena, out));
+    if (segments > 1)
+        MB_TRY(mb_schedule_cut_segments(out, segments, arena));
     MB_TRY(finish(out, training, arena));
     return training && choice->recomputes ? mb_schedule_recompute(out, choice->again, arena)
                                           : MB_OK;

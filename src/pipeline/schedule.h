@@ -68,15 +68,23 @@ typedef struct { /* as --schedule and --recompute say it */
     int per_stage;    /* chunks of a stage, of interleaved and auto; others have their own number */
     const char *path; /* of a file */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
+    int segments;     /* that a chunk is cut into when training, to be computed again one by one, as
+                         chunks of their own; 0: as 1 */
     const char *layers; /* those that it is about, as patterns (recompute.h); NULL: all */
     const bool *again;  /* [chunks] that have such layers; NULL: all. A plan finds them itself */
     /* What an automatic one is made from; others leave them alone. In a plan's options costs may be
      * NULL: then the plan adds up those of its nodes and of what crosses. */
-    const mb_chunk_cost_t *costs; /* [chunks] NULL: all take as long */
+    const mb_chunk_cost_t *costs; /* [chunks], of segments, NULL: all take as long */
     const double *weight; /* [chunks] of a micro-batch's activations, as of bytes; NULL: 1 */
     const double *limits; /* [stages] weight of activations held at most; NULL: that of as many
                              micro-batches as there are stages, as 1F1B's first stage holds */
 } mb_schedule_choice_t;
+
+/* Segments that a chunk is cut into. */
+static inline int mb_schedule_segments(const mb_schedule_choice_t *choice, bool training)
+{
+    return training && choice->segments > 1 ? choice->segments : 1;
+}
 
 typedef struct {
     int stages, chunks, micros;
@@ -84,24 +92,35 @@ typedef struct {
     int *first_chunk;       /* [stages] the stage's first one */
     int *next_chunk;        /* [chunks] the next one of the same stage; -1: none */
     int *slots;             /* [chunks] micro-batches in flight at most */
+    bool *again;            /* [chunks] that a file has R's of; NULL: of none */
     mb_program_t *programs; /* [stages] compute actions only */
 } mb_schedule_t;
 
 /* "gpipe", "1f1b", "interleaved", "interleaved:V", "zb-h1", "zb-h2", "zb-v", "auto", "auto:V",
  * "file:PATH" (PATH stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest one. */
 mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
-/* Chunks of the model on so many stages; of a file, 0: it says so itself. */
+/* Chunks of the model on so many stages, before they are cut into segments; of a file, 0: it says
+ * so itself. */
 int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
 /* MICROS micro-batches on STAGES stages, forward only unless TRAINING; in the arena. The same on
- * every rank. Where it recomputes, a chunk holds what lies between its inputs and its outputs for
- * one micro-batch only, that of its last F or R, and an R stands in front of each backward action
- * on another one. MB_ERR_ARGUMENT: a limit below one micro-batch; it or MB_ERR_IO: a file that is
- * none or does not fit (schedule_file.c). */
+ * every rank. Where it recomputes, a stage holds what lies between a chunk's inputs and its outputs
+ * for one chunk and one micro-batch only, those of its last F or R, and an R stands in front of
+ * each backward action on others. MB_ERR_ARGUMENT: a limit below one micro-batch; it or MB_ERR_IO:
+ * a file that is none or does not fit (schedule_file.c). */
 mb_status_t mb_schedule_make(const mb_schedule_choice_t *choice, bool training, int stages,
                              int micros, mb_arena_t *arena, mb_schedule_t *out);
 /* Adds the R's of the chunks that AGAIN names ([chunks]; NULL: of all) to the programs of one made
- * without. An R with nothing of its chunk between itself and its own F is never there. */
+ * without, or with some of them; leaves out those of others. An R with nothing of its stage between
+ * itself and its own F is never there. */
 mb_status_t mb_schedule_recompute(mb_schedule_t *schedule, const bool *again, mb_arena_t *arena);
+
+/* Whether what lies between a chunk's inputs and its outputs stays where it is from forward to
+ * backward: of a chunk with one micro-batch in flight that is not computed again. The others of a
+ * stage use one place for it in turn. */
+static inline bool mb_chunk_lasts(int slots, bool again)
+{
+    return slots == 1 && !again;
+}
 
 typedef struct {
     double **begin; /* [stages][actions] */

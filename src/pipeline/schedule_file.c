@@ -5,8 +5,9 @@
  *     F1.0 BW1.0 F1.1 B1.1 W1.1
  *
  * F3.7 is the forward of micro-batch 7 through chunk 3 of the model, B the gradient of its inputs,
- * W that of its weights, BW both. Chunks and micro-batches count from 0. A chunk lies on the stage
- * whose line has it. Empty lines, and what stands behind #, are passed over. */
+ * W that of its weights, BW both; R3.7 computes the forward again in front of a backward, and says
+ * that the chunk keeps little of its micro-batches. Chunks and micro-batches count from 0. A chunk
+ * lies on the stage whose line has it. Empty lines, and what stands behind #, are passed over. */
 #include "pipeline/schedule_private.h"
 
 #include <errno.h>
@@ -53,7 +54,11 @@ static mb_status_t read_word(const file_t *f, const char *word, entry_t *out)
     static const struct {
         const char *name;
         mb_action_kind_t kind;
-    } names[] = {{"BW", MB_ACTION_BW}, {"F", MB_ACTION_F}, {"B", MB_ACTION_B}, {"W", MB_ACTION_W}};
+    } names[] = {{"BW", MB_ACTION_BW},
+                 {"F", MB_ACTION_F},
+                 {"B", MB_ACTION_B},
+                 {"W", MB_ACTION_W},
+                 {"R", MB_ACTION_R}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         size_t length = strlen(names[i].name);
         const char *at = word + length;
@@ -65,7 +70,7 @@ static mb_status_t read_word(const file_t *f, const char *word, entry_t *out)
             return MB_OK;
     }
     return refuse(f, word,
-                  "is no action: write F, B, W or BW, the chunk, a point and the "
+                  "is no action: write F, B, W, BW or R, the chunk, a point and the "
                   "micro-batch, as in F0.3");
 }
 
@@ -161,8 +166,11 @@ typedef struct { /* of a chunk: the next micro-batch of each kind */
     int next[3];
 } progress_t;
 
-static const char *const kind_names[] = {
-    [MB_ACTION_F] = "F", [MB_ACTION_B] = "B", [MB_ACTION_W] = "W", [MB_ACTION_BW] = "BW"};
+static const char *const kind_names[] = {[MB_ACTION_F] = "F",
+                                         [MB_ACTION_B] = "B",
+                                         [MB_ACTION_W] = "W",
+                                         [MB_ACTION_BW] = "BW",
+                                         [MB_ACTION_R] = "R"};
 
 static mb_status_t refuse_entry(const file_t *f, const entry_t *e, const char *what)
 {
@@ -170,9 +178,20 @@ static mb_status_t refuse_entry(const file_t *f, const entry_t *e, const char *w
                         kind_names[e->kind], e->chunk, e->micro, what);
 }
 
+static mb_status_t take_again(const file_t *f, const entry_t *e, const progress_t *p)
+{
+    if (p->next[MB_ACTION_F] <= e->micro)
+        return refuse_entry(f, e, "stands in front of its forward");
+    return p->next[MB_ACTION_W] <= e->micro
+               ? MB_OK
+               : refuse_entry(f, e, "stands behind the backward that it would be for");
+}
+
 static mb_status_t take_entry(const file_t *f, const entry_t *e, progress_t *p)
 {
     bool both = e->kind == MB_ACTION_BW;
+    if (e->kind == MB_ACTION_R)
+        return take_again(f, e, p);
     if (p->next[both ? MB_ACTION_W : e->kind] != e->micro ||
         (both && p->next[MB_ACTION_B] != e->micro))
         return refuse_entry(f, e,
@@ -200,6 +219,32 @@ static mb_status_t check_complete(const file_t *f, const mb_schedule_t *s, const
     return MB_OK;
 }
 
+static mb_status_t mark_again(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
+{
+    for (int i = 0; i < f->n; i++) {
+        if (f->entries[i].kind != MB_ACTION_R)
+            continue;
+        if (out->again == NULL)
+            out->again = MB_ARENA_ARRAY(arena, bool, out->chunks);
+        if (out->again == NULL)
+            return mb_error_memory(f->path, (size_t)out->chunks);
+        out->again[f->entries[i].chunk] = true;
+    }
+    return MB_OK;
+}
+
+/* For any number of R's. */
+static mb_status_t make_room(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
+{
+    MB_TRY(mb_schedule_room(out, arena));
+    for (int s = 0; s < out->stages && out->again != NULL; s++) {
+        out->programs[s].actions = MB_ARENA_ARRAY(arena, mb_action_t, f->n);
+        if (out->programs[s].actions == NULL)
+            return mb_error_memory(f->path, (size_t)f->n * sizeof(mb_action_t));
+    }
+    return MB_OK;
+}
+
 static mb_status_t fill(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
 {
     count(f, out);
@@ -211,7 +256,8 @@ static mb_status_t fill(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
     for (int i = 0; i < f->n; i++)
         MB_TRY(take_entry(f, &f->entries[i], &progress[f->entries[i].chunk]));
     MB_TRY(check_complete(f, out, progress));
-    MB_TRY(mb_schedule_room(out, arena));
+    MB_TRY(mark_again(f, arena, out));
+    MB_TRY(make_room(f, arena, out));
     for (int i = 0; i < f->n; i++) {
         const entry_t *e = &f->entries[i];
         mb_program_add(&out->programs[e->stage], e->kind, e->chunk, e->micro);

@@ -35,6 +35,12 @@ mb_status_t mb_schedule_limited(mb_schedule_kind_t kind, bool training, mb_arena
  * set to. MB_ERR_ARGUMENT names a stage that cannot hold one micro-batch. */
 mb_status_t mb_schedule_auto(const mb_schedule_choice_t *choice, mb_schedule_t *schedule);
 
+/* schedule_segments.c: cuts each chunk into SEGMENTS of its own; what is said of the segments, of
+ * CHUNKS whole chunks. Only MB_ERR_MEMORY. */
+mb_status_t mb_schedule_cut_segments(mb_schedule_t *schedule, int segments, mb_arena_t *arena);
+mb_status_t mb_schedule_join_segments(mb_schedule_choice_t *choice, int chunks, int segments,
+                                      mb_arena_t *arena);
+
 /* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
 mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);
 

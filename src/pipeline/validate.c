@@ -16,13 +16,13 @@ typedef struct {                      /* of one chunk */
     bool *forward, *inputs, *weights; /* [micros] done */
     int last_weights;
     int computed, reduced; /* buckets: of the last micro-batch's backward, and of the sums */
-    int held;              /* where the plan recomputes: the micro-batch of the last F or R */
 } holder_t;
 
 typedef struct { /* of one stage */
     int at;      /* next action */
     int awaited; /* number of the message it waits for */
     int awaited_stage;
+    int chunk, micro; /* that its place for what is not kept was written for last; -1: none yet */
 } walker_t;
 
 typedef struct {
@@ -181,11 +181,20 @@ static mb_status_t arrived(walk_t *walk, int stage, bool forward, bool *ready)
     return MB_OK;
 }
 
+static void write_inside(walk_t *walk, int stage)
+{
+    const mb_action_t *action = current(walk, stage);
+    walker_t *walker = &walk->walkers[stage];
+    if (mb_plan_lasts(walk->plan, action->chunk))
+        return;
+    walker->chunk = action->chunk;
+    walker->micro = action->micro;
+}
+
 static void keep_forward(walk_t *walk, int stage)
 {
-    holder_t *holder = holder_of(walk, stage);
-    holder->held = current(walk, stage)->micro;
-    holder->forward[holder->held] = true;
+    holder_of(walk, stage)->forward[current(walk, stage)->micro] = true;
+    write_inside(walk, stage);
 }
 
 static mb_status_t step_again(walk_t *walk, int stage)
@@ -225,12 +234,13 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
 {
     bool over = true;
     holder_t *holder = holder_of(walk, stage);
+    const walker_t *walker = &walk->walkers[stage];
     const mb_action_t *action = current(walk, stage);
     MB_TRY(need_slot(walk, stage));
     if (!holder->forward[action->micro])
         return fault(walk, stage, "its forward has not been computed");
-    if (walk->plan->chunk_again != NULL && walk->plan->chunk_again[action->chunk] &&
-        holder->held != action->micro)
+    if (mb_plan_computes_again(walk->plan, action->chunk) &&
+        (walker->chunk != action->chunk || walker->micro != action->micro))
         return fault(walk, stage, "its forward has not been computed again");
     if (action->kind == MB_ACTION_W && !holder->inputs[action->micro])
         return fault(walk, stage, "the gradient of its inputs has not been computed");
@@ -238,6 +248,7 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
         MB_TRY(arrived(walk, stage, false, ready));
     if (!*ready)
         return MB_OK;
+    write_inside(walk, stage);
     if (action->kind != MB_ACTION_B && action->micro < holder->last_weights)
         return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
     if (action->kind != MB_ACTION_B)
@@ -390,6 +401,8 @@ static mb_status_t make_walkers(walk_t *walk, mb_arena_t *arena)
     walk->holders = MB_ARENA_ARRAY(arena, holder_t, plan->chunks);
     if (walk->walkers == NULL || walk->holders == NULL)
         return mb_error_memory("a plan's validation", sizeof(walker_t));
+    for (int s = 0; s < plan->stages; s++)
+        walk->walkers[s].chunk = walk->walkers[s].micro = -1;
     for (int c = 0; c < plan->chunks; c++) {
         int slots = plan->slots[c];
         holder_t *holder = &walk->holders[c];
@@ -397,8 +410,7 @@ static mb_status_t make_walkers(walk_t *walk, mb_arena_t *arena)
                              .forward = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .inputs = MB_ARENA_ARRAY(arena, bool, plan->micros),
                              .weights = MB_ARENA_ARRAY(arena, bool, plan->micros),
-                             .last_weights = -1,
-                             .held = -1};
+                             .last_weights = -1};
         if (holder->owner == NULL || holder->forward == NULL || holder->inputs == NULL ||
             holder->weights == NULL)
             return mb_error_memory("a plan's validation", (size_t)plan->micros);

@@ -142,27 +142,39 @@ static mb_status_t no_layout(double limit, double bytes)
 static mb_status_t name_choice(mb_training_t *trainer)
 {
     const mb_schedule_choice_t *schedule = &trainer->layout.schedule;
-    const char *how = !schedule->recomputes      ? "none"
-                      : schedule->layers == NULL ? "full"
-                                                 : schedule->layers;
+    char full[32];
+    const char *how = !schedule->recomputes ? "none"
+                      : schedule->layers == NULL
+                          ? mb_recompute_full(schedule->segments, full, sizeof full)
+                          : schedule->layers;
     MB_TRY(mb_layout_name_schedule(&trainer->layout, trainer->settings));
     return given(trainer, MB_SET_RECOMPUTE)
                ? MB_OK
                : mb_settings_set(trainer->settings, "recompute", how, MB_FROM_DEFAULT);
 }
 
+static const char *again_of(const mb_schedule_choice_t *schedule, char *buffer, size_t size)
+{
+    if (!schedule->recomputes)
+        return "";
+    if (schedule->layers != NULL)
+        return ", some layers computed again";
+    if (schedule->segments < 2)
+        return ", forwards computed again";
+    snprintf(buffer, size, ", forwards computed again in %d segments", schedule->segments);
+    return buffer;
+}
+
 static void tell(mb_training_t *trainer, double limit, double bytes)
 {
-    char wanted[32], taken[32];
+    char wanted[32], taken[32], again[64];
     const mb_layout_t *l = &trainer->layout;
     mb_training_note(trainer,
                      "within %s a rank: %d stages x %d replicas, %d micro-batches of %lld, %s%s; "
                      "the most that one takes is %s",
                      mb_str_bytes(limit, wanted, sizeof wanted), l->stages, l->replicas, l->micros,
                      (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
-                     !l->schedule.recomputes      ? ""
-                     : l->schedule.layers == NULL ? ", forwards computed again"
-                                                  : ", some layers computed again",
+                     again_of(&l->schedule, again, sizeof again),
                      mb_str_bytes(bytes, taken, sizeof taken));
 }
 

@@ -113,6 +113,8 @@ END
     refused 2 'at most [0-9]* stages' 1 plan m.h5 --ranks 60 --stages 60
     refused 2 "schedule 'zb' is not known" 1 plan m.h5 --schedule zb
     refused 2 'recompute=half' 1 plan m.h5 --recompute half
+    refused 2 'recompute=full:x' 1 plan m.h5 --recompute full:x
+    refused 2 'recompute=full:9: chunk 0 of the model has [0-9]* nodes' 1 plan m.h5 --ranks 2 --stages 2 --recompute full:9
     refused 1 'none.h5' 1 plan none.h5
     run -0 "$MBRUN" plan m.h5 --ranks 1
     grep -q '^pipeline  *1 stage of 1 chunk, 1f1b' <<<"$output"
@@ -283,6 +285,14 @@ END
     [ "$(memory_of auto)" -le $((plain * 80 / 100)) ]
     grep -q 'some layers computed again' auto
     [ "$("$MBRUN" inspect --digest auto.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
+    # Less than whole chunks computed again take: segments of them.
+    # shellcheck disable=SC2086
+    ranks 2 $layout --stages 2 --schedule 1f1b --recompute full --partition counted --run full.run >full 2>&1
+    # shellcheck disable=SC2086
+    ranks 2 $layout --memory $(($(memory_of full) * 95 / 100))K --run cut.run >cut 2>&1
+    grep -q 'computed again in [0-9]* segments' cut
+    [ "$(memory_of cut)" -le $(($(memory_of full) * 95 / 100)) ]
+    [ "$("$MBRUN" inspect --digest cut.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
     # shellcheck disable=SC2086
     run -1 ranks 2 $layout --memory 10K --run none.run
     grep -q 'no layout of 2 ranks keeps each within 10 KiB: the least' <<<"$output"

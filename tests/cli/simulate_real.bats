@@ -35,12 +35,15 @@ computes() {
     cmp one two
     trains three 2 --stages 2 --schedule interleaved --recompute full
     cmp one three
+    trains four 2 --stages 2 --schedule 1f1b --recompute full:2
+    cmp one four
     computes a 1
     computes b 4 --stages 2 --schedule zb-h1
     computes c 8 --stages 2 --schedule interleaved --zero 1 --recompute full
     computes d 6 --stages 3 --bucket 2000
     computes e 9 --stages 2 --schedule zb-v
-    for name in a b c d e; do cmp one $name; done
+    computes h 8 --stages 2 --schedule zb-h1 --recompute full:2
+    for name in a b c d e h; do cmp one $name; done
     # The model that is kept is the one that was digested.
     computes f 16 --stages 4 --clip 0.5 -o f.h5
     digest f.h5 | grep -q "^weights  $(tail -n 1 f)$"

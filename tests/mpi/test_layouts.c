@@ -175,12 +175,15 @@ static const char *schedule_of(const layout_model_t *model, int variant, int ran
     return fits ? name : variants[0].schedule;
 }
 
-/* Every second split computes again: all, the first layer of each class (a number stands behind the
- * others' names), or all whose names end in another letter than a Dense's. */
-static const char *recompute_of(unsigned number)
+/* Every second split computes again: all (in two segments where a stage has all nodes), the first
+ * layer of each class (a number stands behind the others' names), or all whose names end in another
+ * letter than a Dense's. */
+static const char *recompute_of(unsigned number, const char *schedule, int stages)
 {
     static const char *const all[] = {"full", NULL, "*[!0-9]", NULL, "*[!e]", NULL};
-    return all[number % (sizeof all / sizeof all[0])];
+    const char *patterns = all[number % (sizeof all / sizeof all[0])];
+    bool whole = stages == 1 && (strcmp(schedule, "1f1b") == 0 || strcmp(schedule, "gpipe") == 0);
+    return whole && patterns != NULL ? "full:2" : patterns;
 }
 
 static bool is_apart(const layout_run_t *run)
@@ -201,7 +204,8 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
         layout_outcome_t outcome;
         layout_run_t run = run_of(model, &variants[v], stages);
         run.schedule = schedule_of(model, v, sizes[size_index], stages);
-        run.recompute = v == 0 && !model->keeps_states ? recompute_of(turn) : NULL;
+        run.recompute =
+            v == 0 && !model->keeps_states ? recompute_of(turn, run.schedule, stages) : NULL;
         run.measures = v == 0 && turn % MEASURES == 4;
         run.shares_out = (turn + (unsigned)v) % 3 != 0;
         run.offloads = is_apart(&run) && (turn + (unsigned)stages) % 2 != 0;

@@ -31,7 +31,7 @@ typedef struct {
     int at[MOST_STAGES];
     int output[MOST_CHUNKS][MOST_MICROS];   /* by slot: whose forward stands there */
     int gradient[MOST_CHUNKS][MOST_MICROS]; /* and whose gradients */
-    int held[MOST_CHUNKS];                  /* where forwards are computed again: whose inside */
+    int held[MOST_STAGES];                  /* what is not kept: of which chunk and micro-batch */
     /* By direction (0 forward), edge and slot: what has come in, and what is under way. */
     int came[2][MOST_EDGES][MOST_MICROS];
     request_t sends[2][MOST_EDGES][MOST_MICROS], receives[2][MOST_EDGES][MOST_MICROS];
@@ -107,6 +107,17 @@ static bool inputs_are(const world_t *w, int back, int chunk, int micro)
     return true;
 }
 
+/* All chunks of a stage use one place for what they do not keep. */
+static int *inside(world_t *w, int chunk)
+{
+    return &w->held[w->plan->stage_of_chunk[chunk]];
+}
+
+static int stamp(const mb_action_t *action)
+{
+    return action->chunk * MOST_MICROS + action->micro;
+}
+
 static bool step_forward(world_t *w, const mb_action_t *action)
 {
     int chunk = action->chunk, micro = action->micro;
@@ -114,7 +125,7 @@ static bool step_forward(world_t *w, const mb_action_t *action)
         return false;
     w->wrong = w->wrong || !inputs_are(w, 0, chunk, micro);
     w->output[chunk][slot_of(w, chunk, micro)] = micro;
-    w->held[chunk] = micro;
+    *inside(w, chunk) = stamp(action);
     return true;
 }
 
@@ -125,7 +136,7 @@ static bool step_again(world_t *w, const mb_action_t *action)
         return false;
     w->wrong = w->wrong || w->output[chunk][slot_of(w, chunk, micro)] != micro ||
                !inputs_are(w, 0, chunk, micro);
-    w->held[chunk] = micro;
+    *inside(w, chunk) = stamp(action);
     return true;
 }
 
@@ -174,7 +185,8 @@ static bool step_backward(world_t *w, const mb_action_t *action)
     if (inputs && (!moved(w, 1, chunk, micro, true) || !moved(w, 1, chunk, micro, false)))
         return false;
     w->wrong = w->wrong || w->output[chunk][slot] != micro || !inputs_are(w, 0, chunk, micro);
-    w->wrong = w->wrong || (w->plan->schedule.recomputes && w->held[chunk] != micro);
+    w->wrong = w->wrong || (w->plan->schedule.recomputes && *inside(w, chunk) != stamp(action));
+    *inside(w, chunk) = stamp(action);
     bool over = go_by(w, action);
     w->wrong = w->wrong || (inputs && !inputs_are(w, 1, chunk, micro));
     if (inputs && over) {

@@ -268,6 +268,30 @@ START_TEST(as_few_layers_as_fit_are_computed_again_those_that_free_most_first)
 }
 END_TEST
 
+/* As attention does, much beside what goes from node to node. */
+static void saves_much(const mb_call_t *call, int64_t samples, mb_memory_t *out)
+{
+    (void)call;
+    out->saved_bytes = 100 * 16 * (size_t)samples * sizeof(float);
+}
+
+/* Below what whole chunks take that are computed again, these are cut into segments, as few as fit:
+ * inside of one there is less, at the price of a forward more where one was spared. */
+START_TEST(where_whole_chunks_do_not_fit_segments_of_them_are_computed_again)
+{
+    static const mb_schedule_choice_t full = {.recomputes = true};
+    static const mb_schedule_choice_t three = {.recomputes = true, .segments = 3};
+    class_.memory = saves_much;
+    mb_candidate_t whole = within(DBL_MAX, &full), cut = within(DBL_MAX, &three);
+    ck_assert_int_eq(cut.schedule.segments, 3);
+    ck_assert_double_lt(cut.memory, whole.memory);
+    mb_candidate_t chosen_cut = within(whole.memory - 1, NULL);
+    ck_assert(chosen_cut.schedule.recomputes && chosen_cut.schedule.segments == 2);
+    ck_assert_double_lt(chosen_cut.memory, whole.memory);
+    ck_assert_double_ge(chosen_cut.seconds, whole.seconds);
+}
+END_TEST
+
 static void keeps_all(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     (void)call, (void)samples;
@@ -391,6 +415,7 @@ int main(void)
     tcase_add_test(c, replicas_without_samples_are_left_out);
     tcase_add_test(c, measured_costs_stand_for_predicted_ones);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
+    tcase_add_test(c, where_whole_chunks_do_not_fit_segments_of_them_are_computed_again);
     tcase_add_test(c, outputs_that_no_backward_reads_take_no_memory_in_flight);
     tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
     tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);

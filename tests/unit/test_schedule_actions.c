@@ -28,7 +28,7 @@ static mb_schedule_t make(const char *text, bool training, int stages, int micro
 /* The programs of all stages, a line each: chunks are said where a stage has several. */
 static char *text_of(const mb_schedule_t *schedule)
 {
-    static const char *const names[] = {"F", "B", "W", "BW"};
+    static const char *const names[] = {"F", "B", "W", "BW", "R"};
     mb_str_t text = {0};
     for (int s = 0; s < schedule->stages; s++) {
         const mb_program_t *program = &schedule->programs[s];
@@ -108,6 +108,27 @@ END_TEST
 typedef struct {
     int done[4]; /* by kind */
 } count_t;
+
+/* A stage has one place for what lies inside its chunks: the last stage's last segment is there
+ * when it goes back, all else is computed again. */
+START_TEST(segments_go_back_one_by_one_each_behind_its_forward)
+{
+    mb_arena_t *arena = mb_arena_create();
+    mb_schedule_t schedule;
+    mb_schedule_choice_t choice = choice_of("1f1b");
+    choice.recomputes = true;
+    choice.segments = 2;
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 2, 2, arena, &schedule), MB_OK);
+    char *text = text_of(&schedule);
+    ck_assert_str_eq(text, "F0.0 F1.0 F0.1 F1.1 R1.0 BW1.0 R0.0 BW0.0 R1.1 BW1.1 R0.1 BW0.1\n"
+                           "F2.0 F3.0 BW3.0 R2.0 BW2.0 F2.1 F3.1 BW3.1 R2.1 BW2.1\n");
+    free(text);
+    ck_assert(schedule.slots[0] == 2 && schedule.slots[1] == 2 && schedule.slots[3] == 1);
+    ck_assert_int_eq(mb_schedule_make(&choice, false, 2, 2, arena, &schedule), MB_OK);
+    ck_assert_int_eq(schedule.chunks, 2);
+    mb_arena_destroy(arena);
+}
+END_TEST
 
 /* Every micro-batch once through every chunk, in ascending order, within the slots. */
 static void check_program(const mb_schedule_t *schedule, int stage)
@@ -231,6 +252,26 @@ START_TEST(a_file_says_where_chunks_lie_and_what_is_done_in_which_order)
 }
 END_TEST
 
+/* Where it has some, the rest is put in; segments have their own. */
+START_TEST(a_file_says_what_is_computed_again)
+{
+    mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_FILE, .path = path};
+    mb_schedule_t schedule;
+    mb_arena_t *arena = mb_arena_create();
+    put("F0.0 F0.1 R0.0 B0.0 B0.1 W0.0 W0.1\nF1.0 BW1.0 F1.1 BW1.1\n");
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 2, 2, arena, &schedule), MB_OK);
+    ck_assert(schedule.again != NULL && schedule.again[0] && !schedule.again[1]);
+    ck_assert_int_eq(mb_schedule_recompute(&schedule, schedule.again, arena), MB_OK);
+    char *text = text_of(&schedule);
+    ck_assert_str_eq(text, "F0 F1 R0 B0 R1 B1 R0 W0 R1 W1\nF0 BW0 F1 BW1\n");
+    free(text);
+    choice.segments = 2;
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 2, 2, arena, &schedule), MB_OK);
+    ck_assert(schedule.chunks == 4 && schedule.again[1] && !schedule.again[2]);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
 START_TEST(a_file_that_is_no_schedule_is_refused_by_line_or_action)
 {
     static const struct {
@@ -249,6 +290,8 @@ START_TEST(a_file_that_is_no_schedule_is_refused_by_line_or_action)
         {"F0.1 F0.0 BW0.0 BW0.1\n", "F0.1 stands twice or out of order"},
         {"F0.0 F0.1 BW0.1 BW0.0\n", "which is that of the sums"},
         {"BW0.0 F0.0\n", "BW0.0 stands in front of its forward"},
+        {"R0.0 F0.0 BW0.0\n", "R0.0 stands in front of its forward"},
+        {"F0.0 BW0.0 R0.0\n", "R0.0 stands behind the backward that it would be for"},
         {"F0.0 W0.0 B0.0\n", "W0.0 stands in front of the gradient of its inputs"},
         {"F0.0 F0.1 BW0.0\n", "B0.1 is missing"},
         {"F0.0 BW0.0\nF1.0 BW1.0\nF2.0 BW2.0\n", "a schedule of 3 stages"},
@@ -275,11 +318,13 @@ static Suite *suite(void)
     tcase_add_test(c, one_f_one_b_warms_up_by_the_stages_behind);
     tcase_add_test(c, interleaved_goes_through_the_chunks_by_groups_of_micro_batches);
     tcase_add_test(c, zero_bubble_schedules_fill_with_gradients_of_weights);
+    tcase_add_test(c, segments_go_back_one_by_one_each_behind_its_forward);
     tcase_add_test(c, forward_only_programs_have_no_backward_and_two_slots);
     tcase_add_loop_test(c, every_schedule_accumulates_in_ascending_order_within_its_slots, 0,
                         (int)(sizeof(all) / sizeof(all[0])));
     tcase_add_test(c, schedules_are_found_by_name_and_a_wrong_one_gets_the_nearest);
     tcase_add_test(c, a_file_says_where_chunks_lie_and_what_is_done_in_which_order);
+    tcase_add_test(c, a_file_says_what_is_computed_again);
     tcase_add_test(c, a_file_that_is_no_schedule_is_refused_by_line_or_action);
     suite_add_tcase(s, c);
     return s;

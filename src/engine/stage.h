@@ -43,8 +43,10 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t gradient;     /* inside, or in a backward area: the sum of the tensor's gradients */
     bool waits;           /* gradient and carry are in the latter, until those of weights come */
     bool in_place;        /* the gradient takes the output's own place: only the loss reads it */
-    int64_t sums;         /* index into a double block */
-    int64_t activity;     /* index into a double block: sum |x|, sum x^2 */
+    bool shares; /* the gradient stands where that of the sum does that the node is a term of */
+    bool hands_on[MB_MAX_INPUTS]; /* a sum's, to the terms as it is (pipeline/gradients.h) */
+    int64_t sums;                 /* index into a double block */
+    int64_t activity;             /* index into a double block: sum |x|, sum x^2 */
     int64_t entries[MB_MAX_LAYER_PARAMS]; /* float among all gradients; -1: not trained */
     int64_t written[MB_MAX_LAYER_PARAMS]; /* where a backward writes it, in a gradient block */
     void *constants;                      /* the class's, in device memory; NULL: none */

@@ -5,6 +5,7 @@
 
 #include "engine/stage_private.h"
 #include "pipeline/edges.h"
+#include "pipeline/gradients.h"
 #include "pipeline/lives.h"
 
 typedef struct {
@@ -14,6 +15,7 @@ typedef struct {
     mb_house_t house, apart;
     bool *arrives; /* [nodes of the chunk] a later chunk sends its share of the gradient, which the
                       others are added to where it arrives */
+    int *owner;    /* [nodes of the chunk] whose gradient's place each takes (gradients.h) */
 } inside_t;
 
 static bool arrives(const inside_t *in, int node)
@@ -33,6 +35,34 @@ static void mark_arriving(inside_t *in)
     }
 }
 
+static int owner_of(const inside_t *in, int node)
+{
+    return in->owner[node - in->chunk->first_node];
+}
+
+static void mark_sums(inside_t *in)
+{
+    mb_gradient_owners(&in->span, in->owner);
+    for (int i = in->chunk->first_node; i < in->chunk->end_node; i++) {
+        const mb_node_t *n = &in->stage->graph->nodes[i];
+        mb_node_place_t *at = &in->stage->places[i];
+        at->shares = owner_of(in, i) != i;
+        for (int k = 0; k < n->call.n_inputs && !n->is_input; k++)
+            at->hands_on[k] = mb_sum_hands_on(&in->span, i, k);
+    }
+}
+
+/* Until the last node that takes over the place has gone back. */
+static mb_life_t life_of_gradient(const inside_t *in, int node, bool scored)
+{
+    mb_life_t life = mb_life_of_gradient(&in->span, node, scored);
+    for (int i = in->chunk->first_node; i < node; i++) {
+        int last = mb_span_backward(&in->span, i);
+        life.last = owner_of(in, i) == node && last > life.last ? last : life.last;
+    }
+    return life;
+}
+
 static void add_forward(inside_t *in, int node)
 {
     mb_node_place_t *at = &in->stage->places[node];
@@ -50,14 +80,14 @@ static void add_backward(inside_t *in, int node)
     mb_node_place_t *at = &in->stage->places[node];
     bool scored = mb_kept_is_scored(in->stage->graph, node);
     int now = mb_span_backward(&in->span, node);
-    mb_life_t own = mb_life_of_gradient(&in->span, node, scored), carry = {now, now};
+    mb_life_t own = life_of_gradient(in, node, scored), carry = {now, now};
     if (!n->needs_gradient || n->is_input)
         return;
     at->waits = in->span.splits && n->trains;
     mb_house_t *house = at->waits ? &in->apart : &in->house;
     if (at->waits)
         own = carry = (mb_life_t){0, 0};
-    if (!at->in_place && (scored || !arrives(in, node)))
+    if (!at->in_place && !at->shares && (scored || !arrives(in, node)))
         mb_house_add(house, mb_stage_tensor_bytes(in->stage, node), own, &at->gradient);
     mb_house_add(house, at->memory.carry_bytes, carry, &at->carry);
 }
@@ -67,6 +97,8 @@ static bool is_further(const inside_t *in, int node, int k)
 {
     const mb_node_t *n = &in->stage->graph->nodes[node];
     int tensor = n->inputs[k];
+    if (in->stage->places[node].hands_on[k])
+        return false;
     bool further = mb_kept_is_scored(in->stage->graph, tensor) || arrives(in, tensor) ||
                    mb_span_last_consumer(&in->span, tensor) > node;
     for (int later = k + 1; later < n->call.n_inputs; later++)
@@ -98,6 +130,8 @@ static void add_all(inside_t *in)
 {
     bool gradients = in->stage->training;
     mark_arriving(in);
+    if (gradients)
+        mark_sums(in);
     for (int i = in->chunk->first_node; i < in->chunk->end_node; i++) {
         add_forward(in, i);
         if (gradients)
@@ -122,15 +156,17 @@ mb_status_t mb_stage_place_inside(mb_stage_t *stage, mb_stage_chunk_t *chunk)
     inside_t in = {.stage = stage, .chunk = chunk, .span = mb_span_of(&stage->kept, chunk->chunk)};
     mb_status_t status = mb_house_open(&in.house, 4 * nodes + MB_MAX_INPUTS);
     in.arrives = calloc((size_t)nodes + 1, sizeof *in.arrives);
+    in.owner = calloc((size_t)nodes + 1, sizeof *in.owner);
     if (status == MB_OK)
         status = mb_house_open(&in.apart, 2 * nodes);
-    if (status == MB_OK && in.arrives == NULL)
+    if (status == MB_OK && (in.arrives == NULL || in.owner == NULL))
         status = mb_error_memory("the places of a stage", (size_t)nodes);
     if (status == MB_OK) {
         add_all(&in);
         status = place_all(&in);
     }
     free(in.arrives);
+    free(in.owner);
     mb_house_close(&in.house);
     mb_house_close(&in.apart);
     return status;

@@ -389,6 +389,13 @@ static int edge_of_use(const mb_stage_t *stage, int node, int input)
     return -1;
 }
 
+/* Whether a sum's gradient itself becomes that of the input, or is added to it. */
+static bool is_handed_on(const mb_stage_t *stage, int node, int k, void *const *now)
+{
+    int tensor = stage->graph->nodes[node].inputs[k];
+    return stage->places[node].hands_on[k] && (stage->places[tensor].shares || now[tensor] != NULL);
+}
+
 /* Where the call is to write the gradient of each input: straight into the tensor's own place when
  * it is the first to come, else into a temporary; for a tensor of an earlier chunk where it is sent
  * from, or read. */
@@ -407,6 +414,8 @@ static void choose_targets(const mb_stage_t *stage, const mb_micro_t *micro, int
             targets[k] = edge < 0 ? NULL : mb_stage_edge_gradient(stage, micro->index, edge);
             continue;
         }
+        if (is_handed_on(stage, node, k, now))
+            continue;
         bool first = now[tensor] == NULL;
         for (int later = k + 1; later < n->call.n_inputs; later++)
             first = first && n->inputs[later] != tensor;
@@ -423,6 +432,8 @@ static mb_status_t add_targets(mb_stage_t *stage, const mb_micro_t *micro, int n
         int tensor = n->inputs[k];
         if (targets[k] != NULL && tensor >= chunk_of(stage, micro)->first_node)
             MB_TRY(contribute(stage, now, tensor, targets[k]));
+        else if (targets[k] == NULL && is_handed_on(stage, node, k, now))
+            MB_TRY(contribute(stage, now, tensor, now[node]));
     }
     return MB_OK;
 }

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/pipeline/costs.c src/pipeline/costs.h \
 	src/pipeline/draw.c src/pipeline/draw.h \
 	src/pipeline/edges.c src/pipeline/edges.h \
+	src/pipeline/gradients.c src/pipeline/gradients.h \
 	src/pipeline/hardware.c src/pipeline/hardware.h \
 	src/pipeline/kept.c src/pipeline/kept.h \
 	src/pipeline/lives.c src/pipeline/lives.h \

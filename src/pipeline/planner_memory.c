@@ -1,6 +1,6 @@
 /* What a stage of a candidate holds of its micro-batches: what kept.h keeps of each in flight, and
  * once a chunk the most that is there at the same time (lives.h), which a placement takes a little
- * more than at worst. */
+ * more than at worst. Gradients that stand in one place (gradients.h) are counted apart. */
 #include "pipeline/lives.h"
 #include "pipeline/planner_private.h"
 

@@ -19,6 +19,11 @@ static const mb_layer_class_t fake_class = {.size = sizeof(mb_layer_class_t),
                                             .cost = fake_cost,
                                             .differentiable = fake_differentiable};
 
+const mb_layer_class_t *fake_class_of(void)
+{
+    return &fake_class;
+}
+
 void fake_graph_start(fake_graph_t *fake)
 {
     memset(fake, 0, sizeof(*fake));

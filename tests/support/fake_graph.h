@@ -18,6 +18,8 @@ typedef struct {
     double costs[FAKE_NODES];
 } fake_graph_t;
 
+/* That of all layers. */
+const mb_layer_class_t *fake_class_of(void);
 void fake_graph_start(fake_graph_t *fake);
 /* Both return the node's index. A computing node trains, is a layer of its own named "nK", and
  * has FAKE_WEIGHTS weights. */

@@ -1,5 +1,9 @@
 fake_graph_sources = tests/support/fake_graph.c tests/support/fake_graph.h
 
+check_PROGRAMS += tests/unit/test_gradients
+tests_unit_test_gradients_SOURCES = tests/unit/test_gradients.c $(fake_graph_sources)
+tests_unit_test_gradients_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_partition
 tests_unit_test_partition_SOURCES = tests/unit/test_partition.c $(fake_graph_sources)
 tests_unit_test_partition_LDADD = $(UNIT_LIBS)

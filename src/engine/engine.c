@@ -28,7 +28,8 @@ static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *opt
                               .bucket_bytes = engine->grid.groups > 1 ? options->bucket_bytes : 0,
                               .cuts = other == NULL ? NULL : other->plan->cuts,
                               .costs = profile == NULL ? NULL : profile->nodes,
-                              .crossing = profile == NULL ? NULL : profile->crossing};
+                              .crossing = profile == NULL ? NULL : profile->crossing,
+                              .slowness = mb_profile_slowness(profile, options->stages)};
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
 

@@ -12,6 +12,9 @@ typedef struct {
     int n_nodes;
     mb_node_cost_t *nodes; /* [n_nodes] seconds of a micro-batch */
     double *crossing; /* [n_nodes] what it takes each side that a call's output crosses a cut */
+    int n_stages;     /* that were unequal when it was measured; 0: none */
+    double *slowness; /* [n_stages] of the devices of a stage, the slowest group's: times the nodes'
+                         seconds are what they take there */
 } mb_profile_t;
 
 /* Not collective. MB_ERR_MEMORY. */
@@ -24,6 +27,14 @@ void mb_profile_destroy(mb_profile_t *profile); /* NULL: nothing */
 #define MB_PROFILE_SECONDS 0.15 /* at the start of a run */
 mb_status_t mb_profile_measure(const struct mb_engine_options *options, double seconds,
                                mb_profile_t *out);
+
+/* Makes of seconds that each stage's devices took those of one of mean speed, by the rates of a
+ * product that were measured beside them: RATES[groups][n_stages]; STAGE_OF: [n_nodes]. Rates
+ * within a fifth of each other are one. Only MB_ERR_MEMORY. */
+mb_status_t mb_profile_level(mb_profile_t *profile, int groups, int n_stages, const double *rates,
+                             const int *stage_of);
+/* [n_stages] for a plan; NULL: all are equally fast. */
+const double *mb_profile_slowness(const mb_profile_t *profile, int stages);
 
 /* Not collective. A file of numbers that were measured for KEY (model, device, micro-batch ...;
  * NULL when reading: any); *found is false, and nothing is an error, where there is none such. */

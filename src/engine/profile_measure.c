@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/rates.h"
 
 /* The median of the last few passes is not moved by one that met another program. All ranks go on
  * for as long, so that each is measured beside the others. */
@@ -139,6 +140,30 @@ static mb_status_t gather(const mb_engine_t *engine, mb_profile_t *profile)
     return mb_comm_broadcast(comm, profile->nodes, size, 0);
 }
 
+/* RATES: [groups][stages], of all ranks, of which idle ones come last. */
+static mb_status_t gather_rates(mb_engine_t *engine, mb_status_t status, double own, double *all)
+{
+    mb_comm_t *comm = engine->machine->comm;
+    if (status == MB_OK && all == NULL)
+        status = mb_error_memory("a profile", (size_t)mb_comm_size(comm) * sizeof *all);
+    MB_TRY(mb_comm_agree(comm, status));
+    return mb_comm_allgather(comm, &own, sizeof own, all);
+}
+
+static mb_status_t level(mb_engine_t *engine, mb_profile_t *profile)
+{
+    double own = 1;
+    const mb_grid_t *grid = &engine->grid;
+    double *all = calloc((size_t)mb_comm_size(engine->machine->comm), sizeof *all);
+    mb_status_t status = mb_engine_idle(engine) ? MB_OK : mb_rates_product(engine->machine, &own);
+    status = gather_rates(engine, status, own, all);
+    if (status == MB_OK)
+        status =
+            mb_profile_level(profile, grid->groups, grid->stages, all, engine->plan->stage_of_node);
+    free(all);
+    return status;
+}
+
 static mb_status_t measure(mb_engine_t *engine, double seconds, mb_profile_t *profile)
 {
     mb_comm_t *comm = engine->machine->comm;
@@ -148,7 +173,8 @@ static mb_status_t measure(mb_engine_t *engine, double seconds, mb_profile_t *pr
     mb_status_t status =
         mb_engine_idle(engine) ? MB_OK : time_stage(engine->stage, seconds, profile);
     MB_TRY(mb_comm_agree(comm, status));
-    return gather(engine, profile);
+    MB_TRY(gather(engine, profile));
+    return mb_comm_agree(comm, level(engine, profile));
 }
 
 /* One chunk a stage and one micro-batch a replica: every node once, and little memory. */

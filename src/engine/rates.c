@@ -56,33 +56,41 @@ static mb_status_t time_calls(bench_t *b, mb_op_t op, const void *args, size_t b
     return MB_OK;
 }
 
-static mb_status_t measure_device(bench_t *b, mb_hardware_t *hw)
+static mb_status_t measure_product(bench_t *b, double *rate)
 {
-    double product, sum, call;
+    double product;
     mb_gemm_args_t gemm = {.m = SIDE, .n = SIDE, .k = SIDE, .lda = SIDE, .ldb = SIDE, .ldc = SIDE};
-    mb_add_args_t add = {.type = MB_F32, .count = LONG, .a = b->a, .b = b->b, .y = b->c};
     gemm.type = MB_F32;
     gemm.a = b->a;
     gemm.b = b->b;
     gemm.c = b->c;
     MB_TRY(time_calls(b, MB_OP_GEMM, &gemm, sizeof gemm, 1, &product));
+    *rate = 2.0 * SIDE * SIDE * SIDE / product;
+    return MB_OK;
+}
+
+static mb_status_t measure_device(bench_t *b, mb_hardware_t *hw)
+{
+    double sum, call;
+    mb_add_args_t add = {.type = MB_F32, .count = LONG, .a = b->a, .b = b->b, .y = b->c};
+    MB_TRY(measure_product(b, &hw->flops));
     MB_TRY(time_calls(b, MB_OP_ADD, &add, sizeof add, 1, &sum));
     add.count = SHORT;
     MB_TRY(time_calls(b, MB_OP_ADD, &add, sizeof add, CALLS, &call));
-    hw->flops = 2.0 * SIDE * SIDE * SIDE / product;
     hw->memory_bandwidth = 3.0 * sizeof(float) * LONG / sum;
     hw->overhead = call;
     return MB_OK;
 }
 
-static mb_status_t take_memory(bench_t *b)
+/* COUNT: elements of each array. */
+static mb_status_t take_memory(bench_t *b, int64_t count)
 {
     float **arrays[] = {&b->a, &b->b, &b->c};
     for (int i = 0; i < 3; i++) {
         void *memory;
-        MB_TRY(mb_device_alloc(b->exec.device, LONG * sizeof(float), &memory));
+        MB_TRY(mb_device_alloc(b->exec.device, (size_t)count * sizeof(float), &memory));
         *arrays[i] = memory;
-        mb_zero_args_t zero = {.bytes = LONG * (int64_t)sizeof(float), .y = memory};
+        mb_zero_args_t zero = {.bytes = count * (int64_t)sizeof(float), .y = memory};
         MB_TRY(mb_exec_run_alone(&b->exec, MB_OP_ZERO, &zero, sizeof zero));
     }
     return mb_exec_sync(&b->exec);
@@ -188,11 +196,21 @@ out:
 
 /* ---- all */
 
-static mb_status_t begin(bench_t *b)
+static mb_status_t begin(bench_t *b, int64_t count)
 {
     MB_TRY(mb_exec_create(b->machine->device, &b->exec));
     b->exec.planning = false;
-    return take_memory(b);
+    return take_memory(b, count);
+}
+
+static void end(bench_t *b)
+{
+    mb_device_t *device = b->machine->device;
+    mb_device_free(device, b->a);
+    mb_device_free(device, b->b);
+    mb_device_free(device, b->c);
+    if (b->exec.stream != NULL)
+        mb_exec_destroy(&b->exec);
 }
 
 static void describe(const mb_machine_t *machine, mb_hardware_t *hw)
@@ -210,17 +228,23 @@ mb_status_t mb_rates_measure(mb_machine_t *machine, mb_hardware_t *out, bool *in
     mb_hardware_t hw = mb_hardware_default();
     mb_status_t status;
     mb_comm_doing(comm, "measuring devices and links");
-    MB_TRY_GOTO(mb_comm_agree(comm, begin(&b)), status, out);
+    MB_TRY_GOTO(mb_comm_agree(comm, begin(&b, LONG)), status, out);
     describe(machine, &hw);
     MB_TRY_GOTO(mb_comm_agree(comm, measure_device(&b, &hw)), status, out);
     MB_TRY_GOTO(measure_links(&b, &hw, inside, between), status, out);
     *out = hw;
 
 out:
-    mb_device_free(machine->device, b.a);
-    mb_device_free(machine->device, b.b);
-    mb_device_free(machine->device, b.c);
-    if (b.exec.stream != NULL)
-        mb_exec_destroy(&b.exec);
+    end(&b);
+    return status;
+}
+
+mb_status_t mb_rates_product(mb_machine_t *machine, double *rate)
+{
+    bench_t b = {.machine = machine};
+    mb_status_t status = begin(&b, SIDE * SIDE);
+    if (status == MB_OK)
+        status = measure_product(&b, rate);
+    end(&b);
     return status;
 }

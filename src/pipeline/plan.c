@@ -26,6 +26,24 @@ static mb_status_t check_options(const mb_plan_options_t *options)
     return MB_OK;
 }
 
+/* Of each chunk's stage, as the schedule is to place it; of a file, as it has done. */
+static mb_status_t find_slowness(const mb_plan_t *plan, const mb_plan_options_t *options,
+                                 int chunks, const double **out)
+{
+    int segments = plan->chunks / chunks;
+    double *slowness = MB_ARENA_ARRAY(plan->arena, double, chunks);
+    *out = options->slowness == NULL ? NULL : slowness;
+    if (slowness == NULL)
+        return mb_error_memory("a plan", (size_t)chunks * sizeof *slowness);
+    for (int c = 0; c < chunks && *out != NULL; c++) {
+        int stage = plan->stage_of_chunk != NULL
+                        ? plan->stage_of_chunk[c * segments]
+                        : mb_schedule_stage_of(plan->schedule.kind, plan->stages, c);
+        slowness[c] = options->slowness[stage];
+    }
+    return MB_OK;
+}
+
 /* Chunks first, which do not depend on segments, then these within each. */
 static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
 {
@@ -42,6 +60,7 @@ static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
     plan->cuts = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
     if (plan->chunk_of_node == NULL || plan->first_node == NULL || plan->cuts == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
+    MB_TRY(find_slowness(plan, options, partition.chunks, &partition.slowness));
     MB_TRY(mb_partition(plan->graph, &partition, plan->chunk_of_node));
     if (segments > 1)
         MB_TRY(mb_segments_cut(plan->graph, &how, plan->chunk_of_node));

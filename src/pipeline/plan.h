@@ -97,6 +97,7 @@ typedef struct {
                         NULL: balanced by cost */
     const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
     const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */
+    const double *slowness;      /* [stages] of their devices; NULL: all are alike */
     size_t bucket_bytes;         /* gradients summed together; 0: each chunk's, as a whole */
 } mb_plan_options_t;
 

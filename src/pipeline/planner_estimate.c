@@ -22,10 +22,8 @@ typedef struct {                                      /* of one stage */
 
 int mb_planner_stage_of(const mb_candidate_t *c, int chunk)
 {
-    int p = c->stages;
-    chunk /= mb_schedule_segments(&c->schedule, true);
-    bool turns = c->schedule.kind == MB_SCHEDULE_ZB_V || c->schedule.kind == MB_SCHEDULE_AUTO;
-    return turns && chunk / p % 2 != 0 ? p - 1 - chunk % p : chunk % p;
+    return mb_schedule_stage_of(c->schedule.kind, c->stages,
+                                chunk / mb_schedule_segments(&c->schedule, true));
 }
 
 /* Bytes of the messages of a node's output, forward: one to each other stage that reads it. */

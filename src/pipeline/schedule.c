@@ -130,7 +130,13 @@ mb_status_t mb_schedule_room(mb_schedule_t *schedule, mb_arena_t *arena)
     return MB_OK;
 }
 
-/* Round after round over the stages; those made for it go there and back. */
+int mb_schedule_stage_of(mb_schedule_kind_t kind, int stages, int chunk)
+{
+    bool turns = kind == MB_SCHEDULE_ZB_V || kind == MB_SCHEDULE_AUTO;
+    bool back = turns && chunk / stages % 2 != 0;
+    return back ? stages - 1 - chunk % stages : chunk % stages;
+}
+
 static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *arena,
                                 mb_schedule_t *out)
 {
@@ -138,11 +144,8 @@ static mb_status_t place_chunks(const mb_schedule_choice_t *choice, mb_arena_t *
     out->stage_of = MB_ARENA_ARRAY(arena, int, out->chunks);
     if (out->stage_of == NULL)
         return mb_error_memory("a schedule", (size_t)out->chunks);
-    for (int c = 0; c < out->chunks; c++) {
-        bool turns = choice->kind == MB_SCHEDULE_ZB_V || choice->kind == MB_SCHEDULE_AUTO;
-        bool back = turns && c / out->stages % 2 != 0;
-        out->stage_of[c] = back ? out->stages - 1 - c % out->stages : c % out->stages;
-    }
+    for (int c = 0; c < out->chunks; c++)
+        out->stage_of[c] = mb_schedule_stage_of(choice->kind, out->stages, c);
     return mb_schedule_room(out, arena);
 }
 

@@ -102,6 +102,9 @@ mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
 /* Chunks of the model on so many stages, before they are cut into segments; of a file, 0: it says
  * so itself. */
 int mb_schedule_chunks(const mb_schedule_choice_t *choice, int stages);
+/* The stage of a chunk, before it is cut into segments: round after round over the stages; those
+ * made for it go there and back. Not of a file. */
+int mb_schedule_stage_of(mb_schedule_kind_t kind, int stages, int chunk);
 /* MICROS micro-batches on STAGES stages, forward only unless TRAINING; in the arena. The same on
  * every rank. Where it recomputes, a stage holds what lies between a chunk's inputs and its outputs
  * for one chunk and one micro-batch only, those of its last F or R, and an R stands in front of

@@ -20,11 +20,27 @@ static char *key_of(const mb_training_t *trainer, const mb_engine_options_t *opt
         (long long)options->micro_batch, dtype == NULL ? "as the model says" : dtype);
 }
 
+static mb_status_t share_slowness(mb_training_t *trainer, mb_profile_t *profile)
+{
+    mb_status_t status = MB_OK;
+    MB_TRY(mb_comm_broadcast(trainer->comm, &profile->n_stages, sizeof profile->n_stages, 0));
+    size_t n = (size_t)profile->n_stages;
+    if (profile->slowness == NULL)
+        profile->slowness = calloc(n + 1, sizeof *profile->slowness);
+    if (profile->slowness == NULL)
+        status = mb_error_memory("a profile", n * sizeof *profile->slowness);
+    MB_TRY(mb_comm_agree(trainer->comm, status));
+    return n == 0 ? MB_OK
+                  : mb_comm_broadcast(trainer->comm, profile->slowness,
+                                      n * sizeof *profile->slowness, 0);
+}
+
 static mb_status_t share(mb_training_t *trainer, mb_profile_t *profile)
 {
     size_t n = (size_t)profile->n_nodes;
     MB_TRY(mb_comm_broadcast(trainer->comm, profile->nodes, n * sizeof *profile->nodes, 0));
-    return mb_comm_broadcast(trainer->comm, profile->crossing, n * sizeof *profile->crossing, 0);
+    MB_TRY(mb_comm_broadcast(trainer->comm, profile->crossing, n * sizeof *profile->crossing, 0));
+    return share_slowness(trainer, profile);
 }
 
 static mb_status_t read_kept(mb_training_t *trainer, const char *key, const char *path,
@@ -55,7 +71,7 @@ static mb_status_t find(mb_training_t *trainer, const mb_engine_options_t *optio
     mb_status_t status = key == NULL ? mb_error_memory("a profile's key", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
     MB_TRY(read_kept(trainer, key, path, profile, &found));
-    if (found)
+    if (found && (profile->n_stages == 0 || profile->n_stages == options->stages))
         return MB_OK;
     MB_TRY(mb_profile_measure(options, MB_PROFILE_SECONDS, profile));
     return keep(trainer, key, path, profile);

@@ -4,6 +4,11 @@ check_PROGRAMS += tests/unit/test_gradients
 tests_unit_test_gradients_SOURCES = tests/unit/test_gradients.c $(fake_graph_sources)
 tests_unit_test_gradients_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_profile
+tests_unit_test_profile_SOURCES = tests/unit/test_profile.c $(fake_graph_sources) \
+	tests/support/data_files.c tests/support/data_files.h
+tests_unit_test_profile_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_partition
 tests_unit_test_partition_SOURCES = tests/unit/test_partition.c $(fake_graph_sources)
 tests_unit_test_partition_LDADD = $(UNIT_LIBS)

@@ -12,6 +12,7 @@ libmb_la_SOURCES += \
 	src/comm/small.c \
 	src/comm/standing.c \
 	src/comm/transport.c src/comm/transport.h \
+	src/comm/transport_absent.c \
 	src/comm/transport_aware.c \
 	src/comm/transport_channel.c \
 	src/comm/transport_mpi.c src/comm/transport_mpi.h \

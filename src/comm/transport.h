@@ -57,6 +57,9 @@ mb_status_t mb_transport_channel_create(mb_channel_t *channel, mb_exec_t *exec, 
  * to all (mb_comm_fail). */
 mb_status_t mb_transport_channel_connect(mb_transport_t *transport, const int *peers, int n_peers);
 
+/* Of a rank that is only counted (device/dry.h): it has no messages. */
+mb_status_t mb_transport_absent_create(bool ordered, mb_transport_t **out);
+
 mb_status_t mb_transport_isend(mb_transport_t *transport, const void *buffer, size_t bytes,
                                int peer, int tag, mb_request_t **out);
 mb_status_t mb_transport_irecv(mb_transport_t *transport, void *buffer, size_t bytes, int peer,

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/device/ops.h \
 	src/device/affine.h src/device/naming.h \
 	src/device/matrix.c src/device/matrix.h \
+	src/device/dry.c src/device/dry.h \
 	src/device/exec.c \
 	src/device/lane.c src/device/lane.h \
 	src/device/link.h \

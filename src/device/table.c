@@ -16,7 +16,7 @@ mb_status_t mb_table_create(mb_exec_t *exec, mb_tensor_t *tensors, int64_t n, mb
     size_t bytes = (size_t)n * sizeof *tensors;
     void *memory = NULL;
     mb_table_t table = {.n = n, .tiles = mb_table_number(tensors, n)};
-    MB_TRY(mb_device_alloc(exec->device, bytes + sizeof *tensors, &memory));
+    MB_TRY(mb_device_alloc(exec->device, mb_table_bytes(n), &memory));
     mb_status_t status = mb_exec_copy(exec, memory, tensors, bytes, MB_COPY_TO_DEVICE);
     if (status == MB_OK)
         status = mb_exec_sync(exec);

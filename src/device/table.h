@@ -12,6 +12,12 @@ int64_t mb_table_number(mb_tensor_t *tensors, int64_t n);
 mb_status_t mb_table_create(mb_exec_t *exec, mb_tensor_t *tensors, int64_t n, mb_table_t *out);
 void mb_table_destroy(mb_device_t *device, mb_table_t *table);
 
+/* Device memory of a table of N tensors. */
+static inline size_t mb_table_bytes(int64_t n)
+{
+    return ((size_t)n + 1) * sizeof(mb_tensor_t);
+}
+
 /* The tensor that TILE is one of; memory that the caller may read. */
 static inline const mb_tensor_t *mb_table_find(const mb_table_t *table, int64_t tile)
 {

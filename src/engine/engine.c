@@ -10,26 +10,35 @@ static int update_requests(const mb_engine_t *engine)
     return others > 2 ? 2 * others : 4;
 }
 
-static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *options)
+mb_plan_options_t mb_engine_plan_options(const mb_engine_options_t *options, const mb_grid_t *grid)
 {
     int first = 0, count = 1;
-    if (engine->grid.group >= 0)
-        mb_grid_replicas(&engine->grid, engine->grid.group, &first, &count);
+    if (grid->group >= 0)
+        mb_grid_replicas(grid, grid->group, &first, &count);
     const mb_engine_t *other = options->values_of;
     const mb_profile_t *profile = options->profile;
-    mb_plan_options_t plan = {.stages = options->stages,
-                              .micro_batch = options->micro_batch,
-                              .micros_per_replica = options->micros_per_replica,
-                              .replicas_of_group = count,
-                              .schedule = options->schedule,
-                              .training = options->training,
-                              .ordered = options->machine->way == MB_WAY_CHANNEL,
-                              .uneven = options->replicas % engine->grid.groups != 0,
-                              .bucket_bytes = engine->grid.groups > 1 ? options->bucket_bytes : 0,
-                              .cuts = other == NULL ? NULL : other->plan->cuts,
-                              .costs = profile == NULL ? NULL : profile->nodes,
-                              .crossing = profile == NULL ? NULL : profile->crossing,
-                              .slowness = mb_profile_slowness(profile, options->stages)};
+    return (mb_plan_options_t){.stages = options->stages,
+                               .micro_batch = options->micro_batch,
+                               .micros_per_replica = options->micros_per_replica,
+                               .replicas_of_group = count,
+                               .schedule = options->schedule,
+                               .training = options->training,
+                               .ordered = options->machine->way == MB_WAY_CHANNEL,
+                               .uneven = options->replicas % grid->groups != 0,
+                               .bucket_bytes = grid->groups > 1 ? options->bucket_bytes : 0,
+                               .cuts = other == NULL ? NULL : other->plan->cuts,
+                               .costs = profile == NULL ? NULL : profile->nodes,
+                               .crossing = profile == NULL ? NULL : profile->crossing,
+                               .slowness = mb_profile_slowness(profile, options->stages)};
+}
+
+static mb_status_t make_plan(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    engine->borrows_plan = options->plan != NULL;
+    engine->plan = options->plan;
+    if (engine->borrows_plan)
+        return MB_OK;
+    mb_plan_options_t plan = mb_engine_plan_options(options, &engine->grid);
     return mb_plan_create(options->graph, &plan, &engine->plan);
 }
 
@@ -101,7 +110,7 @@ static int list_peers(const mb_grid_t *grid, int *peers)
 
 static mb_status_t connect(mb_engine_t *engine)
 {
-    if (mb_engine_idle(engine) || engine->machine->way != MB_WAY_CHANNEL)
+    if (mb_engine_idle(engine) || engine->absent || engine->machine->way != MB_WAY_CHANNEL)
         return MB_OK;
     int *peers = calloc((size_t)(engine->grid.stages + engine->grid.groups), sizeof *peers);
     if (peers == NULL)
@@ -110,6 +119,14 @@ static mb_status_t connect(mb_engine_t *engine)
     mb_status_t status = mb_transport_channel_connect(engine->transport, peers, n);
     free(peers);
     return status;
+}
+
+static mb_status_t make_transport(mb_engine_t *engine, int requests, size_t longest)
+{
+    mb_machine_t *machine = engine->machine;
+    if (engine->absent)
+        return mb_transport_absent_create(machine->way == MB_WAY_CHANNEL, &engine->transport);
+    return mb_machine_connect(machine, &engine->exec, requests, longest, &engine->transport);
 }
 
 static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t *options)
@@ -123,9 +140,8 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
         MB_TRY(mb_stage_reduce_needs(&engine->grid, stage, shares_out, &reducing, &longest));
     int requests = mb_executor_max_requests(engine->plan, engine->grid.stage) + reducing +
                    update_requests(engine);
-    MB_TRY(mb_machine_connect(engine->machine, &engine->exec, requests,
-                              longest_message(engine, options->training, longest),
-                              &engine->transport));
+    longest = longest_message(engine, options->training, longest);
+    MB_TRY(make_transport(engine, requests, longest));
     if (options->losses != NULL)
         MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
                                       &engine->reduction));
@@ -179,7 +195,8 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
 static mb_status_t join_sums(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     mb_machine_t *machine = engine->machine;
-    if (!machine->sums_by_link || !options->training || engine->grid.groups < 2)
+    bool links = machine->sums_by_link && options->training && engine->grid.groups > 1;
+    if (!links || engine->absent)
         return MB_OK;
     MB_TRY(mb_reduce_link_create(machine->channel, &engine->exec, engine->grid.stage,
                                  &engine->reduce_link));
@@ -188,18 +205,35 @@ static mb_status_t join_sums(mb_engine_t *engine, const mb_engine_options_t *opt
     return MB_OK;
 }
 
-mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out)
+/* What one rank counts by itself concerns no other. */
+static mb_status_t agree(const mb_engine_t *engine, mb_status_t status)
 {
-    mb_comm_t *comm = options->machine->comm;
-    mb_engine_t *engine = calloc(1, sizeof *engine);
-    mb_status_t status = engine == NULL ? mb_error_memory("an engine", sizeof *engine) : MB_OK;
-    MB_TRY_GOTO(mb_comm_agree(comm, status), status, err_engine);
+    return engine->absent ? status : mb_comm_agree(engine->machine->comm, status);
+}
+
+static void begin(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    const mb_comm_t *comm = options->machine->comm;
     engine->machine = options->machine;
     engine->losses = options->losses;
-    mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
-                options->replicas);
-    MB_TRY_GOTO(mb_comm_agree(comm, make_parts(engine, options)), status, err_engine);
-    MB_TRY_GOTO(mb_comm_agree(comm, connect(engine)), status, err_engine);
+    engine->absent = options->absent != NULL;
+    if (engine->absent)
+        engine->grid = *options->absent;
+    else
+        mb_grid_set(&engine->grid, mb_comm_size(comm), mb_comm_rank(comm), options->stages,
+                    options->replicas);
+}
+
+mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out)
+{
+    mb_engine_t *engine = calloc(1, sizeof *engine);
+    mb_status_t status = engine == NULL ? mb_error_memory("an engine", sizeof *engine) : MB_OK;
+    if (options->absent == NULL)
+        status = mb_comm_agree(options->machine->comm, status);
+    MB_TRY_GOTO(status, status, err_engine);
+    begin(engine, options);
+    MB_TRY_GOTO(agree(engine, make_parts(engine, options)), status, err_engine);
+    MB_TRY_GOTO(agree(engine, connect(engine)), status, err_engine);
     MB_TRY_GOTO(join_sums(engine, options), status, err_engine);
     *out = engine;
     return MB_OK;
@@ -220,8 +254,19 @@ static mb_status_t prepare(mb_engine_t *engine)
 
 mb_status_t mb_engine_prepare(mb_engine_t *engine)
 {
-    mb_comm_doing(engine->machine->comm, "preparing the first step");
-    return mb_comm_agree(engine->machine->comm, prepare(engine));
+    if (!engine->absent)
+        mb_comm_doing(engine->machine->comm, "preparing the first step");
+    return agree(engine, prepare(engine));
+}
+
+int64_t mb_engine_bytes(const mb_engine_t *engine)
+{
+    const mb_stage_t *stage = engine->stage;
+    if (stage == NULL)
+        return 0;
+    int64_t bytes = (int64_t)(stage->block_bytes + engine->exec.workspace_bytes);
+    bytes += stage->shares_values ? 0 : (int64_t)stage->parameter_bytes;
+    return engine->reduction == NULL ? bytes : bytes + mb_stage_reduce_memory(engine->reduction);
 }
 
 static void give_up(mb_engine_t *engine)
@@ -253,6 +298,7 @@ void mb_engine_destroy(mb_engine_t *engine)
     mb_stage_destroy(engine->stage);
     if (engine->has_exec)
         mb_exec_destroy(&engine->exec);
-    mb_plan_destroy(engine->plan);
+    if (!engine->borrows_plan)
+        mb_plan_destroy(engine->plan);
     free(engine);
 }

@@ -14,7 +14,9 @@
 typedef struct mb_engine {
     mb_machine_t *machine;
     mb_grid_t grid;
+    bool absent; /* of a rank that is only counted */
     mb_plan_t *plan;
+    bool borrows_plan;
     const mb_loss_t *losses;
     mb_exec_t exec;
     bool has_exec;
@@ -46,8 +48,15 @@ typedef struct mb_engine_options {
     const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
     mb_hooks_t hooks;
     bool records; /* what is done in the last steps */
+    /* An engine of this rank, which is not this process, to see what it takes: on a machine whose
+     * device counts (device/dry.h). Planned like any other, but never run; creating and preparing
+     * it concern no other rank. NULL: of this process. */
+    const mb_grid_t *absent;
+    mb_plan_t *plan; /* made of these options already, and kept by the caller; NULL: it is made */
 } mb_engine_options_t;
 
+/* What the plan of a rank's group is made from. */
+mb_plan_options_t mb_engine_plan_options(const mb_engine_options_t *options, const mb_grid_t *grid);
 /* Collective. Takes all memory; mb_engine_prepare ends planning. */
 mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **out);
 /* Collective: one step in planning mode, then the workspace. Afterwards steps may run. Again after
@@ -58,6 +67,8 @@ mb_status_t mb_engine_prepare(mb_engine_t *engine);
  * the messages that it hangs in, which other ranks may never answer. NULL: nothing. */
 void mb_engine_quiet(mb_engine_t *engine);
 void mb_engine_destroy(mb_engine_t *engine);
+/* Device memory that it has taken. */
+int64_t mb_engine_bytes(const mb_engine_t *engine);
 static inline bool mb_engine_idle(const mb_engine_t *engine)
 {
     return engine->stage == NULL;

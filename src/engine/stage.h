@@ -144,6 +144,7 @@ typedef struct mb_stage {
     double **sums;                  /* [n_sum_blocks] */
 
     size_t parameter_bytes;
+    size_t block_bytes; /* of all else that it has taken of the device */
     size_t state_bytes;
     char *states; /* NULL: nothing is kept */
 } mb_stage_t;

@@ -184,6 +184,7 @@ static mb_status_t take_block(mb_stage_t *stage, size_t bytes, char **out)
     void *memory = NULL;
     if (bytes > 0)
         MB_TRY(mb_device_alloc(stage->exec->device, bytes, &memory));
+    stage->block_bytes += bytes;
     *out = memory;
     return MB_OK;
 }

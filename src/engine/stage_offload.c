@@ -35,6 +35,7 @@ static mb_status_t take_rooms(mb_stage_t *stage, mb_stage_chunk_t *chunk, rooms_
         MB_TRY(device->class_->event_create(device, &rooms->rooms[r].moved));
         MB_TRY(mb_device_alloc(device, chunk->kept_bytes, &memory));
         rooms->rooms[r].memory = chunk->rooms[r] = memory;
+        stage->block_bytes += chunk->kept_bytes;
     }
     for (int s = 0; s < chunk->n_slots; s++) {
         rooms->has[s] = -1;

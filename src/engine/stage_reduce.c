@@ -418,7 +418,7 @@ int64_t mb_stage_reduce_bytes(const mb_stage_reduce_t *reduction)
 
 int64_t mb_stage_reduce_memory(const mb_stage_reduce_t *reduction)
 {
-    int64_t bytes = 0;
+    int64_t bytes = reduction->numbers == NULL ? 0 : mb_reduce_memory(reduction->numbers);
     for (int i = 0; i < reduction->n_pieces; i++)
         bytes += mb_reduce_memory(reduction->pieces[i].sum);
     for (int r = 0; r < MB_BUCKET_ROOMS; r++)

@@ -137,6 +137,8 @@ mb_status_t mb_stepper_create(const mb_optimizer_t *optimizer, mb_exec_t *exec,
 void mb_stepper_destroy(mb_stepper_t *stepper);
 /* What has gradients, in the order given. */
 const mb_table_t *mb_stepper_table(const mb_stepper_t *stepper);
+/* Device memory that it has taken. */
+size_t mb_stepper_bytes(const mb_stepper_t *stepper);
 /* The following put their work on the stream; gradients are undefined after a step.
  *
  * Gradients into their sums; APPLIES: the mean of the steps since the last time into the gradients.

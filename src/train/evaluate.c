@@ -30,6 +30,23 @@ static mb_status_t between_hook(void *user)
     return mb_score_regularizers(evaluator->score);
 }
 
+mb_engine_options_t mb_evaluator_options(mb_machine_t *machine, const mb_model_t *model,
+                                         const mb_layout_t *layout, const mb_engine_t *values_of)
+{
+    mb_schedule_choice_t plain = {.kind = MB_SCHEDULE_1F1B};
+    return (mb_engine_options_t){.machine = machine,
+                                 .graph = model->graph,
+                                 .losses = model->losses,
+                                 .stages = layout->stages,
+                                 .replicas = layout->replicas,
+                                 .micro_batch = layout->micro_batch,
+                                 .micros_per_replica = layout->micros,
+                                 .schedule = values_of != NULL ? values_of->plan->schedule : plain,
+                                 .training = false,
+                                 .values_of = values_of,
+                                 .integer = layout->integer};
+}
+
 mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                 const mb_layout_t *layout, const mb_engine_t *values_of,
                                 mb_source_t *source, mb_evaluator_t **out)
@@ -44,20 +61,8 @@ mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                         .samples = source->samples,
                                         .batch = layout->step > 0 ? layout->step : layout->batch};
     evaluator->batch = layout->batch;
-    mb_engine_options_t options = {
-        .machine = machine,
-        .graph = model->graph,
-        .losses = model->losses,
-        .stages = layout->stages,
-        .replicas = layout->replicas,
-        .micro_batch = layout->micro_batch,
-        .micros_per_replica = layout->micros,
-        .schedule = values_of != NULL ? values_of->plan->schedule
-                                      : (mb_schedule_choice_t){.kind = MB_SCHEDULE_1F1B},
-        .training = false,
-        .values_of = values_of,
-        .integer = layout->integer,
-        .hooks = {.user = evaluator, .feed = feed_hook, .between = between_hook}};
+    mb_engine_options_t options = mb_evaluator_options(machine, model, layout, values_of);
+    options.hooks = (mb_hooks_t){.user = evaluator, .feed = feed_hook, .between = between_hook};
     MB_TRY_GOTO(mb_engine_create(&options, &evaluator->engine), status, err_evaluator);
     status = values_of == NULL ? mb_model_load_values(model, evaluator->engine) : MB_OK;
     if (status == MB_OK)
@@ -116,6 +121,13 @@ mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report
     report->tokens = mb_graph_tokens(evaluator->model->graph);
     report->seconds = mb_time_seconds() - start;
     return MB_OK;
+}
+
+int64_t mb_evaluator_bytes(const mb_evaluator_t *evaluator)
+{
+    return evaluator == NULL
+               ? 0
+               : mb_engine_bytes(evaluator->engine) + mb_score_bytes(evaluator->score);
 }
 
 void mb_evaluator_destroy(mb_evaluator_t *evaluator)

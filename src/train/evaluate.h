@@ -13,6 +13,11 @@ typedef struct mb_evaluator mb_evaluator_t;
 mb_status_t mb_evaluator_create(mb_machine_t *machine, const mb_model_t *model,
                                 const mb_layout_t *layout, const mb_engine_t *values_of,
                                 mb_source_t *source, mb_evaluator_t **out);
+/* The same engine's, but for the hooks. */
+mb_engine_options_t mb_evaluator_options(mb_machine_t *machine, const mb_model_t *model,
+                                         const mb_layout_t *layout, const mb_engine_t *values_of);
+/* Device memory that it has taken. NULL: 0. */
+int64_t mb_evaluator_bytes(const mb_evaluator_t *evaluator);
 /* Collective. Rank 0 gets the numbers; losses and accuracies have room for every output. */
 mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report, double *losses,
                              double *accuracies);

@@ -3,6 +3,7 @@
 
 #include "base/host_memory.h"
 #include "pipeline/recompute.h"
+#include "train/offload.h"
 
 #include <float.h>
 #include <stdio.h>
@@ -221,6 +222,24 @@ mb_status_t mb_layout_zero(const mb_settings_t *settings, int *stage)
                         "zero=%s: there are 0, 1 (the optimizer's state shared out) and 2 (summed "
                         "gradients, too); weights (3) stay whole",
                         text);
+}
+
+mb_status_t mb_layout_engine(const mb_model_t *model, const mb_settings_t *settings,
+                             const mb_layout_t *layout, mb_engine_options_t *out)
+{
+    mb_offload_t offload;
+    MB_TRY(mb_offload_read(settings, &offload));
+    *out = (mb_engine_options_t){.graph = model->graph,
+                                 .losses = model->losses,
+                                 .stages = layout->stages,
+                                 .replicas = layout->replicas,
+                                 .micro_batch = layout->micro_batch,
+                                 .micros_per_replica = layout->micros,
+                                 .schedule = layout->schedule,
+                                 .training = true,
+                                 .bucket_bytes = (size_t)mb_settings_real(settings, MB_SET_BUCKET),
+                                 .offloads = offload.activations};
+    return mb_layout_zero(settings, &out->zero);
 }
 
 /* Gradients of a layer's calls are added when each is summed, wherever they stand. */

@@ -65,6 +65,9 @@ bool mb_layout_says_recompute(const mb_settings_t *settings);
 
 /* ---- */
 
+/* What an engine that trains is made from, but for its machine, profile, hooks and QAT. */
+mb_status_t mb_layout_engine(const mb_model_t *model, const mb_settings_t *settings,
+                             const mb_layout_t *layout, mb_engine_options_t *out);
 /* The settings that say what a rank computes on; the texts stay the settings'. */
 mb_machine_options_t mb_layout_machine(const mb_settings_t *settings);
 /* The setting `zero`, a stage of ZeRO. MB_ERR_ARGUMENT unless it is 0, 1 or 2. */

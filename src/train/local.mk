@@ -4,6 +4,7 @@ libmb_la_SOURCES += src/train/export.c src/train/export.h src/train/export_priva
 libmb_la_SOURCES += src/train/export_hdf5.c
 libmb_la_SOURCES += src/train/export_keras.c
 libmb_la_SOURCES += src/train/finite.c src/train/finite.h
+libmb_la_SOURCES += src/train/footprint.c src/train/footprint.h
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
 libmb_la_SOURCES += src/train/kept_states.c src/train/kept_states.h
 libmb_la_SOURCES += src/train/layout.c src/train/layout.h

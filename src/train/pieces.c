@@ -201,6 +201,14 @@ size_t mb_pieces_room_bytes(const mb_pieces_t *pieces)
     return ROOMS * pieces->room_bytes;
 }
 
+size_t mb_pieces_bytes(const mb_pieces_t *pieces)
+{
+    size_t bytes = pieces == NULL ? 0 : mb_pieces_room_bytes(pieces);
+    for (int i = 0; pieces != NULL && i < pieces->n; i++)
+        bytes += mb_stepper_bytes(pieces->pieces[i].stepper);
+    return bytes;
+}
+
 static mb_status_t copy(mb_pieces_t *pieces, int index, mb_copy_kind_t kind)
 {
     const piece_t *piece = &pieces->pieces[index];

@@ -35,6 +35,8 @@ int mb_pieces_count(const mb_pieces_t *pieces);
 const mb_table_t *mb_pieces_table(const mb_pieces_t *pieces, int piece);
 /* Device memory of the rooms. */
 size_t mb_pieces_room_bytes(const mb_pieces_t *pieces);
+/* The same with their tables of tensors. NULL: 0. */
+size_t mb_pieces_bytes(const mb_pieces_t *pieces);
 
 /* RUN of each piece's stepper, its moments being there. */
 typedef mb_status_t (*mb_pieces_run_t)(void *user, mb_stepper_t *stepper);

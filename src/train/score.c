@@ -134,6 +134,12 @@ mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_sco
     return MB_OK;
 }
 
+int64_t mb_score_bytes(const mb_score_t *score)
+{
+    bool takes = score->device_regularizers != NULL;
+    return takes ? 2 * score->n_params * (int64_t)sizeof(double) : 0;
+}
+
 void mb_score_destroy(mb_score_t *score)
 {
     if (score == NULL)

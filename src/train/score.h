@@ -11,6 +11,8 @@ typedef struct mb_score mb_score_t;
 /* Not collective. with_regularizers: training's loss contains them. */
 mb_status_t mb_score_create(mb_engine_t *engine, const mb_model_t *model, mb_score_t **out);
 void mb_score_destroy(mb_score_t *score);
+/* Device memory that it has taken. */
+int64_t mb_score_bytes(const mb_score_t *score);
 
 /* Regularizer sums of the parameters this stage owns, of their values now; into the score's
  * device memory. Part of a step: before the update. */

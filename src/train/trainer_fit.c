@@ -68,55 +68,36 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
 
 /* ---- what it really takes */
 
-static double bytes_of(const mb_training_t *trainer, const mb_engine_t *engine)
+static mb_status_t count_own(const mb_training_t *trainer, double *bytes)
 {
-    const mb_stage_t *stage = engine->stage;
-    double elements = 0, moments = trainer->optimizer->n_slots;
+    mb_grid_t grid;
+    mb_footprint_t taken;
     mb_offload_t offload;
-    if (stage == NULL || mb_offload_read(trainer->settings, &offload) != MB_OK)
-        return 0;
-    moments *= offload.moments ? MB_PIECES_SHARE : 1;
-    for (int i = 0; i < stage->n_params; i++) {
-        const mb_param_t *param = &stage->graph->params[stage->params[i]];
-        elements +=
-            stage->owned[stage->params[i]] && param->trainable ? (double)param->elements : 0;
-    }
-    return (double)stage->parameter_bytes + (double)mb_stage_activation_bytes(stage) +
-           (double)engine->exec.workspace_bytes +
-           (double)stage->held_count * stage->n_blocks * (double)sizeof(float) +
-           (double)mb_stage_reduce_memory(engine->reduction) +
-           elements * moments * (double)sizeof(float);
+    const mb_layout_t *layout = &trainer->layout;
+    mb_footprint_request_t request = {.model = trainer->model,
+                                      .optimizer = trainer->optimizer,
+                                      .evaluates = trainer->val == NULL ? NULL : layout};
+    MB_TRY(mb_offload_read(trainer->settings, &offload));
+    MB_TRY(mb_layout_engine(trainer->model, trainer->settings, layout, &request.engine));
+    request.engine.machine = trainer->machine;
+    request.engine.round_to = trainer->trains_rounded ? &trainer->round_to : NULL;
+    request.offloads_moments = offload.moments;
+    mb_grid_set(&grid, mb_comm_size(trainer->comm), mb_comm_rank(trainer->comm), layout->stages,
+                layout->replicas);
+    mb_status_t status = mb_footprint_count(&request, &grid, &taken);
+    *bytes = (double)mb_footprint_bytes(&taken);
+    return status;
 }
 
 /* The most that a rank takes. Collective. */
 static mb_status_t measure(mb_training_t *trainer, double *bytes)
 {
-    mb_engine_t *engine;
-    mb_offload_t offload;
-    const mb_layout_t *layout = &trainer->layout;
-    MB_TRY(mb_offload_read(trainer->settings, &offload));
     int ranks = mb_comm_size(trainer->comm);
-    double *all = calloc((size_t)ranks, sizeof *all);
-    mb_engine_options_t options = {.machine = trainer->machine,
-                                   .graph = trainer->model->graph,
-                                   .losses = trainer->model->losses,
-                                   .stages = layout->stages,
-                                   .replicas = layout->replicas,
-                                   .micro_batch = layout->micro_batch,
-                                   .micros_per_replica = layout->micros,
-                                   .schedule = layout->schedule,
-                                   .offloads = offload.activations,
-                                   .training = true,
-                                   .bucket_bytes =
-                                       (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET)};
+    double own = 0, *all = calloc((size_t)ranks, sizeof *all);
     mb_status_t status = all == NULL ? mb_error_memory("a layout", sizeof *all) : MB_OK;
+    if (status == MB_OK)
+        status = count_own(trainer, &own);
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
-    MB_TRY_GOTO(mb_layout_zero(trainer->settings, &options.zero), status, out);
-    MB_TRY_GOTO(mb_engine_create(&options, &engine), status, out);
-    status = mb_engine_prepare(engine);
-    double own = status == MB_OK ? bytes_of(trainer, engine) : 0;
-    mb_engine_destroy(engine);
-    MB_TRY_GOTO(status, status, out);
     MB_TRY_GOTO(mb_comm_allgather(trainer->comm, &own, sizeof own, all), status, out);
     *bytes = 0;
     for (int r = 0; r < ranks; r++)

@@ -7,6 +7,7 @@
 #include "store/run_dir.h"
 #include "train/callbacks.h"
 #include "train/evaluate.h"
+#include "train/footprint.h"
 #include "train/kept_states.h"
 #include "train/layout.h"
 #include "train/state.h"
@@ -147,12 +148,8 @@ mb_status_t mb_training_write_trace(mb_training_t *trainer);
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);
 mb_status_t mb_training_report_start(mb_training_t *trainer);
-/* Device memory that this rank has planned and taken, and moments and activations that stand in
- * host memory. */
-typedef struct {
-    int64_t parameters, gradients, moments, activations, host, host_activations;
-} mb_training_bytes_t;
-mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer);
+/* Device memory that this rank has planned and taken. */
+mb_footprint_t mb_training_bytes(const mb_training_t *trainer);
 mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);
 mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report_t *report);
 

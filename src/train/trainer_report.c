@@ -19,22 +19,13 @@ void mb_training_note(mb_training_t *trainer, const char *format, ...)
         trainer->notes[trainer->n_notes++] = copy;
 }
 
-mb_training_bytes_t mb_training_bytes(const mb_training_t *trainer)
+mb_footprint_t mb_training_bytes(const mb_training_t *trainer)
 {
-    const mb_stage_t *stage = trainer->engine->stage;
-    if (stage == NULL)
-        return (mb_training_bytes_t){0};
-    int64_t moments = (int64_t)trainer->update->moment_bytes;
-    bool offloads = trainer->update->offloads;
-    return (mb_training_bytes_t){
-        .parameters = (int64_t)stage->parameter_bytes,
-        .gradients = stage->held_count * (int64_t)sizeof(float) * stage->n_blocks +
-                     mb_stage_reduce_memory(trainer->engine->reduction),
-        .moments = offloads ? (int64_t)mb_pieces_room_bytes(trainer->update->pieces) : moments,
-        .host = offloads ? moments : 0,
-        .host_activations = (int64_t)mb_stage_host_bytes(stage),
-        .activations =
-            (int64_t)(mb_stage_activation_bytes(stage) + trainer->engine->exec.workspace_bytes)};
+    const mb_footprint_parts_t parts = {.engine = trainer->engine,
+                                        .update = trainer->update,
+                                        .score = trainer->score,
+                                        .evaluator = trainer->evaluator};
+    return mb_footprint_of(&parts);
 }
 
 static const char *said(const char *text)
@@ -88,7 +79,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
 {
     mb_start_report_t report;
     int ranks = mb_comm_size(trainer->comm), stages = trainer->layout.stages;
-    mb_training_bytes_t own = mb_training_bytes(trainer), *all;
+    mb_footprint_t own = mb_training_bytes(trainer), *all;
     void *gathered = NULL;
     size_t *bytes_of = NULL;
     int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 6 * stages);

@@ -263,13 +263,12 @@ out:
 mb_status_t mb_training_write_plan(mb_training_t *trainer)
 {
     const mb_engine_t *engine = trainer->engine;
-    const mb_training_bytes_t bytes = mb_training_bytes(trainer);
+    const mb_footprint_t bytes = mb_training_bytes(trainer);
     rank_costs_t own = {.stage = engine->grid.stage,
                         .group = engine->grid.group,
                         .data_wait = mb_feed_waited(trainer->feed),
                         .before = trainer->resident_before,
-                        .taken =
-                            bytes.parameters + bytes.gradients + bytes.moments + bytes.activations,
+                        .taken = mb_footprint_bytes(&bytes),
                         .peak = mb_host_memory_peak()};
     if (trainer->dir == NULL)
         return MB_OK;

@@ -408,27 +408,15 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
 
 static mb_status_t make_engine(mb_training_t *trainer)
 {
-    int zero;
     mb_offload_t offload;
-    MB_TRY(mb_layout_zero(trainer->settings, &zero));
+    mb_engine_options_t options;
     MB_TRY(mb_offload_read(trainer->settings, &offload));
     MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, &offload)));
-    mb_engine_options_t options = {
-        .machine = trainer->machine,
-        .graph = trainer->model->graph,
-        .losses = trainer->model->losses,
-        .stages = trainer->layout.stages,
-        .replicas = trainer->layout.replicas,
-        .micro_batch = trainer->layout.micro_batch,
-        .micros_per_replica = trainer->layout.micros,
-        .schedule = trainer->layout.schedule,
-        .training = true,
-        .bucket_bytes = (size_t)mb_settings_real(trainer->settings, MB_SET_BUCKET),
-        .zero = zero,
-        .offloads = offload.activations,
-        .round_to = trainer->trains_rounded ? &trainer->round_to : NULL,
-        .records = mb_settings_on(trainer->settings, MB_SET_TRACE),
-        .hooks = {.user = trainer, .feed = feed_hook, .update = update_hook}};
+    MB_TRY(mb_layout_engine(trainer->model, trainer->settings, &trainer->layout, &options));
+    options.machine = trainer->machine;
+    options.round_to = trainer->trains_rounded ? &trainer->round_to : NULL;
+    options.records = mb_settings_on(trainer->settings, MB_SET_TRACE);
+    options.hooks = (mb_hooks_t){.user = trainer, .feed = feed_hook, .update = update_hook};
     MB_TRY(create_engine(trainer, &options));
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
     MB_TRY(mb_engine_prepare(trainer->engine));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/dry.h"
 #include "engine/stage_rooms.h"
 #include "train/norms.h"
 #include "train/ties.h"
@@ -19,7 +20,8 @@ static mb_status_t begin_slot(mb_update_t *update, int param, int slot, int64_t 
     if (update->offloads && optimizer->slot_copies[slot])
         return mb_exec_copy(exec, own, update->engine->stage->values[param],
                             (size_t)count * sizeof(float), MB_COPY_TO_HOST);
-    for (int64_t i = 0; update->offloads && i < count; i++)
+    bool sets = update->offloads && !mb_device_is_dry(exec->device);
+    for (int64_t i = 0; sets && i < count; i++)
         own[i] = value;
     if (update->offloads)
         return MB_OK;
@@ -132,18 +134,23 @@ static mb_status_t take_tables(mb_update_t *update)
     return MB_OK;
 }
 
+static mb_status_t take(mb_update_t *update, size_t bytes, void **out)
+{
+    update->small_bytes += bytes;
+    return mb_device_alloc(update->engine->exec.device, bytes, out);
+}
+
 static mb_status_t take_norms(mb_update_t *update)
 {
-    mb_device_t *device = update->engine->exec.device;
     size_t n = (size_t)update->engine->plan->graph->n_params;
     size_t stages = (size_t)update->engine->grid.stages;
     void *memory;
-    MB_TRY(mb_device_alloc(device, (n + 1) * sizeof(double), &memory));
+    MB_TRY(take(update, (n + 1) * sizeof(double), &memory));
     update->norms = memory;
-    MB_TRY(mb_device_alloc(device, (n + 1) * sizeof(float), &memory));
+    MB_TRY(take(update, (n + 1) * sizeof(float), &memory));
     update->scale = memory;
     if (stages > 1) {
-        MB_TRY(mb_device_alloc(device, stages * (n + 1) * sizeof(double), &memory));
+        MB_TRY(take(update, stages * (n + 1) * sizeof(double), &memory));
         update->others = memory;
     }
     return MB_OK;
@@ -186,13 +193,19 @@ static mb_status_t take_memory(mb_update_t *update)
     find_calls(update);
     MB_TRY(take_norms(update));
     if (engine->plan->n_ties > 0)
-        MB_TRY(mb_device_alloc(engine->exec.device, incoming_bytes(update), &update->incoming));
+        MB_TRY(take(update, incoming_bytes(update), &update->incoming));
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
         if (mb_update_holds(update, p))
             MB_TRY(take_slots(update, p));
     }
     MB_TRY(make_pieces(update));
     return mb_exec_sync(&engine->exec);
+}
+
+int64_t mb_update_bytes(const mb_update_t *update)
+{
+    size_t moments = update->offloads ? 0 : update->moment_bytes;
+    return (int64_t)(moments + update->small_bytes + mb_pieces_bytes(update->pieces));
 }
 
 mb_status_t mb_update_read_slot(const mb_update_t *update, int param, int slot, float *values,

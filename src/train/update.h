@@ -23,8 +23,8 @@ typedef struct mb_update {
     bool *shared_out;    /* [n_params] one of the stage's groups does, for all of them */
     int *first_call;     /* [n_params] node on this stage whose entry takes the sum; -1 */
     int *place_in_layer; /* [n_params] */
-    size_t moment_bytes;
-    mb_pieces_t *pieces;     /* of what this stage updates; NULL: the rank is idle */
+    size_t moment_bytes, small_bytes; /* small: of device memory, norms and the like below */
+    mb_pieces_t *pieces;              /* of what this stage updates; NULL: the rank is idle */
     double *norms;           /* [n_params] squares; this and the following in device memory */
     double *others;          /* [stages][n_params] the other stages' */
     float *scale;            /* [n_params] what clipping multiplies gradients by */
@@ -44,6 +44,8 @@ mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *grad
                            double *sums);
 /* Whether this rank keeps the moments of a trained parameter of its stage and updates it. */
 bool mb_update_holds(const mb_update_t *update, int param);
+/* Device memory that it has taken, moments and all; 0 on an idle rank. */
+int64_t mb_update_bytes(const mb_update_t *update);
 /* Where its gradient, summed, stands in block 0. */
 float *mb_update_gradient(const mb_update_t *update, int param);
 /* A moment from and to host memory, behind what steps have done; on the stream, so that VALUES are

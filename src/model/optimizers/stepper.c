@@ -39,7 +39,16 @@ static mb_tensor_t around(const mb_optimizer_t *optimizer, const mb_trained_t *t
 
 static mb_status_t make_table(mb_stepper_t *stepper, mb_tensor_t *tensors, int n, mb_table_t *out)
 {
-    return n == 0 ? MB_OK : mb_table_create(stepper->exec, tensors, n, out);
+    if (n == 0)
+        return MB_OK;
+    stepper->bytes += mb_table_bytes(n);
+    return mb_table_create(stepper->exec, tensors, n, out);
+}
+
+static mb_status_t take(mb_stepper_t *stepper, size_t bytes, void **out)
+{
+    stepper->bytes += bytes;
+    return mb_device_alloc(stepper->exec->device, bytes, out);
 }
 
 static mb_status_t make_around(mb_stepper_t *stepper, const mb_trained_t *trained, int n,
@@ -93,7 +102,7 @@ static mb_status_t make_tables(mb_stepper_t *stepper, mb_tensor_t *room)
 static mb_status_t take_floats(mb_stepper_t *stepper, int64_t count, float **out)
 {
     void *memory = NULL;
-    MB_TRY(mb_device_alloc(stepper->exec->device, (size_t)count * sizeof(float), &memory));
+    MB_TRY(take(stepper, (size_t)count * sizeof(float), &memory));
     *out = memory;
     return MB_OK;
 }
@@ -104,9 +113,9 @@ static mb_status_t take_vectors(mb_stepper_t *stepper, int n_params)
     void *memory = NULL;
     if (stepper->optimizer->class_->step == NULL)
         return MB_OK;
-    MB_TRY(mb_device_alloc(stepper->exec->device, bytes, &memory));
+    MB_TRY(take(stepper, bytes, &memory));
     stepper->direction_squares = memory;
-    MB_TRY(mb_device_alloc(stepper->exec->device, bytes, &memory));
+    MB_TRY(take(stepper, bytes, &memory));
     stepper->weight_squares = memory;
     return take_floats(stepper, n_params + 1, &stepper->scale);
 }
@@ -186,6 +195,11 @@ void mb_stepper_destroy(mb_stepper_t *stepper)
 const mb_table_t *mb_stepper_table(const mb_stepper_t *stepper)
 {
     return &stepper->all;
+}
+
+size_t mb_stepper_bytes(const mb_stepper_t *stepper)
+{
+    return stepper == NULL ? 0 : stepper->bytes;
 }
 
 mb_status_t mb_stepper_accumulate(mb_stepper_t *stepper, bool applies)

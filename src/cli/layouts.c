@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/counting.h"
 #include "cli/say.h"
 #include "pipeline/recompute.h"
 #include "train/layout.h"
 #include "train/offload.h"
 
-enum { ROWS = 10, NAME = 32 };
+enum { ROWS = 10, NAME = 32, MOST_TRIES = 4 };
 
 /* ---- what is asked */
 
@@ -39,6 +40,47 @@ static mb_status_t take_schedule(const mb_args_t *args, mb_layouts_t *l)
     return MB_OK;
 }
 
+static double limit_of(const mb_planner_options_t *options)
+{
+    return options->memory > 0 ? options->memory : (double)options->hardware->memory;
+}
+
+static mb_status_t none_fits(const mb_layouts_t *l, double limit, double least)
+{
+    char wanted[32], taken[32];
+    return mb_error_set(MB_ERR_MEMORY,
+                        "no layout of %d ranks was found that keeps each within %s: the least that "
+                        "was counted is %s; use more ranks, a smaller batch or model",
+                        l->options.ranks, mb_str_bytes(limit, wanted, sizeof wanted),
+                        mb_str_bytes(least, taken, sizeof taken));
+}
+
+/* The formulas choose, and what they choose is counted. Where all of that takes more than there is,
+ * the next choice is made for less. */
+static mb_status_t rank_and_count(const mb_planning_t *p, mb_layouts_t *l)
+{
+    mb_planner_options_t options = l->options;
+    mb_counting_t counting = {.planning = p,
+                              .batch = options.batch,
+                              .limit = limit_of(&options),
+                              .rows = ROWS,
+                              .least = DBL_MAX};
+    options.memory = counting.limit;
+    for (int i = 0; i < MOST_TRIES; i++) {
+        mb_status_t status = mb_planner_rank(&options, l->arena, &l->all, &l->n, &l->least);
+        if (status == MB_ERR_MEMORY && i > 0)
+            break;
+        MB_TRY(status);
+        MB_TRY(mb_counting_run(&counting, l->all, &l->n));
+        snprintf(l->why, sizeof l->why, "%s", counting.why);
+        l->least = counting.least < l->least ? counting.least : l->least;
+        if (l->n > 0)
+            return MB_OK;
+        options.memory *= 0.98 * counting.limit / counting.least;
+    }
+    return none_fits(l, counting.limit, counting.least);
+}
+
 /* A profile is of micro-batches as a run has them; of others its layers take in proportion. */
 mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
 {
@@ -62,7 +104,7 @@ mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
     MB_TRY(take_memory(p->args, &l->options.memory));
     MB_TRY(take_schedule(p->args, l));
     MB_TRY(mb_layout_moments(p->model, settings, l->arena, &l->options.moments));
-    return mb_planner_rank(&l->options, l->arena, &l->all, &l->n, &l->least);
+    return rank_and_count(p, l);
 }
 
 /* ---- text */
@@ -102,12 +144,12 @@ static double percent(double part, const mb_candidate_t *c)
 
 static void print_row(const mb_candidate_t *c)
 {
-    char name[NAME], memory[32], time[32];
+    char name[NAME], memory[33] = "~", time[32];
+    mb_str_bytes(c->memory, memory + !c->counted, sizeof memory - 1);
     printf("%9s%8d x %-8d%6d x %-7lld%-16s%7.1f%%%8.1f%%%9.1f%%%12s%8.0f%%\n",
            mb_str_seconds(c->seconds, time, sizeof time), c->stages, c->replicas, c->micros,
            (long long)c->micro_batch, name_of(c, name), percent(c->bubble, c),
-           percent(c->reduce, c), percent(c->messages, c),
-           mb_str_bytes(c->memory, memory, sizeof memory), 100 * c->efficiency);
+           percent(c->reduce, c), percent(c->messages, c), memory, 100 * c->efficiency);
 }
 
 static void explain(const mb_layouts_t *l)
@@ -128,6 +170,16 @@ static void explain(const mb_layouts_t *l)
            percent(own[most].seconds, best));
 }
 
+/* What the memory is of that is not counted. */
+static void say_counted(const mb_layouts_t *l)
+{
+    bool all = true;
+    for (int i = 0; i < l->n && i < ROWS; i++)
+        all = all && l->all[i].counted;
+    if (!all)
+        printf("~: of a formula, not counted%s%s\n", l->why[0] == '\0' ? "" : ": ", l->why);
+}
+
 void mb_layouts_print(const mb_layouts_t *l)
 {
     printf("\nLayouts of %d ranks on %s, %lld samples a step, predicted; %d fit\n",
@@ -136,6 +188,7 @@ void mb_layouts_print(const mb_layouts_t *l)
            "schedule", "bubble", "reduce", "messages", "memory", "busy");
     for (int i = 0; i < l->n && i < ROWS; i++)
         print_row(&l->all[i]);
+    say_counted(l);
     explain(l);
 }
 
@@ -160,12 +213,14 @@ static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
     plain.schedule.recomputes = false;
     plain.schedule.segments = 0;
     return json_pack(
-        "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+        "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, "
+        "s:f}",
         "stages", c->stages, "replicas", c->replicas, "groups", c->groups, "idle", c->idle,
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
         name_of(&plain, name), "recompute", recompute_of(l, c, again), "seconds", c->seconds,
         "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce,
-        "update", c->update, "memory", c->memory, "efficiency", c->efficiency);
+        "update", c->update, "memory", c->memory, "memory_counted", c->counted, "efficiency",
+        c->efficiency);
 }
 
 json_t *mb_layouts_json(const mb_layouts_t *l)

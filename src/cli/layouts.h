@@ -14,6 +14,7 @@ typedef struct {
     mb_candidate_t *all; /* the fastest first */
     int n;
     double least;
+    char why[256]; /* memory is not counted; "": what is not is too large for that */
 } mb_layouts_t;
 
 #define MB_FLAG_HARDWARE                                                                           \

@@ -7,6 +7,7 @@ mbrun_SOURCES += \
 	src/cli/command.h \
 	src/cli/configure.c \
 	src/cli/convert.c \
+	src/cli/counting.c src/cli/counting.h \
 	src/cli/data.c \
 	src/cli/eval.c \
 	src/cli/help.c \

@@ -316,9 +316,10 @@ static const mb_flag_t flags[] = {
     {.name = NULL}};
 
 static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,    MB_SET_LABEL,    MB_SET_BATCH,     MB_SET_MICRO_BATCH, MB_SET_REPLICAS,
-    MB_SET_STAGES,  MB_SET_SCHEDULE, MB_SET_RECOMPUTE, MB_SET_ZERO,        MB_SET_BUCKET,
-    MB_SET_OFFLOAD, MB_SET_DTYPE,    MB_SET_PARTITION};
+    MB_SET_DATA,      MB_SET_LABEL,     MB_SET_BATCH,    MB_SET_MICRO_BATCH,
+    MB_SET_REPLICAS,  MB_SET_STAGES,    MB_SET_SCHEDULE, MB_SET_RECOMPUTE,
+    MB_SET_ZERO,      MB_SET_BUCKET,    MB_SET_OFFLOAD,  MB_SET_DTYPE,
+    MB_SET_PARTITION, MB_SET_OPTIMIZER, MB_SET_LOSS,     MB_SET_THREADS};
 
 const mb_command_t mb_command_plan = {
     .name = "plan",

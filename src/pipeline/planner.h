@@ -42,6 +42,7 @@ typedef struct {
     double update;
     double efficiency; /* the part of all ranks' time that computes */
     double memory;     /* bytes, the most of a rank */
+    bool counted;      /* they are counted, not of a formula; never by the planner itself */
     double imbalance;  /* the slowest stage beside the mean */
 } mb_candidate_t;
 

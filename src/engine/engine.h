@@ -36,6 +36,7 @@ typedef struct mb_engine_options {
     int64_t micro_batch;
     int micros_per_replica;
     mb_schedule_choice_t schedule;
+    const int *cuts; /* see mb_plan_options_t; NULL: by what layers take */
     bool training;
     size_t bucket_bytes; /* of gradients summed over groups together; 0: a chunk's */
     int zero;            /* ZeRO's stage: groups share the optimizer's state out (1), and the

@@ -12,6 +12,7 @@ libmb_la_SOURCES += \
 	src/pipeline/partition.c \
 	src/pipeline/plan.c src/pipeline/plan.h \
 	src/pipeline/planner.c src/pipeline/planner.h src/pipeline/planner_private.h \
+	src/pipeline/planner_cut.c \
 	src/pipeline/planner_memory.c \
 	src/pipeline/planner_recompute.c \
 	src/pipeline/recompute.c src/pipeline/recompute.h \

@@ -118,6 +118,21 @@ static void take(search_t *s, const mb_candidate_t *c)
         s->found[s->n++] = *c;
 }
 
+/* What does not fit as it is cut may fit cut otherwise. */
+static mb_status_t take_or_cut(search_t *s, const mb_candidate_t *c, int size, const int *cut)
+{
+    bool fits = false;
+    mb_candidate_t other = *c;
+    bool one_chunk = mb_schedule_chunks(&c->schedule, 1) == 1 && c->schedule.segments < 2;
+    take(s, c);
+    if (!s->options->fits_cut || !one_chunk || c->stages == 1 || c->memory <= s->limit)
+        return MB_OK;
+    MB_TRY(mb_planner_fit_cut(s->options, s->costs[size], cut, s->limit, s->arena, &other, &fits));
+    if (fits)
+        take(s, &other);
+    return MB_OK;
+}
+
 /* The chunks of CUT in segments; *out: NULL where a chunk has too few nodes. */
 static mb_status_t cut_segments(search_t *s, const mb_candidate_t *c, const int *cut, int **out)
 {
@@ -166,12 +181,12 @@ static mb_status_t try_recomputing(search_t *s, const mb_candidate_t *c, int siz
     all.schedule.recomputes = true;
     none.schedule.segments = all.schedule.segments = some.schedule.segments = 0;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &none));
-    take(s, &none);
+    MB_TRY(take_or_cut(s, &none, size, cut));
     if (s->options->graph->keeps_states)
         return MB_OK;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, &all));
     if (all.memory < none.memory)
-        take(s, &all);
+        MB_TRY(take_or_cut(s, &all, size, cut));
     if (all.memory > s->limit)
         return mb_planner_splits(c) ? MB_OK : try_segments(s, &all, size, cut);
     if (none.memory <= s->limit)
@@ -202,8 +217,7 @@ static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
     if (cut == NULL)
         return MB_OK;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, c));
-    take(s, c);
-    return MB_OK;
+    return take_or_cut(s, c, size, cut);
 }
 
 /* One stage has no pipeline, and all schedules are the same. */

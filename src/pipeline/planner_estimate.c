@@ -168,6 +168,13 @@ static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *
     return o->zero > 0 ? (double)o->moments / c->groups : o->moments;
 }
 
+/* Of gradients: the tree's, and what other groups have. */
+static double blocks_held(const mb_candidate_t *c)
+{
+    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
+    return blocks + (double)(c->groups - 1) / c->groups;
+}
+
 /* Replicas that one pipeline works on are summed in further blocks of gradients, as deep as their
  * tree (comm/tree.h); what other groups have is received beside them. Of those that groups share
  * out a rank has its part and three buckets, with room for as much that comes in. */
@@ -175,11 +182,14 @@ static double gradient_bytes(const mb_planner_options_t *o, const mb_candidate_t
                              const stage_t *stage)
 {
     double all = stage->parameters * sizeof(float);
-    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
-    double received = (double)(c->groups - 1) / c->groups;
     double bucket = o->bucket > 0 ? o->bucket + stage->largest * sizeof(float) : all;
     double shared = all / c->groups + 2 * MB_BUCKET_ROOMS * bucket;
-    return o->zero > 1 && c->groups > 1 && shared < all ? shared : (blocks + received) * all;
+    return o->zero > 1 && c->groups > 1 && shared < all ? shared : blocks_held(c) * all;
+}
+
+double mb_planner_numbers_held(const mb_planner_options_t *o, const mb_candidate_t *c)
+{
+    return 1 + moments_held(o, c) + blocks_held(c);
 }
 
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,

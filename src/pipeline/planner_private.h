@@ -25,6 +25,17 @@ mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
                                        const mb_node_cost_t *nodes, const int *chunk_of_node,
                                        mb_candidate_t *candidate, double *memory);
 
+/* Numbers that a rank has of each of its parameters: itself, moments, gradients. Of ZeRO's second
+ * stage, which shares gradients out, at most. */
+double mb_planner_numbers_held(const mb_planner_options_t *options, const mb_candidate_t *c);
+
+/* planner_cut.c: a cut of a candidate with one chunk a stage that keeps each stage within LIMIT,
+ * the fastest such; fills in the candidate, with c->cuts in the arena. CUT: the fastest without
+ * limit. *fits: false, where there is none. */
+mb_status_t mb_planner_fit_cut(const mb_planner_options_t *options, const mb_node_cost_t *costs,
+                               const int *cut, double limit, mb_arena_t *arena, mb_candidate_t *c,
+                               bool *fits);
+
 /* planner_memory.c: adds to STAGES, [stages]. MB_ERR_MEMORY. */
 typedef struct {  /* bytes of one stage */
     double fixed; /* of each micro-batch in flight, of messages, inputs and outputs */

@@ -236,6 +236,7 @@ mb_status_t mb_layout_engine(const mb_model_t *model, const mb_settings_t *setti
                                  .micro_batch = layout->micro_batch,
                                  .micros_per_replica = layout->micros,
                                  .schedule = layout->schedule,
+                                 .cuts = layout->cuts,
                                  .training = true,
                                  .bucket_bytes = (size_t)mb_settings_real(settings, MB_SET_BUCKET),
                                  .offloads = offload.activations};

@@ -11,7 +11,8 @@ typedef struct {
     int64_t batch, micro_batch;
     int micros; /* per replica */
     mb_schedule_choice_t schedule;
-    char why[192]; /* of what the planner chose; "": nothing was left to choose */
+    const int *cuts; /* [stages - 1] where --memory cuts stages; NULL: by what layers take */
+    char why[192];   /* of what the planner chose; "": nothing was left to choose */
     /* of evaluation: */
     int64_t step; /* samples of a step, which need not be a batch; 0: batch */
     bool integer; /* activations may be quantized */
@@ -49,6 +50,7 @@ typedef struct {
     int64_t batch;
     int moments;
     bool open_recompute; /* none, some layers or all */
+    bool fits_cut;       /* stages are cut by memory where they do not fit otherwise */
 } mb_layout_wish_t;
 /* The layouts that the settings leave open, the fastest first; in the arena. See mb_planner_rank.
  */

@@ -61,6 +61,7 @@ mb_status_t mb_layout_rank(const mb_model_t *model, const mb_settings_t *setting
     options.bucket = mb_settings_real(settings, MB_SET_BUCKET);
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &asked));
     mb_recompute_read(mb_settings_text(settings, MB_SET_RECOMPUTE), &asked);
+    options.fits_cut = wish->fits_cut;
     options.stages = (int)mb_settings_int(settings, MB_SET_STAGES);
     options.replicas = (int)mb_settings_int(settings, MB_SET_REPLICAS);
     options.micro_batch = mb_settings_int(settings, MB_SET_MICRO_BATCH);
@@ -91,4 +92,5 @@ void mb_layout_take(mb_layout_t *layout, const mb_candidate_t *c)
     layout->micro_batch = c->micro_batch;
     layout->micros = c->micros / ((c->replicas + c->groups - 1) / c->groups);
     layout->schedule = c->schedule;
+    layout->cuts = c->cuts;
 }

@@ -48,6 +48,19 @@ static mb_status_t keep_layers(mb_training_t *trainer, const mb_candidate_t *cho
     return schedule->layers != NULL ? MB_OK : mb_error_memory("the names of layers", 0);
 }
 
+static mb_status_t keep_cuts(mb_training_t *trainer, const mb_candidate_t *chosen)
+{
+    int n = chosen->stages - 1;
+    if (chosen->cuts == NULL)
+        return MB_OK;
+    int *cuts = MB_ARENA_ARRAY(trainer->arena, int, chosen->stages);
+    if (cuts == NULL)
+        return mb_error_memory("a layout", (size_t)n * sizeof *cuts);
+    memcpy(cuts, chosen->cuts, (size_t)n * sizeof *cuts);
+    trainer->layout.cuts = cuts;
+    return MB_OK;
+}
+
 /* The fastest layout within LIMIT, of what the settings leave open. */
 static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit)
 {
@@ -60,9 +73,11 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     const mb_layout_wish_t wish = {.ranks = {mb_comm_size(comm), mb_comm_local_size(comm), limit},
                                    .batch = trainer->layout.batch,
                                    .moments = offload.moments ? 0 : trainer->optimizer->n_slots,
-                                   .open_recompute = !mb_layout_says_recompute(trainer->settings)};
+                                   .open_recompute = !mb_layout_says_recompute(trainer->settings),
+                                   .fits_cut = true};
     MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
     mb_layout_take(&trainer->layout, all);
+    MB_TRY(keep_cuts(trainer, all));
     return keep_layers(trainer, all);
 }
 
@@ -151,11 +166,12 @@ static void tell(mb_training_t *trainer, double limit, double bytes)
     char wanted[32], taken[32], again[64];
     const mb_layout_t *l = &trainer->layout;
     mb_training_note(trainer,
-                     "within %s a rank: %d stages x %d replicas, %d micro-batches of %lld, %s%s; "
+                     "within %s a rank: %d stages x %d replicas, %d micro-batches of %lld, %s%s%s; "
                      "the most that one takes is %s",
                      mb_str_bytes(limit, wanted, sizeof wanted), l->stages, l->replicas, l->micros,
                      (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
                      again_of(&l->schedule, again, sizeof again),
+                     l->cuts == NULL ? "" : ", stages cut by their memory",
                      mb_str_bytes(bytes, taken, sizeof taken));
 }
 

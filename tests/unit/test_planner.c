@@ -292,6 +292,40 @@ START_TEST(where_whole_chunks_do_not_fit_segments_of_them_are_computed_again)
 }
 END_TEST
 
+/* An embedding: most of the weights, and no more work than the others. Half of the layers with it
+ * is too much for its stage; fewer are not, and take longer. */
+START_TEST(where_the_fastest_cut_does_not_fit_memory_cuts)
+{
+    static const mb_schedule_choice_t schedule = {.kind = MB_SCHEDULE_1F1B}, none = {0};
+    int n;
+    double least;
+    mb_candidate_t *all;
+    mb_param_t two[] = {{.elements = 1000, .trainable = true},
+                        {.elements = 5000, .trainable = true}};
+    mb_planner_options_t options = options_of(2, 16);
+    fake.graph.params = two;
+    fake.layers[1].params[0] = 1;
+    options.stages = 2;
+    options.micro_batch = 2;
+    options.schedule = &schedule;
+    options.recompute = &none;
+    options.memory = DBL_MAX;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_OK);
+    mb_candidate_t fastest = all[0];
+    ck_assert(n == 1 && fastest.cuts == NULL);
+    options.memory = fastest.memory - 1;
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_ERR_MEMORY);
+    options.fits_cut = true;
+    ck_assert_msg(mb_planner_rank(&options, arena, &all, &n, &least) == MB_OK, "%s",
+                  mb_error_get());
+    ck_assert(all[0].cuts != NULL && all[0].cuts[0] <= LAYERS / 2);
+    ck_assert_double_le(all[0].memory, options.memory);
+    ck_assert_double_gt(all[0].seconds, fastest.seconds);
+    options.memory = 4.0 * sizeof(float) * 2000; /* less than the embedding itself */
+    ck_assert_int_eq(mb_planner_rank(&options, arena, &all, &n, &least), MB_ERR_MEMORY);
+}
+END_TEST
+
 static void keeps_all(const mb_call_t *call, int64_t samples, mb_memory_t *out)
 {
     (void)call, (void)samples;
@@ -416,6 +450,7 @@ int main(void)
     tcase_add_test(c, measured_costs_stand_for_predicted_ones);
     tcase_add_test(c, the_fastest_comes_first_and_all_fit);
     tcase_add_test(c, where_whole_chunks_do_not_fit_segments_of_them_are_computed_again);
+    tcase_add_test(c, where_the_fastest_cut_does_not_fit_memory_cuts);
     tcase_add_test(c, outputs_that_no_backward_reads_take_no_memory_in_flight);
     tcase_add_test(c, as_few_layers_as_fit_are_computed_again_those_that_free_most_first);
     tcase_add_test(c, a_pattern_that_names_no_layer_is_refused_with_some_that_there_are);

@@ -172,7 +172,7 @@ END
     json 'all(c["memory"] <= 450 * 1024 for c in value["layouts"]["best"])' <less.json
     "$MBRUN" plan m.h5 --ranks 6 --batch 24 --replicas 2 --micro-batch 3 --json >given.json
     json 'all(c["replicas"] == 2 and c["micro_batch"] == 3 for c in value["layouts"]["best"])' <given.json
-    refused 1 'no layout of 6 ranks keeps each within 1 KiB: the least that one takes is [0-9.]* KiB' \
+    refused 1 'no layout of 6 ranks keeps each within 1 KiB: the least that was tried takes [0-9.]* KiB' \
         1 plan m.h5 --ranks 6 --batch 24 --memory 1K
     refused 2 "memory 'much' is not a size" 1 plan m.h5 --memory much
     run -0 "$MBRUN" plan m.h5 --ranks 10000 --batch 65536

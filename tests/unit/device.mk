@@ -136,6 +136,15 @@ bench: bench/ops$(EXEEXT)
 	bench/ops$(EXEEXT)
 .PHONY: bench
 
+# Attention on the CPU beside its bound: make bench-attention.
+EXTRA_PROGRAMS += bench/attention
+bench_attention_SOURCES = bench/attention.c
+bench_attention_LDADD = libmbcheck.la
+CLEANFILES += bench/attention$(EXEEXT)
+bench-attention: bench/attention$(EXEEXT)
+	bench/attention$(EXEEXT)
+.PHONY: bench-attention
+
 # make bench-epilogue: what it saves that products carry their epilogues.
 EXTRA_PROGRAMS += bench/epilogue
 bench_epilogue_SOURCES = bench/epilogue.c

@@ -20,6 +20,12 @@ libmb_la_SOURCES += \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
 	src/device/cpu/attention_backward.c \
 	src/device/cpu/attention_forward.c \
+	src/device/cpu/attention_load.c \
+	src/device/cpu/attention_product.c \
+	src/device/cpu/attention_step.h src/device/cpu/attention_step_body.h \
+	src/device/cpu/attention_step_avx2.c \
+	src/device/cpu/attention_step_avx512.c \
+	src/device/cpu/attention_step_plain.c \
 	src/device/cpu/batchnorm.c \
 	src/device/cpu/cells.c src/device/cpu/cells.h \
 	src/device/cpu/circle.c \

@@ -1,6 +1,8 @@
-/* The part of attention that forward and backward share. */
+/* The part of attention that forward and backward share: which queries see which keys. */
 #include "device/cpu/attention.h"
+#include <math.h>
 #include "device/cpu/random.h"
+#include "device/cpu/simd.h"
 
 mb_status_t mb_attention_check(const mb_attention_t *a)
 {
@@ -16,15 +18,112 @@ mb_status_t mb_attention_check(const mb_attention_t *a)
     return MB_OK;
 }
 
-mb_attention_block_t mb_attention_block(const mb_attention_t *a, int64_t block)
+const mb_attention_steps_t *mb_attention_steps(void)
 {
-    mb_span_t s = mb_span(block, MB_ATTENTION_BLOCK, a->tq);
-    return (mb_attention_block_t){s.begin, s.end, mb_attention_seen(a, s.end - 1)};
+    const mb_attention_steps_t *steps = mb_attention_steps_avx512();
+    if (steps == NULL)
+        steps = mb_attention_steps_avx2();
+    return steps != NULL ? steps : mb_attention_steps_plain();
 }
 
-void mb_attention_factors(const mb_attention_t *a, int64_t sample, int64_t head, int64_t i,
-                          int64_t keys, float *factor)
+static const float *mask_row(const mb_attention_t *a, const mb_attention_queries_t *q, int64_t i)
 {
-    mb_cpu_keep_factors(&a->random, (uint32_t)sample, (head * a->tq + i) * a->tk, keys,
-                        a->dropout_rate, 1.0f / (1.0f - a->dropout_rate), factor);
+    int64_t head = a->masks > 1 ? q->head : 0;
+    return a->mask + ((q->sample * a->masks + head) * a->tq + i) * a->tk;
+}
+
+/* Keys before the end of those that query i sees by its place alone. */
+static int64_t keys_of(const mb_attention_t *a, int64_t i)
+{
+    return a->causal ? mb_min_i64(i + 1, a->tk) : a->tk;
+}
+
+static bool is_blind(const float *mask, int64_t keys)
+{
+    for (int64_t j = 0; j < keys; j++) {
+        if (mask[j] != 0.0f)
+            return false;
+    }
+    return true;
+}
+
+void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
+                               mb_attention_queries_t *out)
+{
+    *out = (mb_attention_queries_t){
+        .sample = sample, .head = head, .rows = mb_span(block, MB_ATTENTION_QUERIES, a->tq)};
+    int64_t count = out->rows.end - out->rows.begin;
+    out->groups = mb_ceil_div(count, MB_ATTENTION_LANES);
+    out->keys = keys_of(a, out->rows.end - 1);
+    for (int64_t r = 0; r < count && a->masks > 0; r++) {
+        int64_t i = out->rows.begin + r;
+        out->blind[r] = is_blind(mask_row(a, out, i), keys_of(a, i));
+        if (out->blind[r] && a->blind != MB_BLIND_NOTHING)
+            out->keys = a->tk;
+    }
+}
+
+int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
+                              int64_t first_key)
+{
+    if (!a->causal || a->masks > 0)
+        return -MB_ATTENTION_KEYS;
+    return mb_max_i64(first_key - q->rows.begin, -MB_ATTENTION_KEYS);
+}
+
+/* Scores of a blind query are all alike. */
+static void hide_masked(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                        int64_t r, float *scores)
+{
+    int64_t i = q->rows.begin + r, seen = keys_of(a, i);
+    const float *mask = mask_row(a, q, i);
+    float alike = a->blind == MB_BLIND_NOTHING ? -INFINITY : 0.0f;
+    for (int64_t j = keys.begin; j < keys.end; j++) {
+        float *score = scores + (j - keys.begin) * MB_ATTENTION_QUERIES + r;
+        if (q->blind[r])
+            *score = alike;
+        else if (j >= seen || mask[j] == 0.0f)
+            *score = -INFINITY;
+    }
+}
+
+void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                       float *scores)
+{
+    int64_t diagonal = mb_attention_diagonal(a, q, keys.begin);
+    for (int64_t r = 0; r < q->rows.end - q->rows.begin && a->masks > 0; r++)
+        hide_masked(a, q, keys, r, scores);
+    for (int64_t j = mb_max_i64(0, 1 - diagonal); j < keys.end - keys.begin; j++) {
+        int64_t hidden = mb_min_i64(j + diagonal, q->groups * MB_ATTENTION_LANES);
+        for (int64_t r = hidden / MB_ATTENTION_LANES * MB_ATTENTION_LANES; r < hidden; r++)
+            scores[j * MB_ATTENTION_QUERIES + r] = -INFINITY;
+    }
+}
+
+void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                          float *factors)
+{
+    float *row = factors + MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES;
+    int64_t count = keys.end - keys.begin;
+    for (int64_t r = 0; r < q->rows.end - q->rows.begin; r++) {
+        int64_t i = q->rows.begin + r;
+        mb_cpu_keep_factors(&a->random, (uint32_t)q->sample,
+                            (q->head * a->tq + i) * a->tk + keys.begin, count, a->dropout_rate,
+                            1.0f / (1.0f - a->dropout_rate), row);
+        for (int64_t j = 0; j < count; j++)
+            factors[j * MB_ATTENTION_QUERIES + r] = row[j];
+    }
+}
+
+MB_MULTIVERSION
+void mb_attention_drop(const mb_attention_queries_t *q, int64_t keys, const float *restrict factors,
+                       float *restrict values)
+{
+    for (int64_t j = 0; j < keys; j++) {
+        const float *restrict factor = factors + j * MB_ATTENTION_QUERIES;
+        float *restrict value = values + j * MB_ATTENTION_QUERIES;
+#pragma omp simd
+        for (int64_t r = 0; r < q->rows.end - q->rows.begin; r++)
+            value[r] *= factor[r];
+    }
 }

@@ -1,11 +1,11 @@
-/* What attention's forward and backward share: a tile is one head of one sample (backward) or a
- * block of its queries (forward); scores of a block of queries stand in the thread's workspace. */
+/* What attention's forward and backward share. A block is MB_ATTENTION_QUERIES queries of one head
+ * against MB_ATTENTION_KEYS keys; its scores stand in the thread's workspace, transposed
+ * (attention_step.h), and nothing there grows with the number of queries or keys. */
 #ifndef MB_DEVICE_CPU_ATTENTION_H
 #define MB_DEVICE_CPU_ATTENTION_H
 
+#include "device/cpu/attention_step.h"
 #include "device/cpu/cpu.h"
-
-#define MB_ATTENTION_BLOCK 64 /* queries at a time */
 
 typedef struct {
     mb_op_t op;
@@ -21,40 +21,70 @@ typedef struct {
 /* Sizes that have no meaning are refused. */
 mb_status_t mb_attention_check(const mb_attention_t *a);
 
-/* Queries [begin, end) and the number of leading keys that the block sees. */
+/* The steps for this processor. */
+const mb_attention_steps_t *mb_attention_steps(void);
+
+static inline int64_t mb_attention_query_blocks(const mb_attention_t *a)
+{
+    return mb_ceil_div(a->tq, MB_ATTENTION_QUERIES);
+}
+
+static inline int64_t mb_attention_key_blocks(const mb_attention_t *a)
+{
+    return mb_ceil_div(a->tk, MB_ATTENTION_KEYS);
+}
+
+/* A row of an operand of the steps: whole groups of lanes. */
+static inline int64_t mb_attention_padded(int64_t columns)
+{
+    return mb_ceil_div(columns, MB_ATTENTION_LANES) * MB_ATTENTION_LANES;
+}
+
+/* Queries of a head that are at work. */
 typedef struct {
-    int64_t begin, end, keys;
-} mb_attention_block_t;
-mb_attention_block_t mb_attention_block(const mb_attention_t *a, int64_t block);
+    int64_t sample, head;
+    mb_span_t rows;
+    int64_t groups; /* of lanes */
+    int64_t keys;   /* leading ones among which are all that some of them have probabilities for */
+    bool blind[MB_ATTENTION_QUERIES];
+} mb_attention_queries_t;
+void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
+                               mb_attention_queries_t *out);
 
-static inline int64_t mb_attention_blocks(const mb_attention_t *a)
-{
-    return mb_ceil_div(a->tq, MB_ATTENTION_BLOCK);
-}
+/* How many queries of the block come before its first key, where the shape alone says who sees
+ * what: key r is hidden from the first r + diagonal. -MB_ATTENTION_KEYS: from none. */
+int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
+                              int64_t first_key);
 
-/* Leading keys among which are all that query i has probabilities for: one that is blind has some
- * for each. */
-static inline int64_t mb_attention_seen(const mb_attention_t *a, int64_t i)
-{
-    return a->causal && a->masks == 0 ? mb_min_i64(i + 1, a->tk) : a->tk;
-}
+/* Scores that a query does not see become -infinity, where the steps do not do it themselves. */
+void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                       float *scores);
 
-/* Query i's row of the mask. */
-static inline const float *mb_attention_mask(const mb_attention_t *a, int64_t sample, int64_t head,
-                                             int64_t i)
-{
-    return a->mask + ((sample * a->masks + (a->masks > 1 ? head : 0)) * a->tq + i) * a->tk;
-}
+/* VALUES[keys, queries] times the factors of dropout; FACTORS has room for as much and a row. */
+void mb_attention_drop(const mb_attention_queries_t *q, int64_t keys, const float *factors,
+                       float *values);
+void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                          float *factors);
+#define MB_ATTENTION_FACTORS ((MB_ATTENTION_KEYS + 1) * MB_ATTENTION_QUERIES)
 
-/* Whether it sees key j by that row. */
-static inline bool mb_attention_sees(const mb_attention_t *a, const float *mask, int64_t i,
-                                     int64_t j)
-{
-    return mask[j] != 0.0f && (!a->causal || j <= i);
-}
+/* Rows [COUNT, columns] that stand LD apart, turned into columns of a block of queries and
+ * multiplied; lanes that no row has are zero. */
+void mb_attention_transpose(const float *rows, int64_t count, int64_t columns, int64_t ld,
+                            float factor, float *out);
+/* The same rows side by side, each padded with zeros. */
+void mb_attention_copy(const float *rows, int64_t count, int64_t columns, int64_t ld, float *out);
 
-/* Factors of dropout of query i of a head over its first KEYS keys. */
-void mb_attention_factors(const mb_attention_t *a, int64_t sample, int64_t head, int64_t i,
-                          int64_t keys, float *factor);
+/* Products on a block with what its diagonal leaves out. Scores: C[keys, queries] = A B, A's rows
+ * being keys. Over keys: C[queries, columns], A[keys, queries]. Over queries: C[keys, columns]. */
+typedef struct {
+    const mb_attention_steps_t *steps;
+    int64_t keys, queries, groups, diagonal;
+} mb_attention_shape_t;
+void mb_attention_scores(const mb_attention_shape_t *shape, const float *a, int64_t lda,
+                         int64_t depth, const float *b, float *c);
+void mb_attention_over_keys(const mb_attention_shape_t *shape, const float *a, const float *b,
+                            int64_t ldb, int64_t columns, float *c, bool accumulate);
+void mb_attention_over_queries(const mb_attention_shape_t *shape, const float *a, const float *b,
+                               int64_t columns, float *c);
 
 #endif

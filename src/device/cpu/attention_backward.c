@@ -1,69 +1,71 @@
 /* Attention backward: the probabilities are computed again from the saved log_sum, a block of
- * queries at a time, and a tile is one head of one sample, so that the sums over queries into dk
- * and dv have one order (Dao et al.: "FlashAttention", 2022, appendix B.2).
+ * queries against a block of keys at a time (Dao et al.: "FlashAttention", 2022, appendix B.2).
  *
- * Blocks go from the last to the first: with a causal mask the last block sees the most keys, so it
- * writes dk and dv and the others add to leading rows. */
+ *     ds = p (dout v^T - mean) scale, mean of each query being its sum of out dout
+ *     dv += p^T dout    dk += ds^T q    dq += ds k
+ *
+ * A tile is one head of one sample. Where those are too few for the threads, there are two passes:
+ * tiles of keys for dk and dv, then tiles of queries for dq, which compute the scores twice. Either
+ * way each element is the same sum in the same order: of dq over keys, of dk and dv over the
+ * queries of a block and then over blocks. */
 #include <math.h>
 #include <string.h>
 #include "device/cpu/attention.h"
 #include "device/cpu/simd.h"
-#include "device/cpu/vmath.h"
+
+#define LOG2_E 1.44269504088896341
 
 typedef struct {
     mb_attention_t shape;
     const float *q, *k, *v, *out, *log_sum, *dout;
     float *dq, *dk, *dv;
+    const mb_attention_steps_t *steps;
     mb_workspace_t workspace;
-    size_t scores_bytes;
-    mb_dnnl_t *dnnl;
 } backward_t;
 
-/* scores = q k^T; dprob = dout v^T; dq = dscores k; dk += dscores^T q; dv += prob^T dout */
+/* A tile's memory. q and dout stand in it as rows and, multiplied by their factors, as columns. */
 typedef struct {
-    mb_dnnl_kernel_t *scores, *dprob, *dq, *dk, *dv;
-} kernels_t;
+    mb_attention_queries_t queries;
+    float *q_columns, *dout_columns, *q, *dout, *dq;
+    float *k, *v, *prob, *grad, *part, *factors;
+    float log_sum[MB_ATTENTION_QUERIES], mean[MB_ATTENTION_QUERIES];
+    bool of_keys, of_queries; /* what is wanted of a block */
+} tile_t;
 
-static mb_status_t find_kernels(const backward_t *w, int64_t block, kernels_t *out)
+/* Cuts MEMORY into the parts of a tile; returns how many floats they take. */
+static size_t cut_memory(const mb_attention_t *a, float *memory, tile_t *t)
 {
-    const mb_attention_t *a = &w->shape;
-    mb_attention_block_t b = mb_attention_block(a, block);
-    int64_t rows = b.end - b.begin, ld = a->heads * a->d, ldv = a->heads * a->dv, tk = a->tk;
-    bool add = block != mb_attention_blocks(a) - 1;
-    mb_dnnl_matmul_t scores = {.m = rows, .n = b.keys, .k = a->d, .lda = ld, .ldb = ld, .ldc = tk};
-    mb_dnnl_matmul_t dprob = {
-        .m = rows, .n = b.keys, .k = a->dv, .lda = ldv, .ldb = ldv, .ldc = tk};
-    mb_dnnl_matmul_t dq = {.m = rows, .n = a->d, .k = b.keys, .lda = tk, .ldb = ld, .ldc = ld};
-    mb_dnnl_matmul_t dk = {.m = b.keys, .n = a->d, .k = rows, .lda = tk, .ldb = ld, .ldc = ld};
-    mb_dnnl_matmul_t dv = {.m = b.keys, .n = a->dv, .k = rows, .lda = tk, .ldb = ldv, .ldc = ldv};
-    scores.transpose_b = dprob.transpose_b = true;
-    dk.transpose_a = dv.transpose_a = true;
-    dk.accumulate = dv.accumulate = add;
-    MB_TRY(mb_dnnl_matmul(w->dnnl, &scores, &out->scores));
-    MB_TRY(mb_dnnl_matmul(w->dnnl, &dprob, &out->dprob));
-    MB_TRY(mb_dnnl_matmul(w->dnnl, &dq, &out->dq));
-    MB_TRY(mb_dnnl_matmul(w->dnnl, &dk, &out->dk));
-    return mb_dnnl_matmul(w->dnnl, &dv, &out->dv);
+    int64_t d = mb_attention_padded(a->d), dv = mb_attention_padded(a->dv);
+    const struct {
+        float **part;
+        int64_t floats;
+    } parts[] = {
+        {&t->q_columns, MB_ATTENTION_QUERIES * a->d},
+        {&t->dout_columns, MB_ATTENTION_QUERIES * a->dv},
+        {&t->q, MB_ATTENTION_QUERIES * d},
+        {&t->dout, MB_ATTENTION_QUERIES * dv},
+        {&t->dq, MB_ATTENTION_QUERIES * d},
+        {&t->k, MB_ATTENTION_KEYS * d},
+        {&t->v, MB_ATTENTION_KEYS * dv},
+        {&t->prob, MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES},
+        {&t->grad, MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES},
+        {&t->part, MB_ATTENTION_KEYS * mb_max_i64(d, dv)},
+        {&t->factors, a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0},
+    };
+    size_t floats = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        *parts[i].part = memory == NULL ? NULL : memory + floats;
+        floats += (size_t)parts[i].floats;
+    }
+    return floats;
 }
 
 static mb_status_t prepare(mb_exec_t *exec, backward_t *w)
 {
-    const mb_attention_t *a = &w->shape;
-    w->dnnl = mb_cpu_of(exec)->dnnl;
-    size_t scratch = 0;
-    for (int64_t block = 0; block < mb_attention_blocks(a); block++) {
-        kernels_t n;
-        MB_TRY(find_kernels(w, block, &n));
-        const mb_dnnl_kernel_t *all[] = {n.scores, n.dprob, n.dq, n.dk, n.dv};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-            size_t bytes = mb_dnnl_scratch_bytes(all[i]);
-            scratch = bytes > scratch ? bytes : scratch;
-        }
-    }
-    /* probabilities and their gradients of a block, and a row of dropout factors */
-    w->scores_bytes = mb_round_64(sizeof(float) * (2 * MB_ATTENTION_BLOCK + 1) * (size_t)a->tk);
-    return mb_cpu_workspace(exec, MB_OP_ATTENTION_BACKWARD, 0, w->scores_bytes + scratch,
-                            &w->workspace);
+    tile_t t;
+    w->steps = mb_attention_steps();
+    return mb_cpu_workspace(exec, MB_OP_ATTENTION_BACKWARD, 0,
+                            sizeof(float) * cut_memory(&w->shape, NULL, &t), &w->workspace);
 }
 
 MB_MULTIVERSION
@@ -76,139 +78,202 @@ static float dot(const float *a, const float *b, int64_t count)
     return sum;
 }
 
-/* prob: scores, becomes the (dropped) probabilities; grad: d(dropped probabilities), becomes
- * d(scores) times scale. MEAN is the sum of out dout. factor: NULL without dropout. */
+/* The logarithm to base 2; of a blind query's sum, whose probabilities are all alike. */
+static float log2_of(const mb_attention_t *a, float log_sum, bool blind)
+{
+    if (!blind)
+        return (float)((double)log_sum * LOG2_E);
+    return a->blind == MB_BLIND_NOTHING ? INFINITY : log2f((float)a->tk);
+}
+
+static void load_queries(const backward_t *w, int64_t sample, int64_t head, int64_t block,
+                         tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    mb_attention_take_queries(a, sample, head, block, &t->queries);
+    const mb_attention_queries_t *q = &t->queries;
+    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = q->rows.end - q->rows.begin;
+    int64_t row = sample * a->tq + q->rows.begin;
+    const float *rows = w->q + row * ld + head * a->d;
+    const float *out = w->out + row * ldv + head * a->dv;
+    const float *dout = w->dout + row * ldv + head * a->dv;
+    const float *log_sum = w->log_sum + (sample * a->heads + head) * a->tq + q->rows.begin;
+    mb_attention_transpose(rows, n, a->d, ld, (float)((double)a->scale * LOG2_E), t->q_columns);
+    mb_attention_transpose(dout, n, a->dv, ldv, a->scale, t->dout_columns);
+    mb_attention_copy(rows, n, a->d, ld, t->q);
+    mb_attention_copy(dout, n, a->dv, ldv, t->dout);
+    for (int64_t r = 0; r < MB_ATTENTION_QUERIES; r++) {
+        t->log_sum[r] = r < n ? log2_of(a, log_sum[r], q->blind[r]) : 0.0f;
+        t->mean[r] = r < n ? dot(out + r * ldv, dout + r * ldv, a->dv) * a->scale : 0.0f;
+    }
+}
+
+static void load_keys(const backward_t *w, mb_span_t keys, tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
+    int64_t row = q->sample * a->tk + keys.begin;
+    mb_attention_copy(w->k + row * ld + q->head * a->d, n, a->d, ld, t->k);
+    mb_attention_copy(w->v + row * ldv + q->head * a->dv, n, a->dv, ldv, t->v);
+}
+
+/* Probabilities of a query that sees no key do not move with its scores, but where they are said
+ * to. */
+static void hold_blind(const mb_attention_t *a, const mb_attention_queries_t *q, int64_t keys,
+                       float *grad)
+{
+    for (int64_t r = 0; r < q->rows.end - q->rows.begin; r++) {
+        for (int64_t j = 0; j < keys && q->blind[r] && a->blind != MB_BLIND_LEVEL; j++)
+            grad[j * MB_ATTENTION_QUERIES + r] = 0.0f;
+    }
+}
+
+/* Probabilities (dropped where dropout is) and gradients of scores. */
+static void find_gradients(const backward_t *w, const mb_attention_shape_t *shape, mb_span_t keys,
+                           tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    mb_attention_block_step_t step = {.scores = t->prob,
+                                      .grads = t->grad,
+                                      .keys = shape->keys,
+                                      .groups = shape->groups,
+                                      .diagonal = shape->diagonal,
+                                      .log_sum = t->log_sum,
+                                      .mean = t->mean};
+    bool drops = a->dropout_rate > 0.0f;
+    mb_attention_scores(shape, t->k, mb_attention_padded(a->d), a->d, t->q_columns, t->prob);
+    mb_attention_scores(shape, t->v, mb_attention_padded(a->dv), a->dv, t->dout_columns, t->grad);
+    mb_attention_hide(a, q, keys, t->prob);
+    if (drops) {
+        mb_attention_factors(a, q, keys, t->factors);
+        mb_attention_drop(q, shape->keys, t->factors, t->grad);
+    }
+    w->steps->gradient(&step);
+    if (a->masks > 0)
+        hold_blind(a, q, shape->keys, t->grad);
+    if (drops)
+        mb_attention_drop(q, shape->keys, t->factors, t->prob);
+}
+
 MB_MULTIVERSION
-static void gradient_row(const mb_attention_t *a, float *restrict prob, float *restrict grad,
-                         const float *restrict factor, int64_t seen, int64_t keys, float log_sum,
-                         float mean)
+static void add_rows(float *restrict to, int64_t ld, const float *restrict part, int64_t rows,
+                     int64_t columns)
 {
-    float scale = a->scale;
-    if (factor == NULL) {
+    int64_t padded = mb_attention_padded(columns);
+    for (int64_t r = 0; r < rows; r++) {
+        float *restrict sum = to + r * ld;
+        const float *restrict more = part + r * padded;
 #pragma omp simd
-        for (int64_t j = 0; j < seen; j++) {
-            float p = mb_v_exp(prob[j] * scale - log_sum);
-            prob[j] = p;
-            grad[j] = p * (grad[j] - mean) * scale;
-        }
-    } else {
-#pragma omp simd
-        for (int64_t j = 0; j < seen; j++) {
-            float p = mb_v_exp(prob[j] * scale - log_sum);
-            prob[j] = p * factor[j];
-            grad[j] = p * (grad[j] * factor[j] - mean) * scale;
-        }
-    }
-    for (int64_t j = seen; j < keys; j++) {
-        prob[j] = 0.0f;
-        grad[j] = 0.0f;
+        for (int64_t c = 0; c < columns; c++)
+            sum[c] += more[c];
     }
 }
 
-/* The same of a query that sees no key: its probabilities are all alike. */
-static void blind_gradient_row(const mb_attention_t *a, float *prob, float *grad,
-                               const float *factor, float mean)
-{
-    float p = a->blind == MB_BLIND_NOTHING ? 0.0f : 1.0f / (float)a->tk;
-    float through = a->blind == MB_BLIND_LEVEL ? p * a->scale : 0.0f;
-    for (int64_t j = 0; j < a->tk; j++) {
-        float keep = factor == NULL ? 1.0f : factor[j];
-        prob[j] = p * keep;
-        grad[j] = through * (grad[j] * keep - mean);
-    }
-}
-
-/* Scores that query i does not see become what gives probability 0. */
-static void hide_unseen(const mb_attention_t *a, const float *mask, int64_t i, float *row)
-{
-    for (int64_t j = 0; j < a->tk; j++)
-        row[j] = mb_attention_sees(a, mask, i, j) ? row[j] : a->scale < 0.0f ? INFINITY : -INFINITY;
-}
-
-typedef struct {
-    int64_t sample, head;
-    int thread;
-    float *prob, *grad, *factor;
-    void *scratch;
-    int64_t q, k, v, o; /* offsets of the head's first row */
-} head_t;
-
-static void gradient_rows(const backward_t *w, const head_t *h, const mb_attention_block_t *b)
+static void backward_block(const backward_t *w, mb_span_t keys, tile_t *t)
 {
     const mb_attention_t *a = &w->shape;
-    int64_t ldv = a->heads * a->dv;
-    for (int64_t i = b->begin; i < b->end; i++) {
-        int64_t row = (i - b->begin) * a->tk;
-        const float *factor = NULL;
-        if (a->dropout_rate > 0.0f) {
-            mb_attention_factors(a, h->sample, h->head, i, b->keys, h->factor);
-            factor = h->factor;
-        }
-        float mean = dot(w->out + h->o + i * ldv, w->dout + h->o + i * ldv, a->dv);
-        float log_sum = w->log_sum[(h->sample * a->heads + h->head) * a->tq + i];
-        if (a->masks > 0 && isinf(log_sum)) {
-            blind_gradient_row(a, h->prob + row, h->grad + row, factor, mean);
-            continue;
-        }
-        if (a->masks > 0)
-            hide_unseen(a, mb_attention_mask(a, h->sample, h->head, i), i, h->prob + row);
-        gradient_row(a, h->prob + row, h->grad + row, factor, mb_attention_seen(a, i), b->keys,
-                     log_sum, mean);
-    }
-}
-
-static void backward_block(const backward_t *w, const head_t *h, int64_t block)
-{
-    const mb_attention_t *a = &w->shape;
-    mb_attention_block_t b = mb_attention_block(a, block);
-    kernels_t n;
-    if (find_kernels(w, block, &n) != MB_OK)
+    const mb_attention_queries_t *q = &t->queries;
+    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
+    int64_t row = q->sample * a->tk + keys.begin;
+    mb_attention_shape_t shape = {w->steps, n, q->rows.end - q->rows.begin, q->groups,
+                                  mb_attention_diagonal(a, q, keys.begin)};
+    find_gradients(w, &shape, keys, t);
+    if (t->of_queries)
+        mb_attention_over_keys(&shape, t->grad, t->k, mb_attention_padded(a->d), a->d, t->dq,
+                               keys.begin > 0);
+    if (!t->of_keys)
         return;
-    const float *q = w->q + h->q + b.begin * a->heads * a->d;
-    const float *k = w->k + h->k, *v = w->v + h->v;
-    const float *dout = w->dout + h->o + b.begin * a->heads * a->dv;
-    float *dq = w->dq + h->q + b.begin * a->heads * a->d;
-    mb_dnnl_run(n.scores, h->thread, (const void *[]){q, k, h->prob}, h->scratch);
-    mb_dnnl_run(n.dprob, h->thread, (const void *[]){dout, v, h->grad}, h->scratch);
-    gradient_rows(w, h, &b);
-    mb_dnnl_run(n.dq, h->thread, (const void *[]){h->grad, k, dq}, h->scratch);
-    mb_dnnl_run(n.dk, h->thread, (const void *[]){h->grad, q, w->dk + h->k}, h->scratch);
-    mb_dnnl_run(n.dv, h->thread, (const void *[]){h->prob, dout, w->dv + h->v}, h->scratch);
+    mb_attention_over_queries(&shape, t->prob, t->dout, a->dv, t->part);
+    add_rows(w->dv + row * ldv + q->head * a->dv, ldv, t->part, n, a->dv);
+    mb_attention_over_queries(&shape, t->grad, t->q, a->d, t->part);
+    add_rows(w->dk + row * ld + q->head * a->d, ld, t->part, n, a->d);
 }
 
-/* Keys past the last query have no gradient under a causal mask. */
-static void zero_unseen(const backward_t *w, const head_t *h)
+static void clear_keys(const backward_t *w, int64_t sample, int64_t head, mb_span_t keys)
 {
     const mb_attention_t *a = &w->shape;
-    for (int64_t j = mb_attention_seen(a, a->tq - 1); j < a->tk; j++) {
-        memset(w->dk + h->k + j * a->heads * a->d, 0, sizeof(float) * (size_t)a->d);
-        memset(w->dv + h->v + j * a->heads * a->dv, 0, sizeof(float) * (size_t)a->dv);
+    for (int64_t j = keys.begin; j < keys.end; j++) {
+        int64_t at = (sample * a->tk + j) * a->heads + head;
+        memset(w->dk + at * a->d, 0, sizeof(float) * (size_t)a->d);
+        memset(w->dv + at * a->dv, 0, sizeof(float) * (size_t)a->dv);
     }
 }
 
-static void backward_tile(void *context, int64_t tile, int thread)
+/* A block of queries against all the keys it sees. */
+static void backward_queries(const backward_t *w, int64_t sample, int64_t head, int64_t block,
+                             tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    load_queries(w, sample, head, block, t);
+    const mb_attention_queries_t *q = &t->queries;
+    for (int64_t j = 0; j * MB_ATTENTION_KEYS < q->keys; j++) {
+        mb_span_t keys = mb_span(j, MB_ATTENTION_KEYS, q->keys);
+        load_keys(w, keys, t);
+        backward_block(w, keys, t);
+    }
+    if (!t->of_queries)
+        return;
+    for (int64_t i = q->rows.begin; i < q->rows.end; i++)
+        memcpy(w->dq + ((sample * a->tq + i) * a->heads + head) * a->d,
+               t->dq + (i - q->rows.begin) * mb_attention_padded(a->d),
+               sizeof(float) * (size_t)a->d);
+}
+
+static void head_tile(void *context, int64_t tile, int thread)
 {
     const backward_t *w = context;
     const mb_attention_t *a = &w->shape;
-    float *memory = mb_workspace_thread(&w->workspace, thread);
-    int64_t scores = MB_ATTENTION_BLOCK * a->tk;
     int64_t sample = tile / a->heads, head = tile % a->heads;
-    head_t h = {
-        .sample = sample,
-        .head = head,
-        .thread = thread,
-        .prob = memory,
-        .grad = memory + scores,
-        .factor = memory + 2 * scores,
-        .scratch = (char *)memory + w->scores_bytes,
-        .q = (sample * a->tq * a->heads + head) * a->d,
-        .k = (sample * a->tk * a->heads + head) * a->d,
-        .v = (sample * a->tk * a->heads + head) * a->dv,
-        .o = (sample * a->tq * a->heads + head) * a->dv,
-    };
-    for (int64_t block = mb_attention_blocks(a) - 1; block >= 0; block--)
-        backward_block(w, &h, block);
-    zero_unseen(w, &h);
+    tile_t t = {.of_keys = true, .of_queries = true};
+    cut_memory(a, mb_workspace_thread(&w->workspace, thread), &t);
+    clear_keys(w, sample, head, (mb_span_t){0, a->tk});
+    for (int64_t block = 0; block < mb_attention_query_blocks(a); block++)
+        backward_queries(w, sample, head, block, &t);
+}
+
+/* The first keys first: with a causal mask most queries see them. */
+static void keys_tile(void *context, int64_t tile, int thread)
+{
+    const backward_t *w = context;
+    const mb_attention_t *a = &w->shape;
+    int64_t heads = a->samples * a->heads, sample = tile % heads / a->heads, head = tile % a->heads;
+    mb_span_t keys = mb_span(tile / heads, MB_ATTENTION_KEYS, a->tk);
+    tile_t t = {.of_keys = true, .queries = {.sample = sample, .head = head}};
+    cut_memory(a, mb_workspace_thread(&w->workspace, thread), &t);
+    clear_keys(w, sample, head, keys);
+    load_keys(w, keys, &t);
+    for (int64_t block = 0; block < mb_attention_query_blocks(a); block++) {
+        load_queries(w, sample, head, block, &t);
+        mb_span_t seen = {keys.begin, mb_min_i64(keys.end, t.queries.keys)};
+        if (seen.begin < seen.end)
+            backward_block(w, seen, &t);
+    }
+}
+
+/* The last queries first, which see the most keys. */
+static void queries_tile(void *context, int64_t tile, int thread)
+{
+    const backward_t *w = context;
+    const mb_attention_t *a = &w->shape;
+    int64_t heads = a->samples * a->heads;
+    tile_t t = {.of_queries = true};
+    cut_memory(a, mb_workspace_thread(&w->workspace, thread), &t);
+    backward_queries(w, tile % heads / a->heads, tile % a->heads,
+                     mb_attention_query_blocks(a) - 1 - tile / heads, &t);
+}
+
+/* Whether two passes of tiles of a block, with four and three products, end before one of tiles of
+ * a head, with five. */
+static bool splits_heads(const mb_attention_t *a, int threads)
+{
+    int64_t heads = a->samples * a->heads;
+    int64_t queries = mb_attention_query_blocks(a), keys = mb_attention_key_blocks(a);
+    int64_t whole = mb_ceil_div(heads, threads) * 5 * queries * keys;
+    int64_t split = mb_ceil_div(heads * keys, threads) * 4 * queries +
+                    mb_ceil_div(heads * queries, threads) * 3 * keys;
+    return split < whole;
 }
 
 mb_status_t mb_cpu_attention_backward(mb_exec_t *exec, const mb_attention_backward_args_t *args)
@@ -231,6 +296,13 @@ mb_status_t mb_cpu_attention_backward(mb_exec_t *exec, const mb_attention_backwa
     MB_TRY(prepare(exec, &w));
     if (exec->planning)
         return MB_OK;
-    mb_cpu_tiles(exec, args->samples * args->heads, backward_tile, &w);
-    return mb_dnnl_take_status(w.dnnl);
+    const mb_attention_t *a = &w.shape;
+    int64_t heads = args->samples * args->heads;
+    if (!splits_heads(a, mb_cpu_of(exec)->threads)) {
+        mb_cpu_tiles(exec, heads, head_tile, &w);
+        return MB_OK;
+    }
+    mb_cpu_tiles(exec, heads * mb_attention_key_blocks(a), keys_tile, &w);
+    mb_cpu_tiles(exec, heads * mb_attention_query_blocks(a), queries_tile, &w);
+    return MB_OK;
 }

@@ -1,157 +1,139 @@
-/* Attention forward: out = softmax(scale q k^T) v, a block of queries of one head a tile. */
+/* Attention forward: out = softmax(scale q k^T) v, a block of queries of one head a tile. Keys come
+ * a block at a time: the largest score and the sum of exponentials so far go along, and what was
+ * summed shrinks where a larger score comes (Milakov and Gimelshein, "Online normalizer calculation
+ * for softmax", 2018; Dao, "FlashAttention-2", 2023, algorithm 1). */
+#include <float.h>
 #include <math.h>
 #include "device/cpu/attention.h"
 #include "device/cpu/simd.h"
-#include "device/cpu/vmath.h"
+
+#define LOG2_E 1.44269504088896341
+#define LN_2 0.69314718055994531
 
 typedef struct {
     mb_attention_t shape;
     const float *q, *k, *v;
     float *out, *log_sum;
+    const mb_attention_steps_t *steps;
     mb_workspace_t workspace;
-    size_t scores_bytes;
-    mb_dnnl_t *dnnl;
 } forward_t;
 
+/* A tile's memory: transposed queries, scores, a block of values, sums of values. */
 typedef struct {
-    mb_dnnl_kernel_t *scores, *values;
-} kernels_t;
-
-static mb_status_t find_kernels(const forward_t *f, const mb_attention_block_t *b, kernels_t *out)
-{
-    const mb_attention_t *a = &f->shape;
-    mb_dnnl_matmul_t scores = {.m = b->end - b->begin,
-                               .n = b->keys,
-                               .k = a->d,
-                               .lda = a->heads * a->d,
-                               .ldb = a->heads * a->d,
-                               .ldc = a->tk,
-                               .transpose_b = true};
-    mb_dnnl_matmul_t values = {.m = b->end - b->begin,
-                               .n = a->dv,
-                               .k = b->keys,
-                               .lda = a->tk,
-                               .ldb = a->heads * a->dv,
-                               .ldc = a->heads * a->dv};
-    MB_TRY(mb_dnnl_matmul(f->dnnl, &scores, &out->scores));
-    return mb_dnnl_matmul(f->dnnl, &values, &out->values);
-}
+    mb_attention_queries_t queries;
+    float *q, *scores, *v, *out, *factors;
+    float largest[MB_ATTENTION_QUERIES], sum[MB_ATTENTION_QUERIES], shrink[MB_ATTENTION_QUERIES];
+} tile_t;
 
 static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
 {
     const mb_attention_t *a = &f->shape;
-    f->dnnl = mb_cpu_of(exec)->dnnl;
-    size_t scratch = 0;
-    for (int64_t block = 0; block < mb_attention_blocks(a); block++) {
-        mb_attention_block_t b = mb_attention_block(a, block);
-        kernels_t kernels;
-        MB_TRY(find_kernels(f, &b, &kernels));
-        size_t one = mb_dnnl_scratch_bytes(kernels.scores);
-        size_t two = mb_dnnl_scratch_bytes(kernels.values);
-        scratch = one > scratch ? one : scratch;
-        scratch = two > scratch ? two : scratch;
-    }
-    /* scores of a block, and a row of dropout factors */
-    f->scores_bytes = mb_round_64(sizeof(float) * (MB_ATTENTION_BLOCK + 1) * (size_t)a->tk);
-    return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0, f->scores_bytes + scratch,
+    int64_t dv = mb_attention_padded(a->dv);
+    int64_t floats = MB_ATTENTION_QUERIES * (a->d + MB_ATTENTION_KEYS + dv) +
+                     MB_ATTENTION_KEYS * dv + (a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0);
+    f->steps = mb_attention_steps();
+    return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0, sizeof(float) * (size_t)floats,
                             &f->workspace);
 }
 
-/* Scores of one query become probabilities; keys that it does not see get zero. Returns the
- * logarithm of the sum of the exponentials. */
+/* The longest tiles first, which a causal mask leaves to the last queries. */
+static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
+{
+    const mb_attention_t *a = &f->shape;
+    int64_t heads = a->samples * a->heads, head = tile % heads;
+    mb_attention_take_queries(a, head / a->heads, head % a->heads,
+                              mb_attention_query_blocks(a) - 1 - tile / heads, &t->queries);
+    t->q = mb_workspace_thread(&f->workspace, thread);
+    t->scores = t->q + MB_ATTENTION_QUERIES * a->d;
+    t->v = t->scores + MB_ATTENTION_QUERIES * MB_ATTENTION_KEYS;
+    t->out = t->v + MB_ATTENTION_KEYS * mb_attention_padded(a->dv);
+    t->factors = t->out + MB_ATTENTION_QUERIES * mb_attention_padded(a->dv);
+    for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
+        t->largest[r] = -FLT_MAX;
+        t->sum[r] = 0.0f;
+    }
+}
+
+/* What queries have summed over the keys before. */
 MB_MULTIVERSION
-static float softmax_row(float *row, int64_t seen, int64_t keys, float scale)
+static void shrink_rows(float *restrict out, const float *shrink, int64_t rows, int64_t columns)
 {
-    float largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < seen; j++) {
-        row[j] *= scale;
-        largest = row[j] > largest ? row[j] : largest;
-    }
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < seen; j++) {
-        row[j] = mb_v_exp(row[j] - largest);
-        sum += row[j];
-    }
-    float inverse = 1.0f / sum;
+    for (int64_t r = 0; r < rows; r++) {
+        float factor = shrink[r];
+        if (factor == 1.0f)
+            continue;
 #pragma omp simd
-    for (int64_t j = 0; j < seen; j++)
-        row[j] *= inverse;
-    for (int64_t j = seen; j < keys; j++)
-        row[j] = 0.0f;
-    return largest + logf(sum);
-}
-
-/* The scores that query i does not see become -infinity; false: it sees none. */
-static bool hide_unseen(const mb_attention_t *a, const float *mask, int64_t i, float *row)
-{
-    bool sees_any = false;
-    for (int64_t j = 0; j < a->tk; j++) {
-        bool seen = mb_attention_sees(a, mask, i, j);
-        row[j] = seen ? row[j] : a->scale < 0.0f ? INFINITY : -INFINITY;
-        sees_any = sees_any || seen;
+        for (int64_t c = 0; c < columns; c++)
+            out[r * columns + c] *= factor;
     }
-    return sees_any;
 }
 
-/* Returns what stands for the logarithm of the sum. */
-static float blind_row(const mb_attention_t *a, float *row)
+static void forward_block(const forward_t *f, tile_t *t, mb_span_t keys)
 {
-    float each = a->blind == MB_BLIND_NOTHING ? 0.0f : 1.0f / (float)a->tk;
-    for (int64_t j = 0; j < a->tk; j++)
-        row[j] = each;
-    return a->blind == MB_BLIND_NOTHING ? INFINITY : -INFINITY;
-}
-
-typedef struct {
-    int64_t sample, head;
-} head_t;
-
-static float probabilities(const mb_attention_t *a, const head_t *h, int64_t i, int64_t keys,
-                           float *row)
-{
-    if (a->masks > 0 && !hide_unseen(a, mb_attention_mask(a, h->sample, h->head, i), i, row))
-        return blind_row(a, row);
-    return softmax_row(row, mb_attention_seen(a, i), keys, a->scale);
+    const mb_attention_t *a = &f->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
+    int64_t key = q->sample * a->tk + keys.begin;
+    mb_attention_shape_t shape = {f->steps, n, q->rows.end - q->rows.begin, q->groups,
+                                  mb_attention_diagonal(a, q, keys.begin)};
+    mb_attention_block_step_t step = {.scores = t->scores,
+                                      .keys = n,
+                                      .groups = q->groups,
+                                      .diagonal = shape.diagonal,
+                                      .largest = t->largest,
+                                      .sum = t->sum,
+                                      .shrink = t->shrink};
+    mb_attention_scores(&shape, f->k + key * ld + q->head * a->d, ld, a->d, t->q, t->scores);
+    mb_attention_hide(a, q, keys, t->scores);
+    f->steps->softmax(&step);
+    if (a->dropout_rate > 0.0f) {
+        mb_attention_factors(a, q, keys, t->factors);
+        mb_attention_drop(q, n, t->factors, t->scores);
+    }
+    if (keys.begin > 0)
+        shrink_rows(t->out, t->shrink, shape.queries, mb_attention_padded(a->dv));
+    mb_attention_copy(f->v + key * ldv + q->head * a->dv, n, a->dv, ldv, t->v);
+    mb_attention_over_keys(&shape, t->scores, t->v, mb_attention_padded(a->dv), a->dv, t->out,
+                           keys.begin > 0);
 }
 
 MB_MULTIVERSION
-static void drop_row(float *row, const float *factor, int64_t keys)
+static void scale_row(float *restrict to, const float *restrict from, float factor, int64_t count)
 {
 #pragma omp simd
-    for (int64_t j = 0; j < keys; j++)
-        row[j] *= factor[j];
+    for (int64_t c = 0; c < count; c++)
+        to[c] = from[c] * factor;
+}
+
+static void end_tile(const forward_t *f, const tile_t *t)
+{
+    const mb_attention_t *a = &f->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    float *log_sum = f->log_sum + (q->sample * a->heads + q->head) * a->tq;
+    for (int64_t i = q->rows.begin; i < q->rows.end; i++) {
+        int64_t r = i - q->rows.begin;
+        float inverse = t->sum[r] == 0.0f ? 0.0f : 1.0f / t->sum[r];
+        scale_row(f->out + ((q->sample * a->tq + i) * a->heads + q->head) * a->dv,
+                  t->out + r * mb_attention_padded(a->dv), inverse, a->dv);
+        log_sum[i] = (float)((double)t->largest[r] * LN_2) + logf(t->sum[r]);
+        if (q->blind[r])
+            log_sum[i] = a->blind == MB_BLIND_NOTHING ? INFINITY : -INFINITY;
+    }
 }
 
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     const forward_t *f = context;
     const mb_attention_t *a = &f->shape;
-    int64_t blocks = mb_attention_blocks(a);
-    head_t h = {tile / blocks / a->heads, tile / blocks % a->heads};
-    int64_t sample = h.sample, head = h.head;
-    mb_attention_block_t b = mb_attention_block(a, tile % blocks);
-    kernels_t kernels;
-    if (find_kernels(f, &b, &kernels) != MB_OK)
-        return;
-    float *scores = mb_workspace_thread(&f->workspace, thread);
-    void *scratch = (char *)scores + f->scores_bytes;
-    const float *q = f->q + ((sample * a->tq + b.begin) * a->heads + head) * a->d;
-    const float *k = f->k + (sample * a->tk * a->heads + head) * a->d;
-    const float *v = f->v + (sample * a->tk * a->heads + head) * a->dv;
-    float *out = f->out + ((sample * a->tq + b.begin) * a->heads + head) * a->dv;
-    mb_dnnl_run(kernels.scores, thread, (const void *[]){q, k, scores}, scratch);
-    for (int64_t i = b.begin; i < b.end; i++) {
-        float *row = scores + (i - b.begin) * a->tk;
-        f->log_sum[(sample * a->heads + head) * a->tq + i] = probabilities(a, &h, i, b.keys, row);
-        if (a->dropout_rate > 0.0f) {
-            float *factor = scores + MB_ATTENTION_BLOCK * a->tk;
-            mb_attention_factors(a, sample, head, i, b.keys, factor);
-            drop_row(row, factor, b.keys);
-        }
-    }
-    mb_dnnl_run(kernels.values, thread, (const void *[]){scores, v, out}, scratch);
+    tile_t t;
+    begin_tile(f, tile, thread, &t);
+    const mb_attention_queries_t *q = &t.queries;
+    int64_t first = (q->sample * a->tq + q->rows.begin) * a->heads + q->head;
+    mb_attention_transpose(f->q + first * a->d, q->rows.end - q->rows.begin, a->d, a->heads * a->d,
+                           (float)((double)a->scale * LOG2_E), t.q);
+    for (int64_t block = 0; block * MB_ATTENTION_KEYS < q->keys; block++)
+        forward_block(f, &t, mb_span(block, MB_ATTENTION_KEYS, q->keys));
+    end_tile(f, &t);
 }
 
 mb_status_t mb_cpu_attention_forward(mb_exec_t *exec, const mb_attention_forward_args_t *args)
@@ -170,7 +152,7 @@ mb_status_t mb_cpu_attention_forward(mb_exec_t *exec, const mb_attention_forward
     MB_TRY(prepare(exec, &f));
     if (exec->planning)
         return MB_OK;
-    mb_cpu_tiles(exec, args->samples * args->heads * mb_attention_blocks(&f.shape), forward_tile,
-                 &f);
-    return mb_dnnl_take_status(f.dnnl);
+    mb_cpu_tiles(exec, args->samples * args->heads * mb_attention_query_blocks(&f.shape),
+                 forward_tile, &f);
+    return MB_OK;
 }

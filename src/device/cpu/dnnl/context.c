@@ -146,6 +146,16 @@ bool mb_dnnl_has_bf16(void)
     return isa_includes(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+bool mb_dnnl_has_avx2(void)
+{
+    return isa_includes(dnnl_cpu_isa_avx2);
+}
+
+bool mb_dnnl_has_avx512(void)
+{
+    return isa_includes(dnnl_cpu_isa_avx512_core);
+}
+
 static size_t hash_key(const mb_dnnl_key_t *key)
 {
     uint64_t hash = UINT64_C(0xCBF29CE484222325);

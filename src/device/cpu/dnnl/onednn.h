@@ -27,6 +27,9 @@ void mb_dnnl_isa(char *text, size_t capacity);
  * ONEDNN_MAX_CPU_ISA. */
 bool mb_dnnl_has_exact_integers(void);
 bool mb_dnnl_has_bf16(void);
+/* Whether kernels of our own may use these instructions, too. */
+bool mb_dnnl_has_avx2(void);
+bool mb_dnnl_has_avx512(void);
 
 /* Bytes of scratch memory that each thread running the kernel needs. */
 size_t mb_dnnl_scratch_bytes(const mb_dnnl_kernel_t *kernel);

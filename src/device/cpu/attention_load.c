@@ -1,0 +1,68 @@
+/* Rows of queries, keys and values on their way into a block. */
+#include <string.h>
+#include "device/cpu/attention.h"
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+#define SQUARE 4
+
+static void turn_elements(const float *rows, int64_t count, int64_t columns, int64_t ld,
+                          float factor, float *out)
+{
+    for (int64_t c = 0; c < columns; c++) {
+        for (int64_t r = 0; r < count; r++)
+            out[c * MB_ATTENTION_QUERIES + r] = rows[r * ld + c] * factor;
+    }
+}
+
+#if defined(__SSE__)
+static void turn_square(const float *rows, int64_t ld, float factor, float *out)
+{
+    __m128 times = _mm_set1_ps(factor);
+    __m128 a = _mm_mul_ps(_mm_loadu_ps(rows), times);
+    __m128 b = _mm_mul_ps(_mm_loadu_ps(rows + ld), times);
+    __m128 c = _mm_mul_ps(_mm_loadu_ps(rows + 2 * ld), times);
+    __m128 d = _mm_mul_ps(_mm_loadu_ps(rows + 3 * ld), times);
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    _mm_storeu_ps(out, a);
+    _mm_storeu_ps(out + MB_ATTENTION_QUERIES, b);
+    _mm_storeu_ps(out + 2 * MB_ATTENTION_QUERIES, c);
+    _mm_storeu_ps(out + 3 * MB_ATTENTION_QUERIES, d);
+}
+#else
+static void turn_square(const float *rows, int64_t ld, float factor, float *out)
+{
+    turn_elements(rows, SQUARE, SQUARE, ld, factor, out);
+}
+#endif
+
+static void clear_lanes(int64_t first, int64_t columns, float *out)
+{
+    int64_t end = mb_attention_padded(first);
+    for (int64_t c = 0; c < columns && first < end; c++)
+        memset(out + c * MB_ATTENTION_QUERIES + first, 0, sizeof(float) * (size_t)(end - first));
+}
+
+void mb_attention_transpose(const float *rows, int64_t count, int64_t columns, int64_t ld,
+                            float factor, float *out)
+{
+    int64_t whole = count / SQUARE * SQUARE, across = columns / SQUARE * SQUARE;
+    for (int64_t r = 0; r < whole; r += SQUARE) {
+        for (int64_t c = 0; c < across; c += SQUARE)
+            turn_square(rows + r * ld + c, ld, factor, out + c * MB_ATTENTION_QUERIES + r);
+        turn_elements(rows + r * ld + across, SQUARE, columns - across, ld, factor,
+                      out + across * MB_ATTENTION_QUERIES + r);
+    }
+    turn_elements(rows + whole * ld, count - whole, columns, ld, factor, out + whole);
+    clear_lanes(count, columns, out);
+}
+
+void mb_attention_copy(const float *rows, int64_t count, int64_t columns, int64_t ld, float *out)
+{
+    int64_t padded = mb_attention_padded(columns);
+    for (int64_t r = 0; r < count; r++) {
+        memcpy(out + r * padded, rows + r * ld, sizeof(float) * (size_t)columns);
+        memset(out + r * padded + columns, 0, sizeof(float) * (size_t)(padded - columns));
+    }
+}

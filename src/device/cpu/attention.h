@@ -51,6 +51,12 @@ typedef struct {
 void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
                                mb_attention_queries_t *out);
 
+/* A block of them from the first on, at most up to END. */
+static inline mb_span_t mb_attention_span(int64_t first, int64_t block, int64_t end)
+{
+    return (mb_span_t){first, mb_max_i64(first, mb_min_i64(first + block, end))};
+}
+
 /* How many queries of the block come before its first key, where the shape alone says who sees
  * what: key r is hidden from the first r + diagonal. -MB_ATTENTION_KEYS: from none. */
 int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
@@ -67,24 +73,62 @@ void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t 
                           float *factors);
 #define MB_ATTENTION_FACTORS ((MB_ATTENTION_KEYS + 1) * MB_ATTENTION_QUERIES)
 
-/* Rows [COUNT, columns] that stand LD apart, turned into columns of a block of queries and
- * multiplied; lanes that no row has are zero. */
-void mb_attention_transpose(const float *rows, int64_t count, int64_t columns, int64_t ld,
-                            float factor, float *out);
-/* The same rows side by side, each padded with zeros. */
-void mb_attention_copy(const float *rows, int64_t count, int64_t columns, int64_t ld, float *out);
+/* Rows of a head, as they stand between those of other heads. */
+typedef struct {
+    const float *at;
+    int64_t count, columns, ld;
+} mb_attention_rows_t;
 
-/* Products on a block with what its diagonal leaves out. Scores: C[keys, queries] = A B, A's rows
- * being keys. Over keys: C[queries, columns], A[keys, queries]. Over queries: C[keys, columns]. */
+static inline mb_attention_rows_t mb_attention_rows(const float *all, int64_t row, int64_t count,
+                                                    const mb_attention_t *a, int64_t head,
+                                                    int64_t columns)
+{
+    int64_t ld = a->heads * columns;
+    return (mb_attention_rows_t){all + row * ld + head * columns, count, columns, ld};
+}
+
+/* Of an array of queries or outputs, and of one of keys or values. */
+static inline mb_attention_rows_t mb_attention_of_queries(const mb_attention_t *a,
+                                                          const mb_attention_queries_t *q,
+                                                          mb_span_t rows, const float *all,
+                                                          int64_t columns)
+{
+    return mb_attention_rows(all, q->sample * a->tq + rows.begin, rows.end - rows.begin, a, q->head,
+                             columns);
+}
+
+static inline mb_attention_rows_t mb_attention_of_keys(const mb_attention_t *a,
+                                                       const mb_attention_queries_t *q,
+                                                       mb_span_t rows, const float *all,
+                                                       int64_t columns)
+{
+    return mb_attention_rows(all, q->sample * a->tk + rows.begin, rows.end - rows.begin, a, q->head,
+                             columns);
+}
+
+/* Turned into columns of a block of queries and multiplied; lanes that no row has are zero. */
+void mb_attention_transpose(const mb_attention_rows_t *rows, float factor, float *out);
+/* Themselves where they are whole groups of lanes; else copied side by side, padded with zeros. */
+mb_attention_rows_t mb_attention_pad(const mb_attention_rows_t *rows, float *room);
+/* The room that takes. */
+static inline int64_t mb_attention_pad_floats(int64_t rows, int64_t columns)
+{
+    int64_t padded = mb_attention_padded(columns);
+    return padded == columns ? 0 : rows * padded;
+}
+
 typedef struct {
     const mb_attention_steps_t *steps;
     int64_t keys, queries, groups, diagonal;
-} mb_attention_shape_t;
-void mb_attention_scores(const mb_attention_shape_t *shape, const float *a, int64_t lda,
-                         int64_t depth, const float *b, float *c);
-void mb_attention_over_keys(const mb_attention_shape_t *shape, const float *a, const float *b,
-                            int64_t ldb, int64_t columns, float *c, bool accumulate);
-void mb_attention_over_queries(const mb_attention_shape_t *shape, const float *a, const float *b,
-                               int64_t columns, float *c);
+} mb_attention_block_t;
+
+/* Products without what the diagonal leaves out, B padded. Scores: C[keys, queries] = A B, A's rows
+ * being keys. Over keys: C[queries, columns], A[keys, queries]. Over queries: C[keys, columns]. */
+void mb_attention_scores(const mb_attention_block_t *block, const mb_attention_rows_t *a,
+                         const float *b, float *c);
+void mb_attention_over_keys(const mb_attention_block_t *block, const float *a,
+                            const mb_attention_rows_t *b, float *c, bool accumulate);
+void mb_attention_over_queries(const mb_attention_block_t *block, const float *a,
+                               const mb_attention_rows_t *b, float *c);
 
 #endif

@@ -23,13 +23,16 @@ typedef struct {
     mb_workspace_t workspace;
 } backward_t;
 
-/* A tile's memory. q and dout stand in it as rows and, multiplied by their factors, as columns. */
+/* A tile's memory, and the rows that its block is of, padded: values are no more than factors. q
+ * and dout stand in memory as columns, too, multiplied by what scores and their gradients are. */
 typedef struct {
     mb_attention_queries_t queries;
-    float *q_columns, *dout_columns, *q, *dout, *dq;
-    float *k, *v, *prob, *grad, *part, *factors;
+    mb_attention_rows_t q, dout, k, v, k_padded;
+    float *q_columns, *dout_columns, *dq, *prob, *grad, *part, *factors;
+    float *q_room, *dout_room, *k_room;
     float log_sum[MB_ATTENTION_QUERIES], mean[MB_ATTENTION_QUERIES];
     bool of_keys, of_queries; /* what is wanted of a block */
+    int64_t written;          /* rows of dk and dv up to here have a sum */
 } tile_t;
 
 /* Cuts MEMORY into the parts of a tile; returns how many floats they take. */
@@ -42,11 +45,10 @@ static size_t cut_memory(const mb_attention_t *a, float *memory, tile_t *t)
     } parts[] = {
         {&t->q_columns, MB_ATTENTION_QUERIES * a->d},
         {&t->dout_columns, MB_ATTENTION_QUERIES * a->dv},
-        {&t->q, MB_ATTENTION_QUERIES * d},
-        {&t->dout, MB_ATTENTION_QUERIES * dv},
         {&t->dq, MB_ATTENTION_QUERIES * d},
-        {&t->k, MB_ATTENTION_KEYS * d},
-        {&t->v, MB_ATTENTION_KEYS * dv},
+        {&t->q_room, mb_attention_pad_floats(MB_ATTENTION_QUERIES, a->d)},
+        {&t->dout_room, mb_attention_pad_floats(MB_ATTENTION_QUERIES, a->dv)},
+        {&t->k_room, mb_attention_pad_floats(MB_ATTENTION_KEYS, a->d)},
         {&t->prob, MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES},
         {&t->grad, MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES},
         {&t->part, MB_ATTENTION_KEYS * mb_max_i64(d, dv)},
@@ -92,30 +94,27 @@ static void load_queries(const backward_t *w, int64_t sample, int64_t head, int6
     const mb_attention_t *a = &w->shape;
     mb_attention_take_queries(a, sample, head, block, &t->queries);
     const mb_attention_queries_t *q = &t->queries;
-    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = q->rows.end - q->rows.begin;
-    int64_t row = sample * a->tq + q->rows.begin;
-    const float *rows = w->q + row * ld + head * a->d;
-    const float *out = w->out + row * ldv + head * a->dv;
-    const float *dout = w->dout + row * ldv + head * a->dv;
+    mb_attention_rows_t rows = mb_attention_of_queries(a, q, q->rows, w->q, a->d);
+    mb_attention_rows_t out = mb_attention_of_queries(a, q, q->rows, w->out, a->dv);
+    mb_attention_rows_t dout = mb_attention_of_queries(a, q, q->rows, w->dout, a->dv);
     const float *log_sum = w->log_sum + (sample * a->heads + head) * a->tq + q->rows.begin;
-    mb_attention_transpose(rows, n, a->d, ld, (float)((double)a->scale * LOG2_E), t->q_columns);
-    mb_attention_transpose(dout, n, a->dv, ldv, a->scale, t->dout_columns);
-    mb_attention_copy(rows, n, a->d, ld, t->q);
-    mb_attention_copy(dout, n, a->dv, ldv, t->dout);
+    mb_attention_transpose(&rows, (float)((double)a->scale * LOG2_E), t->q_columns);
+    mb_attention_transpose(&dout, a->scale, t->dout_columns);
+    t->q = mb_attention_pad(&rows, t->q_room);
+    t->dout = mb_attention_pad(&dout, t->dout_room);
     for (int64_t r = 0; r < MB_ATTENTION_QUERIES; r++) {
-        t->log_sum[r] = r < n ? log2_of(a, log_sum[r], q->blind[r]) : 0.0f;
-        t->mean[r] = r < n ? dot(out + r * ldv, dout + r * ldv, a->dv) * a->scale : 0.0f;
+        bool is = r < rows.count;
+        t->log_sum[r] = is ? log2_of(a, log_sum[r], q->blind[r]) : 0.0f;
+        t->mean[r] = is ? dot(out.at + r * out.ld, dout.at + r * out.ld, a->dv) * a->scale : 0.0f;
     }
 }
 
 static void load_keys(const backward_t *w, mb_span_t keys, tile_t *t)
 {
     const mb_attention_t *a = &w->shape;
-    const mb_attention_queries_t *q = &t->queries;
-    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
-    int64_t row = q->sample * a->tk + keys.begin;
-    mb_attention_copy(w->k + row * ld + q->head * a->d, n, a->d, ld, t->k);
-    mb_attention_copy(w->v + row * ldv + q->head * a->dv, n, a->dv, ldv, t->v);
+    t->k = mb_attention_of_keys(a, &t->queries, keys, w->k, a->d);
+    t->v = mb_attention_of_keys(a, &t->queries, keys, w->v, a->dv);
+    t->k_padded = mb_attention_pad(&t->k, t->k_room);
 }
 
 /* Probabilities of a query that sees no key do not move with its scores, but where they are said
@@ -130,107 +129,126 @@ static void hold_blind(const mb_attention_t *a, const mb_attention_queries_t *q,
 }
 
 /* Probabilities (dropped where dropout is) and gradients of scores. */
-static void find_gradients(const backward_t *w, const mb_attention_shape_t *shape, mb_span_t keys,
+static void find_gradients(const backward_t *w, const mb_attention_block_t *block, mb_span_t keys,
                            tile_t *t)
 {
     const mb_attention_t *a = &w->shape;
     const mb_attention_queries_t *q = &t->queries;
     mb_attention_block_step_t step = {.scores = t->prob,
                                       .grads = t->grad,
-                                      .keys = shape->keys,
-                                      .groups = shape->groups,
-                                      .diagonal = shape->diagonal,
+                                      .keys = block->keys,
+                                      .groups = block->groups,
+                                      .diagonal = block->diagonal,
                                       .log_sum = t->log_sum,
                                       .mean = t->mean};
     bool drops = a->dropout_rate > 0.0f;
-    mb_attention_scores(shape, t->k, mb_attention_padded(a->d), a->d, t->q_columns, t->prob);
-    mb_attention_scores(shape, t->v, mb_attention_padded(a->dv), a->dv, t->dout_columns, t->grad);
+    mb_attention_scores(block, &t->k, t->q_columns, t->prob);
+    mb_attention_scores(block, &t->v, t->dout_columns, t->grad);
     mb_attention_hide(a, q, keys, t->prob);
     if (drops) {
         mb_attention_factors(a, q, keys, t->factors);
-        mb_attention_drop(q, shape->keys, t->factors, t->grad);
+        mb_attention_drop(q, block->keys, t->factors, t->grad);
     }
     w->steps->gradient(&step);
     if (a->masks > 0)
-        hold_blind(a, q, shape->keys, t->grad);
+        hold_blind(a, q, block->keys, t->grad);
     if (drops)
-        mb_attention_drop(q, shape->keys, t->factors, t->prob);
+        mb_attention_drop(q, block->keys, t->factors, t->prob);
 }
 
+/* The first ADDED rows of PART are added, the others written. */
 MB_MULTIVERSION
-static void add_rows(float *restrict to, int64_t ld, const float *restrict part, int64_t rows,
-                     int64_t columns)
+static void add_rows(float *restrict to, int64_t ld, const float *restrict part, int64_t added,
+                     int64_t rows, int64_t columns)
 {
     int64_t padded = mb_attention_padded(columns);
     for (int64_t r = 0; r < rows; r++) {
         float *restrict sum = to + r * ld;
         const float *restrict more = part + r * padded;
+        bool adds = r < added;
 #pragma omp simd
         for (int64_t c = 0; c < columns; c++)
-            sum[c] += more[c];
+            sum[c] = adds ? sum[c] + more[c] : more[c];
     }
+}
+
+/* dk and dv of the block's keys. */
+static void sum_keys(const backward_t *w, const mb_attention_block_t *block, mb_span_t keys,
+                     tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, row = q->sample * a->tk + keys.begin;
+    int64_t added = mb_max_i64(0, t->written - keys.begin);
+    mb_attention_over_queries(block, t->prob, &t->dout, t->part);
+    add_rows(w->dv + row * ldv + q->head * a->dv, ldv, t->part, added, block->keys, a->dv);
+    mb_attention_over_queries(block, t->grad, &t->q, t->part);
+    add_rows(w->dk + row * ld + q->head * a->d, ld, t->part, added, block->keys, a->d);
+    t->written = mb_max_i64(t->written, keys.end);
 }
 
 static void backward_block(const backward_t *w, mb_span_t keys, tile_t *t)
 {
     const mb_attention_t *a = &w->shape;
     const mb_attention_queries_t *q = &t->queries;
-    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
-    int64_t row = q->sample * a->tk + keys.begin;
-    mb_attention_shape_t shape = {w->steps, n, q->rows.end - q->rows.begin, q->groups,
-                                  mb_attention_diagonal(a, q, keys.begin)};
-    find_gradients(w, &shape, keys, t);
+    mb_attention_block_t block = {.steps = w->steps,
+                                  .keys = keys.end - keys.begin,
+                                  .queries = q->rows.end - q->rows.begin,
+                                  .groups = q->groups,
+                                  .diagonal = mb_attention_diagonal(a, q, keys.begin)};
+    find_gradients(w, &block, keys, t);
+    if (t->of_keys)
+        sum_keys(w, &block, keys, t);
     if (t->of_queries)
-        mb_attention_over_keys(&shape, t->grad, t->k, mb_attention_padded(a->d), a->d, t->dq,
-                               keys.begin > 0);
-    if (!t->of_keys)
-        return;
-    mb_attention_over_queries(&shape, t->prob, t->dout, a->dv, t->part);
-    add_rows(w->dv + row * ldv + q->head * a->dv, ldv, t->part, n, a->dv);
-    mb_attention_over_queries(&shape, t->grad, t->q, a->d, t->part);
-    add_rows(w->dk + row * ld + q->head * a->d, ld, t->part, n, a->d);
+        mb_attention_over_keys(&block, t->grad, &t->k_padded, t->dq, keys.begin > 0);
 }
 
-static void clear_keys(const backward_t *w, int64_t sample, int64_t head, mb_span_t keys)
+/* Keys that no query saw. */
+static void clear_keys(const backward_t *w, const tile_t *t, int64_t end)
 {
     const mb_attention_t *a = &w->shape;
-    for (int64_t j = keys.begin; j < keys.end; j++) {
-        int64_t at = (sample * a->tk + j) * a->heads + head;
+    const mb_attention_queries_t *q = &t->queries;
+    for (int64_t j = t->written; j < end; j++) {
+        int64_t at = (q->sample * a->tk + j) * a->heads + q->head;
         memset(w->dk + at * a->d, 0, sizeof(float) * (size_t)a->d);
         memset(w->dv + at * a->dv, 0, sizeof(float) * (size_t)a->dv);
     }
+}
+
+static void write_queries(const backward_t *w, const tile_t *t)
+{
+    const mb_attention_t *a = &w->shape;
+    const mb_attention_queries_t *q = &t->queries;
+    for (int64_t i = q->rows.begin; i < q->rows.end; i++)
+        memcpy(w->dq + ((q->sample * a->tq + i) * a->heads + q->head) * a->d,
+               t->dq + (i - q->rows.begin) * mb_attention_padded(a->d),
+               sizeof(float) * (size_t)a->d);
 }
 
 /* A block of queries against all the keys it sees. */
 static void backward_queries(const backward_t *w, int64_t sample, int64_t head, int64_t block,
                              tile_t *t)
 {
-    const mb_attention_t *a = &w->shape;
     load_queries(w, sample, head, block, t);
     const mb_attention_queries_t *q = &t->queries;
-    for (int64_t j = 0; j * MB_ATTENTION_KEYS < q->keys; j++) {
-        mb_span_t keys = mb_span(j, MB_ATTENTION_KEYS, q->keys);
+    for (int64_t j = 0; j < q->keys; j += MB_ATTENTION_KEYS) {
+        mb_span_t keys = mb_attention_span(j, MB_ATTENTION_KEYS, q->keys);
         load_keys(w, keys, t);
         backward_block(w, keys, t);
     }
-    if (!t->of_queries)
-        return;
-    for (int64_t i = q->rows.begin; i < q->rows.end; i++)
-        memcpy(w->dq + ((sample * a->tq + i) * a->heads + head) * a->d,
-               t->dq + (i - q->rows.begin) * mb_attention_padded(a->d),
-               sizeof(float) * (size_t)a->d);
+    if (t->of_queries)
+        write_queries(w, t);
 }
 
 static void head_tile(void *context, int64_t tile, int thread)
 {
     const backward_t *w = context;
     const mb_attention_t *a = &w->shape;
-    int64_t sample = tile / a->heads, head = tile % a->heads;
     tile_t t = {.of_keys = true, .of_queries = true};
     cut_memory(a, mb_workspace_thread(&w->workspace, thread), &t);
-    clear_keys(w, sample, head, (mb_span_t){0, a->tk});
     for (int64_t block = 0; block < mb_attention_query_blocks(a); block++)
-        backward_queries(w, sample, head, block, &t);
+        backward_queries(w, tile / a->heads, tile % a->heads, block, &t);
+    clear_keys(w, &t, a->tk);
 }
 
 /* The first keys first: with a causal mask most queries see them. */
@@ -240,9 +258,9 @@ static void keys_tile(void *context, int64_t tile, int thread)
     const mb_attention_t *a = &w->shape;
     int64_t heads = a->samples * a->heads, sample = tile % heads / a->heads, head = tile % a->heads;
     mb_span_t keys = mb_span(tile / heads, MB_ATTENTION_KEYS, a->tk);
-    tile_t t = {.of_keys = true, .queries = {.sample = sample, .head = head}};
+    tile_t t = {
+        .of_keys = true, .written = keys.begin, .queries = {.sample = sample, .head = head}};
     cut_memory(a, mb_workspace_thread(&w->workspace, thread), &t);
-    clear_keys(w, sample, head, keys);
     load_keys(w, keys, &t);
     for (int64_t block = 0; block < mb_attention_query_blocks(a); block++) {
         load_queries(w, sample, head, block, &t);
@@ -250,6 +268,7 @@ static void keys_tile(void *context, int64_t tile, int thread)
         if (seen.begin < seen.end)
             backward_block(w, seen, &t);
     }
+    clear_keys(w, &t, keys.end);
 }
 
 /* The last queries first, which see the most keys. */

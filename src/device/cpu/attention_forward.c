@@ -30,7 +30,8 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
     const mb_attention_t *a = &f->shape;
     int64_t dv = mb_attention_padded(a->dv);
     int64_t floats = MB_ATTENTION_QUERIES * (a->d + MB_ATTENTION_KEYS + dv) +
-                     MB_ATTENTION_KEYS * dv + (a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0);
+                     mb_attention_pad_floats(MB_ATTENTION_KEYS, a->dv) +
+                     (a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0);
     f->steps = mb_attention_steps();
     return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0, sizeof(float) * (size_t)floats,
                             &f->workspace);
@@ -40,13 +41,13 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
 static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
 {
     const mb_attention_t *a = &f->shape;
-    int64_t heads = a->samples * a->heads, head = tile % heads;
-    mb_attention_take_queries(a, head / a->heads, head % a->heads,
-                              mb_attention_query_blocks(a) - 1 - tile / heads, &t->queries);
+    int64_t blocks = mb_attention_query_blocks(a), head = tile / blocks;
+    mb_attention_take_queries(a, head / a->heads, head % a->heads, blocks - 1 - tile % blocks,
+                              &t->queries);
     t->q = mb_workspace_thread(&f->workspace, thread);
     t->scores = t->q + MB_ATTENTION_QUERIES * a->d;
     t->v = t->scores + MB_ATTENTION_QUERIES * MB_ATTENTION_KEYS;
-    t->out = t->v + MB_ATTENTION_KEYS * mb_attention_padded(a->dv);
+    t->out = t->v + mb_attention_pad_floats(MB_ATTENTION_KEYS, a->dv);
     t->factors = t->out + MB_ATTENTION_QUERIES * mb_attention_padded(a->dv);
     for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
         t->largest[r] = -FLT_MAX;
@@ -68,33 +69,43 @@ static void shrink_rows(float *restrict out, const float *shrink, int64_t rows, 
     }
 }
 
-static void forward_block(const forward_t *f, tile_t *t, mb_span_t keys)
+static void sum_values(const forward_t *f, tile_t *t, const mb_attention_block_t *block,
+                       const mb_attention_rows_t *values, bool first)
+{
+    int64_t dv = f->shape.dv;
+    if (!first)
+        shrink_rows(t->out, t->shrink, block->queries, mb_attention_padded(dv));
+    mb_attention_rows_t padded = mb_attention_pad(values, t->v);
+    mb_attention_over_keys(block, t->scores, &padded, t->out, !first);
+}
+
+static void forward_block(const forward_t *f, tile_t *t, int64_t number)
 {
     const mb_attention_t *a = &f->shape;
     const mb_attention_queries_t *q = &t->queries;
-    int64_t ld = a->heads * a->d, ldv = a->heads * a->dv, n = keys.end - keys.begin;
-    int64_t key = q->sample * a->tk + keys.begin;
-    mb_attention_shape_t shape = {f->steps, n, q->rows.end - q->rows.begin, q->groups,
-                                  mb_attention_diagonal(a, q, keys.begin)};
+    mb_span_t keys = mb_span(number, MB_ATTENTION_KEYS, q->keys);
+    mb_attention_rows_t rows = mb_attention_of_keys(a, q, keys, f->k, a->d);
+    mb_attention_rows_t values = mb_attention_of_keys(a, q, keys, f->v, a->dv);
+    mb_attention_block_t block = {.steps = f->steps,
+                                  .keys = rows.count,
+                                  .queries = q->rows.end - q->rows.begin,
+                                  .groups = q->groups,
+                                  .diagonal = mb_attention_diagonal(a, q, keys.begin)};
     mb_attention_block_step_t step = {.scores = t->scores,
-                                      .keys = n,
+                                      .keys = rows.count,
                                       .groups = q->groups,
-                                      .diagonal = shape.diagonal,
+                                      .diagonal = block.diagonal,
                                       .largest = t->largest,
                                       .sum = t->sum,
                                       .shrink = t->shrink};
-    mb_attention_scores(&shape, f->k + key * ld + q->head * a->d, ld, a->d, t->q, t->scores);
+    mb_attention_scores(&block, &rows, t->q, t->scores);
     mb_attention_hide(a, q, keys, t->scores);
     f->steps->softmax(&step);
     if (a->dropout_rate > 0.0f) {
         mb_attention_factors(a, q, keys, t->factors);
-        mb_attention_drop(q, n, t->factors, t->scores);
+        mb_attention_drop(q, rows.count, t->factors, t->scores);
     }
-    if (keys.begin > 0)
-        shrink_rows(t->out, t->shrink, shape.queries, mb_attention_padded(a->dv));
-    mb_attention_copy(f->v + key * ldv + q->head * a->dv, n, a->dv, ldv, t->v);
-    mb_attention_over_keys(&shape, t->scores, t->v, mb_attention_padded(a->dv), a->dv, t->out,
-                           keys.begin > 0);
+    sum_values(f, t, &block, &values, number == 0);
 }
 
 MB_MULTIVERSION
@@ -110,11 +121,12 @@ static void end_tile(const forward_t *f, const tile_t *t)
     const mb_attention_t *a = &f->shape;
     const mb_attention_queries_t *q = &t->queries;
     float *log_sum = f->log_sum + (q->sample * a->heads + q->head) * a->tq;
+    int64_t ld = a->heads * a->dv;
+    float *out = f->out + (q->sample * a->tq + q->rows.begin) * ld + q->head * a->dv;
     for (int64_t i = q->rows.begin; i < q->rows.end; i++) {
         int64_t r = i - q->rows.begin;
         float inverse = t->sum[r] == 0.0f ? 0.0f : 1.0f / t->sum[r];
-        scale_row(f->out + ((q->sample * a->tq + i) * a->heads + q->head) * a->dv,
-                  t->out + r * mb_attention_padded(a->dv), inverse, a->dv);
+        scale_row(out + r * ld, t->out + r * mb_attention_padded(a->dv), inverse, a->dv);
         log_sum[i] = (float)((double)t->largest[r] * LN_2) + logf(t->sum[r]);
         if (q->blind[r])
             log_sum[i] = a->blind == MB_BLIND_NOTHING ? INFINITY : -INFINITY;
@@ -128,11 +140,10 @@ static void forward_tile(void *context, int64_t tile, int thread)
     tile_t t;
     begin_tile(f, tile, thread, &t);
     const mb_attention_queries_t *q = &t.queries;
-    int64_t first = (q->sample * a->tq + q->rows.begin) * a->heads + q->head;
-    mb_attention_transpose(f->q + first * a->d, q->rows.end - q->rows.begin, a->d, a->heads * a->d,
-                           (float)((double)a->scale * LOG2_E), t.q);
+    mb_attention_rows_t rows = mb_attention_of_queries(a, q, q->rows, f->q, a->d);
+    mb_attention_transpose(&rows, (float)((double)a->scale * LOG2_E), t.q);
     for (int64_t block = 0; block * MB_ATTENTION_KEYS < q->keys; block++)
-        forward_block(f, &t, mb_span(block, MB_ATTENTION_KEYS, q->keys));
+        forward_block(f, &t, block);
     end_tile(f, &t);
 }
 

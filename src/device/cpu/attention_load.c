@@ -44,25 +44,29 @@ static void clear_lanes(int64_t first, int64_t columns, float *out)
         memset(out + c * MB_ATTENTION_QUERIES + first, 0, sizeof(float) * (size_t)(end - first));
 }
 
-void mb_attention_transpose(const float *rows, int64_t count, int64_t columns, int64_t ld,
-                            float factor, float *out)
+void mb_attention_transpose(const mb_attention_rows_t *rows, float factor, float *out)
 {
-    int64_t whole = count / SQUARE * SQUARE, across = columns / SQUARE * SQUARE;
+    int64_t ld = rows->ld, columns = rows->columns;
+    int64_t whole = rows->count / SQUARE * SQUARE, across = columns / SQUARE * SQUARE;
     for (int64_t r = 0; r < whole; r += SQUARE) {
+        const float *from = rows->at + r * ld;
         for (int64_t c = 0; c < across; c += SQUARE)
-            turn_square(rows + r * ld + c, ld, factor, out + c * MB_ATTENTION_QUERIES + r);
-        turn_elements(rows + r * ld + across, SQUARE, columns - across, ld, factor,
+            turn_square(from + c, ld, factor, out + c * MB_ATTENTION_QUERIES + r);
+        turn_elements(from + across, SQUARE, columns - across, ld, factor,
                       out + across * MB_ATTENTION_QUERIES + r);
     }
-    turn_elements(rows + whole * ld, count - whole, columns, ld, factor, out + whole);
-    clear_lanes(count, columns, out);
+    turn_elements(rows->at + whole * ld, rows->count - whole, columns, ld, factor, out + whole);
+    clear_lanes(rows->count, columns, out);
 }
 
-void mb_attention_copy(const float *rows, int64_t count, int64_t columns, int64_t ld, float *out)
+mb_attention_rows_t mb_attention_pad(const mb_attention_rows_t *rows, float *room)
 {
-    int64_t padded = mb_attention_padded(columns);
-    for (int64_t r = 0; r < count; r++) {
-        memcpy(out + r * padded, rows + r * ld, sizeof(float) * (size_t)columns);
-        memset(out + r * padded + columns, 0, sizeof(float) * (size_t)(padded - columns));
+    int64_t columns = rows->columns, padded = mb_attention_padded(columns);
+    if (padded == columns)
+        return *rows;
+    for (int64_t r = 0; r < rows->count; r++) {
+        memcpy(room + r * padded, rows->at + r * rows->ld, sizeof(float) * (size_t)columns);
+        memset(room + r * padded + columns, 0, sizeof(float) * (size_t)(padded - columns));
     }
+    return (mb_attention_rows_t){room, rows->count, padded, padded};
 }

@@ -8,25 +8,18 @@
  *
  * v_max gives its second argument where one is not a number. */
 
-/* 2^r - 1 for |r| <= 1/2, fitted by Lawson's iteration to the least largest relative error of 2^r,
- * 2e-9. */
-INLINE vector_t exp2_tail(vector_t r)
+/* 2^x; what is below the normal numbers becomes 0. The polynomial is 2^r for |r| <= 1/2, fitted by
+ * Lawson's iteration to the least largest relative error, 2e-9. */
+INLINE vector_t v_exp2(vector_t x)
 {
+    vector_t n = v_round(x), r = v_sub(x, n);
     vector_t p = v_set(1.535336201e-04f);
     p = v_fma(p, r, v_set(1.339887445e-03f));
     p = v_fma(p, r, v_set(9.618437358e-03f));
     p = v_fma(p, r, v_set(5.550332471e-02f));
     p = v_fma(p, r, v_set(2.402264791e-01f));
     p = v_fma(p, r, v_set(6.931472029e-01f));
-    return v_mul(p, r);
-}
-
-/* 2^x; what is below the normal numbers becomes 0. */
-INLINE vector_t v_exp2(vector_t x)
-{
-    vector_t n = v_round(x);
-    vector_t p = v_add(v_set(1.0f), exp2_tail(v_sub(x, n)));
-    return v_scale(p, n, x);
+    return v_scale(v_fma(p, r, v_set(1.0f)), n, x);
 }
 
 INLINE void product_tile(const mb_attention_product_t *p, int rows, int vectors, const float *a,

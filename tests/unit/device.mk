@@ -13,6 +13,10 @@ check_PROGRAMS += tests/unit/test_op_attention
 tests_unit_test_op_attention_SOURCES = tests/unit/test_op_attention.c $(op_check_sources)
 tests_unit_test_op_attention_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_attention_sizes
+tests_unit_test_op_attention_sizes_SOURCES = tests/unit/test_op_attention_sizes.c $(op_check_sources)
+tests_unit_test_op_attention_sizes_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_categories
 tests_unit_test_op_categories_SOURCES = tests/unit/test_op_categories.c $(op_check_sources)
 tests_unit_test_op_categories_LDADD = $(UNIT_LIBS)

@@ -58,46 +58,75 @@ void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t 
     for (int64_t r = 0; r < count && a->masks > 0; r++) {
         int64_t i = out->rows.begin + r;
         out->blind[r] = is_blind(mask_row(a, out, i), keys_of(a, i));
-        if (out->blind[r] && a->blind != MB_BLIND_NOTHING)
-            out->keys = a->tk;
+        out->has_blind = out->has_blind || out->blind[r];
     }
+    if (out->has_blind && a->blind != MB_BLIND_NOTHING)
+        out->keys = a->tk;
 }
 
 int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
                               int64_t first_key)
 {
-    if (!a->causal || a->masks > 0)
+    if (!a->causal || q->has_blind)
         return -MB_ATTENTION_KEYS;
     return mb_max_i64(first_key - q->rows.begin, -MB_ATTENTION_KEYS);
 }
 
-/* Scores of a blind query are all alike. */
-static void hide_masked(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
-                        int64_t r, float *scores)
+MB_MULTIVERSION
+static void choose(float *restrict scores, const float *restrict mask, int64_t keys,
+                   int64_t queries)
 {
-    int64_t i = q->rows.begin + r, seen = keys_of(a, i);
-    const float *mask = mask_row(a, q, i);
+    for (int64_t j = 0; j < keys; j++) {
+        float *restrict score = scores + j * MB_ATTENTION_QUERIES;
+        const float *restrict seen = mask + j * MB_ATTENTION_QUERIES;
+#pragma omp simd
+        for (int64_t r = 0; r < queries; r++)
+            score[r] = seen[r] != 0.0f ? score[r] : -INFINITY;
+    }
+}
+
+static void hide_masked(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
+                        float *room, float *scores)
+{
+    int64_t queries = q->rows.end - q->rows.begin, n = keys.end - keys.begin;
+    mb_attention_rows_t rows = {mask_row(a, q, q->rows.begin) + keys.begin, queries, n, a->tk};
+    mb_attention_transpose(&rows, 1.0f, room);
+    choose(scores, room, n, queries);
+}
+
+/* Queries before their keys, from the first of the group of lanes on that the steps look at. */
+static void hide_later(int64_t diagonal, int64_t keys, int64_t lanes, bool all, float *scores)
+{
+    for (int64_t j = mb_max_i64(0, 1 - diagonal); j < keys; j++) {
+        int64_t hidden = mb_min_i64(j + diagonal, lanes);
+        int64_t first = all ? 0 : hidden / MB_ATTENTION_LANES * MB_ATTENTION_LANES;
+        for (int64_t r = first; r < hidden; r++)
+            scores[j * MB_ATTENTION_QUERIES + r] = -INFINITY;
+    }
+}
+
+/* Scores of a blind query are all alike. */
+static void level_blind(const mb_attention_t *a, const mb_attention_queries_t *q, int64_t keys,
+                        float *scores)
+{
     float alike = a->blind == MB_BLIND_NOTHING ? -INFINITY : 0.0f;
-    for (int64_t j = keys.begin; j < keys.end; j++) {
-        float *score = scores + (j - keys.begin) * MB_ATTENTION_QUERIES + r;
-        if (q->blind[r])
-            *score = alike;
-        else if (j >= seen || mask[j] == 0.0f)
-            *score = -INFINITY;
+    for (int64_t r = 0; r < q->rows.end - q->rows.begin; r++) {
+        for (int64_t j = 0; j < keys && q->blind[r]; j++)
+            scores[j * MB_ATTENTION_QUERIES + r] = alike;
     }
 }
 
 void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
-                       float *scores)
+                       float *room, float *scores)
 {
-    int64_t diagonal = mb_attention_diagonal(a, q, keys.begin);
-    for (int64_t r = 0; r < q->rows.end - q->rows.begin && a->masks > 0; r++)
-        hide_masked(a, q, keys, r, scores);
-    for (int64_t j = mb_max_i64(0, 1 - diagonal); j < keys.end - keys.begin; j++) {
-        int64_t hidden = mb_min_i64(j + diagonal, q->groups * MB_ATTENTION_LANES);
-        for (int64_t r = hidden / MB_ATTENTION_LANES * MB_ATTENTION_LANES; r < hidden; r++)
-            scores[j * MB_ATTENTION_QUERIES + r] = -INFINITY;
-    }
+    int64_t n = keys.end - keys.begin;
+    if (a->masks > 0)
+        hide_masked(a, q, keys, room, scores);
+    if (a->causal)
+        hide_later(keys.begin - q->rows.begin, n, q->groups * MB_ATTENTION_LANES, q->has_blind,
+                   scores);
+    if (q->has_blind)
+        level_blind(a, q, n, scores);
 }
 
 void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,

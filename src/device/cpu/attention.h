@@ -40,13 +40,21 @@ static inline int64_t mb_attention_padded(int64_t columns)
     return mb_ceil_div(columns, MB_ATTENTION_LANES) * MB_ATTENTION_LANES;
 }
 
+/* Parts of a tile's memory, one behind the other: their places go where `part` says, unless MEMORY
+ * is NULL. Returns how many floats they take. */
+typedef struct {
+    float **part;
+    int64_t floats;
+} mb_attention_part_t;
+size_t mb_attention_cut(const mb_attention_part_t *parts, size_t n, float *memory);
+
 /* Queries of a head that are at work. */
 typedef struct {
     int64_t sample, head;
     mb_span_t rows;
     int64_t groups; /* of lanes */
     int64_t keys;   /* leading ones among which are all that some of them have probabilities for */
-    bool blind[MB_ATTENTION_QUERIES];
+    bool has_blind, blind[MB_ATTENTION_QUERIES];
 } mb_attention_queries_t;
 void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
                                mb_attention_queries_t *out);
@@ -62,9 +70,11 @@ static inline mb_span_t mb_attention_span(int64_t first, int64_t block, int64_t 
 int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
                               int64_t first_key);
 
-/* Scores that a query does not see become -infinity, where the steps do not do it themselves. */
+/* Scores that a query does not see become -infinity, where the steps do not do it themselves. ROOM,
+ * of MB_ATTENTION_MASK floats, is for a block of the mask. */
 void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
-                       float *scores);
+                       float *room, float *scores);
+#define MB_ATTENTION_MASK (MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES)
 
 /* VALUES[keys, queries] times the factors of dropout; FACTORS has room for as much and a row. */
 void mb_attention_drop(const mb_attention_queries_t *q, int64_t keys, const float *factors,

@@ -28,7 +28,7 @@ typedef struct {
 typedef struct {
     mb_attention_queries_t queries;
     mb_attention_rows_t q, dout, k, v, k_padded;
-    float *q_columns, *dout_columns, *dq, *prob, *grad, *part, *factors;
+    float *q_columns, *dout_columns, *dq, *prob, *grad, *part, *factors, *mask;
     float *q_room, *dout_room, *k_room;
     float log_sum[MB_ATTENTION_QUERIES], mean[MB_ATTENTION_QUERIES];
     bool of_keys, of_queries; /* what is wanted of a block */
@@ -39,10 +39,7 @@ typedef struct {
 static size_t cut_memory(const mb_attention_t *a, float *memory, tile_t *t)
 {
     int64_t d = mb_attention_padded(a->d), dv = mb_attention_padded(a->dv);
-    const struct {
-        float **part;
-        int64_t floats;
-    } parts[] = {
+    const mb_attention_part_t parts[] = {
         {&t->q_columns, MB_ATTENTION_QUERIES * a->d},
         {&t->dout_columns, MB_ATTENTION_QUERIES * a->dv},
         {&t->dq, MB_ATTENTION_QUERIES * d},
@@ -53,13 +50,9 @@ static size_t cut_memory(const mb_attention_t *a, float *memory, tile_t *t)
         {&t->grad, MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES},
         {&t->part, MB_ATTENTION_KEYS * mb_max_i64(d, dv)},
         {&t->factors, a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0},
+        {&t->mask, a->masks > 0 ? MB_ATTENTION_MASK : 0},
     };
-    size_t floats = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        *parts[i].part = memory == NULL ? NULL : memory + floats;
-        floats += (size_t)parts[i].floats;
-    }
-    return floats;
+    return mb_attention_cut(parts, sizeof parts / sizeof *parts, memory);
 }
 
 static mb_status_t prepare(mb_exec_t *exec, backward_t *w)
@@ -144,13 +137,13 @@ static void find_gradients(const backward_t *w, const mb_attention_block_t *bloc
     bool drops = a->dropout_rate > 0.0f;
     mb_attention_scores(block, &t->k, t->q_columns, t->prob);
     mb_attention_scores(block, &t->v, t->dout_columns, t->grad);
-    mb_attention_hide(a, q, keys, t->prob);
+    mb_attention_hide(a, q, keys, t->mask, t->prob);
     if (drops) {
         mb_attention_factors(a, q, keys, t->factors);
         mb_attention_drop(q, block->keys, t->factors, t->grad);
     }
     w->steps->gradient(&step);
-    if (a->masks > 0)
+    if (q->has_blind)
         hold_blind(a, q, block->keys, t->grad);
     if (drops)
         mb_attention_drop(q, block->keys, t->factors, t->prob);

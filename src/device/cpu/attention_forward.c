@@ -21,20 +21,31 @@ typedef struct {
 /* A tile's memory: transposed queries, scores, a block of values, sums of values. */
 typedef struct {
     mb_attention_queries_t queries;
-    float *q, *scores, *v, *out, *factors;
+    float *q, *scores, *v, *out, *factors, *mask;
     float largest[MB_ATTENTION_QUERIES], sum[MB_ATTENTION_QUERIES], shrink[MB_ATTENTION_QUERIES];
 } tile_t;
+
+/* Cuts MEMORY into the parts of a tile; returns how many floats they take. */
+static size_t cut_memory(const mb_attention_t *a, float *memory, tile_t *t)
+{
+    const mb_attention_part_t parts[] = {
+        {&t->q, MB_ATTENTION_QUERIES * a->d},
+        {&t->scores, MB_ATTENTION_QUERIES * MB_ATTENTION_KEYS},
+        {&t->v, mb_attention_pad_floats(MB_ATTENTION_KEYS, a->dv)},
+        {&t->out, MB_ATTENTION_QUERIES * mb_attention_padded(a->dv)},
+        {&t->factors, a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0},
+        {&t->mask, a->masks > 0 ? MB_ATTENTION_MASK : 0},
+    };
+    return mb_attention_cut(parts, sizeof parts / sizeof *parts, memory);
+}
 
 static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
 {
     const mb_attention_t *a = &f->shape;
-    int64_t dv = mb_attention_padded(a->dv);
-    int64_t floats = MB_ATTENTION_QUERIES * (a->d + MB_ATTENTION_KEYS + dv) +
-                     mb_attention_pad_floats(MB_ATTENTION_KEYS, a->dv) +
-                     (a->dropout_rate > 0.0f ? MB_ATTENTION_FACTORS : 0);
+    tile_t t;
     f->steps = mb_attention_steps();
-    return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0, sizeof(float) * (size_t)floats,
-                            &f->workspace);
+    return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0,
+                            sizeof(float) * cut_memory(a, NULL, &t), &f->workspace);
 }
 
 /* The longest tiles first, which a causal mask leaves to the last queries. */
@@ -44,11 +55,7 @@ static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
     int64_t blocks = mb_attention_query_blocks(a), head = tile / blocks;
     mb_attention_take_queries(a, head / a->heads, head % a->heads, blocks - 1 - tile % blocks,
                               &t->queries);
-    t->q = mb_workspace_thread(&f->workspace, thread);
-    t->scores = t->q + MB_ATTENTION_QUERIES * a->d;
-    t->v = t->scores + MB_ATTENTION_QUERIES * MB_ATTENTION_KEYS;
-    t->out = t->v + mb_attention_pad_floats(MB_ATTENTION_KEYS, a->dv);
-    t->factors = t->out + MB_ATTENTION_QUERIES * mb_attention_padded(a->dv);
+    cut_memory(a, mb_workspace_thread(&f->workspace, thread), t);
     for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
         t->largest[r] = -FLT_MAX;
         t->sum[r] = 0.0f;
@@ -99,7 +106,7 @@ static void forward_block(const forward_t *f, tile_t *t, int64_t number)
                                       .sum = t->sum,
                                       .shrink = t->shrink};
     mb_attention_scores(&block, &rows, t->q, t->scores);
-    mb_attention_hide(a, q, keys, t->scores);
+    mb_attention_hide(a, q, keys, t->mask, t->scores);
     f->steps->softmax(&step);
     if (a->dropout_rate > 0.0f) {
         mb_attention_factors(a, q, keys, t->factors);

@@ -1,4 +1,4 @@
-/* Rows of queries, keys and values on their way into a block. */
+/* The memory of a block, and rows of queries, keys and values on their way into it. */
 #include <string.h>
 #include "device/cpu/attention.h"
 #if defined(__SSE__)
@@ -6,6 +6,16 @@
 #endif
 
 #define SQUARE 4
+
+size_t mb_attention_cut(const mb_attention_part_t *parts, size_t n, float *memory)
+{
+    size_t floats = 0;
+    for (size_t i = 0; i < n; i++) {
+        *parts[i].part = memory == NULL ? NULL : memory + floats;
+        floats += (size_t)parts[i].floats;
+    }
+    return floats;
+}
 
 static void turn_elements(const float *rows, int64_t count, int64_t columns, int64_t ld,
                           float factor, float *out)

@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <mb/mb.h>
 
+#include "base/float_mode.h"
 #include "comm/comm.h"
 #include "data/source.h"
 
@@ -29,10 +30,17 @@ typedef struct {
 mb_status_t mb_api_number(const mb_api_number_t *numbers, int count, const char *name,
                           double *value);
 
-/* Numbers in files and settings are written with a point, whatever the host program's locale says.
- * Between the two calls this thread has the C locale. */
-locale_t mb_api_enter(void);
-void mb_api_leave(locale_t kept);
+/* What the host program may have set for its thread. */
+typedef struct {
+    locale_t locale;
+    mb_float_mode_t mode;
+} mb_api_kept_t;
+
+/* Numbers in files and settings are written with a point, whatever the host program's locale says,
+ * and computed as the standard says. Between the two calls this thread has the C locale and the
+ * standard floating-point mode, which the threads that are started inherit. */
+mb_api_kept_t mb_api_enter(void);
+void mb_api_leave(const mb_api_kept_t *kept);
 
 /* MB_ERR_ARGUMENT on every rank unless WORD, a digest of what all ranks must give alike, is the
  * same on all of them. Collective. */

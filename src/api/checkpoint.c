@@ -14,9 +14,12 @@ mb_status_t mb_checkpoint_digest(const char *path, uint64_t *weights, uint64_t *
     MB_NEED(path);
     MB_NEED(weights);
     MB_NEED(full);
-    MB_TRY(mb_model_file_open_arranged(path, &file));
-    mb_status_t status = mb_model_file_digest(file, &digest);
+    mb_api_kept_t kept = mb_api_enter();
+    mb_status_t status = mb_model_file_open_arranged(path, &file);
+    if (status == MB_OK)
+        status = mb_model_file_digest(file, &digest);
     mb_model_file_close(file);
+    mb_api_leave(&kept);
     MB_TRY(status);
     *weights = digest.weights;
     *full = digest.full;

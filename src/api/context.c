@@ -126,16 +126,18 @@ mb_status_t mb_context_destroy(mb_context_t *context)
     return MB_OK;
 }
 
-locale_t mb_api_enter(void)
+mb_api_kept_t mb_api_enter(void)
 {
-    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+    locale_t ours = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    return (mb_api_kept_t){.locale = uselocale(ours), .mode = mb_float_mode_enter()};
 }
 
-void mb_api_leave(locale_t kept)
+void mb_api_leave(const mb_api_kept_t *kept)
 {
-    locale_t ours = uselocale(kept);
-    if (ours != kept && ours != LC_GLOBAL_LOCALE)
+    locale_t ours = uselocale(kept->locale);
+    if (ours != kept->locale && ours != LC_GLOBAL_LOCALE)
         freelocale(ours);
+    mb_float_mode_leave(&kept->mode);
 }
 
 mb_status_t mb_api_need(const void *pointer, const char *function, const char *what)

@@ -32,11 +32,11 @@ mb_status_t mb_model_load(const char *path, mb_model_t **out)
     mb_model_t *model = NULL;
     MB_NEED(path);
     MB_TRY(mb_api_need(out, __func__, "model"));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_model_open(path, &model);
     if (status == MB_OK && open_input(model->graph) < 0)
         status = mb_model_bind(model, NULL);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     if (status == MB_OK)
         *out = model;
     else
@@ -199,8 +199,8 @@ mb_status_t mb_model_create_preset(mb_context_t *context, const char *preset, co
                                    const char *path)
 {
     bool writes = context == NULL || mb_comm_rank(context->comm) == 0;
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = check_and_write(preset, settings, path, writes);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     return context == NULL ? status : mb_comm_agree(context->comm, status);
 }

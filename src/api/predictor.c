@@ -133,9 +133,9 @@ static mb_status_t take_report(mb_predictor_t *predictor, double samples, double
 static mb_status_t predict(mb_predictor_t *predictor, const mb_predict_options_t *options)
 {
     mb_predict_report_t report;
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_predict(options, &report);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     MB_TRY(status);
     predictor->loss = predictor->accuracy = NAN;
     return take_report(predictor, (double)report.samples, report.seconds);
@@ -209,13 +209,13 @@ static mb_status_t evaluate(mb_predictor_t *predictor, const mb_settings_t *sett
     mb_status_t status = arena == NULL ? mb_error_memory("an evaluation", 0) : MB_OK;
     MB_TRY_GOTO(mb_comm_agree(comm, status), status, out);
     MB_TRY_GOTO(check_ranks(predictor, source), status, out);
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     if (source != NULL)
         status = mb_evaluate_source(comm, predictor->path, settings, source, arena, &report);
     else
         status =
             mb_evaluate(comm, predictor->path, settings, &predictor->context->log, arena, &report);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     if (status != MB_OK)
         goto out;
     predictor->loss = report.loss;

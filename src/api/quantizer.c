@@ -74,9 +74,9 @@ mb_status_t mb_quantizer_set(mb_quantizer_t *quantizer, const char *key, const c
     MB_NEED(value);
     if (is_setting(key))
         return mb_api_settings_set(quantizer->settings, __func__, key, value);
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_quantize_set(&quantizer->options, quantizer->arena, key, value);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     quantizer->digest = quantizer->digest * 31 + (mb_hash_name(key) ^ (mb_hash_name(value) << 1));
     return status;
 }
@@ -99,10 +99,10 @@ static mb_status_t run(mb_quantizer_t *quantizer)
 mb_status_t mb_quantizer_run(mb_quantizer_t *quantizer, const char *output)
 {
     MB_NEED(quantizer);
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     quantizer->options.output = output;
     mb_status_t status = run(quantizer);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     quantizer->computed = status == MB_OK;
     return status;
 }

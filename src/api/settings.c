@@ -29,9 +29,9 @@ mb_status_t mb_api_settings_set(mb_settings_t *settings, const char *function, c
 {
     MB_TRY(mb_api_need(key, function, "key"));
     MB_TRY(mb_api_need(value, function, "value"));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_settings_set(settings, key, value, MB_FROM_USER);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     return status;
 }
 

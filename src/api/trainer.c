@@ -176,10 +176,10 @@ mb_status_t mb_trainer_start(mb_trainer_t *trainer)
     MB_TRY(before_start(trainer, __func__));
     mb_api_settings_use(trainer->settings, trainer->context);
     mb_status_t status = mb_comm_agree(trainer->context->comm, open_arrays(trainer));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     if (status == MB_OK)
         status = start(trainer);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     if (status != MB_OK && trainer->training == NULL)
         close_source(trainer);
     return status;
@@ -202,9 +202,9 @@ mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
     bool finished;
     MB_NEED(trainer);
     MB_TRY(start_if_needed(trainer));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_training_step(trainer->training, &report, &finished);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     MB_TRY(status);
     MB_TRY(share_numbers(trainer));
     if (loss != NULL)
@@ -218,9 +218,9 @@ mb_status_t mb_trainer_run(mb_trainer_t *trainer)
 {
     MB_NEED(trainer);
     MB_TRY(start_if_needed(trainer));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_training_run(trainer->training);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     trainer->stop = 0;
     if (status == MB_OK || status == MB_ERR_STOPPED)
         MB_TRY(share_numbers(trainer));
@@ -284,9 +284,9 @@ mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state)
     MB_NEED(trainer);
     mb_comm_t *comm = trainer->context->comm;
     MB_TRY(mb_comm_agree(comm, check_save(trainer, path, state)));
-    locale_t kept = mb_api_enter();
+    mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_training_save(trainer->training, path, state == 1);
-    mb_api_leave(kept);
+    mb_api_leave(&kept);
     return status;
 }
 

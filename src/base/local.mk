@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/base/error.c src/base/error.h \
 	src/base/events.c src/base/events.h \
 	src/base/fiber.c src/base/fiber.h \
+	src/base/float_mode.c src/base/float_mode.h \
 	src/base/host_memory.c src/base/host_memory.h \
 	src/base/json.c \
 	src/base/log.c src/base/log.h \

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/float_mode.h"
 #include "base/str.h"
 #include "cli/command.h"
 #include "cli/net.h"
@@ -169,6 +170,7 @@ static int close_output(int code)
 
 int main(int argc, char **argv)
 {
+    mb_float_mode_enter(); /* whatever the libraries that were loaded with it have set */
     /* A pipe without reader (| head) and a limit of file sizes are errors of a write, not ends. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "base/float_mode.h"
 #include "plugin/inside.h"
 #include "store/io.h"
 
@@ -87,12 +88,15 @@ static void *open_object(const char *path)
     return object;
 }
 
+/* One that was linked with -ffast-math turns subnormals off for the thread that loads it. */
 static mb_status_t load(const char *path)
 {
     if (access(path, R_OK) != 0)
         return mb_error_set(MB_ERR_IO, "plugin %s: there is no such file, or it cannot be read",
                             path);
+    mb_float_mode_t mode = mb_float_mode_enter();
     void *object = open_object(path);
+    mb_float_mode_leave(&mode);
     if (object == NULL)
         return mb_error_set(MB_ERR_IO, "plugin %s: it cannot be loaded: %s", path, dlerror());
     if (is_loaded(object))

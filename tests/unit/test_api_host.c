@@ -2,15 +2,21 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "unit/api_ring.h"
 
+#include <fenv.h>
+#include <float.h>
 #include <hdf5.h>
 #include <locale.h>
 #include <omp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
 
 static void use_everything(void)
 {
@@ -189,6 +195,45 @@ START_TEST(a_decimal_comma_is_no_matter)
 }
 END_TEST
 
+static void train_to(const char *path)
+{
+    mb_trainer_t *trainer = ring_trainer("2");
+    OK(mb_trainer_set(trainer, "threads", "2"));
+    OK(mb_trainer_run(trainer));
+    OK(mb_trainer_save(trainer, path, 1));
+    OK(mb_trainer_destroy(trainer));
+}
+
+static void turn_subnormals_off(void)
+{
+#if defined(__SSE2__)
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+#endif
+}
+
+static bool has_subnormals(void)
+{
+    volatile float smallest = FLT_MIN;
+    return smallest / 2.0f > 0.0f;
+}
+
+START_TEST(rounding_and_subnormals_of_the_program_are_its_own)
+{
+    train_to("standard.h5");
+    turn_subnormals_off();
+    fesetround(FE_UPWARD);
+    bool before = has_subnormals();
+    train_to("own.h5");
+    int rounding = fegetround();
+    bool after = has_subnormals();
+    uint64_t digest = ring_digest("own.h5");
+    fesetenv(FE_DFL_ENV);
+    ck_assert_int_eq(rounding, FE_UPWARD);
+    ck_assert(after == before);
+    ck_assert_uint_eq(digest, ring_digest("standard.h5"));
+}
+END_TEST
+
 START_TEST(the_arrays_are_not_written_to)
 {
     static float kept[RING_SAMPLES][2];
@@ -211,6 +256,7 @@ static Suite *make_suite(void)
     tcase_add_test(cases, nothing_is_printed);
     tcase_add_test(cases, notes_reach_the_programs_own_log);
     tcase_add_test(cases, a_decimal_comma_is_no_matter);
+    tcase_add_test(cases, rounding_and_subnormals_of_the_program_are_its_own);
     tcase_add_test(cases, the_arrays_are_not_written_to);
     suite_add_tcase(suite, cases);
     return suite;

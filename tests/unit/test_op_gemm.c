@@ -1,7 +1,9 @@
 /* Products of matrices and sums over rows against plain loops in double. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include "device/cpu/dnnl/internal.h"
 #include "support/op_check.h"
 
 typedef struct {
@@ -284,6 +286,19 @@ START_TEST(a_signal_at_any_time_leaves_memory_whole)
 }
 END_TEST
 
+/* oneDNN reads the variable once, for the first kernel of a process. */
+START_TEST(environment_chooses_no_narrower_products)
+{
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_fpmath_mode_t mode = dnnl_fpmath_mode_any;
+    ck_assert_int_eq(setenv("ONEDNN_DEFAULT_FPMATH_MODE", "ANY", 1), 0);
+    ck_assert_int_eq(mb_dnnl_attributes(false, &attributes), dnnl_success);
+    ck_assert_int_eq(dnnl_primitive_attr_get_fpmath_mode(attributes, &mode), dnnl_success);
+    ck_assert_int_eq(mode, dnnl_fpmath_mode_strict);
+    dnnl_primitive_attr_destroy(attributes);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("op_gemm");
@@ -298,6 +313,7 @@ static Suite *suite(void)
     tcase_add_test(t, epilogues_that_do_not_go_together_are_refused);
     tcase_add_test(t, column_sum_matches_double_sums);
     tcase_add_test(t, a_signal_at_any_time_leaves_memory_whole);
+    tcase_add_test(t, environment_chooses_no_narrower_products);
     suite_add_tcase(s, t);
     return s;
 }

@@ -35,6 +35,9 @@ dnnl_status_t mb_dnnl_attributes(bool accumulate, dnnl_primitive_attr_t *out)
     if (status != dnnl_success)
         return status;
     status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    /* Otherwise the environment may choose products in bf16 (ONEDNN_DEFAULT_FPMATH_MODE). */
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_fpmath_mode(attributes, dnnl_fpmath_mode_strict);
     if (status == dnnl_success && accumulate) {
         dnnl_post_ops_t sum = NULL;
         status = dnnl_post_ops_create(&sum);

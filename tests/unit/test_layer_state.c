@@ -69,6 +69,24 @@ START_TEST(batch_normalization_moves_its_statistics_by_the_whole_batch)
 }
 END_TEST
 
+/* Keras takes 1 - momentum before it rounds: of 0.99 that is another float than 1 - 0.99f. */
+START_TEST(batch_normalization_takes_its_momentum_in_double)
+{
+    FOR_EACH_DEVICE(device)
+    {
+        layer_fixture_t *f = open_layer(device, "BatchNormalization", "\"momentum\": 0.99",
+                                        (mb_shape_t){2, {3, 1}}, 2);
+        layer_forward(f);
+        float mean = f->host_params[2][0], take = (float)(1.0 - 0.99);
+        f->host_sums[0] = 24.0;
+        f->host_sums[1] = 60.0;
+        layer_update_statistics(f, 4.0);
+        ck_assert_float_eq(f->host_params[2][0], 0.99f * mean + take * 2.0f);
+        layer_close(f);
+    }
+}
+END_TEST
+
 START_TEST(batch_normalization_uses_moving_statistics_in_inference)
 {
     FOR_EACH_DEVICE(device)
@@ -290,6 +308,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("state");
     tcase_add_test(t, batch_normalization_adds_the_sums_of_the_samples_that_count);
     tcase_add_test(t, batch_normalization_moves_its_statistics_by_the_whole_batch);
+    tcase_add_test(t, batch_normalization_takes_its_momentum_in_double);
     tcase_add_test(t, batch_normalization_uses_moving_statistics_in_inference);
     tcase_add_test(t, frozen_batch_normalization_gathers_and_moves_nothing);
     tcase_add_loop_test(t, noise_is_absent_in_inference, 0, N_NOISES);

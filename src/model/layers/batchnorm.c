@@ -350,7 +350,7 @@ static mb_status_t update_statistics(const mb_run_t *run, double count)
         return MB_OK;
     mb_batchnorm_update_args_t args = {.channels = norm->channels,
                                        .count = count * (double)positions_of(run->call),
-                                       .momentum = (float)norm->momentum,
+                                       .momentum = norm->momentum,
                                        .sums = run->sums,
                                        .moving_mean = moving_of(run, 0),
                                        .moving_variance = moving_of(run, 1),

@@ -62,6 +62,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/normal.c \
 	src/device/cpu/norms.c \
 	src/device/cpu/pool.c \
+	src/device/cpu/processor.c src/device/cpu/processor.h \
 	src/device/cpu/random.c src/device/cpu/random.h \
 	src/device/cpu/recurrent.c src/device/cpu/recurrent.h \
 	src/device/cpu/recurrent_backward.c \

@@ -22,6 +22,7 @@ libmb_la_SOURCES += \
 	src/engine/profile_measure.c \
 	src/engine/rates.c src/engine/rates.h \
 	src/engine/recorder.c src/engine/recorder.h \
+	src/engine/signature.c src/engine/signature.h \
 	src/engine/stage_parts.c src/engine/stage_parts.h \
 	src/engine/stage_rooms.c src/engine/stage_rooms.h \
 	src/engine/stage_reduce.c src/engine/stage_reduce.h \

@@ -12,9 +12,8 @@
 #include <string.h>
 
 #include "base/host_memory.h"
-#include "config.h"
 
-enum { SET_TEXT = 1024, HOST_TEXT = 128, SIGNATURE_TEXT = 256 };
+enum { SET_TEXT = 1024, HOST_TEXT = 128, LINE_TEXT = 256 };
 
 typedef struct {
     char host[HOST_TEXT];
@@ -109,33 +108,11 @@ static mb_status_t choose_cores(mb_comm_t *comm, bool keep, int *threads, char *
     return status;
 }
 
-/* The bits of a result hold for one build on one kind of processor. */
-static mb_status_t compare_signatures(mb_comm_t *comm, mb_device_t *device)
-{
-    char own[SIGNATURE_TEXT] = "", *all = calloc((size_t)mb_comm_size(comm), SIGNATURE_TEXT);
-    if (all == NULL)
-        return mb_error_memory("the signatures of all ranks", SIGNATURE_TEXT);
-    int used = snprintf(own, sizeof own, "mbrun %s, ", PACKAGE_VERSION);
-    device->class_->signature(device, own + used, sizeof own - (size_t)used);
-    mb_status_t status = mb_comm_allgather(comm, own, sizeof own, all);
-    for (int r = 1; status == MB_OK && r < mb_comm_size(comm); r++) {
-        if (strcmp(all, all + (size_t)r * SIGNATURE_TEXT) != 0)
-            status = mb_error_set(
-                MB_ERR_UNSUPPORTED,
-                "rank 0 runs \"%s\" and rank %d \"%s\": their results would differ. Use nodes of "
-                "one "
-                "kind and one build (ONEDNN_MAX_CPU_ISA brings processors to a common set)",
-                all, r, all + (size_t)r * SIGNATURE_TEXT);
-    }
-    free(all);
-    return status;
-}
-
 static mb_status_t open_device(mb_machine_t *machine, const mb_machine_options_t *given,
                                const char *cores, bool *shared)
 {
     const char *name;
-    char line[SIGNATURE_TEXT];
+    char line[LINE_TEXT];
     mb_device_options_t options = {.size = sizeof options,
                                    .threads = machine->threads,
                                    .emulate = given->emulate,
@@ -148,7 +125,8 @@ static mb_status_t open_device(mb_machine_t *machine, const mb_machine_options_t
     MB_TRY(mb_comm_agree(machine->comm, status));
     machine->device->class_->describe(machine->device, line, sizeof line);
     snprintf(machine->description, sizeof machine->description, "%.120s, %.64s", line, cores);
-    return compare_signatures(machine->comm, machine->device);
+    mb_signature_make(machine->device, machine->signature, sizeof machine->signature);
+    return mb_signature_compare(machine->comm, machine->signature);
 }
 
 /* Ranks of one process compute in turns, on one device by one thread. */
@@ -158,6 +136,7 @@ static mb_status_t borrow_device(mb_machine_t *machine, mb_device_t *device)
     machine->borrows = true;
     machine->threads = 1;
     device->class_->describe(device, machine->description, sizeof machine->description);
+    mb_signature_make(device, machine->signature, sizeof machine->signature);
     return MB_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "comm/channel.h"
 #include "comm/transport.h"
+#include "engine/signature.h"
 
 typedef enum {
     MB_WAY_MPI,    /* in host memory, or in what the host can see */
@@ -22,8 +23,9 @@ typedef struct {
     mb_channel_t *channel; /* NULL: by MPI */
     bool sums_by_link;     /* the channel's library sums over replicas, in its own order */
     char description[192]; /* device and cores */
-    char choice[192];      /* why this device; "": it was asked for */
-    char transport[192];   /* which way and why; "": one rank, or there is no choice */
+    char signature[MB_SIGNATURE_TEXT];
+    char choice[192];    /* why this device; "": it was asked for */
+    char transport[192]; /* which way and why; "": one rank, or there is no choice */
 } mb_machine_t;
 
 typedef struct {

@@ -32,7 +32,7 @@ typedef struct {
 } mb_callbacks_t;
 
 enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
-enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 256 };
+enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 768 };
 
 struct mb_training {
     mb_training_options_t options;
@@ -130,7 +130,7 @@ mb_status_t mb_training_take_record(mb_training_t *trainer);
 /* The settings that checkpoints keep. */
 mb_status_t mb_training_make_record(mb_training_t *trainer);
 /* Compares what may not change with what the checkpoint keeps. */
-mb_status_t mb_training_check_record(const mb_training_t *trainer);
+mb_status_t mb_training_check_record(mb_training_t *trainer);
 
 /* trainer_save.c */
 /* A step checkpoint and what goes with it. Collective. */

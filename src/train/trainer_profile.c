@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "engine/profile.h"
 #include "train/trainer_private.h"
 
@@ -14,10 +13,11 @@ static char *key_of(const mb_training_t *trainer, const mb_engine_options_t *opt
 {
     const mb_machine_t *machine = trainer->machine;
     const char *dtype = mb_settings_text(trainer->settings, MB_SET_DTYPE);
-    return mb_arena_format(
-        trainer->arena, "%s; %s; %d threads; %d ranks a node; micro-batches of %lld; %s",
-        PACKAGE_VERSION, machine->description, machine->threads, mb_comm_local_size(trainer->comm),
-        (long long)options->micro_batch, dtype == NULL ? "as the model says" : dtype);
+    return mb_arena_format(trainer->arena,
+                           "%s; %s; %d threads; %d ranks a node; micro-batches of %lld; %s",
+                           machine->signature, machine->description, machine->threads,
+                           mb_comm_local_size(trainer->comm), (long long)options->micro_batch,
+                           dtype == NULL ? "as the model says" : dtype);
 }
 
 static mb_status_t share_slowness(mb_training_t *trainer, mb_profile_t *profile)

@@ -166,6 +166,7 @@ mb_status_t mb_training_make_record(mb_training_t *trainer)
     MB_TRY(record_words(trainer));
     MB_TRY(record_fact(trainer, FACT "model",
                        mb_arena_format(arena, "%016" PRIx64, model_hash(trainer))));
+    MB_TRY(record_fact(trainer, FACT "bits", mb_arena_strdup(arena, trainer->machine->signature)));
     return record_fact(trainer, FACT "device",
                        mb_arena_strdup(arena, trainer->machine->description));
 }
@@ -190,10 +191,26 @@ static mb_status_t check_fact(const mb_training_t *trainer, const char *key, con
     return MB_OK;
 }
 
-mb_status_t mb_training_check_record(const mb_training_t *trainer)
+/* Another processor or build is no reason not to go on. */
+static void tell_bits(mb_training_t *trainer)
+{
+    char before[MB_SIGNATURE_TEXT], now[MB_SIGNATURE_TEXT];
+    const char *was = mb_model_file_setting(trainer->resume, FACT "bits");
+    if (was == NULL || strcmp(was, trainer->machine->signature) == 0)
+        return;
+    mb_signature_unlike(was, trainer->machine->signature, before, sizeof before);
+    mb_signature_unlike(trainer->machine->signature, was, now, sizeof now);
+    mb_training_note(trainer,
+                     "so far the run computed with \"%s\", from here on with \"%s\": it goes on, "
+                     "but the last bits may differ from those of a run on one of them alone",
+                     before, now);
+}
+
+mb_status_t mb_training_check_record(mb_training_t *trainer)
 {
     if (trainer->resume == NULL)
         return MB_OK;
+    tell_bits(trainer);
     MB_TRY(check_fact(trainer, FACT "model", "the model (config hash)"));
     MB_TRY(check_fact(trainer, FACT "data_samples", "this number of samples:"));
     return check_fact(trainer, FACT "data_digest", "the data (digest)");

@@ -179,6 +179,20 @@ END
     grep -q 'going on from step 2 ' <<<"$output"
 }
 
+@test "ranks whose bits would differ are refused, and a run that goes on so says what differs" {
+    [ "$(uname -m)" = x86_64 ] || skip "oneDNN has one instruction set here"
+    fixture mlp
+    run -1 "$MPIEXEC" -n 1 "$MBRUN" model.h5 --data data.h5 --steps 2 : \
+        -n 1 env ONEDNN_MAX_CPU_ISA=SSE41 "$MBRUN" model.h5 --data data.h5 --steps 2
+    grep -q '^mbrun: error: rank 0 on .* computes with "isa 0x.*" and rank 1 on .* with "isa 0x1"' \
+        <<<"$output"
+    ranks 1 model.h5 --data data.h5 --steps 2 --quiet
+    run -0 ranks 1 model.h5 --data data.h5 --steps 3
+    run ! grep 'computed with' <<<"$output"
+    ONEDNN_MAX_CPU_ISA=SSE41 run -0 ranks 1 model.h5 --data data.h5 --steps 4
+    grep -q 'so far the run computed with "isa 0x.*", from here on with "isa 0x1"' <<<"$output"
+}
+
 @test "restart begins again" {
     fixture mlp
     ranks 1 model.h5 --data data.h5 --steps 2 --quiet

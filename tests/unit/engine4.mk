@@ -24,3 +24,7 @@ tests_unit_test_layout_pass_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_lives
 tests_unit_test_lives_SOURCES = tests/unit/test_lives.c
 tests_unit_test_lives_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_signature
+tests_unit_test_signature_SOURCES = tests/unit/test_signature.c
+tests_unit_test_signature_LDADD = $(UNIT_LIBS)

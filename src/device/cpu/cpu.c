@@ -1,6 +1,7 @@
 /* The CPU as a device: memory of the process, a stream that runs what it is given at once. */
 #include "device/cpu/cpu.h"
 #include "device/cpu/narrow.h"
+#include "device/cpu/processor.h"
 #include "device/operands.h"
 #include <omp.h>
 #include <stdio.h>
@@ -73,10 +74,11 @@ static void cpu_describe(mb_device_t *device, char *text, size_t capacity)
 static void cpu_signature(mb_device_t *device, char *text, size_t capacity)
 {
     (void)device;
-    char library[64], chosen[64];
+    char library[64], chosen[64], processor[128];
     mb_dnnl_describe(library, sizeof library);
     mb_dnnl_isa(chosen, sizeof chosen);
-    snprintf(text, capacity, "cpu %s %s isa %s", isa_name(), library, chosen);
+    mb_processor_describe(processor, sizeof processor);
+    snprintf(text, capacity, "cpu %s, %s, isa %s, %s", isa_name(), library, chosen, processor);
 }
 
 static void cpu_set_progress(mb_device_t *device, void (*progress)(void *), void *user)

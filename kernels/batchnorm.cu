@@ -250,6 +250,28 @@ template <typename T> mb_status_t forward(mb_exec_t *exec, const mb_batchnorm_fo
                  return a.training ? train<T, W>(exec, a, c, w) : infer<T, W>(exec, a, w));
 }
 
+/* What stands behind the normalization, on what it wrote. */
+mb_status_t run_tail(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a)
+{
+    int64_t count = a.rows * a.channels;
+    mb_add_args_t add = {a.type, count, a.y, a.residual, a.y};
+    mb_act_forward_args_t act = {};
+    act.type = a.type;
+    act.count = count;
+    act.act = a.act;
+    act.x = act.y = a.y;
+    if (a.residual != NULL)
+        MB_TRY(mb_cuda_add(exec, &add));
+    return a.act == MB_ACT_LINEAR ? MB_OK : mb_cuda_act_forward(exec, &act);
+}
+
+template <typename T>
+mb_status_t forward_with_tail(mb_exec_t *exec, const mb_batchnorm_forward_args_t &a)
+{
+    MB_TRY(forward<T>(exec, a));
+    return run_tail(exec, a);
+}
+
 /* ---- backward: dx = gamma rstd (dy - m (mean(dy) + xhat mean(dy xhat))), where m says what the
  * statistics are of: everything, or what the mask has. Means are the sums over all divided by how
  * many these are. */
@@ -421,7 +443,7 @@ extern "C" mb_status_t mb_cuda_batchnorm_forward(mb_exec_t *exec,
     const mb_batchnorm_forward_args_t &a = *args;
     MB_TRY(check(MB_OP_BATCHNORM_FORWARD, a.rows, a.training ? a.valid : 0, a.channels,
                  mb_cuda_aligned(a.x, a.y, a.gamma, a.beta, a.mean, a.moving_mean, a.mask)));
-    MB_CUDA_TYPED(MB_OP_BATCHNORM_FORWARD, a.type, return forward<T>(exec, a));
+    MB_CUDA_TYPED(MB_OP_BATCHNORM_FORWARD, a.type, return forward_with_tail<T>(exec, a));
 }
 
 extern "C" mb_status_t
@@ -430,6 +452,8 @@ mb_cuda_batchnorm_backward_input(mb_exec_t *exec, const mb_batchnorm_backward_in
     const mb_batchnorm_backward_input_args_t &a = *args;
     MB_TRY(check(MB_OP_BATCHNORM_BACKWARD_INPUT, a.rows, a.valid, a.channels,
                  mb_cuda_aligned(a.x, a.dy, a.dx, a.gamma, a.mean, a.rstd, a.mask)));
+    if (a.dx == NULL && !exec->planning)
+        return MB_OK; /* backward_weights makes its sums */
     MB_CUDA_TYPED(MB_OP_BATCHNORM_BACKWARD_INPUT, a.type, return backward_input<T>(exec, a));
 }
 

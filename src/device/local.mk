@@ -27,6 +27,9 @@ libmb_la_SOURCES += \
 	src/device/cpu/attention_step_avx512.c \
 	src/device/cpu/attention_step_plain.c \
 	src/device/cpu/batchnorm.c \
+	src/device/cpu/batchnorm_backward.c \
+	src/device/cpu/batchnorm_sums.c \
+	src/device/cpu/batchnorm_sums.h \
 	src/device/cpu/cells.c src/device/cpu/cells.h \
 	src/device/cpu/circle.c \
 	src/device/cpu/class_counts.c \

@@ -195,6 +195,8 @@ OPERANDS(batchnorm_forward)
     WRITTEN(batchnorm_forward, y, a->rows * a->channels);
     if (a->masks > 0)
         READ(batchnorm_forward, mask, a->rows * a->masks);
+    if (a->residual != NULL)
+        READ(batchnorm_forward, residual, a->rows * a->channels);
 }
 
 OPERANDS(batchnorm_backward_input)

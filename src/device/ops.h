@@ -405,6 +405,10 @@ typedef struct {
     int64_t masks; /* values of the mask in a row: 0: there is none; 1; or as many as channels */
     const void *mask;
     float *counts; /* [channels] */
+    /* Behind the normalization, with the bits of operations of their own: + residual, NULL: none;
+     * then act, LINEAR or RELU. y may be residual. */
+    const void *residual;
+    mb_act_t act;
 } mb_batchnorm_forward_args_t;
 
 /* Where the mask's value of an element stands. */
@@ -420,10 +424,11 @@ typedef struct { /* rows past valid get dx = 0. training: through the statistics
     bool training;
     const void *x, *dy;
     const float *gamma, *mean, *rstd;
-    void *dx;
+    void *dx;      /* NULL: only the sums are wanted */
     int64_t masks; /* as in forward */
     const void *mask;
     const float *counts;
+    double *sums; /* [2,channels] for backward_weights, of dy and dy xhat; NULL: not wanted */
 } mb_batchnorm_backward_input_args_t;
 
 typedef struct { /* dgamma (+)=, dbeta (+)=; either may be NULL */
@@ -433,6 +438,8 @@ typedef struct { /* dgamma (+)=, dbeta (+)=; either may be NULL */
     const void *x, *dy;
     const float *mean, *rstd;
     float *dgamma, *dbeta;
+    const double *sums; /* what backward_input of the same wrote, which a device need not use; NULL:
+                           nothing */
 } mb_batchnorm_backward_weights_args_t;
 
 typedef struct { /* moving = momentum moving + (1 - momentum) statistic, from sums over count rows;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "engine/stage_offload.h"
 #include "engine/stage_private.h"
+#include "model/graph_tail.h"
 
 char *mb_stage_at(char *base, int64_t offset)
 {
@@ -278,6 +279,33 @@ static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro
     return add_activity(stage, micro, node);
 }
 
+/* How many nodes run with NODE, which is at most its tail: no output in between may be kept, and
+ * recomputation has all of them or none. */
+static int tail_of(const mb_stage_t *stage, int node, int end, mb_graph_tail_t *tail)
+{
+    *tail = mb_graph_tail(stage->graph, node, end);
+    for (int i = node; i < node + tail->nodes; i++) {
+        const mb_node_place_t *at = &stage->places[i], *next = at + 1;
+        if (!at->inside || at->again != next->again || stage->kept.readers[i] >= 0)
+            return 0;
+    }
+    return tail->nodes;
+}
+
+static mb_status_t forward_with_tail(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                     const mb_graph_tail_t *graph_tail)
+{
+    call_t call;
+    const mb_layer_t *layer = layer_of(stage, node);
+    int last = node + graph_tail->nodes, other = graph_tail->other;
+    fill_call(stage, micro, node, &call);
+    mb_tail_t tail = {.residual = other < 0 ? NULL : mb_stage_tensor(stage, micro->index, other),
+                      .relu = graph_tail->relu,
+                      .y = mb_stage_tensor(stage, micro->index, last)};
+    MB_TRY(name_layer(layer->class_->forward_with_tail(&call.run, &tail), layer));
+    return add_activity(stage, micro, last);
+}
+
 static double begin_timing(const mb_stage_t *stage)
 {
     return stage->timed == NULL ? 0 : mb_time_seconds();
@@ -292,21 +320,31 @@ static mb_status_t end_timing(const mb_stage_t *stage, double begun, double *sec
     return MB_OK;
 }
 
-/* Of a pair all is the second's: the first writes what it reads anyway. */
-static mb_status_t forward_one(const mb_stage_t *stage, const mb_micro_t *micro, int node,
-                               bool pair)
-{
-    double begun = begin_timing(stage);
-    MB_TRY(pair ? forward_pair(stage, micro, node) : forward_node(stage, micro, node));
-    return end_timing(stage, begun,
-                      stage->timed == NULL ? NULL : &stage->timed[node + pair].forward);
-}
-
 /* The second time, only what is nowhere any more. */
 static bool is_run(const mb_stage_t *stage, const mb_micro_t *micro, int node)
 {
     const mb_node_place_t *at = &stage->places[node];
     return !micro->again || (at->again && (at->inside || at->saved >= 0));
+}
+
+/* Runs what begins with NODE; *last is the last node that has run. What nodes take together is the
+ * last one's: the first of a pair writes what it reads anyway. */
+static mb_status_t forward_some(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                int *last)
+{
+    int end = chunk_of(stage, micro)->end_node;
+    mb_graph_tail_t tail;
+    double begun = begin_timing(stage);
+    *last = node + tail_of(stage, node, end, &tail);
+    if (*last > node) {
+        MB_TRY(forward_with_tail(stage, micro, node, &tail));
+    } else if (runs_with_next(stage, node, end) && is_run(stage, micro, node + 1)) {
+        MB_TRY(forward_pair(stage, micro, node));
+        *last = node + 1;
+    } else {
+        MB_TRY(forward_node(stage, micro, node));
+    }
+    return end_timing(stage, begun, stage->timed == NULL ? NULL : &stage->timed[*last].forward);
 }
 
 mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
@@ -315,9 +353,7 @@ mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
     for (int i = chunk->first_node; i < chunk->end_node; i++) {
         if (!is_run(stage, micro, i))
             continue;
-        bool pair = runs_with_next(stage, i, chunk->end_node) && is_run(stage, micro, i + 1);
-        MB_TRY(forward_one(stage, micro, i, pair));
-        i += pair;
+        MB_TRY(forward_some(stage, micro, i, &i));
     }
     if (stage->losses == NULL || stage->training)
         return MB_OK;

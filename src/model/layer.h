@@ -219,6 +219,15 @@ typedef struct mb_run {
     bool accumulate;           /* backward_weights adds to grad_params instead of writing them */
 } mb_run_t;
 
+typedef enum { MB_TAIL_NONE = 0, MB_TAIL_RELU, MB_TAIL_SUM_AND_RELU } mb_tail_kind_t;
+
+/* What runs with a call: + residual (NULL: none), then relu, into y. */
+typedef struct {
+    const void *residual;
+    bool relu;
+    void *y;
+} mb_tail_t;
+
 typedef struct { /* of one sample */
     double forward_flops, backward_input_flops, backward_weights_flops;
 } mb_cost_t;
@@ -300,6 +309,12 @@ struct mb_layer_class {
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
      * output: one operation with the bits of both. NULL: there is none. */
     mb_status_t (*forward_of_sum)(const mb_run_t *run, const mb_run_t *sum);
+    /* Whether forward is the relu of the input, element by element. NULL: it is not. */
+    bool (*is_relu)(const mb_call_t *call);
+    /* What may run with a call (graph_tail.h), and that: the call's forward with it behind, into
+     * tail->y; run->output is not written. NULL: nothing may. */
+    mb_tail_kind_t (*tail)(const mb_call_t *call);
+    mb_status_t (*forward_with_tail)(const mb_run_t *run, const mb_tail_t *tail);
 };
 
 /* From declare. Takes the initializer, regularizer and constraint objects (JSON, may be NULL:

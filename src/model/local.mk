@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/model/graph_calls.c \
 	src/model/graph_cast.c \
 	src/model/graph_ids.c \
+	src/model/graph_tail.c src/model/graph_tail.h \
 	src/model/graph_initial.c \
 	src/model/graph_insert.c src/model/graph_insert.h \
 	src/model/graph_lambda.c \

@@ -1,6 +1,8 @@
 /* See lives.h. */
 #include "pipeline/lives.h"
 
+#include "model/graph_tail.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,13 +52,16 @@ int mb_span_last_consumer(const mb_span_t *span, int node)
     return last;
 }
 
-/* A sum may run with the node behind it, as one operation. */
+/* A sum may run with the node behind it, as one operation, and a call with its tail. */
 static int last_taken(const mb_span_t *span, int node)
 {
     int last = mb_span_last_consumer(span, node);
     const mb_node_t *n = &span->graph->nodes[last];
     bool sum = !n->is_input && span->graph->layers[n->layer]->class_->is_sum;
-    return mb_span_forward(span, last) + (sum && last + 1 < span->end_node ? 1 : 0);
+    int with = mb_graph_tail(span->graph, last, span->end_node).nodes;
+    if (with == 0 && sum && last + 1 < span->end_node)
+        with = 1;
+    return mb_span_forward(span, last) + with;
 }
 
 mb_life_t mb_life_of_output(const mb_span_t *span, int node)

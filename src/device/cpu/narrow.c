@@ -170,6 +170,27 @@ static mb_status_t add_and_normalise(mb_exec_t *exec, const mb_layernorm_forward
     return mb_run_layernorm_forward(exec, &norm);
 }
 
+/* What is added to, and what relu takes, has been rounded on the way: an operation for each. */
+static mb_status_t normalise_with_tail(mb_exec_t *exec, const mb_batchnorm_forward_args_t *args)
+{
+    int64_t count = args->rows * args->channels;
+    mb_batchnorm_forward_args_t norm = *args;
+    mb_add_args_t add = {args->type, count, args->y, args->residual, args->y};
+    mb_act_forward_args_t act = {
+        .type = args->type, .count = count, .act = args->act, .x = args->y, .y = args->y};
+    norm.residual = NULL;
+    norm.act = MB_ACT_LINEAR;
+    MB_TRY(mb_run_batchnorm_forward(exec, &norm));
+    if (args->residual != NULL)
+        MB_TRY(mb_run_add(exec, &add));
+    return args->act == MB_ACT_LINEAR ? MB_OK : mb_run_act_forward(exec, &act);
+}
+
+static bool has_tail(const mb_batchnorm_forward_args_t *args)
+{
+    return args->residual != NULL || args->act != MB_ACT_LINEAR;
+}
+
 mb_status_t mb_cpu_narrow(mb_exec_t *exec, mb_op_t op, const void *args, size_t args_bytes,
                           mb_status_t (*run)(mb_exec_t *exec, const void *args))
 {
@@ -177,6 +198,8 @@ mb_status_t mb_cpu_narrow(mb_exec_t *exec, mb_op_t op, const void *args, size_t 
     MB_TRY(check_type(exec, op, type));
     if (op == MB_OP_LAYERNORM_FORWARD && ((const mb_layernorm_forward_args_t *)args)->adds)
         return add_and_normalise(exec, args);
+    if (op == MB_OP_BATCHNORM_FORWARD && has_tail(args))
+        return normalise_with_tail(exec, args);
     narrow_t narrow = {.exec = exec, .number = mb_number_of(type)};
     MB_TRY(prepare(&narrow, op, args, args_bytes));
     mb_exec_t inner = behind(exec, narrow.bytes);

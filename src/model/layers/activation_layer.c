@@ -101,6 +101,12 @@ void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory
         mb_softmax_mask_memory(call, samples, out);
 }
 
+static bool is_relu(const mb_call_t *call)
+{
+    const mb_activation_call_t *layer = layer_of(call);
+    return !layer->gated && !layer->activation.softmax && layer->activation.act == MB_ACT_RELU;
+}
+
 static mb_status_t forward(const mb_run_t *run)
 {
     const mb_activation_t *activation = &layer_of(run->call)->activation;
@@ -159,6 +165,7 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
                                                 .forward = mb_activation_call_forward,             \
                                                 .backward_input = mb_activation_call_backward,     \
                                                 .cost = mb_activation_call_cost,                   \
+                                                .is_relu = is_relu,                                \
                                                 __VA_ARGS__}
 
 ACTIVATION_CLASS(activation, "Activation", parse_activation, .mask = mb_mask_passes);

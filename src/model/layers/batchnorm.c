@@ -146,7 +146,7 @@ typedef struct {
     bool moves, masked;
     mb_view_t plain, laid; /* of the input; of its copy */
     size_t mean, rstd, counts, mask, x, y, saved;
-    size_t zeros, dy, carry;
+    size_t zeros, dy, sums, carry;
 } plan_t;
 
 static plan_t plan_of(const mb_call_t *call, int64_t samples)
@@ -166,6 +166,7 @@ static plan_t plan_of(const mb_call_t *call, int64_t samples)
     p.x = mb_block_add(&p.saved, elements, call->output_type);
     p.y = mb_block_add(&p.saved, elements, call->output_type);
     p.zeros = mb_block_add(&p.carry, frozen ? channels : 0, MB_F32);
+    p.sums = mb_block_add(&p.carry, frozen ? 0 : 2 * channels, MB_F64);
     p.dy = mb_block_add(&p.carry, elements, call->output_type);
     return p;
 }
@@ -258,13 +259,20 @@ static void use_statistics(const mb_run_t *run, const plan_t *p, mb_batchnorm_fo
     args->counts = p->masked ? mb_bytes_at(run->saved, p->counts) : NULL;
 }
 
-static mb_status_t forward(const mb_run_t *run)
+static mb_tail_kind_t tail_kind(const mb_call_t *call)
+{
+    return plan_of(call, 1).moves ? MB_TAIL_NONE : MB_TAIL_SUM_AND_RELU;
+}
+
+static mb_status_t forward_with_tail(const mb_run_t *run, const mb_tail_t *tail)
 {
     plan_t p = plan_of(run->call, run->samples);
     mb_batchnorm_forward_args_t args = forward_args(run);
     args.x = x_of(run, &p);
     args.beta = beta_of(run);
-    args.y = p.moves ? mb_bytes_at(run->saved, p.y) : run->output;
+    args.residual = tail->residual;
+    args.act = tail->relu ? MB_ACT_RELU : MB_ACT_LINEAR;
+    args.y = p.moves ? mb_bytes_at(run->saved, p.y) : tail->y;
     if (run->training && run->call->layer->trainable) {
         use_statistics(run, &p, &args);
         MB_TRY(spread_mask(run, &p));
@@ -272,6 +280,11 @@ static mb_status_t forward(const mb_run_t *run)
     MB_TRY(move_in(run, &p, mb_run_input(run, 0), mb_bytes_at(run->saved, p.x)));
     MB_TRY(mb_run_batchnorm_forward(run->exec, &args));
     return move_out(run, &p, args.y, run->output);
+}
+
+static mb_status_t forward(const mb_run_t *run)
+{
+    return forward_with_tail(run, &(const mb_tail_t){.y = run->output});
 }
 
 static mb_status_t backward_frozen(const mb_run_t *run, const plan_t *p, void *dx)
@@ -302,7 +315,8 @@ static mb_status_t backward_trained(const mb_run_t *run, const plan_t *p, void *
                                                .dx = dx,
                                                .masks = masks_of(run, p),
                                                .mask = mask_of(run, p),
-                                               .counts = mb_bytes_at(run->saved, p->counts)};
+                                               .counts = mb_bytes_at(run->saved, p->counts),
+                                               .sums = mb_bytes_at(run->carry, p->sums)};
     return mb_run_batchnorm_backward_input(run->exec, &args);
 }
 
@@ -312,13 +326,11 @@ static mb_status_t backward_input(const mb_run_t *run)
     plan_t p = plan_of(run->call, run->samples);
     void *dx = mb_run_grad_input(run, 0), *copy = mb_bytes_at(run->saved, p.y);
     MB_TRY(move_in(run, &p, run->grad_output, mb_bytes_at(run->carry, p.dy)));
-    if (!mb_run_wants_input(run, 0))
-        return MB_OK;
-    if (!run->call->layer->trainable)
+    if (run->call->layer->trainable)
+        MB_TRY(backward_trained(run, &p, p.moves && dx != NULL ? copy : dx));
+    else if (mb_run_wants_input(run, 0))
         MB_TRY(backward_frozen(run, &p, p.moves ? copy : dx));
-    else
-        MB_TRY(backward_trained(run, &p, p.moves ? copy : dx));
-    return move_out(run, &p, copy, dx);
+    return mb_run_wants_input(run, 0) ? move_out(run, &p, copy, dx) : MB_OK;
 }
 
 static mb_status_t backward_weights(const mb_run_t *run)
@@ -338,6 +350,7 @@ static mb_status_t backward_weights(const mb_run_t *run)
         .dy = dy_of(run, &p),
         .mean = mb_bytes_at(run->saved, p.mean),
         .rstd = mb_bytes_at(run->saved, p.rstd),
+        .sums = mb_bytes_at(run->carry, p.sums),
         .dgamma = norm->scale ? mb_run_grad_param(run, 0) : NULL,
         .dbeta = norm->center ? mb_run_grad_param(run, norm->scale ? 1 : 0) : NULL};
     return mb_run_batchnorm_backward_weights(run->exec, &args);
@@ -376,5 +389,7 @@ const mb_layer_class_t mb_layer_batch_normalization = {.size = sizeof(mb_layer_c
                                                        .backward_weights = backward_weights,
                                                        .update_statistics = update_statistics,
                                                        .cost = cost,
+                                                       .tail = tail_kind,
+                                                       .forward_with_tail = forward_with_tail,
                                                        .mask = mb_mask_passes,
                                                        .takes_masks = MB_TAKES_MASKS};

@@ -145,6 +145,9 @@ static mb_status_t forward(const mb_run_t *run)
 static mb_status_t backward_sum(const mb_run_t *run, int input)
 {
     merge_kind_t kind = merge_of(run->call)->kind;
+    if (kind == SUM && is_of_one_shape(run->call))
+        return mb_run_copy(run, mb_shape_elements(&run->call->output), run->grad_output,
+                           mb_run_grad_input(run, input));
     mb_map_t function = kind == MEAN                       ? MB_MAP_DIVIDE
                         : kind == DIFFERENCE && input == 1 ? MB_MAP_NEGATIVE
                                                            : MB_MAP_COPY;

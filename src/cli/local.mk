@@ -46,6 +46,7 @@ mbrun_SOURCES += \
 	src/cli/simulate.c src/cli/simulate.h \
 	src/cli/simulate_real.c src/cli/simulate_real.h \
 	src/cli/simulate_text.c \
+	src/cli/time_text.c src/cli/time_text.h \
 	src/cli/trace.c \
 	src/cli/traced.c src/cli/traced.h \
 	src/cli/train.c src/cli/train.h \

@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "cli/report_json.h"
 #include "cli/say.h"
+#include "cli/time_text.h"
 #include "config.h"
 
 #define LIVE_SECONDS 0.1
@@ -363,6 +364,16 @@ void mb_progress_saved(void *user, const char *path)
     progress->saved = now;
     if (progress->json)
         say_object(progress, json_pack("{s:s, s:s}", "event", "saved", "path", path));
+}
+
+void mb_progress_profiled(void *user, const mb_time_report_t *report)
+{
+    mb_progress_t *progress = user;
+    char line[MB_TIME_LINE];
+    for (int i = 0; mb_time_line(report, i, line); i++)
+        say(progress, "%s", line);
+    if (progress->json)
+        say_object(progress, mb_time_json(report));
 }
 
 static void say_results(mb_progress_t *progress, const char *directory)

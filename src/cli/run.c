@@ -21,6 +21,11 @@ static void on_saved(void *user, const char *path)
     mb_progress_saved(&((mb_cli_run_t *)user)->progress, path);
 }
 
+static void on_profiled(void *user, const mb_time_report_t *report)
+{
+    mb_progress_profiled(&((mb_cli_run_t *)user)->progress, report);
+}
+
 static bool on_boundary(void *user)
 {
     const mb_cli_run_t *run = user;
@@ -40,6 +45,7 @@ mb_status_t mb_cli_run_set_up(mb_cli_run_t *run, const mb_args_t *args)
                                                 .step = on_step,
                                                 .evaluated = on_evaluated,
                                                 .saved = on_saved,
+                                                .profiled = on_profiled,
                                                 .stop = on_boundary}};
     return mb_training_create(&options, &run->trainer);
 }

@@ -18,6 +18,7 @@
 #include "comm/tags.h"
 
 typedef struct mb_comm mb_comm_t;
+struct mb_account; /* device/account.h */
 
 typedef struct {
     double deadline_seconds; /* 0: the default of 300; a wait that lasts longer fails */
@@ -46,6 +47,7 @@ typedef struct {
     const char *action; /* "waiting for the activation of 'dense_1'" */
     int stage, micro;   /* -1: does not apply */
     int peer, tag;
+    bool device; /* what is awaited is this rank's own device, which is at work */
 } mb_comm_note_t;
 
 /* What a rank is doing, said ahead of time: when it falls silent the others know where it was. */
@@ -78,6 +80,10 @@ mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
  * collective, between waits. */
 void mb_comm_set_rest(mb_comm_t *comm, void (*rest)(void *user, double waited), void *user);
 bool mb_comm_rests_elsewhere(const mb_comm_t *comm);
+/* Seconds (of mb_comm_clock) that this rank has waited for others so far. */
+double mb_comm_waited(const mb_comm_t *comm);
+/* Waits for others are counted there from now on; NULL: nowhere. Not collective, between waits. */
+void mb_comm_set_account(mb_comm_t *comm, struct mb_account *account);
 /* Registers something to drive in every wait and from inside kernels (mb_comm_progress). */
 mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user);
 void mb_comm_remove_progress(mb_comm_t *comm, void *user);

@@ -56,6 +56,9 @@ struct mb_comm {
     mb_comm_notice_t *arriving, *first; /* first: the lowest failing rank known */
     mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
 
+    double waited; /* for other ranks */
+    struct mb_account *account;
+
     double drops_end; /* after a failure: when requests are no longer given time */
 
     mb_comm_at_t at;

@@ -24,7 +24,7 @@ static mb_status_t vote_done(void *user, bool *done)
 
 mb_status_t mb_comm_vote_finish(mb_comm_t *comm, mb_comm_vote_t *vote, uint32_t *flags)
 {
-    mb_comm_note_t note = {"agreeing at a step boundary", -1, -1, -1, -1};
+    mb_comm_note_t note = {"agreeing at a step boundary", -1, -1, -1, -1, false};
     *flags = 0;
     if (!vote->active)
         return MB_OK;

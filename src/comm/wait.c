@@ -3,6 +3,8 @@
 #define _POSIX_C_SOURCE 200809L /* nanosleep under -std=c11 */
 #include "comm/state.h"
 
+#include "device/account.h"
+
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -123,11 +125,10 @@ static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, doubl
                         comm->host, place);
 }
 
-mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
-                                const mb_comm_note_t *note, double seconds, bool heed)
+static mb_status_t wait_on(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                           const mb_comm_note_t *note, double seconds, bool heed)
 {
-    bool finished;
-    MB_TRY(poll(comm, done, user, heed, &finished));
+    bool finished = false;
     while (!finished && comm->wire->rest != NULL) {
         MB_TRY(comm->wire->rest(comm, note));
         MB_TRY(poll(comm, done, user, heed, &finished));
@@ -142,6 +143,33 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
         MB_TRY(poll(comm, done, user, heed, &finished));
     }
     return MB_OK;
+}
+
+mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                                const mb_comm_note_t *note, double seconds, bool heed)
+{
+    bool finished;
+    MB_TRY(poll(comm, done, user, heed, &finished));
+    if (finished)
+        return MB_OK;
+    if (note->device)
+        return wait_on(comm, done, user, note, seconds, heed);
+    double begun = mb_comm_clock(comm);
+    int before = mb_account_wait_begin(comm->account);
+    mb_status_t status = wait_on(comm, done, user, note, seconds, heed);
+    mb_account_wait_end(comm->account, before);
+    comm->waited += mb_comm_clock(comm) - begun;
+    return status;
+}
+
+double mb_comm_waited(const mb_comm_t *comm)
+{
+    return comm->waited;
+}
+
+void mb_comm_set_account(mb_comm_t *comm, mb_account_t *account)
+{
+    comm->account = account;
 }
 
 /* The deadline of one rank ends the waits of all; each says where it stood. */

@@ -58,6 +58,7 @@ typedef struct mb_exec {
      * on another rank's. NULL: the host just waits. */
     mb_status_t (*await)(void *user, mb_event_t *event);
     void *await_user;
+    struct mb_account *account; /* account.h; NULL: nobody asks where the time goes */
 } mb_exec_t;
 
 /* The cards of this machine that a device class can open, found without opening one. */

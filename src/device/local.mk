@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/device/account.c src/device/account.h \
 	src/device/device.h \
 	src/device/ops.h \
 	src/device/affine.h src/device/naming.h \
@@ -9,6 +10,7 @@ libmb_la_SOURCES += \
 	src/device/link.h \
 	src/device/map.c src/device/map_functions.h \
 	src/device/op_name.c \
+	src/device/op_work.c src/device/op_work.h \
 	src/device/operands.c src/device/operands.h \
 	src/device/plugin.c src/device/plugin.h \
 	src/device/registry.c \

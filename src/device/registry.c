@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/str.h"
+#include "device/account.h"
 #include "device/operands.h"
 #include "device/plugin.h"
 
@@ -136,6 +137,8 @@ void mb_device_host_free(mb_device_t *device, void *memory)
     mb_status_t mb_run_##name(mb_exec_t *exec, const mb_##name##_args_t *args)                     \
     {                                                                                              \
         exec->draws = exec->draws || mb_op_draws(MB_OP_##NAME, args);                              \
+        if (exec->account != NULL)                                                                 \
+            return mb_account_run(exec, MB_OP_##NAME, args, sizeof *args);                         \
         return exec->device->class_->run(exec, MB_OP_##NAME, args, sizeof *args);                  \
     }
 MB_OP_LIST(OP_RUN)

@@ -153,7 +153,8 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
                                       .transport = engine->transport,
                                       .reduction = engine->reduction,
                                       .hooks = options->hooks,
-                                      .recorder = engine->recorder};
+                                      .recorder = engine->recorder,
+                                      .account = options->account};
     return mb_executor_create(&executor, &engine->executor);
 }
 
@@ -171,7 +172,8 @@ static mb_status_t await_event(void *user, mb_event_t *event)
                            .stage = engine->grid.stage,
                            .micro = -1,
                            .peer = -1,
-                           .tag = -1};
+                           .tag = -1,
+                           .device = true};
     return mb_comm_wait(engine->machine->comm, is_reached, event, &note);
 }
 
@@ -182,6 +184,7 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
         return MB_OK;
     MB_TRY(mb_exec_create(engine->machine->device, &engine->exec));
     engine->has_exec = true;
+    engine->exec.account = options->account;
     if (!engine->machine->device->class_->host_visible(engine->machine->device)) {
         engine->exec.await = await_event;
         engine->exec.await_user = engine;

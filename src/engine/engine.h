@@ -48,7 +48,8 @@ typedef struct mb_engine_options {
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
     const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */
     mb_hooks_t hooks;
-    bool records; /* what is done in the last steps */
+    bool records;          /* what is done in the last steps */
+    mb_account_t *account; /* of the rank's time; NULL: nobody asks where it goes */
     /* An engine of this rank, which is not this process, to see what it takes: on a machine whose
      * device counts (device/dry.h). Planned like any other, but never run; creating and preparing
      * it concern no other rank. NULL: of this process. */

@@ -133,7 +133,9 @@ static mb_status_t finish_evaluation(mb_executor_t *executor)
 mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 {
     bool ended = false;
+    int before = mb_account_begin(executor->options.account, MB_ACTIVITY_START);
     MB_TRY(start_step(executor, info));
+    mb_account_enter(executor->options.account, before);
     mb_walk_start(&executor->walk);
     MB_TRY(mb_walk_go(&executor->walk, &ended));
     MB_TRY(mb_executor_turn_group(executor, NULL));

@@ -6,6 +6,7 @@
 #ifndef MB_ENGINE_EXECUTOR_H
 #define MB_ENGINE_EXECUTOR_H
 
+#include "engine/activity.h"
 #include "engine/recorder.h"
 #include "engine/stage_parts.h"
 #include "engine/stage_reduce.h"
@@ -40,6 +41,7 @@ typedef struct {
     mb_stage_reduce_t *reduction; /* NULL: nothing is summed over replicas (prediction) */
     mb_hooks_t hooks;
     mb_recorder_t *recorder; /* NULL: nothing is recorded */
+    mb_account_t *account;   /* where the time goes; NULL: nobody asks */
 } mb_executor_options_t;
 
 /* Not collective. */

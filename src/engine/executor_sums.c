@@ -90,15 +90,23 @@ mb_status_t mb_executor_make_room(mb_executor_t *executor, int chunk, int bucket
     const mb_stage_t *stage = executor->stage;
     if (executor->options.reduction == NULL)
         return MB_OK;
-    return mb_stage_reduce_make_room(executor->options.reduction,
-                                     (int)(stage->chunk_of[chunk] - stage->chunks), bucket);
+    int before = mb_account_enter(executor->options.account, MB_ACTION_REDUCE);
+    MB_TRY(mb_stage_reduce_make_room(executor->options.reduction,
+                                     (int)(stage->chunk_of[chunk] - stage->chunks), bucket));
+    mb_account_enter(executor->options.account, before);
+    return MB_OK;
 }
 
 mb_status_t mb_executor_go_on_reducing(void *user)
 {
     mb_executor_t *executor = user;
     mb_stage_reduce_t *reduction = executor->options.reduction;
-    return reduction == NULL ? MB_OK : mb_stage_reduce_go_on(reduction);
+    if (reduction == NULL)
+        return MB_OK;
+    int before = mb_account_enter(executor->options.account, MB_ACTION_REDUCE);
+    MB_TRY(mb_stage_reduce_go_on(reduction));
+    mb_account_enter(executor->options.account, before);
+    return MB_OK;
 }
 
 mb_status_t mb_executor_reduce_all(mb_executor_t *executor)

@@ -57,6 +57,11 @@ static double walk_clock(void *user)
     return mb_comm_clock(((const mb_executor_t *)user)->options.comm);
 }
 
+static double walk_waited(void *user)
+{
+    return mb_comm_waited(((const mb_executor_t *)user)->options.comm);
+}
+
 /* On a virtual rank the time passes that the action takes; of one that goes bucket by bucket, a
  * part with each. */
 static void pass_time(const mb_executor_t *executor, const mb_action_t *action)
@@ -72,6 +77,7 @@ static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
     if (*skip)
         return MB_OK;
     executor->current = action;
+    mb_account_begin(executor->options.account, (int)action->kind);
     mb_executor_say(executor, mb_action_name(action->kind), action->micro);
     return mb_executor_turn_group(executor, action);
 }
@@ -85,7 +91,9 @@ static mb_status_t walk_feed(void *user, const mb_action_t *action)
         return MB_OK;
     mb_executor_micro(executor, action->chunk, action->micro, &micro);
     mb_executor_say(executor, "reading the data for F", action->micro);
+    int before = mb_account_begin(executor->options.account, MB_ACTIVITY_FEED);
     MB_TRY(hooks->feed(hooks->user, &micro, action->micro));
+    mb_account_enter(executor->options.account, before);
     mb_executor_say(executor, mb_action_name(MB_ACTION_F), action->micro);
     return MB_OK;
 }
@@ -127,7 +135,10 @@ static mb_status_t walk_await_sums(void *user, bool *done)
     (void)done;
     if (executor->options.reduction == NULL)
         return MB_OK;
-    return mb_stage_reduce_finish(executor->options.reduction);
+    int before = mb_account_enter(executor->options.account, MB_ACTION_REDUCE);
+    MB_TRY(mb_stage_reduce_finish(executor->options.reduction));
+    mb_account_enter(executor->options.account, before);
+    return MB_OK;
 }
 
 static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
@@ -150,11 +161,14 @@ static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk
         mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
         mb_recorder_add(recorder, &record);
     }
-    return mb_executor_go_on_reducing(executor);
+    MB_TRY(mb_executor_go_on_reducing(executor));
+    mb_account_enter(executor->options.account, MB_ACTIVITY_OTHER);
+    return MB_OK;
 }
 
 const mb_walk_class_t mb_executor_walk_class = {.size = sizeof mb_executor_walk_class,
                                                 .clock = walk_clock,
+                                                .waited = walk_waited,
                                                 .begin = walk_begin,
                                                 .feed = walk_feed,
                                                 .await = walk_await,

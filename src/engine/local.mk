@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/engine/activity.h \
 	src/engine/batch_sums.c src/engine/batch_sums.h \
 	src/engine/class_weights.c src/engine/class_weights.h \
 	src/engine/engine.c src/engine/engine.h \

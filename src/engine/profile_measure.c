@@ -189,6 +189,7 @@ mb_status_t mb_profile_measure(const mb_engine_options_t *options, double second
     even.training = true;
     even.profile = NULL;
     even.offloads = false;
+    even.account = NULL;
     even.hooks = (mb_hooks_t){0};
     MB_TRY(mb_engine_create(&even, &engine));
     mb_status_t status = measure(engine, seconds, out);

@@ -19,7 +19,7 @@ struct mb_latency {
 static mb_status_t move(mb_latency_t *l, bool sends, void *data, size_t bytes, int peer)
 {
     mb_comm_request_t request;
-    mb_comm_note_t note = {"comparing clocks", -1, -1, peer, MB_TAG_EXCHANGE};
+    mb_comm_note_t note = {"comparing clocks", -1, -1, peer, MB_TAG_EXCHANGE, false};
     if (sends)
         MB_TRY(mb_comm_isend(l->comm, data, bytes, peer, MB_TAG_EXCHANGE, &request));
     else

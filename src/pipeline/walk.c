@@ -72,7 +72,18 @@ static mb_status_t await(mb_walk_t *walk, const mb_action_t *action, bool *done)
     return MB_OK;
 }
 
-/* Counts as waiting what passes until it is over. */
+static double waited_so_far(const mb_walk_t *walk)
+{
+    return walk->class_->waited == NULL ? 0 : walk->class_->waited(walk->user);
+}
+
+static void count_sums(mb_walk_t *walk, double passed, double waited)
+{
+    walk->waited_for_sums += waited;
+    walk->summed += passed - waited;
+}
+
+/* What passes until it is over is a wait, or so much of it as the class says. */
 static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool *done)
 {
     bool sums = action->kind == MB_ACTION_STEP && walk->phase == AWAIT_RECEIVES;
@@ -80,11 +91,14 @@ static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool 
         return MB_OK;
     if (walk->waits_since < 0)
         walk->waits_since = walk->class_->clock(walk->user);
+    double before = waited_so_far(walk);
     MB_TRY(sums ? walk->class_->await_sums(walk->user, done) : await(walk, action, done));
     if (*done) {
-        double waited = walk->class_->clock(walk->user) - walk->waits_since;
+        double passed = walk->class_->clock(walk->user) - walk->waits_since;
+        double waited = walk->class_->waited == NULL ? passed : waited_so_far(walk) - before;
         walk->waited += waited;
-        walk->waited_for_sums += sums ? waited : 0;
+        if (sums)
+            count_sums(walk, passed, waited);
         walk->waits_since = -1;
     }
     return MB_OK;
@@ -93,7 +107,8 @@ static mb_status_t await_timed(mb_walk_t *walk, const mb_action_t *action, bool 
 static mb_status_t begin(mb_walk_t *walk, const mb_action_t *action, bool *skip)
 {
     walk->began = walk->class_->clock(walk->user);
-    walk->waited = walk->waited_for_sums = 0;
+    walk->waited = walk->waited_for_sums = walk->summed = 0;
+    walk->waited_before = waited_so_far(walk);
     walk->waits_since = -1;
     return walk->class_->begin(walk->user, action, skip);
 }
@@ -138,11 +153,15 @@ static mb_status_t pass(mb_walk_t *walk, const mb_action_t *action, bool *done, 
 static mb_status_t end(mb_walk_t *walk, const mb_action_t *action)
 {
     mb_action_cost_t *cost = &walk->costs[action->kind];
+    mb_action_cost_t *sums = &walk->costs[MB_ACTION_REDUCE];
     mb_walk_times_t times = {walk->began, walk->class_->clock(walk->user), walk->waited};
+    if (walk->class_->waited != NULL)
+        times.waited = waited_so_far(walk) - walk->waited_before;
     cost->count += action->chunk < 0 || mb_action_ends(walk->plan, action);
     cost->wait_seconds += times.waited - walk->waited_for_sums;
-    walk->costs[MB_ACTION_REDUCE].wait_seconds += walk->waited_for_sums;
-    cost->seconds += times.end - times.begin - times.waited;
+    sums->wait_seconds += walk->waited_for_sums;
+    cost->seconds += times.end - times.begin - times.waited - walk->summed;
+    sums->seconds += walk->summed;
     return walk->class_->end(walk->user, action, &times);
 }
 

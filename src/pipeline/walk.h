@@ -33,6 +33,9 @@ typedef struct { /* of one action */
 typedef struct {
     size_t size;
     double (*clock)(void *user); /* seconds */
+    /* Of these, how many so far were waits, wherever in an action; NULL: all that pass in front of
+     * what it does, and none in it. */
+    double (*waited)(void *user);
     /* Before all else of an action. *SKIP: it is passed over. */
     mb_status_t (*begin)(void *user, const mb_action_t *action, bool *skip);
     /* The samples of an F. */
@@ -65,7 +68,9 @@ typedef struct { /* set the first four */
     int at;          /* the action it stands at */
     int phase, next; /* what of it comes next, and which edge of that */
     double began, waits_since, waited;
-    double waited_for_sums; /* of that, in front of STEP: counted as REDUCE's */
+    double waited_before; /* by the class, when the action began */
+    /* In front of STEP, and counted as REDUCE's: waits, and what was added up between them. */
+    double waited_for_sums, summed;
     mb_action_cost_t costs[MB_ACTION_COUNT];
 } mb_walk_t;
 

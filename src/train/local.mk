@@ -20,6 +20,7 @@ libmb_la_SOURCES += src/train/state_encode.c
 libmb_la_SOURCES += src/train/state_report.c
 libmb_la_SOURCES += src/train/ties.c src/train/ties.h
 libmb_la_SOURCES += src/train/trainer.c src/train/trainer.h src/train/trainer_private.h
+libmb_la_SOURCES += src/train/trainer_account.c
 libmb_la_SOURCES += src/train/trainer_callbacks.c
 libmb_la_SOURCES += src/train/trainer_formats.c
 libmb_la_SOURCES += src/train/trainer_fit.c

@@ -31,8 +31,8 @@ static mb_status_t exchange_norms(mb_update_t *update)
 {
     mb_engine_t *engine = update->engine;
     int requests = 0;
-    mb_comm_note_t note = {"exchanging gradient norms", engine->grid.stage, -1, -1,
-                           MB_TAG_SCALARS + 1};
+    mb_comm_note_t note = {
+        "exchanging gradient norms", engine->grid.stage, -1, -1, MB_TAG_SCALARS + 1, false};
     if (engine->exec.planning)
         return MB_OK;
     MB_TRY(mb_transport_group_begin(engine->transport));

@@ -274,8 +274,8 @@ static mb_status_t receive_others(mb_score_t *score)
     for (int stage = 1; stage < score->engine->grid.stages; stage++) {
         int peer = mb_grid_rank(&score->engine->grid, stage, 0);
         mb_comm_request_t request;
-        mb_comm_note_t note = {"receiving the losses", score->engine->grid.stage, -1, peer,
-                               MB_TAG_SCALARS};
+        mb_comm_note_t note = {
+            "receiving the losses", score->engine->grid.stage, -1, peer, MB_TAG_SCALARS, false};
         MB_TRY(mb_comm_irecv(comm, score->incoming, (size_t)count * sizeof(double), peer,
                              MB_TAG_SCALARS, &request));
         MB_TRY(mb_comm_wait_requests(comm, &request, 1, &note));
@@ -289,7 +289,8 @@ static mb_status_t send_own(mb_score_t *score)
 {
     mb_comm_t *comm = score->engine->machine->comm;
     mb_comm_request_t request;
-    mb_comm_note_t note = {"sending the losses", score->engine->grid.stage, -1, 0, MB_TAG_SCALARS};
+    mb_comm_note_t note = {
+        "sending the losses", score->engine->grid.stage, -1, 0, MB_TAG_SCALARS, false};
     size_t bytes = (size_t)(score->pending * score->length) * sizeof(double);
     MB_TRY(mb_comm_isend(comm, score->values, bytes, 0, MB_TAG_SCALARS, &request));
     return mb_comm_wait_requests(comm, &request, 1, &note);

@@ -125,6 +125,9 @@ typedef enum {
       "longest wait for another rank before the run ends with a report")                           \
     X(TRACE, "trace", SWITCH, "no", false, NULL,                                                   \
       "trace.json in the run directory: what each rank did in the last steps")                     \
+    X(PROFILE, "profile", SWITCH, "no", false, NULL,                                               \
+      "where the time of the steps went, in a table at the end and time.json in the run "          \
+      "directory")                                                                                 \
     X(ACTIVATIONS, "activations", TEXT, "auto", false, "HOW",                                      \
       "eval, predict: auto: 8 bits where weights are int8 and rows are many; float: never")
 

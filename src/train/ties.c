@@ -15,7 +15,11 @@ static mb_status_t exchange(mb_update_t *update, bool sends, void *memory, size_
     int peer = mb_grid_rank(&engine->grid, peer_stage, engine->grid.group);
     mb_comm_note_t note = {sends ? "sending a shared layer's values"
                                  : "receiving a shared layer's values",
-                           engine->grid.stage, -1, peer, MB_TAG_EXCHANGE};
+                           engine->grid.stage,
+                           -1,
+                           peer,
+                           MB_TAG_EXCHANGE,
+                           false};
     if (engine->exec.planning || bytes == 0)
         return MB_OK;
     if (sends)

@@ -80,6 +80,7 @@ void mb_training_destroy(mb_training_t *trainer)
     mb_update_destroy(trainer->update);
     mb_score_destroy(trainer->score);
     mb_engine_destroy(trainer->engine);
+    mb_training_drop_account(trainer);
     mb_machine_close(trainer->machine);
     if (trainer->metrics != NULL)
         mb_metrics_log_close(trainer->metrics);

@@ -61,12 +61,30 @@ typedef struct {
     const mb_metric_value_t *metrics; /* asked for by the model */
 } mb_eval_report_t;
 
+/* A part of the time that steps took. */
+typedef struct {
+    const char *name;
+    int64_t count;     /* over all ranks */
+    double mean, most; /* seconds over the ranks */
+    int most_rank;
+    double flops, bytes; /* a second, of a rank at it; 0: not known */
+} mb_time_row_t;
+
+typedef struct { /* of either kind of part; the means add up to SECONDS */
+    int ranks;
+    int64_t steps;
+    double seconds; /* of all steps, and what stood between them; a rank's mean */
+    int n_activities, n_operations;
+    const mb_time_row_t *activities, *operations;
+} mb_time_report_t;
+
 typedef struct {
     void *user;
     void (*start)(void *user, const mb_start_report_t *report);
     void (*step)(void *user, const mb_step_report_t *report);
     void (*evaluated)(void *user, const mb_eval_report_t *report);
     void (*saved)(void *user, const char *path);
+    void (*profiled)(void *user, const mb_time_report_t *report);
     /* Asked on every rank at every step boundary; true on any rank: checkpoint, then
      * MB_ERR_STOPPED. */
     bool (*stop)(void *user);

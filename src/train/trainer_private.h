@@ -57,6 +57,7 @@ struct mb_training {
     bool finished;
     int64_t final_step; /* of final.h5; -1: there is none */
 
+    mb_account_t *account; /* of this rank's time; NULL: nobody asks */
     mb_layout_t layout;
     int64_t resident_before; /* bytes of this process in front of the engine's */
     mb_sampler_t sampler;
@@ -88,6 +89,12 @@ mb_status_t mb_training_set_up(mb_training_t *trainer);
 
 /* Writes options.training_config anew from the optimizer as it is. */
 mb_status_t mb_training_make_training_config(mb_training_t *trainer);
+
+/* trainer_account.c: where the time goes, if the setting `profile` asks. */
+mb_status_t mb_training_take_account(mb_training_t *trainer);
+void mb_training_drop_account(mb_training_t *trainer);
+/* Of the steps so far: time.json and the event. Collective. */
+mb_status_t mb_training_tell_account(mb_training_t *trainer);
 
 /* trainer_callbacks.c */
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer);

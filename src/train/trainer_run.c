@@ -24,6 +24,7 @@ static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
     if (trainer->resets_states && trainer->state.step_in_epoch == 0)
         MB_TRY(mb_stage_forget_states(engine->stage));
     MB_TRY(mb_executor_run(engine->executor, info));
+    mb_account_begin(trainer->account, MB_ACTIVITY_SCORE);
     return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
 }
 
@@ -63,8 +64,10 @@ static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
     if (mb_engine_idle(trainer->engine))
         trainer->update->iterations++;
     count_step(trainer);
+    mb_account_begin(trainer->account, MB_ACTIVITY_REPORT);
     MB_TRY(mb_training_report_step(trainer, report));
     mb_training_count_metrics(trainer, report, info.batch);
+    mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     return MB_OK;
 }
 
@@ -123,6 +126,7 @@ static mb_status_t look_back(mb_training_t *trainer)
         return mb_training_callbacks(trainer, NULL);
     for (int o = 0; o < report.n_outputs; o++)
         names[o] = trainer->model->graph->outputs[o].name;
+    mb_account_begin(trainer->account, MB_ACTIVITY_VALIDATION);
     MB_TRY(settle_stream(trainer));
     MB_TRY(mb_evaluator_run(trainer->evaluator, &report, losses, accuracies));
     MB_TRY(mb_training_report_eval(trainer, &report));
@@ -145,8 +149,11 @@ static bool is_due(const mb_training_t *trainer, uint32_t votes)
 static mb_status_t boundary(mb_training_t *trainer, bool *stop)
 {
     uint32_t votes;
+    mb_account_begin(trainer->account, MB_ACTIVITY_VOTE);
     MB_TRY(mb_comm_vote_finish(trainer->comm, &trainer->vote, &votes));
+    mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     MB_TRY(look_back(trainer));
+    mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
         MB_TRY(mb_run_dir_renew(trainer->dir));
     if (is_due(trainer, votes))
@@ -167,6 +174,7 @@ static mb_status_t finish(mb_training_t *trainer)
     MB_TRY(mb_training_restore_best(trainer));
     MB_TRY(mb_training_write_final(trainer));
     MB_TRY(mb_training_write_trace(trainer));
+    MB_TRY(mb_training_tell_account(trainer));
     return mb_training_write_plan(trainer);
 }
 
@@ -175,12 +183,15 @@ static mb_status_t run(mb_training_t *trainer)
     mb_step_report_t report;
     bool stop = false;
     MB_TRY(mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer)));
+    mb_account_start(trainer->account, MB_ACTIVITY_OTHER);
     while (!trainer->finished && !stop) {
         MB_TRY(one_step(trainer, &report));
         MB_TRY(boundary(trainer, &stop));
     }
+    mb_account_stop(trainer->account);
     if (!trainer->finished) {
         MB_TRY(mb_training_write_trace(trainer));
+        MB_TRY(mb_training_tell_account(trainer));
         return mb_error_set(
             MB_ERR_STOPPED, "stopped on request after step %lld of %lld%s",
             (long long)trainer->state.step, (long long)trainer->total_steps,

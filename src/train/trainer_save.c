@@ -119,6 +119,7 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
     char name[64];
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
         return MB_OK;
+    int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
     MB_TRY(mb_training_check_weights(trainer));
     MB_TRY(
         save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name), SAVE_STEP));
@@ -129,7 +130,9 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
         status =
             mb_run_dir_prune(trainer->dir, (int)mb_settings_int(trainer->settings, MB_SET_KEEP),
                              trainer->state.best_step > 0 ? trainer->state.best_step : -1);
-    return mb_comm_agree(trainer->comm, status);
+    status = mb_comm_agree(trainer->comm, status);
+    mb_account_enter(trainer->account, before);
+    return status;
 }
 
 mb_status_t mb_training_save_in_run(mb_training_t *trainer, const char *name, bool whole)

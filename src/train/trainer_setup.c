@@ -412,10 +412,12 @@ static mb_status_t make_engine(mb_training_t *trainer)
     mb_engine_options_t options;
     MB_TRY(mb_offload_read(trainer->settings, &offload));
     MB_TRY(mb_comm_agree(trainer->comm, mb_offload_check(trainer->machine->device, &offload)));
+    MB_TRY(mb_comm_agree(trainer->comm, mb_training_take_account(trainer)));
     MB_TRY(mb_layout_engine(trainer->model, trainer->settings, &trainer->layout, &options));
     options.machine = trainer->machine;
     options.round_to = trainer->trains_rounded ? &trainer->round_to : NULL;
     options.records = mb_settings_on(trainer->settings, MB_SET_TRACE);
+    options.account = trainer->account;
     options.hooks = (mb_hooks_t){.user = trainer, .feed = feed_hook, .update = update_hook};
     MB_TRY(create_engine(trainer, &options));
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));

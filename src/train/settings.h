@@ -48,7 +48,8 @@ typedef enum {
       "order of a pipeline's work: gpipe, 1f1b, interleaved[:CHUNKS], zb-h1, zb-h2, zb-v, "        \
       "auto[:CHUNKS], file:PATH")                                                                  \
     X(RECOMPUTE, "recompute", TEXT, "none", false, "HOW",                                          \
-      "layers computed again in front of their backwards, to keep less: none, full, auto (what "   \
+      "layers computed again in front of their backwards, to keep less: none, full, "              \
+      "full:SEGMENTS (chunks in parts), auto (what "                                               \
       "--memory takes), or patterns of names: '*dropout*,block_1*'")                               \
     X(PARTITION, "partition", TEXT, "measured", false, "BY",                                       \
       "cuts between stages by what layers take on this machine (measured) or by counted "          \

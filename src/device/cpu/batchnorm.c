@@ -1,5 +1,6 @@
-/* Batch normalization over the last axis (Ioffe, Szegedy: "Batch normalization", 2015), forward: two
- * passes over the rows. The second begins with what the first read last, which the cache still has.
+/* Batch normalization over the last axis (Ioffe, Szegedy: "Batch normalization", 2015), forward:
+ * two passes over the rows. The second begins with what the first read last, which the cache still
+ * has.
  */
 #include <math.h>
 #include <string.h>
@@ -56,9 +57,10 @@ typedef struct {
 } normalise_t;
 
 /* Of channels FIRST and on, at most WIDE, all rows of a tile. */
-static inline __attribute__((always_inline)) void
-normalise_some(const normalise_t *n, mb_span_t rows, int64_t first, int64_t count, bool shifts,
-               bool adds, bool cuts)
+static inline __attribute__((always_inline)) void normalise_some(const normalise_t *n,
+                                                                 mb_span_t rows, int64_t first,
+                                                                 int64_t count, bool shifts,
+                                                                 bool adds, bool cuts)
 {
     const mb_batchnorm_forward_args_t *a = n->args;
     float mean[WIDE], scale[WIDE], beta[WIDE] = {0};
@@ -80,9 +82,8 @@ normalise_some(const normalise_t *n, mb_span_t rows, int64_t first, int64_t coun
     }
 }
 
-static inline __attribute__((always_inline)) void normalise_rows(const normalise_t *n,
-                                                                 mb_span_t rows, bool shifts,
-                                                                 bool adds, bool cuts)
+static inline __attribute__((always_inline)) void
+normalise_rows(const normalise_t *n, mb_span_t rows, bool shifts, bool adds, bool cuts)
 {
     int64_t c = 0, channels = n->args->channels;
     for (; c + WIDE <= channels; c += WIDE)

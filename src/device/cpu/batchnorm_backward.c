@@ -1,7 +1,7 @@
 /* Batch normalization backward:
  *     dx = gamma rstd (dy - m (mean(dy) + xhat mean(dy xhat)))
- * where m says what the statistics are of: everything, or what the mask has. Means are the sums over
- * all divided by how many these are. The sums are the gradients of beta and gamma. */
+ * where m says what the statistics are of: everything, or what the mask has. Means are the sums
+ * over all divided by how many these are. The sums are the gradients of beta and gamma. */
 #include <string.h>
 #include "device/cpu/batchnorm_sums.h"
 #include "device/cpu/simd.h"

@@ -34,9 +34,9 @@ squares_of_wide(const float *x, int64_t rows, int64_t channels, double *sums, do
 }
 
 /* Of fewer channels, or a few more. */
-static inline __attribute__((always_inline)) void
-squares_of_rest(const float *x, int64_t rows, int64_t channels, int64_t n, double *sums,
-                double *squares)
+static inline __attribute__((always_inline)) void squares_of_rest(const float *x, int64_t rows,
+                                                                  int64_t channels, int64_t n,
+                                                                  double *sums, double *squares)
 {
     double sum[WIDE] = {0}, square[WIDE] = {0};
     for (int64_t i = 0; i < rows; i++, x += channels) {
@@ -89,9 +89,10 @@ static void sum_counted(const mb_batchnorm_sums_t *s, int64_t begin, int64_t row
     }
 }
 
-static inline __attribute__((always_inline)) void
-gradients_of_wide(const mb_batchnorm_sums_t *s, int64_t begin, int64_t rows, int64_t first,
-                  double *sums, double *products)
+static inline __attribute__((always_inline)) void gradients_of_wide(const mb_batchnorm_sums_t *s,
+                                                                    int64_t begin, int64_t rows,
+                                                                    int64_t first, double *sums,
+                                                                    double *products)
 {
     doubles_t sum[2] = {{0}}, product[2] = {{0}};
     floats_t mean[2], rstd[2];
@@ -113,9 +114,10 @@ gradients_of_wide(const mb_batchnorm_sums_t *s, int64_t begin, int64_t rows, int
     memcpy(products, product, sizeof product);
 }
 
-static inline __attribute__((always_inline)) void
-gradients_of_rest(const mb_batchnorm_sums_t *s, int64_t begin, int64_t rows, int64_t first,
-                  double *sums, double *products)
+static inline __attribute__((always_inline)) void gradients_of_rest(const mb_batchnorm_sums_t *s,
+                                                                    int64_t begin, int64_t rows,
+                                                                    int64_t first, double *sums,
+                                                                    double *products)
 {
     double sum[WIDE] = {0}, product[WIDE] = {0};
     int64_t n = s->channels - first;

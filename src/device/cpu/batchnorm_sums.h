@@ -1,5 +1,5 @@
-/* Sums over rows for each channel, for batch normalization: blocks of rows, each taken by one thread
- * and in any order, leave partial sums in double; then these are added in their order. */
+/* Sums over rows for each channel, for batch normalization: blocks of rows, each taken by one
+ * thread and in any order, leave partial sums in double; then these are added in their order. */
 #ifndef MB_DEVICE_CPU_BATCHNORM_SUMS_H
 #define MB_DEVICE_CPU_BATCHNORM_SUMS_H
 

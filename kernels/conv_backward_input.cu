@@ -5,6 +5,7 @@
  * Bound by the products. */
 #include "conv.h"
 #include "conv_volume.h"
+#include "cut.h"
 
 namespace
 {
@@ -230,10 +231,7 @@ template <typename T> mb_status_t run(mb_exec_t *exec, const mb_conv_backward_in
                               : launch<T, 128, 64, mb_width<T>>(exec, args);
 }
 
-} // namespace
-
-extern "C" mb_status_t mb_cuda_conv_backward_input(mb_exec_t *exec,
-                                                   const mb_conv_backward_input_args_t *args)
+mb_status_t convolve(mb_exec_t *exec, const mb_conv_backward_input_args_t *args)
 {
     if (mb_window_is_volume(&args->window))
         return mb_cuda_volume_backward_input(exec, args);
@@ -243,4 +241,17 @@ extern "C" mb_status_t mb_cuda_conv_backward_input(mb_exec_t *exec,
     if (is_depthwise(args->window) && args->bias == nullptr)
         return mb_cuda_depthwise_backward_input(exec, args);
     MB_CUDA_TYPED(MB_OP_CONV_BACKWARD_INPUT, args->type, return run<T>(exec, args));
+}
+
+} // namespace
+
+extern "C" mb_status_t mb_cuda_conv_backward_input(mb_exec_t *exec,
+                                                   const mb_conv_backward_input_args_t *args)
+{
+    const mb_window_t &w = args->window;
+    MB_TRY(convolve(exec, args));
+    return args->cut == nullptr
+               ? MB_OK
+               : mb_cuda_cut(exec, args->type, w.samples * mb_window_in(&w) * w.channels_in,
+                             args->cut, args->dx);
 }

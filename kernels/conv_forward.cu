@@ -68,9 +68,7 @@ template <typename T> mb_status_t run(mb_exec_t *exec, const mb_conv_forward_arg
                               : launch<T, 128, 64, mb_width<T>>(exec, args);
 }
 
-} // namespace
-
-extern "C" mb_status_t mb_cuda_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *args)
+mb_status_t convolve(mb_exec_t *exec, const mb_conv_forward_args_t *args)
 {
     if (mb_window_is_volume(&args->window))
         return mb_cuda_volume_forward(exec, args);
@@ -80,4 +78,30 @@ extern "C" mb_status_t mb_cuda_conv_forward(mb_exec_t *exec, const mb_conv_forwa
     if (is_depthwise(args->window))
         return mb_cuda_depthwise_forward(exec, args, nullptr);
     MB_CUDA_TYPED(MB_OP_CONV_FORWARD, args->type, return run<T>(exec, args));
+}
+
+mb_status_t activate(mb_exec_t *exec, const mb_conv_forward_args_t *args, void *x)
+{
+    const mb_window_t &w = args->window;
+    mb_act_forward_args_t act = {};
+    act.type = args->type;
+    act.count = w.samples * mb_window_out(&w) * w.channels_out;
+    act.act = args->act.act;
+    act.p0 = args->act.p0;
+    act.p1 = args->act.p1;
+    act.p2 = args->act.p2;
+    act.x = x;
+    act.y = args->y;
+    return mb_cuda_act_forward(exec, &act);
+}
+
+} // namespace
+
+extern "C" mb_status_t mb_cuda_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *args)
+{
+    mb_conv_forward_args_t plain = *args;
+    if (args->pre != nullptr)
+        plain.y = args->pre;
+    MB_TRY(convolve(exec, &plain));
+    return args->act.act == MB_ACT_LINEAR ? MB_OK : activate(exec, args, plain.y);
 }

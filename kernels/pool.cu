@@ -4,6 +4,7 @@
  * overlap in the cache, so memory is the bound. A position outside the image counts neither for the
  * largest nor for the mean. */
 #include "columns.h"
+#include "cut.h"
 
 namespace
 {
@@ -281,6 +282,9 @@ extern "C" mb_status_t mb_cuda_pool_backward(mb_exec_t *exec, const mb_pool_back
     const mb_window_t &w = args->window;
     MB_TRY(check(MB_OP_POOL_BACKWARD, w, mb_cuda_aligned(args->x, args->y, args->dy, args->dx)));
     MB_CUDA_TYPED(MB_OP_POOL_BACKWARD, args->type,
-                  return args->average ? (backward<mean, T>(exec, *args))
-                                       : (backward<largest, T>(exec, *args)));
+                  MB_TRY(args->average ? (backward<mean, T>(exec, *args))
+                                       : (backward<largest, T>(exec, *args))));
+    return !args->cuts ? MB_OK
+                       : mb_cuda_cut(exec, args->type, w.samples * mb_window_in(&w) * w.channels_in,
+                                     args->x, args->dx);
 }

@@ -74,6 +74,8 @@ OPERANDS(conv_forward)
     READ(conv_forward, w, weights_of(&a->window));
     READ(conv_forward, bias, a->window.channels_out);
     WRITTEN(conv_forward, y, outputs_of(&a->window));
+    if (a->act.act != MB_ACT_LINEAR)
+        WRITTEN(conv_forward, pre, outputs_of(&a->window));
 }
 
 OPERANDS(conv_backward_input)
@@ -81,6 +83,7 @@ OPERANDS(conv_backward_input)
     READ(conv_backward_input, dy, outputs_of(&a->window));
     READ(conv_backward_input, w, weights_of(&a->window));
     READ(conv_backward_input, bias, a->window.channels_in);
+    READ(conv_backward_input, cut, inputs_of(&a->window));
     WRITTEN(conv_backward_input, dx, inputs_of(&a->window));
 }
 

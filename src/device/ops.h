@@ -135,6 +135,9 @@ typedef struct { /* y[n,oh,ow,co] = conv(x[n,ih,iw,ci], w[kh,kw,ci/groups,co]) +
     mb_window_t window;
     const void *x, *w, *bias;
     void *y;
+    mb_function_t
+        act;   /* then y = act(y), any elementwise function, which the CPU takes of float32 */
+    void *pre; /* gets what act is applied to; NULL: not wanted; not with LINEAR */
 } mb_conv_forward_args_t;
 
 typedef struct { /* dx (+ bias[ci], NULL: none): also what a transposed convolution computes */
@@ -143,6 +146,8 @@ typedef struct { /* dx (+ bias[ci], NULL: none): also what a transposed convolut
     const void *dy, *w;
     void *dx;
     const void *bias;
+    const void
+        *cut; /* x, where that is a relu's output: dx is multiplied by its slope; else NULL */
 } mb_conv_backward_input_args_t;
 
 typedef struct { /* dw (+)=, dbias (+)= (NULL: none) */
@@ -167,6 +172,7 @@ typedef struct { /* max: to the first largest of each window */
     bool average;
     const void *x, *y, *dy;
     void *dx;
+    bool cuts; /* max: x is a relu's output, and dx is multiplied by its slope */
 } mb_pool_backward_args_t;
 
 typedef struct { /* y[s,c] = max or mean over p of x[s,p,c] */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "engine/stage_offload.h"
 #include "engine/stage_private.h"
+#include "model/graph_cut.h"
 #include "model/graph_tail.h"
 
 char *mb_stage_at(char *base, int64_t offset)
@@ -505,6 +506,12 @@ static mb_status_t activity_gradient(mb_stage_t *stage, const mb_micro_t *micro,
     return mb_run_regularize(stage->exec, &args);
 }
 
+static bool is_cut(const mb_stage_t *stage, const mb_micro_t *micro, int node)
+{
+    const mb_stage_chunk_t *chunk = chunk_of(stage, micro);
+    return mb_graph_is_cut(stage->graph, node, chunk->first_node, chunk->end_node);
+}
+
 static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micro, int node,
                                        void **now)
 {
@@ -516,6 +523,8 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
     MB_TRY(activity_gradient(stage, micro, now, node));
     fill_call(stage, micro, node, &call);
     choose_targets(stage, micro, node, now, targets);
+    call.run.is_cut = is_cut(stage, micro, node);
+    call.run.cuts_input = is_cut(stage, micro, n->inputs[0]);
     call.run.grad_output = now[node];
     call.run.grad_inputs = targets;
     mb_status_t status = layer->class_->backward_input(&call.run);
@@ -535,6 +544,7 @@ static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *mi
     fill_call(stage, micro, node, &call);
     for (int k = 0; k < layer->n_params; k++)
         gradients[k] = mb_stage_entry(stage, micro->block, node, k);
+    call.run.is_cut = is_cut(stage, micro, node);
     call.run.grad_output = now[node];
     call.run.grad_params = gradients;
     call.run.accumulate = micro->accumulate;

@@ -42,7 +42,7 @@ static bool is_relu(const mb_graph_t *graph, int node)
 {
     const mb_call_t *call = &graph->nodes[node].call;
     const mb_layer_class_t *class_ = class_of(graph, node);
-    return class_->is_relu != NULL && call->n_inputs == 1 && class_->is_relu(call);
+    return class_->relus != NULL && call->n_inputs == 1 && (class_->relus(call) & MB_RELU_ALL);
 }
 
 mb_graph_tail_t mb_graph_tail(const mb_graph_t *graph, int node, int end)

@@ -4,7 +4,8 @@
  *     x -> call -> (+ other) -> relu -> y        x, other -> call with its tail -> y
  *
  * That is so where each of them takes the output of the one before, which nobody else takes, and
- * they stand in a row: it follows from the graph alone. Where a stage ends in between they run apart.
+ * they stand in a row: it follows from the graph alone. Where a stage ends in between they run
+ * apart.
  */
 #ifndef MB_MODEL_GRAPH_TAIL_H
 #define MB_MODEL_GRAPH_TAIL_H

@@ -217,7 +217,16 @@ typedef struct mb_run {
     void *const *grad_inputs;  /* NULL entries are not wanted */
     float *const *grad_params; /* backward_weights: NULL entries are not wanted */
     bool accumulate;           /* backward_weights adds to grad_params instead of writing them */
+    bool is_cut;     /* grad_output has been multiplied by the slope of the call's own relu */
+    bool cuts_input; /* backward_input also multiplies by that of the relu that gave the input */
 } mb_run_t;
+
+typedef enum {
+    MB_RELU_ALL = 1,  /* forward is the relu of the input, element by element */
+    MB_RELU_LAST = 2, /* it ends in one, in place */
+    MB_RELU_CUTS = 4  /* backward_input can multiply by the slope of the one that gave the input
+                         (graph_cut.h) */
+} mb_relu_t;
 
 typedef enum { MB_TAIL_NONE = 0, MB_TAIL_RELU, MB_TAIL_SUM_AND_RELU } mb_tail_kind_t;
 
@@ -309,8 +318,8 @@ struct mb_layer_class {
     /* The forward of SUM, a call of such a class on two inputs, and of RUN, whose only input is its
      * output: one operation with the bits of both. NULL: there is none. */
     mb_status_t (*forward_of_sum)(const mb_run_t *run, const mb_run_t *sum);
-    /* Whether forward is the relu of the input, element by element. NULL: it is not. */
-    bool (*is_relu)(const mb_call_t *call);
+    /* What a call has to do with relus, flags of mb_relu_t. NULL: nothing. */
+    unsigned (*relus)(const mb_call_t *call);
     /* What may run with a call (graph_tail.h), and that: the call's forward with it behind, into
      * tail->y; run->output is not written. NULL: nothing may. */
     mb_tail_kind_t (*tail)(const mb_call_t *call);

@@ -4,6 +4,7 @@ libmb_la_SOURCES += \
 	src/model/graph_bind.c \
 	src/model/graph_calls.c \
 	src/model/graph_cast.c \
+	src/model/graph_cut.c src/model/graph_cut.h \
 	src/model/graph_ids.c \
 	src/model/graph_tail.c src/model/graph_tail.h \
 	src/model/graph_initial.c \

@@ -25,6 +25,10 @@ check_PROGRAMS += tests/unit/test_op_circle
 tests_unit_test_op_circle_SOURCES = tests/unit/test_op_circle.c $(op_check_sources)
 tests_unit_test_op_circle_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_op_along
+tests_unit_test_op_along_SOURCES = tests/unit/test_op_along.c $(op_check_sources)
+tests_unit_test_op_along_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_conv
 tests_unit_test_op_conv_SOURCES = tests/unit/test_op_conv.c $(op_check_sources)
 tests_unit_test_op_conv_LDADD = $(UNIT_LIBS)

@@ -133,7 +133,7 @@ static void run_forward(op_t *op, const mb_window_t *w, const truth_t *t)
 {
     float *bias = op_random(op, w->channels_out, -1, 1), *y = op_floats(op, count_y(w));
     int64_t sum = mb_window_taps(w) * w->channels_in / w->groups;
-    mb_conv_forward_args_t args = {MB_F32, *w, t->x, t->w, NULL, y};
+    mb_conv_forward_args_t args = {MB_F32, *w, t->x, t->w, NULL, y, {0}, NULL};
     OP_RUN(op, CONV_FORWARD, &args);
     op_near("y", y, t->y, count_y(w), 2 * OP_EPSILON, op_sum_bound(sum));
     args.bias = bias;
@@ -147,7 +147,7 @@ static void run_backward_input(op_t *op, const mb_window_t *w, const truth_t *t,
 {
     const float *bias = op_random(op, w->channels_in, -1, 1);
     int64_t sum = mb_window_taps(w) * w->channels_out;
-    mb_conv_backward_input_args_t args = {MB_F32, *w, t->dy, t->w, dx, NULL};
+    mb_conv_backward_input_args_t args = {MB_F32, *w, t->dy, t->w, dx, NULL, NULL};
     OP_RUN(op, CONV_BACKWARD_INPUT, &args);
     op_near("dx", dx, t->dx, count_x(w), 2 * OP_EPSILON, op_sum_bound(sum));
     args.bias = bias;

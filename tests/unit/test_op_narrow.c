@@ -195,8 +195,9 @@ START_TEST(convolutions_and_what_works_along_axes_are_rounded_once)
     mb_window_t w = {2, 3, 5, 1, {6, 7}, {4, 3}, {3, 3}, {1, 2}, {1, 1}, {0, 0}, {0, 0}, {0}};
     const float *x = op_random(&op, 2 * 42 * 3, -1, 1), *dy = op_random(&op, 2 * 12 * 5, -1, 1);
     const float *k = op_random(&op, 9 * 15, -1, 1), *bias = op_random(&op, 5, -1, 1);
-    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(&op, 2 * 12 * 5)};
-    mb_conv_backward_input_args_t input = {MB_F32, w, dy, k, op_floats(&op, 2 * 42 * 3), bias};
+    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(&op, 2 * 12 * 5), {0}, NULL};
+    mb_conv_backward_input_args_t input = {MB_F32, w,   dy, k, op_floats(&op, 2 * 42 * 3),
+                                           bias,   NULL};
     CHECK(&op, CONV_FORWARD, &forward);
     CHECK(&op, CONV_BACKWARD_INPUT, &input);
     mb_region_pool_forward_args_t pool = {MB_F32, 6, 7, 3, 3, true, x, op_floats(&op, 6 * 9)};

@@ -122,7 +122,7 @@ START_TEST(batch_normalization_and_gradients_match_the_truth)
 {
     op_t op;
     op_open(&op, 2, (uint64_t)_i + 1);
-    int64_t rows = op_integer(&op, 4, 40), columns = op_integer(&op, 1, 9);
+    int64_t rows = op_integer(&op, 4, 40), columns = op_integer(&op, 1, 40);
     int64_t valid = rows - (_i % 2) * op_integer(&op, 1, 2);
     memory_t m = take_memory(&op, rows, columns, columns, _i % 4 < 2);
     double *sums = op_doubles(&op, 2 * columns);
@@ -173,8 +173,8 @@ START_TEST(batch_normalization_and_gradients_match_the_truth)
     op_near("dx", m.dx, gradient, valid * columns, TOLERANCE, TOLERANCE * 2 + 1e-7);
     for (int64_t i = valid * columns; i < rows * columns; i++)
         ck_assert_float_eq(m.dx[i], 0.0f);
-    mb_batchnorm_backward_weights_args_t weights = {MB_F32, rows,   valid,  columns,  false,  m.x,
-                                                    m.dy,   m.mean, m.rstd, m.dgamma, m.dbeta};
+    mb_batchnorm_backward_weights_args_t weights = {
+        MB_F32, rows, valid, columns, false, m.x, m.dy, m.mean, m.rstd, m.dgamma, m.dbeta, NULL};
     OP_RUN(&op, BATCHNORM_BACKWARD_WEIGHTS, &weights);
     check_weights(&n, &m, 1.0);
     weights.accumulate = true;

@@ -96,7 +96,7 @@ static void check_window(op_t *op, bool average, bool tiling)
     OP_RUN(op, POOL_FORWARD, &forward);
     pool(&c.w, average, wide, c.y);
     op_near("pool", y, c.y, c.n_y, 2 * OP_EPSILON, average ? op_sum_bound(9) : 0.0);
-    mb_pool_backward_args_t backward = {MB_F32, c.w, average, x, y, c.dy, dx};
+    mb_pool_backward_args_t backward = {MB_F32, c.w, average, x, y, c.dy, dx, false};
     OP_RUN(op, POOL_BACKWARD, &backward);
     op_differences(objective, &c, wide, n_x, gradient);
     op_near("pool gradient", dx, gradient, n_x, 2 * OP_EPSILON, op_sum_bound(9) + 1e-7);
@@ -122,7 +122,7 @@ START_TEST(equal_largest_values_give_the_gradient_to_the_first)
     float *dx = op_floats(&op, 4);
     dy[0] = 3.0f;
     mb_window_t w = {1, 1, 1, 1, {2, 2}, {1, 1}, {2, 2}, {2, 2}, {1, 1}, {0, 0}, {0, 0}, {0}};
-    mb_pool_backward_args_t args = {MB_F32, w, false, x, y, dy, dx};
+    mb_pool_backward_args_t args = {MB_F32, w, false, x, y, dy, dx, false};
     OP_RUN(&op, POOL_BACKWARD, &args);
     ck_assert_float_eq(dx[0], 3.0f);
     ck_assert_float_eq(dx[1] + dx[2] + dx[3], 0.0f);

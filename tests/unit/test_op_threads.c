@@ -70,7 +70,8 @@ static void convolve(op_t *op, mb_window_t w)
     int64_t weights = mb_window_taps(&w) * w.channels_in * w.channels_out;
     float *x = op_random(op, in_count(&w), -1, 1), *dy = op_random(op, out_count(&w), -1, 1);
     float *k = op_random(op, weights, -1, 1), *bias = op_random(op, w.channels_out, -1, 1);
-    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, op_floats(op, out_count(&w))};
+    mb_conv_forward_args_t forward = {MB_F32, w,   x, k, bias, op_floats(op, out_count(&w)),
+                                      {0},    NULL};
     mb_conv_backward_input_args_t input = {.window = w,
                                            .dy = dy,
                                            .w = k,
@@ -83,6 +84,10 @@ static void convolve(op_t *op, mb_window_t w)
                                                 dy,
                                                 op_floats(op, weights),
                                                 op_floats(op, w.channels_out)};
+    OP_RUN(op, CONV_FORWARD, &forward);
+    OP_RUN(op, CONV_BACKWARD_INPUT, &input);
+    forward.act.act = MB_ACT_RELU;
+    input.cut = x;
     OP_RUN(op, CONV_FORWARD, &forward);
     OP_RUN(op, CONV_BACKWARD_INPUT, &input);
     OP_RUN(op, CONV_BACKWARD_WEIGHTS, &gradient);
@@ -109,7 +114,7 @@ static void pool(op_t *op)
     float *x = op_random(op, in_count(&w), -1, 1), *y = op_floats(op, out_count(&w));
     float *dy = op_random(op, out_count(&w), -1, 1), *dx = op_floats(op, in_count(&w));
     mb_pool_forward_args_t forward = {MB_F32, w, average, x, y};
-    mb_pool_backward_args_t backward = {MB_F32, w, average, x, y, dy, dx};
+    mb_pool_backward_args_t backward = {MB_F32, w, average, x, y, dy, dx, false};
     OP_RUN(op, POOL_FORWARD, &forward);
     OP_RUN(op, POOL_BACKWARD, &backward);
     int64_t positions = w.in[0] * w.in[1], all = w.samples * w.channels_in;
@@ -131,7 +136,8 @@ static void axes(op_t *op)
     float *dy = op_random(op, n_y, -1, 1), *dx = op_floats(op, n_x);
     bool average = op_integer(op, 0, 1);
     mb_region_pool_forward_args_t pool = {MB_F32, outer, in, out, inner, average, x, y};
-    mb_region_pool_backward_args_t back = {MB_F32, outer, in, out, inner, average, x, y, dy, dx};
+    mb_region_pool_backward_args_t back = {MB_F32, outer, in, out, inner, average,
+                                           x,      y,     dy, dx,  false};
     mb_filter_t filter = (mb_filter_t)op_integer(op, 0, MB_FILTER_COUNT - 1);
     mb_resample_args_t resample = {MB_F32, filter, true, true, outer, in, out, inner, dy, dx};
     mb_copy_view_args_t view = {.type = MB_F32,
@@ -247,7 +253,7 @@ static void rows(op_t *op)
                                                       .rstd = rstd,
                                                       .dx = dx};
     mb_batchnorm_backward_weights_args_t batch_weights = {MB_F32, m,    valid, n,     true, x,
-                                                          dy,     mean, rstd,  gamma, beta};
+                                                          dy,     mean, rstd,  gamma, beta, NULL};
     mb_batchnorm_update_args_t moving = {.channels = n,
                                          .count = 7.0,
                                          .momentum = 0.9,
@@ -258,6 +264,11 @@ static void rows(op_t *op)
     OP_RUN(op, BATCHNORM_BACKWARD_INPUT, &batch_input);
     OP_RUN(op, BATCHNORM_BACKWARD_WEIGHTS, &batch_weights);
     OP_RUN(op, BATCHNORM_UPDATE, &moving);
+    batch.residual = dy;
+    batch.act = MB_ACT_RELU;
+    OP_RUN(op, BATCHNORM_FORWARD, &batch);
+    batch.residual = NULL;
+    batch.act = MB_ACT_LINEAR;
     batch.masks = batch_input.masks = 1;
     batch.mask = batch_input.mask = some_of(op, m);
     batch.counts = op_floats(op, n);

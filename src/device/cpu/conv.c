@@ -1,20 +1,30 @@
-/* Convolution in tiles of a few samples, each by a one-thread kernel of oneDNN. The gradient of the
- * weights is a partial sum for each tile, and the partial sums are added in tile order. */
+/* Convolution in tiles of a few samples, each by a one-thread kernel of oneDNN. What stands behind
+ * a kernel works on what it has just written: activations, the slope of the relu in front, biases.
+ *
+ * The gradients of the weights are partial sums of the tiles, in the order of elements that the
+ * kernel likes, added in tile order; then they are brought into Keras' order once. */
 #include <string.h>
+#include "device/cpu/activation.h"
+#include "device/cpu/column_sum.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 
 /* A sixteenth of the samples a tile, as many as cores are likely to share one convolution, but not
- * so few that starting a kernel shows, nor so many that long ones hold up the rest (multiply-adds).
- */
+ * so few that starting a kernel shows, nor so many that long ones hold up the rest (multiply-adds),
+ * or that what a kernel writes leaves the second cache (elements). */
 #define MANY 16
 #define LEAST_WORK 4000000
 #define MOST_WORK 64000000
+#define MOST_ELEMENTS (1 << 17)
+#define FEW_WEIGHTS (1 << 12) /* whose partial sums of any number of tiles are small */
 
 typedef struct {
     const mb_window_t *window;
     const float *in, *other, *bias;
     float *out;
+    float *pre;        /* forward: what act is applied to; NULL: it runs in place */
+    const float *cut;  /* backward input; NULL: no relu in front */
+    mb_function_t act; /* forward */
     int64_t tile_samples, tiles;
     int64_t in_elements, out_elements; /* a sample's */
     mb_dnnl_packed_t kernels[2];       /* of a tile, of the last one */
@@ -62,13 +72,17 @@ static mb_status_t check(mb_op_t op, const mb_window_t *w)
     return mb_window_is_volume(w) ? check_axis(op, &w->depth) : MB_OK;
 }
 
-/* The weights' gradient has a partial sum for each tile, so their number is held down. */
+/* The weights' gradient has a partial sum for each tile, so their number is held down, unless they
+ * are few. */
 static int64_t choose_samples(const mb_window_t *w, bool weights)
 {
     int64_t work = mb_max_i64(1, mb_window_out(w) * elements_weights(w));
+    int64_t most = MOST_ELEMENTS / mb_max_i64(1, mb_max_i64(elements_in(w), elements_out(w)));
     int64_t samples = mb_max_i64(mb_ceil_div(w->samples, MANY), LEAST_WORK / work);
     if (!weights)
         samples = mb_min_i64(samples, mb_max_i64(1, MOST_WORK / work));
+    if (!weights || elements_weights(w) <= FEW_WEIGHTS)
+        samples = mb_min_i64(samples, mb_max_i64(1, most));
     return mb_min_i64(samples, w->samples);
 }
 
@@ -109,7 +123,13 @@ static size_t scratch_bytes(const conv_t *c)
     return most;
 }
 
-static mb_status_t prepare(mb_exec_t *exec, mb_op_t op, conv_t *c, mb_dnnl_conv_kind_t kind)
+/* Forward: packed weights for the tiles and for the last tile, which may want another order. */
+static mb_status_t take_workspace(mb_exec_t *exec, mb_op_t op, conv_t *c)
+{
+    return mb_cpu_workspace(exec, op, 2 * c->packed_bytes, scratch_bytes(c), &c->workspace);
+}
+
+static mb_status_t prepare(mb_exec_t *exec, conv_t *c, mb_dnnl_conv_kind_t kind)
 {
     bool weights = kind == MB_DNNL_CONV_BACKWARD_WEIGHTS;
     c->tile_samples = choose_samples(c->window, weights);
@@ -119,12 +139,7 @@ static mb_status_t prepare(mb_exec_t *exec, mb_op_t op, conv_t *c, mb_dnnl_conv_
     MB_TRY(find_kernels(exec, c, kind));
     size_t a = c->kernels[0].packed_bytes, b = c->kernels[1].packed_bytes;
     c->packed_bytes = mb_round_64(a > b ? a : b);
-    size_t plain = sizeof(float) * (size_t)elements_weights(c->window);
-    /* forward: packed weights for the tiles and for the last tile, which may want another order;
-     * weights: a plain partial sum for each tile, with room for a packed one behind the scratch */
-    size_t shared = weights ? mb_round_64(plain) * (size_t)c->tiles : 2 * c->packed_bytes;
-    size_t thread = mb_round_64(scratch_bytes(c)) + (weights ? c->packed_bytes : 0);
-    return mb_cpu_workspace(exec, op, shared, thread, &c->workspace);
+    return MB_OK;
 }
 
 static const mb_dnnl_packed_t *kernels_of(const conv_t *c, int64_t tile)
@@ -143,16 +158,18 @@ static void pack_tile(void *context, int64_t tile, int thread)
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     conv_t *c = context;
-    bool last = tile == c->tiles - 1;
-    int64_t sample = tile * c->tile_samples;
+    mb_span_t samples = mb_span(tile, c->tile_samples, c->window->samples);
+    float *y = c->out + samples.begin * c->out_elements;
+    float *z = c->pre == NULL ? y : c->pre + samples.begin * c->out_elements;
     const void *arguments[] = {
-        c->in + sample * c->in_elements,
-        c->workspace.shared + (last ? c->packed_bytes : 0),
-        c->out + sample * c->out_elements,
+        c->in + samples.begin * c->in_elements,
+        c->workspace.shared + (tile == c->tiles - 1 ? c->packed_bytes : 0),
+        z,
         c->bias,
     };
     mb_dnnl_run(kernels_of(c, tile)->kernel, thread, arguments,
                 mb_workspace_thread(&c->workspace, thread));
+    mb_cpu_act_run(&c->act, z, y, (samples.end - samples.begin) * c->out_elements);
 }
 
 static mb_status_t run_packed(mb_exec_t *exec, conv_t *c, mb_tile_fn_t compute)
@@ -171,8 +188,12 @@ mb_status_t mb_cpu_conv_forward(mb_exec_t *exec, const mb_conv_forward_args_t *a
                    .in = args->x,
                    .other = args->w,
                    .bias = args->bias,
-                   .out = args->y};
-    MB_TRY(prepare(exec, MB_OP_CONV_FORWARD, &conv, MB_DNNL_CONV_FORWARD));
+                   .out = args->y,
+                   .pre = args->pre,
+                   .act = args->act};
+    MB_CPU_CHECK(MB_OP_CONV_FORWARD, (unsigned)args->act.act < MB_ACT_COUNT, "unknown function");
+    MB_TRY(prepare(exec, &conv, MB_DNNL_CONV_FORWARD));
+    MB_TRY(take_workspace(exec, MB_OP_CONV_FORWARD, &conv));
     return exec->planning ? MB_OK : run_packed(exec, &conv, forward_tile);
 }
 
@@ -188,17 +209,20 @@ static void add_bias(float *x, const float *restrict bias, int64_t rows, int64_t
 static void backward_input_tile(void *context, int64_t tile, int thread)
 {
     conv_t *c = context;
+    const mb_function_t relu = {.act = MB_ACT_RELU};
     mb_span_t samples = mb_span(tile, c->tile_samples, c->window->samples);
+    int64_t count = samples.end - samples.begin, first = samples.begin * c->out_elements;
     const void *arguments[] = {
         c->in + samples.begin * c->in_elements,
         c->workspace.shared + (tile == c->tiles - 1 ? c->packed_bytes : 0),
-        c->out + samples.begin * c->out_elements,
+        c->out + first,
     };
     mb_dnnl_run(kernels_of(c, tile)->kernel, thread, arguments,
                 mb_workspace_thread(&c->workspace, thread));
     if (c->bias != NULL)
-        add_bias(c->out + samples.begin * c->out_elements, c->bias,
-                 (samples.end - samples.begin) * mb_window_in(c->window), c->window->channels_in);
+        add_bias(c->out + first, c->bias, count * mb_window_in(c->window), c->window->channels_in);
+    if (c->cut != NULL)
+        mb_cpu_act_run_back(&relu, c->cut + first, c->out + first, count * c->out_elements);
 }
 
 mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_input_args_t *args)
@@ -210,8 +234,10 @@ mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_i
                    .in = args->dy,
                    .other = args->w,
                    .bias = args->bias,
+                   .cut = args->cut,
                    .out = args->dx};
-    MB_TRY(prepare(exec, MB_OP_CONV_BACKWARD_INPUT, &conv, MB_DNNL_CONV_BACKWARD_INPUT));
+    MB_TRY(prepare(exec, &conv, MB_DNNL_CONV_BACKWARD_INPUT));
+    MB_TRY(take_workspace(exec, MB_OP_CONV_BACKWARD_INPUT, &conv));
     if (exec->planning)
         return MB_OK;
     conv.in_elements = elements_out(&args->window);
@@ -219,60 +245,106 @@ mb_status_t mb_cpu_conv_backward_input(mb_exec_t *exec, const mb_conv_backward_i
     return run_packed(exec, &conv, backward_input_tile);
 }
 
-static char *partial_sum(const conv_t *c, int64_t tile)
+/* ---- gradients of weights and bias
+ *
+ * Workspace: partial sums of the tiles, the last tile's behind them where it has another order than
+ * they, the sums in Keras' order, and partial sums of the bias. */
+
+typedef struct {
+    conv_t conv;
+    int64_t packed; /* tiles whose sums stand in the order of kernels[0] */
+    bool accumulate;
+    float *plain, *dw;
+    mb_column_blocks_t bias;
+} weights_t;
+
+static float *partial_sum(const weights_t *w, int64_t tile)
 {
-    size_t bytes = mb_round_64(sizeof(float) * (size_t)elements_weights(c->window));
-    return c->workspace.shared + bytes * (size_t)tile;
+    return (float *)(void *)(w->conv.workspace.shared + w->conv.packed_bytes * (size_t)tile);
 }
 
 static void weights_tile(void *context, int64_t tile, int thread)
 {
-    conv_t *c = context;
-    const mb_dnnl_packed_t *kernels = kernels_of(c, tile);
-    char *scratch = mb_workspace_thread(&c->workspace, thread);
-    char *packed = scratch + c->workspace.thread_bytes - c->packed_bytes;
+    weights_t *w = context;
+    conv_t *c = &w->conv;
     int64_t sample = tile * c->tile_samples;
+    if (w->bias.partial != NULL)
+        mb_column_blocks_sum(&w->bias, tile);
     const void *arguments[] = {c->in + sample * c->in_elements, c->other + sample * c->out_elements,
-                               packed};
-    mb_dnnl_run(kernels->kernel, thread, arguments, scratch);
-    const void *order[] = {packed, partial_sum(c, tile)};
-    mb_dnnl_run(kernels->repack, thread, order, scratch);
+                               partial_sum(w, tile)};
+    mb_dnnl_run(kernels_of(c, tile)->kernel, thread, arguments,
+                mb_workspace_thread(&c->workspace, thread));
 }
 
-typedef struct {
-    const conv_t *conv;
-    bool accumulate;
-    float *dw;
-} combine_t;
-
+/* Into the first partial sum. */
 static void combine_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
-    combine_t *c = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, elements_weights(c->conv->window));
-    size_t count = (size_t)(s.end - s.begin);
-    const float *first = (const float *)partial_sum(c->conv, 0);
-    if (!c->accumulate) {
-        memcpy(c->dw + s.begin, first + s.begin, count * sizeof(float));
-    }
-    for (int64_t part = c->accumulate ? 0 : 1; part < c->conv->tiles; part++) {
-        const float *sum = (const float *)partial_sum(c->conv, part);
+    weights_t *w = context;
+    int64_t count = (int64_t)(w->conv.kernels[0].packed_bytes / sizeof(float));
+    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, count);
+    float *all = partial_sum(w, 0);
+    for (int64_t part = 1; part < w->packed; part++) {
+        const float *restrict sum = partial_sum(w, part);
         for (int64_t i = s.begin; i < s.end; i++)
-            c->dw[i] += sum[i];
+            all[i] += sum[i];
     }
 }
 
-static mb_status_t bias_gradient(mb_exec_t *exec, const mb_conv_backward_weights_args_t *args)
+static void unpack(weights_t *w, int which, const float *packed, float *plain)
 {
-    const mb_window_t *w = &args->window;
-    mb_column_sum_args_t sum = {
-        .rows = w->samples * mb_window_out(w),
-        .columns = w->channels_out,
-        .accumulate = args->accumulate,
-        .a = args->dy,
-        .sum = args->dbias,
-    };
-    return mb_cpu_column_sum(exec, &sum);
+    const void *arguments[] = {packed, plain};
+    mb_dnnl_run(w->conv.kernels[which].repack, 0, arguments,
+                mb_workspace_thread(&w->conv.workspace, 0));
+}
+
+MB_MULTIVERSION
+static void add_to(float *restrict sum, const float *restrict x, int64_t count)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++)
+        sum[i] += x[i];
+}
+
+static void finish_tile(void *context, int64_t tile, int thread)
+{
+    (void)tile;
+    (void)thread;
+    weights_t *w = context;
+    int64_t count = elements_weights(w->conv.window);
+    unpack(w, 0, partial_sum(w, 0), w->accumulate ? w->plain : w->dw);
+    if (w->accumulate)
+        add_to(w->dw, w->plain, count);
+    if (w->packed == w->conv.tiles)
+        return;
+    unpack(w, 1, partial_sum(w, w->packed), w->plain);
+    add_to(w->dw, w->plain, count);
+}
+
+static mb_status_t plan_weights(mb_exec_t *exec, const mb_conv_backward_weights_args_t *args,
+                                weights_t *w)
+{
+    conv_t *c = &w->conv;
+    MB_TRY(prepare(exec, c, MB_DNNL_CONV_BACKWARD_WEIGHTS));
+    w->packed = c->tiles - (mb_dnnl_same_order(&c->kernels[0], &c->kernels[1]) ? 0 : 1);
+    w->packed = mb_max_i64(1, w->packed);
+    size_t sums = c->packed_bytes * (size_t)c->tiles;
+    size_t plain = mb_round_64(sizeof(float) * (size_t)elements_weights(c->window));
+    w->bias = (mb_column_blocks_t){.type = MB_F32,
+                                   .a = args->dy,
+                                   .rows = c->window->samples * mb_window_out(c->window),
+                                   .columns = c->window->channels_out,
+                                   .block = c->tile_samples * mb_window_out(c->window),
+                                   .blocks = c->tiles};
+    MB_TRY(mb_cpu_workspace(exec, MB_OP_CONV_BACKWARD_WEIGHTS,
+                            sums + plain + mb_column_blocks_bytes(&w->bias), scratch_bytes(c),
+                            &c->workspace));
+    if (exec->planning)
+        return MB_OK;
+    w->plain = (float *)(void *)(c->workspace.shared + sums);
+    if (args->dbias != NULL)
+        w->bias.partial = (double *)(void *)(c->workspace.shared + sums + plain);
+    return MB_OK;
 }
 
 mb_status_t mb_cpu_conv_backward_weights(mb_exec_t *exec,
@@ -280,15 +352,17 @@ mb_status_t mb_cpu_conv_backward_weights(mb_exec_t *exec,
 {
     MB_TRY(check(MB_OP_CONV_BACKWARD_WEIGHTS, &args->window));
     MB_CPU_CHECK(MB_OP_CONV_BACKWARD_WEIGHTS, args->window.samples > 0, "no samples");
-    conv_t conv = {.window = &args->window, .in = args->x, .other = args->dy};
-    MB_TRY(prepare(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &conv, MB_DNNL_CONV_BACKWARD_WEIGHTS));
-    if (!exec->planning) {
-        mb_cpu_tiles(exec, conv.tiles, weights_tile, &conv);
-        MB_TRY(mb_dnnl_take_status(mb_cpu_of(exec)->dnnl));
-        combine_t combine = {&conv, args->accumulate, args->dw};
-        int64_t blocks = mb_ceil_div(elements_weights(&args->window), MB_CPU_BLOCK);
-        mb_cpu_tiles(exec, blocks, combine_tile, &combine);
-    }
-    /* While planning dbias may be NULL although it is wanted: its need is counted in any case. */
-    return args->dbias != NULL || exec->planning ? bias_gradient(exec, args) : MB_OK;
+    weights_t w = {.conv = {.window = &args->window, .in = args->x, .other = args->dy},
+                   .accumulate = args->accumulate,
+                   .dw = args->dw};
+    MB_TRY(plan_weights(exec, args, &w));
+    if (exec->planning)
+        return MB_OK;
+    mb_cpu_tiles(exec, w.conv.tiles, weights_tile, &w);
+    size_t packed = w.conv.kernels[0].packed_bytes / sizeof(float);
+    mb_cpu_tiles(exec, mb_ceil_div((int64_t)packed, MB_CPU_BLOCK), combine_tile, &w);
+    mb_cpu_tiles(exec, 1, finish_tile, &w);
+    if (args->dbias != NULL)
+        mb_column_blocks_finish(&w.bias, args->accumulate, args->dbias);
+    return mb_dnnl_take_status(mb_cpu_of(exec)->dnnl);
 }

@@ -10,7 +10,7 @@
 
 typedef struct {
     const mb_window_t *window;
-    bool average, tiled;
+    bool average, tiled, four, cuts;
     const float *x, *y, *dy;
     float *out; /* y or dx */
     int64_t tile_samples;
@@ -59,6 +59,23 @@ static inline void add_to(float *restrict y, const float *restrict x, int64_t ch
         y[c] += x[c];
 }
 
+static inline float larger(float before, float x)
+{
+    return x > before || x != x ? x : before;
+}
+
+/* Of a window of two by two positions inside the image, as nearly all models have them: BELOW
+ * elements from the upper ones are the lower ones. All four are at hand at a time. */
+MB_MULTIVERSION
+static void largest_of_four(const float *x, int64_t below, int64_t channels, float *restrict y)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < channels; c++) {
+        float upper = larger(x[c], x[c + channels]);
+        y[c] = larger(larger(upper, x[c + below]), x[c + below + channels]);
+    }
+}
+
 MB_MULTIVERSION
 static void forward_window(const pool_t *p, const reach_t *r, const float *image, float *y)
 {
@@ -96,7 +113,11 @@ static void forward_tile(void *context, int64_t tile, int thread)
             reach_of(w, 0, oh, &r);
             for (int64_t ow = 0; ow < w->out[1]; ow++, y += w->channels_in) {
                 reach_of(w, 1, ow, &r);
-                forward_window(p, &r, image, y);
+                if (p->four && !p->average)
+                    largest_of_four(position(w, &r, 0, 0, image), w->in[1] * w->channels_in,
+                                    w->channels_in, y);
+                else
+                    forward_window(p, &r, image, y);
             }
         }
     }
@@ -126,6 +147,29 @@ take_largest(const float *restrict x, const float *restrict top, float *restrict
     }
 }
 
+/* Of such windows that tile the image: LEFT is what is left of dy for the position. */
+#define TAKE(at)                                                                                   \
+    do {                                                                                           \
+        bool largest = x[(at)] == top;                                                             \
+        dx[(at)] = largest ? left : 0.0f;                                                          \
+        left = largest ? 0.0f : left;                                                              \
+    } while (0)
+
+MB_MULTIVERSION
+static void scatter_four(const float *restrict x, int64_t below, int64_t channels,
+                         const float *restrict y, const float *restrict dy, bool cuts,
+                         float *restrict dx)
+{
+#pragma omp simd
+    for (int64_t c = 0; c < channels; c++) {
+        float top = y[c], left = dy[c] * (!cuts || top > 0.0f ? 1.0f : 0.0f);
+        TAKE(c);
+        TAKE(c + channels);
+        TAKE(c + below);
+        TAKE(c + below + channels);
+    }
+}
+
 /* Gives dy to the first position of the window whose x is the largest. */
 MB_MULTIVERSION
 static void scatter_largest(const pool_t *p, const reach_t *r, const float *image, const float *y,
@@ -135,7 +179,8 @@ static void scatter_largest(const pool_t *p, const reach_t *r, const float *imag
     float left[CHANNELS];
     for (int64_t first = 0; first < w->channels_in; first += CHANNELS) {
         int64_t channels = mb_min_i64(CHANNELS, w->channels_in - first);
-        memcpy(left, dy + first, sizeof(float) * (size_t)channels);
+        for (int64_t c = 0; c < channels; c++)
+            left[c] = dy[first + c] * (!p->cuts || y[first + c] > 0.0f ? 1.0f : 0.0f);
         for (int64_t kh = r->begin[0]; kh < r->end[0]; kh++) {
             for (int64_t kw = r->begin[1]; kw < r->end[1]; kw++) {
                 const float *x = position(w, r, kh, kw, image) + first;
@@ -181,8 +226,12 @@ static void backward_sample(const pool_t *p, int64_t sample)
         for (int64_t ow = 0; ow < w->out[1]; ow++) {
             int64_t at = (oh * w->out[1] + ow) * w->channels_in;
             reach_of(w, 1, ow, &r);
+            int64_t first = position(w, &r, 0, 0, image) - image;
             if (p->average)
                 scatter_mean(p, &r, image, dy + at, dimage);
+            else if (p->four)
+                scatter_four(image + first, w->in[1] * w->channels_in, w->channels_in, y + at,
+                             dy + at, p->cuts, dimage + first);
             else
                 scatter_largest(p, &r, image, y + at, dy + at, dimage);
         }
@@ -210,6 +259,7 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, pool_t *p, mb_tile_fn_t comp
     if (exec->planning)
         return MB_OK;
     p->tiled = windows_tile(w);
+    p->four = p->tiled && w->kernel[0] == 2 && w->kernel[1] == 2;
     p->tile_samples = mb_rows_block(w->in[0] * w->in[1] * w->channels_in, TILE_ELEMENTS);
     mb_cpu_tiles(exec, mb_ceil_div(w->samples, p->tile_samples), compute, p);
     return MB_OK;
@@ -228,6 +278,7 @@ mb_status_t mb_cpu_pool_backward(mb_exec_t *exec, const mb_pool_backward_args_t 
                 .x = args->x,
                 .y = args->y,
                 .dy = args->dy,
+                .cuts = args->cuts,
                 .out = args->dx};
     return run(exec, MB_OP_POOL_BACKWARD, &p, backward_tile);
 }

@@ -39,7 +39,7 @@ mb_status_t mb_activated_forward(const mb_activation_t *activation, const mb_run
 mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_run_t *run)
 {
     const mb_shape_t *shape = &run->call->output;
-    if (mb_activation_is_linear(activation))
+    if (mb_activation_is_linear(activation) || run->is_cut)
         return MB_OK;
     return mb_activation_backward(
         activation, run->exec, mb_run_type(run), run->samples * mb_shape_rows(shape),
@@ -49,5 +49,6 @@ mb_status_t mb_activated_backward(const mb_activation_t *activation, const mb_ru
 
 const void *mb_activated_gradient(const mb_activation_t *activation, const mb_run_t *run)
 {
-    return mb_activation_is_linear(activation) ? run->grad_output : run->carry;
+    bool as_given = mb_activation_is_linear(activation) || run->is_cut;
+    return as_given ? run->grad_output : run->carry;
 }

@@ -101,10 +101,11 @@ void mb_activation_call_memory(const mb_call_t *call, int64_t samples, mb_memory
         mb_softmax_mask_memory(call, samples, out);
 }
 
-static bool is_relu(const mb_call_t *call)
+static unsigned relus(const mb_call_t *call)
 {
     const mb_activation_call_t *layer = layer_of(call);
-    return !layer->gated && !layer->activation.softmax && layer->activation.act == MB_ACT_RELU;
+    bool relu = !layer->gated && !layer->activation.softmax && layer->activation.act == MB_ACT_RELU;
+    return relu ? MB_RELU_ALL : 0;
 }
 
 static mb_status_t forward(const mb_run_t *run)
@@ -165,7 +166,7 @@ void mb_activation_call_cost(const mb_call_t *call, mb_cost_t *out)
                                                 .forward = mb_activation_call_forward,             \
                                                 .backward_input = mb_activation_call_backward,     \
                                                 .cost = mb_activation_call_cost,                   \
-                                                .is_relu = is_relu,                                \
+                                                .relus = relus,                                    \
                                                 __VA_ARGS__}
 
 ACTIVATION_CLASS(activation, "Activation", parse_activation, .mask = mb_mask_passes);

@@ -32,7 +32,7 @@ mb_status_t mb_channels_backward_weights(const mb_run_t *run);
 void mb_channels_cost(const mb_call_t *call, mb_cost_t *out);
 
 /* The class that models name, of a layer without and with parameters. */
-#define MB_CHANNELS_CLASS(symbol, keras, parser)                                                   \
+#define MB_CHANNELS_CLASS(symbol, keras, parser, ...)                                              \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -40,9 +40,10 @@ void mb_channels_cost(const mb_call_t *call, mb_cost_t *out);
                                                 .memory = mb_channels_memory,                      \
                                                 .forward = mb_channels_forward,                    \
                                                 .backward_input = mb_channels_backward_input,      \
-                                                .cost = mb_channels_cost}
+                                                .cost = mb_channels_cost,                          \
+                                                __VA_ARGS__}
 
-#define MB_CHANNELS_WEIGHTED_CLASS(symbol, keras, parser)                                          \
+#define MB_CHANNELS_WEIGHTED_CLASS(symbol, keras, parser, ...)                                     \
     const mb_layer_class_t mb_layer_##symbol = {.size = sizeof(mb_layer_class_t),                  \
                                                 .name = keras,                                     \
                                                 .parse = parser,                                   \
@@ -53,6 +54,7 @@ void mb_channels_cost(const mb_call_t *call, mb_cost_t *out);
                                                 .forward = mb_channels_forward,                    \
                                                 .backward_input = mb_channels_backward_input,      \
                                                 .backward_weights = mb_channels_backward_weights,  \
-                                                .cost = mb_channels_cost}
+                                                .cost = mb_channels_cost,                          \
+                                                __VA_ARGS__}
 
 #endif

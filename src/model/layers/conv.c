@@ -118,6 +118,25 @@ static mb_status_t declare(const mb_call_t *call, mb_param_list_t *list)
     return mb_conv_add_bias(list, conv, conv->filters);
 }
 
-MB_CHANNELS_WEIGHTED_CLASS(conv1d, "Conv1D", parse_1d);
-MB_CHANNELS_WEIGHTED_CLASS(conv2d, "Conv2D", parse_2d);
-MB_CHANNELS_WEIGHTED_CLASS(conv3d, "Conv3D", parse_3d);
+/* With channels first what a call is given is transposed behind it and in front of it. */
+static unsigned relus(const mb_call_t *call)
+{
+    const mb_conv_t *conv = call->layer->config;
+    bool relu = !conv->activation.softmax && conv->activation.act == MB_ACT_RELU;
+    return conv->channels.first ? 0 : relu ? MB_RELU_LAST | MB_RELU_CUTS : MB_RELU_CUTS;
+}
+
+static mb_tail_kind_t tail(const mb_call_t *call)
+{
+    const mb_conv_t *conv = call->layer->config;
+    bool plain = !conv->channels.first && mb_activation_is_linear(&conv->activation);
+    return plain ? MB_TAIL_RELU : MB_TAIL_NONE;
+}
+
+#define CONV_CLASS(symbol, keras, parser)                                                          \
+    MB_CHANNELS_WEIGHTED_CLASS(symbol, keras, parser, .relus = relus, .tail = tail,                \
+                               .forward_with_tail = mb_conv_forward_with_tail)
+
+CONV_CLASS(conv1d, "Conv1D", parse_1d);
+CONV_CLASS(conv2d, "Conv2D", parse_2d);
+CONV_CLASS(conv3d, "Conv3D", parse_3d);

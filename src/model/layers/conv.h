@@ -29,6 +29,7 @@ mb_status_t mb_conv_add_bias(mb_param_list_t *list, const mb_conv_t *conv, int64
 mb_status_t mb_conv_check(const mb_call_t *call);
 void mb_conv_memory(const mb_call_t *call, int64_t samples, mb_memory_t *out);
 mb_status_t mb_conv_forward(const mb_run_t *run);
+mb_status_t mb_conv_forward_with_tail(const mb_run_t *run, const mb_tail_t *tail);
 mb_status_t mb_conv_backward_input(const mb_run_t *run);
 mb_status_t mb_conv_backward_weights(const mb_run_t *run);
 void mb_conv_cost(const mb_call_t *call, mb_cost_t *out);

@@ -41,33 +41,63 @@ static mb_status_t observe(const mb_run_t *run, mb_window_t window)
     return observer->window(observer->user, run, MB_CONV_KERNEL, &window, mb_run_input(run, 0));
 }
 
-static mb_status_t convolve(const mb_run_t *run)
+static mb_status_t convolve_stored(const mb_run_t *run, const mb_matrix_t *stored, void *y)
 {
     const mb_conv_t *conv = conv_of(run->call);
-    const mb_matrix_t *stored = mb_run_stored(run, MB_CONV_KERNEL);
+    mb_stored_conv_args_t args = {.type = mb_run_type(run),
+                                  .window = geometry_of(run),
+                                  .integer = run->integer,
+                                  .x = mb_run_input(run, 0),
+                                  .bias = conv->use_bias ? mb_run_param(run, MB_CONV_BIAS) : NULL,
+                                  .w = *stored,
+                                  .y = y};
+    return mb_run_stored_conv(run->exec, &args);
+}
+
+/* y = act(conv(x)); PRE: NULL, or where what act is applied to is kept. */
+static mb_status_t convolve(const mb_run_t *run, mb_function_t act, void *pre, void *y)
+{
+    const mb_conv_t *conv = conv_of(run->call);
     mb_conv_forward_args_t args = {.type = mb_run_type(run),
                                    .window = geometry_of(run),
                                    .x = mb_run_input(run, 0),
                                    .w = mb_run_param(run, MB_CONV_KERNEL),
                                    .bias = conv->use_bias ? mb_run_param(run, MB_CONV_BIAS) : NULL,
-                                   .y = mb_activated_target(&conv->activation, run)};
-    if (stored == NULL)
-        return mb_run_conv_forward(run->exec, &args);
-    mb_stored_conv_args_t stored_args = {.type = mb_run_type(run),
-                                         .window = args.window,
-                                         .integer = run->integer,
-                                         .x = args.x,
-                                         .bias = args.bias,
-                                         .w = *stored,
-                                         .y = args.y};
-    return mb_run_stored_conv(run->exec, &stored_args);
+                                   .y = y,
+                                   .act = act,
+                                   .pre = pre};
+    return mb_run_conv_forward(run->exec, &args);
 }
 
 mb_status_t mb_conv_forward(const mb_run_t *run)
 {
+    const mb_activation_t *a = &conv_of(run->call)->activation;
+    const mb_matrix_t *stored = mb_run_stored(run, MB_CONV_KERNEL);
+    void *target = mb_activated_target(a, run);
     MB_TRY(observe(run, geometry_of(run)));
-    MB_TRY(convolve(run));
-    return mb_activated_forward(&conv_of(run->call)->activation, run);
+    if (stored == NULL && !a->softmax)
+        return convolve(run, (mb_function_t){a->act, a->p0, a->p1, a->p2},
+                        a->needs_input ? run->saved : NULL, run->output);
+    if (stored != NULL)
+        MB_TRY(convolve_stored(run, stored, target));
+    else
+        MB_TRY(convolve(run, (mb_function_t){.act = MB_ACT_LINEAR}, NULL, target));
+    return mb_activated_forward(a, run);
+}
+
+mb_status_t mb_conv_forward_with_tail(const mb_run_t *run, const mb_tail_t *tail)
+{
+    const mb_matrix_t *stored = mb_run_stored(run, MB_CONV_KERNEL);
+    mb_act_forward_args_t relu = {.type = mb_run_type(run),
+                                  .count = run->samples * mb_shape_elements(&run->call->output),
+                                  .act = MB_ACT_RELU,
+                                  .x = tail->y,
+                                  .y = tail->y};
+    MB_TRY(observe(run, geometry_of(run)));
+    if (stored == NULL)
+        return convolve(run, (mb_function_t){.act = MB_ACT_RELU}, NULL, tail->y);
+    MB_TRY(convolve_stored(run, stored, tail->y));
+    return mb_run_act_forward(run->exec, &relu);
 }
 
 mb_status_t mb_conv_backward_input(const mb_run_t *run)
@@ -80,7 +110,8 @@ mb_status_t mb_conv_backward_input(const mb_run_t *run)
                                           .window = geometry_of(run),
                                           .dy = mb_activated_gradient(&conv->activation, run),
                                           .w = mb_run_param(run, MB_CONV_KERNEL),
-                                          .dx = mb_run_grad_input(run, 0)};
+                                          .dx = mb_run_grad_input(run, 0),
+                                          .cut = run->cuts_input ? mb_run_input(run, 0) : NULL};
     return mb_run_conv_backward_input(run->exec, &args);
 }
 

@@ -111,7 +111,7 @@ static mb_status_t forward(const mb_run_t *run)
 }
 
 static mb_status_t pool_back(const mb_run_t *run, const mb_window_t *window, const void *x,
-                             const void *y, const void *dy, void *dx)
+                             const void *y, const void *dy, void *dx, bool cuts)
 {
     bool average = pool_of(run->call)->average;
     mb_pool_backward_args_t args = {.type = mb_run_type(run),
@@ -120,7 +120,8 @@ static mb_status_t pool_back(const mb_run_t *run, const mb_window_t *window, con
                                     .x = average ? NULL : x,
                                     .y = average ? NULL : y,
                                     .dy = dy,
-                                    .dx = dx};
+                                    .dx = dx,
+                                    .cuts = cuts};
     return mb_run_pool_backward(run->exec, &args);
 }
 
@@ -132,10 +133,10 @@ static mb_status_t backward_input(const mb_run_t *run)
     if (!mb_run_wants_input(run, 0))
         return MB_OK;
     if (!is_volume(run->call))
-        return pool_back(run, &planes, x, run->output, run->grad_output, dx);
+        return pool_back(run, &planes, x, run->output, run->grad_output, dx, run->cuts_input);
     mb_window_t depth = depth_window(run->call, run->samples);
-    MB_TRY(pool_back(run, &depth, run->saved, run->output, run->grad_output, run->carry));
-    return pool_back(run, &planes, x, run->saved, run->carry, dx);
+    MB_TRY(pool_back(run, &depth, run->saved, run->output, run->grad_output, run->carry, false));
+    return pool_back(run, &planes, x, run->saved, run->carry, dx, false);
 }
 
 static void cost(const mb_call_t *call, mb_cost_t *out)
@@ -146,12 +147,20 @@ static void cost(const mb_call_t *call, mb_cost_t *out)
     *out = (mb_cost_t){4.0 * reads, 4.0 * (reads + writes), 0.0};
 }
 
+/* The largest of a window is positive where the relu's slope at its place is 1. */
+static unsigned relus(const mb_call_t *call)
+{
+    const pool_t *pool = pool_of(call);
+    bool cuts = !pool->average && !pool->channels.first && !is_volume(call);
+    return cuts ? MB_RELU_CUTS : 0;
+}
+
 #define POOL_CLASS(symbol, keras, spatial, average)                                                \
     static mb_status_t parse_##symbol(mb_config_t *config, mb_arena_t *arena, void **out)          \
     {                                                                                              \
         return parse(config, arena, spatial, average, out);                                        \
     }                                                                                              \
-    MB_CHANNELS_CLASS(symbol, keras, parse_##symbol)
+    MB_CHANNELS_CLASS(symbol, keras, parse_##symbol, .relus = relus)
 
 POOL_CLASS(max_pooling1d, "MaxPooling1D", 1, false);
 POOL_CLASS(max_pooling2d, "MaxPooling2D", 2, false);

@@ -225,6 +225,7 @@ static mb_status_t add_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *s, const geom
     MB_TRY(mb_dnnl_add(dnnl, &key, descriptor, n, arguments[s->kind], memory[s->kind], &kernel));
     kernel->packed.kernel = kernel;
     kernel->packed.packed_bytes = dnnl_memory_desc_get_size(&weights);
+    kernel->order = weights;
     MB_TRY(add_repack(dnnl, s, g, &weights, &kernel->packed.repack));
     *out = kernel;
     return MB_OK;
@@ -247,4 +248,9 @@ mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_p
     }
     *out = kernel->packed;
     return MB_OK;
+}
+
+bool mb_dnnl_same_order(const mb_dnnl_packed_t *a, const mb_dnnl_packed_t *b)
+{
+    return dnnl_memory_desc_equal(&a->kernel->order, &b->kernel->order) != 0;
 }

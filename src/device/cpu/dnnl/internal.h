@@ -22,7 +22,8 @@ struct mb_dnnl_kernel {
     int argument[MB_DNNL_MAX_ARGUMENTS]; /* DNNL_ARG_... */
     dnnl_memory_t *memory;               /* [threads][n_arguments + 1], the last is scratch */
     size_t scratch_bytes;
-    mb_dnnl_packed_t packed; /* of one with a packed argument: itself and its repacking */
+    mb_dnnl_packed_t packed;  /* of one with a packed argument: itself and its repacking */
+    dnnl_memory_desc_t order; /* of a convolution: of its packed weights */
 };
 
 struct mb_dnnl {

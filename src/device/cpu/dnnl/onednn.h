@@ -91,5 +91,7 @@ typedef struct {
 } mb_dnnl_conv_t;
 
 mb_status_t mb_dnnl_conv(mb_dnnl_t *dnnl, const mb_dnnl_conv_t *shape, mb_dnnl_packed_t *out);
+/* Whether two convolutions have their packed weights in one order. */
+bool mb_dnnl_same_order(const mb_dnnl_packed_t *a, const mb_dnnl_packed_t *b);
 
 #endif

@@ -1,5 +1,7 @@
-/* Times the CPU's operations on the shapes of common models, beside oneDNN's own multi-threaded
- * primitive for the same product, so that the cost of fixed tiles is seen. Usage: ops [THREADS]. */
+/* Times the CPU's operations on the shapes of common models: products beside oneDNN's own
+ * multi-threaded primitive, so that the cost of fixed tiles is seen, and others beside a bound, the
+ * time that their operations take at the rate of a product or their bytes, once through, at the
+ * rate of a sum, whichever is longer. Usage: ops [THREADS]. */
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
@@ -127,45 +129,156 @@ static void bench_dense(mb_exec_t *exec, int threads, int64_t rows, int64_t in, 
     bench_product(exec, threads, "dense backward weights", in, out, rows, true, false);
 }
 
+/* What the machine gives these threads: of products, and of numbers read and written. */
+static struct {
+    double flops, bytes;
+} most;
+
+/* Beside the least time that so many operations and bytes take. */
 static void report(const char *what, double seconds, double flops, double bytes)
 {
-    printf("%-28s %9.1f us %7.1f GF/s %7.1f GB/s\n", what, seconds * 1e6, flops / seconds * 1e-9,
-           bytes / seconds * 1e-9);
+    double least = flops / most.flops;
+    least = bytes / most.bytes > least ? bytes / most.bytes : least;
+    printf("%-28s %9.1f us %7.1f GF/s %7.1f GB/s %5.0f %% of the bound\n", what, seconds * 1e6,
+           flops / seconds * 1e-9, bytes / seconds * 1e-9, 100.0 * least / seconds);
+}
+
+/* A product whose factors stay in the caches, and a sum of arrays that a second cache holds. */
+static void find_bound(mb_exec_t *exec)
+{
+    const int64_t n = 768, count = 1 << 18;
+    float *x = numbers(exec->device, 3 * n * n);
+    mb_gemm_args_t product = {.m = n, .n = n, .k = n, .lda = n, .ldb = n, .ldc = n};
+    product.a = x;
+    product.b = x + n * n;
+    product.c = x + 2 * n * n;
+    mb_add_args_t add = {MB_F32, count, x, x + count, x + 2 * count};
+    most.flops = 2.0 * (double)(n * n * n) / seconds_of(exec, MB_OP_GEMM, &product, sizeof product);
+    most.bytes = 12.0 * (double)count / seconds_of(exec, MB_OP_ADD, &add, sizeof add);
+    printf("bound: %.1f GF/s, %.1f GB/s in the caches\n", most.flops * 1e-9, most.bytes * 1e-9);
+    mb_device_free(exec->device, x);
+}
+
+typedef struct {
+    mb_window_t w;
+    float *x, *y, *k, *bias;
+    double flops, in, out, weights; /* of a pass; bytes */
+} conv_t;
+
+static conv_t conv_of(mb_exec_t *exec, int64_t samples, int64_t size, int64_t in, int64_t out)
+{
+    int64_t pixels = samples * size * size;
+    conv_t c = {{samples,
+                 in,
+                 out,
+                 1,
+                 {size, size},
+                 {size, size},
+                 {3, 3},
+                 {1, 1},
+                 {1, 1},
+                 {1, 1},
+                 {1, 1},
+                 {0}},
+                .flops = 18.0 * (double)(pixels * in * out),
+                .in = 4.0 * (double)(pixels * in),
+                .out = 4.0 * (double)(pixels * out),
+                .weights = 36.0 * (double)(in * out)};
+    c.x = numbers(exec->device, pixels * in);
+    c.y = numbers(exec->device, pixels * out);
+    c.k = numbers(exec->device, 9 * in * out);
+    c.bias = numbers(exec->device, out);
+    printf("convolution 3x3, %lld x %lld x %lld x %lld -> %lld\n", (long long)samples,
+           (long long)size, (long long)size, (long long)in, (long long)out);
+    return c;
+}
+
+static void free_conv(mb_exec_t *exec, conv_t *c)
+{
+    mb_device_free(exec->device, c->x);
+    mb_device_free(exec->device, c->y);
+    mb_device_free(exec->device, c->k);
+    mb_device_free(exec->device, c->bias);
+}
+
+static void bench_pool(mb_exec_t *exec, const conv_t *c)
+{
+    mb_window_t w = c->w;
+    w.channels_in = w.channels_out;
+    for (int i = 0; i < 2; i++) {
+        w.out[i] = w.in[i] / 2;
+        w.kernel[i] = w.stride[i] = 2;
+        w.pad_before[i] = w.pad_after[i] = 0;
+    }
+    int64_t count = w.samples * w.out[0] * w.out[1] * w.channels_in;
+    float *half = numbers(exec->device, count), *dx = numbers(exec->device, 4 * count);
+    mb_pool_forward_args_t pool = {MB_F32, w, false, c->y, half};
+    mb_pool_backward_args_t back = {MB_F32, w, false, c->y, half, half, dx, true};
+    double quarter = 4.0 * (double)count;
+    report("  max pooling", seconds_of(exec, MB_OP_POOL_FORWARD, &pool, sizeof pool), 0,
+           c->out + quarter);
+    report("  max pooling backward", seconds_of(exec, MB_OP_POOL_BACKWARD, &back, sizeof back), 0,
+           2 * c->out + 2 * quarter);
+    mb_device_free(exec->device, half);
+    mb_device_free(exec->device, dx);
 }
 
 static void bench_conv(mb_exec_t *exec, int64_t samples, int64_t size, int64_t in, int64_t out)
 {
-    mb_window_t w = {samples, in,     out,    1,      {size, size}, {size, size},
-                     {3, 3},  {1, 1}, {1, 1}, {1, 1}, {1, 1}};
-    int64_t pixels = samples * size * size;
-    float *x = numbers(exec->device, pixels * in), *y = numbers(exec->device, pixels * out);
-    float *k = numbers(exec->device, 9 * in * out), *bias = numbers(exec->device, out);
-    double flops = 2.0 * 9.0 * (double)(pixels * in * out);
-    double bytes = 4.0 * (double)(pixels * (in + out));
-    mb_conv_forward_args_t forward = {MB_F32, w, x, k, bias, y};
-    mb_conv_backward_input_args_t input = {MB_F32, w, y, k, x, NULL};
-    mb_conv_backward_weights_args_t weights = {MB_F32, w, false, x, y, k, bias};
-    printf("convolution 3x3, %lld x %lld x %lld x %lld -> %lld\n", (long long)samples,
-           (long long)size, (long long)size, (long long)in, (long long)out);
-    report("  forward", seconds_of(exec, MB_OP_CONV_FORWARD, &forward, sizeof forward), flops,
+    conv_t c = conv_of(exec, samples, size, in, out);
+    mb_conv_forward_args_t forward = {MB_F32, c.w, c.x, c.k, c.bias, c.y, {0}, NULL};
+    mb_conv_backward_input_args_t input = {MB_F32, c.w, c.y, c.k, c.x, NULL, NULL};
+    mb_conv_backward_weights_args_t weights = {MB_F32, c.w, false, c.x, c.y, c.k, NULL};
+    double bytes = c.in + c.out + c.weights;
+    report("  forward", seconds_of(exec, MB_OP_CONV_FORWARD, &forward, sizeof forward), c.flops,
            bytes);
+    forward.act.act = MB_ACT_RELU;
+    report("  forward with relu", seconds_of(exec, MB_OP_CONV_FORWARD, &forward, sizeof forward),
+           c.flops, bytes);
     report("  backward input", seconds_of(exec, MB_OP_CONV_BACKWARD_INPUT, &input, sizeof input),
-           flops, bytes);
+           c.flops, bytes);
     report("  backward weights",
-           seconds_of(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &weights, sizeof weights), flops, bytes);
-    mb_window_t p = {samples, out,    out,    1,      {size, size}, {size / 2, size / 2},
-                     {2, 2},  {2, 2}, {1, 1}, {0, 0}, {0, 0}};
-    float *half = numbers(exec->device, pixels * out / 4);
-    mb_pool_forward_args_t pool = {MB_F32, p, false, y, half};
-    mb_pool_backward_args_t back = {MB_F32, p, false, y, half, half, y};
-    report("  max pooling", seconds_of(exec, MB_OP_POOL_FORWARD, &pool, sizeof pool), 0, bytes);
-    report("  max pooling backward", seconds_of(exec, MB_OP_POOL_BACKWARD, &back, sizeof back), 0,
-           bytes);
-    mb_device_free(exec->device, half);
-    mb_device_free(exec->device, bias);
-    mb_device_free(exec->device, k);
-    mb_device_free(exec->device, y);
+           seconds_of(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &weights, sizeof weights), c.flops, bytes);
+    weights.dbias = c.bias;
+    report("  backward weights and bias",
+           seconds_of(exec, MB_OP_CONV_BACKWARD_WEIGHTS, &weights, sizeof weights), c.flops, bytes);
+    bench_pool(exec, &c);
+    free_conv(exec, &c);
+}
+
+static void bench_batchnorm(mb_exec_t *exec, int64_t rows, int64_t channels)
+{
+    int64_t n = rows * channels;
+    float *x = numbers(exec->device, 4 * n), *row = numbers(exec->device, 5 * channels);
+    double *sums = (double *)(void *)numbers(exec->device, 4 * channels);
+    float *mean = row + 2 * channels, *rstd = row + 3 * channels;
+    double bytes = 4.0 * (double)n;
+    mb_batchnorm_forward_args_t forward = {.rows = rows,
+                                           .valid = rows,
+                                           .channels = channels,
+                                           .training = true,
+                                           .epsilon = 1e-3f,
+                                           .x = x,
+                                           .gamma = row,
+                                           .beta = row + channels,
+                                           .y = x + n,
+                                           .mean = mean,
+                                           .rstd = rstd};
+    mb_batchnorm_backward_input_args_t input = {MB_F32,    rows,      rows, channels, true,
+                                                x,         x + 2 * n, row,  mean,     rstd,
+                                                x + 3 * n, 0,         NULL, NULL,     sums};
+    printf("batch normalization %lld x %lld\n", (long long)rows, (long long)channels);
+    report("  forward", seconds_of(exec, MB_OP_BATCHNORM_FORWARD, &forward, sizeof forward), 0,
+           3 * bytes);
+    forward.residual = x + 2 * n;
+    forward.act = MB_ACT_RELU;
+    report("  forward, sum and relu",
+           seconds_of(exec, MB_OP_BATCHNORM_FORWARD, &forward, sizeof forward), 0, 4 * bytes);
+    report("  backward", seconds_of(exec, MB_OP_BATCHNORM_BACKWARD_INPUT, &input, sizeof input), 0,
+           5 * bytes);
     mb_device_free(exec->device, x);
+    mb_device_free(exec->device, row);
+    mb_device_free(exec->device, sums);
 }
 
 static void bench_attention(mb_exec_t *exec, int64_t samples, int64_t heads, int64_t t, int64_t d)
@@ -290,6 +403,7 @@ int main(int argc, char **argv)
     }
     device->class_->describe(device, text, sizeof text);
     printf("%s\n", text);
+    find_bound(&exec);
     bench_dense(&exec, options.threads, 128, 784, 512);
     bench_dense(&exec, options.threads, 128, 512, 512);
     bench_dense(&exec, options.threads, 128, 512, 10);
@@ -300,6 +414,11 @@ int main(int argc, char **argv)
     bench_dense(&exec, options.threads, 2048, 384, 65);
     bench_conv(&exec, 128, 28, 1, 32);
     bench_conv(&exec, 128, 14, 32, 64);
+    bench_conv(&exec, 32, 32, 16, 16);
+    bench_conv(&exec, 32, 16, 32, 32);
+    bench_conv(&exec, 32, 8, 64, 64);
+    bench_batchnorm(&exec, 32 * 32 * 32, 16);
+    bench_batchnorm(&exec, 32 * 8 * 8, 64);
     bench_attention(&exec, 8, 6, 256, 64);
     bench_rows(&exec, 2048, 384);
     bench_update(&exec, 670000);

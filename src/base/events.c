@@ -1,6 +1,7 @@
 /* See events.h. */
 #include "base/events.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static bool before(const mb_event_at_t *a, const mb_event_at_t *b)
@@ -30,6 +31,11 @@ mb_status_t mb_events_put(mb_events_t *events, double time, int kind, uint32_t w
         events->heap[at] = events->heap[(at - 1) / 2];
     events->heap[at] = event;
     return MB_OK;
+}
+
+double mb_events_next(const mb_events_t *events)
+{
+    return events->n == 0 ? INFINITY : events->heap[0].time;
 }
 
 bool mb_events_take(mb_events_t *events, mb_event_at_t *out)

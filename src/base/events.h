@@ -23,6 +23,8 @@ typedef struct { /* begins as zeros */
 
 /* MB_ERR_MEMORY. */
 mb_status_t mb_events_put(mb_events_t *events, double time, int kind, uint32_t what);
+/* When the earliest is; INFINITY: there is none. */
+double mb_events_next(const mb_events_t *events);
 /* The earliest; false: there is none. */
 bool mb_events_take(mb_events_t *events, mb_event_at_t *out);
 void mb_events_free(mb_events_t *events);

@@ -6,6 +6,7 @@ libmb_la_SOURCES += \
 	src/base/events.c src/base/events.h \
 	src/base/fiber.c src/base/fiber.h \
 	src/base/float_mode.c src/base/float_mode.h \
+	src/base/flows.c src/base/flows.h \
 	src/base/host_memory.c src/base/host_memory.h \
 	src/base/json.c \
 	src/base/log.c src/base/log.h \

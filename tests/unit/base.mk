@@ -17,3 +17,7 @@ tests_unit_test_config_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_fiber
 tests_unit_test_fiber_SOURCES = tests/unit/test_fiber.c
 tests_unit_test_fiber_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_flows
+tests_unit_test_flows_SOURCES = tests/unit/test_flows.c
+tests_unit_test_flows_LDADD = $(UNIT_LIBS)

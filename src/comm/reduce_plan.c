@@ -17,6 +17,7 @@ typedef struct {
     int *owner;            /* [n_nodes] block that holds it */
     int *index;            /* [n_nodes] which of the block's */
     int n_nodes, replicas; /* leaves of the tree that is exchanged directly */
+    int first_own;         /* of the nodes: those of a block stand together */
 } maker_t;
 
 static bool is_power(int n)
@@ -48,6 +49,21 @@ int mb_reduce_part(const mb_grid_t *grid, int group)
         first += (group >> l) % 2 * size;
     }
     return first + (group >> levels);
+}
+
+int mb_reduce_blocks(const mb_grid_t *grid, const mb_reduce_shape_t *shape)
+{
+    return mb_reduce_folds(grid, shape) ? 1 : grid->groups >> halvings(grid);
+}
+
+int64_t mb_reduce_bytes_added(const mb_reduce_round_t *round)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < round->n_sums; i++) {
+        const mb_reduce_sum_t *sum = &round->sums[i];
+        bytes += 3 * sum->count * (int64_t)(sum->wide ? sizeof(double) : sizeof(float));
+    }
+    return bytes;
 }
 
 int64_t mb_reduce_even_bound(int64_t count, bool wide, int parts, int part)
@@ -218,6 +234,7 @@ static mb_status_t list_nodes(maker_t *m)
         return mb_error_memory("the roots of a reduction", (size_t)n * sizeof *m->nodes);
     for (int b = 0; b < blocks(m); b++) {
         int of_block = roots_of_block(m, b, nodes);
+        m->first_own = b == own_block(m) ? m->n_nodes : m->first_own;
         for (int i = 0; i < of_block; i++) {
             m->nodes[m->n_nodes] = nodes[i];
             m->owner[m->n_nodes] = b;
@@ -238,11 +255,9 @@ static int64_t own_part(const maker_t *m, bool wide, int64_t *first)
 static mb_reduce_place_t place_of(const maker_t *m, bool wide, int node)
 {
     int64_t first, count = own_part(m, wide, &first), unit = wide ? DOUBLES : FLOATS;
-    int others = 0;
+    int others = node < m->first_own ? node : node - m->plan->n_roots;
     if (m->owner[node] == own_block(m))
         return (mb_reduce_place_t){m->index[node], first};
-    for (int i = 0; i < node; i++)
-        others += m->owner[i] != own_block(m);
     return (mb_reduce_place_t){-1, others * ((count + unit - 1) / unit * unit)};
 }
 

@@ -63,6 +63,10 @@ typedef struct {
 /* In the arena; of the grid's group. No rounds where there is one group, or for an idle rank. */
 mb_status_t mb_reduce_plan(const mb_grid_t *grid, const mb_reduce_shape_t *shape, mb_arena_t *arena,
                            mb_reduce_plan_t *out);
+/* What a round's additions read and write. */
+int64_t mb_reduce_bytes_added(const mb_reduce_round_t *round);
+/* So many blocks of groups exchange directly; 1: none do. */
+int mb_reduce_blocks(const mb_grid_t *grid, const mb_reduce_shape_t *shape);
 /* Which part of the floats, in their order, is finished by GROUP. */
 int mb_reduce_part(const mb_grid_t *grid, int group);
 

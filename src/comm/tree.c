@@ -106,14 +106,27 @@ typedef struct {
     int *into, *from;
 } combine_t;
 
+/* The root that begins with replica FIRST, or the one behind. */
+static int root_from(const combine_t *c, int64_t first)
+{
+    int low = 0, high = c->n_roots - 1;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (node_first(c->roots[middle]) < first)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* The root that NODE's sum ends in. */
 static int combine(combine_t *c, mb_tree_node_t node)
 {
-    for (int i = 0; i < c->n_roots; i++) {
-        if (node_first(c->roots[i]) == node_first(node) &&
-            node_end(c->replicas, c->roots[i]) == node_end(c->replicas, node))
-            return i;
-    }
+    int root = root_from(c, node_first(node));
+    if (node_first(c->roots[root]) == node_first(node) &&
+        node_end(c->replicas, c->roots[root]) == node_end(c->replicas, node))
+        return root;
     assert(node.level > 0 && "the roots cover every replica");
     mb_tree_node_t left = {node.level - 1, node.index * 2};
     mb_tree_node_t right = {node.level - 1, node.index * 2 + 1};

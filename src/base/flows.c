@@ -6,7 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { OUT, IN };
+enum {
+    OUT,
+    IN,
+    MOST_CHANGED = 4 /* ways at one time: of a flow that ends, and of one that takes its place */
+};
 
 struct mb_flow {
     mb_flow_way_t *way[2];
@@ -37,25 +41,14 @@ static mb_status_t make_room(mb_flows_t *f)
     size_t old = (size_t)f->room, room = old == 0 ? 256 : 2 * old;
     mb_flow_t *flows = grown(f->arena, f->flows, old * sizeof *flows, room * sizeof *flows);
     int *heap = grown(f->arena, f->heap, old * sizeof *heap, room * sizeof *heap);
-    if (flows == NULL || heap == NULL)
+    mb_flow_way_t **changed = grown(f->arena, f->changed, MOST_CHANGED * old * sizeof *changed,
+                                    MOST_CHANGED * room * sizeof *changed);
+    if (flows == NULL || heap == NULL || changed == NULL)
         return mb_error_memory("the messages under way", room * sizeof *flows);
     f->flows = flows;
     f->heap = heap;
+    f->changed = changed;
     f->room = (int)room;
-    return MB_OK;
-}
-
-static mb_status_t make_room_for_ways(mb_flows_t *f)
-{
-    if (f->n_changed + 2 <= f->room_changed)
-        return MB_OK;
-    size_t old = (size_t)f->room_changed, room = old == 0 ? 256 : 2 * old,
-           one = sizeof(mb_flow_way_t *);
-    mb_flow_way_t **ways = grown(f->arena, f->changed, old * one, room * one);
-    if (ways == NULL)
-        return mb_error_memory("the links of messages", room * one);
-    f->changed = ways;
-    f->room_changed = (int)room;
     return MB_OK;
 }
 
@@ -216,7 +209,6 @@ mb_status_t mb_flows_begin(mb_flows_t *f, double now, mb_flow_way_t *out, mb_flo
                            int64_t bytes, double latency, uint64_t what)
 {
     MB_TRY(make_room(f));
-    MB_TRY(make_room_for_ways(f));
     int number = take_flow(f);
     bool moves = bytes > 0 && (out->bandwidth < INFINITY || in->bandwidth < INFINITY);
     f->now = now;
@@ -268,9 +260,11 @@ static void arrive(mb_flows_t *f, double *time, uint64_t *what)
 bool mb_flows_take(mb_flows_t *f, double before, double *time, uint64_t *what)
 {
     while (f->n_heap > 0) {
-        if (f->n_changed > 0 && before > f->now)
-            settle(f);
         const mb_flow_t *first = &f->flows[f->heap[0]];
+        if (f->n_changed > 0 && before > f->now && first->time > f->now) {
+            settle(f);
+            continue;
+        }
         if (!(first->time < before))
             return false;
         if (first->arrives) {

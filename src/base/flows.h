@@ -40,7 +40,7 @@ typedef struct { /* begins as zeros but for the arena */
     int *heap; /* of flows, the one whose time comes first in front */
     int n_heap;
     mb_flow_way_t **changed;
-    int n_changed, room_changed;
+    int n_changed;
     uint64_t begun;
 } mb_flows_t;
 

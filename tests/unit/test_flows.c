@@ -4,6 +4,7 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MOST = 64, WAYS = 4 };
 
@@ -152,19 +153,22 @@ static int draw(uint64_t *state, int most)
     return (int)((*state >> 33) % (uint64_t)most);
 }
 
-/* Times of a few marks, so that many begin at once; from the last or from the first of those. */
-static void run_both(uint64_t seed, int n, bool turned, double *out)
+/* Times of a few marks, so that many begin at once. */
+static void draw_flows(uint64_t seed, slow_t *all, int n)
 {
-    slow_t all[MOST];
-    uint64_t state = seed;
-    double time = 0, now = 0;
+    double time = 0;
     for (int i = 0; i < n; i++) {
-        time += draw(&state, 3) == 0 ? draw(&state, 50) / 16.0 : 0;
+        time += draw(&seed, 3) == 0 ? draw(&seed, 50) / 16.0 : 0;
         all[i] = (slow_t){.begin = time,
-                          .left = 1 + draw(&state, 300),
-                          .out = draw(&state, WAYS),
-                          .in = draw(&state, WAYS)};
+                          .left = 1 + draw(&seed, 300),
+                          .out = draw(&seed, WAYS),
+                          .in = draw(&seed, WAYS)};
     }
+}
+
+/* From the first or from the last of those that begin at one time. */
+static void begin_all(const slow_t *all, int n, bool turned)
+{
     for (int first = 0, end; first < n; first = end) {
         for (end = first; end < n && all[end].begin <= all[first].begin; end++)
             continue;
@@ -175,31 +179,35 @@ static void run_both(uint64_t seed, int n, bool turned, double *out)
         }
     }
     take(INFINITY);
-    while (go_on(all, n, &now))
-        continue;
-    for (int i = 0; i < n; i++) {
-        ck_assert_double_eq_tol(ends[i], all[i].end, 1e-9 * all[i].end); /* n sums of n parts */
-        out[i] = ends[i];
-    }
+}
+
+static void set_bandwidths(uint64_t seed)
+{
+    tear_down();
+    set_up();
+    for (uint64_t i = 0; i < WAYS; i++)
+        outs[i].bandwidth = ins[i].bandwidth = 50 + 25 * (double)((seed + i) % 3);
 }
 
 START_TEST(random_flows_end_when_a_slow_truth_says)
 {
-    double times[MOST], again[MOST];
+    slow_t all[MOST];
+    double once[MOST];
     for (uint64_t seed = 0; seed < 300; seed++) {
         int n = 2 + (int)seed % (MOST - 2);
-        for (int i = 0; i < WAYS; i++)
-            outs[i].bandwidth = ins[i].bandwidth = 50 + 25 * (double)((seed + (uint64_t)i) % 3);
-        run_both(seed, n, false, times);
-        tear_down();
-        set_up();
-        for (int i = 0; i < WAYS; i++)
-            outs[i].bandwidth = ins[i].bandwidth = 50 + 25 * (double)((seed + (uint64_t)i) % 3);
-        run_both(seed, n, true, again);
-        for (int i = 0; i < n; i++)
-            ck_assert_double_eq(times[i], again[i]);
-        tear_down();
-        set_up();
+        double now = 0;
+        draw_flows(seed, all, n);
+        set_bandwidths(seed);
+        begin_all(all, n, true);
+        memcpy(once, ends, sizeof once);
+        set_bandwidths(seed);
+        begin_all(all, n, false);
+        while (go_on(all, n, &now))
+            continue;
+        for (int i = 0; i < n; i++) {
+            ck_assert_double_eq(ends[i], once[i]);
+            ck_assert_double_eq_tol(ends[i], all[i].end, 1e-9 * all[i].end); /* n sums of n parts */
+        }
     }
 }
 END_TEST

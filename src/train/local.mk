@@ -16,6 +16,7 @@ libmb_la_SOURCES += src/train/score.c src/train/score.h
 libmb_la_SOURCES += src/train/stored_sums.c src/train/stored_sums.h
 libmb_la_SOURCES += src/train/settings.c src/train/settings.h
 libmb_la_SOURCES += src/train/state.c src/train/state.h src/train/state_private.h
+libmb_la_SOURCES += src/train/state_digest.c
 libmb_la_SOURCES += src/train/state_encode.c
 libmb_la_SOURCES += src/train/state_report.c
 libmb_la_SOURCES += src/train/ties.c src/train/ties.h

@@ -203,7 +203,7 @@ static void fill_layout(mb_state_writer_t *writer)
     }
 }
 
-static mb_status_t write_file(mb_state_writer_t *writer)
+static mb_status_t list_pieces(mb_state_writer_t *writer)
 {
     mb_comm_t *comm = writer->state->engine->machine->comm;
     mb_status_t status =
@@ -212,7 +212,13 @@ static mb_status_t write_file(mb_state_writer_t *writer)
         status = list_tensors(writer);
     if (status == MB_OK)
         status = collect(writer);
-    MB_TRY(mb_comm_agree(comm, status));
+    return mb_comm_agree(comm, status);
+}
+
+static mb_status_t write_file(mb_state_writer_t *writer)
+{
+    mb_comm_t *comm = writer->state->engine->machine->comm;
+    MB_TRY(list_pieces(writer));
     fill_layout(writer);
     if (mb_state_is_small(writer->state) || writer->state->moments_in_8_bits)
         MB_TRY(mb_state_encode(writer));
@@ -222,19 +228,42 @@ static mb_status_t write_file(mb_state_writer_t *writer)
                                writer->n_pieces);
 }
 
+static mb_status_t open_writer(mb_state_writer_t *writer)
+{
+    writer->arena = mb_arena_create();
+    mb_status_t status = writer->arena == NULL ? mb_error_memory("a checkpoint", 0) : MB_OK;
+    return mb_comm_agree(writer->state->engine->machine->comm, status);
+}
+
+static void close_writer(mb_state_writer_t *writer)
+{
+    for (int i = 0; i < writer->n_pieces; i++) {
+        if (writer->encoded != NULL)
+            mb_encoded_free(&writer->encoded[i]);
+        if (!writer->lent[i])
+            free((void *)(uintptr_t)writer->pieces[i].values);
+    }
+    mb_arena_destroy(writer->arena);
+}
+
 mb_status_t mb_state_write(const mb_state_t *state, const char *path)
 {
-    mb_state_writer_t writer = {.state = state, .path = path, .arena = mb_arena_create()};
-    mb_status_t status = writer.arena == NULL ? mb_error_memory("a checkpoint", 0) : MB_OK;
-    status = mb_comm_agree(state->engine->machine->comm, status);
+    mb_state_writer_t writer = {.state = state, .path = path};
+    mb_status_t status = open_writer(&writer);
     if (status == MB_OK)
         status = write_file(&writer);
-    for (int i = 0; i < writer.n_pieces; i++) {
-        if (writer.encoded != NULL)
-            mb_encoded_free(&writer.encoded[i]);
-        if (!writer.lent[i])
-            free((void *)(uintptr_t)writer.pieces[i].values);
-    }
-    mb_arena_destroy(writer.arena);
+    close_writer(&writer);
+    return status;
+}
+
+mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest)
+{
+    mb_state_writer_t writer = {.state = state};
+    mb_status_t status = open_writer(&writer);
+    if (status == MB_OK)
+        status = list_pieces(&writer);
+    if (status == MB_OK)
+        status = mb_state_hash(&writer, digest);
+    close_writer(&writer);
     return status;
 }

@@ -35,6 +35,9 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
 /* Collective: a complete file at PATH. */
 mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 
+/* Collective: of the float32 weights of that file, without one (store/digest.h). Rank 0's. */
+mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest);
+
 /* Moments and the optimizer's iterations: from /mbrun/optimizer (8 bits: /quantized/optimizer), or
  * from Keras' optimizer_weights matched by kind and order. Absent ones stay as they are. Not
  * collective. */

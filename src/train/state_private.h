@@ -37,6 +37,9 @@ mb_status_t mb_state_encode(mb_state_writer_t *writer);
 /* state_report.c. Collective: what storing the weights in a smaller format cost, for the file. */
 mb_status_t mb_state_report(mb_state_writer_t *writer);
 
+/* state_digest.c. Collective: rank 0 gets the digest of the weights. */
+mb_status_t mb_state_hash(mb_state_writer_t *writer, uint64_t *hash);
+
 /* Whether matrices are stored as something else than float32. */
 static inline bool mb_state_is_small(const mb_state_t *state)
 {

@@ -117,6 +117,9 @@ mb_status_t mb_training_run(mb_training_t *trainer);
 mb_status_t mb_training_step(mb_training_t *trainer, mb_step_report_t *report, bool *done);
 /* A complete model file that Keras loads, anywhere. state: with moments and counters. */
 mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool state);
+/* Collective: the digest of the weights that such a file has (mbrun inspect --digest), without one.
+ * Rank 0's. */
+mb_status_t mb_training_digest(mb_training_t *trainer, uint64_t *digest);
 /* True when the run directory holds a finished run of this length: nothing to do. Not collective.
  */
 bool mb_training_finished(const mb_training_t *trainer);

@@ -90,6 +90,14 @@ mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool with
                                             : save_other_form(trainer, path, kind);
 }
 
+mb_status_t mb_training_digest(mb_training_t *trainer, uint64_t *digest)
+{
+    mb_state_t state = state_of(trainer, SAVE_EXPORT);
+    mb_comm_doing(trainer->comm, "digesting the weights");
+    state.format = NULL;
+    return mb_state_digest(&state, digest);
+}
+
 /* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
 static mb_status_t guard(mb_training_t *trainer)
 {

@@ -45,6 +45,7 @@ mbrun_SOURCES += \
 	src/cli/signals.h \
 	src/cli/simulate.c src/cli/simulate.h \
 	src/cli/simulate_real.c src/cli/simulate_real.h \
+	src/cli/simulate_summed.c src/cli/simulate_summed.h \
 	src/cli/simulate_text.c \
 	src/cli/time_text.c src/cli/time_text.h \
 	src/cli/trace.c \

@@ -9,6 +9,7 @@
 #include "cli/layouts.h"
 #include "cli/say.h"
 #include "cli/simulate_real.h"
+#include "cli/simulate_summed.h"
 #include "pipeline/costs.h"
 #include "pipeline/trace.h"
 
@@ -112,8 +113,8 @@ static double backward_of(const mb_node_cost_t *cost)
     return cost->backward_input + cost->backward_weights;
 }
 
-/* What a chunk's buckets are of its gradients and of its backward. */
-static void divide_chunk(const mb_simulating_t *s, int chunk, int64_t *bytes, double *parts)
+/* What a chunk's buckets are of its backward. */
+static void divide_chunk(const mb_simulating_t *s, int chunk, double *parts)
 {
     double whole = 0;
     const mb_plan_t *plan = s->plans[0];
@@ -121,10 +122,8 @@ static void divide_chunk(const mb_simulating_t *s, int chunk, int64_t *bytes, do
     for (int b = 1; b <= n; b++) {
         mb_bucket_t bucket = mb_plan_bucket(plan, chunk, b);
         int at = plan->first_bucket[chunk] + b - 1;
-        for (int i = bucket.first_node; i < bucket.end_node; i++) {
-            bytes[at] += gradient_bytes(plan->graph, i);
+        for (int i = bucket.first_node; i < bucket.end_node; i++)
             parts[at] += backward_of(&s->planning.taken[i]);
-        }
         whole += parts[at];
     }
     for (int b = plan->first_bucket[chunk]; b < plan->first_bucket[chunk + 1]; b++)
@@ -135,34 +134,42 @@ static mb_status_t divide(mb_simulating_t *s)
 {
     const mb_plan_t *plan = s->plans[0];
     size_t n = (size_t)plan->first_bucket[plan->chunks];
-    int64_t *bytes = MB_ARENA_ARRAY(s->planning.arena, int64_t, n);
     double *parts = MB_ARENA_ARRAY(s->planning.arena, double, n);
-    if (bytes == NULL || parts == NULL)
-        return mb_error_memory("costs", n * sizeof *bytes);
+    if (parts == NULL)
+        return mb_error_memory("costs", n * sizeof *parts);
     for (int c = 0; c < plan->chunks; c++)
-        divide_chunk(s, c, bytes, parts);
-    s->simulation.gradient_bytes = bytes;
+        divide_chunk(s, c, parts);
     s->simulation.bucket_parts = parts;
     return MB_OK;
 }
 
-/* Where groups share the update
- * out, the new values go the way back that sums would have gone. */
-static mb_status_t predict_stages(mb_simulating_t *s)
+static mb_status_t predict_updates(mb_simulating_t *s, int zero)
 {
     const mb_plan_t *plan = s->plans[0];
     double *update = MB_ARENA_ARRAY(s->planning.arena, double, plan->stages);
-    int zero;
     if (update == NULL)
         return mb_error_memory("costs", (size_t)plan->stages * sizeof *update);
-    MB_TRY(mb_layout_zero(s->planning.args->settings, &zero));
     double share = zero > 0 ? 1.0 / s->planning.grid.groups : 1;
     for (int i = 0; i < plan->graph->n_nodes; i++)
         update[plan->stage_of_chunk[plan->chunk_of_node[i]]] +=
             share * (double)gradient_bytes(plan->graph, i) / sizeof(float) * UPDATE_BYTES /
             s->planning.hardware.memory_bandwidth;
     s->simulation.update_seconds = update;
-    return divide(s);
+    return MB_OK;
+}
+
+/* What groups sum with a loss depends on its metrics, where the model says which it has. */
+static mb_status_t predict_stages(mb_simulating_t *s)
+{
+    int zero;
+    mb_planning_t *p = &s->planning;
+    MB_TRY(mb_layout_zero(p->args->settings, &zero));
+    MB_TRY(mb_layout_check_zero(p->model, p->args->settings, &p->layout));
+    if (p->model->training != NULL)
+        MB_TRY(mb_model_compile(p->model, NULL));
+    MB_TRY(predict_updates(s, zero));
+    MB_TRY(divide(s));
+    return mb_simulate_summed(s, zero);
 }
 
 /* What goes otherwise than planned. */

@@ -1,14 +1,12 @@
 /* See simulate_real.h: every rank is a fiber (comm/virtual.h) that trains as mbrun train does; the
  * costs and links of the simulation say what its actions and messages take. */
-#define _POSIX_C_SOURCE 200809L /* mkstemp under -std=c11 */
 #include "cli/simulate_real.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "comm/virtual.h"
 #include "pipeline/trace.h"
@@ -28,9 +26,9 @@ typedef struct real {
     mb_source_t *source;
     mb_profile_t *profile; /* NULL: cut by counted operations */
     rank_t *ranks;
+    mb_flow_way_t wide; /* that holds up nothing */
     mb_trace_t *trace;
-    const char *output;
-    char kept[64]; /* where the weights are until their digest is known */
+    const char *output; /* NULL: the model is not kept */
 } real_t;
 
 static const mb_setting_id_t real_only[] = {
@@ -67,11 +65,14 @@ static void forgive(void *user, int rank)
     ((real_t *)user)->ranks[rank].pace.owed = 0;
 }
 
-static double carry(void *user, double now, int from, int to, int tag, size_t bytes)
+/* The losses are told and not computed with: they are there at once. */
+static mb_status_t carry(void *user, double now, int from, int to, int tag, size_t bytes,
+                         uint32_t number)
 {
-    mb_simulating_t *s = ((real_t *)user)->s;
-    if (tag == MB_TAG_SCALARS) /* the losses, which are told and not computed with */
-        return now;
+    real_t *real = user;
+    mb_simulating_t *s = real->s;
+    if (tag == MB_TAG_SCALARS)
+        return mb_flows_begin(&s->out.flows, now, &real->wide, &real->wide, 0, 0, number);
     if (tag < MB_TAG_TRANSPORT_END) {
         s->out.messages++;
         s->out.bytes += (int64_t)bytes;
@@ -80,21 +81,45 @@ static double carry(void *user, double now, int from, int to, int tag, size_t by
         occupy(user, from, mb_simulated_copying(&s->simulation, from, to, (int64_t)bytes));
         occupy(user, to, mb_simulated_copying(&s->simulation, from, to, (int64_t)bytes));
     }
-    return mb_simulated_move(&s->simulation, &s->out, now, from, to, (int64_t)bytes);
+    return mb_simulated_move(&s->simulation, &s->out, now, from, to, (int64_t)bytes, number);
+}
+
+static bool arrive(void *user, double before, double *time, uint32_t *number)
+{
+    uint64_t what;
+    real_t *real = user;
+    if (!mb_flows_take(&real->s->out.flows, before, time, &what))
+        return false;
+    *number = (uint32_t)what;
+    return true;
+}
+
+/* Of an action that goes bucket by bucket, a part with each. */
+static double part_of(const mb_simulation_t *s, int chunk, int bucket)
+{
+    const mb_plan_t *plan = s->plans[0];
+    return bucket == 0 ? 1 : s->bucket_parts[plan->first_bucket[chunk] + bucket - 1];
+}
+
+static double seconds_of(const real_t *real, int rank, int kind, int chunk, double part)
+{
+    const mb_simulation_t *s = &real->s->simulation;
+    if (kind == MB_COMM_WORK_ADDS)
+        return mb_simulated_adding(s, part);
+    if (kind == MB_ACTION_STEP)
+        return s->update_seconds[rank % s->grid->stages];
+    return part_of(s, chunk, (int)part) *
+           mb_action_seconds(&s->costs[chunk], (mb_action_kind_t)kind);
 }
 
 static double take_time(void *user, double now, int rank, int kind, int chunk, double part)
 {
     real_t *real = user;
     rank_t *own = &real->ranks[rank];
-    const mb_simulation_t *simulation = &real->s->simulation;
-    bool updates = kind == MB_ACTION_STEP;
-    double seconds =
-        updates ? simulation->update_seconds[rank % simulation->grid->stages]
-                : mb_action_seconds(&simulation->costs[chunk], (mb_action_kind_t)kind) * part;
+    double seconds = seconds_of(real, rank, kind, chunk, part);
     if (seconds > 0)
-        seconds = mb_simulated_seconds(simulation, &own->pace, own->step, seconds);
-    if (updates) {
+        seconds = mb_simulated_seconds(&real->s->simulation, &own->pace, own->step, seconds);
+    if (kind == MB_ACTION_STEP) {
         own->step++;
         real->s->out.end = now + seconds > real->s->out.end ? now + seconds : real->s->out.end;
     }
@@ -134,6 +159,15 @@ static void take_results(real_t *real, int rank, const mb_engine_t *engine)
         mb_trace_add(real->trace, rank, mb_recorder_at(engine->recorder, i));
 }
 
+static mb_status_t digest(real_t *real, mb_training_t *trainer, int rank)
+{
+    uint64_t weights = 0;
+    MB_TRY(mb_training_digest(trainer, &weights));
+    if (rank == 0)
+        snprintf(real->s->digest, sizeof real->s->digest, "%016" PRIx64, weights);
+    return MB_OK;
+}
+
 static mb_status_t train(void *user, mb_comm_t *comm)
 {
     real_t *real = user;
@@ -155,8 +189,10 @@ static mb_status_t train(void *user, mb_comm_t *comm)
     mb_status_t status = mb_training_create(&options, &trainer);
     if (status == MB_OK)
         status = mb_training_run(trainer);
-    if (status == MB_OK)
+    if (status == MB_OK && real->output != NULL)
         status = mb_training_save(trainer, real->output, false);
+    if (status == MB_OK)
+        status = digest(real, trainer, rank);
     if (trainer != NULL)
         take_results(real, rank, mb_training_engine(trainer));
     mb_training_destroy(trainer);
@@ -254,24 +290,6 @@ static mb_status_t take_settings(const real_t *real)
                            MB_FROM_USER);
 }
 
-static mb_status_t choose_output(real_t *real)
-{
-    const char *folder = getenv("TMPDIR");
-    real->output = mb_args_flag(real->s->planning.args, "output");
-    if (real->output != NULL)
-        return MB_OK;
-    if (folder == NULL || strlen(folder) > 32)
-        folder = "/tmp";
-    snprintf(real->kept, sizeof real->kept, "%s/mbrun-XXXXXX", folder);
-    int file = mkstemp(real->kept);
-    if (file < 0)
-        return mb_error_set(MB_ERR_IO, "%s: no file can be made there; set TMPDIR, or use -o FILE",
-                            folder);
-    close(file);
-    real->output = real->kept;
-    return MB_OK;
-}
-
 static mb_status_t prepare(real_t *real)
 {
     const char *trace = mb_args_flag(real->s->planning.args, "trace");
@@ -285,14 +303,15 @@ static mb_status_t prepare(real_t *real)
     MB_TRY(mb_simulated_prepare(&s->simulation, s->planning.arena, &real->s->out));
     if (trace != NULL)
         MB_TRY(mb_trace_create(trace, &s->planning.grid, s->plans, &real->trace));
-    return choose_output(real);
+    real->output = mb_args_flag(s->planning.args, "output");
+    return MB_OK;
 }
 
 static mb_status_t run(real_t *real)
 {
     mb_virtual_t *world;
     const mb_virtual_times_t times = {
-        .user = real, .move = carry, .work = take_time, .idle = forgive};
+        .user = real, .move = carry, .arrive = arrive, .work = take_time, .idle = forgive};
     MB_TRY(mb_virtual_create(real->s->planning.grid.ranks, &times, &world));
     mb_status_t status = mb_virtual_run(world, train, real);
     mb_virtual_destroy(world);
@@ -301,23 +320,10 @@ static mb_status_t run(real_t *real)
     return status;
 }
 
-static mb_status_t find_digest(real_t *real)
-{
-    mb_digest_t digest;
-    mb_model_file_t *file;
-    MB_TRY(mb_model_file_open(real->output, true, false, &file));
-    mb_status_t status = mb_model_file_digest(file, &digest);
-    mb_model_file_close(file);
-    snprintf(real->s->digest, sizeof real->s->digest, "%016" PRIx64, digest.weights);
-    return status;
-}
-
 static void release(real_t *real)
 {
     mb_error_message_t kept;
     mb_error_keep(&kept);
-    if (real->kept[0] != '\0')
-        unlink(real->kept);
     if (real->source != NULL)
         mb_source_close(real->source);
     mb_profile_destroy(real->profile);
@@ -329,7 +335,7 @@ static void release(real_t *real)
 /* What led to a failure is traced too. */
 mb_status_t mb_simulate_real(mb_simulating_t *s)
 {
-    real_t real = {.s = s};
+    real_t real = {.s = s, .wide = {.bandwidth = INFINITY}};
     mb_status_t status = prepare(&real);
     if (status == MB_OK)
         status = run(&real);
@@ -341,8 +347,6 @@ mb_status_t mb_simulate_real(mb_simulating_t *s)
             mb_error_restore(&kept);
         status = status == MB_OK ? written : status;
     }
-    if (status == MB_OK)
-        status = find_digest(&real);
     release(&real);
     return status;
 }

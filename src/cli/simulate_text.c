@@ -10,7 +10,7 @@ enum { MOST_STAGES = 32, MOST_WAYS = 6 };
 typedef struct {
     const char *of, *direction; /* "node", "out" */
     int index;
-    const mb_simulated_way_t *way;
+    const mb_flow_way_t *way;
 } named_way_t;
 
 typedef struct {
@@ -30,7 +30,7 @@ static void put_in(busiest_t *list, named_way_t candidate)
 }
 
 static void look_at(busiest_t *list, const char *of, const char *direction,
-                    const mb_simulated_way_t *ways, int n)
+                    const mb_flow_way_t *ways, int n)
 {
     for (int i = 0; i < n; i++) {
         if (ways[i].messages > 0)

@@ -98,6 +98,10 @@ double mb_comm_clock(const mb_comm_t *comm);
 /* This rank has done a PART of something whose numbers mean something to who made the ranks: on a
  * virtual rank the time passes that it takes, and others go on meanwhile. Nothing over MPI. */
 void mb_comm_work(mb_comm_t *comm, int kind, int chunk, double part);
+/* A KIND: additions of a sum over replicas, that read and write PART bytes. */
+enum { MB_COMM_WORK_ADDS = -1 };
+/* Whether time passes by mb_comm_work and waits alone. */
+bool mb_comm_is_virtual(const mb_comm_t *comm);
 
 /* Tells all other ranks that this one failed, with the current message. Not collective; returns
  * STATUS. Does nothing for MB_ERR_PEER (it is known) . */

@@ -259,12 +259,15 @@ static mb_status_t add(mb_reduce_t *reduce, const mb_reduce_sum_t *sum)
     return sum->wide ? mb_run_add_f64(reduce->exec, &wide) : mb_run_add(reduce->exec, &args);
 }
 
-/* The round's messages are over. */
+/* The round's messages are over. Small numbers' additions take no time worth counting. */
 static mb_status_t close_round(mb_reduce_t *reduce)
 {
     const mb_reduce_round_t *round = current(reduce);
     for (int i = 0; i < round->n_sums; i++)
         MB_TRY(add(reduce, &round->sums[i]));
+    if (!reduce->exec->planning && reduce->tag < MB_TAG_REDUCE_END &&
+        mb_comm_is_virtual(reduce->comm))
+        mb_comm_work(reduce->comm, MB_COMM_WORK_ADDS, -1, (double)mb_reduce_bytes_added(round));
     reduce->round++;
     reduce->under_way = reduce->round < reduce->plan.n_rounds;
     return reduce->under_way ? open_round(reduce) : MB_OK;

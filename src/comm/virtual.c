@@ -103,11 +103,25 @@ static void go_on(mb_virtual_end_t *end, const mb_event_at_t *event)
     mb_fiber_run(end->fiber);
 }
 
-static void go_on_all(mb_virtual_t *world)
+static bool take_arrival(mb_virtual_t *world, uint32_t *number)
+{
+    const mb_virtual_times_t *times = &world->times;
+    return times->arrive != NULL &&
+           times->arrive(times->user, mb_events_next(&world->events), &world->now, number);
+}
+
+static mb_status_t go_on_all(mb_virtual_t *world)
 {
     mb_event_at_t event;
-    while (mb_events_take(&world->events, &event))
-        go_on(world->ends[event.what], &event);
+    uint32_t number;
+    while (true) {
+        if (take_arrival(world, &number))
+            MB_TRY(mb_virtual_arrive(world, number));
+        else if (mb_events_take(&world->events, &event))
+            go_on(world->ends[event.what], &event);
+        else
+            return MB_OK;
+    }
 }
 
 static bool all_ended(const mb_virtual_t *world)
@@ -130,7 +144,7 @@ static void end_waits(mb_virtual_t *world)
     }
     for (int rank = 0; rank < world->size; rank++)
         mb_events_put(&world->events, world->now, MB_EVENT_WAKES, (uint32_t)rank);
-    go_on_all(world);
+    (void)go_on_all(world);
 }
 
 mb_status_t mb_virtual_run(mb_virtual_t *world, mb_status_t (*body)(void *user, mb_comm_t *comm),
@@ -141,7 +155,7 @@ mb_status_t mb_virtual_run(mb_virtual_t *world, mb_status_t (*body)(void *user, 
     world->user = user;
     for (int rank = 0; rank < world->size; rank++)
         MB_TRY(mb_events_put(&world->events, 0, MB_EVENT_GOES_ON, (uint32_t)rank));
-    go_on_all(world);
+    MB_TRY(go_on_all(world));
     if (all_ended(world)) {
         mb_error_restore(&world->message);
         return world->status;

@@ -5,7 +5,7 @@
  *                 comm.h) or does work (mb_comm_work); of the ranks that may go on, the one whose
  *                 clock is least goes on next
  *     a message   with a tag below MB_TAG_REDUCE_END begins to move when both its ends are there
- *                 (rendezvous), and is there when MOVE says; the few numbers that ranks exchange
+ *                 (rendezvous), and is there when ARRIVE says; the few numbers that ranks exchange
  *                 between their steps leave at once
  *     control     (agreements, barriers, votes) takes no time, but nobody hears of anything before
  *                 it was said
@@ -19,8 +19,11 @@
 
 typedef struct {
     void *user;
-    /* When a message that begins to move at NOW is there. NULL: at once. */
-    double (*move)(void *user, double now, int from, int to, int tag, size_t bytes);
+    /* Message NUMBER begins to move at NOW. NULL: it is there at once. */
+    mb_status_t (*move)(void *user, double now, int from, int to, int tag, size_t bytes,
+                        uint32_t number);
+    /* The next one that is there, if that is before BEFORE, and when. Set with MOVE. */
+    bool (*arrive)(void *user, double before, double *time, uint32_t *number);
     /* Seconds that work (mb_comm_work) takes that RANK begins at NOW. NULL: none. */
     double (*work)(void *user, double now, int rank, int kind, int chunk, double part);
     void (*idle)(void *user, int rank); /* it begins to wait. NULL: not wanted */

@@ -24,10 +24,12 @@ typedef struct {
     int tag;
     mb_line_t line;
     bool sends, over;
+    bool moves, dropped; /* is between both ends; its owner has gone on */
+    int other;           /* while it moves: the other end; 0: none yet, or no more */
     size_t bytes;
     void *data;   /* what is sent, or where it goes */
     bool is_copy; /* DATA is the wire's: its owner has gone on */
-    double time;  /* OVER: from when on; of a copy: when it is there */
+    double time;  /* OVER: from when on */
 } mb_letter_t;
 
 typedef struct {
@@ -73,6 +75,8 @@ struct mb_virtual {
 
 /* virtual_wire.c */
 extern const mb_wire_class_t mb_wire_virtual;
+/* Message NUMBER is there. */
+mb_status_t mb_virtual_arrive(mb_virtual_t *world, uint32_t number);
 
 /* virtual_stuck.c: who waits for whom. Returns MB_ERR_TIMEOUT. */
 mb_status_t mb_virtual_stuck(const mb_virtual_t *world);

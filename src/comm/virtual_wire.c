@@ -136,20 +136,42 @@ static bool leaves_at_once(const mb_letter_t *letter)
     return letter->line == MB_LINE_CONTROL || letter->tag >= MB_TAG_REDUCE_END;
 }
 
-static double arrival(const mb_virtual_t *world, const mb_letter_t *sent)
-{
-    const mb_virtual_times_t *times = &world->times;
-    if (!takes_time(sent) || times->move == NULL)
-        return world->now;
-    return times->move(times->user, world->now, sent->owner, sent->peer, sent->tag, sent->bytes);
-}
-
-static mb_status_t end_letter(mb_virtual_t *world, int number, double time)
+static mb_status_t end_letter(mb_virtual_t *world, int number)
 {
     mb_letter_t *letter = &world->letters[number];
     letter->over = true;
-    letter->time = time;
-    return mb_events_put(&world->events, time, MB_EVENT_WAKES, (uint32_t)letter->owner);
+    letter->time = world->now;
+    return mb_events_put(&world->events, world->now, MB_EVENT_WAKES, (uint32_t)letter->owner);
+}
+
+mb_status_t mb_virtual_arrive(mb_virtual_t *world, uint32_t number)
+{
+    mb_letter_t *sent = &world->letters[number];
+    int other = sent->other;
+    bool gone = sent->dropped || (sent->is_copy && other != 0);
+    sent->moves = false;
+    sent->other = 0;
+    sent->over = true;
+    if (!gone && !sent->is_copy)
+        MB_TRY(end_letter(world, (int)number));
+    if (other != 0) {
+        world->letters[other].moves = false;
+        MB_TRY(end_letter(world, other));
+    }
+    if (gone)
+        give_letter(world, (int)number);
+    return MB_OK;
+}
+
+static mb_status_t begin_to_move(mb_virtual_t *world, int number)
+{
+    mb_letter_t *sent = &world->letters[number];
+    const mb_virtual_times_t *times = &world->times;
+    if (!takes_time(sent) || times->move == NULL)
+        return mb_virtual_arrive(world, (uint32_t)number);
+    sent->moves = true;
+    return times->move(times->user, world->now, sent->owner, sent->peer, sent->tag, sent->bytes,
+                       (uint32_t)number);
 }
 
 /* Both ends are there. */
@@ -163,14 +185,13 @@ static mb_status_t join(mb_virtual_t *world, int sent, int wanted)
                             to->owner, from->owner, from->bytes, from->tag, to->bytes);
     if (from->bytes > 0)
         memcpy(to->data, from->data, from->bytes);
-    if (!from->is_copy) {
-        double time = arrival(world, from);
-        MB_TRY(end_letter(world, sent, time));
-        return end_letter(world, wanted, time);
-    }
-    double time = from->time > world->now ? from->time : world->now;
-    give_letter(world, sent);
-    return end_letter(world, wanted, time);
+    bool was_there = from->is_copy && !from->moves;
+    to->moves = true;
+    to->other = sent;
+    from->other = wanted;
+    if (was_there)
+        return mb_virtual_arrive(world, (uint32_t)sent);
+    return from->moves ? MB_OK : begin_to_move(world, sent);
 }
 
 static mb_status_t copy_data(mb_letter_t *letter)
@@ -189,13 +210,13 @@ static mb_status_t post(mb_virtual_t *world, mb_letter_t *letter, mb_wire_reques
 {
     int number;
     *request = MPI_REQUEST_NULL;
-    if (letter->sends && leaves_at_once(letter)) {
-        letter->time = arrival(world, letter);
+    if (letter->sends && leaves_at_once(letter))
         MB_TRY(copy_data(letter));
-    }
     MB_TRY(take_letter(world, letter, &number));
     if (!letter->is_copy)
         keep_number(number, request);
+    else
+        MB_TRY(begin_to_move(world, number));
     int other = find_other(world, letter);
     if (other != 0)
         return letter->sends ? join(world, number, other) : join(world, other, number);
@@ -249,10 +270,17 @@ static void drop(mb_comm_t *comm, mb_wire_request_t *request)
 {
     mb_virtual_t *world = comm->end->world;
     int number = number_of(request);
-    if (!world->letters[number].over)
+    mb_letter_t *letter = &world->letters[number];
+    *request = MPI_REQUEST_NULL;
+    if (letter->moves && letter->sends) {
+        letter->dropped = true;
+        return;
+    }
+    if (letter->moves)
+        world->letters[letter->other].other = 0;
+    else if (!letter->over)
         withdraw(world, number);
     give_letter(world, number);
-    *request = MPI_REQUEST_NULL;
 }
 
 /* ---- votes */
@@ -262,7 +290,7 @@ static mb_status_t close_vote(mb_virtual_t *world, mb_virtual_vote_t *vote)
     for (int rank = 0; rank < world->size; rank++) {
         int number = world->ends[rank]->vote;
         memcpy(world->letters[number].data, &vote->flags, sizeof vote->flags);
-        MB_TRY(end_letter(world, number, world->now));
+        MB_TRY(end_letter(world, number));
     }
     return MB_OK;
 }

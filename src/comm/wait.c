@@ -247,3 +247,8 @@ void mb_comm_work(mb_comm_t *comm, int kind, int chunk, double part)
     if (comm->wire->work != NULL)
         comm->wire->work(comm, kind, chunk, part);
 }
+
+bool mb_comm_is_virtual(const mb_comm_t *comm)
+{
+    return comm->wire->work != NULL;
+}

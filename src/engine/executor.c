@@ -13,8 +13,10 @@ mb_status_t mb_executor_create(const mb_executor_options_t *options, mb_executor
     executor->options = *options;
     executor->stage = options->stage;
     executor->plan = plan;
-    /* A device whose actions are recorded goes on by itself. */
-    if (options->stage->exec->device->class_->record_begin == NULL) {
+    /* A device whose actions are recorded goes on by itself. On a virtual rank no time passes
+     * between calls. */
+    if (options->stage->exec->device->class_->record_begin == NULL &&
+        !mb_comm_is_virtual(options->comm)) {
         options->stage->between = mb_executor_go_on_reducing;
         options->stage->between_user = executor;
     }

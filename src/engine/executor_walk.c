@@ -33,6 +33,7 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
     micro.bucket = at->bucket;
     if (kind != MB_ACTION_B)
         MB_TRY(mb_executor_make_room(executor, at->chunk, at->bucket));
+    MB_TRY(mb_executor_go_on_reducing(executor));
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
@@ -62,12 +63,10 @@ static double walk_waited(void *user)
     return mb_comm_waited(((const mb_executor_t *)user)->options.comm);
 }
 
-/* On a virtual rank the time passes that the action takes; of one that goes bucket by bucket, a
- * part with each. */
+/* On a virtual rank the time passes that the action, or its bucket, takes. */
 static void pass_time(const mb_executor_t *executor, const mb_action_t *action)
 {
-    int parts = action->bucket > 0 ? mb_plan_buckets(executor->plan, action->chunk) : 1;
-    mb_comm_work(executor->options.comm, (int)action->kind, action->chunk, 1.0 / parts);
+    mb_comm_work(executor->options.comm, (int)action->kind, action->chunk, action->bucket);
 }
 
 static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
@@ -161,9 +160,14 @@ static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk
         mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
         mb_recorder_add(recorder, &record);
     }
-    MB_TRY(mb_executor_go_on_reducing(executor));
     mb_account_enter(executor->options.account, MB_ACTIVITY_OTHER);
     return MB_OK;
+}
+
+static mb_status_t walk_behind(void *user, bool *done)
+{
+    (void)done;
+    return mb_executor_go_on_reducing(user);
 }
 
 const mb_walk_class_t mb_executor_walk_class = {.size = sizeof mb_executor_walk_class,
@@ -177,4 +181,5 @@ const mb_walk_class_t mb_executor_walk_class = {.size = sizeof mb_executor_walk_
                                                 .reduce = walk_reduce,
                                                 .await_sums = walk_await_sums,
                                                 .step = walk_step,
-                                                .end = walk_end};
+                                                .end = walk_end,
+                                                .behind = walk_behind};

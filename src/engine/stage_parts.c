@@ -52,6 +52,17 @@ mb_stretch_t mb_stage_stretch(const mb_stage_t *stage, int index, int bucket)
     return (mb_stretch_t){first, begin_of(stage, chunk, nodes.end_node) - first};
 }
 
+void mb_stage_bucket_parts(const mb_stage_t *stage, int index, mb_stretch_t stretch, int n,
+                           int64_t *bounds)
+{
+    int64_t begin = stretch.first - stage->chunks[index].first_gradient;
+    mb_stage_parts(stage, index, n, bounds);
+    for (int part = 0; part <= n; part++) {
+        int64_t bound = bounds[part] - begin;
+        bounds[part] = bound < 0 ? 0 : bound > stretch.count ? stretch.count : bound;
+    }
+}
+
 bool mb_stage_sums_alone(const mb_stage_t *stage)
 {
     const mb_graph_t *graph = stage->graph;

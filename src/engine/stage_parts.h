@@ -13,6 +13,10 @@ typedef struct {
     int64_t first, count;
 } mb_stretch_t;
 mb_stretch_t mb_stage_stretch(const mb_stage_t *stage, int index, int bucket);
+/* What of N parts of its chunk lies in a bucket's stretch, from its beginning. A tensor has one
+ * owner whatever the buckets are. */
+void mb_stage_bucket_parts(const mb_stage_t *stage, int index, mb_stretch_t stretch, int n,
+                           int64_t *bounds);
 /* Whether every trained tensor has its whole gradient in one place of this stage: no call of its
  * layer stands elsewhere, here or on other stages. */
 bool mb_stage_sums_alone(const mb_stage_t *stage);

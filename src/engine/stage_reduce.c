@@ -52,25 +52,13 @@ static int first_piece(const mb_stage_t *stage, int index)
     return n;
 }
 
-/* What of the parts lies in the bucket, from its beginning. A tensor has one owner whatever the
- * buckets are: parts are those of the chunk. */
-static void clip(const mb_stage_t *stage, const piece_t *piece, int groups, int64_t *bounds)
-{
-    int64_t begin = piece->stretch.first - stage->chunks[piece->index].first_gradient;
-    mb_stage_parts(stage, piece->index, groups, bounds);
-    for (int part = 0; part <= groups; part++) {
-        int64_t bound = bounds[part] - begin;
-        bounds[part] = bound < 0 ? 0 : bound > piece->stretch.count ? piece->stretch.count : bound;
-    }
-}
-
 /* BOUNDS: [groups + 1] room for those of parts of whole tensors; NULL: equal parts. */
 static mb_reduce_shape_t shape_of(const mb_stage_t *stage, const piece_t *piece,
                                   const mb_grid_t *grid, int64_t *bounds)
 {
     bool last = piece->bucket == buckets_of(stage, piece->index);
     if (bounds != NULL)
-        clip(stage, piece, grid->groups, bounds);
+        mb_stage_bucket_parts(stage, piece->index, piece->stretch, grid->groups, bounds);
     return (mb_reduce_shape_t){.count = stage->training ? piece->stretch.count : 0,
                                .count64 = last ? stage->chunks[piece->index].sum_count : 0,
                                .bounds = bounds,

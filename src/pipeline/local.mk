@@ -39,6 +39,9 @@ libmb_la_SOURCES += \
 	src/pipeline/simulate_pace.c \
 	src/pipeline/simulate_rank.c \
 	src/pipeline/simulate_stuck.c \
+	src/pipeline/simulate_sum_plans.c \
+	src/pipeline/simulate_sums.c src/pipeline/simulate_sums.h \
+	src/pipeline/simulate_sums_create.c \
 	src/pipeline/text.c \
 	src/pipeline/trace.c src/pipeline/trace.h \
 	src/pipeline/validate.c src/pipeline/validate.h \

@@ -1,5 +1,5 @@
 /* See simulate.h: the events, one after another, and what is counted. */
-#include "pipeline/simulate_private.h"
+#include "pipeline/simulate_sums.h"
 
 static size_t message_count(const mb_plan_t *plan)
 {
@@ -17,7 +17,7 @@ static bool begin_step(mb_virtual_rank_t *rank)
     return rank->state == FREE;
 }
 
-static mb_status_t go_on(mb_virtual_rank_t *rank)
+mb_status_t mb_virtual_go_on(mb_virtual_rank_t *rank)
 {
     bool ended = true;
     mb_world_t *world = rank->world;
@@ -39,59 +39,52 @@ static mb_status_t wake(mb_virtual_rank_t *rank, uint32_t number)
     if (rank->state != AWAITS_MESSAGE || rank->message != number)
         return MB_OK;
     rank->state = FREE;
-    return go_on(rank);
+    return mb_virtual_go_on(rank);
 }
 
-static mb_status_t arrive(mb_world_t *world, const mb_event_at_t *event)
+static mb_status_t arrive_between_stages(mb_world_t *world, uint64_t what)
 {
     const mb_grid_t *grid = world->simulation->grid;
-    mb_virtual_message_t m = mb_world_message(world, event->kind, event->what);
-    world->messages[event->kind][event->what] |= MOVED;
-    MB_TRY(wake(&world->ranks[mb_grid_rank(grid, m.from_stage, event->kind)], event->what));
-    return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, event->kind)], event->what);
+    int group = (int)(what >> 32);
+    uint32_t number = (uint32_t)what;
+    mb_virtual_message_t m = mb_world_message(world, group, number);
+    world->messages[group][number] |= MOVED;
+    MB_TRY(wake(&world->ranks[mb_grid_rank(grid, m.from_stage, group)], number));
+    return wake(&world->ranks[mb_grid_rank(grid, m.to_stage, group)], number);
 }
 
-static mb_status_t end_sum(mb_world_t *world, int stage)
+/* What happens next: ranks go on before what comes in at the same time. */
+static mb_status_t happen(mb_world_t *world, bool *any)
 {
-    const mb_grid_t *grid = world->simulation->grid;
-    for (int g = 0; g < grid->groups; g++) {
-        mb_virtual_rank_t *rank = &world->ranks[mb_grid_rank(grid, stage, g)];
-        rank->sums--;
-        if (rank->state != AWAITS_REDUCE || rank->sums > 0)
-            continue;
-        rank->state = FREE;
-        MB_TRY(go_on(rank));
-    }
-    return MB_OK;
+    uint64_t what;
+    mb_event_at_t event;
+    double next = mb_events_next(&world->events);
+    *any = true;
+    if (mb_flows_take(&world->out->flows, next, &world->now, &what))
+        return (what & MB_OF_SUM) != 0 ? mb_sums_arrive(world, what)
+                                       : arrive_between_stages(world, what);
+    *any = mb_events_take(&world->events, &event);
+    if (!*any)
+        return MB_OK;
+    world->now = event.time;
+    return mb_virtual_go_on(&world->ranks[event.what]);
 }
 
 static mb_status_t run(mb_world_t *world)
 {
-    mb_event_at_t event;
     int n = world->simulation->grid->stages * world->simulation->grid->groups;
+    bool any = true;
     for (int r = 0; r < n; r++) {
         if (begin_step(&world->ranks[r]))
-            MB_TRY(go_on(&world->ranks[r]));
+            MB_TRY(mb_virtual_go_on(&world->ranks[r]));
     }
-    for (; mb_events_take(&world->events, &event); world->out->events++) {
-        world->now = event.time;
-        if (event.kind == MB_EVENT_OF_RANK)
-            MB_TRY(go_on(&world->ranks[event.what]));
-        else
-            MB_TRY(event.kind >= 0 ? arrive(world, &event) : end_sum(world, -1 - event.kind));
-    }
+    for (; any; world->out->events++)
+        MB_TRY(happen(world, &any));
     for (int r = 0; r < n; r++) {
         if (world->ranks[r].state != ENDED)
             return mb_world_stuck(world);
     }
     return MB_OK;
-}
-
-/* The groups' plans are cut alike. */
-static int bucket_count(const mb_world_t *world)
-{
-    const mb_plan_t *plan = world->simulation->plans[0];
-    return plan->first_bucket[plan->chunks];
 }
 
 static mb_status_t make_groups(mb_world_t *world)
@@ -102,11 +95,6 @@ static mb_status_t make_groups(mb_world_t *world)
         world->messages[g] = MB_ARENA_ARRAY(world->arena, unsigned char, bytes + 1);
         if (world->messages[g] == NULL)
             return mb_error_memory("a simulation's messages", bytes);
-    }
-    for (int b = 0; b < bucket_count(world); b++) {
-        world->gathered[b].here = MB_ARENA_ARRAY(world->arena, bool, grid->groups);
-        if (world->gathered[b].here == NULL)
-            return mb_error_memory("a simulation", (size_t)grid->groups);
     }
     return MB_OK;
 }
@@ -132,13 +120,12 @@ static mb_status_t make_world(mb_world_t *world)
     size_t ranks = (size_t)grid->stages * (size_t)grid->groups;
     world->ranks = MB_ARENA_ARRAY(world->arena, mb_virtual_rank_t, ranks);
     world->messages = MB_ARENA_ARRAY(world->arena, unsigned char *, grid->groups);
-    world->gathered = MB_ARENA_ARRAY(world->arena, mb_gathering_t, bucket_count(world));
-    if (world->ranks == NULL || world->messages == NULL || world->gathered == NULL)
+    if (world->ranks == NULL || world->messages == NULL)
         return mb_error_memory("a simulation", ranks * sizeof(mb_virtual_rank_t));
     MB_TRY(mb_simulated_prepare(world->simulation, world->arena, world->out));
     MB_TRY(make_groups(world));
     place_ranks(world);
-    return MB_OK;
+    return grid->groups > 1 ? mb_sums_create(world) : MB_OK;
 }
 
 static void sum_up(mb_world_t *world)
@@ -157,6 +144,7 @@ mb_status_t mb_simulate(const mb_simulation_t *simulation, mb_arena_t *arena, mb
     MB_TRY(make_world(&world));
     mb_status_t status = run(&world);
     mb_events_free(&world.events);
+    mb_sums_free(world.sums);
     sum_up(&world);
     return status;
 }

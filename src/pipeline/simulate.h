@@ -2,18 +2,18 @@
  * the one that a real rank makes; what computes is a clock, what carries messages a model of links.
  *
  *     a rank      walks until it waits, and is gone on with when an event ends the wait
- *     a message   begins to move when both its ends are there (rendezvous); it holds the
- *                 sender's way out and the receiver's way in for bytes / bandwidth, first come,
- *                 first served, and is there a latency later; between ranks of a node the ways
- *                 are each device's own, between nodes the node's, which its devices share
- *     REDUCE      begins when all groups' ranks are there, and STEP waits for it; each sends
- *                 2 (g-1)/g of the bytes over its way out (Rabenseifner 2004: halving, then
- *                 doubling), and 2 ceil(log2 g) latencies pass
+ *     a message   begins to move when both its ends are there (rendezvous); it takes the sender's
+ *                 way out and the receiver's way in, which messages that are on them at one time
+ *                 share (base/flows.h), and is there a latency later; between ranks of a node the
+ *                 ways are each device's own, between nodes the node's, which its devices share
+ *     REDUCE      begins a sum over the groups: the messages and additions that a rank over MPI
+ *                 makes of it (comm/reduce_plan.h), gone on with between actions; STEP waits for it
  *
  * The same options give the same times, bit by bit. */
 #ifndef MB_PIPELINE_SIMULATE_H
 #define MB_PIPELINE_SIMULATE_H
 
+#include "base/flows.h"
 #include "pipeline/hardware.h"
 #include "pipeline/walk.h"
 
@@ -27,12 +27,23 @@ typedef struct {
     int step; /* does no action of it any more; from 0 */
 } mb_loss_of_rank_t;
 
+typedef struct {                  /* --zero */
+    const int64_t *const *bounds; /* [buckets] of each [groups + 1]: where the groups' parts of its
+                                     floats begin */
+    bool stay;                    /* a sum comes to the group whose part it is, and to no other */
+    bool take_rooms;              /* buckets take rooms in turn (engine/stage_rooms.h) where that
+                                     is less than all gradients */
+} mb_parts_t;
+
 typedef struct {
     const mb_grid_t *grid;
     const mb_plan_t *const *plans; /* [groups] training; may be the same */
     const mb_chunk_cost_t *costs;  /* [chunks] seconds; `send` is not read: messages have a way */
     const double *update_seconds;  /* [stages] of STEP; NULL: none */
     const int64_t *gradient_bytes; /* [buckets of all chunks] that REDUCE sums; NULL: none */
+    const int64_t *sum_counts;     /* [chunks] doubles that it sums with the last of a chunk's
+                                      buckets; NULL: none */
+    const mb_parts_t *parts;       /* that groups share updates out by; NULL: each makes all */
     const double *bucket_parts;    /* [buckets] of the seconds of its chunk's backward, that of the
                                       bucket's layers; NULL: all alike */
     const mb_hardware_t *hardware; /* its links; a bandwidth of INFINITY holds up nothing */
@@ -49,13 +60,6 @@ typedef struct {
     void *observer;
 } mb_simulation_t;
 
-typedef struct { /* a way out or in */
-    double free_at;
-    double busy;    /* seconds that it carried something */
-    double held_up; /* seconds that messages waited for it */
-    int64_t bytes, messages;
-} mb_simulated_way_t;
-
 typedef struct {          /* averages over the groups, of all steps */
     double compute, wait; /* for messages */
     double reduce;        /* waiting for sums */
@@ -65,20 +69,22 @@ typedef struct {          /* averages over the groups, of all steps */
 
 typedef struct {
     double end; /* of the last action of the last step */
-    int64_t events, messages, bytes;
+    int64_t events;
+    int64_t messages, bytes;      /* between stages */
     mb_simulated_stage_t *stages; /* [stages] */
     int n_nodes;
-    mb_simulated_way_t *device_out, *device_in; /* [ranks] inside nodes */
-    mb_simulated_way_t *node_out, *node_in;     /* [n_nodes] */
+    mb_flow_way_t *device_out, *device_in; /* [ranks] inside nodes */
+    mb_flow_way_t *node_out, *node_in;     /* [n_nodes] */
+    mb_flows_t flows;
 } mb_simulated_t;
 
 /* What mb_simulate makes its times from, for who runs the ranks otherwise (cli/simulate_real.c).
  * Ways and stages of OUT, in the arena, with nothing counted. */
 mb_status_t mb_simulated_prepare(const mb_simulation_t *simulation, mb_arena_t *arena,
                                  mb_simulated_t *out);
-/* When a message that begins to move at NOW is there; counts on the ways of OUT. */
-double mb_simulated_move(const mb_simulation_t *simulation, mb_simulated_t *out, double now,
-                         int from, int to, int64_t bytes);
+/* A message begins to move at NOW. WHAT comes out of OUT's flows when it is there. */
+mb_status_t mb_simulated_move(const mb_simulation_t *simulation, mb_simulated_t *out, double now,
+                              int from, int to, int64_t bytes, uint64_t what);
 /* What copying it takes from each end's processor, where that computes meanwhile. */
 double mb_simulated_copying(const mb_simulation_t *simulation, int from, int to, int64_t bytes);
 /* A rank's: of its stragglers' factors and of chance. */
@@ -90,6 +96,8 @@ typedef struct {
                     come to the next thing that it does */
 } mb_simulated_pace_t;
 mb_simulated_pace_t mb_simulated_pace(const mb_simulation_t *simulation, int rank);
+/* What additions take that read and write so many bytes. */
+double mb_simulated_adding(const mb_simulation_t *simulation, double bytes);
 /* What an action takes the rank that takes SECONDS by itself. Once for each, in their order. */
 double mb_simulated_seconds(const mb_simulation_t *simulation, mb_simulated_pace_t *pace, int step,
                             double seconds);

@@ -5,11 +5,7 @@
 #include "base/events.h"
 #include "pipeline/simulate.h"
 
-/* Kinds of events: a message of this group has arrived; a rank may go on, behind all groups; below
- * 0, -1 - the stage whose sum is there. What: the message, or the rank. */
-enum { MB_EVENT_OF_RANK = INT32_MAX };
-
-typedef enum { FREE = 0, AWAITS_MESSAGE, AWAITS_REDUCE, COMPUTES, ENDED, LOST } mb_virtual_state_t;
+typedef enum { FREE = 0, AWAITS_MESSAGE, AWAITS_SUM, COMPUTES, ENDED, LOST } mb_virtual_state_t;
 
 typedef struct {
     mb_walk_t walk;
@@ -19,25 +15,28 @@ typedef struct {
     mb_simulated_pace_t pace;
     mb_virtual_state_t state;
     uint32_t message; /* that it awaits */
-    int sums;         /* that were begun and are not there */
+    int bucket;       /* whose sum it awaits */
+    int part;         /* of an action, that it is in */
+    int piece;        /* of the stage's, that it looks after in that */
+    int sums;         /* under way */
+    bool takes_rooms;
 } mb_virtual_rank_t;
 
 /* Of a group's message in steps of one parity. */
 enum { SENT = 1, POSTED = 2, MOVED = 4, LEFT = 8, TAKEN = 16 };
 
-typedef struct { /* for the sum of a bucket */
-    int arrived;
-    bool *here; /* [groups] */
-} mb_gathering_t;
+/* What arrives is a message between stages, of a group (the upper half) by its number, or one of a
+ * sum, by the number of its end (simulate_sums.c). */
+#define MB_OF_SUM (UINT64_C(1) << 63)
 
 typedef struct mb_world {
     const mb_simulation_t *simulation;
     mb_arena_t *arena;
     mb_simulated_t *out;
-    mb_events_t events;
+    mb_events_t events;       /* a rank may go on */
     mb_virtual_rank_t *ranks; /* [stages * groups] */
     unsigned char **messages; /* [groups][2 * lines * micros] */
-    mb_gathering_t *gathered; /* [buckets of all chunks] */
+    struct mb_sums *sums;     /* NULL: nothing is summed */
     double now;
 } mb_world_t;
 
@@ -54,13 +53,16 @@ typedef struct {
 /* simulate_rank.c */
 extern const mb_walk_class_t mb_virtual_class;
 mb_virtual_message_t mb_world_message(const mb_world_t *world, int group, uint32_t number);
+/* SECONDS pass for the rank: *DONE is false until its own event has come. */
+mb_status_t mb_virtual_pass(mb_virtual_rank_t *rank, double seconds, bool *done);
 
-/* simulate_network.c: when a reduction over the stage's ranks that begins now is over. */
-double mb_network_reduce(mb_world_t *world, int stage, int64_t bytes);
-/* Copying takes SECONDS from a rank's processor, if it computes meanwhile. */
+/* simulate_network.c: copying takes SECONDS from a rank's processor, if it computes meanwhile. */
 void mb_virtual_owe(mb_virtual_rank_t *rank, double seconds);
 
 /* simulate_stuck.c: who waits for whom. Returns MB_ERR_TIMEOUT. */
 mb_status_t mb_world_stuck(const mb_world_t *world);
+
+/* simulate.c: a rank that waited goes on. */
+mb_status_t mb_virtual_go_on(mb_virtual_rank_t *rank);
 
 #endif

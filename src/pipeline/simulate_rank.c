@@ -1,5 +1,8 @@
 /* A virtual rank: the walk's class (walk.h), where time passes by events. */
-#include "pipeline/simulate_private.h"
+#include "pipeline/simulate_sums.h"
+
+/* What an action waits for before it passes its own time. */
+enum { MAKES_ROOM = 0, LOOKS_AFTER_SUMS, WORKS };
 
 static uint32_t number_of(const mb_virtual_rank_t *rank, bool forward, int edge, int micro,
                           int step)
@@ -34,8 +37,7 @@ mb_virtual_message_t mb_world_message(const mb_world_t *world, int group, uint32
 
 /* ---- a rank's time */
 
-/* Until the rank's own event comes, after SECONDS. */
-static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done)
+mb_status_t mb_virtual_pass(mb_virtual_rank_t *rank, double seconds, bool *done)
 {
     if (rank->state == COMPUTES) {
         rank->state = FREE;
@@ -46,8 +48,7 @@ static mb_status_t pass_time(mb_virtual_rank_t *rank, double seconds, bool *done
     *done = false;
     rank->state = COMPUTES;
     seconds = mb_simulated_seconds(rank->world->simulation, &rank->pace, rank->step, seconds);
-    return mb_events_put(&rank->world->events, rank->now + seconds, MB_EVENT_OF_RANK,
-                         (uint32_t)rank->rank);
+    return mb_events_put(&rank->world->events, rank->now + seconds, 0, (uint32_t)rank->rank);
 }
 
 static double walk_clock(void *user)
@@ -86,11 +87,37 @@ static double part_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
                          : parts[bucket_of(rank, action)];
 }
 
+static bool goes_back(const mb_action_t *action)
+{
+    return action->kind == MB_ACTION_B || action->kind == MB_ACTION_W ||
+           action->kind == MB_ACTION_BW;
+}
+
+/* As engine/executor_walk.c has it: in front of a backward. */
+static mb_status_t prepare_backward(mb_virtual_rank_t *rank, const mb_action_t *action, bool *done)
+{
+    if (rank->part == MAKES_ROOM && action->kind != MB_ACTION_B)
+        MB_TRY(mb_sums_make_room(rank, action->chunk, action->bucket, done));
+    if (*done && rank->part == MAKES_ROOM)
+        rank->part = LOOKS_AFTER_SUMS;
+    if (*done && rank->part == LOOKS_AFTER_SUMS)
+        MB_TRY(mb_sums_go_on(rank, done));
+    return MB_OK;
+}
+
 static mb_status_t walk_compute(void *user, const mb_action_t *action, bool *done)
 {
     mb_virtual_rank_t *rank = user;
     const mb_chunk_cost_t *cost = &rank->world->simulation->costs[action->chunk];
-    return pass_time(rank, part_of(rank, action) * mb_action_seconds(cost, action->kind), done);
+    if (rank->part < WORKS && goes_back(action))
+        MB_TRY(prepare_backward(rank, action, done));
+    if (!*done)
+        return MB_OK;
+    rank->part = WORKS;
+    MB_TRY(
+        mb_virtual_pass(rank, part_of(rank, action) * mb_action_seconds(cost, action->kind), done));
+    rank->part = *done ? 0 : WORKS;
+    return MB_OK;
 }
 
 static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
@@ -98,7 +125,19 @@ static mb_status_t walk_step(void *user, const mb_action_t *action, bool *done)
     mb_virtual_rank_t *rank = user;
     const double *seconds = rank->world->simulation->update_seconds;
     (void)action;
-    return pass_time(rank, seconds == NULL ? 0 : seconds[rank->walk.stage], done);
+    if (rank->part < WORKS)
+        MB_TRY(mb_sums_gather(rank, done));
+    if (!*done)
+        return MB_OK;
+    rank->part = WORKS;
+    MB_TRY(mb_virtual_pass(rank, seconds == NULL ? 0 : seconds[rank->walk.stage], done));
+    rank->part = *done ? 0 : WORKS;
+    return MB_OK;
+}
+
+static mb_status_t walk_behind(void *user, bool *done)
+{
+    return mb_sums_go_on(user, done);
 }
 
 static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk_times_t *times)
@@ -141,10 +180,8 @@ static mb_status_t begin_move(mb_virtual_rank_t *rank, uint32_t number)
     double copying = mb_simulated_copying(world->simulation, from, to, m.bytes);
     mb_virtual_owe(&world->ranks[from], copying);
     mb_virtual_owe(&world->ranks[to], copying);
-    return mb_events_put(
-        &world->events,
-        mb_simulated_move(world->simulation, world->out, world->now, from, to, m.bytes),
-        rank->group, number);
+    return mb_simulated_move(world->simulation, world->out, world->now, from, to, m.bytes,
+                             (uint64_t)rank->group << 32 | number);
 }
 
 static mb_status_t walk_message(void *user, const mb_action_t *action)
@@ -208,65 +245,14 @@ static mb_status_t walk_await(void *user, const mb_action_t *action, const mb_wa
 
 /* ---- sums over groups */
 
-/* Where a REDUCE is for the stage as a whole, its first bucket stands for it. */
-static int key_of(const mb_virtual_rank_t *rank, const mb_action_t *action)
-{
-    const mb_plan_t *plan = rank->walk.plan;
-    return action->chunk >= 0 ? bucket_of(rank, action)
-                              : plan->first_bucket[plan->first_chunk[rank->walk.stage]];
-}
-
-static int64_t bytes_of_chunk(const mb_virtual_rank_t *rank, int chunk)
-{
-    int64_t sum = 0;
-    const mb_plan_t *plan = rank->walk.plan;
-    for (int b = plan->first_bucket[chunk]; b < plan->first_bucket[chunk + 1]; b++)
-        sum += rank->world->simulation->gradient_bytes[b];
-    return sum;
-}
-
-static int64_t bytes_to_sum(const mb_virtual_rank_t *rank, const mb_action_t *action)
-{
-    const mb_plan_t *plan = rank->walk.plan;
-    int64_t sum = 0;
-    if (rank->world->simulation->gradient_bytes == NULL)
-        return 0;
-    if (action->chunk >= 0 && action->bucket > 0)
-        return rank->world->simulation->gradient_bytes[bucket_of(rank, action)];
-    if (action->chunk >= 0)
-        return bytes_of_chunk(rank, action->chunk);
-    for (int c = plan->first_chunk[rank->walk.stage]; c >= 0; c = plan->next_chunk[c])
-        sum += bytes_of_chunk(rank, c);
-    return sum;
-}
-
 static mb_status_t walk_reduce(void *user, const mb_action_t *action)
 {
-    mb_virtual_rank_t *rank = user;
-    mb_world_t *world = rank->world;
-    const mb_grid_t *grid = world->simulation->grid;
-    int key = key_of(rank, action), stage = rank->walk.stage;
-    if (grid->groups == 1)
-        return MB_OK;
-    mb_gathering_t *gathered = &world->gathered[key];
-    rank->sums++;
-    gathered->here[rank->group] = true;
-    if (++gathered->arrived < grid->groups)
-        return MB_OK;
-    gathered->arrived = 0;
-    for (int g = 0; g < grid->groups; g++)
-        gathered->here[g] = false;
-    double over = mb_network_reduce(world, stage, bytes_to_sum(rank, action));
-    return mb_events_put(&world->events, over, -1 - stage, 0);
+    return mb_sums_start(user, action->chunk, action->bucket);
 }
 
 static mb_status_t walk_await_sums(void *user, bool *done)
 {
-    mb_virtual_rank_t *rank = user;
-    *done = rank->sums == 0;
-    rank->state = *done ? FREE : AWAITS_REDUCE;
-    rank->pace.owed = *done ? rank->pace.owed : 0;
-    return MB_OK;
+    return mb_sums_finish(user, done);
 }
 
 const mb_walk_class_t mb_virtual_class = {.size = sizeof mb_virtual_class,
@@ -279,4 +265,5 @@ const mb_walk_class_t mb_virtual_class = {.size = sizeof mb_virtual_class,
                                           .reduce = walk_reduce,
                                           .await_sums = walk_await_sums,
                                           .step = walk_step,
-                                          .end = walk_end};
+                                          .end = walk_end,
+                                          .behind = walk_behind};

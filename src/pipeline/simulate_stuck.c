@@ -1,6 +1,6 @@
 /* Nothing moves any more: names the ranks that are lost, and who waits for whom, as a run on MPI
  * does when its deadline has passed (comm/standing.c). */
-#include "pipeline/simulate_private.h"
+#include "pipeline/simulate_sums.h"
 
 #include "base/str.h"
 
@@ -8,20 +8,7 @@
 
 enum { MOST_NAMED = 8 };
 
-/* The first that it has begun to sum and that others have not; -1: none. */
-static int awaited_bucket(const mb_world_t *world, const mb_virtual_rank_t *rank)
-{
-    const mb_plan_t *plan = rank->walk.plan;
-    for (int c = plan->first_chunk[rank->walk.stage]; c >= 0; c = plan->next_chunk[c]) {
-        for (int b = plan->first_bucket[c]; b < plan->first_bucket[c + 1]; b++) {
-            if (world->gathered[b].here[rank->group])
-                return b;
-        }
-    }
-    return -1;
-}
-
-/* The rank that it waits for; -1: none. Of a reduction the first that is not there. */
+/* The rank that it waits for; -1: none. */
 static int awaited_rank(const mb_world_t *world, const mb_virtual_rank_t *rank)
 {
     const mb_grid_t *grid = world->simulation->grid;
@@ -31,12 +18,8 @@ static int awaited_rank(const mb_world_t *world, const mb_virtual_rank_t *rank)
         int peer = m.from_stage == stage ? m.to_stage : m.from_stage;
         return mb_grid_rank(grid, peer, rank->group);
     }
-    int bucket = rank->state == AWAITS_REDUCE ? awaited_bucket(world, rank) : -1;
-    for (int g = 0; bucket >= 0 && g < grid->groups; g++) {
-        if (!world->gathered[bucket].here[g])
-            return mb_grid_rank(grid, stage, g);
-    }
-    return -1;
+    int group = rank->state == AWAITS_SUM ? mb_sums_awaited(world, rank->bucket, rank->group) : -1;
+    return group < 0 ? -1 : mb_grid_rank(grid, stage, group);
 }
 
 static void describe(const mb_world_t *world, const mb_virtual_rank_t *rank, mb_str_t *text)
@@ -61,7 +44,7 @@ static void describe(const mb_world_t *world, const mb_virtual_rank_t *rank, mb_
 
 static bool waits(const mb_virtual_rank_t *rank)
 {
-    return rank->state == AWAITS_MESSAGE || rank->state == AWAITS_REDUCE;
+    return rank->state == AWAITS_MESSAGE || rank->state == AWAITS_SUM;
 }
 
 /* Along the waits: after as many steps as there are ranks one stands on the cycle, or in front of a

@@ -4,7 +4,7 @@
 
 #include "pipeline/edges.h"
 
-enum { BEGIN = 0, AWAIT_SENDS, FEED, AWAIT_RECEIVES, RUN };
+enum { BEGIN = 0, AWAIT_SENDS, FEED, AWAIT_RECEIVES, RUN, BEHIND };
 
 const char *mb_action_name(mb_action_kind_t kind)
 {
@@ -145,6 +145,8 @@ static mb_status_t pass(mb_walk_t *walk, const mb_action_t *action, bool *done, 
         return action->kind == MB_ACTION_F ? walk->class_->feed(walk->user, action) : MB_OK;
     case RUN:
         return run(walk, action, done);
+    case BEHIND:
+        return walk->class_->behind(walk->user, done);
     default:
         return await_timed(walk, action, done);
     }
@@ -175,12 +177,12 @@ mb_status_t mb_walk_go(mb_walk_t *walk, bool *ended)
         if (!done)
             return MB_OK;
         walk->next = 0;
-        if (!skip && walk->phase < RUN) {
-            walk->phase = may_wait(action) ? walk->phase + 1 : RUN;
+        if (!skip && walk->phase == RUN)
+            MB_TRY(end(walk, action));
+        if (!skip && walk->phase < BEHIND) {
+            walk->phase = walk->phase >= RUN || may_wait(action) ? walk->phase + 1 : RUN;
             continue;
         }
-        if (!skip)
-            MB_TRY(end(walk, action));
         walk->phase = BEGIN;
         walk->at++;
     }

@@ -52,6 +52,8 @@ typedef struct {
     mb_status_t (*step)(void *user, const mb_action_t *action, bool *done);
     /* Behind all else of it; what it took. */
     mb_status_t (*end)(void *user, const mb_action_t *action, const mb_walk_times_t *times);
+    /* What else there is to do before the next one. */
+    mb_status_t (*behind)(void *user, bool *done);
 } mb_walk_class_t;
 
 /* What an action kind has cost so far. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/events.h"
 #include "comm/virtual.h"
 #include "mpi/leaks.h"
 
@@ -18,10 +19,24 @@ static double draw(uint64_t *state)
     return (double)(*state >> 40);
 }
 
-static double move(void *user, double now, int from, int to, int tag, size_t bytes)
+static mb_events_t under_way;
+
+static mb_status_t move(void *user, double now, int from, int to, int tag, size_t bytes,
+                        uint32_t number)
 {
     (void)from, (void)to, (void)tag, (void)bytes;
-    return now + draw(user);
+    return mb_events_put(&under_way, now + draw(user), 0, number);
+}
+
+static bool arrive(void *user, double before, double *time, uint32_t *number)
+{
+    mb_event_at_t event;
+    (void)user;
+    if (!(mb_events_next(&under_way) < before) || !mb_events_take(&under_way, &event))
+        return false;
+    *time = event.time;
+    *number = event.what;
+    return true;
 }
 
 static double work(void *user, double now, int rank, int kind, int chunk, double part)
@@ -69,10 +84,12 @@ static mb_status_t run_virtual(int count, mb_status_t (*body)(void *user, mb_com
 {
     static uint64_t state = 1;
     mb_virtual_t *world;
-    const mb_virtual_times_t times = {.user = &state, .move = move, .work = work};
+    const mb_virtual_times_t times = {.user = &state, .move = move, .arrive = arrive, .work = work};
     MB_TRY(mb_virtual_create(count, &times, &world));
     mb_status_t status = mb_virtual_run(world, body, user);
     mb_virtual_destroy(world);
+    mb_events_free(&under_way);
+    under_way = (mb_events_t){.n = 0};
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* Virtual ranks walk the lists that real ones do: their times are those that the schedule has by
  * itself where messages take none, and what links, lost ranks and faults add is what is to be
  * expected of them. */
+#include "comm/reduce_plan.h"
 #include "pipeline/simulate.h"
 #include "support/fake_graph.h"
 
@@ -90,6 +91,13 @@ static double run(world_t *world)
     ck_assert_msg(mb_simulate(&world->simulation, arena, &world->out) == MB_OK, "%s",
                   mb_error_get());
     return world->out.end;
+}
+
+static void expect(world_t *world, mb_status_t wanted, const char *part)
+{
+    mb_status_t status = mb_simulate(&world->simulation, arena, &world->out);
+    ck_assert_msg(status == wanted, "%d: %s", (int)status, mb_error_get());
+    ck_assert_msg(strstr(mb_error_get(), part) != NULL, "'%s' lacks '%s'", mb_error_get(), part);
 }
 
 /* ---- against the schedule's own times */
@@ -229,24 +237,26 @@ START_TEST(only_messages_between_nodes_take_the_nodes_ways)
 }
 END_TEST
 
-/* Two pipelines of two stages, each on a node. Stage 1 is done at 4, stage 0 at 6; what each has to
- * send to the other node takes 4 s. */
+/* Two pipelines of two stages, each on a node. A sum is two messages one after the other, of 2 s
+ * where they are alone: stage 1's from 4 to 6 and from 6 on, stage 0's from 6 on, so that both are
+ * through at 10, and the last from 10 to 12. */
 START_TEST(devices_of_a_node_share_its_way_out)
 {
     mb_plan_t *plan = make_chain(2, 1);
     world_t *world = world_of(plan, 2);
-    const int64_t bytes[] = {400, 400};
+    const int64_t bytes[] = {512, 512};
     world->simulation.gradient_bytes = bytes;
     world->hardware.devices_per_node = 2;
-    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 100};
-    ck_assert_double_eq(run(world), 4 + 4 + 4);
-    ck_assert_double_eq(world->out.node_out[0].held_up, 2);
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 128};
+    ck_assert_double_eq(run(world), 12);
+    ck_assert_double_eq(world->out.node_out[0].busy, 8);
+    ck_assert_double_eq(world->out.node_out[0].held_up, 2 + 2);
     mb_plan_destroy(plan);
 }
 END_TEST
 
-/* A tensor that goes to two stages is two messages, which leave one rank one after the other. */
-START_TEST(a_second_message_waits_for_the_way_and_is_counted_as_held_up)
+/* A tensor that goes to two stages is two messages, which share the way out of their rank. */
+START_TEST(two_messages_share_a_way_and_are_counted_as_held_up)
 {
     const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_1F1B};
     fake_graph_start(&fake);
@@ -257,14 +267,13 @@ START_TEST(a_second_message_waits_for_the_way_and_is_counted_as_held_up)
     mb_plan_t *plan = make_plan(&choice, 3, 1);
     world_t *world = world_of(plan, 1);
     world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 24};
-    /* a to stage 1 at 1..2 and to stage 2 at 2..3 while stage 1 computes b, which needs stage 2's
-     * way in and has it at 3..4; F 4..5, BW 5..7. Back: two gradients out of stage 2 behind each
-     * other, 7..8 and 8..9, in order of edges: to a first (its own use), then b. Stage 1: BW 9..11,
-     * its gradient 11..12, stage 0: BW 12..14. */
+    /* a to stages 1 and 2 at 1..3; stage 1 computes b until 4, to stage 2 at 4..5; F 5..6, BW
+     * 6..8. Back: two gradients out of stage 2 at 8..10. Stage 1: BW 10..12, its gradient 12..13,
+     * stage 0: BW 13..15. */
     double end = run(world);
-    ck_assert_double_eq(world->out.node_out[0].held_up, 1);
-    ck_assert_double_eq(world->out.node_out[2].held_up, 1);
-    ck_assert_double_eq(end, 14);
+    ck_assert_double_eq(world->out.node_out[0].held_up, 2);
+    ck_assert_double_eq(world->out.node_out[2].held_up, 2);
+    ck_assert_double_eq(end, 15);
     ck_assert_int_eq(world->out.messages, 6);
     mb_plan_destroy(plan);
 }
@@ -274,14 +283,19 @@ START_TEST(a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_laten
 {
     mb_plan_t *plan = make_chain(1, 2);
     world_t *world = world_of(plan, 4);
-    const int64_t bytes[] = {400};
+    const int64_t bytes[] = {1024};
     const mb_straggler_t slow[] = {{2, 1.5}};
     world->simulation.gradient_bytes = bytes;
     world->simulation.stragglers = slow;
     world->simulation.n_stragglers = 1;
-    world->hardware.between = (mb_hardware_link_t){.latency = 0.125, .bandwidth = 100};
-    /* 2 micro-batches of 3 s, half as long again; 2 * 3/4 * 400 bytes; 2 * log2 4 latencies. */
+    world->hardware.between = (mb_hardware_link_t){.latency = 0.125, .bandwidth = 256};
+    /* 2 micro-batches of 3 s, half as long again; a half, a quarter, a quarter and a half of the
+     * bytes; each a latency. */
     ck_assert_double_eq(run(world), 9 + 6 + 0.5);
+    ck_assert_int_eq(world->out.node_out[2].messages, 4);
+    /* 3 numbers an addition: 512 bytes, then 256, on the slow one. */
+    world->hardware.memory_bandwidth = 3 * 256;
+    ck_assert_double_eq(run(world), 9 + 6 + 0.5 + 1.5 * (2 + 1));
     mb_plan_destroy(plan);
 }
 END_TEST
@@ -306,31 +320,32 @@ static void reduce_by_chunk(mb_program_t *program)
     program->n = n;
 }
 
-/* 300 bytes of each chunk in three seconds: chunk 1's from 4 to 7, while BW0 runs to 6; chunk 0's
- * behind it. */
+/* Two messages of a second each: chunk 1's first from 4 to 5, while BW0 runs to 6; its second and
+ * chunk 0's first share the way from 6 to 8; chunk 0's second. */
 START_TEST(a_chunks_sum_goes_on_while_the_stage_computes_another_chunk)
 {
     const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_INTERLEAVED, .per_stage = 2};
-    const int64_t bytes[] = {300, 300};
+    const int64_t bytes[] = {512, 512};
     fake_graph_chain(&fake, 2, 3);
     mb_plan_t *plan = make_plan(&choice, 1, 1);
     reduce_by_chunk(&plan->programs[0]);
     ck_assert_int_eq(plan->programs[0].n, 7);
     world_t *world = world_of(plan, 2);
     world->simulation.gradient_bytes = bytes;
-    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 100};
-    ck_assert_double_eq(run(world), 10);
-    ck_assert_double_eq(world->out.stages[0].reduce, 4);
+    world->hardware.between = (mb_hardware_link_t){.latency = 0, .bandwidth = 256};
+    ck_assert_double_eq(run(world), 9);
+    ck_assert_double_eq(world->out.stages[0].reduce, 3);
     mb_plan_destroy(plan);
 }
 END_TEST
 
-/* A stage of two layers on two ranks; both layers' gradients take 4 s to sum. The backward (2 s)
- * comes past the second layer first, whose sum goes on while the first layer's is computed. */
+/* A stage of two layers on two ranks; both layers' gradients take 2 s and 2 s to sum. The backward
+ * (2 s) comes past the second layer first, whose sum goes on while the first layer's is computed.
+ */
 START_TEST(a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes)
 {
     static mb_param_t params[2];
-    const int64_t bytes[] = {800, 800};
+    const int64_t bytes[] = {1024, 1024};
     const mb_schedule_choice_t choice = {.kind = MB_SCHEDULE_1F1B};
     mb_plan_options_t options = {.stages = 1,
                                  .micro_batch = 2,
@@ -352,12 +367,64 @@ START_TEST(a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes)
     ck_assert_int_eq(mb_plan_buckets(plan, 0), 2);
     world_t *world = world_of(plan, 2);
     world->simulation.gradient_bytes = bytes;
-    world->hardware.between = (mb_hardware_link_t){.bandwidth = 200};
-    /* F to 1, half of BW to 2: the first sum from 2 to 6, the second from 6 to 10. */
+    world->hardware.between = (mb_hardware_link_t){.bandwidth = 256};
+    /* F to 1, half of BW to 2: the first bucket's message alone to 3, then half the way until 5;
+     * its second one half until 7 and alone until 8. The second bucket's is there at 7 and looked
+     * after at 8: its second one until 10. */
     ck_assert_double_eq(run(world), 10);
     const double parts[] = {0.25, 0.75};
     world->simulation.bucket_parts = parts;
     ck_assert_double_eq(run(world), 9.5);
+    mb_plan_destroy(plan);
+}
+END_TEST
+
+static int64_t bytes_of_plan(world_t *world, int group, int64_t count)
+{
+    mb_reduce_plan_t plan;
+    int64_t bytes = 0;
+    const mb_reduce_shape_t shape = {.count = count};
+    world->grid.group = group;
+    world->grid.stage = 0;
+    ck_assert_int_eq(mb_reduce_plan(&world->grid, &shape, arena, &plan), MB_OK);
+    for (int r = 0; r < plan.n_rounds; r++) {
+        for (int i = 0; i < plan.rounds[r].n_messages; i++) {
+            const mb_reduce_message_t *message = &plan.rounds[r].messages[i];
+            bytes += message->sends ? 4 * message->count : 0;
+        }
+    }
+    return bytes;
+}
+
+/* 50 groups whose replicas do not pair off send each other 50 * 49 messages, runs of which are one
+ * each. What leaves a rank and comes to all is what their plans have, and nobody is through before
+ * the last has come. */
+START_TEST(runs_of_many_groups_carry_the_bytes_of_all_and_wait_for_the_last)
+{
+    enum { GROUPS = 50 };
+    mb_plan_t *plan = make_chain(1, 1);
+    world_t *world = world_of(plan, GROUPS);
+    const int64_t bytes[] = {4 * 16 * GROUPS * 3};
+    const mb_straggler_t slow[] = {{17, 2}};
+    int64_t sent = 0, came = 0;
+    world->grid.replicas = 75;
+    world->simulation.gradient_bytes = bytes;
+    world->simulation.stragglers = slow;
+    world->simulation.n_stragglers = 1;
+    world->hardware.between = (mb_hardware_link_t){.latency = 1, .bandwidth = INFINITY};
+    ck_assert_double_eq(run(world), 6 + 2);
+    for (int g = 0; g < GROUPS; g++) {
+        int64_t of_plan = bytes_of_plan(world, g, bytes[0] / 4);
+        ck_assert_int_eq(world->out.node_out[g].bytes, of_plan);
+        ck_assert_int_le(world->out.node_out[g].messages, 4 * 32);
+        sent += of_plan;
+        came += world->out.node_in[g].bytes;
+    }
+    ck_assert_int_eq(came, sent);
+    const mb_loss_of_rank_t losses[] = {{33, 0}};
+    world->simulation.losses = losses;
+    world->simulation.n_losses = 1;
+    expect(world, MB_ERR_TIMEOUT, "rank 0: adding up gradients, step 1, stage 0, peer rank 33");
     mb_plan_destroy(plan);
 }
 END_TEST
@@ -398,18 +465,13 @@ END_TEST
 
 /* ---- what does not end */
 
-static void expect(world_t *world, mb_status_t wanted, const char *part)
-{
-    mb_status_t status = mb_simulate(&world->simulation, arena, &world->out);
-    ck_assert_msg(status == wanted, "%d: %s", (int)status, mb_error_get());
-    ck_assert_msg(strstr(mb_error_get(), part) != NULL, "'%s' lacks '%s'", mb_error_get(), part);
-}
-
 START_TEST(a_lost_rank_is_named_and_who_waits_for_it)
 {
     mb_plan_t *plan = make_chain(3, 4);
     world_t *world = world_of(plan, 2);
     const mb_loss_of_rank_t losses[] = {{4, 1}};
+    const int64_t bytes[] = {64, 64, 64};
+    world->simulation.gradient_bytes = bytes;
     world->simulation.losses = losses;
     world->simulation.n_losses = 1;
     world->simulation.steps = 3;
@@ -501,11 +563,12 @@ int main(void)
     tcase_add_test(tests, copying_a_message_takes_time_from_what_both_ends_compute);
     tcase_add_test(tests, only_messages_between_nodes_take_the_nodes_ways);
     tcase_add_test(tests, devices_of_a_node_share_its_way_out);
-    tcase_add_test(tests, a_second_message_waits_for_the_way_and_is_counted_as_held_up);
+    tcase_add_test(tests, two_messages_share_a_way_and_are_counted_as_held_up);
     tcase_add_test(tests,
                    a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_latencies);
     tcase_add_test(tests, a_chunks_sum_goes_on_while_the_stage_computes_another_chunk);
     tcase_add_test(tests, a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes);
+    tcase_add_test(tests, runs_of_many_groups_carry_the_bytes_of_all_and_wait_for_the_last);
     tcase_add_test(tests, an_update_takes_its_seconds);
     tcase_add_test(tests, jitter_is_the_seeds_and_stays_in_its_bounds);
     tcase_add_test(tests, a_lost_rank_is_named_and_who_waits_for_it);

@@ -3,6 +3,8 @@
 #include "comm/virtual.h"
 #include "comm/vote.h"
 
+#include "base/events.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +22,24 @@ typedef struct {
 
 static const mb_comm_note_t note = {"moving a message", 0, -1, -1, -1};
 
-static double move(void *user, double now, int from, int to, int tag, size_t bytes)
+static mb_events_t under_way;
+
+static mb_status_t move(void *user, double now, int from, int to, int tag, size_t bytes,
+                        uint32_t number)
 {
     (void)user, (void)from, (void)to, (void)tag;
-    return now + LATENCY + (double)bytes;
+    return mb_events_put(&under_way, now + LATENCY + (double)bytes, 0, number);
+}
+
+static bool arrive(void *user, double before, double *time, uint32_t *number)
+{
+    mb_event_at_t event;
+    (void)user;
+    if (!(mb_events_next(&under_way) < before) || !mb_events_take(&under_way, &event))
+        return false;
+    *time = event.time;
+    *number = event.what;
+    return true;
 }
 
 /* KIND seconds. */
@@ -36,10 +52,12 @@ static double work(void *user, double now, int rank, int kind, int chunk, double
 static mb_status_t run(int ranks, mb_status_t (*body)(void *user, mb_comm_t *comm), log_t *log)
 {
     mb_virtual_t *world;
-    const mb_virtual_times_t times = {.move = move, .work = work};
+    const mb_virtual_times_t times = {.move = move, .arrive = arrive, .work = work};
     ck_assert_int_eq(mb_virtual_create(ranks, &times, &world), MB_OK);
     mb_status_t status = mb_virtual_run(world, body, log);
     mb_virtual_destroy(world);
+    mb_events_free(&under_way);
+    under_way = (mb_events_t){.n = 0};
     return status;
 }
 

@@ -412,6 +412,12 @@ int main(int argc, char **argv)
     bench_dense(&exec, options.threads, 2048, 384, 1536);
     bench_dense(&exec, options.threads, 2048, 1536, 384);
     bench_dense(&exec, options.threads, 2048, 384, 65);
+    bench_dense(&exec, options.threads, 1024, 384, 384);
+    bench_dense(&exec, options.threads, 1024, 384, 1536);
+    bench_dense(&exec, options.threads, 1024, 1536, 384);
+    bench_dense(&exec, options.threads, 1024, 384, 256);
+    bench_dense(&exec, options.threads, 1024, 512, 1024);
+    bench_dense(&exec, options.threads, 512, 1024, 4096);
     bench_conv(&exec, 128, 28, 1, 32);
     bench_conv(&exec, 128, 14, 32, 64);
     bench_conv(&exec, 32, 32, 16, 16);

@@ -51,6 +51,10 @@ libmb_la_SOURCES += \
 	src/device/cpu/encode.c \
 	src/device/cpu/fake_quantize.c \
 	src/device/cpu/gemm.c \
+	src/device/cpu/gemm_pack.c \
+	src/device/cpu/gemm_pack.h \
+	src/device/cpu/gemm_tiles.c \
+	src/device/cpu/gemm_tiles.h \
 	src/device/cpu/global_pool.c \
 	src/device/cpu/host.c \
 	src/device/cpu/labels.h \

@@ -1,6 +1,8 @@
-/* Products of matrices: the result is cut into tiles over m and n, never over k, each computed by a
- * one-thread kernel of oneDNN. A and B are float32, or bfloat16 where C is float32 (narrow.c brings
- * others to that). The sums of B's columns are further tiles behind the product's.
+/* Products of matrices: the result is cut into tiles over m and n, each computed by a one-thread
+ * kernel of oneDNN, and the inner dimension only where copies of factors would grow large; then
+ * the parts are added in their order. A and B are float32, or bfloat16 where C is float32 (narrow.c
+ * brings others to that). A factor that kernels read slowly as it lies is copied once for all tiles
+ * (gemm_pack.h). The sums of B's columns are further tiles behind the product's.
  *
  * A tile is activated in place by the thread that has it in its cache. Where what it was before is
  * kept, the function goes over whole rows behind all tiles instead: the rows of a tile in a second
@@ -8,80 +10,131 @@
  * (bench/epilogue.c). */
 #include "device/cpu/activation.h"
 #include "device/cpu/column_sum.h"
+#include "device/cpu/gemm_pack.h"
+#include "device/cpu/gemm_tiles.h"
 
-/* Every tile packs its part of A and B again, so tiles are as large as leaves enough of them for
- * the cores: MANY, or FEW where they would become slivers. */
-#define MANY 16
-#define FEW 4
-#define TILE_SIDE 128
-#define SLIVER_SIDE 64
-#define TILE_WORK 4e6 /* floating-point operations, about 20 us */
-#define LONG_WORK 3e8 /* more than this is cut even where there are many */
+/* A factor is copied where the other has this many rows or columns to share the copy. */
+#define LEAST_SHARING 128
+#define LEAST_PACKED 64    /* columns of the factor, and depth */
+#define MOST_PACKED 32.0e6 /* bytes of all copies */
+#define LEAST_DEPTH 256
+
+enum { FIRST, MIDDLE, LAST, PARTS };
 
 typedef struct {
     const mb_gemm_args_t *args;
-    int64_t tile_m, tile_n, tiles_m, tiles_n;
-    mb_dnnl_kernel_t *kernel[2][2]; /* [last row of tiles][last column of tiles] */
+    mb_gemm_tiles_t tiles;
+    int64_t depth, parts; /* of the inner dimension */
+    bool packs_a, packs_b;
+    mb_panels_t a, b;
+    mb_dnnl_kernel_t *kernel[PARTS][4]; /* 2 in the last row of tiles, +1 in the last column */
     mb_workspace_t workspace;
     mb_act_forward_args_t act; /* from where the product goes to C */
     mb_column_blocks_t sums;
+    int64_t part; /* the one that is computed */
 } gemm_t;
 
-static bool wants_cut(int64_t tiles, double work, int64_t side)
-{
-    if (work < 2.0 * TILE_WORK || side < 2 * SLIVER_SIDE)
-        return false;
-    if (side < 2 * TILE_SIDE)
-        return tiles < FEW;
-    return tiles < MANY || work > LONG_WORK;
-}
-
-/* Halves the longer side as long as that pays. Kernels compute 16 columns and 8 rows at a time. */
-static void choose_tiles(gemm_t *g)
+static void choose_packing(gemm_t *g)
 {
     const mb_gemm_args_t *a = g->args;
-    int64_t cuts_m = 1, cuts_n = 1;
-    for (;;) {
-        int64_t side_m = a->m / cuts_m, side_n = a->n / cuts_n;
-        int64_t *cuts = side_m > side_n ? &cuts_m : &cuts_n;
-        double work = 2.0 * (double)side_m * (double)side_n * (double)a->k;
-        if (!wants_cut(cuts_m * cuts_n, work, side_m > side_n ? side_m : side_n))
-            break;
-        *cuts *= 2;
+    bool deep = a->type == MB_F32 && a->k >= LEAST_PACKED;
+    g->packs_a = deep && a->transpose_a && a->n >= LEAST_SHARING && a->m >= LEAST_PACKED &&
+                 mb_panels_pay(a->lda, false);
+    g->packs_b = deep && a->m >= LEAST_SHARING && a->n >= LEAST_PACKED &&
+                 mb_panels_pay(a->ldb, a->transpose_b);
+    g->a = (mb_panels_t){.columns = a->m, .width = g->tiles.m, .ld = a->lda, .from = a->a};
+    g->b = (mb_panels_t){.columns = a->n,
+                         .width = g->tiles.n,
+                         .ld = a->ldb,
+                         .transposed = a->transpose_b,
+                         .from = a->b};
+}
+
+static size_t packed_bytes(bool packs, const mb_panels_t *panels, int64_t depth)
+{
+    return packs ? mb_round_64(mb_panels_bytes(panels->columns, panels->width, depth)) : 0;
+}
+
+/* Parts of the inner dimension so that copies stay small. */
+static void choose_depth(gemm_t *g)
+{
+    int64_t k = g->args->k;
+    double bytes =
+        (double)(packed_bytes(g->packs_a, &g->a, 1) + packed_bytes(g->packs_b, &g->b, 1));
+    g->parts = 1 + (int64_t)(bytes * (double)k / MOST_PACKED);
+    g->parts = mb_max_i64(1, mb_min_i64(g->parts, k / LEAST_DEPTH));
+    g->depth = mb_min_i64(k, (mb_ceil_div(k, g->parts) + 15) / 16 * 16);
+    g->parts = mb_ceil_div(k, g->depth);
+}
+
+/* Kernels of the part of the inner dimension, which are those of all in the middle. */
+static mb_dnnl_kernel_t **kernels_of(gemm_t *g, int64_t part)
+{
+    return g->kernel[part == 0 ? FIRST : part == g->parts - 1 ? LAST : MIDDLE];
+}
+
+static mb_dnnl_matmul_t shape_of(const gemm_t *g, int64_t part, bool last_m, bool last_n)
+{
+    const mb_gemm_args_t *a = g->args;
+    const mb_gemm_tiles_t *t = &g->tiles;
+    mb_span_t depth = mb_span(part, g->depth, a->k);
+    mb_dnnl_matmul_t shape = {
+        .type = a->type == MB_BF16 ? MB_DNNL_BF16 : MB_DNNL_F32,
+        .m = last_m ? a->m - (t->tiles_m - 1) * t->m : t->m,
+        .n = last_n ? a->n - (t->tiles_n - 1) * t->n : t->n,
+        .k = depth.end - depth.begin,
+        .ldc = a->ldc,
+        .transpose_a = a->transpose_a,
+        .transpose_b = a->transpose_b && !g->packs_b,
+        .accumulate = a->accumulate || part > 0,
+        .bias = a->bias != NULL && part == 0,
+    };
+    shape.lda = g->packs_a ? mb_panel_ld(shape.m) : a->lda;
+    shape.ldb = g->packs_b ? mb_panel_ld(shape.n) : a->ldb;
+    return shape;
+}
+
+static mb_status_t prepare_part(mb_exec_t *exec, gemm_t *g, int64_t part, size_t *scratch)
+{
+    mb_dnnl_kernel_t **kernels = kernels_of(g, part);
+    for (int i = 0; i < 4; i++) {
+        mb_dnnl_matmul_t shape = shape_of(g, part, i / 2, i % 2);
+        MB_TRY(mb_dnnl_matmul(mb_cpu_of(exec)->dnnl, &shape, &kernels[i]));
+        size_t bytes = mb_dnnl_scratch_bytes(kernels[i]);
+        *scratch = bytes > *scratch ? bytes : *scratch;
     }
-    g->tile_m = mb_min_i64(a->m, (mb_ceil_div(a->m, cuts_m) + 7) / 8 * 8);
-    g->tile_n = mb_min_i64(a->n, (mb_ceil_div(a->n, cuts_n) + 15) / 16 * 16);
-    g->tiles_m = mb_ceil_div(a->m, g->tile_m);
-    g->tiles_n = mb_ceil_div(a->n, g->tile_n);
+    return MB_OK;
+}
+
+/* Shared memory holds the copies, then the partial sums of columns. */
+static mb_status_t take_workspace(mb_exec_t *exec, gemm_t *g, size_t scratch)
+{
+    size_t a = packed_bytes(g->packs_a, &g->a, g->depth);
+    size_t b = packed_bytes(g->packs_b, &g->b, g->depth);
+    size_t sums = mb_gemm_sums_columns(g->args) ? mb_column_blocks_bytes(&g->sums) : 0;
+    MB_TRY(mb_cpu_workspace(exec, MB_OP_GEMM, a + b + sums, scratch, &g->workspace));
+    if (exec->planning)
+        return MB_OK;
+    char *shared = g->workspace.shared;
+    g->a.to = (float *)(void *)shared;
+    g->b.to = (float *)(void *)(shared + a);
+    g->sums.partial = (double *)(void *)(shared + a + b);
+    return MB_OK;
 }
 
 static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
 {
     const mb_gemm_args_t *a = g->args;
-    choose_tiles(g);
     size_t scratch = 0;
-    for (int last_m = 0; last_m < 2; last_m++) {
-        for (int last_n = 0; last_n < 2; last_n++) {
-            mb_dnnl_matmul_t shape = {
-                .type = a->type == MB_BF16 ? MB_DNNL_BF16 : MB_DNNL_F32,
-                .m = last_m ? a->m - (g->tiles_m - 1) * g->tile_m : g->tile_m,
-                .n = last_n ? a->n - (g->tiles_n - 1) * g->tile_n : g->tile_n,
-                .k = a->k,
-                .lda = a->lda,
-                .ldb = a->ldb,
-                .ldc = a->ldc,
-                .transpose_a = a->transpose_a,
-                .transpose_b = a->transpose_b,
-                .accumulate = a->accumulate,
-                .bias = a->bias != NULL,
-            };
-            MB_TRY(mb_dnnl_matmul(mb_cpu_of(exec)->dnnl, &shape, &g->kernel[last_m][last_n]));
-            size_t bytes = mb_dnnl_scratch_bytes(g->kernel[last_m][last_n]);
-            scratch = bytes > scratch ? bytes : scratch;
-        }
-    }
-    size_t partial = mb_gemm_sums_columns(a) ? mb_column_blocks_bytes(&g->sums) : 0;
-    return mb_cpu_workspace(exec, MB_OP_GEMM, partial, scratch, &g->workspace);
+    g->tiles = mb_gemm_tiles(a->m, a->n, a->k);
+    choose_packing(g);
+    choose_depth(g);
+    MB_TRY(prepare_part(exec, g, 0, &scratch));
+    if (g->parts > 2)
+        MB_TRY(prepare_part(exec, g, 1, &scratch));
+    if (g->parts > 1)
+        MB_TRY(prepare_part(exec, g, g->parts - 1, &scratch));
+    return take_workspace(exec, g, scratch);
 }
 
 static const void *at(const mb_gemm_args_t *args, const void *factor, int64_t offset)
@@ -103,27 +156,66 @@ static void *target_of(const mb_gemm_args_t *args)
     return args->pre != NULL ? args->pre : args->c;
 }
 
+/* The tile's rows of A and columns of B, of the part that is computed. */
+static const void *a_of(const gemm_t *g, int64_t tile_i, mb_span_t depth)
+{
+    const mb_gemm_args_t *a = g->args;
+    int64_t i = tile_i * g->tiles.m, l = depth.begin;
+    if (g->packs_a)
+        return mb_panel_at(&g->a, tile_i, depth.end - l);
+    return at(a, a->a, a->transpose_a ? l * a->lda + i : i * a->lda + l);
+}
+
+static const void *b_of(const gemm_t *g, int64_t tile_j, mb_span_t depth)
+{
+    const mb_gemm_args_t *a = g->args;
+    int64_t j = tile_j * g->tiles.n, l = depth.begin;
+    if (g->packs_b)
+        return mb_panel_at(&g->b, tile_j, depth.end - l);
+    return at(a, a->b, a->transpose_b ? j * a->ldb + l : l * a->ldb + j);
+}
+
 static void multiply_tile(gemm_t *g, int64_t tile, int thread)
 {
     const mb_gemm_args_t *a = g->args;
-    int64_t tile_i = tile / g->tiles_n, tile_j = tile % g->tiles_n;
-    mb_span_t rows = mb_span(tile_i, g->tile_m, a->m), columns = mb_span(tile_j, g->tile_n, a->n);
-    int64_t i = rows.begin, j = columns.begin;
+    const mb_gemm_tiles_t *t = &g->tiles;
+    int64_t tile_i = tile / t->tiles_n, tile_j = tile % t->tiles_n;
+    mb_span_t rows = mb_span(tile_i, t->m, a->m), columns = mb_span(tile_j, t->n, a->n);
+    mb_span_t depth = mb_span(g->part, g->depth, a->k);
     const void *arguments[] = {
-        at(a, a->a, a->transpose_a ? i : i * a->lda),
-        at(a, a->b, a->transpose_b ? j * a->ldb : j),
-        mb_out(target_of(a)) + i * a->ldc + j,
-        a->bias == NULL ? NULL : mb_in(a->bias) + j,
+        a_of(g, tile_i, depth),
+        b_of(g, tile_j, depth),
+        mb_out(target_of(a)) + rows.begin * a->ldc + columns.begin,
+        a->bias == NULL ? NULL : mb_in(a->bias) + columns.begin,
     };
-    mb_dnnl_run(g->kernel[tile_i == g->tiles_m - 1][tile_j == g->tiles_n - 1], thread, arguments,
+    int which = 2 * (tile_i == t->tiles_m - 1) + (tile_j == t->tiles_n - 1);
+    mb_dnnl_run(kernels_of(g, g->part)[which], thread, arguments,
                 mb_workspace_thread(&g->workspace, thread));
-    activate_tile(g, rows, columns);
+    if (g->part == g->parts - 1)
+        activate_tile(g, rows, columns);
+}
+
+static int64_t copies_of(bool packs, const mb_panels_t *panels, mb_span_t depth)
+{
+    return packs ? mb_panels_blocks(panels, depth.end - depth.begin) : 0;
+}
+
+static void copy_tile(void *context, int64_t tile, int thread)
+{
+    (void)thread;
+    const gemm_t *g = context;
+    mb_span_t depth = mb_span(g->part, g->depth, g->args->k);
+    int64_t of_a = copies_of(g->packs_a, &g->a, depth);
+    if (tile < of_a)
+        mb_panels_copy(&g->a, depth.begin, depth.end - depth.begin, tile);
+    else
+        mb_panels_copy(&g->b, depth.begin, depth.end - depth.begin, tile - of_a);
 }
 
 static void compute_tile(void *context, int64_t tile, int thread)
 {
     gemm_t *g = context;
-    int64_t products = g->tiles_m * g->tiles_n;
+    int64_t products = g->tiles.tiles_m * g->tiles.tiles_n;
     if (tile < products)
         multiply_tile(g, tile, thread);
     else
@@ -132,9 +224,15 @@ static void compute_tile(void *context, int64_t tile, int thread)
 
 static void multiply(mb_exec_t *exec, gemm_t *g)
 {
-    int64_t products = g->tiles_m * g->tiles_n;
-    g->sums.partial = (double *)(void *)g->workspace.shared;
-    mb_cpu_tiles(exec, products + (g->args->dbias != NULL ? g->sums.blocks : 0), compute_tile, g);
+    int64_t products = g->tiles.tiles_m * g->tiles.tiles_n;
+    for (g->part = 0; g->part < g->parts; g->part++) {
+        mb_span_t depth = mb_span(g->part, g->depth, g->args->k);
+        bool sums = g->args->dbias != NULL && g->part == g->parts - 1;
+        int64_t copies = copies_of(g->packs_a, &g->a, depth) + copies_of(g->packs_b, &g->b, depth);
+        if (copies > 0)
+            mb_cpu_tiles(exec, copies, copy_tile, g);
+        mb_cpu_tiles(exec, products + (sums ? g->sums.blocks : 0), compute_tile, g);
+    }
 }
 
 /* An empty sum: C is the bias, or zero. */

@@ -152,6 +152,12 @@ CLEANFILES += bench/attention$(EXEEXT)
 bench-attention: bench/attention$(EXEEXT)
 	bench/attention$(EXEEXT)
 .PHONY: bench-attention
+# bench/tiles: mbrun that tells how operations would share out over many threads.
+EXTRA_PROGRAMS += bench/tiles
+bench_tiles_SOURCES = bench/tiles.c $(mbrun_SOURCES)
+bench_tiles_LDADD = $(mbrun_LDADD)
+bench_tiles_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=mb_team_run -Wl,--wrap=mb_op_type
+CLEANFILES += bench/tiles$(EXEEXT)
 
 # make bench-epilogue: what it saves that products carry their epilogues.
 EXTRA_PROGRAMS += bench/epilogue

@@ -18,6 +18,11 @@ libmb_la_SOURCES += \
 	src/device/table.c src/device/table.h \
 	src/device/cpu/accuracy.c \
 	src/device/cpu/activation.c src/device/cpu/activation.h \
+	src/device/cpu/activation_avx2.c \
+	src/device/cpu/activation_avx512.c \
+	src/device/cpu/activation_body.h \
+	src/device/cpu/activation_kernels.h \
+	src/device/cpu/activation_plain.c \
 	src/device/cpu/affine.c \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
 	src/device/cpu/attention_backward.c \

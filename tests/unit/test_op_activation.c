@@ -1,5 +1,6 @@
 /* Activation functions against the C library in double, their derivatives against finite
  * differences, and the elementary functions' errors in ulp. */
+#include "device/cpu/activation_kernels.h"
 #include "device/cpu/vmath.h"
 #include "support/op_check.h"
 
@@ -108,6 +109,38 @@ START_TEST(activations_and_derivatives_match_the_truth)
     op_open(&op, 2, (uint64_t)_i + 1);
     function_t f = {(mb_act_t)_i, 0.75, _i == MB_ACT_THRESHOLD ? -2.0 : INFINITY, 0.0};
     check_function(&op, &f);
+    op_close(&op);
+}
+END_TEST
+
+/* Those without fused sums against the truth, and those with them, which are the operations' on
+ * most machines, against each other. */
+START_TEST(instruction_sets_agree)
+{
+    enum { COUNT = 5003 };
+    const mb_activation_parameters_t p = {0.75f, INFINITY, 0.0f};
+    const mb_cpu_runs_t run = {0, 1, COUNT, 0};
+    const function_t f = {(mb_act_t)_i, 0.75, INFINITY, 0.0};
+    const mb_activation_kernels_t *plain = mb_activation_kernels_plain();
+    const mb_activation_kernels_t *few = mb_activation_kernels_avx2();
+    const mb_activation_kernels_t *many = mb_activation_kernels_avx512();
+    op_t op;
+    op_open(&op, 1, (uint64_t)_i);
+    float *x = op_random(&op, COUNT, -9, 9), *dy = op_random(&op, COUNT, -1, 1);
+    float *y = op_floats(&op, COUNT), *z = op_floats(&op, COUNT);
+    plain[_i].forward(x, y, &run, &p);
+    for (int i = 0; i < COUNT && f.act != MB_ACT_THRESHOLD; i++) {
+        double want = truth(&f, (double)x[i]);
+        op_near("plain", &y[i], &want, 1, 10 * OP_EPSILON, 8 * OP_EPSILON * fabs((double)x[i]));
+    }
+    if (few != NULL && many != NULL) {
+        few[_i].forward(x, y, &run, &p);
+        many[_i].forward(x, z, &run, &p);
+        ck_assert_mem_eq(y, z, COUNT * sizeof(float));
+        few[_i].backward(x, dy, y, COUNT, &p);
+        many[_i].backward(x, dy, z, COUNT, &p);
+        ck_assert_mem_eq(y, z, COUNT * sizeof(float));
+    }
     op_close(&op);
 }
 END_TEST
@@ -248,6 +281,7 @@ static Suite *suite(void)
     TCase *t = tcase_create("activation");
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, activations_and_derivatives_match_the_truth, 0, MB_ACT_COUNT);
+    tcase_add_loop_test(t, instruction_sets_agree, MB_ACT_RELU, MB_ACT_COUNT);
     tcase_add_test(t, general_relu_obeys_slope_maximum_and_threshold);
     tcase_add_test(t, general_relu_has_keras_derivatives_where_its_pieces_meet);
     tcase_add_test(t, activation_in_place_gives_the_same_bits);

@@ -152,6 +152,7 @@ CLEANFILES += bench/attention$(EXEEXT)
 bench-attention: bench/attention$(EXEEXT)
 	bench/attention$(EXEEXT)
 .PHONY: bench-attention
+
 # bench/tiles: mbrun that tells how operations would share out over many threads.
 EXTRA_PROGRAMS += bench/tiles
 bench_tiles_SOURCES = bench/tiles.c $(mbrun_SOURCES)

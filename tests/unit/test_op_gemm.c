@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include "device/cpu/dnnl/internal.h"
+#include "device/cpu/gemm_tiles.h"
 #include "support/op_check.h"
 
 typedef struct {
@@ -71,6 +72,112 @@ START_TEST(product_matches_plain_loops_for_odd_sizes)
         p.pad = i & 16 ? 5 : 0;
         check_product(&op, &p);
         op_close(&op);
+    }
+}
+END_TEST
+
+/* Stored transposed, or rows 4096 bytes apart: what kernels read slowly, in whole panels and not.
+ */
+START_TEST(product_of_copied_factors_matches_plain_loops)
+{
+    static const problem_t problems[] = {
+        {.m = 130, .n = 150, .k = 70, .tb = true, .bias = true},
+        {.m = 300, .n = 97, .k = 301, .tb = true, .accumulate = true},
+        {.m = 161, .n = 190, .k = 97, .pad = 1024 - 190},
+        {.m = 97, .n = 200, .k = 131, .ta = true, .accumulate = true, .pad = 1024 - 97},
+        {.m = 200, .n = 130, .k = 131, .ta = true, .accumulate = true, .pad = 1024 - 130},
+        {.m = 257, .n = 257, .k = 100, .ta = true, .pad = 1024 - 257},
+        {.m = 150, .n = 140, .k = 1024, .tb = true},
+    };
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        op_t op;
+        op_open(&op, 1 + (int)i % 3, i + 1);
+        check_product(&op, &problems[i]);
+        op_close(&op);
+    }
+}
+END_TEST
+
+/* More than is copied at a time: the inner dimension is cut. */
+START_TEST(product_of_long_factors_is_summed_in_parts)
+{
+    enum { M = 128, N = 1024, K = 8192, SOME = 200 };
+    op_t op;
+    op_open(&op, 2, 7);
+    float *a = op_random(&op, M * K, -1, 1), *b = op_random(&op, N * K, -1, 1);
+    float *bias = op_random(&op, N, -1, 1), *c = op_floats(&op, M * N);
+    mb_gemm_args_t args = {.m = M, .n = N, .k = K, .transpose_b = true, .lda = K, .ldb = K};
+    args.ldc = N;
+    args.a = a;
+    args.b = b;
+    args.bias = bias;
+    args.c = c;
+    args.act = MB_ACT_RELU;
+    OP_RUN(&op, GEMM, &args);
+    for (int s = 0; s < SOME; s++) {
+        int64_t i = op_integer(&op, 0, M - 1), j = op_integer(&op, 0, N - 1);
+        double want = (double)bias[j];
+        for (int64_t l = 0; l < K; l++)
+            want += (double)a[i * K + l] * (double)b[j * K + l];
+        want = want > 0.0 ? want : 0.0;
+        op_near("product", &c[i * N + j], &want, 1, 2 * OP_EPSILON, op_sum_bound(K));
+    }
+    op_close(&op);
+}
+END_TEST
+
+static uint64_t digest_of(const mb_gemm_args_t *shape, int threads)
+{
+    op_t op;
+    op_open(&op, threads, 3);
+    mb_gemm_args_t args = *shape;
+    args.lda = args.transpose_a ? args.m : args.k;
+    args.ldb = args.transpose_b ? args.k : args.n;
+    args.ldc = args.n;
+    args.a = op_random(&op, args.m * args.k, -1, 1);
+    args.b = op_random(&op, args.n * args.k, -1, 1);
+    args.c = op_random(&op, args.m * args.n, -1, 1);
+    OP_RUN(&op, GEMM, &args);
+    uint64_t digest = op_digest(&op);
+    op_close(&op);
+    return digest;
+}
+
+START_TEST(threads_do_not_change_a_bit_of_a_product)
+{
+    static const mb_gemm_args_t shapes[] = {
+        {.m = 256, .n = 384, .k = 128},
+        {.m = 256, .n = 384, .k = 512, .transpose_b = true},
+        {.m = 384, .n = 1024, .k = 200, .transpose_a = true, .accumulate = true},
+        {.m = 1024, .n = 130, .k = 300, .transpose_a = true, .accumulate = true},
+        {.m = 513, .n = 77, .k = 1001},
+    };
+    static const int threads[] = {2, 3, 7};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        uint64_t alone = digest_of(&shapes[i], 1);
+        for (int t = 0; t < 3; t++)
+            ck_assert_msg(digest_of(&shapes[i], threads[t]) == alone, "shape %zu, %d threads", i,
+                          threads[t]);
+    }
+}
+END_TEST
+
+/* A step of a GPT of width 384 with 1024 positions, forward, to the input and to the weights. */
+START_TEST(tiles_occupy_64_threads)
+{
+    static const int64_t layers[][2] = {{384, 384}, {384, 1536}, {1536, 384}, {384, 256}};
+    const int64_t rows = 1024;
+    for (int i = 0; i < 4; i++) {
+        int64_t in = layers[i][0], out = layers[i][1];
+        const int64_t products[][3] = {{rows, out, in}, {rows, in, out}, {in, out, rows}};
+        for (int p = 0; p < 3; p++) {
+            mb_gemm_tiles_t t = mb_gemm_tiles(products[p][0], products[p][1], products[p][2]);
+            int64_t tiles = t.tiles_m * t.tiles_n;
+            ck_assert_int_eq(t.tiles_m, mb_ceil_div(products[p][0], t.m));
+            ck_assert_int_eq(t.tiles_n, mb_ceil_div(products[p][1], t.n));
+            ck_assert_msg(10 * tiles >= 9 * 64 * mb_ceil_div(tiles, 64), "%d, %d: %d tiles", i, p,
+                          (int)tiles);
+        }
     }
 }
 END_TEST
@@ -305,6 +412,10 @@ static Suite *suite(void)
     TCase *t = tcase_create("gemm");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, product_matches_plain_loops_for_odd_sizes);
+    tcase_add_test(t, product_of_copied_factors_matches_plain_loops);
+    tcase_add_test(t, product_of_long_factors_is_summed_in_parts);
+    tcase_add_test(t, threads_do_not_change_a_bit_of_a_product);
+    tcase_add_test(t, tiles_occupy_64_threads);
     tcase_add_test(t, product_over_nothing_is_the_bias);
     tcase_add_test(t, product_with_short_leading_dimension_is_refused);
     tcase_add_test(t, activated_product_is_the_product_then_the_activation);

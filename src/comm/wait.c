@@ -152,7 +152,7 @@ mb_status_t mb_comm_wait_within(mb_comm_t *comm, mb_comm_done_t done, void *user
     MB_TRY(poll(comm, done, user, heed, &finished));
     if (finished)
         return MB_OK;
-    if (note->device)
+    if (note != NULL && note->device)
         return wait_on(comm, done, user, note, seconds, heed);
     double begun = mb_comm_clock(comm);
     int before = mb_account_wait_begin(comm->account);

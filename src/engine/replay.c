@@ -52,8 +52,7 @@ void mb_replays_forget(mb_replays_t *replays, bool draws)
             class_of(replays)->recording_destroy(replays->entries[i].recording);
     }
     replays->n = replays->last = 0;
-    replays->possible =
-        replays->entries != NULL && !draws && replays->stage->exec->account == NULL;
+    replays->possible = replays->entries != NULL && !draws && replays->stage->exec->account == NULL;
 }
 
 void mb_replays_destroy(mb_replays_t *replays)

@@ -7,6 +7,8 @@ libmb_la_SOURCES += \
 	src/comm/pulse.c \
 	src/comm/reduce.c src/comm/reduce.h \
 	src/comm/reduce_fold.c src/comm/reduce_fold.h \
+	src/comm/reduce_window.c src/comm/reduce_window.h \
+	src/comm/shared.c src/comm/shared.h \
 	src/comm/reduce_plan.c src/comm/reduce_plan.h \
 	src/comm/reduce_link.c src/comm/reduce_link.h \
 	src/comm/small.c \

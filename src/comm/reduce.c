@@ -24,8 +24,9 @@ struct mb_reduce {
     root_t received;
     mb_request_t **requests; /* [of the longest round] */
     bool under_way, gathers;
-    int round;              /* the one whose messages are under way */
-    mb_reduce_link_t *link; /* NULL: the plan */
+    int round;               /* the one whose messages are under way */
+    mb_reduce_link_t *link;  /* NULL: the plan */
+    mb_window_piece_t piece; /* of a shape that is windowed */
 };
 
 static int most_messages(const mb_reduce_plan_t *plan)
@@ -61,13 +62,20 @@ mb_status_t mb_reduce_needs(const mb_grid_t *grid, const mb_reduce_shape_t *shap
     return status;
 }
 
-/* Kept parts are given out when they are gathered, doubles at once. */
-static bool is_due(const mb_reduce_t *reduce, const mb_reduce_message_t *message, bool shares,
+/* Kept parts are given out when they are gathered, doubles at once. What a window moves is as much
+ * as messages would carry: it counts. */
+static bool counts(const mb_reduce_t *reduce, const mb_reduce_message_t *message, bool shares,
                    bool gathers)
 {
     if (gathers)
         return shares && !message->wide;
     return message->wide || !reduce->keeps_parts || !shares;
+}
+
+static bool is_due(const mb_reduce_t *reduce, const mb_reduce_message_t *message, bool shares,
+                   bool gathers)
+{
+    return (message->wide || !reduce->shape.windowed) && counts(reduce, message, shares, gathers);
 }
 
 static int64_t bytes_sent(const mb_reduce_t *reduce, bool gathers)
@@ -76,7 +84,7 @@ static int64_t bytes_sent(const mb_reduce_t *reduce, bool gathers)
     for (int r = 0; r < reduce->plan.n_rounds; r++) {
         const mb_reduce_round_t *round = &reduce->plan.rounds[r];
         for (int i = 0; i < round->n_messages; i++) {
-            bool due = is_due(reduce, &round->messages[i], r >= reduce->plan.n_scatter, gathers);
+            bool due = counts(reduce, &round->messages[i], r >= reduce->plan.n_scatter, gathers);
             if (due && round->messages[i].sends)
                 bytes += (int64_t)bytes_of(&round->messages[i]);
         }
@@ -89,9 +97,15 @@ int64_t mb_reduce_bytes(const mb_reduce_t *reduce)
     return bytes_sent(reduce, false);
 }
 
+/* For floats that come in, of its own. */
+static bool takes_memory(const mb_reduce_t *reduce)
+{
+    return !reduce->shape.borrows && !reduce->shape.windowed;
+}
+
 int64_t mb_reduce_memory(const mb_reduce_t *reduce)
 {
-    int64_t floats = reduce->shape.borrows ? 0 : reduce->plan.received;
+    int64_t floats = takes_memory(reduce) ? reduce->plan.received : 0;
     return floats * (int64_t)sizeof(float) + reduce->plan.received64 * (int64_t)sizeof(double);
 }
 
@@ -142,7 +156,7 @@ static mb_status_t prepare(mb_reduce_t *reduce)
     reduce->roots = MB_ARENA_ARRAY(reduce->arena, root_t, reduce->plan.n_roots + 1);
     if (reduce->requests == NULL || reduce->roots == NULL)
         return mb_error_memory("the requests of a reduction", requests);
-    MB_TRY(take(reduce, reduce->shape.borrows ? 0 : reduce->plan.received, sizeof(float), &memory));
+    MB_TRY(take(reduce, takes_memory(reduce) ? reduce->plan.received : 0, sizeof(float), &memory));
     reduce->received.floats = memory;
     MB_TRY(take(reduce, reduce->plan.received64, sizeof(double), &memory));
     reduce->received.doubles = memory;
@@ -190,6 +204,13 @@ void mb_reduce_destroy(mb_reduce_t *reduce)
 void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link)
 {
     reduce->link = link;
+}
+
+void mb_reduce_use_window(mb_reduce_t *reduce, mb_reduce_window_t *window, int number,
+                          int64_t first)
+{
+    reduce->piece = (mb_window_piece_t){
+        .window = window, .number = number, .first = first, .count = reduce->shape.count};
 }
 
 void mb_reduce_keep_parts(mb_reduce_t *reduce)
@@ -263,8 +284,10 @@ static mb_status_t add(mb_reduce_t *reduce, const mb_reduce_sum_t *sum)
 static mb_status_t close_round(mb_reduce_t *reduce)
 {
     const mb_reduce_round_t *round = current(reduce);
-    for (int i = 0; i < round->n_sums; i++)
-        MB_TRY(add(reduce, &round->sums[i]));
+    for (int i = 0; i < round->n_sums; i++) {
+        if (round->sums[i].wide || !reduce->shape.windowed)
+            MB_TRY(add(reduce, &round->sums[i]));
+    }
     if (!reduce->exec->planning && reduce->tag < MB_TAG_REDUCE_END &&
         mb_comm_is_virtual(reduce->comm))
         mb_comm_work(reduce->comm, MB_COMM_WORK_ADDS, -1, (double)mb_reduce_bytes_added(round));
@@ -324,6 +347,8 @@ mb_status_t mb_reduce_start(mb_reduce_t *reduce, float *const *roots, double *co
     for (int i = 0; i < reduce->plan.n_roots; i++)
         reduce->roots[i] =
             (root_t){shape->count == 0 ? NULL : roots[i], shape->count64 == 0 ? NULL : roots64[i]};
+    if (reduce->piece.window != NULL)
+        MB_TRY(mb_window_piece_start(&reduce->piece));
     return start(reduce, 0, false);
 }
 
@@ -332,6 +357,7 @@ mb_status_t mb_reduce_start(mb_reduce_t *reduce, float *const *roots, double *co
 mb_status_t mb_reduce_go_on(mb_reduce_t *reduce)
 {
     bool over = true;
+    MB_TRY(mb_window_piece_go_on(&reduce->piece));
     while (reduce->under_way && over && !reduce->transport->class_->ordered) {
         MB_TRY(test_round(reduce, &over));
         if (over)
@@ -344,6 +370,7 @@ mb_status_t mb_reduce_finish(mb_reduce_t *reduce)
 {
     if (reduce->link != NULL && reduce->grid.groups > 1)
         return mb_reduce_link_finish(reduce->link);
+    MB_TRY(mb_window_piece_finish(&reduce->piece));
     while (reduce->under_way) {
         MB_TRY(await_round(reduce));
         MB_TRY(close_round(reduce));

@@ -7,6 +7,7 @@
 
 #include "comm/reduce_link.h"
 #include "comm/reduce_plan.h"
+#include "comm/reduce_window.h"
 #include "comm/transport.h"
 
 typedef struct mb_reduce mb_reduce_t;
@@ -33,6 +34,10 @@ void mb_reduce_keep_parts(mb_reduce_t *reduce);
 mb_status_t mb_reduce_gather(mb_reduce_t *reduce, float *values);
 /* From now on the sums are made by LINK in its own order; NULL: in the tree's again. */
 void mb_reduce_use_link(mb_reduce_t *reduce, mb_reduce_link_t *link);
+/* For a shape that is windowed, before the first run: the floats of the roots begin at FIRST of the
+ * window's; NUMBER: the piece's signals. */
+void mb_reduce_use_window(mb_reduce_t *reduce, mb_reduce_window_t *window, int number,
+                          int64_t first);
 /* Where floats come in from now on, until the end of a run: room for mb_reduce_received. For a
  * shape that borrows. */
 void mb_reduce_lend(mb_reduce_t *reduce, float *memory);

@@ -51,6 +51,7 @@ typedef struct {
     int64_t count, count64; /* floats and doubles of a root */
     const int64_t *bounds;  /* [groups + 1] where the parts of the floats begin; NULL: equal ones */
     bool borrows;           /* memory for floats that come in (mb_reduce_lend) */
+    bool windowed;          /* floats go through a window (mb_reduce_use_window), not by messages */
 } mb_reduce_shape_t;
 
 typedef struct {

@@ -74,6 +74,13 @@ static mb_status_t take_part(const mb_engine_t *engine, const mb_engine_options_
     return MB_OK;
 }
 
+/* Whether groups may see each other's gradients: they sum them whole, in memory of the host. */
+static bool may_share(const mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    return options->training && options->zero == 0 && engine->grid.groups > 1 &&
+           engine->machine->device->class_ == &mb_device_cpu;
+}
+
 static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
 {
     int first, count;
@@ -88,7 +95,8 @@ static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *op
         .values_of = options->values_of == NULL ? NULL : options->values_of->stage,
         .integer = options->integer,
         .round_to = options->round_to,
-        .offloads = options->offloads};
+        .offloads = options->offloads,
+        .shares = may_share(engine, options)};
     MB_TRY(take_part(engine, options, &stage));
     return mb_stage_create(&stage, &engine->stage);
 }
@@ -144,7 +152,7 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
     MB_TRY(make_transport(engine, requests, longest));
     if (options->losses != NULL)
         MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
-                                      &engine->reduction));
+                                      engine->window, &engine->reduction));
     if (options->records)
         MB_TRY(mb_recorder_create(&engine->plan->programs[engine->grid.stage], &engine->recorder));
     mb_executor_options_t executor = {.comm = comm,
@@ -190,8 +198,28 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
         engine->exec.await_user = engine;
     }
     engine->exec.planning = false; /* until prepare: parameters and moments are set before */
-    MB_TRY(make_stage(engine, options));
-    return make_executor(engine, options);
+    return make_stage(engine, options);
+}
+
+/* All ranks come here alike: what they have to ask of each other is the same for all of them. */
+static mb_status_t open_window(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    bool joined;
+    const mb_grid_t *grid = &engine->grid;
+    mb_comm_t *comm = engine->machine->comm;
+    mb_shared_t *shared = mb_engine_idle(engine) ? NULL : engine->stage->shared;
+    if (!may_share(engine, options))
+        return MB_OK;
+    MB_TRY(mb_shared_join(comm, shared, grid->stage, grid->group, grid->groups, &joined));
+    if (!joined)
+        return MB_OK;
+    return mb_reduce_window_create(comm, &engine->exec, grid, shared, engine->stage->stride,
+                                   &engine->window);
+}
+
+static mb_status_t make_rest(mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    return mb_engine_idle(engine) ? MB_OK : make_executor(engine, options);
 }
 
 /* Only training gives the fixed order up: scores stay exact. */
@@ -236,6 +264,8 @@ mb_status_t mb_engine_create(const mb_engine_options_t *options, mb_engine_t **o
     MB_TRY_GOTO(status, status, err_engine);
     begin(engine, options);
     MB_TRY_GOTO(agree(engine, make_parts(engine, options)), status, err_engine);
+    MB_TRY_GOTO(agree(engine, open_window(engine, options)), status, err_engine);
+    MB_TRY_GOTO(agree(engine, make_rest(engine, options)), status, err_engine);
     MB_TRY_GOTO(agree(engine, connect(engine)), status, err_engine);
     MB_TRY_GOTO(join_sums(engine, options), status, err_engine);
     *out = engine;
@@ -295,6 +325,7 @@ void mb_engine_destroy(mb_engine_t *engine)
     mb_executor_destroy(engine->executor);
     mb_recorder_destroy(engine->recorder);
     mb_stage_reduce_destroy(engine->reduction);
+    mb_reduce_window_destroy(engine->window);
     mb_reduce_link_destroy(engine->reduce_link);
     if (engine->transport != NULL)
         mb_transport_destroy(engine->transport);

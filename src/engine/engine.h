@@ -22,6 +22,7 @@ typedef struct mb_engine {
     bool has_exec;
     mb_stage_t *stage; /* NULL on an idle rank, and so are the rest */
     mb_transport_t *transport;
+    mb_reduce_window_t *window; /* over gradients of ranks of this node; NULL: there is none */
     mb_stage_reduce_t *reduction;
     mb_reduce_link_t *reduce_link; /* where the link sums over replicas; on an idle rank, too */
     mb_executor_t *executor;

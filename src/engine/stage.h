@@ -27,6 +27,7 @@
 #ifndef MB_ENGINE_STAGE_H
 #define MB_ENGINE_STAGE_H
 
+#include "comm/shared.h"
 #include "model/loss.h"
 #include "pipeline/kept.h"
 #include "quant/format.h"
@@ -140,8 +141,10 @@ typedef struct mb_stage {
     int64_t sum_count;              /* doubles in a double block */
     int n_blocks;                   /* gradient blocks: depth of the replica tree's stack */
     float **gradients;              /* [n_blocks] */
-    int n_sum_blocks;               /* replicas of the group */
-    double **sums;                  /* [n_sum_blocks] */
+    size_t stride;                  /* bytes from one block to the next, where they are shared */
+    mb_shared_t *shared; /* they stand there, behind a window's front; NULL: in device memory */
+    int n_sum_blocks;    /* replicas of the group */
+    double **sums;       /* [n_sum_blocks] */
 
     size_t parameter_bytes;
     size_t block_bytes; /* of all else that it has taken of the device */
@@ -161,6 +164,7 @@ typedef struct {
     bool integer;                /* activations may be quantized */
     const mb_format_t *round_to; /* QAT: shadows in this format; NULL: none */
     bool offloads;               /* what is kept for backwards stands in host memory */
+    bool shares; /* gradient blocks stand in memory that ranks of the node may see, if there is */
 } mb_stage_options_t;
 
 /* Not collective. Plans and takes the memory; parameters are not set. */

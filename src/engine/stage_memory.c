@@ -1,5 +1,6 @@
 /* Places everything a stage holds. Offsets are multiples of 64 bytes; a block is laid out by
  * walking the nodes once and adding sizes up, then each block is taken from the device whole. */
+#include "comm/reduce_window.h"
 #include "engine/stage_offload.h"
 #include "engine/stage_private.h"
 #include "engine/stage_rooms.h"
@@ -216,7 +217,36 @@ static mb_status_t take_inside(mb_stage_t *stage)
     return MB_OK;
 }
 
-static mb_status_t take_blocks(mb_stage_t *stage)
+static mb_status_t take_shared_blocks(mb_stage_t *stage)
+{
+    size_t front = mb_reduce_window_front();
+    size_t bytes = front;
+    for (int b = 0; b < stage->n_blocks; b++)
+        place(&bytes, (size_t)stage->held_count * sizeof(float));
+    stage->stride = (bytes - front) / (size_t)stage->n_blocks;
+    MB_TRY(mb_shared_create(bytes, &stage->shared));
+    stage->block_bytes += stage->shared == NULL ? 0 : bytes;
+    for (int b = 0; b < stage->n_blocks && stage->shared != NULL; b++) {
+        char *memory = mb_shared_memory(stage->shared);
+        memory += front + (size_t)b * stage->stride;
+        stage->gradients[b] = (float *)(void *)memory;
+    }
+    return MB_OK;
+}
+
+static mb_status_t take_gradients(mb_stage_t *stage, bool shares)
+{
+    char *memory;
+    if (shares && stage->n_blocks > 0)
+        MB_TRY(take_shared_blocks(stage));
+    for (int b = 0; b < stage->n_blocks && stage->shared == NULL; b++) {
+        MB_TRY(take_block(stage, (size_t)stage->held_count * sizeof(float), &memory));
+        stage->gradients[b] = (float *)(void *)memory;
+    }
+    return MB_OK;
+}
+
+static mb_status_t take_blocks(mb_stage_t *stage, bool shares)
 {
     char *memory;
     MB_TRY(take_inside(stage));
@@ -228,10 +258,7 @@ static mb_status_t take_blocks(mb_stage_t *stage)
     }
     MB_TRY(take_block(stage, stage->state_bytes, &stage->states));
     MB_TRY(mb_stage_forget_states(stage));
-    for (int b = 0; b < stage->n_blocks; b++) {
-        MB_TRY(take_block(stage, (size_t)stage->held_count * sizeof(float), &memory));
-        stage->gradients[b] = (float *)(void *)memory;
-    }
+    MB_TRY(take_gradients(stage, shares));
     for (int b = 0; b < stage->n_sum_blocks; b++) {
         MB_TRY(take_block(stage, (size_t)stage->sum_count * sizeof(double), &memory));
         stage->sums[b] = (double *)(void *)memory;
@@ -394,8 +421,9 @@ static void stage_free(mb_stage_t *stage)
         mb_device_free(device, stage->chunks[i].backward);
     }
     mb_device_free(device, stage->inside);
-    for (int b = 0; b < stage->n_blocks; b++)
+    for (int b = 0; b < stage->n_blocks && stage->shared == NULL; b++)
         mb_device_free(device, stage->gradients[b]);
+    mb_shared_destroy(stage->shared);
     for (int b = 0; b < stage->n_sum_blocks; b++)
         mb_device_free(device, stage->sums[b]);
     for (int o = 0; o < stage->n_outputs; o++)
@@ -430,7 +458,7 @@ mb_status_t mb_stage_create(const mb_stage_options_t *options, mb_stage_t **out)
     MB_TRY_GOTO(plan_memory(stage), status, err_stage);
     MB_TRY_GOTO(mb_stage_place_rooms(stage, options->parts, options->part), status, err_stage);
     MB_TRY_GOTO(mb_stage_take_parameters(stage, options), status, err_stage);
-    MB_TRY_GOTO(take_blocks(stage), status, err_stage);
+    MB_TRY_GOTO(take_blocks(stage, options->shares), status, err_stage);
     if (stage->offloads)
         MB_TRY_GOTO(mb_stage_offload_create(stage), status, err_stage);
     for (int i = 0; i < stage->graph->n_nodes; i++)

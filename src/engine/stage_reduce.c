@@ -23,10 +23,11 @@ typedef struct {       /* a bucket of one of the stage's chunks */
 struct mb_stage_reduce {
     mb_stage_t *stage;
     int n_pieces;
-    piece_t *pieces;      /* in the order of the chunks and their buckets */
-    bool ordered;         /* the transport is */
-    int started;          /* where messages go by order: the one that was started last; -1: none */
-    mb_reduce_t *numbers; /* of all parameters; NULL: groups have no parts of their own */
+    piece_t *pieces; /* in the order of the chunks and their buckets */
+    bool ordered;    /* the transport is */
+    int started;     /* where messages go by order: the one that was started last; -1: none */
+    mb_reduce_window_t *window; /* NULL: gradients are summed by messages */
+    mb_reduce_t *numbers;       /* of all parameters; NULL: groups have no parts of their own */
     void *received[MB_BUCKET_ROOMS]; /* where rooms are taken in turn: what comes in for each */
     int64_t received_count[MB_BUCKET_ROOMS];
 };
@@ -137,8 +138,11 @@ static mb_status_t make_piece(mb_stage_reduce_t *reduction, mb_comm_t *comm,
     piece_t *piece = &reduction->pieces[number];
     int part = mb_reduce_part(grid, grid->group);
     mb_reduce_shape_t shape = shape_of(stage, piece, grid, bounds);
+    shape.windowed = reduction->window != NULL && shape.count > 0;
     MB_TRY(mb_reduce_create(comm, transport, stage->exec, grid, &shape,
                             MB_TAG_REDUCE + number * MB_TAG_REDUCE_EACH, &piece->sum));
+    if (shape.windowed)
+        mb_reduce_use_window(piece->sum, reduction->window, number, piece->at);
     if (bounds == NULL)
         return MB_OK;
     piece->first = piece->stretch.first + bounds[part];
@@ -194,6 +198,8 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
         return mb_error_set(MB_ERR_UNSUPPORTED,
                             "a stage of %d chunks cannot be summed over replicas: use fewer",
                             reduction->stage->n_chunks);
+    if (shares_out || reduction->n_pieces > mb_reduce_window_pieces())
+        reduction->window = NULL;
     reduction->pieces = calloc((size_t)reduction->n_pieces + 1, sizeof *reduction->pieces);
     if (reduction->pieces == NULL)
         return mb_error_memory("a reduction", sizeof *reduction->pieces);
@@ -210,7 +216,7 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
 
 mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
                                    const mb_grid_t *grid, mb_stage_t *stage, bool shares_out,
-                                   mb_stage_reduce_t **out)
+                                   mb_reduce_window_t *window, mb_stage_reduce_t **out)
 {
     mb_stage_reduce_t *reduction = calloc(1, sizeof *reduction);
     if (reduction == NULL)
@@ -218,6 +224,7 @@ mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
     reduction->stage = stage;
     reduction->ordered = transport->class_->ordered;
     reduction->started = -1;
+    reduction->window = window;
     mb_status_t status = fill(reduction, comm, transport, grid, shares_out);
     if (status != MB_OK) {
         mb_stage_reduce_destroy(reduction);

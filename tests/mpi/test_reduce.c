@@ -17,6 +17,7 @@ typedef struct {
     int64_t count, count64;
     float *roots[MB_TREE_MAX_ROOTS];
     double *roots64[MB_TREE_MAX_ROOTS];
+    mb_shared_t *shared; /* the floats' roots stand there; NULL: in device memory */
 } world_t;
 
 static float value(int replica, int64_t i, int stage)
@@ -102,6 +103,27 @@ static void make_roots(world_t *world)
     free_terms(&terms, count);
 }
 
+static size_t root_bytes(const world_t *world)
+{
+    return ((size_t)world->count * 4 + 63) / 64 * 64;
+}
+
+/* The floats' roots move to where the others see them. */
+static void share_roots(world_t *world)
+{
+    int first, count;
+    mb_tree_node_t nodes[MB_TREE_MAX_ROOTS];
+    char *memory = mb_shared_memory(world->shared);
+    mb_grid_replicas(&world->grid, world->grid.group, &first, &count);
+    int n = mb_tree_roots(world->grid.replicas, first, count, nodes);
+    for (int i = 0; i < n; i++) {
+        char *to = memory + mb_reduce_window_front() + (size_t)i * root_bytes(world);
+        memcpy(to, world->roots[i], (size_t)world->count * 4);
+        mb_device_free(world->device.device, world->roots[i]);
+        world->roots[i] = (float *)(void *)to;
+    }
+}
+
 static void free_roots(world_t *world)
 {
     int first, count;
@@ -109,7 +131,8 @@ static void free_roots(world_t *world)
     mb_grid_replicas(&world->grid, world->grid.group, &first, &count);
     int n = mb_tree_roots(world->grid.replicas, first, count, nodes);
     for (int i = 0; i < n; i++) {
-        mb_device_free(world->device.device, world->roots[i]);
+        if (world->shared == NULL)
+            mb_device_free(world->device.device, world->roots[i]);
         mb_device_free(world->device.device, world->roots64[i]);
     }
 }
@@ -241,6 +264,99 @@ static void sums_have_the_bits_of_the_tree_on_the_deferred_device(void)
     reduce_on("deferred");
 }
 
+/* Two steps, since signals go on counting from one to the next. */
+static void reduce_in_window(world_t *world, mb_reduce_window_t *window)
+{
+    mb_transport_t *transport = NULL;
+    mb_reduce_t *reduce = NULL;
+    mb_reduce_shape_t shape = {
+        .count = world->count, .count64 = world->count64, .windowed = window != NULL};
+    EXPECT_OK(mb_transport_mpi_create(world->comm, &world->device.exec, 64, 1 << 20, &transport));
+    EXPECT_OK(mb_reduce_create(world->comm, transport, &world->device.exec, &world->grid, &shape,
+                               MB_TAG_REDUCE, &reduce));
+    mb_reduce_use_window(reduce, window, 3, 0);
+    EXPECT(window == NULL || mb_reduce_memory(reduce) < 4096);
+    for (int run = 0; run < 2; run++) {
+        make_roots(world);
+        share_roots(world);
+        EXPECT_OK(mb_reduce_start(reduce, world->roots, world->roots64));
+        EXPECT_OK(mb_reduce_go_on(reduce));
+        EXPECT_OK(mb_reduce_finish(reduce));
+        check_sum(world);
+        free_roots(world);
+    }
+    mb_reduce_destroy(reduce);
+    mb_transport_destroy(transport);
+}
+
+static void window_on_grid(world_t *world, int groups, int replicas)
+{
+    bool joined;
+    mb_reduce_window_t *window = NULL;
+    mb_grid_set(&world->grid, groups, cases_rank, 1, replicas);
+    bool idle = mb_grid_idle(&world->grid);
+    size_t bytes = mb_reduce_window_front() + MOST_REPLICAS * root_bytes(world);
+    EXPECT_OK(mb_shared_create(bytes, &world->shared));
+    EXPECT_OK(mb_shared_join(world->comm, world->shared, idle ? -1 : 0, world->grid.group, groups,
+                             &joined));
+    EXPECT(joined != idle || world->shared == NULL);
+    if (joined)
+        EXPECT_OK(mb_reduce_window_create(world->comm, &world->device.exec, &world->grid,
+                                          world->shared, root_bytes(world), &window));
+    if (joined && groups > 1)
+        reduce_in_window(world, window);
+    mb_reduce_window_destroy(window);
+    mb_shared_destroy(world->shared);
+    world->shared = NULL;
+}
+
+static void sums_through_shared_memory_have_the_bits_of_the_tree(void)
+{
+    static const int64_t counts[] = {1, 17, 1000, 200000};
+    world_t world = {.comm = cases_comm(60), .count64 = 5};
+    devices_open("cpu", &world.device);
+    for (int replicas = 1; replicas <= MOST_REPLICAS; replicas++) {
+        for (int groups = 1; groups <= replicas && groups <= cases_size; groups++) {
+            world.count = counts[(replicas + groups) % 4];
+            window_on_grid(&world, groups, replicas);
+        }
+    }
+    devices_close(&world.device);
+    mb_comm_destroy(world.comm);
+}
+
+/* A rank that fails, or dies, leaves the others no signal to wait for. */
+static void waits_for_signals_end_by_a_notice_and_by_the_deadline(void)
+{
+    for (int fails = 0; fails < 2; fails++) {
+        bool joined;
+        mb_reduce_window_t *window = NULL;
+        world_t world = {.comm = cases_comm(fails ? 20 : 0.5), .count = 1000};
+        devices_open("cpu", &world.device);
+        mb_grid_set(&world.grid, cases_size, cases_rank, 1, cases_size);
+        EXPECT_OK(mb_shared_create(mb_reduce_window_front() + root_bytes(&world), &world.shared));
+        EXPECT_OK(mb_shared_join(world.comm, world.shared, 0, cases_rank, cases_size, &joined));
+        if (joined)
+            EXPECT_OK(mb_reduce_window_create(world.comm, &world.device.exec, &world.grid,
+                                              world.shared, root_bytes(&world), &window));
+        mb_window_piece_t piece = {.window = window, .count = world.count};
+        MPI_Barrier(MPI_COMM_WORLD);
+        mb_status_t status = MB_ERR_PEER;
+        if (fails && cases_rank == cases_size - 1)
+            mb_comm_fail(world.comm, mb_error_set(MB_ERR_NUMERIC, "NaN"));
+        else if (window != NULL && cases_size > 1 && cases_rank != cases_size - 1) {
+            EXPECT_OK(mb_window_piece_start(&piece));
+            status = mb_window_piece_finish(&piece);
+        }
+        EXPECT(status == MB_ERR_PEER || (!fails && status == MB_ERR_TIMEOUT));
+        mb_comm_settle(world.comm, 5);
+        mb_reduce_window_destroy(window);
+        mb_shared_destroy(world.shared);
+        devices_close(&world.device);
+        mb_comm_destroy(world.comm);
+    }
+}
+
 static void planning_sends_nothing_and_needs_no_memory(void)
 {
     mb_transport_t *transport = NULL;
@@ -298,6 +414,8 @@ int main(int argc, char **argv)
     static const case_t cases[] = {
         CASE(sums_have_the_bits_of_the_tree_on_the_cpu),
         CASE(sums_have_the_bits_of_the_tree_on_the_deferred_device),
+        CASE(sums_through_shared_memory_have_the_bits_of_the_tree),
+        CASE(waits_for_signals_end_by_a_notice_and_by_the_deadline),
         CASE(planning_sends_nothing_and_needs_no_memory),
         CASE(a_rank_that_never_comes_ends_the_reduction_by_its_notice),
     };

@@ -1,0 +1,5 @@
+# Benchmarks that are programs; `make bench/reduce` builds one.
+EXTRA_PROGRAMS += bench/reduce
+CLEANFILES += bench/reduce$(EXEEXT)
+bench_reduce_SOURCES = bench/reduce.c
+bench_reduce_LDADD = libmbcheck.la

@@ -1,4 +1,5 @@
-/* mbrun bench: what devices and links do here, as a hardware file for mbrun plan. */
+/* mbrun bench: what devices and links do here, as a hardware file for mbrun plan, and how near to
+ * it the operations come. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/job.h"
 #include "cli/say.h"
+#include "engine/kernels.h"
 #include "engine/rates.h"
 #include "store/io.h"
 #include "train/layout.h"
@@ -31,6 +33,40 @@ static void print_rates(const mb_hardware_t *hw, bool inside, bool between)
     print_link("between", &hw->between, between);
 }
 
+static void rate(double amount, double seconds, char text[16])
+{
+    if (amount > 0)
+        snprintf(text, 16, "%.1f", amount / seconds * 1e-9);
+    else
+        snprintf(text, 16, "-");
+}
+
+static void print_kernel(const mb_kernel_time_t *kernel)
+{
+    char seconds[32], flops[16], bytes[16], share[16] = "-";
+    rate(kernel->flops, kernel->seconds, flops);
+    rate(kernel->bytes, kernel->seconds, bytes);
+    if (kernel->allowed > 0)
+        snprintf(share, sizeof share, "%.0f %%", 100 * kernel->allowed / kernel->seconds);
+    printf("%-25s%-19s%10s%9s%9s%10s\n", kernel->name, kernel->shape,
+           mb_str_seconds(kernel->seconds, seconds, sizeof seconds), flops, bytes, share);
+}
+
+static mb_status_t bench_kernels(const mb_job_t *job, mb_machine_t *machine,
+                                 const mb_hardware_t *limits)
+{
+    int n;
+    mb_kernel_time_t kernels[MB_MOST_KERNELS];
+    MB_TRY(mb_kernels_measure(machine, limits, kernels, &n));
+    if (job->rank != 0)
+        return MB_OK;
+    printf("\n%-25s%-19s%10s%9s%9s%10s\n", "operation", "shape", "time", "GFLOP/s", "GB/s",
+           "of limit");
+    for (int i = 0; i < n; i++)
+        print_kernel(&kernels[i]);
+    return MB_OK;
+}
+
 static mb_status_t write_rates(const char *path, const mb_hardware_t *hw)
 {
     char *text = mb_hardware_text(hw);
@@ -41,25 +77,24 @@ static mb_status_t write_rates(const char *path, const mb_hardware_t *hw)
     return status;
 }
 
+/* Into a file, or, without one, with the operations beside them. */
 static mb_status_t bench_rates(const mb_job_t *job, mb_machine_t *machine, const char *path)
 {
     mb_hardware_t hw;
     bool inside = false, between = false;
     mb_status_t status = mb_rates_measure(machine, &hw, &inside, &between);
     MB_TRY(status);
-    if (job->rank == 0)
+    if (job->rank == 0 && path != NULL)
         status = write_rates(path, &hw);
     MB_TRY(mb_comm_agree(job->comm, status));
     if (job->rank == 0)
         print_rates(&hw, inside, between);
-    return MB_OK;
+    return path == NULL ? bench_kernels(job, machine, &hw) : MB_OK;
 }
 
 static mb_status_t check(const mb_args_t *args)
 {
     bool model = args->n_words > 0, profile = mb_args_has(args, "profile");
-    if (!profile && !mb_args_has(args, "hardware"))
-        return mb_error_set(MB_ERR_ARGUMENT, "no file for the rates; use --hardware FILE.json");
     if (model != profile)
         return mb_error_set(MB_ERR_ARGUMENT,
                             model
@@ -79,7 +114,8 @@ static mb_status_t bench(const mb_job_t *job, const mb_args_t *args)
     mb_machine_options_t options = mb_layout_machine(args->settings);
     MB_TRY(mb_comm_agree(job->comm, check(args)));
     MB_TRY(mb_machine_open(job->comm, &options, &machine));
-    mb_status_t status = hardware == NULL ? MB_OK : bench_rates(job, machine, hardware);
+    bool rates = hardware != NULL || profile == NULL;
+    mb_status_t status = rates ? bench_rates(job, machine, hardware) : MB_OK;
     if (status == MB_OK && profile != NULL)
         status = mb_bench_profile(job, args, machine, profile);
     if (status != MB_OK)
@@ -112,13 +148,15 @@ static const mb_setting_id_t settings[] = {
 
 const mb_command_t mb_command_bench = {
     .name = "bench",
-    .usage = "--hardware FILE.json   or   MODEL.h5 --data D --profile FILE.json",
-    .title = "Measure devices, links and a model's layers, for mbrun plan and mbrun simulate",
-    .detail = "All ranks compute at once, as in training. Messages go between rank 0 and another "
-              "rank of\n"
-              "its node, and one of another node: start two on each of two nodes to have both. A "
-              "model is\n"
-              "measured in the stages and micro-batches that a run would have.\n",
+    .usage = "[--hardware FILE.json]   or   MODEL.h5 --data D --profile FILE.json",
+    .title = "Measure devices, links, operations and a model's layers",
+    .detail =
+        "With --hardware or --profile a file is written for mbrun plan and mbrun simulate.\n"
+        "Without, operations on shapes of common models are shown beside what the best rates\n"
+        "of products and memory allow. All ranks compute at once, as in training. Messages\n"
+        "go between rank 0 and another rank of its node, and one of another node: start two\n"
+        "on each of two nodes to have both. A model is measured in the stages and\n"
+        "micro-batches that a run would have.\n",
     .flags = flags,
     .settings = settings,
     .n_settings = sizeof settings / sizeof settings[0],

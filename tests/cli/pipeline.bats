@@ -209,11 +209,18 @@ END
     grep -q '^Layouts of 2 ranks on CPU: ' <<<"$output"
     run -0 "$MBRUN" bench --hardware one.json
     grep -q '^in a node .*not measured: no two ranks that have it' <<<"$output"
-    refused 2 'use --hardware FILE.json' 1 bench
     refused 2 'name the model' 1 bench --profile p.json
     refused 2 'm.h5 take; use --profile FILE.json' 1 bench m.h5 --hardware two.json
     refused 2 'use --data FILE' 1 bench m.h5 --profile p.json
     refused 1 'nowhere' 1 bench --hardware nowhere/one.json
+}
+
+@test "bench without a file shows operations beside what products and memory allow" {
+    run -0 ranks 1 bench --threads 1
+    grep -Eq '^products +[0-9.]+ GFLOP/s' <<<"$output"
+    grep -Eq '^attention, backward .* [0-9.]+ +[0-9.]+ +[0-9]+ %$' <<<"$output"
+    grep -Eq "^Adam's update .* - +[0-9.]+ +[0-9]+ %$" <<<"$output"
+    run ! grep -E ' (1[0-9][1-9]|[2-9][0-9][0-9]) %$' <<<"$output"
 }
 
 @test "bench writes what a model's layers take, which simulate and plan read" {

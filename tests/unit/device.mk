@@ -1,6 +1,10 @@
 # The device floor: each operation against a slow truth, and the same bits for any number of threads.
 op_check_sources = tests/support/op_check.c tests/support/op_check.h
 
+check_PROGRAMS += tests/unit/test_account
+tests_unit_test_account_SOURCES = tests/unit/test_account.c $(op_check_sources)
+tests_unit_test_account_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_op_activation
 tests_unit_test_op_activation_SOURCES = tests/unit/test_op_activation.c $(op_check_sources)
 tests_unit_test_op_activation_LDADD = $(UNIT_LIBS)

@@ -1,0 +1,85 @@
+"""The results of bench/compare.py as Markdown: compare_table.py RESULTS
+
+A cell is the median of the runs, and in brackets the least and the most. The ratio is mbrun's rate over the fastest opponent's; a target
+is what it ought to reach."""
+import json
+import os
+import statistics
+import sys
+
+ORDER = ("gpt", "gpt-bf16", "replicas", "stages", "gpt2", "mlp", "cnn", "resnet", "reduce-2", "reduce-4")
+TARGETS = {"reduce-2": 1.5, "reduce-4": 1.5}  # others: not slower
+MEMORY = 1.0  # of the opponent's, at most
+
+
+def load(folder, row):
+    path = os.path.join(folder, row + ".jsonl")
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
+def by_side(lines):
+    sides = {}
+    for line in lines:
+        sides.setdefault(line["side"], []).append(line)
+    return sides
+
+
+def number(value):
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}".replace(",", " ")
+
+
+def cell(lines):
+    rates = [line["rate"] for line in lines if "rate" in line]
+    if not rates:
+        return "failed"
+    if len(rates) == 1:
+        return number(rates[0])
+    return f"{number(statistics.median(rates))} ({number(min(rates))} to {number(max(rates))})"
+
+
+def median(lines, key):
+    values = [line[key] for line in lines if line.get(key) is not None]
+    return statistics.median(values) if values else None
+
+
+def row_of(row, lines):
+    sides = by_side(lines)
+    ours = sides.pop("mbrun", [])
+    others = {side: median(found, "rate") for side, found in sides.items() if side != "messages"}
+    best = max((rate for rate in others.values() if rate), default=None)
+    own, target = median(ours, "rate"), TARGETS.get(row, 1.0)
+    ratio = f"{own / best:.2f}" if own and best else "-"
+    opponents = "; ".join(f"{side} {cell(found)}" for side, found in sides.items())
+    return f"| {lines[0]['title']}, {lines[0]['unit']} | {cell(ours)} | {opponents} | {ratio} | {target:.1f} |"
+
+
+def memory_of(lines):
+    sides = by_side(lines)
+    own = median(sides.pop("mbrun", []), "peak_mib")
+    others = {side: median(found, "peak_mib") for side, found in sides.items()}
+    others = {side: peak for side, peak in others.items() if peak}
+    if not own or not others:
+        return None
+    ratio = own / min(others.values())
+    opponents = "; ".join(f"{side} {number(peak)}" for side, peak in others.items())
+    return f"| {lines[0]['title']} | {number(own)} | {opponents} | {ratio:.2f} | {MEMORY:.1f} |"
+
+
+def main(folder):
+    rows = [(row, lines) for row, lines in ((row, load(folder, row)) for row in ORDER) if lines]
+    if not rows:
+        sys.exit(f"compare_table.py: {folder} has no results of bench/compare.py")
+    print("| work | mbrun | beside it | ratio | target, at least |\n|---|---|---|---|---|")
+    for row, lines in rows:
+        print(row_of(row, lines))
+    print("\n| peak memory of a rank, MiB | mbrun | beside it | ratio | target, at most |\n|---|---|---|---|---|")
+    for _, lines in rows:
+        line = memory_of(lines)
+        if line is not None:
+            print(line)
+
+
+main(sys.argv[1])

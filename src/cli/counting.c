@@ -141,8 +141,7 @@ static mb_status_t count_row(const work_t *work, mb_candidate_t *c)
     mb_plan_destroy(request.engine.plan);
     if (status != MB_OK)
         return status;
-    c->memory = most;
-    c->counted = true;
+    c->counted = most;
     return MB_OK;
 }
 
@@ -173,9 +172,9 @@ static void count_rows(work_t *work)
         mb_candidate_t *c = &work->all[i];
         if (counting->why[0] == '\0' && is_small(work, c) && count_row(work, c) != MB_OK)
             give_up(work);
-        if (c->counted)
-            counting->least = c->memory < counting->least ? c->memory : counting->least;
-        if (!c->counted || c->memory <= counting->limit)
+        if (c->counted > 0 && c->counted < counting->least)
+            counting->least = c->counted;
+        if (c->counted <= counting->limit)
             work->all[kept++] = *c;
     }
     memmove(&work->all[kept], &work->all[i], (size_t)(*work->n - i) * sizeof *work->all);

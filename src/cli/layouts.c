@@ -138,6 +138,11 @@ static const char *name_of(const mb_candidate_t *c, char *buffer)
     return buffer;
 }
 
+static double memory_of(const mb_candidate_t *c)
+{
+    return c->counted > 0 ? c->counted : c->memory;
+}
+
 static double percent(double part, const mb_candidate_t *c)
 {
     return c->seconds > 0 ? 100 * part / c->seconds : 0;
@@ -146,7 +151,7 @@ static double percent(double part, const mb_candidate_t *c)
 static void print_row(const mb_candidate_t *c)
 {
     char name[NAME], memory[33] = "~", time[32];
-    mb_str_bytes(c->memory, memory + !c->counted, sizeof memory - 1);
+    mb_str_bytes(memory_of(c), memory + (c->counted > 0 ? 0 : 1), sizeof memory - 1);
     printf("%9s%8d x %-8d%6d x %-7lld%-16s%7.1f%%%8.1f%%%9.1f%%%12s%8.0f%%\n",
            mb_str_seconds(c->seconds, time, sizeof time), c->stages, c->replicas, c->micros,
            (long long)c->micro_batch, name_of(c, name), percent(c->bubble, c),
@@ -176,7 +181,7 @@ static void say_counted(const mb_layouts_t *l)
 {
     bool all = true;
     for (int i = 0; i < l->n && i < ROWS; i++)
-        all = all && l->all[i].counted;
+        all = all && l->all[i].counted > 0;
     if (!all)
         printf("~: of a formula, not counted%s%s\n", l->why[0] == '\0' ? "" : ": ", l->why);
 }
@@ -215,13 +220,13 @@ static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
     plain.schedule.segments = 0;
     return json_pack(
         "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, "
-        "s:f}",
+        "s:f, s:f}",
         "stages", c->stages, "replicas", c->replicas, "groups", c->groups, "idle", c->idle,
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
         name_of(&plain, name), "recompute", recompute_of(l, c, again), "seconds", c->seconds,
         "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce,
-        "update", c->update, "memory", c->memory, "memory_counted", c->counted, "efficiency",
-        c->efficiency);
+        "update", c->update, "memory", memory_of(c), "memory_counted", c->counted > 0,
+        "memory_formula", c->memory, "efficiency", c->efficiency);
 }
 
 json_t *mb_layouts_json(const mb_layouts_t *l)

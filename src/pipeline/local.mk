@@ -15,6 +15,7 @@ libmb_la_SOURCES += \
 	src/pipeline/planner_cut.c \
 	src/pipeline/planner_memory.c \
 	src/pipeline/planner_recompute.c \
+	src/pipeline/planner_slots.c \
 	src/pipeline/recompute.c src/pipeline/recompute.h \
 	src/pipeline/planner_estimate.c \
 	src/pipeline/planner_explain.c \

@@ -44,8 +44,8 @@ typedef struct {
     double reduce; /* over the replicas */
     double update;
     double efficiency; /* the part of all ranks' time that computes */
-    double memory;     /* bytes, the most of a rank */
-    bool counted;      /* they are counted, not of a formula; never by the planner itself */
+    double memory;     /* bytes, the most of a rank, by formula */
+    double counted;    /* the same as a run takes it; 0: not counted, as by the planner itself */
     double imbalance;  /* the slowest stage beside the mean */
 } mb_candidate_t;
 

@@ -17,7 +17,8 @@ typedef struct {                                      /* of one stage */
     double parameters, largest;                       /* elements; of the largest node */
     double again;                                     /* of forward, computed again */
     double sent;
-    mb_planner_memory_t held;
+    double largest_tensor; /* elements */
+    double held;           /* bytes of activations */
 } stage_t;
 
 int mb_planner_stage_of(const mb_candidate_t *c, int chunk)
@@ -62,7 +63,9 @@ mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_n
                                .sent = bytes_sent(graph, chunk_of_node, c, node, bytes),
                                .fixed = n->is_input || leaves_chunk(graph, chunk_of_node, node) ||
                                         mb_kept_is_scored(graph, node),
-                               .read = readers[node] >= 0};
+                               .read = readers[node] >= 0,
+                               .leaves = leaves_chunk(graph, chunk_of_node, node),
+                               .own = readers[node] == node};
 }
 
 bool mb_planner_is_again(const mb_candidate_t *c, const mb_node_t *node)
@@ -94,8 +97,11 @@ static void add_node(const mb_planner_options_t *o, const int *chunk_of_node,
     stage->again += runs ? cost->forward : 0;
     stage->sent += sent * (n->needs_gradient ? 2 : 1);
     double parameters = 0;
-    for (int k = 0; k < layer->n_params; k++)
-        parameters += (double)o->graph->params[layer->params[k]].elements;
+    for (int k = 0; k < layer->n_params; k++) {
+        double elements = (double)o->graph->params[layer->params[k]].elements;
+        parameters += elements;
+        stage->largest_tensor = elements > stage->largest_tensor ? elements : stage->largest_tensor;
+    }
     stage->parameters += parameters;
     stage->largest = parameters > stage->largest ? parameters : stage->largest;
 }
@@ -168,11 +174,36 @@ static double moments_held(const mb_planner_options_t *o, const mb_candidate_t *
     return o->zero > 0 ? (double)o->moments / c->groups : o->moments;
 }
 
-/* Of gradients: the tree's, and what other groups have. */
-static double blocks_held(const mb_candidate_t *c)
+/* Of what groups share out the most that one has: tensors stay whole. */
+static double largest_part(const mb_candidate_t *c, const stage_t *stage)
 {
-    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
-    return blocks + (double)(c->groups - 1) / c->groups;
+    double even = 1.0 / c->groups, whole = 0;
+    if (stage->parameters > 0)
+        whole = stage->largest_tensor / stage->parameters;
+    return whole > even ? whole : even;
+}
+
+static bool is_power(int n)
+{
+    return (n & (n - 1)) == 0;
+}
+
+/* Of a block, what comes in at a time (comm/reduce_plan.h): half of it where groups pair off, else
+ * this group's part of all others. */
+static double received_part(const mb_planner_options_t *o, const mb_candidate_t *c,
+                            const stage_t *stage)
+{
+    int blocks = c->groups, of_group = c->replicas / c->groups;
+    bool pairs = c->replicas % c->groups == 0 && is_power(of_group);
+    double part = o->zero > 0 ? largest_part(c, stage) : 1.0 / c->groups;
+    if (c->groups == 1)
+        return 0;
+    while (pairs && blocks > 1 && blocks % 2 == 0)
+        blocks /= 2;
+    double half = blocks == c->groups ? 0 : part > 0.5 ? part : 0.5;
+    double direct = (blocks - 1) * part;
+    direct = direct < 1 ? direct : 1;
+    return half > direct ? half : direct;
 }
 
 /* Replicas that one pipeline works on are summed in further blocks of gradients, as deep as their
@@ -182,25 +213,25 @@ static double gradient_bytes(const mb_planner_options_t *o, const mb_candidate_t
                              const stage_t *stage)
 {
     double all = stage->parameters * sizeof(float);
+    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
     double bucket = o->bucket > 0 ? o->bucket + stage->largest * sizeof(float) : all;
-    double shared = all / c->groups + 2 * MB_BUCKET_ROOMS * bucket;
-    return o->zero > 1 && c->groups > 1 && shared < all ? shared : blocks_held(c) * all;
+    double shared = all * largest_part(c, stage) + 2 * MB_BUCKET_ROOMS * bucket;
+    double whole = (blocks + received_part(o, c, stage)) * all;
+    return o->zero > 1 && c->groups > 1 && shared < all ? shared : whole;
 }
 
 double mb_planner_numbers_held(const mb_planner_options_t *o, const mb_candidate_t *c)
 {
-    return 1 + moments_held(o, c) + blocks_held(c);
+    double blocks = 1 + ceil(log2((c->replicas + c->groups - 1) / c->groups));
+    return 1 + moments_held(o, c) + blocks + (double)(c->groups - 1) / c->groups;
 }
 
 static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
-                        const stage_t *stage, int s)
+                        const stage_t *stage)
 {
-    double flight = mb_planner_in_flight(c, s);
-    double there = o->offloads && flight > MB_KEPT_ROOMS ? MB_KEPT_ROOMS : flight;
-    const mb_planner_memory_t *held = &stage->held;
-    return stage->parameters * sizeof(float) * (1 + moments_held(o, c)) +
-           gradient_bytes(o, c, stage) + flight * (held->fixed + held->gradients) +
-           there * held->kept + held->once + held->shared;
+    double moments = o->moments * (o->zero > 0 ? largest_part(c, stage) : 1);
+    return stage->parameters * sizeof(float) * (1 + moments) + gradient_bytes(o, c, stage) +
+           stage->held;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */
@@ -227,7 +258,7 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
     double most = 0, total = 0, bubble = 0, largest = 0, sent = 0;
     int slowest = 0;
     for (int s = 0; s < c->stages; s++) {
-        double t = of_micro(&stages[s]), memory = memory_of(o, c, &stages[s], s);
+        double t = of_micro(&stages[s]), memory = memory_of(o, c, &stages[s]);
         total += t;
         if (memory_of_stage != NULL)
             memory_of_stage[s] = memory;
@@ -254,7 +285,7 @@ static void sum_up(const mb_planner_options_t *o, const stage_t *stages, mb_cand
 static mb_status_t add_memory(const mb_planner_options_t *options, const int *chunk_of_node,
                               const mb_candidate_t *c, stage_t *stages)
 {
-    mb_planner_memory_t *held = calloc((size_t)c->stages, sizeof *held);
+    double *held = calloc((size_t)c->stages, sizeof *held);
     mb_status_t status = held == NULL ? mb_error_memory("a plan", sizeof *held)
                                       : mb_planner_memory(options, chunk_of_node, c, held);
     for (int s = 0; s < c->stages && status == MB_OK; s++)

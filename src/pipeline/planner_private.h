@@ -13,6 +13,8 @@ typedef struct { /* bytes of a node, of a micro-batch */
     double sent; /* forward, in messages */
     bool fixed;  /* the output stays in flight, computed again or not */
     bool read;   /* a backward reads it */
+    bool leaves; /* a later chunk takes it, and sends its share of the gradient */
+    bool own;    /* its own backward reads it */
 } mb_planner_node_t;
 /* READERS: of kept.h. */
 mb_planner_node_t mb_planner_node(const mb_graph_t *graph, const int *chunk_of_node,
@@ -36,15 +38,13 @@ mb_status_t mb_planner_fit_cut(const mb_planner_options_t *options, const mb_nod
                                const int *cut, double limit, mb_arena_t *arena, mb_candidate_t *c,
                                bool *fits);
 
-/* planner_memory.c: adds to STAGES, [stages]. MB_ERR_MEMORY. */
-typedef struct {  /* bytes of one stage */
-    double fixed; /* of each micro-batch in flight, of messages, inputs and outputs */
-    double kept, once, gradients; /* of each micro-batch in flight; of the one at work; of each, the
-                                     gradients that wait, where those of weights come later */
-    double shared;                /* of the one at work, where chunks take turns: the most of one */
-} mb_planner_memory_t;
+/* planner_slots.c: micro-batches that each chunk has places for, in SLOTS, zeros before. Only
+ * MB_ERR_MEMORY. */
+mb_status_t mb_planner_slots(const mb_candidate_t *c, int *slots);
+/* planner_memory.c: adds to STAGES, [stages], bytes of activations and their gradients. Only
+ * MB_ERR_MEMORY. */
 mb_status_t mb_planner_memory(const mb_planner_options_t *options, const int *chunk_of_node,
-                              const mb_candidate_t *c, mb_planner_memory_t *stages);
+                              const mb_candidate_t *c, double *stages);
 
 /* planner_recompute.c: the layers that are computed again, so that each stage keeps within LIMIT;
  * fills in the candidate, with c->layers in the arena. *fits: false, where not even all would. */

@@ -202,9 +202,10 @@ static mb_status_t draw(const mb_planning_t *p, const outlook_t *o)
     const char *path = mb_args_flag(p->args, "draw");
     if (path == NULL)
         return MB_OK;
-    snprintf(title, sizeof title, "%.200s: %s on %d stages, %d micro-batches of %lld samples",
-             p->args->words[0], o->name, o->plan->stages, o->plan->micros,
-             (long long)o->plan->micro_batch);
+    snprintf(title, sizeof title, "%.200s: %s on %d stage%s, %d micro-batch%s of %lld sample%s",
+             p->args->words[0], o->name, o->plan->stages, o->plan->stages == 1 ? "" : "s",
+             o->plan->micros, o->plan->micros == 1 ? "" : "es", (long long)o->plan->micro_batch,
+             o->plan->micro_batch == 1 ? "" : "s");
     char *text = mb_schedule_draw(&o->schedule, o->costs, &o->times, title);
     mb_status_t status =
         text == NULL ? mb_error_memory("a drawing", 0) : mb_picture_write(path, text);
@@ -270,10 +271,12 @@ static mb_status_t say(const mb_planning_t *p, const table_t *table)
     const outlook_t *o = &table->rows[0];
     if (mb_args_has(p->args, "json"))
         return say_json(p, table);
-    printf("pipeline   %d stage%s of %d chunk%s, %s; %d micro-batches of %lld samples a step\n",
+    printf("pipeline   %d stage%s of %d chunk%s, %s; %d micro-batch%s of %lld sample%s a "
+           "step\n",
            o->plan->stages, o->plan->stages == 1 ? "" : "s", o->plan->chunks / o->plan->stages,
            o->plan->chunks == o->plan->stages ? "" : "s", o->name, o->plan->micros,
-           (long long)o->plan->micro_batch);
+           o->plan->micros == 1 ? "" : "es", (long long)o->plan->micro_batch,
+           o->plan->micro_batch == 1 ? "" : "s");
     printf("times      %s %s, messages taking none\n",
            p->profile == NULL ? "predicted for" : "measured:",
            p->profile == NULL ? p->hardware.name : mb_args_flag(p->args, "profile"));

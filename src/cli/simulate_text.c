@@ -99,12 +99,13 @@ mb_status_t mb_simulated_say(const mb_simulating_t *s)
     char bytes[32], ranks[MB_COUNT_TEXT], messages[MB_COUNT_TEXT];
     const mb_plan_t *plan = s->plans[0];
     const mb_grid_t *grid = &s->planning.grid;
-    printf("pipeline   %d stage%s of %d chunk%s, %d group%s: %s ranks; %d micro-batches of %lld "
-           "samples a step\n",
+    printf("pipeline   %d stage%s of %d chunk%s, %d group%s: %s ranks; %d micro-batch%s of %lld "
+           "sample%s a step\n",
            plan->stages, plan->stages == 1 ? "" : "s", plan->chunks / plan->stages,
            plan->chunks == plan->stages ? "" : "s", grid->groups, grid->groups == 1 ? "" : "s",
            mb_say_count(grid->stages * grid->groups, ranks, sizeof ranks), plan->micros,
-           (long long)plan->micro_batch);
+           plan->micros == 1 ? "" : "es", (long long)plan->micro_batch,
+           plan->micro_batch == 1 ? "" : "s");
     printf("hardware   %s, %d device%s a node\n", s->planning.hardware.name,
            s->planning.hardware.devices_per_node,
            s->planning.hardware.devices_per_node == 1 ? "" : "s");

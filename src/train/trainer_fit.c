@@ -1,6 +1,6 @@
 /* A layout within --memory. The planner's formulas choose; the memory of the one chosen is then
- * taken and counted exactly, workspace and all, and where it is more than was foreseen the next
- * choice is made for so much less. */
+ * counted exactly, workspace and all, without being taken, and where it is more than was foreseen
+ * the next choice is made for so much less. */
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,10 +83,9 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
 
 /* ---- what it really takes */
 
-static mb_status_t count_own(const mb_training_t *trainer, double *bytes)
+mb_status_t mb_training_count(const mb_training_t *trainer, mb_footprint_t *out)
 {
     mb_grid_t grid;
-    mb_footprint_t taken;
     mb_offload_t offload;
     const mb_layout_t *layout = &trainer->layout;
     mb_footprint_request_t request = {.model = trainer->model,
@@ -99,19 +98,20 @@ static mb_status_t count_own(const mb_training_t *trainer, double *bytes)
     request.offloads_moments = offload.moments;
     mb_grid_set(&grid, mb_comm_size(trainer->comm), mb_comm_rank(trainer->comm), layout->stages,
                 layout->replicas);
-    mb_status_t status = mb_footprint_count(&request, &grid, &taken);
-    *bytes = (double)mb_footprint_bytes(&taken);
-    return status;
+    request.engine.plan = trainer->engine == NULL ? NULL : trainer->engine->plan;
+    return mb_footprint_count(&request, &grid, out);
 }
 
 /* The most that a rank takes. Collective. */
 static mb_status_t measure(mb_training_t *trainer, double *bytes)
 {
     int ranks = mb_comm_size(trainer->comm);
+    mb_footprint_t taken = {0};
     double own = 0, *all = calloc((size_t)ranks, sizeof *all);
     mb_status_t status = all == NULL ? mb_error_memory("a layout", sizeof *all) : MB_OK;
     if (status == MB_OK)
-        status = count_own(trainer, &own);
+        status = mb_training_count(trainer, &taken);
+    own = (double)mb_footprint_bytes(&taken);
     MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
     MB_TRY_GOTO(mb_comm_allgather(trainer->comm, &own, sizeof own, all), status, out);
     *bytes = 0;
@@ -161,14 +161,20 @@ static const char *again_of(const mb_schedule_choice_t *schedule, char *buffer, 
     return buffer;
 }
 
+static const char *plural(int count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void tell(mb_training_t *trainer, double limit, double bytes)
 {
     char wanted[32], taken[32], again[64];
     const mb_layout_t *l = &trainer->layout;
     mb_training_note(trainer,
-                     "within %s a rank: %d stages x %d replicas, %d micro-batches of %lld, %s%s%s; "
-                     "the most that one takes is %s",
-                     mb_str_bytes(limit, wanted, sizeof wanted), l->stages, l->replicas, l->micros,
+                     "within %s a rank: %d stage%s x %d replica%s, %d micro-batch%s of %lld, "
+                     "%s%s%s; the most that one takes is %s",
+                     mb_str_bytes(limit, wanted, sizeof wanted), l->stages, plural(l->stages),
+                     l->replicas, plural(l->replicas), l->micros, l->micros == 1 ? "" : "es",
                      (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
                      again_of(&l->schedule, again, sizeof again),
                      l->cuts == NULL ? "" : ", stages cut by their memory",

@@ -157,6 +157,8 @@ void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF
 mb_status_t mb_training_report_start(mb_training_t *trainer);
 /* Device memory that this rank has planned and taken. */
 mb_footprint_t mb_training_bytes(const mb_training_t *trainer);
+/* trainer_fit.c: what this rank takes on the layout, counted without being taken. */
+mb_status_t mb_training_count(const mb_training_t *trainer, mb_footprint_t *out);
 mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *report);
 mb_status_t mb_training_report_eval(mb_training_t *trainer, const mb_eval_report_t *report);
 

@@ -296,9 +296,10 @@ static void note_layout(mb_training_t *trainer)
     if (layout->idle > 0)
         mb_training_note(
             trainer,
-            "%d of %d ranks stay idle: %d stages and %d replicas use %d; --replicas %d in a "
+            "%d of %d ranks stay idle: %d stage%s and %d replica%s use %d; --replicas %d in a "
             "new run, or other --stages, would use more",
-            layout->idle, mb_comm_size(trainer->comm), layout->stages, layout->replicas,
+            layout->idle, mb_comm_size(trainer->comm), layout->stages,
+            layout->stages == 1 ? "" : "s", layout->replicas, layout->replicas == 1 ? "" : "s",
             layout->stages * layout->groups, mb_comm_size(trainer->comm) / layout->stages);
     for (int i = 0; i < graph->n_nodes; i++) {
         if (graph->nodes[i].is_input || !mb_call_has_statistics(&graph->nodes[i].call) ||

@@ -18,12 +18,13 @@ model() {
             grep -q "^$other  *[0-9.]*  *[0-9.]*%  *[0-9.]* [KM]iB" <<<"$output"
         done
         # shellcheck disable=SC2086
-        "$MBRUN" plan $layout --schedule $schedule --json >plan.json
+        "$MBRUN" plan $layout --schedule $schedule --partition counted --threads 1 --json >plan.json
         json 'len(value["schedules"]) == 7 and value["micro_batches"] == 6' <plan.json
         json 'all(0 < s["efficiency"] <= 1 for s in value["schedules"])' <plan.json
         # shellcheck disable=SC2086
-        ranks 2 $layout --schedule $schedule --partition counted --data data.h5 --steps 2 --quiet \
-            --run $schedule.run
+        ranks 2 $layout --schedule $schedule --partition counted --threads 1 --data data.h5 \
+            --steps 2 --quiet --run $schedule.run
+        [ "$(counted <plan.json)" = "$(taken $schedule.run)" ]
         planned=$(json_values 'value["schedules"][0]["per_stage"]' bytes_sent <plan.json)
         sent=$(json_values 'value["measured"]' bytes_sent <$schedule.run/plan.json)
         json 'all(m["memory"]["peak"] > m["memory"]["before"] > 0 and m["memory"]["planned"] > 0 for m in value["measured"])' \
@@ -31,6 +32,46 @@ model() {
         echo "$schedule: planned $planned, sent in two steps $sent"
         [ "$(awk '{ for (i = 1; i <= NF; i++) printf "%d ", 2 * $i }' <<<"$planned")" = "$sent " ]
     done
+}
+
+# What the first layout takes of a rank's memory, counted.
+counted() {
+    python3 -c '
+import json, sys
+best = json.load(sys.stdin)["layouts"]["best"][0]
+print(int(best["memory"]) if best["memory_counted"] else "not counted")'
+}
+
+# What the rank planned that took most, in a run.
+taken() {
+    python3 -c '
+import json, sys
+print(max(m["memory"]["planned"] for m in json.load(open(sys.argv[1] + "/plan.json"))["measured"]))' "$1"
+}
+
+# same_bytes RANKS LAYOUT...: of a model and its data.
+same_bytes() {
+    local n=$1
+    shift
+    "$MBRUN" plan model.h5 --data data.h5 --partition counted --threads 1 --ranks "$n" "$@" --json >plan.json
+    ranks "$n" model.h5 --data data.h5 --partition counted --threads 1 --steps 1 --quiet --run model.run --restart "$@"
+    echo "$*: counted $(counted <plan.json), taken $(taken model.run)"
+    [ "$(counted <plan.json)" = "$(taken model.run)" ]
+}
+
+@test "plan counts the bytes that a run's ranks take" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    fixture cnn
+    same_bytes 2 --stages 1 --replicas 2 --batch 8 --micro-batch 2 --zero 1
+    same_bytes 3 --stages 1 --replicas 3 --batch 6 --micro-batch 2 --zero 2 --bucket 1K
+    same_bytes 3 --stages 1 --replicas 5 --batch 10 --micro-batch 1
+    fixture gpt
+    same_bytes 2 --stages 2 --replicas 2 --batch 8 --micro-batch 1 --schedule zb-h1 --recompute full
+    same_bytes 2 --stages 2 --replicas 1 --batch 8 --micro-batch 1 --schedule interleaved --optimizer sgd
+    # What is too large to be laid out is of a formula, and says so.
+    run -0 "$MBRUN" plan model.h5 --data data.h5 --ranks 2000 --stages 2 --replicas 1000 --batch 2000
+    grep -q ' ~[0-9.]* [KM]iB ' <<<"$output"
+    grep -q '^~: of a formula, not counted' <<<"$output"
 }
 
 json_values() { # LIST KEY: the key's values of the objects in the list
@@ -284,7 +325,7 @@ END
         ranks 2 $layout --memory $((plain * part / 100))K --run $part.run >$part 2>&1
         echo "$part%: $(memory_of $part) of $((plain * part / 100)) KiB; plain $plain KiB"
         [ "$(memory_of $part)" -le $((plain * part / 100)) ]
-        grep -q "^note  *within .* a rank: . stages x . replicas" $part
+        grep -q "^note  *within .* a rank: . stages\? x . replicas\?, " $part
         [ "$("$MBRUN" inspect --digest $part.run/final.h5)" = "$("$MBRUN" inspect --digest plain.run/final.h5)" ]
     done
     # shellcheck disable=SC2086

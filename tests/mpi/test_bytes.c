@@ -252,6 +252,16 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
     return within("all that the device gave", taken, planned - uneven, slack + 2 * uneven) && good;
 }
 
+/* What a run tells of its memory, and what is counted without taking any, is what it takes. */
+static bool check_told(const mb_training_t *training, int64_t taken)
+{
+    mb_footprint_t told = mb_training_bytes(training), counted = {0};
+    bool good = within("all that is told", mb_footprint_bytes(&told), taken, 0);
+    if (mb_training_count(training, &counted) != MB_OK)
+        fprintf(stderr, "# rank %d: %s\n", rank, mb_error_get());
+    return within("all that is counted", mb_footprint_bytes(&counted), taken, 0) && good;
+}
+
 static bool check_sent(const mb_training_t *training)
 {
     int64_t messages, reductions;
@@ -276,6 +286,7 @@ static bool check_training(mb_training_t *training, int64_t taken)
 {
     bool idle = mb_engine_idle(training->engine);
     bool good = idle ? within("an idle rank's memory", taken, 0, 0) : check_memory(training, taken);
+    good = check_told(training, taken) && good;
     counted_start(training->comm->data);
     mb_status_t status = mb_training_run(training);
     if (status != MB_OK) {

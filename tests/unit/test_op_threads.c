@@ -136,8 +136,7 @@ static void axes(op_t *op)
     float *dy = op_random(op, n_y, -1, 1), *dx = op_floats(op, n_x);
     bool average = op_integer(op, 0, 1);
     mb_region_pool_forward_args_t pool = {MB_F32, outer, in, out, inner, average, x, y};
-    mb_region_pool_backward_args_t back = {MB_F32, outer, in, out, inner, average,
-                                           x,      y,     dy, dx,  false};
+    mb_region_pool_backward_args_t back = {MB_F32, outer, in, out, inner, average, x, y, dy, dx};
     mb_filter_t filter = (mb_filter_t)op_integer(op, 0, MB_FILTER_COUNT - 1);
     mb_resample_args_t resample = {MB_F32, filter, true, true, outer, in, out, inner, dy, dx};
     mb_copy_view_args_t view = {.type = MB_F32,

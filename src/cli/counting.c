@@ -90,6 +90,7 @@ static mb_status_t request_of(const work_t *work, const mb_layout_t *layout,
         .model = p->model, .optimizer = work->optimizer, .offloads_moments = offload.moments};
     MB_TRY(mb_layout_engine(p->model, p->args->settings, layout, &out->engine));
     out->engine.machine = work->machine;
+    out->engine.near = p->grid.ranks <= p->hardware.devices_per_node;
     return MB_OK;
 }
 

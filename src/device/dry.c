@@ -192,6 +192,11 @@ bool mb_device_is_dry(const mb_device_t *device)
     return device->class_->run == dry_run;
 }
 
+const mb_device_class_t *mb_device_dry_class(const mb_device_t *device)
+{
+    return mb_device_is_dry(device) ? ((const dry_t *)device)->inner->class_ : NULL;
+}
+
 int64_t mb_device_dry_bytes(const mb_device_t *device)
 {
     return ((const dry_t *)device)->bytes;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "device/dry.h"
+
 /* The update's: exchanges of shared layers, one at a time, or the norms to and from all stages. */
 static int update_requests(const mb_engine_t *engine)
 {
@@ -77,8 +79,10 @@ static mb_status_t take_part(const mb_engine_t *engine, const mb_engine_options_
 /* Whether groups may see each other's gradients: they sum them whole, in memory of the host. */
 static bool may_share(const mb_engine_t *engine, const mb_engine_options_t *options)
 {
-    return options->training && options->zero == 0 && engine->grid.groups > 1 &&
-           engine->machine->device->class_ == &mb_device_cpu;
+    const mb_device_t *device = engine->machine->device;
+    bool there = engine->absent ? options->near && mb_device_dry_class(device) == &mb_device_cpu
+                                : device->class_ == &mb_device_cpu;
+    return options->training && options->zero == 0 && engine->grid.groups > 1 && there;
 }
 
 static mb_status_t make_stage(mb_engine_t *engine, const mb_engine_options_t *options)
@@ -152,7 +156,7 @@ static mb_status_t make_executor(mb_engine_t *engine, const mb_engine_options_t 
     MB_TRY(make_transport(engine, requests, longest));
     if (options->losses != NULL)
         MB_TRY(mb_stage_reduce_create(comm, engine->transport, &engine->grid, stage, shares_out,
-                                      engine->window, &engine->reduction));
+                                      engine->window, engine->windowed, &engine->reduction));
     if (options->records)
         MB_TRY(mb_recorder_create(&engine->plan->programs[engine->grid.stage], &engine->recorder));
     mb_executor_options_t executor = {.comm = comm,
@@ -210,7 +214,11 @@ static mb_status_t open_window(mb_engine_t *engine, const mb_engine_options_t *o
     mb_shared_t *shared = mb_engine_idle(engine) ? NULL : engine->stage->shared;
     if (!may_share(engine, options))
         return MB_OK;
+    engine->windowed = engine->absent;
+    if (engine->absent)
+        return MB_OK;
     MB_TRY(mb_shared_join(comm, shared, grid->stage, grid->group, grid->groups, &joined));
+    engine->windowed = joined;
     if (!joined)
         return MB_OK;
     return mb_reduce_window_create(comm, &engine->exec, grid, shared, engine->stage->stride,

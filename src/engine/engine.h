@@ -22,7 +22,8 @@ typedef struct mb_engine {
     bool has_exec;
     mb_stage_t *stage; /* NULL on an idle rank, and so are the rest */
     mb_transport_t *transport;
-    mb_reduce_window_t *window; /* over gradients of ranks of this node; NULL: there is none */
+    bool windowed;              /* gradients are summed over ranks of this node in their memory */
+    mb_reduce_window_t *window; /* for that; NULL: there is none, or nobody computes */
     mb_stage_reduce_t *reduction;
     mb_reduce_link_t *reduce_link; /* where the link sums over replicas; on an idle rank, too */
     mb_executor_t *executor;
@@ -55,6 +56,7 @@ typedef struct mb_engine_options {
      * device counts (device/dry.h). Planned like any other, but never run; creating and preparing
      * it concern no other rank. NULL: of this process. */
     const mb_grid_t *absent;
+    bool near;       /* all ranks of its run are on one node */
     mb_plan_t *plan; /* made of these options already, and kept by the caller; NULL: it is made */
 } mb_engine_options_t;
 

@@ -142,6 +142,7 @@ typedef struct mb_stage {
     int n_blocks;                   /* gradient blocks: depth of the replica tree's stack */
     float **gradients;              /* [n_blocks] */
     size_t stride;                  /* bytes from one block to the next, where they are shared */
+    char *front;                    /* of a device that counts, what stands in front of these */
     mb_shared_t *shared; /* they stand there, behind a window's front; NULL: in device memory */
     int n_sum_blocks;    /* replicas of the group */
     double **sums;       /* [n_sum_blocks] */

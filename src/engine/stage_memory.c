@@ -1,6 +1,7 @@
 /* Places everything a stage holds. Offsets are multiples of 64 bytes; a block is laid out by
  * walking the nodes once and adding sizes up, then each block is taken from the device whole. */
 #include "comm/reduce_window.h"
+#include "device/dry.h"
 #include "engine/stage_offload.h"
 #include "engine/stage_private.h"
 #include "engine/stage_rooms.h"
@@ -237,8 +238,10 @@ static mb_status_t take_shared_blocks(mb_stage_t *stage)
 static mb_status_t take_gradients(mb_stage_t *stage, bool shares)
 {
     char *memory;
+    bool counts = mb_device_is_dry(stage->exec->device);
     if (shares && stage->n_blocks > 0)
-        MB_TRY(take_shared_blocks(stage));
+        MB_TRY(counts ? take_block(stage, mb_reduce_window_front(), &stage->front)
+                      : take_shared_blocks(stage));
     for (int b = 0; b < stage->n_blocks && stage->shared == NULL; b++) {
         MB_TRY(take_block(stage, (size_t)stage->held_count * sizeof(float), &memory));
         stage->gradients[b] = (float *)(void *)memory;
@@ -424,6 +427,7 @@ static void stage_free(mb_stage_t *stage)
     for (int b = 0; b < stage->n_blocks && stage->shared == NULL; b++)
         mb_device_free(device, stage->gradients[b]);
     mb_shared_destroy(stage->shared);
+    mb_device_free(device, stage->front);
     for (int b = 0; b < stage->n_sum_blocks; b++)
         mb_device_free(device, stage->sums[b]);
     for (int o = 0; o < stage->n_outputs; o++)

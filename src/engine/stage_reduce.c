@@ -26,7 +26,8 @@ struct mb_stage_reduce {
     piece_t *pieces; /* in the order of the chunks and their buckets */
     bool ordered;    /* the transport is */
     int started;     /* where messages go by order: the one that was started last; -1: none */
-    mb_reduce_window_t *window; /* NULL: gradients are summed by messages */
+    bool windowed;   /* gradients are summed in the ranks' memory, not by messages */
+    mb_reduce_window_t *window; /* NULL: there is none, or nobody computes */
     mb_reduce_t *numbers;       /* of all parameters; NULL: groups have no parts of their own */
     void *received[MB_BUCKET_ROOMS]; /* where rooms are taken in turn: what comes in for each */
     int64_t received_count[MB_BUCKET_ROOMS];
@@ -138,7 +139,7 @@ static mb_status_t make_piece(mb_stage_reduce_t *reduction, mb_comm_t *comm,
     piece_t *piece = &reduction->pieces[number];
     int part = mb_reduce_part(grid, grid->group);
     mb_reduce_shape_t shape = shape_of(stage, piece, grid, bounds);
-    shape.windowed = reduction->window != NULL && shape.count > 0;
+    shape.windowed = reduction->windowed && shape.count > 0;
     MB_TRY(mb_reduce_create(comm, transport, stage->exec, grid, &shape,
                             MB_TAG_REDUCE + number * MB_TAG_REDUCE_EACH, &piece->sum));
     if (shape.windowed)
@@ -199,7 +200,7 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
                             "a stage of %d chunks cannot be summed over replicas: use fewer",
                             reduction->stage->n_chunks);
     if (shares_out || reduction->n_pieces > mb_reduce_window_pieces())
-        reduction->window = NULL;
+        reduction->windowed = false;
     reduction->pieces = calloc((size_t)reduction->n_pieces + 1, sizeof *reduction->pieces);
     if (reduction->pieces == NULL)
         return mb_error_memory("a reduction", sizeof *reduction->pieces);
@@ -216,7 +217,8 @@ static mb_status_t fill(mb_stage_reduce_t *reduction, mb_comm_t *comm, mb_transp
 
 mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
                                    const mb_grid_t *grid, mb_stage_t *stage, bool shares_out,
-                                   mb_reduce_window_t *window, mb_stage_reduce_t **out)
+                                   mb_reduce_window_t *window, bool windowed,
+                                   mb_stage_reduce_t **out)
 {
     mb_stage_reduce_t *reduction = calloc(1, sizeof *reduction);
     if (reduction == NULL)
@@ -225,6 +227,7 @@ mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
     reduction->ordered = transport->class_->ordered;
     reduction->started = -1;
     reduction->window = window;
+    reduction->windowed = windowed;
     mb_status_t status = fill(reduction, comm, transport, grid, shares_out);
     if (status != MB_OK) {
         mb_stage_reduce_destroy(reduction);

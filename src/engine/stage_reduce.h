@@ -13,10 +13,12 @@
 typedef struct mb_stage_reduce mb_stage_reduce_t;
 
 /* Collective over the ranks of the stage. SHARES_OUT: groups have parts of their own. WINDOW: over
- * the stage's gradient blocks, which outlives it; NULL: messages, as where groups have parts. */
+ * the stage's gradient blocks, which outlives it; NULL: there is none, and unless it would be
+ * WINDOWED in a run that is only counted, messages, as where groups have parts. */
 mb_status_t mb_stage_reduce_create(mb_comm_t *comm, mb_transport_t *transport,
                                    const mb_grid_t *grid, mb_stage_t *stage, bool shares_out,
-                                   mb_reduce_window_t *window, mb_stage_reduce_t **out);
+                                   mb_reduce_window_t *window, bool windowed,
+                                   mb_stage_reduce_t **out);
 void mb_stage_reduce_destroy(mb_stage_reduce_t *reduction);
 /* As mb_reduce_use_link. */
 void mb_stage_reduce_use_link(mb_stage_reduce_t *reduction, mb_reduce_link_t *link);

@@ -361,11 +361,12 @@ static mb_status_t none_fits(const search_t *s)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "no layout of %d ranks has what is asked for: %d stages, %d replicas",
                             s->options->ranks, s->options->stages, s->options->replicas);
-    return mb_error_set(MB_ERR_MEMORY,
-                        "no layout of %d ranks keeps each within %s: the least that was tried takes "
-                        "%s; use more ranks, a smaller batch or model",
-                        s->options->ranks, mb_str_bytes(s->limit, limit, sizeof limit),
-                        mb_str_bytes(s->least, least, sizeof least));
+    return mb_error_set(
+        MB_ERR_MEMORY,
+        "no layout of %d ranks keeps each within %s: the least that was tried takes "
+        "%s; use more ranks, a smaller batch or model",
+        s->options->ranks, mb_str_bytes(s->limit, limit, sizeof limit),
+        mb_str_bytes(s->least, least, sizeof least));
 }
 
 mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,

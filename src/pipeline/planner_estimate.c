@@ -188,6 +188,14 @@ static bool is_power(int n)
     return (n & (n - 1)) == 0;
 }
 
+/* Groups of a node that sum in each other's memory (comm/reduce_window.h): where messages would be
+ * copied by processors, these are CPUs. */
+static bool sums_in_place(const mb_planner_options_t *o, const mb_candidate_t *c)
+{
+    return o->zero == 0 && o->hardware->inside.occupies > 0 &&
+           c->stages * c->groups <= o->hardware->devices_per_node;
+}
+
 /* Of a block, what comes in at a time (comm/reduce_plan.h): half of it where groups pair off, else
  * this group's part of all others. */
 static double received_part(const mb_planner_options_t *o, const mb_candidate_t *c,
@@ -196,7 +204,7 @@ static double received_part(const mb_planner_options_t *o, const mb_candidate_t 
     int blocks = c->groups, of_group = c->replicas / c->groups;
     bool pairs = c->replicas % c->groups == 0 && is_power(of_group);
     double part = o->zero > 0 ? largest_part(c, stage) : 1.0 / c->groups;
-    if (c->groups == 1)
+    if (c->groups == 1 || sums_in_place(o, c))
         return 0;
     while (pairs && blocks > 1 && blocks % 2 == 0)
         blocks /= 2;

@@ -95,6 +95,7 @@ mb_status_t mb_training_count(const mb_training_t *trainer, mb_footprint_t *out)
     MB_TRY(mb_layout_engine(trainer->model, trainer->settings, layout, &request.engine));
     request.engine.machine = trainer->machine;
     request.engine.round_to = trainer->trains_rounded ? &trainer->round_to : NULL;
+    request.engine.near = mb_comm_local_size(trainer->comm) == mb_comm_size(trainer->comm);
     request.offloads_moments = offload.moments;
     mb_grid_set(&grid, mb_comm_size(trainer->comm), mb_comm_rank(trainer->comm), layout->stages,
                 layout->replicas);

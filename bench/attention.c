@@ -1,6 +1,6 @@
 /* Times attention on the CPU beside its bound: the operations of the pairs that are seen, at the
  * rate of a large product on as many threads. Usage: attention [THREADS [SAMPLES HEADS TQ TK D
- * CAUSAL]]. */
+ * CAUSAL MASKED RATE]]. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,18 +13,20 @@
 
 typedef struct {
     int64_t samples, heads, tq, tk, d;
-    bool causal;
+    bool causal, masked; /* each sample's last keys, another number in each */
+    float rate;          /* of dropout */
 } shape_t;
 
 static const shape_t shapes[] = {
-    {4, 6, 256, 256, 64, true},    /* a small GPT */
-    {8, 6, 256, 256, 64, true},    /* */
-    {1, 12, 1024, 1024, 64, true}, /* GPT-2's block */
-    {1, 4, 2048, 2048, 128, true}, /* long */
-    {4, 12, 197, 197, 64, false},  /* ViT */
-    {32, 4, 64, 64, 32, false},    /* windows of an image */
-    {64, 8, 16, 16, 16, false},    /* short series */
-    {4, 8, 64, 512, 64, false},    /* a decoder's cross attention */
+    {4, 6, 256, 256, 64, true, false, 0.0f},    /* a small GPT */
+    {1, 12, 1024, 1024, 64, true, false, 0.0f}, /* GPT-2's block */
+    {1, 4, 2048, 2048, 128, true, false, 0.0f}, /* long */
+    {4, 12, 197, 197, 64, false, false, 0.0f},  /* ViT */
+    {32, 4, 64, 64, 32, false, false, 0.0f},    /* windows of an image */
+    {64, 8, 16, 16, 16, false, false, 0.0f},    /* short series */
+    {4, 8, 64, 512, 64, false, false, 0.0f},    /* a decoder's cross attention */
+    {4, 6, 256, 256, 64, false, true, 0.0f},    /* padded samples */
+    {4, 6, 256, 256, 64, true, false, 0.1f},    /* dropout */
 };
 
 /* With one thread the time that the process had the processor, so that a busy machine does not
@@ -89,6 +91,7 @@ static double product_rate(mb_exec_t *exec, int threads)
     return 2.0 * (double)(n * n * n) / seconds;
 }
 
+/* Masked pairs count: which they are no kernel knows beforehand. */
 static double pairs_of(const shape_t *s)
 {
     double pairs = 0.0;
@@ -103,51 +106,85 @@ static void report(const char *what, double seconds, double flops, double rate)
            flops / seconds * 1e-9, flops / rate * 1e6, 100.0 * flops / rate / seconds);
 }
 
+static float *mask_of(mb_device_t *device, const shape_t *s)
+{
+    float *mask = numbers(device, s->samples * s->tq * s->tk);
+    for (int64_t i = 0; i < s->samples * s->tq * s->tk; i++)
+        mask[i] = i % s->tk < s->tk - 7 * (i / (s->tq * s->tk)) ? 1.0f : 0.0f;
+    return mask;
+}
+
+/* Arguments on memory that begins at q, of queries and outputs, and at k, of keys and values. */
+static mb_attention_forward_args_t forward_of(const shape_t *s, float *q, float *k, float *log_sum,
+                                              float *mask)
+{
+    int64_t n_q = s->samples * s->heads * s->tq * s->d, n_k = s->samples * s->heads * s->tk * s->d;
+    return (mb_attention_forward_args_t){.samples = s->samples,
+                                         .heads = s->heads,
+                                         .tq = s->tq,
+                                         .tk = s->tk,
+                                         .d = s->d,
+                                         .dv = s->d,
+                                         .scale = 0.125f,
+                                         .causal = s->causal,
+                                         .dropout_rate = s->rate,
+                                         .random = {1, MB_RANDOM_ATTENTION_DROPOUT, 2, 3, 4},
+                                         .mask = mask,
+                                         .masks = s->masked ? 1 : 0,
+                                         .q = q,
+                                         .k = k,
+                                         .v = k + n_k,
+                                         .out = q + n_q,
+                                         .log_sum = log_sum};
+}
+
+static mb_attention_backward_args_t backward_of(const mb_attention_forward_args_t *f, float *q,
+                                                float *k)
+{
+    int64_t n_q = f->samples * f->heads * f->tq * f->d, n_k = f->samples * f->heads * f->tk * f->d;
+    return (mb_attention_backward_args_t){.samples = f->samples,
+                                          .heads = f->heads,
+                                          .tq = f->tq,
+                                          .tk = f->tk,
+                                          .d = f->d,
+                                          .dv = f->d,
+                                          .scale = f->scale,
+                                          .causal = f->causal,
+                                          .dropout_rate = f->dropout_rate,
+                                          .random = f->random,
+                                          .mask = f->mask,
+                                          .masks = f->masks,
+                                          .q = f->q,
+                                          .k = f->k,
+                                          .v = f->v,
+                                          .out = f->out,
+                                          .log_sum = f->log_sum,
+                                          .dout = q + 2 * n_q,
+                                          .dq = q + 3 * n_q,
+                                          .dk = k + 2 * n_k,
+                                          .dv_ = k + 3 * n_k};
+}
+
 static void bench_shape(mb_exec_t *exec, int threads, const shape_t *s, double rate)
 {
     int64_t n_q = s->samples * s->heads * s->tq * s->d, n_k = s->samples * s->heads * s->tk * s->d;
-    float *q = numbers(exec->device, 4 * n_q + 4 * n_k);
+    float *q = numbers(exec->device, 4 * n_q), *k = numbers(exec->device, 4 * n_k);
     float *log_sum = numbers(exec->device, n_q / s->d);
-    float *k = q + 4 * n_q;
-    mb_attention_forward_args_t f = {.samples = s->samples,
-                                     .heads = s->heads,
-                                     .tq = s->tq,
-                                     .tk = s->tk,
-                                     .d = s->d,
-                                     .dv = s->d,
-                                     .scale = 0.125f,
-                                     .causal = s->causal,
-                                     .q = q,
-                                     .k = k,
-                                     .v = k + n_k,
-                                     .out = q + n_q,
-                                     .log_sum = log_sum};
-    mb_attention_backward_args_t b = {.samples = s->samples,
-                                      .heads = s->heads,
-                                      .tq = s->tq,
-                                      .tk = s->tk,
-                                      .d = s->d,
-                                      .dv = s->d,
-                                      .scale = 0.125f,
-                                      .causal = s->causal,
-                                      .q = q,
-                                      .k = k,
-                                      .v = k + n_k,
-                                      .out = q + n_q,
-                                      .log_sum = log_sum,
-                                      .dout = q + 2 * n_q,
-                                      .dq = q + 3 * n_q,
-                                      .dk = k + 2 * n_k,
-                                      .dv_ = k + 3 * n_k};
+    float *mask = s->masked ? mask_of(exec->device, s) : NULL;
+    mb_attention_forward_args_t f = forward_of(s, q, k, log_sum, mask);
+    mb_attention_backward_args_t b = backward_of(&f, q, k);
     double flops = 4.0 * pairs_of(s) * (double)s->d;
-    printf("%lld samples, %lld heads of %lld, %lld queries, %lld keys%s\n", (long long)s->samples,
-           (long long)s->heads, (long long)s->d, (long long)s->tq, (long long)s->tk,
-           s->causal ? ", causal" : "");
+    printf("%lld samples, %lld heads of %lld, %lld queries, %lld keys%s%s%s\n",
+           (long long)s->samples, (long long)s->heads, (long long)s->d, (long long)s->tq,
+           (long long)s->tk, s->causal ? ", causal" : "", s->masked ? ", masked" : "",
+           s->rate > 0.0f ? ", dropout" : "");
     double seconds = seconds_of(exec, threads, MB_OP_ATTENTION_FORWARD, &f, sizeof f);
     report("forward", seconds, flops, rate);
     seconds = seconds_of(exec, threads, MB_OP_ATTENTION_BACKWARD, &b, sizeof b);
     report("backward", seconds, 2.5 * flops, rate);
+    mb_device_free(exec->device, mask);
     mb_device_free(exec->device, log_sum);
+    mb_device_free(exec->device, k);
     mb_device_free(exec->device, q);
 }
 
@@ -166,12 +203,13 @@ int main(int argc, char **argv)
     device->class_->describe(device, text, sizeof text);
     double rate = product_rate(&exec, options.threads);
     printf("%s; products of %d: %.1f GF/s\n", text, PRODUCT, rate * 1e-9);
-    if (argc == 8) {
-        shape_t given = {atoll(argv[2]), atoll(argv[3]), atoll(argv[4]),
-                         atoll(argv[5]), atoll(argv[6]), atoi(argv[7]) != 0};
+    if (argc == 10) {
+        shape_t given = {atoll(argv[2]),     atoll(argv[3]),      atoll(argv[4]),
+                         atoll(argv[5]),     atoll(argv[6]),      atoi(argv[7]) != 0,
+                         atoi(argv[8]) != 0, (float)atof(argv[9])};
         bench_shape(&exec, options.threads, &given, rate);
     }
-    for (size_t i = 0; argc < 8 && i < sizeof shapes / sizeof *shapes; i++)
+    for (size_t i = 0; argc < 10 && i < sizeof shapes / sizeof *shapes; i++)
         bench_shape(&exec, options.threads, &shapes[i], rate);
     mb_exec_destroy(&exec);
     mb_device_close(device);

@@ -59,14 +59,8 @@ typedef struct {
 void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
                                mb_attention_queries_t *out);
 
-/* A block of them from the first on, at most up to END. */
-static inline mb_span_t mb_attention_span(int64_t first, int64_t block, int64_t end)
-{
-    return (mb_span_t){first, mb_max_i64(first, mb_min_i64(first + block, end))};
-}
-
-/* How many queries of the block come before its first key, where the shape alone says who sees
- * what: key r is hidden from the first r + diagonal. -MB_ATTENTION_KEYS: from none. */
+/* How many queries of the block come before its first key, under a causal mask that holds for all
+ * of them: key r is hidden from the first r + diagonal. -MB_ATTENTION_KEYS: from none. */
 int64_t mb_attention_diagonal(const mb_attention_t *a, const mb_attention_queries_t *q,
                               int64_t first_key);
 

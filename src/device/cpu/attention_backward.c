@@ -224,8 +224,8 @@ static void backward_queries(const backward_t *w, int64_t sample, int64_t head, 
 {
     load_queries(w, sample, head, block, t);
     const mb_attention_queries_t *q = &t->queries;
-    for (int64_t j = 0; j < q->keys; j += MB_ATTENTION_KEYS) {
-        mb_span_t keys = mb_attention_span(j, MB_ATTENTION_KEYS, q->keys);
+    for (int64_t j = 0; j * MB_ATTENTION_KEYS < q->keys; j++) {
+        mb_span_t keys = mb_span(j, MB_ATTENTION_KEYS, q->keys);
         load_keys(w, keys, t);
         backward_block(w, keys, t);
     }

@@ -52,9 +52,9 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
 static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
 {
     const mb_attention_t *a = &f->shape;
-    int64_t blocks = mb_attention_query_blocks(a), head = tile / blocks;
-    mb_attention_take_queries(a, head / a->heads, head % a->heads, blocks - 1 - tile % blocks,
-                              &t->queries);
+    int64_t heads = a->samples * a->heads, head = tile % heads;
+    mb_attention_take_queries(a, head / a->heads, head % a->heads,
+                              mb_attention_query_blocks(a) - 1 - tile / heads, &t->queries);
     cut_memory(a, mb_workspace_thread(&f->workspace, thread), t);
     for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
         t->largest[r] = -FLT_MAX;

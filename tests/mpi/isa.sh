@@ -1,6 +1,7 @@
 #!/bin/sh
 # What older processors choose, other kernels and other workspaces, in a short form: layouts, bytes and
-# trajectories, and convolutions against plain loops, with oneDNN held down to AVX2 and to SSE4.1.
+# trajectories, convolutions against plain loops and attention against its formulas, with oneDNN held
+# down to AVX2 and to SSE4.1.
 . "$MB_SRCDIR/tests/mpi/layouts_lib.sh"
 
 # named ISA FILE: its lines again, saying where they were run.
@@ -22,6 +23,7 @@ short_form() {
     [ "$DNNL_MAX_CPU_ISA" != AVX2 ] || { in_process cpu 1 gpt && run_bytes; }
     (count=0 && . "$MB_SRCDIR/tests/mpi/cases.sh" && run_cases test_trajectory 1)
     "$MB_BUILDDIR/tests/unit/test_layer_windows" | sed 's/- .*:cases:/- /'
+    "$MB_BUILDDIR/tests/unit/test_op_attention_sizes" | sed 's/- .*:sizes:/- /'
 }
 
 for isa in AVX2 SSE41; do

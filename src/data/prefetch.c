@@ -190,14 +190,19 @@ static void fill_positions(const mb_prefetch_item_t *item, int64_t samples, void
     }
 }
 
+static size_t buffer_bytes(const mb_prefetch_t *p, int item)
+{
+    size_t bytes = (size_t)(4 * p->items[item].elements * p->samples);
+    return (bytes / BUFFER_ALIGNMENT + 1) * BUFFER_ALIGNMENT;
+}
+
 static bool allocate_slot(mb_prefetch_t *p, slot_t *slot)
 {
     slot->buffers = calloc((size_t)p->n_items + 1, sizeof(void *));
     if (slot->buffers == NULL)
         return false;
     for (int i = 0; i < p->n_items; i++) {
-        size_t bytes = (size_t)(4 * p->items[i].elements * p->samples);
-        bytes = (bytes / BUFFER_ALIGNMENT + 1) * BUFFER_ALIGNMENT;
+        size_t bytes = buffer_bytes(p, i);
         slot->buffers[i] = aligned_alloc(BUFFER_ALIGNMENT, bytes);
         if (slot->buffers[i] == NULL)
             return false;
@@ -250,7 +255,7 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
     p->source = source;
     p->n_items = n_items;
     p->samples = samples;
-    p->depth = depth < 1 ? 1 : depth;
+    p->depth = depth < 1 || !source->class_->thread_ok ? 1 : depth;
     p->next = next;
     p->user = user;
     pthread_mutex_init(&p->lock, NULL);
@@ -259,7 +264,7 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
         mb_prefetch_destroy(p);
         return mb_error_memory("the buffers of batches read ahead", (size_t)samples);
     }
-    if (source->class_->thread_ok && p->depth > 1)
+    if (p->depth > 1)
         start_worker(p);
     *out = p;
     return MB_OK;
@@ -297,6 +302,14 @@ mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffer
 double mb_prefetch_waited(const mb_prefetch_t *prefetch)
 {
     return prefetch->waited;
+}
+
+int64_t mb_prefetch_bytes(const mb_prefetch_t *prefetch)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < prefetch->n_items; i++)
+        bytes += (int64_t)buffer_bytes(prefetch, i);
+    return bytes * prefetch->depth;
 }
 
 void mb_prefetch_destroy(mb_prefetch_t *prefetch)

@@ -2,7 +2,8 @@
  *
  * The reader asks for batches in the order it will take them; a worker thread fills a ring of host
  * buffers. Where the source may only be entered by the caller's thread, the read happens in
- * mb_prefetch_take instead, and so where DEPTH is 1: nothing is read ahead then. An error is kept
+ * mb_prefetch_take instead, into one batch's buffers, and so where DEPTH is 1: nothing is read
+ * ahead then. An error is kept
  * and returned by the take of its batch. */
 #ifndef MB_DATA_PREFETCH_H
 #define MB_DATA_PREFETCH_H
@@ -38,6 +39,8 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
 mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers, int64_t *count);
 /* Seconds that takes have waited for batches that were not read yet. */
 double mb_prefetch_waited(const mb_prefetch_t *prefetch);
+/* Host memory of the batches. */
+int64_t mb_prefetch_bytes(const mb_prefetch_t *prefetch);
 void mb_prefetch_destroy(mb_prefetch_t *prefetch);
 
 #endif

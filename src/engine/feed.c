@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 4, MAX_ITEMS = 4 * MB_MAX_INPUTS };
+enum { DEPTH = 4, LEAST_DEPTH = 2, READ_AHEAD = 64 << 20, MAX_ITEMS = 4 * MB_MAX_INPUTS };
 
 /* What is made of an output's labels and weights before its loss: see row_weights.h and
  * hinge_labels.h. */
@@ -273,6 +273,19 @@ static mb_status_t open_way(mb_feed_t *feed)
     return mb_upload_create(exec, bytes, feed->n_items + feed->n_weighings, &feed->upload);
 }
 
+/* Batches that are there at a time, the one in use among them: fewer where they are large. Ranks of
+ * one process have no threads. */
+static int depth_of(const mb_feed_t *feed)
+{
+    size_t bytes = 1;
+    for (int i = 0; i < feed->n_items; i++)
+        bytes += item_bytes(feed, i);
+    size_t depth = READ_AHEAD / bytes;
+    if (feed->engine->machine->borrows)
+        return 1;
+    return depth >= DEPTH ? DEPTH : depth <= LEAST_DEPTH ? LEAST_DEPTH : (int)depth;
+}
+
 static int64_t count_asked(const mb_feed_t *feed)
 {
     const mb_plan_t *plan = feed->engine->plan;
@@ -304,9 +317,8 @@ static mb_status_t create(mb_engine_t *engine, int chunk, const mb_model_t *mode
     }
     MB_TRY_GOTO(make_lists(feed), status, err_feed);
     MB_TRY_GOTO(open_way(feed), status, err_feed);
-    int depth = engine->machine->borrows ? 1 : DEPTH; /* ranks of one process have no threads */
     MB_TRY_GOTO(mb_prefetch_create(source, feed->items, feed->n_items, engine->plan->micro_batch,
-                                   depth, next_samples, feed, &feed->prefetch),
+                                   depth_of(feed), next_samples, feed, &feed->prefetch),
                 status, err_feed);
     *out = feed;
     return MB_OK;
@@ -479,6 +491,14 @@ double mb_feed_waited(const mb_feed_t *feed)
     for (; feed != NULL; feed = feed->next)
         seconds += mb_prefetch_waited(feed->prefetch);
     return seconds;
+}
+
+int64_t mb_feed_bytes(const mb_feed_t *feed)
+{
+    int64_t bytes = 0;
+    for (; feed != NULL; feed = feed->next)
+        bytes += mb_prefetch_bytes(feed->prefetch);
+    return bytes;
 }
 
 mb_status_t mb_feed_micro(void *user, const mb_micro_t *micro, int index)

@@ -24,6 +24,8 @@ mb_status_t mb_feed_create(mb_engine_t *engine, const mb_model_t *model, mb_sour
                            const mb_feed_span_t *span, mb_feed_t **out);
 /* Seconds that the executor has waited for samples that were not read yet; 0 without a feed. */
 double mb_feed_waited(const mb_feed_t *feed);
+/* Host memory of the batches that are read ahead; 0 without a feed. */
+int64_t mb_feed_bytes(const mb_feed_t *feed);
 void mb_feed_destroy(mb_feed_t *feed);
 
 /* The executor's hook (user: the feed): the next micro-batch into its slot. */

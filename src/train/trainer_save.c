@@ -188,7 +188,8 @@ typedef struct {
     int64_t planned_bytes, reduce_bytes;
     int64_t steps;
     double data_wait;
-    int64_t before, taken, peak; /* bytes: of the process before the stage's, those, its most */
+    int64_t before, taken, ahead, peak; /* bytes: of the process before the stage's, those, of
+                                           samples that are read ahead, and the process' most */
     mb_action_cost_t costs[MB_ACTION_COUNT];
 } rank_costs_t;
 
@@ -200,13 +201,15 @@ static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
                 "   \"bytes_sent\": %lld, \"bytes_sent_planned\": %lld,\n"
                 "   \"reduce_bytes_sent\": %lld, \"reduce_bytes_planned\": %lld,\n"
                 "   \"data_wait_seconds\": %.6f,\n"
-                "   \"memory\": {\"before\": %lld, \"planned\": %lld, \"peak\": %lld},\n"
+                "   \"memory\": {\"before\": %lld, \"planned\": %lld, "
+                "\"read_ahead\": %lld, \"peak\": %lld},\n"
                 "   \"actions\": {",
                 rank == 0 ? "" : ",", rank, costs->stage, costs->group, (long long)costs->steps,
                 (long long)sent, (long long)(costs->planned_bytes * costs->steps),
                 (long long)costs->costs[MB_ACTION_REDUCE].bytes,
                 (long long)(costs->reduce_bytes * costs->steps), costs->data_wait,
-                (long long)costs->before, (long long)costs->taken, (long long)costs->peak);
+                (long long)costs->before, (long long)costs->taken, (long long)costs->ahead,
+                (long long)costs->peak);
     const char *comma = "";
     for (int kind = 0; kind < MB_ACTION_COUNT; kind++) {
         const mb_action_cost_t *cost = &costs->costs[kind];
@@ -280,6 +283,7 @@ mb_status_t mb_training_write_plan(mb_training_t *trainer)
                         .data_wait = mb_feed_waited(trainer->feed),
                         .before = trainer->resident_before,
                         .taken = mb_footprint_bytes(&bytes),
+                        .ahead = mb_feed_bytes(trainer->feed),
                         .peak = mb_host_memory_peak()};
     if (trainer->dir == NULL)
         return MB_OK;

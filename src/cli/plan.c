@@ -339,6 +339,9 @@ const mb_command_t mb_command_plan = {
         "and workspace come to that, and the start of a run prints all. The second table has the "
         "same step on each schedule that the model can be\n"
         "cut for: its time beside the shortest, and the part of all stages' time that computes.\n"
+        "The last lists layouts of the ranks; their memory is counted as the ranks of a run would "
+        "take it\n"
+        "(a tilde: by a formula, as what is large).\n"
         "--data is needed where the model leaves sizes open.\n",
     .flags = flags,
     .settings = settings,

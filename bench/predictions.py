@@ -5,7 +5,8 @@
 TOKENS.h5 and IMAGES.h5 are data files of mbrun data (text, and 28 x 28 images). Each model's layers
 are measured once, in one stage and in two, and the machine, by mbrun bench; nothing is fitted to what is then measured. A run's step
 is the median of its last ones, from its trace, and of ROUNDS runs of each layout, which alternate, the median counts.
-MODELS="gpt cnn" takes these alone. All numbers are kept in FOLDER/predictions.json."""
+MODELS="gpt cnn" takes these alone; EXTRA="--partition counted" goes to runs and plans, whose bytes are
+then of the same cut. All numbers are kept in FOLDER/predictions.json."""
 import json
 import os
 import statistics
@@ -16,6 +17,7 @@ mbrun, folder, tokens, images = sys.argv[1:5]
 steps = int(sys.argv[5]) if len(sys.argv) > 5 else 12
 rounds = int(sys.argv[6]) if len(sys.argv) > 6 else 3
 chosen = os.environ.get("MODELS", "gpt cnn mlp").split()
+extra = os.environ.get("EXTRA", "").split()
 
 MODELS = {
     "gpt": (["gpt", "layers=6", "width=384", "heads=6", "length=256", "vocabulary=256"], tokens, 16, 2),
@@ -60,7 +62,7 @@ def run(model, layout, count, open_size=False):
     takes most, bytes that were planned, and of its process at most."""
     where = f"{folder}/{model}.run"
     size = shape(model)[:4] if open_size else shape(model)
-    call("mpirun", "--bind-to", "none", "-np", 2, mbrun, "train", f"{folder}/{model}.h5", *size, *layout, "--steps", count,
+    call("mpirun", "--bind-to", "none", "-np", 2, mbrun, "train", f"{folder}/{model}.h5", *size, *layout, *extra, "--steps", count,
          "--run", where, "--restart", "--checkpoint-every", "never", "--quiet", "--trace")
     events = json.load(open(f"{where}/trace.json"))["traceEvents"]
     ends = sorted(e["ts"] + e["dur"] for e in events if e.get("name") == "STEP" and e.get("ph") == "X" and e["pid"] == 0)
@@ -73,12 +75,12 @@ def stages_of(layout):
 
 
 def predict(model, layout):
-    """Seconds of a step, and bytes of the rank that takes most."""
+    """Seconds of a step, and bytes of the rank that takes most: counted, and by the planner's formula."""
     where = [mbrun, "simulate", f"{folder}/{model}.h5", "--ranks", 2, *shape(model), *layout, "--profile",
              f"{folder}/{model}{stages_of(layout)}.json", "--hardware", f"{folder}/hardware.json", "--json"]
     said = json.loads(call(*where, "--steps", 8))
-    plan = json.loads(call(mbrun, "plan", *where[2:]))
-    return said["step_seconds"], plan["layouts"]["best"][0]["memory"]
+    best = json.loads(call(mbrun, "plan", *where[2:], *extra))["layouts"]["best"][0]
+    return said["step_seconds"], best["memory"], best["memory_formula"]
 
 
 def prepare(model):
@@ -94,9 +96,10 @@ def report(model, name, measured, predicted):
     took = statistics.median(m[0] for m in measured)
     planned, peak = measured[0][1:]
     row = {"model": model, "layout": name, "measured": took, "all": measured, "predicted": predicted[0],
-           "memory": {"predicted": predicted[1], "planned": planned, "process": peak}}
+           "memory": {"predicted": predicted[1], "formula": predicted[2], "planned": planned, "process": peak}}
     print(f"{model:4} {name:36} {1e3 * took:9.2f} ms  predicted {1e3 * predicted[0]:9.2f} ({100 * (predicted[0] / took - 1):+5.1f} %)"
-          f"   {planned / 2**20:6.1f} MiB  predicted {predicted[1] / 2**20:6.1f} ({100 * (predicted[1] / planned - 1):+5.1f} %)"
+          f"   {planned / 2**20:6.1f} MiB  predicted {predicted[1] / 2**20:6.1f} ({100 * (predicted[1] / planned - 1):+5.1f} %,"
+          f" formula {100 * (predicted[2] / planned - 1):+5.1f} %)"
           f"   process {peak / 2**20:6.1f}", flush=True)
     return row
 

@@ -295,9 +295,13 @@ static mb_status_t prepare(mb_engine_t *engine)
 
 mb_status_t mb_engine_prepare(mb_engine_t *engine)
 {
+    mb_comm_t *comm = engine->machine->comm;
     if (!engine->absent)
-        mb_comm_doing(engine->machine->comm, "preparing the first step");
-    return agree(engine, prepare(engine));
+        mb_comm_doing(comm, "preparing the first step");
+    MB_TRY(agree(engine, prepare(engine)));
+    if (!engine->absent)
+        mb_recorder_begin(engine->recorder, mb_comm_clock(comm));
+    return MB_OK;
 }
 
 int64_t mb_engine_bytes(const mb_engine_t *engine)

@@ -1,13 +1,19 @@
 /* See recorder.h. */
 #include "engine/recorder.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "store/io.h"
 
 enum { MOST_STEPS = 4 };
 #define MOST_BYTES ((size_t)12 << 20)
 
 struct mb_recorder {
     size_t room, n; /* records; n: that were ever added */
+    double began;
     mb_trace_record_t records[];
 };
 
@@ -114,4 +120,75 @@ mb_status_t mb_recorder_write(mb_recorder_t *recorder, mb_comm_t *comm, const mb
     free(all);
     free(bytes_of);
     return mb_comm_agree(comm, status);
+}
+
+void mb_recorder_begin(mb_recorder_t *recorder, double clock)
+{
+    if (recorder != NULL)
+        recorder->began = clock;
+}
+
+static bool write_records(const mb_trace_record_t *records, size_t n, const char *path)
+{
+    FILE *file = fopen(path, "wbe");
+    if (file == NULL)
+        return false;
+    bool good = fwrite(records, sizeof *records, n, file) == n;
+    return fclose(file) == 0 && good;
+}
+
+mb_status_t mb_recorder_leave(const mb_recorder_t *recorder, const char *path)
+{
+    size_t n = 0;
+    mb_status_t status = MB_OK;
+    mb_trace_record_t *records = in_order(recorder, recorder == NULL ? 0 : recorder->began, &n);
+    char *beside = mb_io_temporary_name(path);
+    if (records == NULL || beside == NULL)
+        status = mb_error_memory("a trace", n * sizeof *records);
+    else if (!write_records(records, n, beside) || rename(beside, path) != 0)
+        status = mb_error_set(MB_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    if (status != MB_OK && beside != NULL)
+        remove(beside);
+    free(records);
+    free(beside);
+    return status;
+}
+
+/* Behind those that have been read. */
+static mb_status_t read_records(const char *path, mb_trace_record_t **all, size_t *total,
+                                size_t *bytes)
+{
+    enum { AT_ONCE = 1024 };
+    size_t before = *total, got = AT_ONCE;
+    FILE *file = fopen(path, "rbe");
+    mb_status_t status = MB_OK;
+    while (file != NULL && status == MB_OK && got == AT_ONCE) {
+        mb_trace_record_t *more = realloc(*all, (*total + AT_ONCE) * sizeof *more);
+        if (more == NULL)
+            status = mb_error_memory("a trace", (*total + AT_ONCE) * sizeof *more);
+        *all = more == NULL ? *all : more;
+        got = more == NULL ? 0 : fread(*all + *total, sizeof *more, AT_ONCE, file);
+        *total += got;
+    }
+    if (file != NULL)
+        fclose(file);
+    *bytes = (*total - before) * sizeof(mb_trace_record_t);
+    return status;
+}
+
+mb_status_t mb_recorder_join(char *const *paths, int n, const mb_grid_t *grid,
+                             const mb_plan_t *plan, const char *path)
+{
+    size_t total = 0, *bytes_of = calloc((size_t)n + 1, sizeof *bytes_of);
+    mb_trace_record_t *all = NULL;
+    mb_status_t status = bytes_of == NULL ? mb_error_memory("a trace", (size_t)n) : MB_OK;
+    for (int r = 0; r < n && status == MB_OK; r++)
+        status = read_records(paths[r], &all, &total, &bytes_of[r]);
+    if (status == MB_OK)
+        status = write_all(grid, plan, path, all, bytes_of);
+    for (int r = 0; r < n; r++)
+        remove(paths[r]);
+    free(all);
+    free(bytes_of);
+    return status;
 }

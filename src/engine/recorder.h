@@ -21,4 +21,14 @@ const mb_trace_record_t *mb_recorder_at(const mb_recorder_t *recorder, size_t i)
 mb_status_t mb_recorder_write(mb_recorder_t *recorder, mb_comm_t *comm, const mb_grid_t *grid,
                               const mb_plan_t *plan, const char *path);
 
+/* Where ranks agree on nothing any more, after a failure. What all clocks are set by: ranks come
+ * here at about the same time. NULL: this rank has none. */
+void mb_recorder_begin(mb_recorder_t *recorder, double clock);
+/* This rank's records in a file PATH, which is there whole or not at all. Not collective. */
+mb_status_t mb_recorder_leave(const mb_recorder_t *recorder, const char *path);
+/* The trace of what N ranks have left in files, which are removed; ranks without one have no
+ * records. Not collective. */
+mb_status_t mb_recorder_join(char *const *paths, int n, const mb_grid_t *grid,
+                             const mb_plan_t *plan, const char *path);
+
 #endif

@@ -30,6 +30,7 @@ libmb_la_SOURCES += src/train/trainer_report.c
 libmb_la_SOURCES += src/train/trainer_resume.c
 libmb_la_SOURCES += src/train/trainer_run.c
 libmb_la_SOURCES += src/train/trainer_save.c
+libmb_la_SOURCES += src/train/trainer_trace.c
 libmb_la_SOURCES += src/train/trainer_setup.c
 libmb_la_SOURCES += src/train/update.c src/train/update.h
 libmb_la_SOURCES += src/train/offload.c src/train/offload.h

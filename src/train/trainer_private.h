@@ -151,6 +151,9 @@ mb_status_t mb_training_write_final(mb_training_t *trainer);
 mb_status_t mb_training_write_plan(mb_training_t *trainer);
 /* trace.json, where that is wanted. Collective. */
 mb_status_t mb_training_write_trace(mb_training_t *trainer);
+/* The same after a failure, of what each rank has; where that fails, too, a warning says so. Not
+ * collective. */
+void mb_training_trace_failure(mb_training_t *trainer);
 
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);

@@ -211,7 +211,9 @@ mb_status_t mb_training_run(mb_training_t *trainer)
         status = mb_training_write_output(trainer);
     if (status == MB_OK && trainer->dir != NULL)
         status = mb_run_dir_release(trainer->dir);
-    if (status != MB_OK && status != MB_ERR_STOPPED)
+    if (status != MB_OK && status != MB_ERR_STOPPED) {
         mb_comm_fail(trainer->comm, status);
+        mb_training_trace_failure(trainer);
+    }
     return status;
 }

@@ -1,4 +1,4 @@
-/* What a run writes: step checkpoints, final.h5, plan.json, trace.json. */
+/* What a run writes: step checkpoints, final.h5, plan.json. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,21 +256,6 @@ static mb_status_t write_plan(mb_training_t *trainer, const rank_costs_t *all)
     mb_str_add(&text, "]}\n");
     mb_status_t status = write_text(trainer, &text);
     mb_str_free(&text);
-    return status;
-}
-
-mb_status_t mb_training_write_trace(mb_training_t *trainer)
-{
-    const mb_engine_t *engine = trainer->engine;
-    if (trainer->dir == NULL || !mb_settings_on(trainer->settings, MB_SET_TRACE))
-        return MB_OK;
-    char *path = mb_run_dir_file(trainer->dir, "trace.json");
-    mb_status_t status = path == NULL ? mb_error_memory("trace.json", sizeof *path) : MB_OK;
-    MB_TRY_GOTO(mb_comm_agree(trainer->comm, status), status, out);
-    status = mb_recorder_write(engine->recorder, trainer->comm, &engine->grid, engine->plan, path);
-
-out:
-    free(path);
     return status;
 }
 

@@ -99,18 +99,51 @@ computes() {
     done
 }
 
+# step_of OPTION...: both ways, on a hardware file whose links groups and pipelines crowd on.
+takes_as_long() {
+    "$MBRUN" simulate "$@" --json >timed.json
+    "$MBRUN" simulate "$@" --json --compute real --data data.h5 | sed 's/,"losses".*/}/' >real.json
+    cmp timed.json real.json || { printf '%s: ' "$*" && cat timed.json real.json && false; }
+}
+
+@test "a step of several groups takes as long as where it is only timed" {
+    model
+    cat >hw.json <<'END'
+{"name": "slow links", "devices_per_node": 3, "flops": 1e9, "memory_bandwidth": 1e9, "overhead": 0, "memory": 1000000000,
+ "inside": {"latency": 1e-6, "bandwidth": 1e8, "occupies": 0.5}, "between": {"latency": 1e-5, "bandwidth": 3e7}}
+END
+    same="m.h5 --stages 2 --batch 24 --micro-batch 2 --hardware hw.json --jitter 10% --straggler 1:1.5 --seed 3"
+    # shellcheck disable=SC2086
+    {
+        takes_as_long $same --ranks 4 --replicas 2
+        takes_as_long $same --ranks 4 --replicas 4 --schedule zb-h1 --bucket 4KiB
+        takes_as_long $same --ranks 8 --replicas 4 --schedule interleaved --bucket 4KiB --zero 1
+        takes_as_long $same --ranks 6 --replicas 3 --schedule zb-v --recompute full
+        takes_as_long $same --ranks 10 --replicas 12 --bucket 1KiB
+        takes_as_long $same --ranks 24 --replicas 12 --bucket 1KiB --zero 2
+        takes_as_long $same --ranks 22 --replicas 11 --bucket 1KiB --zero 1 --stages 1 --batch 22
+    }
+}
+
 @test "a fault in a rank's step ends both with one message" {
     model
     images 64 28 28 >x-images-idx3-ubyte
     { labels 63 '\1' && printf '\12'; } >y-labels-idx1-ubyte
     { idx 8 64 && head -c 63 /dev/zero && printf '\12'; } >x-labels-idx1-ubyte
-    wrong="m.h5 --replicas 1 --batch 16 --micro-batch 2 --stages 2 --data x-images-idx3-ubyte --steps 4"
+    wrong="m.h5 --replicas 1 --batch 16 --micro-batch 2 --stages 2 --data x-images-idx3-ubyte --steps 4 --no-shuffle"
     # shellcheck disable=SC2086
-    refused 1 'rank 1: .*x-labels-idx1-ubyte.*sample 63:.*10.*0 to 9' 2 $wrong --threads 1
+    refused 1 'rank 1: .*x-labels-idx1-ubyte.*sample 63:.*10.*0 to 9' 2 $wrong --threads 1 --trace
     grep '^mbrun: error' <<<"$output" >over_mpi
     # shellcheck disable=SC2086
-    refused 1 'rank 1: .*sample 63' 1 simulate $wrong --ranks 2 --compute real
+    refused 1 'rank 1: .*sample 63' 1 simulate $wrong --ranks 2 --compute real --trace sim.json
     grep '^mbrun: error' <<<"$output" | cmp - over_mpi
+    # What each rank had done until then is in both traces; nothing else of that is left behind.
+    for trace in m.run/trace.json sim.json; do
+        run -0 "$MBRUN" trace $trace
+        grep -q "^trace  *$trace: 2 ranks, [34] steps" <<<"$output"
+    done
+    run -0 ls m.run
+    run -1 grep tmp <<<"$output"
 }
 
 @test "a layer that fails does so in both, with one message" {
@@ -127,6 +160,19 @@ computes() {
     # shellcheck disable=SC2086
     refused 1 'a seeded fault' 1 simulate $wrong --ranks 2 --compute real
     grep '^mbrun: error' <<<"$output" | cmp - over_mpi
+}
+
+@test "weights are digested without a file" {
+    model
+    # shellcheck disable=SC2086
+    TMPDIR=$PWD/nowhere run -0 "$MBRUN" simulate $fixed --ranks 4 --stages 2 --compute real --steps 1 -o kept.h5
+    weights=$(sed -n 's/^weights *//p' <<<"$output")
+    ls >before
+    # shellcheck disable=SC2086
+    TMPDIR=$PWD/nowhere run -0 "$MBRUN" simulate $fixed --ranks 4 --stages 2 --compute real --steps 1
+    grep -q "^weights $weights$" <<<"$output"
+    digest kept.h5 | grep -q "^weights  *$weights$"
+    ls | grep -vx before | cmp - <(grep -vx before before)
 }
 
 @test "a lost rank is named, and who waits for it, and what led to it is traced" {

@@ -66,11 +66,17 @@ worked() {
 for rank in 0 1 2; do
     rm -rf "$scratch/run.run"
     start 3 "$model" --data "$scratch/data.h5" --run "$scratch/run.run" --epochs 1000000 \
-        --batch 640 --micro-batch 2 --stages 3 --schedule 1f1b --checkpoint-every 1000000 &&
+        --batch 640 --micro-batch 2 --stages 3 --schedule 1f1b --checkpoint-every 1000000 --trace &&
         become test -s "$scratch/run.run/metrics.jsonl" && become worked $rank &&
         stop $rank &&
         reported $rank "in stage $rank, step [1-9][0-9]*, (.*(F|BW) of micro-batch [0-9]+|done)"
     result $? "stopped in training, rank $rank is named with stage, step, action and micro-batch"
+    others=$(seq 0 2 | grep -v "$rank" | tr -d '\n')
+    "$MBRUN" trace "$scratch/run.run/trace.json" | grep -q '3 ranks, [1-4] steps' &&
+        [ "$(grep -o '"ph":"X","pid":.' "$scratch/run.run/trace.json" | sort -u | tail -c 2 | head -c 1)" != "$rank" ] &&
+        grep -q "\"ph\":\"X\",\"pid\":[$others]" "$scratch/run.run/trace.json" &&
+        ! ls "$scratch/run.run" | grep -q tmp
+    result $? "the trace of the others is there"
 done
 
 # Wide layers and micro-batches of one sample: an evaluation that lasts.

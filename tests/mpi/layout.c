@@ -62,7 +62,7 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
                            MB_FROM_USER));
     MB_TRY(mb_settings_set(settings, "partition", run->measures ? "measured" : "counted",
                            MB_FROM_USER));
-    MB_TRY(mb_settings_set(settings, "zero", run->shares_out ? "1" : "0", MB_FROM_USER));
+    MB_TRY(set_number(settings, "zero", run->zero));
     MB_TRY(mb_settings_set(settings, "offload", run->offloads ? "activations,moments" : "none",
                            MB_FROM_USER));
     /* A layer or two in a bucket, or all that a chunk has. */

@@ -17,6 +17,7 @@ typedef struct {
     bool is_narrow;    /* its policies are what a processor may lack */
     bool is_weighed;   /* its data has sample weights */
     bool keeps_states; /* forwards cannot be computed again */
+    bool calls_again;  /* a layer with weights more than once: not with zero=2 */
     char path[LAYOUT_PATH], data[LAYOUT_PATH];
     mb_source_t *whole, *source;
     int most_stages;
@@ -27,7 +28,7 @@ typedef struct {
     const char *device, *schedule, *threads;
     const char *recompute; /* the setting; NULL: none */
     bool measures;         /* partition=measured */
-    bool shares_out;       /* zero=1 */
+    int zero;              /* the setting */
     bool offloads;     /* offload=activations,moments, on a device that keeps its memory apart */
     const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */

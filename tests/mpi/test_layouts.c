@@ -35,9 +35,19 @@ static layout_model_t models[] = {
     {.name = "cnn_augmented", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "cnn_norms", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "gpt", .micro_batch = 1, .even = 8, .uneven = 6, .samples = 15},
-    {.name = "shared", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "shared",
+     .calls_again = true,
+     .micro_batch = 2,
+     .even = 16,
+     .uneven = 13,
+     .samples = 29},
     {.name = "operators", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
-    {.name = "branches", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
+    {.name = "branches",
+     .calls_again = true,
+     .micro_batch = 2,
+     .even = 16,
+     .uneven = 13,
+     .samples = 29},
     {.name = "recurrent", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "masks", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
     {.name = "recurrent_states", .micro_batch = 2, .even = 16, .uneven = 13, .samples = 29},
@@ -207,11 +217,11 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
         run.recompute =
             v == 0 && !model->keeps_states ? recompute_of(turn, run.schedule, stages) : NULL;
         run.measures = v == 0 && turn % MEASURES == 4;
-        run.shares_out = (turn + (unsigned)v) % 3 != 0;
+        run.zero = (turn + (unsigned)v) % 3 != 0;
         run.offloads = is_apart(&run) && (turn + (unsigned)stages) % 2 != 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch, zero=%d",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
-                 variants[v].even ? "even" : "uneven", run.shares_out);
+                 variants[v].even ? "even" : "uneven", run.zero);
         mb_status_t status = layout_train(sizes[size_index], &run, &outcome);
         bad += !holds(what, status, &outcome, &wanted[variants[v].even]);
     }
@@ -232,6 +242,33 @@ static void check_model(const layout_model_t *model)
         report(bad == 0, "%s has the bits of one rank on %d ranks, in %d splits", model->name,
                sizes[i], splits);
     }
+}
+
+/* Gradients can be shared out where a group has one micro-batch a step: a batch of less than a
+ * micro-batch of each of four groups, in one stage and, where there are ranks for them, in two. */
+static void check_sharing(const layout_model_t *model)
+{
+    layout_outcome_t wanted = {.steps = 0}, found;
+    layout_run_t run = run_of(model, &variants[0], 1);
+    int bad = 0, layouts = 0;
+    run.batch = LAYOUT_REPLICAS * model->micro_batch - (model->micro_batch > 1);
+    run.device = computing_device();
+    if (layout_train(1, &run, &wanted) != MB_OK)
+        report(false, "%s trains on one rank: %s", model->name, mb_error_get());
+    ranks_meet();
+    run.device = device;
+    run.zero = 2;
+    for (int stages = 1; LAYOUT_REPLICAS * stages <= sizes[n_sizes - 1] && stages <= 2; stages++) {
+        run.stages = stages;
+        run.offloads = is_apart(&run) && stages == 2;
+        mb_status_t status = layout_train(LAYOUT_REPLICAS * stages, &run, &found);
+        bad += !holds("zero=2", status, &found, &wanted);
+        layouts++;
+        ranks_meet();
+    }
+    report(bad == 0,
+           "%s has the bits of one rank where summed gradients are shared out, in %d layouts",
+           model->name, layouts);
 }
 
 /* From one layout to another: sizes' indices, stages. */
@@ -270,7 +307,7 @@ static mb_status_t start(const layout_model_t *model, const char *path, int chan
     run.batch = model->uneven;
     run.run = path;
     run.stop = part == 0 ? 2 : 0;
-    run.shares_out = (change + part) % 2 != 0;
+    run.zero = (change + part) % 2 != 0;
     run.offloads = is_apart(&run) && change % 2 == part;
     status = layout_train(sizes[size_index], &run, outcome);
     ranks_meet();
@@ -340,6 +377,8 @@ static void check_all(layout_model_t *model)
 {
     if (layout_open(directory, model) == MB_OK) {
         check_model(model);
+        if (!model->keeps_states && !model->calls_again && n_sizes > 3)
+            check_sharing(model);
         check_resume(model);
         check_passes(model);
     } else {

@@ -52,18 +52,38 @@ static void print_kernel(const mb_kernel_time_t *kernel)
            mb_str_seconds(kernel->seconds, seconds, sizeof seconds), flops, bytes, share);
 }
 
-static mb_status_t bench_kernels(const mb_job_t *job, mb_machine_t *machine,
-                                 const mb_hardware_t *limits)
+/* Through shared memory a message is read and written once. */
+static mb_kernel_time_t message_of(const mb_hardware_t *limits)
 {
-    int n;
-    mb_kernel_time_t kernels[MB_MOST_KERNELS];
-    MB_TRY(mb_kernels_measure(machine, limits, kernels, &n));
-    if (job->rank != 0)
-        return MB_OK;
+    double bytes = 1 << 20;
+    return (mb_kernel_time_t){.name = "message in the node",
+                              .shape = "1 MiB",
+                              .seconds = mb_hardware_link_seconds(&limits->inside, bytes),
+                              .bytes = 2 * bytes,
+                              .allowed = 2 * bytes / limits->memory_bandwidth};
+}
+
+static void print_kernels(const mb_kernel_time_t *kernels, int n)
+{
     printf("\n%-25s%-19s%10s%9s%9s%10s\n", "operation", "shape", "time", "GFLOP/s", "GB/s",
            "of limit");
     for (int i = 0; i < n; i++)
         print_kernel(&kernels[i]);
+}
+
+/* INSIDE: messages between ranks of a node were measured. */
+static mb_status_t bench_kernels(const mb_job_t *job, mb_machine_t *machine, mb_hardware_t *limits,
+                                 bool inside)
+{
+    int n;
+    bool sums;
+    mb_kernel_time_t kernels[MB_MOST_KERNELS + 2];
+    MB_TRY(mb_kernels_measure(machine, limits, kernels, &n));
+    if (inside)
+        kernels[n++] = message_of(limits);
+    MB_TRY(mb_kernel_sum(machine, limits, &kernels[n], &sums));
+    if (job->rank == 0)
+        print_kernels(kernels, n + sums);
     return MB_OK;
 }
 
@@ -89,7 +109,7 @@ static mb_status_t bench_rates(const mb_job_t *job, mb_machine_t *machine, const
     MB_TRY(mb_comm_agree(job->comm, status));
     if (job->rank == 0)
         print_rates(&hw, inside, between);
-    return path == NULL ? bench_kernels(job, machine, &hw) : MB_OK;
+    return path == NULL ? bench_kernels(job, machine, &hw, inside) : MB_OK;
 }
 
 static mb_status_t check(const mb_args_t *args)

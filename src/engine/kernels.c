@@ -300,7 +300,7 @@ static mb_status_t time_kernel(bench_t *b, int number, mb_kernel_time_t *out, bo
 }
 
 /* What an operation has reached is possible: the limits are the best of all. */
-static void compare(const mb_hardware_t *limits, mb_kernel_time_t *all, int n)
+static void compare(mb_hardware_t *limits, mb_kernel_time_t *all, int n)
 {
     double products = limits->flops, memory = limits->memory_bandwidth;
     for (int i = 0; i < n; i++) {
@@ -308,6 +308,8 @@ static void compare(const mb_hardware_t *limits, mb_kernel_time_t *all, int n)
         products = !all[i].narrow && rate > products ? rate : products;
         memory = all[i].flops <= 0 && moved > memory ? moved : memory;
     }
+    limits->flops = products;
+    limits->memory_bandwidth = memory;
     for (int i = 0; i < n; i++) {
         double product = all[i].flops / products, moved = all[i].bytes / memory;
         all[i].allowed = all[i].narrow ? 0 : product > moved ? product : moved;
@@ -326,7 +328,7 @@ static mb_status_t time_all(bench_t *b, mb_kernel_time_t *out, int *n)
     return MB_OK;
 }
 
-mb_status_t mb_kernels_measure(mb_machine_t *machine, const mb_hardware_t *limits,
+mb_status_t mb_kernels_measure(mb_machine_t *machine, mb_hardware_t *limits,
                                mb_kernel_time_t out[MB_MOST_KERNELS], int *n)
 {
     bench_t b = {0};

@@ -18,7 +18,11 @@ typedef struct {
 
 /* Collective: all ranks compute at once; each gets its own times, *N of them. What the device has
  * not, and types that it does not compute in, are left out. LIMITS: mb_rates_measure's. */
-mb_status_t mb_kernels_measure(mb_machine_t *machine, const mb_hardware_t *limits,
+mb_status_t mb_kernels_measure(mb_machine_t *machine, mb_hardware_t *limits,
                                mb_kernel_time_t out[MB_MOST_KERNELS], int *n);
+/* Collective: 42 MB summed over all ranks. *THERE is false, and the same on all, where they are not
+ * several, on CPUs of one node. LIMITS: with the best rate of memory. */
+mb_status_t mb_kernel_sum(mb_machine_t *machine, const mb_hardware_t *limits, mb_kernel_time_t *out,
+                          bool *there);
 
 #endif

@@ -9,6 +9,7 @@ libmb_la_SOURCES += \
 	src/engine/executor_walk.c \
 	src/engine/feed.c src/engine/feed.h \
 	src/engine/hinge_labels.c src/engine/hinge_labels.h \
+	src/engine/kernel_sum.c \
 	src/engine/kernels.c src/engine/kernels.h \
 	src/engine/machine.c src/engine/machine.h \
 	src/engine/machine_device.c \

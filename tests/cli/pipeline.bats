@@ -262,6 +262,9 @@ END
     grep -Eq '^attention, backward .* [0-9.]+ +[0-9.]+ +[0-9]+ %$' <<<"$output"
     grep -Eq "^Adam's update .* - +[0-9.]+ +[0-9]+ %$" <<<"$output"
     run ! grep -E ' (1[0-9][1-9]|[2-9][0-9][0-9]) %$' <<<"$output"
+    run -0 ranks 2 bench --threads 1
+    grep -Eq '^message in the node +1 MiB ' <<<"$output"
+    grep -Eq '^sum over the ranks +10.5 M ' <<<"$output"
 }
 
 @test "bench writes what a model's layers take, which simulate and plan read" {

@@ -58,6 +58,8 @@ class Bench:
             done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=LIMIT)
         except subprocess.TimeoutExpired:
             raise Failed(f"took longer than {LIMIT} s: {' '.join(words)}")
+        except OSError as error:
+            raise Failed(f"{words[0]} cannot be started: {error}")
         if done.returncode != 0:
             raise Failed(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr[-1500:]}")
         return done.stdout

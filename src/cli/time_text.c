@@ -20,9 +20,9 @@ static void say_row(const mb_time_report_t *report, const mb_time_row_t *row,
     char mean[32], most[32], speed[32], rank[32] = "";
     rate(row, speed, sizeof speed);
     if (report->ranks > 1)
-        snprintf(rank, sizeof rank, "%10s on %d", mb_str_seconds(row->most, most, sizeof most),
+        snprintf(rank, sizeof rank, "%12s on %d", mb_str_seconds(row->most, most, sizeof most),
                  row->most_rank);
-    snprintf(line, MB_TIME_LINE, "%-10s%-26s%10lld%10s%7.2f %%%s%s%s", "", row->name,
+    snprintf(line, MB_TIME_LINE, "%-10s%-26s%9lld%12s%8.2f %%%s%s%s", "", row->name,
              (long long)row->count, mb_str_seconds(row->mean, mean, sizeof mean),
              report->seconds > 0 ? 100 * row->mean / report->seconds : 0, rank,
              speed[0] == '\0' ? "" : "   ", speed);
@@ -31,8 +31,8 @@ static void say_row(const mb_time_report_t *report, const mb_time_row_t *row,
 static void say_head(const mb_time_report_t *report, const char *lead, const char *what,
                      char line[MB_TIME_LINE])
 {
-    snprintf(line, MB_TIME_LINE, "%-10s%-26s%10s%10s%9s%s", lead, what, "count", "time", "share",
-             report->ranks > 1 ? "      most" : "");
+    snprintf(line, MB_TIME_LINE, "%-10s%-26s%9s%12s%10s%s", lead, what, "count", "time", "share",
+             report->ranks > 1 ? "        most" : "");
 }
 
 static void say_whole(const mb_time_report_t *report, char line[MB_TIME_LINE])
@@ -40,7 +40,7 @@ static void say_whole(const mb_time_report_t *report, char line[MB_TIME_LINE])
     char seconds[32], name[64];
     snprintf(name, sizeof name, "%lld step%s", (long long)report->steps,
              report->steps == 1 ? "" : "s");
-    snprintf(line, MB_TIME_LINE, "%-10s%-26s%10s%10s%7.2f %%", "", name, "",
+    snprintf(line, MB_TIME_LINE, "%-10s%-26s%9s%12s%8.2f %%", "", name, "",
              mb_str_seconds(report->seconds, seconds, sizeof seconds), 100.0);
 }
 

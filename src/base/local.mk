@@ -12,5 +12,6 @@ libmb_la_SOURCES += \
 	src/base/log.c src/base/log.h \
 	src/base/number.c src/base/number.h \
 	src/base/philox.c src/base/philox.h \
+	src/base/pin.c src/base/pin.h \
 	src/base/str.c src/base/str.h \
 	src/base/types.c src/base/types.h

@@ -1,14 +1,14 @@
 /* A counter gives out pieces. After a failure only pieces below the lowest failed one are begun, so
  * that the lowest of all is found. */
-#define _GNU_SOURCE
 #include "data/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/pin.h"
 
 enum { MOST_THREADS = 64 };
 
@@ -68,12 +68,6 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static int allowed_cores(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 /* Signals are for the host's threads. A thread that cannot be had is done without. */
 static void start_threads(mb_pool_t *pool)
 {
@@ -82,7 +76,7 @@ static void start_threads(mb_pool_t *pool)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 1; i < pool->n_threads; i++) {
         pool->workers[i] = (worker_t){pool, i};
-        if (pthread_create(&pool->threads[i], NULL, serve, &pool->workers[i]) != 0)
+        if (mb_pin_start_free(&pool->threads[i], serve, &pool->workers[i]) != 0)
             break;
         pool->n_started = i;
     }
@@ -94,7 +88,7 @@ mb_status_t mb_pool_create(int threads, mb_pool_t **out)
     mb_pool_t *pool = calloc(1, sizeof(*pool));
     if (pool == NULL)
         return mb_error_memory("threads", sizeof(*pool));
-    int n = threads > 0 ? threads : allowed_cores();
+    int n = threads > 0 ? threads : mb_pin_free_cores();
     pool->n_threads = n < 1 ? 1 : n > MOST_THREADS ? MOST_THREADS : n;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);

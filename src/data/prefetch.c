@@ -10,6 +10,7 @@
 #include "data/prefetch.h"
 
 #include "base/log.h"
+#include "base/pin.h"
 #include "data/internal.h"
 
 #include <inttypes.h>
@@ -175,7 +176,7 @@ static void start_worker(mb_prefetch_t *p)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    p->threaded = pthread_create(&p->worker, NULL, work, p) == 0;
+    p->threaded = mb_pin_start_free(&p->worker, work, p) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

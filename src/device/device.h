@@ -32,8 +32,9 @@ typedef struct mb_link_class mb_link_class_t; /* link.h */
 
 typedef struct {
     size_t size;
-    int threads;  /* CPU: threads of this rank, 0 for the OpenMP default */
-    int index;    /* which device of this machine; the CPU ignores it */
+    int threads;      /* CPU: threads of this rank, 0 for the OpenMP default */
+    const int *cores; /* CPU: a core of its own for each of so many threads; NULL: none */
+    int index;        /* which device of this machine; the CPU ignores it */
     bool emulate; /* CPU: bfloat16 and float16 also where the processor does not multiply them */
     bool tf32;    /* products of float32 tensors on tensor cores: operands rounded to TF32 */
     /* Reached by kernels at tile boundaries on the thread that called run, so that messages move

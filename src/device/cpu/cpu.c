@@ -26,7 +26,7 @@ static mb_status_t cpu_open(const mb_device_options_t *options, mb_device_t **ou
     cpu->progress_user = options->progress_user;
     mb_status_t status = mb_dnnl_create(cpu->threads, &cpu->dnnl);
     if (status == MB_OK)
-        status = mb_team_create(cpu->threads, &cpu->team);
+        status = mb_team_create(cpu->threads, options->cores, &cpu->team);
     if (status != MB_OK) {
         mb_dnnl_destroy(cpu->dnnl);
         free(cpu);

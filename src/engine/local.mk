@@ -1,7 +1,10 @@
 libmb_la_SOURCES += \
 	src/engine/activity.h \
 	src/engine/batch_sums.c src/engine/batch_sums.h \
+	src/engine/binding.c src/engine/binding.h \
+	src/engine/binding_share.c \
 	src/engine/class_weights.c src/engine/class_weights.h \
+	src/engine/cores.c src/engine/cores.h \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/executor.c src/engine/executor.h \
 	src/engine/executor_messages.c src/engine/executor_private.h \
@@ -11,6 +14,7 @@ libmb_la_SOURCES += \
 	src/engine/hinge_labels.c src/engine/hinge_labels.h \
 	src/engine/kernel_sum.c \
 	src/engine/kernels.c src/engine/kernels.h \
+	src/engine/launcher.c src/engine/launcher.h \
 	src/engine/machine.c src/engine/machine.h \
 	src/engine/machine_device.c \
 	src/engine/machine_transport.c \

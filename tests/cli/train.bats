@@ -193,6 +193,22 @@ END
     grep -q 'so far the run computed with "isa 0x.*", from here on with "isa 0x1"' <<<"$output"
 }
 
+@test "ranks stay on the cores that mpirun was given, and on those they are bound to" {
+    command -v taskset >/dev/null || skip "taskset is not installed"
+    [ "$(nproc)" -gt 1 ] || skip "there is one core"
+    fixture mlp
+    first=$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')
+    options="model.h5 --data data.h5 --steps 1 --restart"
+    for bind in "" "--bind-to core" "--bind-to none"; do
+        run -0 taskset -c "$first" "$MPIEXEC" -n 2 $bind "$MBRUN" $options
+        echo "$output" && grep -q "CPU: 1 thread, .*, cores $first, all that" <<<"$output"
+    done
+    run -0 taskset -c "$first" "$MBRUN" $options
+    grep -q "CPU: 1 thread, .*, cores $first, all that the ranks were bound to" <<<"$output"
+    run -0 "$MPIEXEC" -n 1 "$MBRUN" $options
+    run ! grep -q 'all that' <<<"$output"
+}
+
 @test "restart begins again" {
     fixture mlp
     ranks 1 model.h5 --data data.h5 --steps 2 --quiet

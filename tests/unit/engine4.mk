@@ -28,3 +28,7 @@ tests_unit_test_lives_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_signature
 tests_unit_test_signature_SOURCES = tests/unit/test_signature.c
 tests_unit_test_signature_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_binding
+tests_unit_test_binding_SOURCES = tests/unit/test_binding.c
+tests_unit_test_binding_LDADD = $(UNIT_LIBS)

@@ -1,5 +1,4 @@
-/* See column_sum.h. Of floats, columns are taken WIDE at a time down all rows of a block, their
- * sums in registers: in memory each row would wait for the sums of the one before. */
+/* See column_sum.h. */
 #include "device/cpu/column_sum.h"
 
 #include <string.h>
@@ -7,11 +6,11 @@
 
 #define STRIP 1024 /* columns */
 #define MOST_BLOCKS 64
-#define LANES 8
-#define WIDE (4 * LANES)
 
-typedef float floats_t __attribute__((vector_size(LANES * sizeof(float))));
-typedef double doubles_t __attribute__((vector_size(LANES * sizeof(double))));
+static inline float from_f32(float value)
+{
+    return value;
+}
 
 static inline float from_bf16(uint16_t code)
 {
@@ -48,45 +47,8 @@ static inline float from_bf16(uint16_t code)
         }                                                                                          \
     }
 
+SUM_ROWS(f32, float)
 SUM_ROWS(bf16, uint16_t)
-
-/* VECTORS of LANES columns, at most WIDE. */
-static inline __attribute__((always_inline)) void
-sum_lanes(const float *a, int64_t rows, int64_t columns, int vectors, double *out)
-{
-    doubles_t sum[WIDE / LANES] = {{0}};
-    for (int64_t i = 0; i < rows; i++, a += columns) {
-        for (int k = 0; k < vectors; k++) {
-            floats_t narrow;
-            memcpy(&narrow, a + k * LANES, sizeof narrow);
-            sum[k] += __builtin_convertvector(narrow, doubles_t);
-        }
-    }
-    memcpy(out, sum, sizeof(double) * (size_t)(LANES * vectors));
-}
-
-static inline __attribute__((always_inline)) void sum_rest(const float *a, int64_t rows,
-                                                           int64_t columns, int64_t n, double *out)
-{
-    double sum[LANES] = {0};
-    for (int64_t i = 0; i < rows; i++, a += columns)
-#pragma omp simd
-        for (int64_t j = 0; j < n; j++)
-            sum[j] += (double)a[j];
-    memcpy(out, sum, sizeof(double) * (size_t)n);
-}
-
-MB_MULTIVERSION
-static void sum_rows_f32(const float *a, int64_t rows, int64_t columns, double *out)
-{
-    int64_t j = 0;
-    for (; j + WIDE <= columns; j += WIDE)
-        sum_lanes(a + j, rows, columns, WIDE / LANES, out + j);
-    for (; j + LANES <= columns; j += LANES)
-        sum_lanes(a + j, rows, columns, 1, out + j);
-    if (j < columns)
-        sum_rest(a + j, rows, columns, columns - j, out + j);
-}
 
 mb_column_blocks_t mb_column_blocks(mb_dtype_t type, int64_t rows, int64_t columns, const void *a)
 {

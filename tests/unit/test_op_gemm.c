@@ -171,7 +171,8 @@ START_TEST(tiles_occupy_64_threads)
         int64_t in = layers[i][0], out = layers[i][1];
         const int64_t products[][3] = {{rows, out, in}, {rows, in, out}, {in, out, rows}};
         for (int p = 0; p < 3; p++) {
-            mb_gemm_tiles_t t = mb_gemm_tiles(products[p][0], products[p][1], products[p][2]);
+            mb_gemm_tiles_t t =
+                mb_gemm_tiles(MB_F32, products[p][0], products[p][1], products[p][2]);
             int64_t tiles = t.tiles_m * t.tiles_n;
             ck_assert_int_eq(t.tiles_m, mb_ceil_div(products[p][0], t.m));
             ck_assert_int_eq(t.tiles_n, mb_ceil_div(products[p][1], t.n));

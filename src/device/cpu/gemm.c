@@ -126,7 +126,7 @@ static mb_status_t prepare(mb_exec_t *exec, gemm_t *g)
 {
     const mb_gemm_args_t *a = g->args;
     size_t scratch = 0;
-    g->tiles = mb_gemm_tiles(a->m, a->n, a->k);
+    g->tiles = mb_gemm_tiles(a->type, a->m, a->n, a->k);
     choose_packing(g);
     choose_depth(g);
     MB_TRY(prepare_part(exec, g, 0, &scratch));

@@ -27,8 +27,12 @@ def by_side(lines):
     return sides
 
 
+def whole(value):
+    return f"{value:,.0f}".replace(",", " ")
+
+
 def number(value):
-    return f"{value:.2f}" if value < 100 else f"{value:,.0f}".replace(",", " ")
+    return f"{value:.2f}" if value < 100 else whole(value)
 
 
 def cell(lines):
@@ -64,8 +68,8 @@ def memory_of(lines):
     if not own or not others:
         return None
     ratio = own / min(others.values())
-    opponents = "; ".join(f"{side} {number(peak)}" for side, peak in others.items())
-    return f"| {lines[0]['title']} | {number(own)} | {opponents} | {ratio:.2f} | {MEMORY:.1f} |"
+    opponents = "; ".join(f"{side} {whole(peak)}" for side, peak in others.items())
+    return f"| {lines[0]['title']} | {whole(own)} | {opponents} | {ratio:.2f} | {MEMORY:.1f} |"
 
 
 def main(folder):

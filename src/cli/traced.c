@@ -85,16 +85,28 @@ static mb_status_t take_slice(const reading_t *r, size_t index, slice_t *slice, 
                         r->path, index);
 }
 
+/* A rank that is named and does nothing was silent when the run failed. -1: the event names none.
+ */
+static int rank_named(const reading_t *r, size_t index)
+{
+    int rank;
+    const json_t *event = json_array_get(r->events, index);
+    const char *name = json_string_value(json_object_get(event, "name"));
+    bool names = name != NULL && strcmp(name, "process_name") == 0;
+    return names && take_int(event, "pid", &rank) && rank < MOST_RANKS ? rank : -1;
+}
+
 static mb_status_t count_ranks(const reading_t *r, mb_traced_t *out)
 {
     slice_t slice;
-    bool is;
+    bool is, any = false;
     for (size_t i = 0; i < json_array_size(r->events); i++) {
         MB_TRY(take_slice(r, i, &slice, &is));
-        if (is && slice.rank >= out->n_ranks)
-            out->n_ranks = slice.rank + 1;
+        int rank = is ? slice.rank : rank_named(r, i);
+        out->n_ranks = rank >= out->n_ranks ? rank + 1 : out->n_ranks;
+        any = any || is;
     }
-    if (out->n_ranks == 0)
+    if (!any)
         return mb_error_set(MB_ERR_FORMAT, "%s: no rank does anything in it", r->path);
     return MB_OK;
 }

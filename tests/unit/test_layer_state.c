@@ -273,7 +273,7 @@ static const memory_case_t memory_cases[] = {
     {"MaxPooling1D", "\"pool_size\": 2", {2, {6, 2}}, true, true, 0, 0},
     {"AveragePooling1D", "\"pool_size\": 2", {2, {6, 2}}, false, false, 0, 0},
     {"GlobalAveragePooling1D", "", {2, {6, 2}}, false, false, 0, 0},
-    {"BatchNormalization", "", {1, {5}}, true, false, 128, 0},
+    {"BatchNormalization", "", {1, {5}}, true, false, 128, 128}, /* sums of its gradients */
     {"LayerNormalization", "", {2, {2, 5}}, true, false, 256, 0},
 };
 

@@ -1,6 +1,7 @@
 /* Puts an engine together: plan, stage, transport, reduction, executor. See engine.h. */
 #include "engine/engine.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "device/dry.h"
@@ -205,6 +206,19 @@ static mb_status_t make_parts(mb_engine_t *engine, const mb_engine_options_t *op
     return make_stage(engine, options);
 }
 
+/* Whether all groups have as many blocks of gradients, as ranks must that see each other's. */
+static bool are_even(const mb_engine_t *engine, const mb_engine_options_t *options)
+{
+    int first, count, least = INT_MAX, most = 0;
+    for (int g = 0; g < engine->grid.groups; g++) {
+        mb_grid_replicas(&engine->grid, g, &first, &count);
+        int blocks = mb_tree_slots(options->replicas, first, count);
+        least = blocks < least ? blocks : least;
+        most = blocks > most ? blocks : most;
+    }
+    return least == most;
+}
+
 /* All ranks come here alike: what they have to ask of each other is the same for all of them. */
 static mb_status_t open_window(mb_engine_t *engine, const mb_engine_options_t *options)
 {
@@ -214,7 +228,7 @@ static mb_status_t open_window(mb_engine_t *engine, const mb_engine_options_t *o
     mb_shared_t *shared = mb_engine_idle(engine) ? NULL : engine->stage->shared;
     if (!may_share(engine, options))
         return MB_OK;
-    engine->windowed = engine->absent;
+    engine->windowed = engine->absent && are_even(engine, options);
     if (engine->absent)
         return MB_OK;
     MB_TRY(mb_shared_join(comm, shared, grid->stage, grid->group, grid->groups, &joined));

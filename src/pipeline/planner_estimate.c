@@ -192,7 +192,7 @@ static bool is_power(int n)
  * copied by processors, these are CPUs. */
 static bool sums_in_place(const mb_planner_options_t *o, const mb_candidate_t *c)
 {
-    return o->zero == 0 && o->hardware->inside.occupies > 0 &&
+    return o->zero == 0 && c->replicas % c->groups == 0 && o->hardware->inside.occupies > 0 &&
            c->stages * c->groups <= o->hardware->devices_per_node;
 }
 

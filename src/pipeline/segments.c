@@ -65,14 +65,19 @@ static mb_status_t cut_all(const mb_graph_t *graph, const mb_segments_t *how,
     return MB_OK;
 }
 
+mb_status_t mb_segments_refuse(int segments, int chunk)
+{
+    return mb_error_set(MB_ERR_ARGUMENT,
+                        "recompute=full:%d: chunk %d of the model has fewer nodes that compute",
+                        segments, chunk);
+}
+
 mb_status_t mb_segments_cut(const mb_graph_t *graph, const mb_segments_t *how, int *chunk_of_node)
 {
     int chunk;
     size_t n = (size_t)graph->n_nodes;
     if (!mb_segments_fit(graph, how->segments, chunk_of_node, &chunk))
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "recompute=full:%d: chunk %d of the model has fewer nodes that compute",
-                            how->segments, chunk);
+        return mb_segments_refuse(how->segments, chunk);
     mb_node_cost_t *inside = calloc(n, sizeof *inside);
     double *crossing = calloc(n, sizeof *crossing);
     mb_partition_options_t options = {

@@ -55,6 +55,8 @@ void mb_simulated_add(mb_simulated_t *out, int stage, const mb_action_cost_t *co
         of->wait += computes ? costs[kind].wait_seconds * part : 0;
         of->bytes += sends ? costs[kind].bytes : 0;
     }
-    of->reduce += costs[MB_ACTION_REDUCE].wait_seconds * part;
+    const mb_action_cost_t *sums =
+        &costs[MB_ACTION_REDUCE]; /* additions between their waits, too */
+    of->reduce += (sums->wait_seconds + sums->seconds) * part;
     of->update += costs[MB_ACTION_STEP].seconds * part;
 }

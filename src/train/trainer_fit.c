@@ -61,8 +61,9 @@ static mb_status_t keep_cuts(mb_training_t *trainer, const mb_candidate_t *chose
     return MB_OK;
 }
 
-/* The fastest layout within LIMIT, of what the settings leave open. */
-static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit)
+/* The fastest layout within LIMIT, of what the settings leave open; *FORESEEN: what it takes by the
+ * planner's formula. */
+static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit, double *foreseen)
 {
     int n;
     double least;
@@ -77,6 +78,7 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
                                    .fits_cut = true};
     MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
     mb_layout_take(&trainer->layout, all);
+    *foreseen = all->memory;
     MB_TRY(keep_cuts(trainer, all));
     return keep_layers(trainer, all);
 }
@@ -198,11 +200,11 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
         MB_TRY(note_open(trainer));
         return mb_comm_agree(trainer->comm, name_choice(trainer));
     }
-    double aim = limit;
+    double aim = limit, foreseen = 0;
     for (int i = 0; i < MOST_TRIES; i++) {
         mb_arena_t *arena = mb_arena_create();
         mb_status_t status =
-            arena == NULL ? mb_error_memory("a layout", 0) : choose(trainer, arena, aim);
+            arena == NULL ? mb_error_memory("a layout", 0) : choose(trainer, arena, aim, &foreseen);
         mb_arena_destroy(arena);
         if (status == MB_ERR_MEMORY && i > 0)
             status = no_layout(limit, least);
@@ -213,7 +215,7 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
             tell(trainer, limit, bytes);
             return mb_comm_agree(trainer->comm, name_choice(trainer));
         }
-        aim *= 0.99 * limit / bytes;
+        aim = foreseen * limit / bytes;
     }
     return mb_comm_agree(trainer->comm, no_layout(limit, least));
 }

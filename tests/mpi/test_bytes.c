@@ -332,7 +332,7 @@ static bool run_split(MPI_Comm mpi, const layout_model_t *model, const split_t *
                         .schedule = "1f1b",
                         .threads = "1",
                         .stages = split->stages,
-                        .shares_out = split->shares_out,
+                        .zero = split->shares_out ? 1 : 0,
                         .batch = model->even,
                         .run = path};
     int64_t before = counted_memory();

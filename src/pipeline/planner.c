@@ -20,6 +20,7 @@ typedef struct {
     int64_t sizes[MOST_SIZES];
     mb_node_cost_t *costs[MOST_SIZES]; /* [n_nodes] of a micro-batch of that size */
     int *cuts[MOST_CUTS];              /* by number of chunks, while there are few */
+    const int *first_nodes[MOST_CUTS]; /* the same, as candidates say them */
     mb_candidate_t *found;
     int n;
     double least; /* memory that any layout takes */
@@ -71,6 +72,19 @@ static mb_status_t cut_into(search_t *s, int chunks, int **out)
     if (kept)
         s->cuts[chunks] = cut;
     *out = cut;
+    return MB_OK;
+}
+
+/* The same as first nodes. */
+static mb_status_t name_cuts(search_t *s, int chunks, const int *cut, const int **out)
+{
+    bool kept = chunks < MOST_CUTS;
+    *out = kept ? s->first_nodes[chunks] : NULL;
+    if (*out != NULL)
+        return MB_OK;
+    MB_TRY(mb_planner_cuts(s->options->graph, cut, chunks, s->arena, out));
+    if (kept)
+        s->first_nodes[chunks] = *out;
     return MB_OK;
 }
 
@@ -207,6 +221,8 @@ static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
     if (chunks > mb_plan_max_stages(s->options->graph) || s->n == MOST_CANDIDATES)
         return MB_OK;
     MB_TRY(cut_into(s, chunks, &cut));
+    if (s->options->fits_cut && chunks > 1)
+        MB_TRY(name_cuts(s, chunks, cut, &c->cuts));
     if (given == NULL)
         return try_recomputing(s, c, size, cut);
     c->schedule.recomputes = given->recomputes;

@@ -17,7 +17,8 @@ typedef struct {
     int zero;      /* ZeRO's stage: groups share these out (1), and the summed gradients (2) */
     double bucket; /* bytes of gradients summed together; 0: a stage's */
     bool offloads; /* what is kept of micro-batches stands in host memory, but for two */
-    bool fits_cut; /* where the fastest cut does not fit, one that does is looked for */
+    bool fits_cut; /* candidates say their cuts; where the fastest does not fit, one that does is
+                      looked for */
     int stages;    /* given; 0: any */
     int replicas;  /* given; 0: as many as pipelines */
     int64_t micro_batch;                  /* given; 0: any */
@@ -34,8 +35,9 @@ typedef struct {
     int64_t micro_batch;
     int micros; /* of a pipeline in a step */
     mb_schedule_choice_t schedule;
-    const int *cuts; /* [stages - 1] first nodes of all stages but the first, where memory is what
-                        cuts them; NULL: the fastest */
+    const int *cuts; /* [chunks - 1] first nodes of all chunks but the first, as they are planned;
+                        NULL: a run cuts as it will */
+    bool by_memory;  /* the cut keeps within memory where the fastest does not */
     const bool *layers; /* [n_layers] computed again, where the schedule recomputes; NULL: all */
     double seconds;     /* of a step; the sum of the five below */
     double compute;     /* of the slowest stage */

@@ -96,19 +96,6 @@ static mb_status_t search(fitting_t *f, double limit, int *chunk_of_node, bool *
     return MB_OK;
 }
 
-static mb_status_t keep_cuts(const fitting_t *f, const int *chunk_of_node, mb_arena_t *arena)
-{
-    int *cuts = MB_ARENA_ARRAY(arena, int, f->candidate->stages);
-    if (cuts == NULL)
-        return mb_error_memory("a plan", (size_t)f->candidate->stages * sizeof *cuts);
-    for (int i = f->options->graph->n_nodes - 1; i >= 0; i--) {
-        if (chunk_of_node[i] > 0)
-            cuts[chunk_of_node[i] - 1] = i;
-    }
-    f->candidate->cuts = cuts;
-    return MB_OK;
-}
-
 static mb_status_t fit(fitting_t *f, double limit, mb_arena_t *arena, const int *cut, bool *fits)
 {
     size_t n = (size_t)f->options->graph->n_nodes;
@@ -121,7 +108,24 @@ static mb_status_t fit(fitting_t *f, double limit, mb_arena_t *arena, const int 
         f->slots[s] = (int)ceil(mb_planner_in_flight(f->candidate, s));
     MB_TRY(mb_planner_estimate_stages(f->options, f->costs, cut, f->candidate, f->memory));
     MB_TRY(search(f, limit, own, fits));
-    return *fits ? keep_cuts(f, own, arena) : MB_OK;
+    f->candidate->by_memory = *fits;
+    return *fits ? mb_planner_cuts(f->options->graph, own, f->candidate->stages, arena,
+                                   &f->candidate->cuts)
+                 : MB_OK;
+}
+
+mb_status_t mb_planner_cuts(const mb_graph_t *graph, const int *chunk_of_node, int chunks,
+                            mb_arena_t *arena, const int **out)
+{
+    int *cuts = MB_ARENA_ARRAY(arena, int, chunks);
+    *out = cuts;
+    if (cuts == NULL)
+        return mb_error_memory("a plan", (size_t)chunks * sizeof *cuts);
+    for (int i = graph->n_nodes - 1; i >= 0; i--) {
+        if (chunk_of_node[i] > 0)
+            cuts[chunk_of_node[i] - 1] = i;
+    }
+    return MB_OK;
 }
 
 mb_status_t mb_planner_fit_cut(const mb_planner_options_t *options, const mb_node_cost_t *costs,

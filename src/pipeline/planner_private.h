@@ -31,6 +31,9 @@ mb_status_t mb_planner_estimate_stages(const mb_planner_options_t *options,
  * stage, which shares gradients out, at most. */
 double mb_planner_numbers_held(const mb_planner_options_t *options, const mb_candidate_t *c);
 
+/* *OUT: [chunks - 1] first nodes of all chunks but the first, in the arena. MB_ERR_MEMORY. */
+mb_status_t mb_planner_cuts(const mb_graph_t *graph, const int *chunk_of_node, int chunks,
+                            mb_arena_t *arena, const int **out);
 /* planner_cut.c: a cut of a candidate with one chunk a stage that keeps each stage within LIMIT,
  * the fastest such; fills in the candidate, with c->cuts in the arena. CUT: the fastest without
  * limit. *fits: false, where there is none. */

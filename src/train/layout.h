@@ -11,7 +11,8 @@ typedef struct {
     int64_t batch, micro_batch;
     int micros; /* per replica */
     mb_schedule_choice_t schedule;
-    const int *cuts; /* [stages - 1] where --memory cuts stages; NULL: by what layers take */
+    const int *cuts; /* [chunks - 1] where --memory cuts the model; NULL: by what layers take */
+    bool by_memory;  /* so that stages fit, and not so that they take equally long */
     char why[192];   /* of what the planner chose; "": nothing was left to choose */
     /* of evaluation: */
     int64_t step; /* samples of a step, which need not be a batch; 0: batch */

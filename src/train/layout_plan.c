@@ -93,4 +93,5 @@ void mb_layout_take(mb_layout_t *layout, const mb_candidate_t *c)
     layout->micros = c->micros / ((c->replicas + c->groups - 1) / c->groups);
     layout->schedule = c->schedule;
     layout->cuts = c->cuts;
+    layout->by_memory = c->by_memory;
 }

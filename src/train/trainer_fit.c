@@ -50,13 +50,13 @@ static mb_status_t keep_layers(mb_training_t *trainer, const mb_candidate_t *cho
 
 static mb_status_t keep_cuts(mb_training_t *trainer, const mb_candidate_t *chosen)
 {
-    int n = chosen->stages - 1;
+    int chunks = mb_schedule_chunks(&chosen->schedule, chosen->stages);
     if (chosen->cuts == NULL)
         return MB_OK;
-    int *cuts = MB_ARENA_ARRAY(trainer->arena, int, chosen->stages);
+    int *cuts = MB_ARENA_ARRAY(trainer->arena, int, chunks);
     if (cuts == NULL)
-        return mb_error_memory("a layout", (size_t)n * sizeof *cuts);
-    memcpy(cuts, chosen->cuts, (size_t)n * sizeof *cuts);
+        return mb_error_memory("a layout", (size_t)chunks * sizeof *cuts);
+    memcpy(cuts, chosen->cuts, (size_t)(chunks - 1) * sizeof *cuts);
     trainer->layout.cuts = cuts;
     return MB_OK;
 }
@@ -180,7 +180,7 @@ static void tell(mb_training_t *trainer, double limit, double bytes)
                      l->replicas, plural(l->replicas), l->micros, l->micros == 1 ? "" : "es",
                      (long long)l->micro_batch, mb_schedule_name(l->schedule.kind),
                      again_of(&l->schedule, again, sizeof again),
-                     l->cuts == NULL ? "" : ", stages cut by their memory",
+                     l->by_memory ? ", stages cut by their memory" : "",
                      mb_str_bytes(bytes, taken, sizeof taken));
 }
 
@@ -215,7 +215,7 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
             tell(trainer, limit, bytes);
             return mb_comm_agree(trainer->comm, name_choice(trainer));
         }
-        aim = foreseen * limit / bytes;
+        aim = foreseen - (bytes - limit); /* workspace, which all have about as much of */
     }
     return mb_comm_agree(trainer->comm, no_layout(limit, least));
 }

@@ -163,7 +163,7 @@ static void messages_with_one_tag_arrive_in_order(void)
 {
     static int out[MESSAGES][20000], in[MESSAGES][20000];
     mb_comm_request_t requests[2 * MESSAGES] = {0};
-    mb_comm_note_t note = {"exchanging", -1, -1, -1, 7};
+    mb_comm_note_t note = {"exchanging", -1, -1, -1, 7, false};
     mb_comm_t *comm = cases_comm(20);
     int next = (cases_rank + 1) % cases_size, before = (cases_rank + cases_size - 1) % cases_size;
     for (int i = 0; i < MESSAGES; i++) {
@@ -210,7 +210,7 @@ static void a_wait_past_its_deadline_says_what_it_waited_for(void)
     int value = 0, last = cases_size - 1, who;
     mb_status_t status;
     mb_comm_request_t request = {0};
-    mb_comm_note_t note = {"waiting for the activation of 'dense_1'", 2, 3, 0, 55};
+    mb_comm_note_t note = {"waiting for the activation of 'dense_1'", 2, 3, 0, 55, false};
     mb_comm_t *comm = cases_comm(cases_rank == last ? 0.2 : 20);
     EXPECT_OK(mb_comm_irecv(comm, &value, sizeof(value), 0, 55, &request));
     double start = mb_time_seconds();
@@ -346,7 +346,7 @@ static mb_status_t wait_somewhere(mb_comm_t *comm, int where)
     void *all;
     size_t *bytes_of;
     mb_comm_request_t request = {0};
-    mb_comm_note_t note = {"waiting", -1, -1, -1, -1};
+    mb_comm_note_t note = {"waiting", -1, -1, -1, -1, false};
     switch (where % 5) {
     case 0:
         MB_TRY(mb_comm_irecv(comm, &value, sizeof(value), cases_size - 1, 55, &request));

@@ -355,7 +355,7 @@ START_TEST(where_the_fastest_cut_does_not_fit_memory_cuts)
     options.fits_cut = true;
     ck_assert_msg(mb_planner_rank(&options, arena, &all, &n, &least) == MB_OK, "%s",
                   mb_error_get());
-    ck_assert(all[0].cuts != NULL && all[0].cuts[0] <= LAYERS / 2);
+    ck_assert(all[0].by_memory && all[0].cuts[0] <= LAYERS / 2);
     ck_assert_double_le(all[0].memory, options.memory);
     ck_assert_double_gt(all[0].seconds, fastest.seconds);
     options.memory = 4.0 * sizeof(float) * 2000; /* less than the embedding itself */

@@ -60,7 +60,7 @@ static mb_status_t none_fits(const mb_layouts_t *l, double limit, double least)
 static mb_status_t rank_and_count(const mb_planning_t *p, mb_layouts_t *l)
 {
     mb_planner_options_t options = l->options;
-    options.fits_cut = options.memory > 0;
+    options.fits_cut = mb_args_flag(p->args, "memory") != NULL;
     mb_counting_t counting = {.planning = p,
                               .batch = options.batch,
                               .limit = limit_of(&options),

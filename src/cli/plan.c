@@ -95,6 +95,7 @@ static mb_status_t look_ahead(const mb_planning_t *p, const char *name, outlook_
     mb_costs_of_chunks(o->plan, p->taken, o->costs);
     choice.costs = o->costs;
     choice.again = o->plan->chunk_again;
+    choice.segments = o->plan->schedule.segments;
     MB_TRY(
         mb_schedule_make(&choice, true, p->layout.stages, o->plan->micros, p->arena, &o->schedule));
     MB_TRY(count_bytes(p, o));

@@ -30,7 +30,7 @@ static mb_status_t check_options(const mb_plan_options_t *options)
 static mb_status_t find_slowness(const mb_plan_t *plan, const mb_plan_options_t *options,
                                  int chunks, const double **out)
 {
-    int segments = plan->chunks / chunks;
+    int segments = segments_of(plan);
     double *slowness = MB_ARENA_ARRAY(plan->arena, double, chunks);
     *out = options->slowness == NULL ? NULL : slowness;
     if (slowness == NULL)
@@ -44,31 +44,43 @@ static mb_status_t find_slowness(const mb_plan_t *plan, const mb_plan_options_t 
     return MB_OK;
 }
 
-/* Chunks first, which do not depend on segments, then these within each. */
-static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options)
+/* Chunks first, which do not depend on segments, then these within each: no more than the chunk
+ * with the fewest nodes has, unless a file's schedule has them already. */
+static mb_status_t cut_segments(mb_plan_t *plan, int whole)
 {
-    int n = plan->graph->n_nodes, segments = segments_of(plan);
-    mb_partition_options_t partition = {.chunks = plan->chunks / segments,
+    if (plan->stage_of_chunk == NULL)
+        plan->schedule.segments =
+            mb_segments_most(plan->graph, segments_of(plan), plan->chunk_of_node);
+    const mb_segments_t how = {.segments = segments_of(plan),
+                               .samples = plan->micro_batch,
+                               .flight = plan->micros < plan->stages ? plan->micros : plan->stages};
+    plan->chunks = whole * how.segments;
+    return how.segments > 1 ? mb_segments_cut(plan->graph, &how, plan->chunk_of_node) : MB_OK;
+}
+
+/* WHOLE: chunks, before they are cut into segments. */
+static mb_status_t cut_nodes(mb_plan_t *plan, const mb_plan_options_t *options, int whole)
+{
+    int n = plan->graph->n_nodes;
+    mb_partition_options_t partition = {.chunks = whole,
                                         .cuts = options->cuts,
                                         .costs = options->costs,
                                         .crossing = options->crossing};
-    const mb_segments_t how = {.segments = segments,
-                               .samples = plan->micro_batch,
-                               .flight = plan->micros < plan->stages ? plan->micros : plan->stages};
     plan->chunk_of_node = MB_ARENA_ARRAY(plan->arena, int, n);
-    plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
-    plan->cuts = MB_ARENA_ARRAY(plan->arena, int, plan->chunks);
-    if (plan->chunk_of_node == NULL || plan->first_node == NULL || plan->cuts == NULL)
+    plan->cuts = MB_ARENA_ARRAY(plan->arena, int, whole);
+    if (plan->chunk_of_node == NULL || plan->cuts == NULL)
         return mb_error_memory("a plan", (size_t)n * sizeof(int));
-    MB_TRY(find_slowness(plan, options, partition.chunks, &partition.slowness));
+    MB_TRY(find_slowness(plan, options, whole, &partition.slowness));
     MB_TRY(mb_partition(plan->graph, &partition, plan->chunk_of_node));
-    if (segments > 1)
-        MB_TRY(mb_segments_cut(plan->graph, &how, plan->chunk_of_node));
+    MB_TRY(cut_segments(plan, whole));
+    plan->first_node = MB_ARENA_ARRAY(plan->arena, int, plan->chunks + 1);
+    if (plan->first_node == NULL)
+        return mb_error_memory("a plan", (size_t)plan->chunks * sizeof(int));
     for (int i = n - 1; i >= 0; i--)
         plan->first_node[plan->chunk_of_node[i]] = i;
     plan->first_node[plan->chunks] = n;
-    for (int c = 1; c < partition.chunks; c++)
-        plan->cuts[c - 1] = plan->first_node[c * segments];
+    for (int c = 1; c < whole; c++)
+        plan->cuts[c - 1] = plan->first_node[c * (plan->chunks / whole)];
     return MB_OK;
 }
 
@@ -173,7 +185,7 @@ static mb_status_t schedule_and_cut(mb_plan_t *plan, const mb_plan_options_t *op
     mb_schedule_choice_t choice = plan->schedule;
     choice.recomputes = false;
     MB_TRY(make_schedule(plan, &choice, &made));
-    MB_TRY(cut_nodes(plan, options));
+    MB_TRY(cut_nodes(plan, options, plan->chunks / segments_of(plan)));
     if (plan->training && plan->graph->keeps_states && made.again != NULL)
         return mb_recompute_refuse_states(choice.path);
     MB_TRY(find_recomputed(plan, made.again));
@@ -189,11 +201,11 @@ static mb_status_t cut_and_schedule(mb_plan_t *plan, const mb_plan_options_t *op
     plan->schedule.costs = NULL; /* the caller's, who may be gone before the plan is */
     plan->schedule.weight = plan->schedule.limits = NULL;
     MB_TRY(mb_partition_check(plan->graph, plan->stages));
-    plan->chunks = mb_schedule_chunks(&choice, plan->stages) * segments_of(plan);
-    if (plan->chunks == 0)
+    if (mb_schedule_chunks(&choice, plan->stages) == 0)
         return schedule_and_cut(plan, options);
-    MB_TRY(cut_nodes(plan, options));
+    MB_TRY(cut_nodes(plan, options, mb_schedule_chunks(&choice, plan->stages)));
     MB_TRY(find_recomputed(plan, NULL));
+    choice.segments = plan->schedule.segments;
     choice.again = plan->chunk_again;
     if (choice.costs == NULL)
         MB_TRY(sum_costs(plan, options, &choice));

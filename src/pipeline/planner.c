@@ -26,10 +26,9 @@ typedef struct {
     double least; /* memory that any layout takes */
     bool any;
     int groups,
-        micros;      /* of a layout that ZeRO's second stage has no place in; 0: there was none */
-    int small_chunk; /* that segments which are given do not fit; -1: there is none */
-    int *segmented;  /* [n_nodes] the cut of a candidate with segments; NULL: none was made */
-    bool *again;     /* [n_layers] of patterns that are given; NULL: none are */
+        micros;     /* of a layout that ZeRO's second stage has no place in; 0: there was none */
+    int *segmented; /* [n_nodes] the cut of a candidate with segments; NULL: none was made */
+    bool *again;    /* [n_layers] of patterns that are given; NULL: none are */
 } search_t;
 
 static const mb_schedule_choice_t schedules[] = {{.kind = MB_SCHEDULE_1F1B},
@@ -148,16 +147,14 @@ static mb_status_t take_or_cut(search_t *s, const mb_candidate_t *c, int size, c
     return MB_OK;
 }
 
-/* The chunks of CUT in segments; *out: NULL where a chunk has too few nodes. */
-static mb_status_t cut_segments(search_t *s, const mb_candidate_t *c, const int *cut, int **out)
+/* The chunks of CUT in segments, fewer than the candidate says where one has too few nodes. */
+static mb_status_t cut_segments(search_t *s, mb_candidate_t *c, const int *cut, int **out)
 {
     int n = s->options->graph->n_nodes;
+    c->schedule.segments = mb_segments_most(s->options->graph, c->schedule.segments, cut);
     const mb_segments_t how = {.segments = c->schedule.segments,
                                .samples = c->micro_batch,
                                .flight = c->micros < c->stages ? c->micros : c->stages};
-    *out = NULL;
-    if (!mb_segments_fit(s->options->graph, how.segments, cut, &s->small_chunk))
-        return MB_OK;
     if (s->segmented == NULL)
         s->segmented = MB_ARENA_ARRAY(s->arena, int, n);
     if (s->segmented == NULL)
@@ -178,7 +175,7 @@ static mb_status_t try_segments(search_t *s, const mb_candidate_t *whole, int si
         int *cut_again;
         c.schedule.segments = segments[i];
         MB_TRY(cut_segments(s, &c, cut, &cut_again));
-        if (cut_again == NULL)
+        if (c.schedule.segments < segments[i])
             return MB_OK;
         MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut_again, &c));
         take(s, &c);
@@ -231,8 +228,6 @@ static mb_status_t consider(search_t *s, mb_candidate_t *c, int size)
     c->layers = s->again;
     if (given->segments > 1)
         MB_TRY(cut_segments(s, c, cut, &cut));
-    if (cut == NULL)
-        return MB_OK;
     MB_TRY(mb_planner_estimate(s->options, s->costs[size], cut, c));
     return take_or_cut(s, c, size, cut);
 }
@@ -374,8 +369,6 @@ static mb_status_t none_fits(const search_t *s)
     char least[32], limit[32];
     if (!s->any && s->groups > 0)
         return mb_planner_refuse_zero(s->groups, s->micros, s->options->batch);
-    if (!s->any && s->small_chunk >= 0)
-        return mb_segments_refuse(s->options->recompute->segments, s->small_chunk);
     if (!s->any)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "no layout of %d ranks has what is asked for: %d stages, %d replicas",
@@ -391,7 +384,7 @@ static mb_status_t none_fits(const search_t *s)
 mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
                             mb_candidate_t **out, int *n, double *least)
 {
-    search_t s = {.options = options, .arena = arena, .least = DBL_MAX, .small_chunk = -1};
+    search_t s = {.options = options, .arena = arena, .least = DBL_MAX};
     s.limit = options->memory > 0 ? options->memory : (double)options->hardware->memory;
     s.found = MB_ARENA_ARRAY(arena, mb_candidate_t, MOST_CANDIDATES);
     if (s.found == NULL)

@@ -38,15 +38,14 @@ static int end_of(const mb_graph_t *graph, const int *chunk_of_node, int first)
     return end;
 }
 
-bool mb_segments_fit(const mb_graph_t *graph, int segments, const int *chunk_of_node, int *chunk)
+int mb_segments_most(const mb_graph_t *graph, int segments, const int *chunk_of_node)
 {
     for (int first = 0, end = 0; first < graph->n_nodes; first = end) {
         end = end_of(graph, chunk_of_node, first);
-        *chunk = chunk_of_node[first];
-        if (computing(graph, first, end) < segments)
-            return false;
+        int nodes = computing(graph, first, end);
+        segments = nodes < segments ? nodes : segments;
     }
-    return true;
+    return segments;
 }
 
 /* Chunks before and behind the one that is cut have their numbers, and keep them. */
@@ -65,19 +64,16 @@ static mb_status_t cut_all(const mb_graph_t *graph, const mb_segments_t *how,
     return MB_OK;
 }
 
-mb_status_t mb_segments_refuse(int segments, int chunk)
-{
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "recompute=full:%d: chunk %d of the model has fewer nodes that compute",
-                        segments, chunk);
-}
-
 mb_status_t mb_segments_cut(const mb_graph_t *graph, const mb_segments_t *how, int *chunk_of_node)
 {
-    int chunk;
     size_t n = (size_t)graph->n_nodes;
-    if (!mb_segments_fit(graph, how->segments, chunk_of_node, &chunk))
-        return mb_segments_refuse(how->segments, chunk);
+    int most = mb_segments_most(graph, how->segments, chunk_of_node);
+    if (most < how->segments)
+        return mb_error_set(
+            MB_ERR_ARGUMENT,
+            "recompute=full:%d: a chunk of the model has %d nodes that compute, and "
+            "as many segments at most",
+            how->segments, most);
     mb_node_cost_t *inside = calloc(n, sizeof *inside);
     double *crossing = calloc(n, sizeof *crossing);
     mb_partition_options_t options = {

@@ -12,10 +12,8 @@ typedef struct {
     int flight; /* micro-batches in flight, about */
 } mb_segments_t;
 
-/* Whether every chunk has as many nodes that compute; *chunk: the first that has not. */
-bool mb_segments_fit(const mb_graph_t *graph, int segments, const int *chunk_of_node, int *chunk);
-/* MB_ERR_ARGUMENT: it has not. */
-mb_status_t mb_segments_refuse(int segments, int chunk);
+/* SEGMENTS, or as many nodes that compute as the chunk has that has the fewest. */
+int mb_segments_most(const mb_graph_t *graph, int segments, const int *chunk_of_node);
 /* Turns chunk c of CHUNK_OF_NODE, [n_nodes], into segments c * segments ...; MB_ERR_ARGUMENT: a
  * chunk has fewer nodes that compute. */
 mb_status_t mb_segments_cut(const mb_graph_t *graph, const mb_segments_t *how, int *chunk_of_node);

@@ -58,5 +58,5 @@ void mb_simulated_add(mb_simulated_t *out, int stage, const mb_action_cost_t *co
     const mb_action_cost_t *sums =
         &costs[MB_ACTION_REDUCE]; /* additions between their waits, too */
     of->reduce += (sums->wait_seconds + sums->seconds) * part;
-    of->update += costs[MB_ACTION_STEP].seconds * part;
+    of->update += (costs[MB_ACTION_STEP].seconds + costs[MB_ACTION_STEP].wait_seconds) * part;
 }

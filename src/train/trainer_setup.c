@@ -407,6 +407,17 @@ static mb_status_t create_engine(mb_training_t *trainer, mb_engine_options_t *op
     return status;
 }
 
+static void note_segments(mb_training_t *trainer)
+{
+    int asked = trainer->layout.schedule.segments;
+    int there = trainer->engine->plan->schedule.segments;
+    if (asked > there)
+        mb_training_note(trainer,
+                         "recompute=full:%d: %d segments, as many as the chunk with the fewest "
+                         "nodes has",
+                         asked, there);
+}
+
 static mb_status_t make_engine(mb_training_t *trainer)
 {
     mb_offload_t offload;
@@ -421,6 +432,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
     options.account = trainer->account;
     options.hooks = (mb_hooks_t){.user = trainer, .feed = feed_hook, .update = update_hook};
     MB_TRY(create_engine(trainer, &options));
+    note_segments(trainer);
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
     MB_TRY(mb_engine_prepare(trainer->engine));
     if (trainer->val == NULL)

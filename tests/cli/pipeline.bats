@@ -155,7 +155,6 @@ END
     refused 2 "schedule 'zb' is not known" 1 plan m.h5 --schedule zb
     refused 2 'recompute=half' 1 plan m.h5 --recompute half
     refused 2 'recompute=full:x' 1 plan m.h5 --recompute full:x
-    refused 2 'recompute=full:9: chunk [0-9]* of the model has fewer nodes that compute' 1 plan m.h5 --ranks 2 --stages 2 --recompute full:9
     refused 1 'none.h5' 1 plan none.h5
     run -0 "$MBRUN" plan m.h5 --ranks 1
     grep -q '^pipeline  *1 stage of 1 chunk, 1f1b' <<<"$output"

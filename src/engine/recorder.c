@@ -53,6 +53,11 @@ const mb_trace_record_t *mb_recorder_at(const mb_recorder_t *recorder, size_t i)
     return &recorder->records[(recorder->n - mb_recorder_count(recorder) + i) % recorder->room];
 }
 
+double mb_recorder_elapsed(const mb_recorder_t *recorder, double now)
+{
+    return recorder == NULL ? 0 : now - recorder->began;
+}
+
 /* In the order of their time, counted from NOW. malloc'ed. */
 static mb_trace_record_t *in_order(const mb_recorder_t *recorder, double now, size_t *n)
 {

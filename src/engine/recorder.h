@@ -24,6 +24,8 @@ mb_status_t mb_recorder_write(mb_recorder_t *recorder, mb_comm_t *comm, const mb
 /* Where ranks agree on nothing any more, after a failure. What all clocks are set by: ranks come
  * here at about the same time. NULL: this rank has none. */
 void mb_recorder_begin(mb_recorder_t *recorder, double clock);
+/* Seconds from mb_recorder_begin to NOW. */
+double mb_recorder_elapsed(const mb_recorder_t *recorder, double now);
 /* This rank's records in a file PATH, which is there whole or not at all. Not collective. */
 mb_status_t mb_recorder_leave(const mb_recorder_t *recorder, const char *path);
 /* The trace of what N ranks have left in files, which are removed; ranks without one have no

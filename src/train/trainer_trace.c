@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,8 +93,22 @@ static mb_status_t join(const mb_training_t *trainer)
     return status;
 }
 
+/* Whether the others have been joined: this rank was stopped, and goes on now that all is over. */
+static bool is_late(const mb_training_t *trainer)
+{
+    struct stat joined;
+    char *path = mb_run_dir_file(trainer->dir, "trace.json");
+    double elapsed = mb_recorder_elapsed(trainer->engine->recorder, mb_comm_clock(trainer->comm));
+    bool late =
+        path != NULL && stat(path, &joined) == 0 && difftime(time(NULL), joined.st_mtime) < elapsed;
+    free(path);
+    return late;
+}
+
 static mb_status_t leave(const mb_training_t *trainer)
 {
+    if (is_late(trainer))
+        return MB_OK;
     char *path = part_of(trainer, mb_comm_rank(trainer->comm));
     mb_status_t status = path == NULL ? mb_error_memory("trace.json", sizeof *path)
                                       : mb_recorder_leave(trainer->engine->recorder, path);

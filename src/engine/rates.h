@@ -11,8 +11,8 @@
 mb_status_t mb_rates_measure(mb_machine_t *machine, mb_hardware_t *out, bool *inside,
                              bool *between);
 
-/* Operations a second of this rank's device alone, in products; what others do meanwhile is in it.
- * Not collective. */
+/* Operations a second of this rank's device in products, at its best: other work that comes and
+ * goes is not in it. Not collective. */
 mb_status_t mb_rates_product(mb_machine_t *machine, double *rate);
 
 #endif

@@ -55,7 +55,7 @@ launch() {
     *) set -- "$@" "$MBRUN" ;;
     esac
     case $scenario in
-    start2 | again2) set -- "$@" --stages 2 ;;
+    start2 | again2) set -- "$@" --stages 2 --partition counted ;; # as many writes of a rank each time
     restart) set -- "$@" --restart ;;
     esac
     case $scenario in

@@ -10,6 +10,7 @@ libmb_la_SOURCES += \
 	src/base/host_memory.c src/base/host_memory.h \
 	src/base/json.c \
 	src/base/log.c src/base/log.h \
+	src/base/median.c src/base/median.h \
 	src/base/number.c src/base/number.h \
 	src/base/philox.c src/base/philox.h \
 	src/base/pin.c src/base/pin.h \

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "device/op_work.h"
 #include "device/operands.h"
 #include "device/table.h"
@@ -253,12 +254,6 @@ static mb_status_t take_memory(bench_t *b)
     return mb_table_create(&b->exec, &tensor, 1, &b->table);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median of some calls behind one that is not counted. */
 static mb_status_t time_calls(bench_t *b, mb_op_t op, const args_t *args, size_t bytes,
                               double *seconds)
@@ -272,8 +267,7 @@ static mb_status_t time_calls(bench_t *b, mb_op_t op, const args_t *args, size_t
         MB_TRY(mb_exec_sync(&b->exec));
         taken[r] = mb_time_seconds() - begun;
     }
-    qsort(taken, REPEATS, sizeof taken[0], by_size);
-    *seconds = taken[REPEATS / 2];
+    *seconds = mb_median(taken, REPEATS);
     return MB_OK;
 }
 

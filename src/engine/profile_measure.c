@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/median.h"
 #include "engine/engine.h"
 #include "engine/rates.h"
 
@@ -67,12 +68,6 @@ static mb_status_t pass(timing_t *t, mb_node_cost_t *timed)
     return MB_OK;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* ALL: passes behind each other. */
 static void take_medians(const mb_node_cost_t *all, int passes, int n_nodes, mb_node_cost_t *out)
 {
@@ -83,8 +78,7 @@ static void take_medians(const mb_node_cost_t *all, int passes, int n_nodes, mb_
     for (int i = 0; i < count; i++) {
         for (int p = 0; p < passes; p++)
             sorted[p] = numbers[(size_t)p * (size_t)count + (size_t)i];
-        qsort(sorted, (size_t)passes, sizeof sorted[0], by_size);
-        medians[i] = sorted[passes / 2];
+        medians[i] = mb_median(sorted, passes);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/median.h"
 
 enum { SIDE = 512, LONG = 1 << 22, SHORT = 16, REPEATS = 15, CALLS = 200 };
 enum { SHORT_BYTES = 8, LONG_BYTES = 1 << 20, LATENCY_ROUNDS = 200, BANDWIDTH_ROUNDS = 16 };
@@ -17,18 +18,6 @@ typedef struct {
     mb_exec_t exec;
     float *a, *b, *c;
 } bench_t;
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-    qsort(values, (size_t)n, sizeof *values, by_size);
-    return values[n / 2];
-}
 
 /* ---- a device */
 
@@ -53,7 +42,7 @@ static mb_status_t time_calls(bench_t *b, mb_op_t op, const void *args, size_t b
         MB_TRY(mb_exec_sync(&b->exec));
         taken[r] = mb_time_seconds() - start;
     }
-    *seconds = median(taken, REPEATS) / calls;
+    *seconds = mb_median(taken, REPEATS) / calls;
     if (least) /* they are in order */
         *seconds = taken[0] / calls;
     return MB_OK;
@@ -130,7 +119,7 @@ static mb_status_t ping(bench_t *b, mb_transport_t *transport, bool first, int p
         MB_TRY(exchange(b, transport, peer, at, bytes, !first));
         taken[r] = mb_time_seconds() - start;
     }
-    *seconds = median(taken, rounds) / 2;
+    *seconds = mb_median(taken, rounds) / 2;
     return MB_OK;
 }
 

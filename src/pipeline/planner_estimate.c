@@ -5,7 +5,8 @@
  * (Huang et al. 2019). V chunks a stage make it a V-th (Narayanan et al. 2021), moving gradients of
  * weights into it takes w off it (ZB-H1), two (ZB-H2), or all of it (ZB-V; Qi et al. 2023, 2024).
  * A sum over g groups of n bytes moves 2 n (g-1)/g bytes past each and waits for 2 log2 g messages
- * (Thakur, Rabenseifner and Gropp 2005). */
+ * (Thakur, Rabenseifner and Gropp 2005); of CPUs of a node, each reads n bytes of its part and
+ * writes as many. */
 #include "pipeline/kept.h"
 #include "pipeline/planner_private.h"
 
@@ -257,6 +258,8 @@ static double reduce_seconds(const mb_planner_options_t *o, const mb_candidate_t
     double g = c->groups, sharing = one_node ? 1 : o->hardware->devices_per_node;
     if (c->groups < 2)
         return 0;
+    if (sums_in_place(o, c))
+        return 2 * link->latency + 2 * bytes / o->hardware->memory_bandwidth;
     return 2 * ceil(log2(g)) * link->latency + 2 * bytes * (g - 1) / g / link->bandwidth * sharing;
 }
 

@@ -85,6 +85,8 @@ mb_status_t mb_simulated_prepare(const mb_simulation_t *simulation, mb_arena_t *
 /* A message begins to move at NOW. WHAT comes out of OUT's flows when it is there. */
 mb_status_t mb_simulated_move(const mb_simulation_t *simulation, mb_simulated_t *out, double now,
                               int from, int to, int64_t bytes, uint64_t what);
+/* Whether two ranks are of one node. */
+bool mb_simulated_near(const mb_hardware_t *hardware, int from, int to);
 /* What copying it takes from each end's processor, where that computes meanwhile. */
 double mb_simulated_copying(const mb_simulation_t *simulation, int from, int to, int64_t bytes);
 /* A rank's: of its stragglers' factors and of chance. */

@@ -1,7 +1,7 @@
 /* Links of a simulated cluster: which ways a message takes. */
 #include "pipeline/simulate_private.h"
 
-static bool are_near(const mb_hardware_t *hardware, int from, int to)
+bool mb_simulated_near(const mb_hardware_t *hardware, int from, int to)
 {
     return from / hardware->devices_per_node == to / hardware->devices_per_node;
 }
@@ -19,7 +19,7 @@ void mb_virtual_owe(mb_virtual_rank_t *rank, double seconds)
 
 double mb_simulated_copying(const mb_simulation_t *s, int from, int to, int64_t bytes)
 {
-    const mb_hardware_link_t *wire = wire_of(s->hardware, are_near(s->hardware, from, to));
+    const mb_hardware_link_t *wire = wire_of(s->hardware, mb_simulated_near(s->hardware, from, to));
     return wire->occupies * (double)bytes / wire->bandwidth;
 }
 
@@ -55,7 +55,7 @@ mb_status_t mb_simulated_prepare(const mb_simulation_t *s, mb_arena_t *arena, mb
 mb_status_t mb_simulated_move(const mb_simulation_t *s, mb_simulated_t *result, double now,
                               int from, int to, int64_t bytes, uint64_t what)
 {
-    bool near = are_near(s->hardware, from, to);
+    bool near = mb_simulated_near(s->hardware, from, to);
     int devices = s->hardware->devices_per_node;
     mb_flow_way_t *out = near ? &result->device_out[from] : &result->node_out[from / devices];
     mb_flow_way_t *in = near ? &result->device_in[to] : &result->node_in[to / devices];

@@ -140,6 +140,75 @@ static mb_status_t plan_group(const mb_grid_t *grid, const mb_reduce_shape_t *sh
     return status;
 }
 
+/* ---- in each other's memory */
+
+/* Groups of a stage that are ranks of one node, of CPUs, sum floats where these stand
+ * (comm/reduce_window.h): each says that its own are ready, makes its part of the sum from all of
+ * them, which is one pass over a block's bytes to read and one to write, and says that it is done.
+ */
+static bool is_in_place(const mb_simulation_t *s, int chunk)
+{
+    const mb_grid_t *grid = s->grid;
+    int stage = s->plans[0]->stage_of_chunk[chunk];
+    bool near = grid->groups > 1 && s->parts == NULL && s->hardware->inside.occupies > 0;
+    for (int g = 1; g < grid->groups && near; g++)
+        near = mb_simulated_near(s->hardware, mb_grid_rank(grid, stage, 0),
+                                 mb_grid_rank(grid, stage, g));
+    return near;
+}
+
+static int put_signals(const mb_grid_t *grid, bool done, mb_sum_message_t *out)
+{
+    int n = 0;
+    for (int g = 0; g < 2 * grid->groups; g++) {
+        if (g / 2 != grid->group)
+            out[n++] = (mb_sum_message_t){.group = g / 2,
+                                          .sends = g % 2 != 0,
+                                          .kind = done ? MB_SUM_SHARES : 0,
+                                          .bytes = (int64_t)sizeof(uint64_t)};
+    }
+    return n;
+}
+
+/* WIDE: of the doubles, which go by messages behind. */
+static mb_status_t put_in_front(const mb_grid_t *grid, const mb_reduce_shape_t *shape,
+                                mb_arena_t *arena, const mb_sum_plan_t *wide, mb_sum_plan_t *out)
+{
+    int signals = 2 * (grid->groups - 1);
+    int n = wide->n_rounds == 0 ? 0 : wide->rounds[wide->n_rounds - 1].end;
+    *out = (mb_sum_plan_t){.n_rounds = 2 + wide->n_rounds,
+                           .n_scatter = 2 + wide->n_scatter,
+                           .rounds = MB_ARENA_ARRAY(arena, mb_sum_round_t, 2 + wide->n_rounds),
+                           .messages = MB_ARENA_ARRAY(arena, mb_sum_message_t, 2 * signals + n)};
+    if (out->rounds == NULL || out->messages == NULL)
+        return mb_error_memory("a simulation's sums", (size_t)n * sizeof *out->messages);
+    out->rounds[0] =
+        (mb_sum_round_t){.end = signals, .added = 2 * (double)shape->count * (double)sizeof(float)};
+    out->rounds[1] = (mb_sum_round_t){.first = signals, .end = 2 * signals};
+    put_signals(grid, false, out->messages);
+    put_signals(grid, true, out->messages + signals);
+    for (int r = 0; r < wide->n_rounds; r++) {
+        out->rounds[2 + r] = wide->rounds[r];
+        out->rounds[2 + r].first += 2 * signals;
+        out->rounds[2 + r].end += 2 * signals;
+    }
+    memcpy(out->messages + 2 * signals, wide->messages, (size_t)n * sizeof *wide->messages);
+    return MB_OK;
+}
+
+static mb_status_t plan_any(const mb_grid_t *grid, const mb_reduce_shape_t *shape,
+                            mb_arena_t *arena, mb_sum_plan_t *out)
+{
+    mb_sum_plan_t wide;
+    mb_reduce_shape_t doubles = {.count64 = shape->count64};
+    if (!shape->windowed)
+        return plan_group(grid, shape, arena, out);
+    MB_TRY(plan_group(grid, &doubles, arena, &wide));
+    return put_in_front(grid, shape, arena, &wide, out);
+}
+
+/* ---- all of them */
+
 static mb_status_t plan_groups(const mb_simulation_t *s, const mb_reduce_shape_t *shape,
                                mb_arena_t *arena, const mb_sum_plan_t **out)
 {
@@ -150,19 +219,18 @@ static mb_status_t plan_groups(const mb_simulation_t *s, const mb_reduce_shape_t
     for (int g = 0; g < grid.groups; g++) {
         grid.group = g;
         grid.stage = 0;
-        MB_TRY(plan_group(&grid, shape, arena, &plans[g]));
+        MB_TRY(plan_any(&grid, shape, arena, &plans[g]));
     }
     *out = plans;
     return MB_OK;
 }
-
-/* ---- all of them */
 
 static mb_reduce_shape_t shape_of(const mb_simulation_t *s, int chunk, int bucket)
 {
     bool last = bucket + 1 == s->plans[0]->first_bucket[chunk + 1];
     int64_t bytes = s->gradient_bytes == NULL ? 0 : s->gradient_bytes[bucket];
     return (mb_reduce_shape_t){.count = bytes / (int64_t)sizeof(float),
+                               .windowed = bytes > 0 && is_in_place(s, chunk),
                                .count64 = last && s->sum_counts != NULL ? s->sum_counts[chunk] : 0,
                                .bounds = s->parts == NULL ? NULL : s->parts->bounds[bucket]};
 }
@@ -171,7 +239,7 @@ static bool are_alike(const mb_simulation_t *s, const mb_reduce_shape_t *a,
                       const mb_reduce_shape_t *b)
 {
     size_t bounds = ((size_t)s->grid->groups + 1) * sizeof *a->bounds;
-    return a->count == b->count && a->count64 == b->count64 &&
+    return a->count == b->count && a->count64 == b->count64 && a->windowed == b->windowed &&
            (a->bounds == NULL || memcmp(a->bounds, b->bounds, bounds) == 0);
 }
 

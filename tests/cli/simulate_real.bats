@@ -109,7 +109,7 @@ takes_as_long() {
 @test "a step of several groups takes as long as where it is only timed" {
     model
     cat >hw.json <<'END'
-{"name": "slow links", "devices_per_node": 3, "flops": 1e9, "memory_bandwidth": 1e9, "overhead": 0, "memory": 1000000000,
+{"name": "slow links", "devices_per_node": 2, "flops": 1e9, "memory_bandwidth": 1e9, "overhead": 0, "memory": 1000000000,
  "inside": {"latency": 1e-6, "bandwidth": 1e8, "occupies": 0.5}, "between": {"latency": 1e-5, "bandwidth": 3e7}}
 END
     same="m.h5 --stages 2 --batch 24 --micro-batch 2 --hardware hw.json --jitter 10% --straggler 1:1.5 --seed 3"

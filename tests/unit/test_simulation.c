@@ -300,6 +300,32 @@ START_TEST(a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_laten
 }
 END_TEST
 
+/* Processors of a node send each other signals alone, and each reads and writes as much as a block
+ * has: 2 s, on the slow one half as long again. */
+START_TEST(processors_of_a_node_sum_in_each_others_memory)
+{
+    mb_plan_t *plan = make_chain(1, 2);
+    world_t *world = world_of(plan, 4);
+    const int64_t bytes[] = {1024};
+    const mb_straggler_t slow[] = {{2, 1.5}};
+    world->simulation.gradient_bytes = bytes;
+    world->simulation.stragglers = slow;
+    world->simulation.n_stragglers = 1;
+    world->hardware.devices_per_node = 4;
+    world->hardware.memory_bandwidth = 1024;
+    world->hardware.inside =
+        (mb_hardware_link_t){.latency = 0.125, .bandwidth = 1e30, .occupies = 1};
+    ck_assert_double_eq(run(world), 9 + 0.125 + 1.5 * 2 + 0.125);
+    ck_assert_int_eq(world->out.device_out[2].messages, 2 * 3);
+    ck_assert_int_eq(world->out.device_out[2].bytes, 2 * 3 * 8);
+    world->hardware.devices_per_node = 3;
+    world->hardware.between = world->hardware.inside;
+    run(world);
+    ck_assert_int_ge(world->out.node_out[0].bytes, 1024);
+    mb_plan_destroy(plan);
+}
+END_TEST
+
 /* A stage of two chunks, one micro-batch: F0 F1 BW1 BW0, with a REDUCE right behind each BW. */
 static void reduce_by_chunk(mb_program_t *program)
 {
@@ -566,6 +592,7 @@ int main(void)
     tcase_add_test(tests, two_messages_share_a_way_and_are_counted_as_held_up);
     tcase_add_test(tests,
                    a_reduction_waits_for_the_slowest_group_and_takes_its_bytes_and_latencies);
+    tcase_add_test(tests, processors_of_a_node_sum_in_each_others_memory);
     tcase_add_test(tests, a_chunks_sum_goes_on_while_the_stage_computes_another_chunk);
     tcase_add_test(tests, a_buckets_sum_goes_on_while_the_rest_of_the_chunk_computes);
     tcase_add_test(tests, runs_of_many_groups_carry_the_bytes_of_all_and_wait_for_the_last);

@@ -94,19 +94,20 @@ void mb_executor_micro(const mb_executor_t *executor, int chunk, int index, mb_m
         ((int64_t)(executor->first_replica + replica) * per_replica + index % per_replica) *
         samples;
     int64_t valid = executor->info.batch - position;
-    *micro = (mb_micro_t){.chunk = chunk,
-                          .slot = mb_plan_slot(executor->plan, chunk, index),
-                          .block = mb_executor_subtree(executor, chunk)->stack.depth,
-                          .index = index,
-                          .replica = replica,
-                          .accumulate = index % per_replica != 0,
-                          .valid = valid < 0         ? 0
-                                   : valid > samples ? samples
-                                                     : valid,
-                          .seed = executor->info.seed,
-                          .step = (uint32_t)executor->info.step,
-                          .position = (uint32_t)position,
-                          .batch = executor->info.batch};
+    *micro =
+        (mb_micro_t){.chunk = chunk,
+                     .slot = mb_plan_slot(executor->plan, chunk, index),
+                     .block = mb_executor_subtree(executor, chunk)->stack.depth,
+                     .index = index,
+                     .replica = replica,
+                     .accumulate = mb_plan_turn(executor->plan, chunk, index) % per_replica != 0,
+                     .valid = valid < 0         ? 0
+                              : valid > samples ? samples
+                                                : valid,
+                     .seed = executor->info.seed,
+                     .step = (uint32_t)executor->info.step,
+                     .position = (uint32_t)position,
+                     .batch = executor->info.batch};
 }
 
 static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *info)

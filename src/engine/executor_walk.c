@@ -19,17 +19,17 @@ static mb_status_t run_again(mb_executor_t *executor, const mb_action_t *action)
     return mb_replays_run(executor->replays, mb_stage_recompute, &micro);
 }
 
-static bool ends_replica(const mb_executor_t *executor, int index)
+static bool ends_replica(const mb_executor_t *executor, const mb_action_t *at)
 {
-    return (index + 1) % executor->plan->micros_per_replica == 0;
+    const mb_plan_t *plan = executor->plan;
+    return (mb_plan_turn(plan, at->chunk, at->micro) + 1) % plan->micros_per_replica == 0;
 }
 
 static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
 {
     mb_micro_t micro;
     mb_action_kind_t kind = at->kind;
-    int index = at->micro;
-    mb_executor_micro(executor, at->chunk, index, &micro);
+    mb_executor_micro(executor, at->chunk, at->micro, &micro);
     micro.bucket = at->bucket;
     if (kind != MB_ACTION_B)
         MB_TRY(mb_executor_make_room(executor, at->chunk, at->bucket));
@@ -38,7 +38,7 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
     MB_TRY(mb_replays_run(executor->replays, action, &micro));
-    if (kind != MB_ACTION_B && ends_replica(executor, index))
+    if (kind != MB_ACTION_B && ends_replica(executor, at))
         MB_TRY(mb_executor_join(executor, at->chunk, at->bucket, micro.replica));
     return MB_OK;
 }

@@ -189,7 +189,7 @@ static mb_status_t lower_stage(lowering_t *l)
 }
 
 /* Messages of one edge arrive in order, so that one tag an edge would do; more of them tell
- * micro-batches apart in messages about a wait. */
+ * micro-batches apart in messages about a wait, and where they go back in another order. */
 static mb_status_t share_tags(const mb_plan_t *plan, int *tags_per_edge)
 {
     int edges = plan->n_forward_edges + plan->n_backward_edges;
@@ -204,6 +204,11 @@ static mb_status_t share_tags(const mb_plan_t *plan, int *tags_per_edge)
                             "between stages are too many messages: use larger micro-batches",
                             plan->micros, edges);
     *tags_per_edge = edges == 0 ? 1 : MB_TAG_TRANSPORT_END / edges;
+    if (plan->turns != NULL && edges > 0 && *tags_per_edge < plan->micros)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: micro-batches that go back out of order need a tag each, and %d "
+                            "over %d tensors and gradients that cross between stages are too many",
+                            plan->schedule.path, plan->micros, edges);
     return MB_OK;
 }
 

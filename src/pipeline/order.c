@@ -44,7 +44,7 @@ bool mb_action_frees_slot(const mb_plan_t *plan, mb_action_kind_t kind)
 bool mb_action_completes_chunk(const mb_plan_t *plan, const mb_action_t *action)
 {
     return plan->training && mb_action_frees_slot(plan, action->kind) &&
-           action->micro == plan->micros - 1;
+           mb_action_is_last(plan, action);
 }
 
 static int64_t later(int64_t a, int64_t b)

@@ -130,6 +130,29 @@ static mb_status_t sum_costs(mb_plan_t *plan, const mb_plan_options_t *options,
     return MB_OK;
 }
 
+/* Sums of replicas join their tree one after the other. Messages that match by order have it from
+ * micro-batches that go back in theirs. */
+static mb_status_t check_turns(const mb_plan_t *plan)
+{
+    const char *path = plan->schedule.path;
+    if (plan->ordered)
+        return mb_error_set(MB_ERR_UNSUPPORTED,
+                            "%s: micro-batches that go back out of order need messages by MPI, and "
+                            "these go by NCCL, in one order: use --transport staged or mpi",
+                            path);
+    for (int c = 0; c < plan->chunks; c++) {
+        for (int m = 0; m < plan->micros; m++) {
+            if (mb_plan_turn(plan, c, m) / plan->micros_per_replica != m / plan->micros_per_replica)
+                return mb_error_set(MB_ERR_ARGUMENT,
+                                    "%s: chunk %d goes back over micro-batch %d among those of "
+                                    "another replica, which has %d in a row: order may be left "
+                                    "within a replica",
+                                    path, c, m, plan->micros_per_replica);
+        }
+    }
+    return MB_OK;
+}
+
 static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *choice,
                                  mb_schedule_t *schedule)
 {
@@ -141,7 +164,8 @@ static mb_status_t make_schedule(mb_plan_t *plan, const mb_schedule_choice_t *ch
     plan->first_chunk = schedule->first_chunk;
     plan->next_chunk = schedule->next_chunk;
     plan->programs = schedule->programs;
-    return MB_OK;
+    plan->turns = schedule->turns;
+    return plan->turns == NULL ? MB_OK : check_turns(plan);
 }
 
 static mb_status_t make_programs(mb_plan_t *plan)
@@ -295,6 +319,11 @@ bool mb_plan_crosses(const mb_plan_t *plan, int tensor)
             return true;
     }
     return plan->graph->nodes[tensor].is_input;
+}
+
+bool mb_action_is_last(const mb_plan_t *plan, const mb_action_t *action)
+{
+    return mb_plan_turn(plan, action->chunk, action->micro) == plan->micros - 1;
 }
 
 int mb_plan_slot(const mb_plan_t *plan, int chunk, int micro)

@@ -81,6 +81,7 @@ typedef struct mb_plan {
     bool ordered;           /* for a transport that matches by order (order.h) */
     bool uneven;            /* other groups walk other lists: they have more or fewer replicas */
     mb_program_t *programs; /* [stages] */
+    int **turns;            /* see mb_schedule_t; NULL: micro-batches go back in ascending order */
     bool *again;            /* [n_nodes] computed again in front of a backward; NULL: none is */
     bool *chunk_again;      /* [chunks] has such nodes; NULL: none has */
 } mb_plan_t;
@@ -115,6 +116,8 @@ static inline int mb_plan_buckets(const mb_plan_t *plan, int chunk)
 }
 /* Bucket NUMBER of a chunk, from 1; 0: all its nodes. */
 mb_bucket_t mb_plan_bucket(const mb_plan_t *plan, int chunk, int number);
+/* Of an action on a micro-batch, whether that is the last one that the chunk goes back over. */
+bool mb_action_is_last(const mb_plan_t *plan, const mb_action_t *action);
 /* Whether the micro-batch's backward through the chunk ends with the action; and begins. */
 bool mb_action_ends(const mb_plan_t *plan, const mb_action_t *action);
 static inline bool mb_action_begins(const mb_action_t *action)
@@ -137,6 +140,12 @@ char *mb_plan_text(const mb_plan_t *plan);
 
 /* Bytes that stage STAGE of a group sends in a step (without reductions): the plan's formula. */
 int64_t mb_plan_bytes_sent(const mb_plan_t *plan, int stage);
+/* Which one of its chunk's gradients of weights a micro-batch's is, from 0: the sums of a replica
+ * begin with its first one and end with its last. */
+static inline int mb_plan_turn(const mb_plan_t *plan, int chunk, int micro)
+{
+    return plan->turns == NULL ? micro : plan->turns[chunk][micro];
+}
 /* Slot of a micro-batch of a chunk: micro % slots. It is the micro-batch's until the last action on
  * it (BW or W, without a backward F) of the chunk and of the later ones of its stage, which read
  * what stands there. */

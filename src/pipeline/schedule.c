@@ -23,6 +23,7 @@ static const kind_t kinds[] = {
     [MB_SCHEDULE_ZB_V] = {"zb-v", "zb-v", 2},
     [MB_SCHEDULE_AUTO] = {"auto", "auto[:CHUNKS]", 0},
     [MB_SCHEDULE_FILE] = {"file", "file:PATH", 0},
+    [MB_SCHEDULE_UNORDERED] = {"unordered", "unordered:PATH", 0},
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -47,7 +48,9 @@ static mb_status_t refuse_name(const char *text)
 static mb_status_t take_rest(const char *text, const char *rest, mb_schedule_choice_t *out)
 {
     char *end;
-    if (out->kind == MB_SCHEDULE_FILE) {
+    out->any_order = out->kind == MB_SCHEDULE_UNORDERED;
+    if (out->kind == MB_SCHEDULE_FILE || out->any_order) {
+        out->kind = MB_SCHEDULE_FILE;
         out->path = rest;
         return rest != NULL && rest[0] != '\0'
                    ? MB_OK
@@ -194,7 +197,8 @@ static int most_in_flight(const mb_schedule_t *schedule, bool training, int c, i
     return most;
 }
 
-/* Without a backward two slots keep messages and computation apart, where there are messages. */
+/* Without a backward two slots keep messages and computation apart, where there are messages. A
+ * micro-batch has one of its own where they do not go back in the order that they came in. */
 static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_t *arena)
 {
     int spare = training || schedule->stages == 1 ? 1 : 2;
@@ -202,7 +206,8 @@ static mb_status_t count_slots(mb_schedule_t *schedule, bool training, mb_arena_
     if (done == NULL)
         return mb_error_memory("a schedule", (size_t)schedule->chunks * sizeof(int));
     for (int c = 0; c < schedule->chunks; c++) {
-        int most = most_in_flight(schedule, training, c, done);
+        int most = schedule->turns != NULL ? schedule->micros
+                                           : most_in_flight(schedule, training, c, done);
         most = most < spare ? spare : most;
         schedule->slots[c] = most < schedule->micros ? most : schedule->micros;
     }
@@ -270,13 +275,14 @@ static mb_status_t make_from_file(const mb_schedule_choice_t *choice, bool train
                                   mb_arena_t *arena, mb_schedule_t *out)
 {
     int stages = out->stages, micros = out->micros;
-    MB_TRY(mb_schedule_read(choice->path, arena, out));
+    MB_TRY(mb_schedule_read(choice, arena, out));
     if (out->stages != stages)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "%s: a schedule of %d stages (a line each), but there are %d: say "
                             "--stages %d",
                             choice->path, out->stages, stages, out->stages);
     if (!training) {
+        out->turns = NULL;
         out->micros = micros;
         MB_TRY(mb_schedule_room(out, arena));
         return mb_schedule_limited(choice->kind, false, arena, out);

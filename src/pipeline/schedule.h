@@ -3,7 +3,8 @@
  *
  * A model is cut into chunks, 0 to chunks - 1 in the order of the forward pass; a stage holds one
  * or several. Micro-batches of a chunk go forward in ascending order, and their gradients of
- * weights are computed in ascending order, since that is the order of the sums. */
+ * weights are computed in ascending order, since that is the order of the sums; only a file that
+ * was asked for as one that need not keep it goes back in another one. */
 #ifndef MB_PIPELINE_SCHEDULE_H
 #define MB_PIPELINE_SCHEDULE_H
 
@@ -53,7 +54,8 @@ typedef enum {
     MB_SCHEDULE_ZB_H2,
     MB_SCHEDULE_ZB_V,
     MB_SCHEDULE_AUTO,
-    MB_SCHEDULE_FILE
+    MB_SCHEDULE_FILE,
+    MB_SCHEDULE_UNORDERED /* a name's: it becomes a file's choice with any_order */
 } mb_schedule_kind_t;
 
 /* What a chunk's actions take, in any unit of time. */
@@ -67,6 +69,7 @@ typedef struct { /* as --schedule and --recompute say it */
     mb_schedule_kind_t kind;
     int per_stage;    /* chunks of a stage, of interleaved and auto; others have their own number */
     const char *path; /* of a file */
+    bool any_order;   /* of a file: backward in any order, on which the bits then depend */
     bool recomputes;  /* R in front of backward actions: see mb_schedule_make */
     int segments;     /* that a chunk is cut into when training, to be computed again one by one, as
                          chunks of their own; 0: as 1 */
@@ -88,16 +91,19 @@ static inline int mb_schedule_segments(const mb_schedule_choice_t *choice, bool 
 
 typedef struct {
     int stages, chunks, micros;
-    int *stage_of;          /* [chunks] */
-    int *first_chunk;       /* [stages] the stage's first one */
-    int *next_chunk;        /* [chunks] the next one of the same stage; -1: none */
-    int *slots;             /* [chunks] micro-batches in flight at most */
-    bool *again;            /* [chunks] that a file has R's of; NULL: of none */
+    int *stage_of;    /* [chunks] */
+    int *first_chunk; /* [stages] the stage's first one */
+    int *next_chunk;  /* [chunks] the next one of the same stage; -1: none */
+    int *slots;       /* [chunks] micro-batches in flight at most */
+    bool *again;      /* [chunks] that a file has R's of; NULL: of none */
+    int **turns; /* [chunks][micros] which one of the chunk's gradients of weights a micro-batch's
+                    is, from 0; NULL: they come in ascending order */
     mb_program_t *programs; /* [stages] compute actions only */
 } mb_schedule_t;
 
 /* "gpipe", "1f1b", "interleaved", "interleaved:V", "zb-h1", "zb-h2", "zb-v", "auto", "auto:V",
- * "file:PATH" (PATH stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest one. */
+ * "file:PATH", "unordered:PATH" (PATH stays TEXT's). MB_ERR_ARGUMENT lists them and the nearest
+ * one. */
 mb_status_t mb_schedule_parse(const char *text, mb_schedule_choice_t *out);
 /* Chunks of the model on so many stages, before they are cut into segments; of a file, 0: it says
  * so itself. */

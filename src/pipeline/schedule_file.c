@@ -7,7 +7,10 @@
  * F3.7 is the forward of micro-batch 7 through chunk 3 of the model, B the gradient of its inputs,
  * W that of its weights, BW both; R3.7 computes the forward again in front of a backward, and says
  * that the chunk keeps little of its micro-batches. Chunks and micro-batches count from 0. A chunk
- * lies on the stage whose line has it. Empty lines, and what stands behind #, are passed over. */
+ * lies on the stage whose line has it. Empty lines, and what stands behind #, are passed over.
+ *
+ * Micro-batches of a chunk go in ascending order, which is that of the sums. A file that was asked
+ * for as one of any order ("unordered:PATH") may go back in another. */
 #include "pipeline/schedule_private.h"
 
 #include <errno.h>
@@ -25,6 +28,7 @@ typedef struct {
 
 typedef struct {
     const char *path;
+    bool any_order;
     FILE *file;
     int line;  /* of the file */
     int stage; /* -1: before the first */
@@ -162,8 +166,10 @@ static mb_status_t place_chunks(const file_t *f, mb_schedule_t *out)
 
 /* ---- each micro-batch once through each chunk, in the order of the sums */
 
-typedef struct { /* of a chunk: the next micro-batch of each kind */
-    int next[3];
+typedef struct {   /* of a chunk, of each kind */
+    int next[3];   /* micro-batch, where they come in order */
+    bool *done[3]; /* [micros] */
+    int *turns;    /* [micros] of gradients of weights, how many came before */
 } progress_t;
 
 static const char *const kind_names[] = {[MB_ACTION_F] = "F",
@@ -180,11 +186,32 @@ static mb_status_t refuse_entry(const file_t *f, const entry_t *e, const char *w
 
 static mb_status_t take_again(const file_t *f, const entry_t *e, const progress_t *p)
 {
-    if (p->next[MB_ACTION_F] <= e->micro)
+    if (!p->done[MB_ACTION_F][e->micro])
         return refuse_entry(f, e, "stands in front of its forward");
-    return p->next[MB_ACTION_W] <= e->micro
+    return !p->done[MB_ACTION_W][e->micro]
                ? MB_OK
                : refuse_entry(f, e, "stands behind the backward that it would be for");
+}
+
+/* Samples are read, and states of layers written, as micro-batches go forward. */
+static mb_status_t take_one(const file_t *f, const entry_t *e, progress_t *p, mb_action_kind_t kind)
+{
+    bool free = f->any_order && kind != MB_ACTION_F;
+    if (p->done[kind][e->micro] || (!free && p->next[kind] != e->micro))
+        return refuse_entry(
+            f, e,
+            free           ? "stands twice"
+            : f->any_order ? "stands twice or out of order: micro-batches go forward in ascending "
+                             "order"
+                           : "stands twice or out of order: micro-batches of a chunk go in "
+                             "ascending order, which is that of the sums (--schedule "
+                             "unordered:PATH takes any, and gives up that bits do not depend on "
+                             "it)");
+    if (kind == MB_ACTION_W)
+        p->turns[e->micro] = p->next[kind];
+    p->done[kind][e->micro] = true;
+    p->next[kind]++;
+    return MB_OK;
 }
 
 static mb_status_t take_entry(const file_t *f, const entry_t *e, progress_t *p)
@@ -192,18 +219,22 @@ static mb_status_t take_entry(const file_t *f, const entry_t *e, progress_t *p)
     bool both = e->kind == MB_ACTION_BW;
     if (e->kind == MB_ACTION_R)
         return take_again(f, e, p);
-    if (p->next[both ? MB_ACTION_W : e->kind] != e->micro ||
-        (both && p->next[MB_ACTION_B] != e->micro))
-        return refuse_entry(f, e,
-                            "stands twice or out of order: micro-batches of a chunk go in "
-                            "ascending order, which is that of the sums");
-    if (e->kind != MB_ACTION_F && p->next[MB_ACTION_F] <= e->micro)
+    MB_TRY(take_one(f, e, p, both ? MB_ACTION_B : e->kind));
+    if (both)
+        MB_TRY(take_one(f, e, p, MB_ACTION_W));
+    if (e->kind != MB_ACTION_F && !p->done[MB_ACTION_F][e->micro])
         return refuse_entry(f, e, "stands in front of its forward");
-    if (e->kind == MB_ACTION_W && p->next[MB_ACTION_B] <= e->micro)
+    if (e->kind == MB_ACTION_W && !p->done[MB_ACTION_B][e->micro])
         return refuse_entry(f, e, "stands in front of the gradient of its inputs (B)");
-    p->next[both ? MB_ACTION_B : e->kind]++;
-    p->next[MB_ACTION_W] += both;
     return MB_OK;
+}
+
+static int first_missing(const bool *done, int micros)
+{
+    int micro = 0;
+    while (micro < micros && done[micro])
+        micro++;
+    return micro;
 }
 
 static mb_status_t check_complete(const file_t *f, const mb_schedule_t *s, const progress_t *p)
@@ -211,11 +242,63 @@ static mb_status_t check_complete(const file_t *f, const mb_schedule_t *s, const
     for (int c = 0; c < s->chunks; c++) {
         for (int k = 0; k < 3; k++) {
             if (p[c].next[k] != s->micros)
-                return mb_error_set(
-                    MB_ERR_FORMAT, "%s: stage %d: %s%d.%d is missing (there are %d micro-batches)",
-                    f->path, s->stage_of[c], kind_names[k], c, p[c].next[k], s->micros);
+                return mb_error_set(MB_ERR_FORMAT,
+                                    "%s: stage %d: %s%d.%d is missing (there are %d micro-batches)",
+                                    f->path, s->stage_of[c], kind_names[k], c,
+                                    first_missing(p[c].done[k], s->micros), s->micros);
         }
     }
+    return MB_OK;
+}
+
+/* Numbers cost a file nothing, what is counted of each does. */
+static mb_status_t check_numbers(const file_t *f, const mb_schedule_t *s)
+{
+    int64_t pairs = (int64_t)s->chunks * s->micros;
+    if (pairs <= 4096 || pairs <= f->n)
+        return MB_OK;
+    return mb_error_set(MB_ERR_FORMAT,
+                        "%s: %d actions cannot be all of %d micro-batches through %d chunks, which "
+                        "are the highest numbers in it",
+                        f->path, f->n, s->micros, s->chunks);
+}
+
+static mb_status_t begin_progress(const mb_schedule_t *s, mb_arena_t *arena, progress_t **out)
+{
+    progress_t *p = MB_ARENA_ARRAY(arena, progress_t, s->chunks);
+    size_t micros = (size_t)s->micros;
+    *out = p;
+    for (int c = 0; p != NULL && c < s->chunks; c++) {
+        for (int k = 0; k < 3; k++)
+            p[c].done[k] = MB_ARENA_ARRAY(arena, bool, micros);
+        p[c].turns = MB_ARENA_ARRAY(arena, int, micros);
+        if (p[c].done[0] == NULL || p[c].done[1] == NULL || p[c].done[2] == NULL ||
+            p[c].turns == NULL)
+            return mb_error_memory("a schedule", micros * sizeof(int));
+    }
+    return p == NULL ? mb_error_memory("a schedule", sizeof(*p)) : MB_OK;
+}
+
+static bool ascend(const mb_schedule_t *s, const progress_t *p)
+{
+    for (int c = 0; c < s->chunks; c++) {
+        for (int m = 0; m < s->micros; m++) {
+            if (p[c].turns[m] != m)
+                return false;
+        }
+    }
+    return true;
+}
+
+static mb_status_t keep_turns(const progress_t *p, mb_arena_t *arena, mb_schedule_t *out)
+{
+    if (ascend(out, p))
+        return MB_OK;
+    out->turns = MB_ARENA_ARRAY(arena, int *, out->chunks);
+    if (out->turns == NULL)
+        return mb_error_memory("a schedule", (size_t)out->chunks * sizeof(*out->turns));
+    for (int c = 0; c < out->chunks; c++)
+        out->turns[c] = p[c].turns;
     return MB_OK;
 }
 
@@ -249,13 +332,16 @@ static mb_status_t fill(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
 {
     count(f, out);
     out->stage_of = MB_ARENA_ARRAY(arena, int, out->chunks);
-    progress_t *progress = MB_ARENA_ARRAY(arena, progress_t, out->chunks);
-    if (out->stage_of == NULL || progress == NULL)
-        return mb_error_memory(f->path, (size_t)out->chunks * sizeof(*progress));
+    progress_t *progress;
+    if (out->stage_of == NULL)
+        return mb_error_memory(f->path, (size_t)out->chunks * sizeof(int));
     MB_TRY(place_chunks(f, out));
+    MB_TRY(check_numbers(f, out));
+    MB_TRY(begin_progress(out, arena, &progress));
     for (int i = 0; i < f->n; i++)
         MB_TRY(take_entry(f, &f->entries[i], &progress[f->entries[i].chunk]));
     MB_TRY(check_complete(f, out, progress));
+    MB_TRY(keep_turns(progress, arena, out));
     MB_TRY(mark_again(f, arena, out));
     MB_TRY(make_room(f, arena, out));
     for (int i = 0; i < f->n; i++) {
@@ -265,11 +351,15 @@ static mb_status_t fill(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
     return MB_OK;
 }
 
-mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out)
+mb_status_t mb_schedule_read(const mb_schedule_choice_t *choice, mb_arena_t *arena,
+                             mb_schedule_t *out)
 {
-    file_t f = {.path = path, .file = fopen(path, "re"), .stage = -1};
+    file_t f = {.path = choice->path,
+                .any_order = choice->any_order,
+                .file = fopen(choice->path, "re"),
+                .stage = -1};
     if (f.file == NULL)
-        return mb_error_set(MB_ERR_IO, "%s: the schedule cannot be opened: %s", path,
+        return mb_error_set(MB_ERR_IO, "%s: the schedule cannot be opened: %s", choice->path,
                             strerror(errno));
     mb_status_t status = read_lines(&f);
     if (status == MB_OK)

@@ -42,7 +42,8 @@ mb_status_t mb_schedule_join_segments(mb_schedule_choice_t *choice, int chunks, 
                                       mb_arena_t *arena);
 
 /* schedule_file.c: stages, chunks, micro-batches and programs of a file. */
-mb_status_t mb_schedule_read(const char *path, mb_arena_t *arena, mb_schedule_t *out);
+mb_status_t mb_schedule_read(const mb_schedule_choice_t *choice, mb_arena_t *arena,
+                             mb_schedule_t *out);
 
 /* Links the chunks of each stage, and makes room for the programs, of a schedule whose numbers and
  * stage_of are set. */

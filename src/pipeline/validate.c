@@ -221,12 +221,26 @@ static mb_status_t step_bucket(walk_t *walk, int stage, bool *over)
 {
     holder_t *holder = holder_of(walk, stage);
     const mb_action_t *action = current(walk, stage);
-    bool here = action->micro == walk->plan->micros - 1;
+    bool here = mb_action_is_last(walk->plan, action);
     if (here && holder->computed != (action->bucket == 0 ? 0 : action->bucket - 1))
         return fault(walk, stage, "its buckets are not computed once each, in their order");
     if (action->bucket != 0)
         holder->computed = action->bucket;
     *over = mb_action_ends(walk->plan, action);
+    return MB_OK;
+}
+
+/* Of the sums. */
+static mb_status_t keep_order(const walk_t *walk, int stage)
+{
+    holder_t *holder = holder_of(walk, stage);
+    const mb_action_t *action = current(walk, stage);
+    int turn = mb_plan_turn(walk->plan, action->chunk, action->micro);
+    if (action->kind == MB_ACTION_B)
+        return MB_OK;
+    if (turn < holder->last_weights)
+        return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
+    holder->last_weights = turn;
     return MB_OK;
 }
 
@@ -249,10 +263,7 @@ static mb_status_t step_backward(walk_t *walk, int stage, bool *ready)
     if (!*ready)
         return MB_OK;
     write_inside(walk, stage);
-    if (action->kind != MB_ACTION_B && action->micro < holder->last_weights)
-        return fault(walk, stage, "gradients of weights must accumulate in micro-batch order");
-    if (action->kind != MB_ACTION_B)
-        holder->last_weights = action->micro;
+    MB_TRY(keep_order(walk, stage));
     MB_TRY(step_bucket(walk, stage, &over));
     if (!over)
         return MB_OK;
@@ -288,7 +299,8 @@ static mb_status_t step_reduce(walk_t *walk, int stage)
     const mb_action_t *action = current(walk, stage);
     int last = walk->plan->micros - 1;
     for (int m = 0; m <= last; m++) {
-        bool here = m == last && action->bucket != 0 && action->bucket <= holder->computed;
+        bool here = mb_plan_turn(walk->plan, action->chunk, m) == last && action->bucket != 0 &&
+                    action->bucket <= holder->computed;
         if (!holder->weights[m] && !here)
             return fault(walk, stage, "not all gradients of the chunk have been computed");
     }

@@ -41,7 +41,7 @@ static mb_status_t check_bucket(const mb_plan_t *plan, int stage, int at, const 
     bool cut = action->kind == MB_ACTION_REDUCE || action->kind == MB_ACTION_W ||
                action->kind == MB_ACTION_BW;
     int buckets = !cut ? 0
-                  : action->micro >= 0 && action->micro != plan->micros - 1
+                  : action->micro >= 0 && !mb_action_is_last(plan, action)
                       ? 0
                       : mb_plan_buckets(plan, action->chunk);
     if (action->bucket >= 0 && action->bucket <= buckets)

@@ -46,7 +46,7 @@ typedef enum {
     X(STAGES, "stages", COUNT, NULL, false, "p", "pipeline stages (default: chosen)")              \
     X(SCHEDULE, "schedule", TEXT, "1f1b", false, "NAME",                                           \
       "order of a pipeline's work: gpipe, 1f1b, interleaved[:CHUNKS], zb-h1, zb-h2, zb-v, "        \
-      "auto[:CHUNKS], file:PATH")                                                                  \
+      "auto[:CHUNKS], file:PATH, unordered:PATH")                                                  \
     X(RECOMPUTE, "recompute", TEXT, "none", false, "HOW",                                          \
       "layers computed again in front of their backwards, to keep less: none, full, "              \
       "full:SEGMENTS (chunks in parts), auto (what "                                               \

@@ -418,6 +418,16 @@ static void note_segments(mb_training_t *trainer)
                          asked, there);
 }
 
+static void note_order(mb_training_t *trainer)
+{
+    const mb_plan_t *plan = trainer->engine->plan;
+    if (plan->turns != NULL)
+        mb_training_note(trainer,
+                         "%s: micro-batches go back out of order, and gradients are summed as they "
+                         "come: their bits depend on this schedule",
+                         plan->schedule.path);
+}
+
 static mb_status_t make_engine(mb_training_t *trainer)
 {
     mb_offload_t offload;
@@ -433,6 +443,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
     options.hooks = (mb_hooks_t){.user = trainer, .feed = feed_hook, .update = update_hook};
     MB_TRY(create_engine(trainer, &options));
     note_segments(trainer);
+    note_order(trainer);
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
     MB_TRY(mb_engine_prepare(trainer->engine));
     if (trainer->val == NULL)

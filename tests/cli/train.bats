@@ -275,6 +275,42 @@ END
     [ "$(digest a.run/final.h5)" = "$(digest c.run/final.h5)" ]
 }
 
+@test "a file may go back in any order when that is asked for, with bits that follow its order alone" {
+    fixture mlp
+    "$MBRUN" new mlp -o s.h5 input=28x28x1 hidden=12,12,12 dropout=0.1
+    options="s.h5 --data data.h5 --steps 3 --batch 24 --micro-batch 4 --replicas 2 --threads 1 --quiet"
+    echo "F0.0 F0.1 F0.2 BW0.2 BW0.1 BW0.0 F0.3 F0.4 F0.5 BW0.5 BW0.3 BW0.4" >one.txt
+    {
+        echo "F0.0 F0.1 F0.2 B0.0 B0.2 B0.1 W0.2 W0.1 W0.0 F0.3 F0.4 F0.5 BW0.5 BW0.3 BW0.4"
+        echo "F1.0 BW1.0 F1.1 F1.2 BW1.2 BW1.1 F1.3 F1.4 F1.5 BW1.5 BW1.3 BW1.4"
+    } | sed 's/F1.0 BW1.0 F1.1 F1.2 BW1.2 BW1.1/F1.0 F1.1 F1.2 B1.0 BW1.2 BW1.1 W1.0/' >two.txt
+    echo "F0.0 F0.1 F0.2 BW0.0 BW0.1 BW0.2 F0.3 F0.4 F0.5 BW0.3 BW0.4 BW0.5" >ordered.txt
+    # shellcheck disable=SC2086
+    ranks 1 $options --run a.run
+    # shellcheck disable=SC2086
+    ranks 1 $options --stages 1 --schedule unordered:ordered.txt --run b.run
+    [ "$(digest a.run/final.h5)" = "$(digest b.run/final.h5)" ]
+    # shellcheck disable=SC2086
+    ranks 1 ${options% --quiet} --stages 1 --schedule unordered:one.txt --run c.run >said 2>&1
+    grep -q 'one.txt: micro-batches go back out of order.*their bits depend on this schedule' said
+    # shellcheck disable=SC2086
+    ranks 2 $options --stages 2 --schedule unordered:two.txt --run d.run
+    # shellcheck disable=SC2086
+    ranks 2 $options --stages 2 --schedule unordered:two.txt --recompute full --run e.run
+    [ "$(digest c.run/final.h5)" = "$(digest d.run/final.h5)" ]
+    [ "$(digest c.run/final.h5)" = "$(digest e.run/final.h5)" ]
+    [ "$(digest a.run/final.h5)" != "$(digest c.run/final.h5)" ]
+    "$MBRUN" plan s.h5 --ranks 2 --stages 2 --batch 24 --micro-batch 4 --replicas 2 --schedule unordered:two.txt >/dev/null
+    # shellcheck disable=SC2086
+    refused 1 'one.txt: stage 0: BW0.2 stands twice or out of order.*unordered:PATH' 1 $options --stages 1 --schedule file:one.txt --run f.run
+    sed 's/BW0.5/BW0.0/; s/BW0.0/BW0.5/' one.txt >mixed.txt
+    # shellcheck disable=SC2086
+    refused 1 'mixed.txt: stage 0: BW0.5 stands in front of its forward' 1 $options --stages 1 --schedule unordered:mixed.txt --run f.run
+    echo "F0.0 F0.1 F0.2 F0.3 F0.4 F0.5 BW0.2 BW0.3 BW0.1 BW0.0 BW0.5 BW0.4" >mixed.txt
+    # shellcheck disable=SC2086
+    refused 2 'mixed.txt: chunk 0 goes back over micro-batch . among those of another replica' 1 $options --stages 1 --schedule unordered:mixed.txt --run f.run
+}
+
 @test "schedules from files and of several chunks give the same bits, and what does not fit is said" {
     fixture mlp
     "$MBRUN" new mlp -o s.h5 input=28x28x1 hidden=12,12,12 dropout=0.1

@@ -272,6 +272,35 @@ START_TEST(a_file_says_what_is_computed_again)
 }
 END_TEST
 
+/* Only where that was asked for; then each has a slot of its own. */
+START_TEST(a_file_may_go_back_in_another_order)
+{
+    mb_schedule_choice_t choice;
+    mb_schedule_t schedule;
+    mb_arena_t *arena = mb_arena_create();
+    char name[512];
+    snprintf(name, sizeof name, "unordered:%s", path);
+    ck_assert_int_eq(mb_schedule_parse(name, &choice), MB_OK);
+    ck_assert(choice.kind == MB_SCHEDULE_FILE && choice.any_order);
+    put("F0.0 BW0.0 F0.1 F0.2 B0.1 BW0.2 W0.1\nF1.0 BW1.0 F1.1 BW1.1 F1.2 BW1.2\n");
+    ck_assert_msg(mb_schedule_make(&choice, true, 2, 3, arena, &schedule) == MB_OK, "%s",
+                  mb_error_get());
+    ck_assert(schedule.turns != NULL && schedule.slots[0] == 3);
+    ck_assert(schedule.turns[0][0] == 0 && schedule.turns[0][1] == 2 && schedule.turns[0][2] == 1);
+    ck_assert(schedule.turns[1][1] == 1 && schedule.turns[1][2] == 2);
+    put("F0.0 BW0.0 F0.1 BW0.1\n");
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 1, 2, arena, &schedule), MB_OK);
+    ck_assert(schedule.turns == NULL && schedule.slots[0] == 1);
+    put("F0.0 F0.1 BW0.1 BW0.1\n");
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 1, 2, arena, &schedule), MB_ERR_FORMAT);
+    ck_assert(strstr(mb_error_get(), "BW0.1 stands twice") != NULL);
+    put("F0.1 F0.0 BW0.1 BW0.0\n");
+    ck_assert_int_eq(mb_schedule_make(&choice, true, 1, 2, arena, &schedule), MB_ERR_FORMAT);
+    ck_assert(strstr(mb_error_get(), "go forward in ascending order") != NULL);
+    mb_arena_destroy(arena);
+}
+END_TEST
+
 START_TEST(a_file_that_is_no_schedule_is_refused_by_line_or_action)
 {
     static const struct {
@@ -290,6 +319,8 @@ START_TEST(a_file_that_is_no_schedule_is_refused_by_line_or_action)
         {"F0.1 F0.0 BW0.0 BW0.1\n", "F0.1 stands twice or out of order"},
         {"F0.0 F0.1 BW0.1 BW0.0\n", "which is that of the sums"},
         {"BW0.0 F0.0\n", "BW0.0 stands in front of its forward"},
+        {"F4095.9999 BW4095.9999\n", "nothing is said of chunk 0"},
+        {"F0.9999 BW0.9999\n", "2 actions cannot be all of 10000 micro-batches"},
         {"R0.0 F0.0 BW0.0\n", "R0.0 stands in front of its forward"},
         {"F0.0 BW0.0 R0.0\n", "R0.0 stands behind the backward that it would be for"},
         {"F0.0 W0.0 B0.0\n", "W0.0 stands in front of the gradient of its inputs"},
@@ -325,6 +356,7 @@ static Suite *suite(void)
     tcase_add_test(c, schedules_are_found_by_name_and_a_wrong_one_gets_the_nearest);
     tcase_add_test(c, a_file_says_where_chunks_lie_and_what_is_done_in_which_order);
     tcase_add_test(c, a_file_says_what_is_computed_again);
+    tcase_add_test(c, a_file_may_go_back_in_another_order);
     tcase_add_test(c, a_file_that_is_no_schedule_is_refused_by_line_or_action);
     suite_add_tcase(s, c);
     return s;

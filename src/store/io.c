@@ -301,6 +301,8 @@ mb_status_t mb_io_replace_text(const char *path, const char *text)
     bool created = status == MB_OK;
     if (status == MB_OK)
         status = mb_io_write(fd, text, strlen(text), 0, temporary);
+    if (status == MB_OK) /* or a crash might leave the name with nothing behind it */
+        status = mb_io_sync(fd, temporary);
     mb_status_t closed = mb_io_close(&fd, temporary);
     if (status == MB_OK)
         status = closed;

@@ -161,12 +161,32 @@ static mb_status_t move_aside(const char *path, const char *judged)
     return status;
 }
 
+/* A file of this call's own, which becomes the lease by a link. */
+static mb_status_t write_fresh(const mb_lease_t *lease, const char *fresh)
+{
+    char text[1024];
+    int fd = -1;
+    format_owner(&lease->owner, text, sizeof(text));
+    MB_TRY(mb_io_open_new(fresh, &fd));
+    mb_status_t status = mb_io_write(fd, text, strlen(text), 0, fresh);
+    if (status == MB_OK) /* an empty lease, which a crash might leave, could be anyone's */
+        status = mb_io_sync(fd, fresh);
+    mb_status_t closed = mb_io_close(&fd, fresh);
+    if (status == MB_OK)
+        status = closed;
+    if (status != MB_OK)
+        unlink(fresh);
+    return status;
+}
+
 /* One try: *taken, or the way is free to try again, or MB_ERR_BUSY. */
 static mb_status_t try_to_take(mb_lease_t *lease, const char *fresh, bool *taken)
 {
     *taken = link(fresh, lease->path) == 0;
     if (*taken)
         return MB_OK;
+    if (errno == ENOENT) /* taken for a dead process' while it was empty */
+        return write_fresh(lease, fresh);
     if (errno != EEXIST)
         return mb_io_error("create", lease->path);
     char *text = NULL;
@@ -182,22 +202,6 @@ static mb_status_t try_to_take(mb_lease_t *lease, const char *fresh, bool *taken
         parse_owner(text, &owner) ? is_stale(&owner, &lease->owner, age) : age > STALE_SECONDS;
     mb_status_t status = stale ? move_aside(lease->path, text) : refuse(lease->path, text, age);
     free(text);
-    return status;
-}
-
-/* A file of this call's own, which becomes the lease by a link. */
-static mb_status_t write_fresh(const mb_lease_t *lease, const char *fresh)
-{
-    char text[1024];
-    int fd = -1;
-    format_owner(&lease->owner, text, sizeof(text));
-    MB_TRY(mb_io_open_new(fresh, &fd));
-    mb_status_t status = mb_io_write(fd, text, strlen(text), 0, fresh);
-    mb_status_t closed = mb_io_close(&fd, fresh);
-    if (status == MB_OK)
-        status = closed;
-    if (status != MB_OK)
-        unlink(fresh);
     return status;
 }
 
@@ -293,6 +297,15 @@ mb_status_t mb_lease_give_up(mb_lease_t *lease)
     return status;
 }
 
+/* Than the lease itself. */
+static bool is_newer(const struct stat *file, const mb_lease_t *lease)
+{
+    struct stat own;
+    return stat(lease->path, &own) != 0 || age_of(&own, file) > 0.0;
+}
+
+/* One that cannot be read is somebody's who begins to write it, or what a crash has left, which is
+ * older than our lease. Who finds its own taken away writes it again. */
 bool mb_lease_in_use(const mb_lease_t *lease, const char *path)
 {
     char *text = NULL;
@@ -303,8 +316,9 @@ bool mb_lease_in_use(const mb_lease_t *lease, const char *path)
         return false;
     double age = difftime(time(NULL), about.st_mtim.tv_sec);
     bool read = mb_io_read_text(path, LEASE_LIMIT, &text) == MB_OK && text != NULL;
-    bool in_use = read && parse_owner(text, &owner) ? !is_stale(&owner, &lease->owner, age)
-                                                    : age <= STALE_SECONDS;
+    bool in_use = read && parse_owner(text, &owner)
+                      ? !is_stale(&owner, &lease->owner, age)
+                      : age <= STALE_SECONDS && is_newer(&about, lease);
     free(text);
     return in_use;
 }

@@ -45,17 +45,19 @@ const char *mb_run_dir_path(const mb_run_dir_t *dir)
     return dir->path;
 }
 
+/* Checkpoints last only where the directory's own name does. */
 static mb_status_t make_directory(const char *path)
 {
     struct stat about;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        if (errno == ENOENT)
-            return mb_error_set(MB_ERR_IO,
-                                "cannot create the run directory '%s': the directory that should "
-                                "hold it does not exist; create that first",
-                                path);
+    if (mkdir(path, 0777) == 0)
+        return mb_io_sync_parent(path);
+    if (errno == ENOENT)
+        return mb_error_set(MB_ERR_IO,
+                            "cannot create the run directory '%s': the directory that should hold "
+                            "it does not exist; create that first",
+                            path);
+    if (errno != EEXIST)
         return mb_io_error("create the run directory", path);
-    }
     if (stat(path, &about) != 0)
         return mb_io_error("look at the run directory", path);
     if (!S_ISDIR(about.st_mode))

@@ -15,6 +15,7 @@
 struct mb_metrics_log {
     char *path;
     FILE *file;
+    int64_t lines, flushed, synced; /* since it was opened */
 };
 
 /* Whether a line is whole and of no later step. */
@@ -70,11 +71,12 @@ static mb_status_t rewrite(FILE *from, const char *path, const char *temporary, 
     return status;
 }
 
-static mb_status_t drop_later(const char *path, int64_t step)
+static mb_status_t drop_later(const char *path, int64_t step, bool *missing)
 {
     FILE *from = fopen(path, "r");
+    *missing = from == NULL && errno == ENOENT;
     if (from == NULL)
-        return errno == ENOENT ? MB_OK : mb_io_error("read", path);
+        return *missing ? MB_OK : mb_io_error("read", path);
     char *temporary = mb_io_temporary_name(path);
     mb_status_t status = temporary == NULL ? mb_error_memory("a path", strlen(path))
                                            : rewrite(from, path, temporary, step);
@@ -83,19 +85,24 @@ static mb_status_t drop_later(const char *path, int64_t step)
     return status;
 }
 
+/* A new log's name lasts before the first checkpoint's does. */
+static mb_status_t open_log(mb_metrics_log_t *log, int64_t step)
+{
+    bool missing = false;
+    MB_TRY(drop_later(log->path, step, &missing));
+    log->file = fopen(log->path, "a");
+    if (log->file == NULL)
+        return mb_io_error("open", log->path);
+    return missing ? mb_io_sync_parent(log->path) : MB_OK;
+}
+
 mb_status_t mb_metrics_log_open(mb_run_dir_t *dir, int64_t step, mb_metrics_log_t **out)
 {
     mb_metrics_log_t *log = calloc(1, sizeof(*log));
     if (log == NULL)
         return mb_error_memory("the log of metrics", sizeof(*log));
     log->path = mb_run_dir_file(dir, "metrics.jsonl");
-    mb_status_t status =
-        log->path == NULL ? mb_error_memory("a path", 16) : drop_later(log->path, step);
-    if (status == MB_OK) {
-        log->file = fopen(log->path, "a");
-        if (log->file == NULL)
-            status = mb_io_error("open", log->path);
-    }
+    mb_status_t status = log->path == NULL ? mb_error_memory("a path", 16) : open_log(log, step);
     if (status != MB_OK) {
         mb_metrics_log_close(log);
         return status;
@@ -110,14 +117,28 @@ mb_status_t mb_metrics_log_line(mb_metrics_log_t *log, const char *json_line)
     const char *end = length > 0 && json_line[length - 1] == '\n' ? "" : "\n";
     if (fprintf(log->file, "%s%s", json_line, end) < 0)
         return mb_io_error("write", log->path);
+    log->lines++;
+    return MB_OK;
+}
+
+static mb_status_t flush(mb_metrics_log_t *log)
+{
+    int64_t lines = log->lines;
+    if (fflush(log->file) != 0)
+        return mb_io_error("write", log->path);
+    log->flushed = lines;
     return MB_OK;
 }
 
 mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log)
 {
-    if (fflush(log->file) != 0)
-        return mb_io_error("write", log->path);
-    return mb_io_sync(fileno(log->file), log->path);
+    MB_TRY(flush(log));
+    int64_t lines = log->flushed;
+    if (lines == log->synced)
+        return MB_OK;
+    MB_TRY(mb_io_sync(fileno(log->file), log->path));
+    log->synced = lines;
+    return MB_OK;
 }
 
 void mb_metrics_log_close(mb_metrics_log_t *log)

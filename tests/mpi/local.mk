@@ -34,12 +34,32 @@ CLEANFILES += tests/mpi/test_comm$(EXEEXT) tests/mpi/test_turns$(EXEEXT) tests/m
 	tests/mpi/test_reduce$(EXEEXT)
 EXTRA_DIST += tests/mpi/cases.sh
 
-# Preloaded by the tests of writes that fail. By a rule of its own: it is wanted where no shared library is
+# Preloaded into programs under test. By a rule of its own: it is wanted where no shared library is
 # built, and without sanitizers.
-tests/support/failing_io.so: tests/support/failing_io.c
-	$(AM_V_CC)$(MKDIR_P) tests/support && \
-	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
-CLEANFILES += tests/support/failing_io.so
+make_preloaded = $(MKDIR_P) tests/support && \
+	$(CC) $(WARN_CFLAGS) -I$(top_srcdir)/tests -O1 -g -fPIC -shared -o $@ \
+	  $(top_srcdir)/tests/support/$$(basename $@ .so).c -ldl
+tests/support/failing_io.so: tests/support/failing_io.c tests/support/interposed.h
+	$(AM_V_CC)$(make_preloaded)
+tests/support/recording_io.so: tests/support/recording_io.c tests/support/interposed.h tests/support/io_record.h
+	$(AM_V_CC)$(make_preloaded)
+tests/support/failing_memory.so: tests/support/failing_memory.c tests/support/interposed.h
+	$(AM_V_CC)$(make_preloaded)
+CLEANFILES += tests/support/failing_io.so tests/support/recording_io.so tests/support/failing_memory.so
+EXTRA_DIST += tests/support/interposed.h tests/support/io_record.h tests/support/recording_io.c \
+	tests/support/failing_memory.c
+
+# What a crash may leave of a run: recorded by the one, replayed by the other.
+EXTRA_PROGRAMS += tests/mpi/crash_states
+tests_mpi_crash_states_SOURCES = tests/mpi/crash_states.c tests/support/io_record.h \
+	tests/support/crash_record.c tests/support/crash_record.h \
+	tests/support/crash_state.c tests/support/crash_state.h \
+	tests/support/crash_check.c tests/support/crash_check.h
+tests_mpi_crash_states_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/crash_states.sh
+tests/mpi/crash_states.log: tests/mpi/crash_states$(EXEEXT) tests/support/recording_io.so mbrun$(EXEEXT)
+CLEANFILES += tests/mpi/crash_states$(EXEEXT)
+EXTRA_DIST += tests/mpi/crash_lib.sh tests/campaign/crash_states.sh
 tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
 	$(AM_V_CC)$(MKDIR_P) tests/support && \
 	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \

@@ -66,7 +66,8 @@ struct mb_command {
 
 extern const mb_command_t mb_command_train, mb_command_eval, mb_command_predict, mb_command_inspect,
     mb_command_configure, mb_command_data, mb_command_new, mb_command_info, mb_command_quantize,
-    mb_command_convert, mb_command_plan, mb_command_bench, mb_command_simulate, mb_command_trace;
+    mb_command_convert, mb_command_plan, mb_command_bench, mb_command_simulate, mb_command_trace,
+    mb_command_diff, mb_command_average, mb_command_export, mb_command_ls;
 
 /* All commands, the end marked by NULL. */
 const mb_command_t *const *mb_command_list(void);

@@ -1,5 +1,6 @@
 mbrun_SOURCES += \
 	src/cli/args.c \
+	src/cli/average.c \
 	src/cli/bench.c \
 	src/cli/bench_profile.c src/cli/bench_profile.h \
 	src/cli/bar.c src/cli/bar.h \
@@ -9,7 +10,10 @@ mbrun_SOURCES += \
 	src/cli/convert.c \
 	src/cli/counting.c src/cli/counting.h \
 	src/cli/data.c \
+	src/cli/diff.c \
+	src/cli/diff_text.c src/cli/diff_text.h \
 	src/cli/eval.c \
+	src/cli/export.c \
 	src/cli/help.c \
 	src/cli/info.c \
 	src/cli/inspect.c \
@@ -17,10 +21,12 @@ mbrun_SOURCES += \
 	src/cli/inspection.c \
 	src/cli/job.c \
 	src/cli/job.h \
+	src/cli/ls.c \
 	src/cli/main.c \
 	src/cli/models.c src/cli/models.h \
 	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
+	src/cli/output.c src/cli/output.h \
 	src/cli/layouts.c src/cli/layouts.h \
 	src/cli/picture.c \
 	src/cli/picture.h \

@@ -48,7 +48,7 @@ typedef struct {
 } mb_layer_spec_t;
 
 typedef struct {
-    const char *model_config, *training_config; /* text; training_config may be NULL */
+    const char *model_config, *training_config; /* text; NULL: weights alone; not compiled */
     const char *keras_version;                  /* NULL: a current one ("3.8.0") */
     const char *backend;                        /* NULL: "torch" */
     int n_layers;

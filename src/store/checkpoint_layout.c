@@ -75,8 +75,9 @@ static int64_t object_bytes(const mb_checkpoint_layout_t *layout)
 
 int64_t mb_checkpoint_file_bytes(const mb_checkpoint_layout_t *layout)
 {
+    const char *model = or_else(layout->model_config, "");
     const char *training = or_else(layout->training_config, "");
-    size_t texts = strlen(layout->model_config) + strlen(training);
+    size_t texts = strlen(model) + strlen(training);
     return mb_checkpoint_data_bytes(layout) + (int64_t)texts + object_bytes(layout) + 16384;
 }
 
@@ -107,7 +108,8 @@ static mb_status_t write_versions(const maker_t *m, hid_t group)
 static mb_status_t write_root(const maker_t *m, hid_t root)
 {
     MB_TRY(write_versions(m, root));
-    MB_TRY(mb_h5_write_text(m->h5, root, "model_config", m->layout->model_config));
+    if (m->layout->model_config != NULL)
+        MB_TRY(mb_h5_write_text(m->h5, root, "model_config", m->layout->model_config));
     if (m->layout->training_config != NULL)
         MB_TRY(mb_h5_write_text(m->h5, root, "training_config", m->layout->training_config));
     MB_TRY(mb_h5_write_text(m->h5, root, "mbrun_format", MB_MODEL_FILE_FORMAT));

@@ -323,6 +323,27 @@ bool mb_lease_in_use(const mb_lease_t *lease, const char *path)
     return in_use;
 }
 
+mb_status_t mb_lease_view(const char *path, mb_lease_view_t *view)
+{
+    char *text = NULL;
+    struct stat about;
+    mb_lease_owner_t self;
+    *view = (mb_lease_view_t){.mark = MB_LEASE_NONE};
+    if (stat(path, &about) != 0)
+        return errno == ENOENT ? MB_OK : mb_io_error("look at", path);
+    MB_TRY(mb_io_read_text(path, LEASE_LIMIT, &text));
+    if (text == NULL)
+        return MB_OK;
+    describe_self(&self);
+    view->age = difftime(time(NULL), about.st_mtim.tv_sec);
+    if (!parse_owner(text, &view->owner))
+        view->mark = MB_LEASE_UNREADABLE;
+    else
+        view->mark = is_stale(&view->owner, &self, view->age) ? MB_LEASE_STALE : MB_LEASE_HELD;
+    free(text);
+    return MB_OK;
+}
+
 mb_status_t mb_lease_read_nonce(const char *path, uint64_t *nonce)
 {
     char *text = NULL;

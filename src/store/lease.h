@@ -40,6 +40,20 @@ mb_status_t mb_lease_give_up(mb_lease_t *lease);
  * that is being put back. */
 bool mb_lease_in_use(const mb_lease_t *lease, const char *path);
 
+typedef enum {
+    MB_LEASE_NONE = 0,
+    MB_LEASE_HELD,
+    MB_LEASE_STALE,
+    MB_LEASE_UNREADABLE
+} mb_lease_mark_t;
+typedef struct {
+    mb_lease_mark_t mark; /* STALE: the next start takes it */
+    mb_lease_owner_t owner;
+    double age; /* seconds since it was renewed, by this host's clock */
+} mb_lease_view_t;
+/* Looks at the lease at PATH without touching it. */
+mb_status_t mb_lease_view(const char *path, mb_lease_view_t *view);
+
 /* The nonce in the file at PATH; 0 when there is none. */
 mb_status_t mb_lease_read_nonce(const char *path, uint64_t *nonce);
 

@@ -4,6 +4,10 @@ libmb_la_SOURCES += \
 	src/store/callback_numbers.h \
 	src/store/checkpoint.c src/store/checkpoint.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
+	src/store/average.c src/store/average.h \
+	src/store/compare.c src/store/compare.h \
+	src/store/compare_configs.c src/store/compare_tensors.c \
+	src/store/derive.c src/store/derive.h src/store/derive_names.c \
 	src/store/digest.c src/store/digest.h \
 	src/store/edit.c src/store/edit.h \
 	src/store/encoded_layout.h \
@@ -20,6 +24,7 @@ libmb_la_SOURCES += \
 	src/store/keras_config.c src/store/keras_config.h \
 	src/store/keras_int8.c src/store/keras_int8.h \
 	src/store/keras_optimizer.c src/store/keras_optimizer.h \
+	src/store/labels.c src/store/labels.h \
 	src/store/lease.c src/store/lease.h \
 	src/store/metrics_log.c \
 	src/store/model_file.c src/store/model_file.h \
@@ -27,6 +32,7 @@ libmb_la_SOURCES += \
 	src/store/predictions.c src/store/predictions.h \
 	src/store/ranks.h \
 	src/store/report_file.c src/store/report_file.h \
+	src/store/run_list.c src/store/run_list.h \
 	src/store/run_dir.c src/store/run_dir.h \
 	src/store/seal.c src/store/seal.h \
 	src/store/staged.c src/store/staged.h \

@@ -191,8 +191,7 @@ const char *mb_run_dir_step_name(int64_t step, char *buffer, size_t capacity)
     return buffer;
 }
 
-/* The step in a name that mb_run_dir_step_name gave; -1 for any other name. */
-static int64_t step_of(const char *name)
+int64_t mb_run_dir_step_of(const char *name)
 {
     if (strncmp(name, "step-", 5) != 0)
         return -1;
@@ -235,8 +234,8 @@ static mb_status_t list_steps(const mb_run_dir_t *dir, steps_t *list)
     mb_status_t status = MB_OK;
     for (struct dirent *entry = readdir(open); entry != NULL && status == MB_OK;
          entry = readdir(open)) {
-        if (step_of(entry->d_name) >= 0)
-            status = add_step(list, step_of(entry->d_name));
+        if (mb_run_dir_step_of(entry->d_name) >= 0)
+            status = add_step(list, mb_run_dir_step_of(entry->d_name));
     }
     closedir(open);
     if (list->count > 0)
@@ -334,6 +333,20 @@ mb_status_t mb_run_dir_newest(mb_run_dir_t *dir, char **path, bool *finished)
     *path = found;
     *finished = newest.finished;
     return MB_OK;
+}
+
+mb_status_t mb_run_dir_look(const char *path, const mb_log_t *log, char name[64], bool *finished)
+{
+    const mb_run_dir_t dir = {.log = log, .path = (char *)(uintptr_t)path};
+    newest_t newest = {0};
+    steps_t list = {0};
+    mb_status_t status = list_steps(&dir, &list);
+    if (status == MB_OK)
+        status = find_newest(&dir, &list, &newest);
+    free(list.steps);
+    snprintf(name, sizeof(newest.name), "%s", newest.name);
+    *finished = newest.finished;
+    return status;
 }
 
 mb_status_t mb_run_dir_prune(mb_run_dir_t *dir, int keep, int64_t best)

@@ -34,6 +34,11 @@ char *mb_run_dir_file(const mb_run_dir_t *dir, const char *name);
  * malloc'ed or NULL when there is none. Broken ones are skipped with a warning in the log.
  * *finished: final.h5 holds and no step file that holds is newer. Collective. */
 mb_status_t mb_run_dir_newest(mb_run_dir_t *dir, char **path, bool *finished);
+/* The same for one process that only looks, without the lease: the file's name in NAME, "" for
+ * none. What is passed over, and why, goes to LOG. */
+mb_status_t mb_run_dir_look(const char *path, const mb_log_t *log, char name[64], bool *finished);
+/* The step in a name that mb_run_dir_step_name gave; -1 for any other name. */
+int64_t mb_run_dir_step_of(const char *name);
 /* Rank 0: removes step files but the newest KEEP and the one of step BEST (-1: none), and left-over
  * temporary files. Only after a newer one is durable. */
 mb_status_t mb_run_dir_prune(mb_run_dir_t *dir, int keep, int64_t best);

@@ -12,6 +12,17 @@ static char *message(void)
     return used == NULL ? threads_own.text : used->text;
 }
 
+/* Messages quote what files hold, and a terminal obeys control characters. */
+static void keep(char *text)
+{
+    for (char *at = text; *at != '\0'; at++) {
+        unsigned char c = (unsigned char)*at;
+        if ((c < ' ' && c != '\n' && c != '\t') || c == 0x7f)
+            *at = '?';
+    }
+    memcpy(message(), text, strlen(text) + 1);
+}
+
 /* Formats beside the kept message first, because arguments may point into it. */
 mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
 {
@@ -20,7 +31,7 @@ mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    memcpy(message(), text, strlen(text) + 1);
+    keep(text);
     return status;
 }
 
@@ -33,7 +44,7 @@ mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
     va_end(args);
     size_t length = strlen(text);
     snprintf(text + length, sizeof(text) - length, "%s", message());
-    memcpy(message(), text, strlen(text) + 1);
+    keep(text);
     return status;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "store/io.h"
 
 extern char **environ;
 
@@ -43,9 +44,9 @@ static mb_status_t write_svg(const char *path, const char *svg)
 /* ---- a PNG */
 
 /* 127: the child did not find the program, as shells say it where posix_spawnp cannot. */
-static mb_status_t run_converter(const char *path, const char *part, FILE *svg)
+static mb_status_t run_converter(const char *path, int part, FILE *svg)
 {
-    char *const words[] = {"rsvg-convert", "-f", "png", "-o", (char *)part, NULL};
+    char *const words[] = {"rsvg-convert", "-f", "png", NULL};
     posix_spawn_file_actions_t actions;
     pid_t child;
     int ended = 0;
@@ -53,6 +54,8 @@ static mb_status_t run_converter(const char *path, const char *part, FILE *svg)
     if (error != 0)
         return mb_error_memory("a drawing", sizeof actions);
     error = posix_spawn_file_actions_adddup2(&actions, fileno(svg), STDIN_FILENO);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(&actions, part, STDOUT_FILENO);
     if (error == 0)
         error = posix_spawnp(&child, words[0], &actions, NULL, words, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -71,7 +74,7 @@ static mb_status_t run_converter(const char *path, const char *part, FILE *svg)
     return MB_OK;
 }
 
-static mb_status_t convert(const char *path, const char *part, const char *text)
+static mb_status_t convert(const char *path, int part, const char *text)
 {
     FILE *svg = tmpfile();
     if (svg == NULL)
@@ -82,20 +85,26 @@ static mb_status_t convert(const char *path, const char *part, const char *text)
         status = run_converter(path, part, svg);
     }
     fclose(svg);
-    if (status == MB_OK && rename(part, path) != 0)
-        status = not_written(path, errno);
-    if (status != MB_OK)
-        remove(part);
     return status;
 }
 
 static mb_status_t write_png(const char *path, const char *svg)
 {
-    mb_str_t part = {0};
-    mb_str_addf(&part, "%s.part", path);
-    mb_status_t status =
-        part.failed ? mb_error_memory("a drawing", strlen(path)) : convert(path, part.text, svg);
-    mb_str_free(&part);
+    int fd = -1;
+    char *part = mb_io_temporary_name(path);
+    if (part == NULL)
+        return mb_error_memory("a drawing", strlen(path));
+    mb_status_t status = mb_io_open_new(part, &fd);
+    bool created = status == MB_OK;
+    if (created)
+        status = convert(path, fd, svg);
+    mb_status_t closed = mb_io_close(&fd, part);
+    status = status == MB_OK ? closed : status;
+    if (status == MB_OK && rename(part, path) != 0)
+        status = not_written(path, errno);
+    if (status != MB_OK && created)
+        remove(part);
+    free(part);
     return status;
 }
 

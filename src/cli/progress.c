@@ -16,6 +16,7 @@
 #include "cli/say.h"
 #include "cli/time_text.h"
 #include "config.h"
+#include "store/io.h"
 
 #define LIVE_SECONDS 0.1
 #define LINE_SECONDS 5.0
@@ -110,6 +111,20 @@ static void say_object(mb_progress_t *progress, json_t *object)
         json_decref(object);
 }
 
+static void open_stream(mb_progress_t *progress)
+{
+    int fd = -1;
+    if (mb_io_open_append(progress->log_path, &fd) == MB_OK)
+        progress->log = fdopen(fd, "a");
+    if (progress->log != NULL)
+        return;
+    if (fd >= 0)
+        close(fd);
+    mb_progress_clear(progress);
+    fprintf(stderr, "mbrun: warning: %s; this run has no log\n", mb_error_get());
+    close_log(progress);
+}
+
 static void open_log(mb_progress_t *progress, const char *directory)
 {
     size_t bytes = directory == NULL ? 0 : strlen(directory) + sizeof "/log.txt";
@@ -118,9 +133,9 @@ static void open_log(mb_progress_t *progress, const char *directory)
         return;
     snprintf(path, bytes, "%s/log.txt", directory);
     progress->log_path = path;
-    progress->log = fopen(path, "ae");
+    open_stream(progress);
     if (progress->log == NULL)
-        lose_log(progress);
+        return;
     time_t now = time(NULL);
     struct tm local;
     char line[64], date[32];

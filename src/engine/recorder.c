@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/io.h"
 
@@ -79,8 +80,8 @@ static double earliest(const mb_trace_record_t *records, size_t n)
     return least;
 }
 
-static mb_status_t write_all(const mb_grid_t *grid, const mb_plan_t *plan, const char *path,
-                             mb_trace_record_t *records, const size_t *bytes_of)
+static mb_status_t write_at(const mb_grid_t *grid, const mb_plan_t *plan, const char *path,
+                            mb_trace_record_t *records, const size_t *bytes_of)
 {
     size_t n = 0;
     mb_trace_t *trace = NULL;
@@ -104,6 +105,28 @@ static mb_status_t write_all(const mb_grid_t *grid, const mb_plan_t *plan, const
     if (status == MB_OK)
         status = mb_trace_finish(trace);
     free(plans);
+    return status;
+}
+
+/* Beside first, so that a link of that name is replaced and not written through. */
+static mb_status_t write_all(const mb_grid_t *grid, const mb_plan_t *plan, const char *path,
+                             mb_trace_record_t *records, const size_t *bytes_of)
+{
+    int fd = -1;
+    char *beside = mb_io_temporary_name(path);
+    if (beside == NULL)
+        return mb_error_memory("a trace", strlen(path));
+    mb_status_t status = mb_io_open_new(beside, &fd);
+    bool created = status == MB_OK;
+    if (created)
+        status = mb_io_close(&fd, beside);
+    if (status == MB_OK)
+        status = write_at(grid, plan, beside, records, bytes_of);
+    if (status == MB_OK && rename(beside, path) != 0)
+        status = mb_io_error("replace", path);
+    if (status != MB_OK && created)
+        unlink(beside);
+    free(beside);
     return status;
 }
 
@@ -135,9 +158,14 @@ void mb_recorder_begin(mb_recorder_t *recorder, double clock)
 
 static bool write_records(const mb_trace_record_t *records, size_t n, const char *path)
 {
-    FILE *file = fopen(path, "wbe");
-    if (file == NULL)
+    int fd = -1;
+    if (mb_io_open_new(path, &fd) != MB_OK)
         return false;
+    FILE *file = fdopen(fd, "wb");
+    if (file == NULL) {
+        close(fd);
+        return false;
+    }
     bool good = fwrite(records, sizeof *records, n, file) == n;
     return fclose(file) == 0 && good;
 }
@@ -159,25 +187,44 @@ mb_status_t mb_recorder_leave(const mb_recorder_t *recorder, const char *path)
     return status;
 }
 
-/* Behind those that have been read. */
-static mb_status_t read_records(const char *path, mb_trace_record_t **all, size_t *total,
-                                size_t *bytes)
+/* Whether the plan has what a record names: it comes from a file. */
+static bool fits(const mb_trace_record_t *r, const mb_plan_t *plan)
 {
-    enum { AT_ONCE = 1024 };
-    size_t before = *total, got = AT_ONCE;
-    FILE *file = fopen(path, "rbe");
-    mb_status_t status = MB_OK;
-    while (file != NULL && status == MB_OK && got == AT_ONCE) {
-        mb_trace_record_t *more = realloc(*all, (*total + AT_ONCE) * sizeof *more);
-        if (more == NULL)
-            status = mb_error_memory("a trace", (*total + AT_ONCE) * sizeof *more);
-        *all = more == NULL ? *all : more;
-        got = more == NULL ? 0 : fread(*all + *total, sizeof *more, AT_ONCE, file);
-        *total += got;
-    }
-    if (file != NULL)
-        fclose(file);
-    *bytes = (*total - before) * sizeof(mb_trace_record_t);
+    return r->kind >= 0 && r->kind < MB_ACTION_COUNT && r->chunk >= -1 && r->chunk < plan->chunks &&
+           (r->chunk >= 0 || r->kind > MB_ACTION_BW);
+}
+
+/* Behind those that have been read, up to the first that does not fit. *BYTES: of all of them. */
+static mb_status_t read_records(int fd, const char *path, const mb_plan_t *plan,
+                                mb_trace_record_t **all, size_t total, size_t *bytes)
+{
+    size_t n = *bytes / sizeof **all, good = 0;
+    mb_trace_record_t *more = realloc(*all, (total + n + 1) * sizeof *more);
+    if (more == NULL)
+        return mb_error_memory("a trace", (total + n) * sizeof *more);
+    *all = more;
+    MB_TRY(mb_io_read(fd, more + total, n * sizeof *more, 0, path));
+    while (good < n && fits(&more[total + good], plan))
+        good++;
+    *bytes = good * sizeof *more;
+    return MB_OK;
+}
+
+/* That of a rank that fell silent is not there. */
+static mb_status_t read_part(const char *path, const mb_plan_t *plan, mb_trace_record_t **all,
+                             size_t *total, size_t *bytes)
+{
+    int fd = -1;
+    int64_t length = 0;
+    *bytes = 0;
+    errno = 0;
+    mb_status_t status = mb_io_open_own(path, &fd, &length);
+    if (status != MB_OK)
+        return errno == ENOENT ? MB_OK : status;
+    *bytes = length < (int64_t)MOST_BYTES ? (size_t)length : MOST_BYTES;
+    status = read_records(fd, path, plan, all, *total, bytes);
+    *total += status == MB_OK ? *bytes / sizeof **all : 0;
+    close(fd);
     return status;
 }
 
@@ -188,7 +235,7 @@ mb_status_t mb_recorder_join(char *const *paths, int n, const mb_grid_t *grid,
     mb_trace_record_t *all = NULL;
     mb_status_t status = bytes_of == NULL ? mb_error_memory("a trace", (size_t)n) : MB_OK;
     for (int r = 0; r < n && status == MB_OK; r++)
-        status = read_records(paths[r], &all, &total, &bytes_of[r]);
+        status = read_part(paths[r], plan, &all, &total, &bytes_of[r]);
     if (status == MB_OK)
         status = write_all(grid, plan, path, all, bytes_of);
     for (int r = 0; r < n; r++)

@@ -28,7 +28,7 @@ static mb_status_t unpack_to(const mb_zip_t *zip, const mb_zip_member_t *member,
                              const char *temporary)
 {
     sink_t to = {.fd = -1, .path = temporary};
-    MB_TRY(mb_io_open_new(temporary, &to.fd));
+    MB_TRY(mb_io_open_beside(zip->fd, temporary, &to.fd));
     mb_status_t status = mb_zip_unpack(zip, member, append, &to);
     mb_status_t closed = mb_io_close(&to.fd, temporary);
     return status == MB_OK ? closed : status;
@@ -69,7 +69,7 @@ static mb_status_t edit(const char *path, const char *out_path, const char *temp
         return mb_error_memory("an archive", 0);
     MB_TRY(take_members(&zip, temporary, arena, members));
     MB_TRY(change(user, temporary, path));
-    return mb_zip_write(out_path, members, zip.n_members);
+    return mb_zip_write_beside(fd, out_path, members, zip.n_members);
 }
 
 mb_status_t mb_archive_edit(const char *path, const char *out_path, mb_archive_change_t change,

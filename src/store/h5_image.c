@@ -264,7 +264,7 @@ bool mb_h5_image_use(mb_h5_image_t *image, hid_t access)
 
 static mb_status_t open_file(mb_h5_image_t *image, bool fresh)
 {
-    image->fd = open(image->path, O_RDWR | O_CLOEXEC | (fresh ? O_CREAT : 0), 0666);
+    image->fd = open(image->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (fresh ? O_CREAT : 0), 0666);
     if (image->fd < 0)
         return mb_io_error(fresh ? "create" : "open", image->path);
     if (fresh)

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/random.h>
+#endif
 #include "base/philox.h"
 
 /* Linux moves at most 0x7ffff000 bytes a call. */
@@ -41,6 +44,8 @@ static const char *remedy(int error)
     case EMFILE:
     case ENFILE:
         return "; raise the limit on open files (ulimit -n)";
+    case ELOOP:
+        return "; it is a symbolic link where a file must stand: remove it";
     default:
         return "";
     }
@@ -49,8 +54,9 @@ static const char *remedy(int error)
 mb_status_t mb_io_error(const char *doing, const char *path)
 {
     int error = errno;
-    return mb_error_set(MB_ERR_IO, "cannot %s '%s': %s%s", doing, path, strerror(error),
-                        remedy(error));
+    mb_error_set(MB_ERR_IO, "cannot %s '%s': %s%s", doing, path, strerror(error), remedy(error));
+    errno = error;
+    return MB_ERR_IO;
 }
 
 mb_status_t mb_io_read(int fd, void *data, size_t bytes, int64_t offset, const char *path)
@@ -179,27 +185,56 @@ mb_status_t mb_io_reserve(int fd, int64_t bytes, const char *path)
     return MB_OK;
 }
 
-/* O_NONBLOCK, because opening a pipe would wait for its other end. */
-mb_status_t mb_io_open_read(const char *path, int *fd, int64_t *bytes)
+static mb_status_t check_regular(int fd, const char *doing, const char *path, int64_t *bytes)
 {
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return mb_io_error("look at", path);
+    if (S_ISDIR(about.st_mode))
+        return mb_error_set(MB_ERR_IO, "cannot %s '%s': it is a directory, give a file", doing,
+                            path);
+    if (!S_ISREG(about.st_mode))
+        return mb_error_set(MB_ERR_IO, "cannot %s '%s': it is not a regular file", doing, path);
+    *bytes = (int64_t)about.st_size;
+    return MB_OK;
+}
+
+/* What was opened is looked at, not the name: that may stand for another file by then. O_NONBLOCK,
+ * because opening a pipe would wait for its other end. */
+static mb_status_t open_regular(const char *path, int flags, const char *doing, int *fd,
+                                int64_t *bytes)
+{
+    *fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, 0666);
     if (*fd < 0)
         return mb_io_error("open", path);
-    struct stat about;
-    mb_status_t status = MB_OK;
-    if (fstat(*fd, &about) != 0)
-        status = mb_io_error("look at", path);
-    else if (S_ISDIR(about.st_mode))
-        status = mb_error_set(MB_ERR_IO, "cannot read '%s': it is a directory, give a file", path);
-    else if (!S_ISREG(about.st_mode))
-        status = mb_error_set(MB_ERR_IO, "cannot read '%s': it is not a regular file", path);
+    mb_status_t status = check_regular(*fd, doing, path, bytes);
     if (status != MB_OK) {
         close(*fd);
         *fd = -1;
-        return status;
     }
-    *bytes = (int64_t)about.st_size;
-    return MB_OK;
+    return status;
+}
+
+mb_status_t mb_io_open_read(const char *path, int *fd, int64_t *bytes)
+{
+    return open_regular(path, O_RDONLY, "read", fd, bytes);
+}
+
+mb_status_t mb_io_open_own(const char *path, int *fd, int64_t *bytes)
+{
+    return open_regular(path, O_RDONLY | O_NOFOLLOW, "read", fd, bytes);
+}
+
+mb_status_t mb_io_open_update(const char *path, int *fd)
+{
+    int64_t bytes = 0;
+    return open_regular(path, O_RDWR | O_NOFOLLOW, "write", fd, &bytes);
+}
+
+mb_status_t mb_io_open_append(const char *path, int *fd)
+{
+    int64_t bytes = 0;
+    return open_regular(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, "write", fd, &bytes);
 }
 
 mb_status_t mb_io_size(int fd, const char *path, int64_t *bytes)
@@ -211,16 +246,23 @@ mb_status_t mb_io_size(int fd, const char *path, int64_t *bytes)
     return MB_OK;
 }
 
-mb_status_t mb_io_open_new(const char *path, int *fd)
+static mb_status_t open_new(const char *path, mode_t mode, int *fd)
 {
-    *fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    *fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     return *fd < 0 ? mb_io_error("create", path) : MB_OK;
 }
 
-mb_status_t mb_io_open_update(const char *path, int *fd)
+mb_status_t mb_io_open_new(const char *path, int *fd)
 {
-    *fd = open(path, O_RDWR | O_CLOEXEC);
-    return *fd < 0 ? mb_io_error("open", path) : MB_OK;
+    return open_new(path, 0666, fd);
+}
+
+mb_status_t mb_io_open_beside(int original, const char *path, int *fd)
+{
+    struct stat about;
+    if (fstat(original, &about) != 0)
+        return mb_io_error("look at the original of", path);
+    return open_new(path, (about.st_mode & 0666) | 0600, fd);
 }
 
 static mb_status_t copy_bytes(int from, int to, int64_t bytes, const char *from_path,
@@ -246,15 +288,12 @@ mb_status_t mb_io_copy(const char *from, const char *to)
     int in = -1, out = -1;
     int64_t bytes = 0;
     MB_TRY(mb_io_open_read(from, &in, &bytes));
-    mb_status_t status = mb_io_open_new(to, &out);
+    mb_status_t status = mb_io_open_beside(in, to, &out);
     bool created = status == MB_OK;
     if (status == MB_OK)
         status = mb_io_reserve(out, bytes, to);
     if (status == MB_OK)
         status = copy_bytes(in, out, bytes, from, to);
-    struct stat about;
-    if (status == MB_OK && (fstat(in, &about) != 0 || fchmod(out, about.st_mode & 07777) != 0))
-        status = mb_io_error("set the permissions of", to);
     close(in);
     mb_status_t closed = mb_io_close(&out, to);
     if (status == MB_OK)
@@ -264,24 +303,15 @@ mb_status_t mb_io_copy(const char *from, const char *to)
     return status;
 }
 
-mb_status_t mb_io_read_text(const char *path, size_t limit, char **text)
+/* Those of one that is open: BYTES of them were there when it was. */
+static mb_status_t read_text(int fd, int64_t bytes, size_t limit, const char *path, char **text)
 {
-    *text = NULL;
-    struct stat about;
-    if (stat(path, &about) != 0 && errno == ENOENT)
-        return MB_OK;
-    int fd = -1;
-    int64_t bytes = 0;
-    MB_TRY(mb_io_open_read(path, &fd, &bytes));
-    if ((uint64_t)bytes > limit) {
-        close(fd);
+    if ((uint64_t)bytes > limit)
         return mb_error_set(MB_ERR_FORMAT, "'%s' has %" PRId64 " bytes, expected at most %zu", path,
                             bytes, limit);
-    }
     char *buffer = malloc((size_t)bytes + 1);
     mb_status_t status = buffer == NULL ? mb_error_memory("reading a file", (size_t)bytes)
                                         : mb_io_read(fd, buffer, (size_t)bytes, 0, path);
-    close(fd);
     if (status != MB_OK) {
         free(buffer);
         return status;
@@ -289,6 +319,30 @@ mb_status_t mb_io_read_text(const char *path, size_t limit, char **text)
     buffer[bytes] = '\0';
     *text = buffer;
     return MB_OK;
+}
+
+static mb_status_t open_text(const char *path, int flags, size_t limit, char **text)
+{
+    int fd = -1;
+    int64_t bytes = 0;
+    *text = NULL;
+    errno = 0;
+    mb_status_t status = open_regular(path, O_RDONLY | flags, "read", &fd, &bytes);
+    if (status != MB_OK)
+        return errno == ENOENT ? MB_OK : status;
+    status = read_text(fd, bytes, limit, path, text);
+    close(fd);
+    return status;
+}
+
+mb_status_t mb_io_read_text(const char *path, size_t limit, char **text)
+{
+    return open_text(path, 0, limit, text);
+}
+
+mb_status_t mb_io_read_own_text(const char *path, size_t limit, char **text)
+{
+    return open_text(path, O_NOFOLLOW, limit, text);
 }
 
 mb_status_t mb_io_replace_text(const char *path, const char *text)
@@ -314,8 +368,9 @@ mb_status_t mb_io_replace_text(const char *path, const char *text)
     return status;
 }
 
-/* Different for each call, process and host: the clock, the process and a place in its memory. */
-uint64_t mb_io_nonce(void)
+/* Where the kernel gives no random bytes: different for each call, process and host, by the clock,
+ * the process and a place in its memory. */
+static uint64_t derive_nonce(void)
 {
     static _Thread_local uint32_t calls;
     struct timespec now = {0};
@@ -326,6 +381,31 @@ uint64_t mb_io_nonce(void)
     snprintf(text, sizeof(text), "%s %ld %lld %ld %u %p", host, (long)getpid(),
              (long long)now.tv_sec, now.tv_nsec, calls++, (void *)&now);
     return mb_hash_name(text);
+}
+
+static bool take_random(void *to, size_t bytes)
+{
+#ifdef __linux__
+    if (getrandom(to, bytes, GRND_NONBLOCK) == (ssize_t)bytes)
+        return true;
+#endif
+    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool got = fd >= 0 && read(fd, to, bytes) == (ssize_t)bytes;
+    if (fd >= 0)
+        close(fd);
+    return got;
+}
+
+/* A name that others could guess would let them take it first. That would be refused, since new
+ * files are created exclusively, but the run would not start. */
+uint64_t mb_io_nonce(void)
+{
+    uint64_t nonce = 0;
+    int before = errno;
+    if (!take_random(&nonce, sizeof nonce))
+        nonce = derive_nonce();
+    errno = before;
+    return nonce;
 }
 
 #define SUFFIX ".tmp-"

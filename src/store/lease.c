@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,8 @@ static bool is_ours(const mb_lease_t *lease, const char *text)
 
 static bool process_lives(const mb_lease_owner_t *owner)
 {
-    if (owner->pid <= 0 || (kill((pid_t)owner->pid, 0) != 0 && errno != EPERM))
+    if (owner->pid <= 0 || owner->pid > INT_MAX ||
+        (kill((pid_t)owner->pid, 0) != 0 && errno != EPERM))
         return false;
     long long started = process_start(owner->pid);
     return started >= 0 && (started == 0 || owner->started == 0 || started == owner->started);
@@ -128,8 +130,12 @@ static mb_status_t refuse(const char *path, const char *text, double age)
         snprintf(job, sizeof(job), ", job %s", owner.job);
     return mb_error_set(MB_ERR_BUSY,
                         "the run directory '%.*s' is in use by process %lld on %s%s (seen %.0f s "
-                        "ago); wait until it ends, stop it, or choose another directory with --run",
-                        directory, path, owner.pid, owner.host, job, age < 0.0 ? 0.0 : age);
+                        "ago%s); wait until it ends, stop it, or choose another directory with "
+                        "--run",
+                        directory, path, owner.pid, owner.host, job, age < 0.0 ? 0.0 : age,
+                        age < -STALE_SECONDS ? "; its lease is dated in the future: remove it if "
+                                               "no run is active there"
+                                             : "");
 }
 
 static double age_of(const struct stat *lease, const struct stat *fresh)
@@ -150,7 +156,7 @@ static mb_status_t move_aside(const char *path, const char *judged)
         if (errno != ENOENT)
             status = mb_io_error("replace", path);
     } else {
-        status = mb_io_read_text(aside, LEASE_LIMIT, &found);
+        status = mb_io_read_own_text(aside, LEASE_LIMIT, &found);
         if (found == NULL || strcmp(found, judged) != 0)
             (void)!link(aside, path);
         mb_status_t removed = mb_io_remove(aside);
@@ -179,6 +185,17 @@ static mb_status_t write_fresh(const mb_lease_t *lease, const char *fresh)
     return status;
 }
 
+/* One that is no file was put there by somebody: it is neither followed nor taken away. */
+static mb_status_t refuse_kind(const char *path, mode_t mode)
+{
+    return mb_error_set(MB_ERR_BUSY,
+                        "'%s' is %s and no lease; if no run is active in that directory, remove it",
+                        path,
+                        S_ISLNK(mode)   ? "a symbolic link"
+                        : S_ISDIR(mode) ? "a directory"
+                                        : "a special file");
+}
+
 /* One try: *taken, or the way is free to try again, or MB_ERR_BUSY. */
 static mb_status_t try_to_take(mb_lease_t *lease, const char *fresh, bool *taken)
 {
@@ -192,9 +209,13 @@ static mb_status_t try_to_take(mb_lease_t *lease, const char *fresh, bool *taken
     char *text = NULL;
     struct stat about, now;
     mb_lease_owner_t owner;
-    if (stat(lease->path, &about) != 0 || stat(fresh, &now) != 0)
+    if (lstat(lease->path, &about) != 0 || lstat(fresh, &now) != 0)
         return errno == ENOENT ? MB_OK : mb_io_error("look at", lease->path);
-    MB_TRY(mb_io_read_text(lease->path, LEASE_LIMIT, &text));
+    if (!S_ISREG(about.st_mode))
+        return refuse_kind(lease->path, about.st_mode);
+    if (about.st_size > LEASE_LIMIT)
+        return refuse(lease->path, "", 0);
+    MB_TRY(mb_io_read_own_text(lease->path, LEASE_LIMIT, &text));
     if (text == NULL)
         return MB_OK;
     double age = age_of(&about, &now);
@@ -245,29 +266,48 @@ mb_status_t mb_lease_take(const char *path, mb_lease_t *lease)
     return MB_OK;
 }
 
+static mb_status_t lost(const mb_lease_t *lease, const char *text)
+{
+    mb_lease_owner_t owner;
+    int directory = (int)(strrchr(lease->path, '/') - lease->path);
+    if (text != NULL && parse_owner(text, &owner))
+        return mb_error_set(MB_ERR_BUSY,
+                            "process %lld on %s has taken the run directory '%.*s' over; this run "
+                            "stops without writing to it",
+                            owner.pid, owner.host, directory, lease->path);
+    return mb_error_set(MB_ERR_BUSY,
+                        "the lease '%s' is gone: the run directory was moved or emptied; this run "
+                        "stops without writing to it",
+                        lease->path);
+}
+
 static mb_status_t look(const mb_lease_t *lease)
 {
     char *text = NULL;
-    MB_TRY(mb_io_read_text(lease->path, LEASE_LIMIT, &text));
-    bool ours = is_ours(lease, text);
-    mb_lease_owner_t owner;
-    if (ours) {
-        free(text);
-        return MB_OK;
-    }
-    int directory = (int)(strrchr(lease->path, '/') - lease->path);
-    if (text != NULL && parse_owner(text, &owner))
-        mb_error_set(MB_ERR_BUSY,
-                     "process %lld on %s has taken the run directory '%.*s' over; this run stops "
-                     "without writing to it",
-                     owner.pid, owner.host, directory, lease->path);
-    else
-        mb_error_set(MB_ERR_BUSY,
-                     "the lease '%s' is gone: the run directory was moved or emptied; this run "
-                     "stops without writing to it",
-                     lease->path);
+    MB_TRY(mb_io_read_own_text(lease->path, LEASE_LIMIT, &text));
+    mb_status_t status = is_ours(lease, text) ? MB_OK : lost(lease, text);
     free(text);
-    return MB_ERR_BUSY;
+    return status;
+}
+
+/* Writes the same bytes again into the very file that was found to be ours: if another takes the
+ * lease over in between, it has moved that file aside, and its own is not touched. */
+static mb_status_t touch(const mb_lease_t *lease)
+{
+    char text[1024], found[1024] = "";
+    int fd = -1;
+    int64_t bytes = 0;
+    format_owner(&lease->owner, text, sizeof(text));
+    size_t length = strlen(text);
+    MB_TRY(mb_io_open_update(lease->path, &fd));
+    mb_status_t status = mb_io_size(fd, lease->path, &bytes);
+    if (status == MB_OK && bytes == (int64_t)length)
+        status = mb_io_read(fd, found, length, 0, lease->path);
+    if (status == MB_OK)
+        status = is_ours(lease, found) ? mb_io_write(fd, text, length, 0, lease->path)
+                                       : lost(lease, found);
+    mb_status_t closed = mb_io_close(&fd, lease->path);
+    return status == MB_OK ? closed : status;
 }
 
 mb_status_t mb_lease_renew(mb_lease_t *lease, bool always)
@@ -279,9 +319,7 @@ mb_status_t mb_lease_renew(mb_lease_t *lease, bool always)
     lease->looked = now;
     if (now - lease->renewed < RENEW_SECONDS)
         return MB_OK;
-    char text[1024];
-    format_owner(&lease->owner, text, sizeof(text));
-    MB_TRY(mb_io_replace_text(lease->path, text));
+    MB_TRY(touch(lease));
     MB_TRY(look(lease));
     lease->renewed = now;
     return MB_OK;
@@ -312,10 +350,10 @@ bool mb_lease_in_use(const mb_lease_t *lease, const char *path)
     struct stat about;
     mb_lease_owner_t owner;
     const char *name = strrchr(path, '/');
-    if (name == NULL || strncmp(name, "/lease.", 7) != 0 || stat(path, &about) != 0)
+    if (name == NULL || strncmp(name, "/lease.", 7) != 0 || lstat(path, &about) != 0)
         return false;
     double age = difftime(time(NULL), about.st_mtim.tv_sec);
-    bool read = mb_io_read_text(path, LEASE_LIMIT, &text) == MB_OK && text != NULL;
+    bool read = mb_io_read_own_text(path, LEASE_LIMIT, &text) == MB_OK && text != NULL;
     bool in_use = read && parse_owner(text, &owner)
                       ? !is_stale(&owner, &lease->owner, age)
                       : age <= STALE_SECONDS && is_newer(&about, lease);
@@ -349,7 +387,7 @@ mb_status_t mb_lease_read_nonce(const char *path, uint64_t *nonce)
     char *text = NULL;
     mb_lease_owner_t owner;
     *nonce = 0;
-    MB_TRY(mb_io_read_text(path, LEASE_LIMIT, &text));
+    MB_TRY(mb_io_read_own_text(path, LEASE_LIMIT, &text));
     if (text != NULL && parse_owner(text, &owner))
         *nonce = owner.nonce;
     free(text);

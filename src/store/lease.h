@@ -8,9 +8,10 @@
  *     restart <restart count of the job>
  *     nonce <16 hexadecimal digits>
  *
- * It appears by link, which fails when there is one already; it is renewed by renaming a new copy
- * over it. Its age is the difference between the times that the file system gave to it and to a new
- * file, so clocks of different hosts are not compared. */
+ * It appears by link, which fails when there is one already; it is renewed by writing its bytes
+ * again, so that a process that was cut off never puts its own over another's. Its age is the
+ * difference between the times that the file system gave to it and to a new file, so clocks of
+ * different hosts are not compared. */
 #ifndef MB_STORE_LEASE_H
 #define MB_STORE_LEASE_H
 

@@ -3,14 +3,15 @@
 #include "store/run_dir.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "store/io.h"
+
+/* Longer ones are none of ours. */
+#define LONGEST_LINE ((size_t)1 << 20)
 
 struct mb_metrics_log {
     char *path;
@@ -32,16 +33,34 @@ static bool keeps(const char *line, size_t length, int64_t step)
     return kept;
 }
 
+/* The next line into TEXT, LONGEST_LINE bytes; *length is 0 for one that does not fit. */
+static bool next_line(FILE *from, char *text, size_t *length)
+{
+    bool fits = true;
+    size_t n = 0;
+    int c = getc_unlocked(from);
+    if (c == EOF)
+        return false;
+    for (; c != EOF && c != '\n'; c = getc_unlocked(from)) {
+        fits = fits && n < LONGEST_LINE - 1;
+        if (fits)
+            text[n++] = (char)c;
+    }
+    if (c == '\n')
+        text[n++] = '\n';
+    *length = fits ? n : 0;
+    return true;
+}
+
 static mb_status_t copy_kept(FILE *from, FILE *to, const char *path, int64_t step, bool *dropped)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    mb_status_t status = MB_OK;
-    for (ssize_t length = getline(&line, &capacity, from); length >= 0 && status == MB_OK;
-         length = getline(&line, &capacity, from)) {
-        if (!keeps(line, (size_t)length, step))
+    size_t length = 0;
+    char *line = malloc(LONGEST_LINE);
+    mb_status_t status = line == NULL ? mb_error_memory("a line of metrics", LONGEST_LINE) : MB_OK;
+    while (status == MB_OK && next_line(from, line, &length)) {
+        if (!keeps(line, length, step))
             *dropped = true;
-        else if (fwrite(line, 1, (size_t)length, to) != (size_t)length)
+        else if (fwrite(line, 1, length, to) != length)
             status = mb_io_error("write", path);
     }
     if (status == MB_OK && ferror(from))
@@ -50,10 +69,21 @@ static mb_status_t copy_kept(FILE *from, FILE *to, const char *path, int64_t ste
     return status;
 }
 
+/* A stream over FD, which is closed when there is none. */
+static FILE *stream_of(int fd, const char *mode)
+{
+    FILE *file = fdopen(fd, mode);
+    if (file == NULL)
+        close(fd);
+    return file;
+}
+
 static mb_status_t rewrite(FILE *from, const char *path, const char *temporary, int64_t step)
 {
     bool dropped = false;
-    FILE *to = fopen(temporary, "wx");
+    int fd = -1;
+    MB_TRY(mb_io_open_beside(fileno(from), temporary, &fd));
+    FILE *to = stream_of(fd, "w");
     if (to == NULL)
         return mb_io_error("create", temporary);
     mb_status_t status = copy_kept(from, to, path, step, &dropped);
@@ -73,10 +103,16 @@ static mb_status_t rewrite(FILE *from, const char *path, const char *temporary, 
 
 static mb_status_t drop_later(const char *path, int64_t step, bool *missing)
 {
-    FILE *from = fopen(path, "r");
-    *missing = from == NULL && errno == ENOENT;
+    int fd = -1;
+    int64_t bytes = 0;
+    errno = 0;
+    mb_status_t opened = mb_io_open_own(path, &fd, &bytes);
+    *missing = opened != MB_OK && errno == ENOENT;
+    if (opened != MB_OK)
+        return *missing ? MB_OK : opened;
+    FILE *from = stream_of(fd, "r");
     if (from == NULL)
-        return *missing ? MB_OK : mb_io_error("read", path);
+        return mb_io_error("read", path);
     char *temporary = mb_io_temporary_name(path);
     mb_status_t status = temporary == NULL ? mb_error_memory("a path", strlen(path))
                                            : rewrite(from, path, temporary, step);
@@ -88,9 +124,11 @@ static mb_status_t drop_later(const char *path, int64_t step, bool *missing)
 /* A new log's name lasts before the first checkpoint's does. */
 static mb_status_t open_log(mb_metrics_log_t *log, int64_t step)
 {
+    int fd = -1;
     bool missing = false;
     MB_TRY(drop_later(log->path, step, &missing));
-    log->file = fopen(log->path, "a");
+    MB_TRY(mb_io_open_append(log->path, &fd));
+    log->file = stream_of(fd, "a");
     if (log->file == NULL)
         return mb_io_error("open", log->path);
     return missing ? mb_io_sync_parent(log->path) : MB_OK;

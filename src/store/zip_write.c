@@ -146,8 +146,8 @@ static mb_status_t write_all(writer_t *w, const mb_zip_source_t *members, int co
     return mb_io_close(&w->fd, w->path);
 }
 
-static mb_status_t write_beside(const char *path, const char *temporary,
-                                const mb_zip_source_t *members, int count)
+static mb_status_t write_as(int original, const char *path, const char *temporary,
+                            const mb_zip_source_t *members, int count)
 {
     writer_t w = {.path = path,
                   .fd = -1,
@@ -156,7 +156,8 @@ static mb_status_t write_beside(const char *path, const char *temporary,
     mb_status_t status =
         w.piece == NULL || w.members == NULL ? mb_error_memory("an archive", PIECE_BYTES) : MB_OK;
     if (status == MB_OK)
-        status = mb_io_open_new(temporary, &w.fd);
+        status = original < 0 ? mb_io_open_new(temporary, &w.fd)
+                              : mb_io_open_beside(original, temporary, &w.fd);
     if (status == MB_OK)
         status = write_all(&w, members, count);
     if (w.fd >= 0)
@@ -170,12 +171,18 @@ static mb_status_t write_beside(const char *path, const char *temporary,
     return status;
 }
 
-mb_status_t mb_zip_write(const char *path, const mb_zip_source_t *members, int count)
+mb_status_t mb_zip_write_beside(int original, const char *path, const mb_zip_source_t *members,
+                                int count)
 {
     char *temporary = mb_io_temporary_name(path);
     if (temporary == NULL)
         return mb_error_memory("a path", strlen(path));
-    mb_status_t status = write_beside(path, temporary, members, count);
+    mb_status_t status = write_as(original, path, temporary, members, count);
     free(temporary);
     return status == MB_OK ? mb_io_sync_parent(path) : status;
+}
+
+mb_status_t mb_zip_write(const char *path, const mb_zip_source_t *members, int count)
+{
+    return mb_zip_write_beside(-1, path, members, count);
 }

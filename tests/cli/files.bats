@@ -208,3 +208,26 @@ load helper
     run -2 "$MBRUN" new mlp -o b.h5 hiden=3
     run -2 "$MBRUN" model.h5 --epoch 3
 }
+
+@test "links in a run directory are not written through" {
+    fixture mlp
+    echo "somebody else's" >victim
+    mkdir m.run
+    for name in log.txt plan.json time.json trace.json final.h5; do ln -s ../victim "m.run/$name"; done
+    run -0 --separate-stderr ranks 1 model.h5 --data data.h5 --run m.run --steps 2 --trace --profile
+    grep -q "warning: .*log.txt.*symbolic link" <<<"$stderr"
+    [ "$(cat victim)" = "somebody else's" ]
+    [ "$(find m.run -type l)" = m.run/log.txt ]
+    ln -sf ../victim m.run/metrics.jsonl
+    refused 1 'metrics.jsonl.*symbolic link' 1 model.h5 --data data.h5 --run m.run --steps 3
+    [ "$(cat victim)" = "somebody else's" ]
+}
+
+@test "new files are for whom the umask leaves, and a private model stays private" {
+    fixture mlp
+    chmod 600 model.h5
+    (umask 007 && ranks 1 model.h5 --data data.h5 --run m.run --steps 1)
+    [ -z "$(find m.run -type f ! -perm 660)" ]
+    "$MBRUN" configure model.h5 --epochs 2
+    [ "$(stat -c %a model.h5)" = 600 ]
+}

@@ -58,3 +58,7 @@ EXTRA_DIST += tests/keras/archives.py
 SHELL_TESTS += tests/keras/roundtrip.sh
 tests/keras/roundtrip.log: tests/keras/rewrite$(EXEEXT) mbrun$(EXEEXT)
 EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py tests/keras/trained.py
+
+check_PROGRAMS += tests/unit/test_links
+tests_unit_test_links_SOURCES = tests/unit/test_links.c $(STORE_SUPPORT)
+tests_unit_test_links_LDADD = $(UNIT_LIBS)

@@ -316,14 +316,22 @@ static mb_status_t mark_again(const file_t *f, mb_arena_t *arena, mb_schedule_t 
     return MB_OK;
 }
 
-/* For any number of R's. */
+/* For any number of R's: as many actions as each stage has, since stages times all of them would be
+ * the square of the file. */
 static mb_status_t make_room(const file_t *f, mb_arena_t *arena, mb_schedule_t *out)
 {
     MB_TRY(mb_schedule_room(out, arena));
-    for (int s = 0; s < out->stages && out->again != NULL; s++) {
-        out->programs[s].actions = MB_ARENA_ARRAY(arena, mb_action_t, f->n);
+    if (out->again == NULL)
+        return MB_OK;
+    int *n = MB_ARENA_ARRAY(arena, int, out->stages);
+    if (n == NULL)
+        return mb_error_memory(f->path, (size_t)out->stages * sizeof(*n));
+    for (int i = 0; i < f->n; i++)
+        n[f->entries[i].stage]++;
+    for (int s = 0; s < out->stages; s++) {
+        out->programs[s].actions = MB_ARENA_ARRAY(arena, mb_action_t, n[s]);
         if (out->programs[s].actions == NULL)
-            return mb_error_memory(f->path, (size_t)f->n * sizeof(mb_action_t));
+            return mb_error_memory(f->path, (size_t)n[s] * sizeof(mb_action_t));
     }
     return MB_OK;
 }

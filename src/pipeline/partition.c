@@ -3,7 +3,10 @@
  * Dynamic programming over the nodes that compute, in two exact passes: the first finds the least
  * possible cost of the costliest chunk, the second, among all partitions that reach it, the one
  * whose cuts have the fewest values alive across them; among those the earliest cuts. An InputLayer
- * costs nothing and goes with the next node that computes. */
+ * costs nothing and goes with the next node that computes.
+ *
+ * Both passes look only where a chunk can end: the chunks up to it hold no more than what each may
+ * cost, and those behind it can hold the rest. Of 1500 nodes that leaves some hundredth. */
 #include "pipeline/partition.h"
 
 #include <float.h>
@@ -18,6 +21,7 @@ typedef struct {
     double *alive;           /* [n + 1] values alive across a cut in front of node k */
     double *charge;          /* [n + 1] what these cost each chunk beside the cut */
     mb_node_bytes_t *memory; /* [n + 1] bytes of the first k of them */
+    int *lowest, *highest;   /* [chunks] nodes that chunks 0..s can hold together, see bound_ends */
 } problem_t;
 
 int mb_plan_max_stages(const mb_graph_t *graph)
@@ -39,15 +43,18 @@ static int cut_place(const problem_t *problem, int k)
     return k == 0 ? problem->first : problem->nodes[k - 1] + 1;
 }
 
+/* A tensor is alive across the cuts behind it, up to its last use. */
 static void count_alive(const mb_graph_t *graph, problem_t *problem)
 {
     const double *crossing = problem->options->crossing;
-    for (int k = 0; k < problem->n; k++) {
-        int cut = cut_place(problem, k);
-        for (int t = problem->first; t < cut; t++) {
-            if (last_use(&graph->nodes[t]) < cut)
-                continue;
-            problem->alive[k] += (double)mb_shape_elements(&graph->nodes[t].call.output);
+    for (int t = problem->first, behind = 0; t < problem->end; t++) {
+        double elements = (double)mb_shape_elements(&graph->nodes[t].call.output);
+        while (behind < problem->n && cut_place(problem, behind) <= t)
+            behind++;
+        for (int k = behind; k < problem->n; k++) {
+            if (cut_place(problem, k) > last_use(&graph->nodes[t]))
+                break;
+            problem->alive[k] += elements;
             problem->charge[k] += crossing == NULL ? 0 : crossing[t];
         }
     }
@@ -112,15 +119,112 @@ static bool has_room(const problem_t *problem, int chunk, int j, int k)
                o->limits[chunk];
 }
 
+/* ---- where chunks can end */
+
+/* How many nodes the chunk takes from node J on that cost no more than LIMIT inside it, but one at
+ * least, and one is left for each that follows. */
+static int filled(const problem_t *problem, int chunk, int j, double limit)
+{
+    int end = j + 1, most = problem->n - (problem->options->chunks - 1 - chunk);
+    while (end < most && inner_cost(problem, chunk, j, end + 1) <= limit)
+        end++;
+    return chunk + 1 < problem->options->chunks ? end : problem->n;
+}
+
+/* The costliest chunk where each is filled up to LIMIT; DBL_MAX where one has no room. */
+static double cost_of_filling(const problem_t *problem, double limit, bool whole)
+{
+    double most = 0;
+    for (int s = 0, j = 0; s < problem->options->chunks; s++) {
+        int end = filled(problem, s, j, limit);
+        double cost = whole ? whole_cost(problem, s, j, end) : inner_cost(problem, s, j, end);
+        if (whole && !has_room(problem, s, j, end))
+            return DBL_MAX;
+        most = cost > most ? cost : most;
+        j = end;
+    }
+    return most;
+}
+
+/* What some partition costs: the best that filling finds. */
+static double reachable_cost(const problem_t *problem)
+{
+    double below = 0, limit = inner_cost(problem, 0, 0, problem->n);
+    for (int s = 1; s < problem->options->chunks; s++) {
+        double all = inner_cost(problem, s, 0, problem->n);
+        limit = all > limit ? all : limit;
+    }
+    for (int i = 0; i < 40; i++) {
+        double middle = (below + limit) / 2;
+        if (cost_of_filling(problem, middle, false) <= middle)
+            limit = middle;
+        else
+            below = middle;
+    }
+    return cost_of_filling(problem, limit, true);
+}
+
+/* Nodes that chunks FIRST.. hold in the end, at most, if each costs no more than LIMIT: as a sum of
+ * costs on a device that is no slower than 1. */
+static double held_by(const problem_t *problem, int first, int end, double limit)
+{
+    double held = 0;
+    const double *slowness = problem->options->slowness;
+    for (int s = first; s < end; s++)
+        held += limit / (slowness == NULL ? 1 : slowness[s]);
+    return held * (1 + 1e-9); /* sums of rounded costs */
+}
+
+/* For partitions whose chunks each cost no more than LIMIT. */
+static void bound_ends(problem_t *problem, double limit)
+{
+    int chunks = problem->options->chunks, n = problem->n;
+    double before = 0, behind = held_by(problem, 0, chunks, limit), all = problem->prefix[n];
+    for (int s = 0, low = 1, high = 1; s < chunks; s++) {
+        double own = held_by(problem, s, s + 1, limit);
+        before += own;
+        behind -= own;
+        low = low < s + 1 ? s + 1 : low;
+        while (low < n && all - problem->prefix[low] > behind + 1e-9 * all)
+            low++;
+        while (high < n && problem->prefix[high + 1] <= before)
+            high++;
+        problem->lowest[s] = low;
+        problem->highest[s] = high;
+    }
+    problem->highest[chunks - 1] = n;
+}
+
+static void start_row(const problem_t *problem, double *row)
+{
+    for (int k = 0; k <= problem->n; k++)
+        row[k] = DBL_MAX;
+}
+
+/* ---- the two passes */
+
+/* Where a chunk can begin that ends in front of node K. */
+static int first_begin(const problem_t *problem, int chunk)
+{
+    return chunk == 0 ? 0 : problem->lowest[chunk - 1];
+}
+
+static int last_begin(const problem_t *problem, int chunk, int k)
+{
+    int last = chunk == 0 ? 0 : problem->highest[chunk - 1];
+    return last < k - 1 ? last : k - 1;
+}
+
 /* least[k]: of the first k nodes in the chunks so far, the cost of the costliest chunk. */
 static double least_cost(const problem_t *problem, double *least, double *next)
 {
-    for (int k = 0; k <= problem->n; k++)
-        least[k] = k == 0 ? 0 : DBL_MAX;
+    start_row(problem, least);
+    least[0] = 0;
     for (int s = 0; s < problem->options->chunks; s++) {
-        for (int k = 0; k <= problem->n; k++) {
-            next[k] = DBL_MAX;
-            for (int j = k - 1; j >= s && inner_cost(problem, s, j, k) <= next[k]; j--) {
+        start_row(problem, next);
+        for (int k = problem->lowest[s]; k <= problem->highest[s]; k++) {
+            for (int j = last_begin(problem, s, k);
+                 j >= first_begin(problem, s) && inner_cost(problem, s, j, k) <= next[k]; j--) {
                 double own = whole_cost(problem, s, j, k);
                 double most = own > least[j] ? own : least[j];
                 if (most < next[k] && has_room(problem, s, j, k))
@@ -139,12 +243,13 @@ static void cheapest_cuts(const problem_t *problem, double limit, double *crossi
                           int *begins)
 {
     size_t row = (size_t)problem->n + 1;
-    for (int k = 0; k <= problem->n; k++)
-        crossing[k] = k == 0 ? 0 : DBL_MAX;
+    start_row(problem, crossing);
+    crossing[0] = 0;
     for (int s = 0; s < problem->options->chunks; s++) {
-        for (int k = 0; k <= problem->n; k++) {
-            next[k] = DBL_MAX;
-            for (int j = k - 1; j >= s && inner_cost(problem, s, j, k) <= limit; j--) {
+        start_row(problem, next);
+        for (int k = problem->lowest[s]; k <= problem->highest[s]; k++) {
+            for (int j = last_begin(problem, s, k);
+                 j >= first_begin(problem, s) && inner_cost(problem, s, j, k) <= limit; j--) {
                 if (crossing[j] >= DBL_MAX || crossing[j] + problem->alive[j] > next[k] ||
                     whole_cost(problem, s, j, k) > limit || !has_room(problem, s, j, k))
                     continue;
@@ -182,11 +287,16 @@ static mb_status_t balance(const mb_graph_t *graph, const mb_partition_options_t
     size_t row = (size_t)problem.n + 1;
     double *a = MB_ARENA_ARRAY(arena, double, row), *b = MB_ARENA_ARRAY(arena, double, row);
     int *begins = MB_ARENA_ARRAY(arena, int, row *(size_t)options->chunks);
-    if (a == NULL || b == NULL || begins == NULL)
+    problem.lowest = MB_ARENA_ARRAY(arena, int, options->chunks);
+    problem.highest = MB_ARENA_ARRAY(arena, int, options->chunks);
+    if (a == NULL || b == NULL || begins == NULL || problem.lowest == NULL ||
+        problem.highest == NULL)
         return mb_error_memory("a partition", row * (size_t)options->chunks * sizeof(int));
+    bound_ends(&problem, reachable_cost(&problem));
     double limit = least_cost(&problem, a, b);
     if (limit >= DBL_MAX)
         return no_room(&problem);
+    bound_ends(&problem, limit);
     cheapest_cuts(&problem, limit, a, b, begins);
     int end = problem.end;
     for (int s = options->chunks - 1, k = problem.n; s >= 0; s--) {

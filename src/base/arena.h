@@ -4,6 +4,7 @@
 #define MB_BASE_ARENA_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct mb_arena mb_arena_t;
 
@@ -18,7 +19,12 @@ char *mb_arena_format(mb_arena_t *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #define MB_ARENA_NEW(arena, type) ((type *)mb_arena_alloc((arena), sizeof(type)))
+/* NULL, too, where a count that a file gives is beyond what a size holds. */
+static inline void *mb_arena_array(mb_arena_t *arena, size_t bytes, size_t count)
+{
+    return count > SIZE_MAX / 2 / bytes ? NULL : mb_arena_alloc(arena, bytes * count);
+}
 #define MB_ARENA_ARRAY(arena, type, count)                                                         \
-    ((type *)mb_arena_alloc((arena), sizeof(type) * (size_t)(count)))
+    ((type *)mb_arena_array((arena), sizeof(type), (size_t)(count)))
 
 #endif

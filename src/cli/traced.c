@@ -44,7 +44,7 @@ static bool take_int(const json_t *object, const char *key, int *out)
     const json_t *value = json_object_get(object, key);
     json_int_t n = json_integer_value(value);
     *out = (int)n;
-    return json_is_integer(value) && n >= -1 && n <= INT32_MAX;
+    return json_is_integer(value) && n >= -1 && n < INT32_MAX;
 }
 
 static bool take_seconds(const json_t *object, const char *key, double *out)

@@ -13,7 +13,7 @@
 static mb_status_t open_text(const char *path, int *file, int64_t *bytes)
 {
     struct stat info;
-    *file = open(path, O_RDONLY | O_CLOEXEC);
+    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*file < 0 || fstat(*file, &info) != 0)
         return mb_error_set(MB_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))

@@ -106,11 +106,20 @@ static void make_grey(const reader_t *r)
     }
 }
 
+/* Deflate makes at most 1032 bytes of one (258 of 2 bits). */
+static bool can_hold(const reader_t *r, int64_t height)
+{
+    int64_t row = 1 + (int64_t)png_get_rowbytes(r->png, r->info);
+    return height <= (int64_t)r->job->bytes * 1032 / row;
+}
+
 static mb_status_t read_pixels(reader_t *r)
 {
     int64_t height = png_get_image_height(r->png, r->info);
     int64_t width = png_get_image_width(r->png, r->info);
     r->job->size[2] = has_opacity(r) ? 4 : has_colour(r) ? 3 : 1;
+    if (height > 0 && !can_hold(r, height))
+        return mb_image_damaged(r->job, "PNG", "its header asks for more pixels than it can hold");
     MB_TRY(mb_image_begin(r->job, height, width));
     if (r->job->to == NULL)
         return MB_OK;

@@ -13,7 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { END_BYTES = 22, LOCATOR_BYTES = 20, END64_BYTES = 56, ENTRY_BYTES = 46 };
+enum {
+    END_BYTES = 22,
+    LOCATOR_BYTES = 20,
+    END64_BYTES = 56,
+    ENTRY_BYTES = 46,
+    MOST_GROWTH = 1032 /* of deflate: 258 bytes from 2 bits */
+};
 #define LARGEST_COMMENT 65535
 #define LARGEST_DIRECTORY (INT64_C(1) << 28)
 #define ONES UINT32_C(0xFFFFFFFF)
@@ -160,6 +166,8 @@ static mb_status_t read_entry(mb_npz_t *z, const unsigned char *entry, size_t na
         return refuse_member(z, m->name, "is compressed by another method than deflate");
     if (method == 0 && packed != bytes)
         return damaged(z, offset, "a stored member has two sizes");
+    if (method == 8 && bytes / MOST_GROWTH > packed)
+        return damaged(z, offset, "a member claims more bytes than deflate can make of its own");
     m->deflated = method == 8;
     m->crc = (uint32_t)number(entry + 16, 4);
     m->packed_bytes = (int64_t)packed;

@@ -87,7 +87,7 @@ static mb_status_t read_open_file(const char *path, int file, mb_image_buffer_t 
 
 static mb_status_t read_file(const char *path, mb_image_buffer_t *to, size_t *bytes)
 {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: the image cannot be opened: %s", path, strerror(errno));
     mb_status_t status = read_open_file(path, file, to, bytes);

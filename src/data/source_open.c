@@ -57,10 +57,11 @@ static mb_status_t recognise(int file, const char *path, int64_t size, mb_data_k
     return MB_OK;
 }
 
+/* O_NONBLOCK: a pipe would be waited for. */
 static mb_status_t kind_of_file(const char *path, mb_data_kind_t *kind)
 {
     struct stat info;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return mb_error_set(MB_ERR_IO, "%s: the data file cannot be opened: %s", path,
                             strerror(errno));

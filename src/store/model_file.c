@@ -192,6 +192,7 @@ static mb_status_t read_root(const mb_h5_reader_t *reader, bool need_config, mb_
 typedef struct {
     const mb_h5_reader_t *reader;
     mb_model_file_t *file;
+    int room; /* a damaged file may say of fewer attributes than HDF5 then visits */
     mb_status_t status;
 } settings_walk_t;
 
@@ -216,6 +217,8 @@ static herr_t visit_setting(hid_t group, const char *name, const H5A_info_t *inf
     (void)info;
     settings_walk_t *walk = user;
     mb_model_file_t *file = walk->file;
+    if (file->n_settings == walk->room)
+        return -1;
     walk->status = read_setting(walk->reader, group, name, &file->settings[file->n_settings]);
     if (walk->status != MB_OK)
         return -1;
@@ -232,6 +235,7 @@ static mb_status_t read_settings(const mb_h5_reader_t *reader, mb_model_file_t *
     settings_walk_t walk = {.reader = reader, .file = file, .status = MB_OK};
     int count = H5Aget_num_attrs(group);
     hsize_t index = 0;
+    walk.room = count;
     if (count > 0)
         file->settings = MB_ARENA_ARRAY(reader->arena, mb_setting_t, count);
     if (count < 0)
@@ -264,6 +268,8 @@ static int64_t metrics_in(hid_t dataset)
 static mb_status_t take_metrics(const mb_h5_reader_t *reader, hid_t dataset, mb_run_state_t *state)
 {
     int64_t count = metrics_in(dataset);
+    if (count > reader->bytes / (int64_t)sizeof(double))
+        count = -1;
     double *values = count < 0 ? NULL : MB_ARENA_ARRAY(reader->arena, double, count);
     if (count >= 0 && values == NULL)
         return no_memory();

@@ -39,6 +39,8 @@ START_TEST(arena_takes_blocks_larger_than_its_chunks_and_refuses_absurd_ones)
     large[(5u << 20) - 1] = 1;
     ck_assert_ptr_null(mb_arena_alloc(arena, SIZE_MAX));
     ck_assert_ptr_null(mb_arena_alloc(arena, SIZE_MAX / 2 + 1));
+    ck_assert_ptr_null(MB_ARENA_ARRAY(arena, double, (SIZE_MAX >> 3) + 2)); /* 8 bytes, wrapped */
+    ck_assert_ptr_null(MB_ARENA_ARRAY(arena, double, -1));
     mb_arena_destroy(arena);
     mb_arena_destroy(NULL);
 }

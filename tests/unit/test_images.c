@@ -1,6 +1,7 @@
 /* Folders of images: what each format gives, sizes, classes, and what is damaged. */
 #define _XOPEN_SOURCE 700
 #include "data/convert.h"
+#include "data/image.h"
 #include "data/image_cache.h"
 #include "data/pool.h"
 #include "data/resize.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { H = 5, W = 7 };
 
@@ -282,6 +284,24 @@ START_TEST(inputs_that_images_do_not_serve_are_refused)
 }
 END_TEST
 
+/* The width stands at byte 16; the checksum of the header behind it is put right. */
+START_TEST(an_image_that_claims_more_pixels_than_it_can_hold_is_refused)
+{
+    static unsigned char bytes[4096];
+    mb_image_t image = {.height = 0};
+    make_folder();
+    size_t size = test_file_read(test_path("set/cat/2.png"), bytes, sizeof(bytes));
+    bytes[17] = bytes[21] = 0;
+    bytes[18] = bytes[22] = 0x3f; /* 16 thousand each way */
+    unsigned long crc = crc32(0, bytes + 12, 17);
+    for (int i = 0; i < 4; i++)
+        bytes[29 + i] = (unsigned char)(crc >> (24 - 8 * i));
+    ck_assert_int_eq(mb_image_decode("b.png", bytes, size, 3, &image), MB_ERR_FORMAT);
+    test_message_has("more pixels than it can hold");
+    mb_image_free(&image);
+}
+END_TEST
+
 START_TEST(a_damaged_image_is_named_whichever_thread_meets_it)
 {
     static unsigned char bytes[4096];
@@ -474,6 +494,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, classes_and_images_come_in_keras_order);
     tcase_add_test(t, a_folder_that_goes_with_another_has_its_classes);
     tcase_add_test(t, inputs_that_images_do_not_serve_are_refused);
+    tcase_add_test(t, an_image_that_claims_more_pixels_than_it_can_hold_is_refused);
     tcase_add_test(t, a_damaged_image_is_named_whichever_thread_meets_it);
     tcase_add_test(t, kept_images_are_decoded_once);
     tcase_add_test(t, a_data_file_of_one_size_keeps_bytes_and_another_size_is_asked_for);

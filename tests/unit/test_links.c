@@ -8,6 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/error.h"
+#include "data/kind.h"
+#include "engine/recorder.h"
+#include "pipeline/edges.h"
 #include "store/io.h"
 #include "store/lease.h"
 #include "store/run_dir.h"
@@ -281,6 +284,53 @@ START_TEST(temporary_names_cannot_be_guessed)
 }
 END_TEST
 
+static const char *const part = "m.run/trace.json.tmp-0000000000000000";
+
+/* The trace of one rank and one chunk, of what lies there as the rank's own; malloc'ed. */
+static char *joined_trace(mb_status_t expected)
+{
+    const mb_chunk_edges_t edges = {.forward_in = {.n = 0}};
+    int first_bucket[] = {0, 1};
+    const mb_plan_t plan = {
+        .stages = 1, .chunks = 1, .crossing = &edges, .first_bucket = first_bucket};
+    const mb_grid_t grid = {.ranks = 1, .stages = 1, .groups = 1, .replicas = 1};
+    char *paths[] = {strdup(scratch(part))};
+    size_t bytes = 0;
+    ck_assert_int_eq(mb_recorder_join(paths, 1, &grid, &plan, scratch("m.run/trace.json")),
+                     expected);
+    free(paths[0]);
+    if (expected != MB_OK)
+        return NULL;
+    char *text = (char *)file_read(scratch("m.run/trace.json"), &bytes);
+    text[bytes] = '\0';
+    return text;
+}
+
+START_TEST(records_of_a_trace_that_the_plan_does_not_have_are_left_out)
+{
+    const mb_trace_record_t records[] = {{.end = 1, .kind = MB_ACTION_F},
+                                         {.end = 1, .kind = 9999, .chunk = 77},
+                                         {.end = 1, .kind = MB_ACTION_F}};
+    file_write(scratch(part), records, sizeof records);
+    char *text = joined_trace(MB_OK);
+    const char *first = strstr(text, "\"kind\":\"F\"");
+    ck_assert(first != NULL && strstr(first + 1, "\"kind\"") == NULL);
+    free(text);
+    put_link(part);
+    joined_trace(MB_ERR_IO);
+    victim_is_untouched();
+}
+END_TEST
+
+START_TEST(data_that_is_a_pipe_is_refused_without_waiting)
+{
+    mb_data_kind_t kind;
+    ck_assert_int_eq(mkfifo(scratch("pipe"), 0600), 0);
+    ck_assert_int_eq(mb_data_kind(scratch("pipe"), &kind), MB_ERR_IO);
+    ck_assert(message_has("not a regular file"));
+}
+END_TEST
+
 START_TEST(messages_carry_no_control_characters)
 {
     mb_error_set(MB_ERR_FORMAT, "layer '%s'", "\x1b]0;title\a\r\x7fname\n");
@@ -309,6 +359,8 @@ static Suite *suite(void)
     tcase_add_test(cases, a_copy_is_for_nobody_whom_the_original_is_not_for);
     tcase_add_test(cases, an_archive_that_is_written_anew_stays_private);
     tcase_add_test(cases, temporary_names_cannot_be_guessed);
+    tcase_add_test(cases, records_of_a_trace_that_the_plan_does_not_have_are_left_out);
+    tcase_add_test(cases, data_that_is_a_pipe_is_refused_without_waiting);
     tcase_add_test(cases, messages_carry_no_control_characters);
     suite_add_tcase(suite, cases);
     return suite;

@@ -233,6 +233,22 @@ START_TEST(one_array_has_no_targets_and_says_how_to_name_them)
 }
 END_TEST
 
+START_TEST(a_member_that_claims_more_than_it_can_hold_is_refused)
+{
+    static unsigned char bytes[8192];
+    make_values();
+    write_archive(test_path("b.npz"), "x.npy", "y.npy", true);
+    size_t size = test_file_read(test_path("b.npz"), bytes, sizeof(bytes));
+    for (size_t i = size - 300; i < size; i++) {
+        if (memcmp(bytes + i, "PK\1\2", 4) == 0 && memcmp(bytes + i + 46, "x.npy", 5) == 0)
+            bytes[i + 27] = 0x7f; /* of 4 bytes: 2 GiB */
+    }
+    test_file_write(test_path("b.npz"), bytes, size);
+    ck_assert_int_eq(fails(test_path("b.npz"), 1), MB_ERR_FORMAT);
+    test_message_has("more bytes than deflate can make");
+}
+END_TEST
+
 START_TEST(a_damaged_member_is_named_with_its_place)
 {
     static unsigned char bytes[8192];
@@ -346,6 +362,7 @@ int main(void)
     tcase_add_test(t, a_header_of_version_2_has_a_length_of_four_bytes);
     tcase_add_test(t, what_no_training_can_use_is_refused_by_name);
     tcase_add_test(t, one_array_has_no_targets_and_says_how_to_name_them);
+    tcase_add_test(t, a_member_that_claims_more_than_it_can_hold_is_refused);
     tcase_add_test(t, a_damaged_member_is_named_with_its_place);
     tcase_add_loop_test(t, changed_bytes_are_an_error_or_other_numbers_but_no_crash, 0, 4);
     tcase_add_test(t, files_of_one_structure_are_joined_in_the_order_of_their_names);

@@ -1,42 +1,28 @@
 /* Bytes as what an HDF5 file says of a tensor in a format with scales, and of its report: texts,
  * whole numbers, shapes and types of the datasets. HDF5's own checksums would stop nearly every
- * mutation of a file's bytes; this one gets behind them. Build with clang
- * -fsanitize=fuzzer,address,undefined. */
+ * mutation of a file's bytes; this one gets behind them. */
 #include <hdf5.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "fuzz/fuzz.h"
 #include "store/model_file.h"
 #include "store/number_type.h"
 
 #define LARGEST 100000
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-typedef struct {
-    const uint8_t *at;
-    size_t left;
-} input_t;
-
-static unsigned take(input_t *in)
-{
-    if (in->left == 0)
-        return 0;
-    in->left--;
-    return *in->at++;
-}
+void mb_fuzz_encoded(const uint8_t *data, size_t size);
 
 /* Small numbers mostly. */
-static int64_t take_number(input_t *in)
+static int64_t take_number(mb_fuzz_input_t *in)
 {
-    unsigned first = take(in);
+    unsigned first = mb_fuzz_take(in);
     if (first < 250)
         return (int64_t)first - 4;
     int64_t value = 0;
     for (int i = 0; i < 8; i++)
-        value = (int64_t)((uint64_t)value << 8 | take(in));
+        value = (int64_t)((uint64_t)value << 8 | mb_fuzz_take(in));
     return value;
 }
 
@@ -51,7 +37,7 @@ static void put_text(hid_t object, const char *name, const char *text)
     H5Tclose(type);
 }
 
-static void put_fuzzed_text(hid_t object, const char *name, input_t *in)
+static void put_fuzzed_text(hid_t object, const char *name, mb_fuzz_input_t *in)
 {
     static const char *const known[] = {"int8",
                                         "int8:tensor",
@@ -65,13 +51,13 @@ static void put_fuzzed_text(hid_t object, const char *name, input_t *in)
                                         "rounded",
                                         "uint8:block=128,squared"};
     char text[20] = {0};
-    unsigned choice = take(in);
+    unsigned choice = mb_fuzz_take(in);
     if (choice < 250) {
         put_text(object, name, known[choice % (sizeof(known) / sizeof(known[0]))]);
         return;
     }
     for (size_t i = 0; i < sizeof(text) - 1; i++)
-        text[i] = (char)take(in);
+        text[i] = (char)mb_fuzz_take(in);
     put_text(object, name, text);
 }
 
@@ -86,23 +72,23 @@ static void put_numbers(hid_t object, const char *name, int count, const int64_t
     H5Sclose(space);
 }
 
-static hid_t take_type(input_t *in)
+static hid_t take_type(mb_fuzz_input_t *in)
 {
-    unsigned choice = take(in);
+    unsigned choice = mb_fuzz_take(in);
     if (choice == 255)
         return H5Tcopy(H5T_STD_I16BE);
     return mb_number_type_create((mb_number_t)(choice % MB_NUMBER_COUNT), (int)(choice / 16) + 1);
 }
 
 /* A dataset of zeros whose type and shape the input chooses; none when it is too large. */
-static hid_t put_dataset(hid_t group, const char *name, input_t *in)
+static hid_t put_dataset(hid_t group, const char *name, mb_fuzz_input_t *in)
 {
     static const char zeros[8 * LARGEST];
     hsize_t dims[8] = {0};
-    int rank = (int)(take(in) % 4);
+    int rank = (int)(mb_fuzz_take(in) % 4);
     size_t elements = 1;
     for (int i = 0; i < rank; i++) {
-        dims[i] = take(in);
+        dims[i] = mb_fuzz_take(in);
         elements *= dims[i];
     }
     if (elements > LARGEST)
@@ -116,12 +102,12 @@ static hid_t put_dataset(hid_t group, const char *name, input_t *in)
     return dataset;
 }
 
-static void put_attributes(hid_t object, input_t *in)
+static void put_attributes(hid_t object, mb_fuzz_input_t *in)
 {
     static const char *const numbers[] = {"block_rows", "block_columns", "axis", "bits",   "signed",
                                           "lookup",     "crc32c",        "rows", "columns"};
     int64_t shape[8];
-    int rank = (int)(take(in) % 9);
+    int rank = (int)(mb_fuzz_take(in) % 9);
     for (int i = 0; i < rank; i++)
         shape[i] = take_number(in);
     put_fuzzed_text(object, "format", in);
@@ -147,10 +133,10 @@ static void put_names(hid_t file)
     H5Gclose(weights);
 }
 
-static void put_tensor(hid_t file, input_t *in)
+static void put_tensor(hid_t file, mb_fuzz_input_t *in)
 {
     static const char *const parts[] = {"scale", "zero", "row_scale"};
-    bool scaled = take(in) % 4 != 0;
+    bool scaled = mb_fuzz_take(in) % 4 != 0;
     hid_t above = scaled ? make_group(file, "quantized") : H5Gopen2(file, "model_weights/a", 0);
     hid_t group = scaled ? make_group(above, "b") : above;
     hid_t dataset = put_dataset(group, scaled ? "q" : "b", in);
@@ -159,7 +145,7 @@ static void put_tensor(hid_t file, input_t *in)
         H5Dclose(dataset);
     }
     for (int i = 0; i < 3 && scaled; i++) {
-        dataset = take(in) % 2 == 0 ? H5I_INVALID_HID : put_dataset(group, parts[i], in);
+        dataset = mb_fuzz_take(in) % 2 == 0 ? H5I_INVALID_HID : put_dataset(group, parts[i], in);
         if (dataset >= 0)
             H5Dclose(dataset);
     }
@@ -168,7 +154,7 @@ static void put_tensor(hid_t file, input_t *in)
     H5Gclose(above);
 }
 
-static void make_file(const char *path, input_t *in)
+static void make_file(const char *path, mb_fuzz_input_t *in)
 {
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (file < 0)
@@ -194,14 +180,11 @@ static void read_file(const char *path)
     mb_model_file_close(file);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void mb_fuzz_encoded(const uint8_t *data, size_t size)
 {
-    char path[64];
-    input_t in = {data, size};
-    snprintf(path, sizeof(path), "/tmp/fuzz-encoded-%d.h5", (int)getpid());
+    mb_fuzz_input_t in = {data, size};
+    const char *path = mb_fuzz_named("encoded.h5", NULL, 0);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     make_file(path, &in);
     read_file(path);
-    unlink(path);
-    return 0;
 }

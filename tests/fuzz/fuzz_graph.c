@@ -1,15 +1,11 @@
-/* libFuzzer: any text as model_config. Nothing may crash, leak or overflow; what builds must bind
- * or be refused with a message. Linked with mutate_json.c and a libmbcheck.a that was built by
- * clang -fsanitize=fuzzer-no-link,address,undefined:
- *
- *     ./fuzz_graph -max_len=40000 NEW-CORPUS tests/data/configs
- */
+/* Any text as model_config; what builds must bind or be refused with a message. */
 #include "model/graph.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include <stdlib.h>
+
+void mb_fuzz_graph(const uint8_t *data, size_t size);
 
 /* Open dimensions get small sizes, as data would give them. */
 static void bind(mb_graph_t *graph)
@@ -34,13 +30,9 @@ static void bind(mb_graph_t *graph)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void mb_fuzz_graph(const uint8_t *data, size_t size)
 {
-    char *text = malloc(size + 1);
-    if (text == NULL)
-        return 0;
-    memcpy(text, data, size);
-    text[size] = '\0';
+    char *text = mb_fuzz_text(data, size);
     mb_graph_t *graph;
     if (mb_graph_create(text, "fuzz", &graph) == MB_OK) {
         bind(graph);
@@ -49,5 +41,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     }
     free(text);
-    return 0;
 }

@@ -1,16 +1,13 @@
-/* Bytes as an IDX file, raw or gzip: header, then all data. Build with clang
- * -fsanitize=fuzzer,address,undefined. */
-#define _GNU_SOURCE
+/* Bytes as an IDX file, raw or gzip: header, then all data. */
 #include "data/idx.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <sys/mman.h>
+#include "fuzz/fuzz.h"
+
 #include <unistd.h>
 
 #define LARGEST 65536
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+void mb_fuzz_idx(const uint8_t *data, size_t size);
 
 static void read_all(const char *path)
 {
@@ -25,16 +22,10 @@ static void read_all(const char *path)
     mb_idx_close(reader);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void mb_fuzz_idx(const uint8_t *data, size_t size)
 {
-    char path[64];
-    int file = memfd_create("fuzz", MFD_CLOEXEC);
-    if (file < 0)
-        return 0;
-    if (size > 0 && write(file, data, size) == (ssize_t)size) {
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-        read_all(path);
-    }
+    char path[MB_FUZZ_PATH];
+    int file = mb_fuzz_file(data, size, path);
+    read_all(path);
     close(file);
-    return 0;
 }

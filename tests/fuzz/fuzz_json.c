@@ -1,17 +1,16 @@
-/* Bytes as JSON text, then as a configuration. Build with clang
- * -fsanitize=fuzzer,address,undefined. */
+/* Bytes as JSON text, then as a configuration. */
 #include "base/config.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+void mb_fuzz_json(const uint8_t *data, size_t size);
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void mb_fuzz_json(const uint8_t *data, size_t size)
 {
     json_t *json = NULL;
     if (mb_json_parse((const char *)data, size, "fuzz", &json) != MB_OK)
-        return 0;
+        return;
     mb_config_t config;
     const char *name;
     const json_t *object;
@@ -26,5 +25,4 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)mb_config_finish(&config);
     }
     json_decref(json);
-    return 0;
 }

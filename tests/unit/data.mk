@@ -21,8 +21,6 @@ check_PROGRAMS += tests/unit/test_prefetch
 tests_unit_test_prefetch_SOURCES = tests/unit/test_prefetch.c
 tests_unit_test_prefetch_LDADD = $(UNIT_LIBS)
 
-EXTRA_DIST += tests/fuzz/fuzz_json.c tests/fuzz/fuzz_idx.c
-
 check_PROGRAMS += tests/unit/test_npy
 tests_unit_test_npy_SOURCES = tests/unit/test_npy.c tests/support/array_files.c \
 	tests/support/array_files.h tests/support/data_files.c tests/support/data_files.h

@@ -23,4 +23,3 @@ tests_unit_test_graph_damaged_SOURCES = tests/unit/test_graph_damaged.c tests/fu
 	tests/support/graph_text.c tests/support/graph_text.h
 tests_unit_test_graph_damaged_LDADD = $(UNIT_LIBS)
 
-EXTRA_DIST += tests/fuzz/fuzz_graph.c

@@ -20,4 +20,3 @@ SHELL_TESTS += tests/keras/codes.sh tests/keras/quantized.sh
 tests/keras/codes.log: tests/keras/encode$(EXEEXT) tests/keras/rewrite$(EXEEXT) mbrun$(EXEEXT)
 tests/keras/quantized.log: tests/keras/encode$(EXEEXT) tests/keras/rewrite$(EXEEXT)
 EXTRA_DIST += tests/keras/codes.py tests/keras/quantized.py
-EXTRA_DIST += tests/fuzz/fuzz_encoded.c

@@ -1,0 +1,41 @@
+#!/bin/sh
+# fuzz.sh BUILD SECONDS [FOLDER [TARGET ...]]: gives each parser of tests/fuzz so many seconds of libFuzzer, one process at a
+# time. What it has learned lies in FOLDER/corpus and is gone on from; inputs that crash, leak, take 2 GiB or 10 seconds lie in
+# FOLDER/found; FOLDER/results.txt has a line a target: runs, seconds, edges, findings.
+#
+# BUILD is made by clang:
+#     mkdir fuzz && cd fuzz
+#     ../configure --disable-shared CC=clang CXX=clang++ \
+#         CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+#     make tests/fuzz/libfuzzer
+set -u
+build=${1:?a build folder} seconds=${2:?seconds for each target} folder=${3:-fuzzed}
+source=$(cd "${0%/*}/../fuzz/corpus" && pwd)
+shift 2
+[ $# -eq 0 ] || shift
+program=$build/tests/fuzz/libfuzzer
+[ -x "$program" ] || { echo "$program: not there; see the head of $0" >&2 && exit 2; }
+[ $# -gt 0 ] || set -- $(ls "$source")
+mkdir -p "$folder/found"
+
+# Large allocations return NULL, as without a sanitizer; one that is made and used counts for the limit.
+export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$source/../../support/lsan.supp:print_suppressions=0
+
+found() {
+    find "$folder/found" -name "$1-*" | wc -l
+}
+
+number() {
+    sed -n "s/.*$1: *\([0-9]*\).*/\1/p" "$folder/$2.log" | tail -n 1
+}
+
+for target; do
+    own=$folder/corpus/$target before=$(found "$target") began=$(date +%s)
+    mkdir -p "$own"
+    MB_FUZZ=$target nice -n 19 "$program" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=16384 \
+        -print_final_stats=1 -artifact_prefix="$folder/found/$target-" "$own" "$source/$target" >"$folder/$target.log" 2>&1
+    printf '%-12s %10s runs %5d s %6s edges %3d findings\n' "$target" "$(number 'number_of_executed_units' "$target")" \
+        $(($(date +%s) - began)) "$(number 'cov' "$target")" $(($(found "$target") - before)) | tee -a "$folder/results.txt"
+done
+[ -z "$(ls "$folder/found")" ]

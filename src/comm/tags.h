@@ -11,7 +11,8 @@ enum {
     MB_TAG_REDUCE_EACH = 4, /* of each sum that may be under way */
     MB_TAG_EXCHANGE = 32300,
     MB_TAG_SCALARS = 32400,
-    MB_TAG_NORMS = 32500
+    MB_TAG_NORMS = 32500,
+    MB_TAG_COPIES = 32600 /* of local checkpoints */
 };
 
 #endif

@@ -26,6 +26,7 @@ libmb_la_SOURCES += \
 	src/store/keras_optimizer.c src/store/keras_optimizer.h \
 	src/store/labels.c src/store/labels.h \
 	src/store/lease.c src/store/lease.h \
+	src/store/local_set.h src/store/local_codec.c src/store/local_dir.c src/store/local_file.c \
 	src/store/metrics_log.c \
 	src/store/model_file.c src/store/model_file.h \
 	src/store/number_type.c src/store/number_type.h \

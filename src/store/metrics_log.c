@@ -159,7 +159,7 @@ mb_status_t mb_metrics_log_line(mb_metrics_log_t *log, const char *json_line)
     return MB_OK;
 }
 
-static mb_status_t flush(mb_metrics_log_t *log)
+mb_status_t mb_metrics_log_flush(mb_metrics_log_t *log)
 {
     int64_t lines = log->lines;
     if (fflush(log->file) != 0)
@@ -170,7 +170,7 @@ static mb_status_t flush(mb_metrics_log_t *log)
 
 mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log)
 {
-    MB_TRY(flush(log));
+    MB_TRY(mb_metrics_log_flush(log));
     int64_t lines = log->flushed;
     if (lines == log->synced)
         return MB_OK;

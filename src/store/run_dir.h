@@ -51,6 +51,8 @@ typedef struct mb_metrics_log mb_metrics_log_t;
 mb_status_t mb_metrics_log_open(mb_run_dir_t *dir, int64_t step, mb_metrics_log_t **out);
 mb_status_t mb_metrics_log_line(mb_metrics_log_t *log, const char *json_line);
 mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log); /* flush + fsync: before each commit */
+/* Survives the process, not the machine. */
+mb_status_t mb_metrics_log_flush(mb_metrics_log_t *log);
 void mb_metrics_log_close(mb_metrics_log_t *log);
 
 #endif

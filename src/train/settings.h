@@ -87,6 +87,13 @@ typedef enum {
       "leave out of --weights what does not fit")                                                  \
     X(CHECKPOINT_EVERY, "checkpoint-every", CADENCE, "1epoch", false, "WHEN",                      \
       "500, 10min, 1epoch or never")                                                               \
+    X(LOCAL_DIR, "local-dir", TEXT, NULL, false, "DIR",                                            \
+      "a fast directory of each node for checkpoints between those of the run's directory")        \
+    X(LOCAL_EVERY, "local-every", CADENCE, "1min", false, "WHEN",                                  \
+      "when those are written: 50 (steps), 20s or never")                                          \
+    X(PARTNER, "partner", TEXT, NULL, false, "WHERE",                                              \
+      "each rank's local checkpoint on the next node, too: memory (/dev/shm there), or in a "      \
+      "directory")                                                                                 \
     X(VAL_EVERY, "val-every", CADENCE, "1epoch", false, "WHEN",                                    \
       "when validation data is evaluated: 2epochs, 500 (steps) or never")                          \
     X(EARLY_STOP, "early-stop", TEXT, NULL, false, "SPEC",                                         \

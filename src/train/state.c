@@ -256,6 +256,20 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path)
     return status;
 }
 
+mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void *user)
+{
+    mb_state_writer_t writer = {.state = state};
+    mb_status_t status = open_writer(&writer);
+    if (status == MB_OK)
+        status = list_pieces(&writer);
+    if (status == MB_OK) {
+        fill_layout(&writer);
+        status = visit(user, &writer.layout, writer.pieces, writer.n_pieces);
+    }
+    close_writer(&writer);
+    return status;
+}
+
 mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest)
 {
     mb_state_writer_t writer = {.state = state};

@@ -35,6 +35,12 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
 /* Collective: a complete file at PATH. */
 mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 
+/* Collective: what that file would hold, float32 all of it, without a file. VISIT is called on
+ * every rank with its own pieces, which stand until it returns. */
+typedef mb_status_t (*mb_state_visit_t)(void *user, const mb_checkpoint_layout_t *layout,
+                                        const mb_piece_t *pieces, int n_pieces);
+mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void *user);
+
 /* Collective: of the float32 weights of that file, without one (store/digest.h). Rank 0's. */
 mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest);
 

@@ -10,6 +10,7 @@
 #include "train/footprint.h"
 #include "train/kept_states.h"
 #include "train/layout.h"
+#include "train/local_tier.h"
 #include "train/state.h"
 #include "train/trainer.h"
 
@@ -31,7 +32,7 @@ typedef struct {
     bool told;         /* of such a loss */
 } mb_callbacks_t;
 
-enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2 };
+enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2, MB_VOTE_LOCAL = 4 };
 enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 768 };
 
 struct mb_training {
@@ -53,6 +54,7 @@ struct mb_training {
 
     mb_run_dir_t *dir;
     mb_metrics_log_t *metrics; /* rank 0 */
+    mb_local_tier_t *local;    /* NULL: no local checkpoints */
     mb_model_file_t *resume;   /* the checkpoint gone on from; NULL: a fresh start */
     bool finished;
     int64_t final_step; /* of final.h5; -1: there is none */
@@ -142,6 +144,8 @@ mb_status_t mb_training_check_record(mb_training_t *trainer);
 /* trainer_save.c */
 /* A step checkpoint and what goes with it. Collective. */
 mb_status_t mb_training_checkpoint(mb_training_t *trainer);
+/* Hands the state of a step checkpoint to VISIT. Collective. */
+mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t visit, void *user);
 /* The output that was asked for beside final.h5: whether it can be, and writing it. */
 /* A file of the run's directory, exact; with moments and counters if WHOLE. */
 mb_status_t mb_training_save_in_run(mb_training_t *trainer, const char *name, bool whole);

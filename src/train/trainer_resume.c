@@ -82,7 +82,7 @@ mb_status_t mb_training_open_directory(mb_training_t *trainer)
     char *path, *newest = NULL;
     bool final_holds = false;
     if (trainer->options.no_directory)
-        return MB_OK;
+        return mb_training_refuse_local(trainer);
     if (mb_settings_has(trainer->settings, MB_SET_RUN))
         path = strdup(mb_settings_text(trainer->settings, MB_SET_RUN));
     else
@@ -95,12 +95,13 @@ mb_status_t mb_training_open_directory(mb_training_t *trainer)
     mb_run_dir_set_log(trainer->dir, trainer->options.log);
     if (trainer->options.restart)
         MB_TRY(mb_comm_agree(trainer->comm, forget(trainer)));
+    MB_TRY(mb_training_open_local(trainer));
     MB_TRY(mb_run_dir_newest(trainer->dir, &newest, &final_holds));
     trainer->final_step = final_step(trainer, final_holds);
     if (newest != NULL)
         status = mb_comm_agree(trainer->comm, open_checkpoint(trainer, newest));
     free(newest);
-    return status;
+    return status == MB_OK ? mb_training_take_local(trainer) : status;
 }
 
 static uint64_t model_hash(const mb_training_t *trainer)

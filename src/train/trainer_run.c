@@ -7,7 +7,7 @@
 static uint32_t own_votes(mb_training_t *trainer)
 {
     const mb_events_t *events = &trainer->options.events;
-    uint32_t flags = 0;
+    uint32_t flags = mb_training_local_votes(trainer);
     if (events->stop != NULL && events->stop(events->user))
         flags |= MB_VOTE_STOP;
     if (mb_comm_rank(trainer->comm) == 0 && trainer->cadence.seconds > 0 &&
@@ -158,6 +158,7 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
         MB_TRY(mb_run_dir_renew(trainer->dir));
     if (is_due(trainer, votes))
         MB_TRY(mb_training_checkpoint(trainer));
+    MB_TRY(mb_training_local_save(trainer, votes));
     *stop = (votes & MB_VOTE_STOP) != 0;
     if (trainer->finished || *stop)
         return MB_OK;
@@ -209,6 +210,8 @@ mb_status_t mb_training_run(mb_training_t *trainer)
         status = finish(trainer); /* it ended between its last checkpoint and final.h5 */
     if (status == MB_OK)
         status = mb_training_write_output(trainer);
+    if (status == MB_OK || status == MB_ERR_STOPPED)
+        mb_training_local_end(trainer);
     if (status == MB_OK && trainer->dir != NULL)
         status = mb_run_dir_release(trainer->dir);
     if (status != MB_OK && status != MB_ERR_STOPPED) {

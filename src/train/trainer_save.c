@@ -43,16 +43,10 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
 
-static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
-                        mb_run_dir_t *lease)
+/* With the counters as they are now. */
+static mb_state_t complete_state(mb_training_t *trainer, save_kind_t kind)
 {
-    static const char *const actions[] = {[SAVE_STEP] = "writing a checkpoint",
-                                          [SAVE_FINAL] = "writing final.h5",
-                                          [SAVE_EXPORT] = "writing a model file",
-                                          [SAVE_KEPT] = "keeping the best weights"};
     mb_state_t state = state_of(trainer, kind);
-    state.lease = lease;
-    mb_comm_doing(trainer->comm, actions[kind]);
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
     state.state.averaged = state.averaged && trainer->optimizer->averages;
@@ -60,6 +54,25 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     state.state.n_metrics = 0;
     if (trainer->state.step_in_epoch > 0)
         state.state.metrics = mb_score_kept_metrics(trainer->score, &state.state.n_metrics);
+    return state;
+}
+
+mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t visit, void *user)
+{
+    mb_state_t state = complete_state(trainer, SAVE_STEP);
+    return mb_state_visit(&state, visit, user);
+}
+
+static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
+                        mb_run_dir_t *lease)
+{
+    static const char *const actions[] = {[SAVE_STEP] = "writing a checkpoint",
+                                          [SAVE_FINAL] = "writing final.h5",
+                                          [SAVE_EXPORT] = "writing a model file",
+                                          [SAVE_KEPT] = "keeping the best weights"};
+    mb_state_t state = complete_state(trainer, kind);
+    state.lease = lease;
+    mb_comm_doing(trainer->comm, actions[kind]);
     return mb_state_write(&state, path);
 }
 

@@ -62,3 +62,6 @@ EXTRA_DIST += tests/keras/roundtrip.py tests/keras/many_layers.py tests/keras/tr
 check_PROGRAMS += tests/unit/test_links
 tests_unit_test_links_SOURCES = tests/unit/test_links.c $(STORE_SUPPORT)
 tests_unit_test_links_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_local_set
+tests_unit_test_local_set_SOURCES = tests/unit/test_local_set.c $(STORE_SUPPORT)
+tests_unit_test_local_set_LDADD = $(UNIT_LIBS)

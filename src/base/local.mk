@@ -2,6 +2,7 @@ libmb_la_SOURCES += \
 	src/base/arena.c src/base/arena.h \
 	src/base/config.c src/base/config.h \
 	src/base/crc32c.c src/base/crc32c.h \
+	src/base/duration.c src/base/duration.h \
 	src/base/error.c src/base/error.h \
 	src/base/events.c src/base/events.h \
 	src/base/fiber.c src/base/fiber.h \

@@ -3,8 +3,10 @@ mbrun_SOURCES += \
 	src/cli/average.c \
 	src/cli/bench.c \
 	src/cli/bench_profile.c src/cli/bench_profile.h \
+	src/cli/batch.c src/cli/batch.h \
 	src/cli/bar.c src/cli/bar.h \
 	src/cli/chance.c src/cli/chance.h \
+	src/cli/child.c src/cli/child.h \
 	src/cli/command.h \
 	src/cli/configure.c \
 	src/cli/convert.c \

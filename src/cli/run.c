@@ -1,6 +1,8 @@
 /* See run.h. */
 #include "cli/run.h"
 
+#include "cli/batch.h"
+
 static void on_start(void *user, const mb_start_report_t *report)
 {
     mb_progress_start(&((mb_cli_run_t *)user)->progress, report);
@@ -40,6 +42,8 @@ mb_status_t mb_cli_run_set_up(mb_cli_run_t *run, const mb_args_t *args)
                                      .output = mb_args_flag(args, "output"),
                                      .restart = mb_args_has(args, "restart"),
                                      .log = run->log,
+                                     .started = run->started,
+                                     .end = mb_batch_end(),
                                      .events = {.user = run,
                                                 .start = on_start,
                                                 .step = on_step,
@@ -47,6 +51,7 @@ mb_status_t mb_cli_run_set_up(mb_cli_run_t *run, const mb_args_t *args)
                                                 .saved = on_saved,
                                                 .profiled = on_profiled,
                                                 .stop = on_boundary}};
+    options.end.saving = run->saving;
     return mb_training_create(&options, &run->trainer);
 }
 

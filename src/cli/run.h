@@ -13,6 +13,8 @@ typedef struct {
     const char *name;  /* in front of its lines; NULL: it is the only one */
     const mb_settings_t *settings;
     const mb_log_t *log;
+    double started;           /* by mb_time_seconds: the command */
+    int saving;               /* models that save at once; 0: one */
     bool (*stop)(void *user); /* between two steps, on every rank */
     void *user;
     mb_progress_t progress;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "cli/job.h"
 #include "cli/run.h"
 #include "cli/say.h"
@@ -46,6 +47,7 @@ static int train_one(const mb_args_t *args)
     *run = (mb_cli_run_t){.model = args->words[0],
                           .settings = args->settings,
                           .log = &only.job.log,
+                          .started = mb_time_seconds(),
                           .stop = stop,
                           .user = run};
     mb_progress_begin(&run->progress, NULL, mb_args_has(args, "json"), quiet);
@@ -90,7 +92,10 @@ const mb_command_t mb_command_train = {
         "MODEL.run beside the model: checkpoints, metrics.jsonl, log.txt, and final.h5 at the\n"
         "end. The same command started again goes on from the newest complete checkpoint, on\n"
         "any number of ranks. SIGUSR1 asks for a checkpoint and the end (exit code 85),\n"
-        "SIGUSR2 where every rank stands. Options win over what is recorded in the file\n"
+        "SIGUSR2 where every rank stands. --max-time and the end of a batch job\n"
+        "(SLURM_JOB_END_TIME, where it is set) stop it by themselves, in time for what a\n"
+        "step and a checkpoint have taken at most so far. Options win over what is recorded in the "
+        "file\n"
         "(mbrun configure), and that over Keras' own settings.\n\n"
         "--models and --ensemble train several models on the same ranks, which fill each\n"
         "other's waits. Options hold for all. Each has a run directory and bits as if alone: with\n"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/host_memory.h"
+#include "base/log.h"
 #include "cli/recorded.h"
 #include "cli/run.h"
 #include "cli/say.h"
@@ -27,6 +28,7 @@ typedef struct {
 typedef struct {
     mb_several_t all;
     const mb_args_t *args;
+    double started;
     int n;
     model_t *model;
 } training_t;
@@ -144,6 +146,8 @@ static void join(training_t *training, int at)
     model->run.log = &member->log;
     model->run.stop = stop;
     model->run.user = model;
+    model->run.started = training->started;
+    model->run.saving = training->all.n;
     member->work = work;
     member->ended = ended;
     member->user = model;
@@ -205,7 +209,7 @@ static int end(training_t *training, mb_status_t status)
 
 int mb_train_several(const mb_args_t *args)
 {
-    training_t training = {.args = args};
+    training_t training = {.args = args, .started = mb_time_seconds()};
     int n = args->ensemble > 0 ? args->ensemble : args->n_words, code;
     if (!mb_several_start(&training.all, args, n, &code))
         return code;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/str.h"
 
 static const mb_setting_info_t table[MB_SET_COUNT] = {
@@ -71,19 +72,6 @@ static bool parse_fraction(const char *text, double *out)
     return *out >= 0 && *out < 1;
 }
 
-static double unit_seconds(const char *unit)
-{
-    static const struct {
-        const char *name;
-        double seconds;
-    } units[] = {{"s", 1}, {"sec", 1}, {"min", 60}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(unit, units[i].name) == 0)
-            return units[i].seconds;
-    }
-    return 0;
-}
-
 static bool parse_cadence(const char *text, mb_cadence_t *out)
 {
     char *end;
@@ -98,7 +86,7 @@ static bool parse_cadence(const char *text, mb_cadence_t *out)
     else if (*end == '\0' || strcmp(end, "steps") == 0 || strcmp(end, "step") == 0)
         out->steps = (int64_t)value;
     else
-        out->seconds = value * unit_seconds(end);
+        out->seconds = value * mb_duration_unit(end);
     return out->seconds > 0 || ((out->steps > 0 || out->epochs > 0) && value == floor(value));
 }
 
@@ -106,7 +94,7 @@ static bool parse_seconds(const char *text, double *out)
 {
     char *end;
     double value = strtod(text, &end);
-    *out = value * (*end == '\0' ? 1 : unit_seconds(end));
+    *out = value * (*end == '\0' ? 1 : mb_duration_unit(end));
     return end != text && *out > 0 && isfinite(*out);
 }
 
@@ -139,6 +127,8 @@ static const char *accepted(mb_setting_kind_t kind, const char *value)
         return parse_cadence(value, &cadence) ? NULL : "500 (steps), 10min, 1epoch or never";
     case MB_KIND_SECONDS:
         return parse_seconds(value, &real) ? NULL : "a time: 90s, 5min, 2h";
+    case MB_KIND_LIMIT:
+        return mb_duration_parse(value, &real) ? NULL : "a time: 90s, 30min, 2h, 1-12:00:00";
     case MB_KIND_BYTES:
         return mb_str_parse_bytes(value, &real) ? NULL : "a size: 512MiB, 4GiB, 0";
     case MB_KIND_SWITCH:
@@ -270,6 +260,8 @@ double mb_settings_real(const mb_settings_t *settings, mb_setting_id_t id)
         parse_fraction(text, &value);
     else if (table[id].kind == MB_KIND_SECONDS)
         parse_seconds(text, &value);
+    else if (table[id].kind == MB_KIND_LIMIT)
+        mb_duration_parse(text, &value);
     else if (table[id].kind == MB_KIND_BYTES)
         mb_str_parse_bytes(text, &value);
     else

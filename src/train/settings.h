@@ -19,6 +19,7 @@ typedef enum {
     MB_KIND_FRACTION, /* 0 <= x < 1, or "20%" */
     MB_KIND_CADENCE,  /* 500 (steps), 10min, 90s, 2h, 1epoch, never */
     MB_KIND_SECONDS,  /* 90s, 5min, 2h, or a plain number of seconds */
+    MB_KIND_LIMIT,    /* 90s, 2h, 1h30min, or Slurm's 02:30:00, 1-12:00:00 */
     MB_KIND_BYTES,    /* 0, 512MiB, 4GiB, or a plain number of bytes */
     MB_KIND_SWITCH,   /* yes, no */
     MB_KIND_SHUFFLE   /* full, none, block:K */
@@ -39,6 +40,8 @@ typedef enum {
     X(RUN, "run", TEXT, NULL, false, "DIR", "run directory (default: MODEL.run beside the model)") \
     X(EPOCHS, "epochs", COUNT, "1", false, "N", "train until N epochs are complete in total")      \
     X(STEPS, "steps", COUNT, NULL, false, "N", "train until N steps are complete in total")        \
+    X(MAX_TIME, "max-time", LIMIT, NULL, false, "T",                                               \
+      "stop in time for a complete checkpoint before 30min, 2h or 1-12:00:00 are over; exit 85")   \
     X(BATCH, "batch", COUNT, "32", true, "G", "samples in a global batch: one optimizer step")     \
     X(MICRO_BATCH, "micro-batch", COUNT, NULL, true, "b", "samples in a micro-batch")              \
     X(REPLICAS, "replicas", COUNT, NULL, true, "R",                                                \

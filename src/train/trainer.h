@@ -10,6 +10,7 @@
 #include "model/metric.h"
 #include "train/layout.h"
 #include "train/settings.h"
+#include "train/time_limit.h"
 
 typedef struct mb_training mb_training_t;
 
@@ -104,6 +105,8 @@ typedef struct {
     const char *output; /* the final model once more, in the form its name says (export.h); NULL */
     bool restart;       /* forget the run directory's checkpoints and begin again */
     bool no_directory;  /* library use: no run directory, no checkpoints unless saved */
+    double started;     /* by mb_time_seconds: what `max-time` counts from; 0: now */
+    mb_time_end_t end;  /* the run stops in time before that; rank 0's */
     const mb_log_t *log;
     mb_events_t events;
 } mb_training_options_t;

@@ -12,6 +12,7 @@
 #include "train/layout.h"
 #include "train/local_tier.h"
 #include "train/state.h"
+#include "train/time_limit.h"
 #include "train/trainer.h"
 
 /* A metric as callbacks see it. */
@@ -75,9 +76,10 @@ struct mb_training {
     int n_record;
     mb_comm_vote_t vote;
     mb_cadence_t cadence, val_cadence;
+    mb_time_limit_t limit; /* rank 0 */
     mb_callbacks_t callbacks;
     mb_model_file_t *restored; /* the weights that a run ends with; NULL: its last */
-    double last_save, begun, rate_since;
+    double last_save, begun, rate_since, step_begun;
     int64_t begun_step, rate_step, saved_step;
     double rate;
 
@@ -115,6 +117,15 @@ void mb_training_count_metrics(mb_training_t *trainer, const mb_step_report_t *r
 mb_status_t mb_training_callbacks(mb_training_t *trainer, const mb_eval_report_t *report);
 /* Puts the best weights into the model when a run ends. Collective. */
 mb_status_t mb_training_restore_best(mb_training_t *trainer);
+
+/* trainer_limit.c: when the run stops by itself. */
+mb_status_t mb_training_take_limit(mb_training_t *trainer);
+/* Rank 0: whether to stop at the next step boundary. */
+bool mb_training_is_near_limit(mb_training_t *trainer);
+/* Whether a cadence of steps or epochs has one after STEP steps. */
+bool mb_training_is_due(const mb_training_t *trainer, const mb_cadence_t *cadence, int64_t step);
+/* MB_ERR_STOPPED, and why. */
+mb_status_t mb_training_say_stopped(const mb_training_t *trainer);
 
 /* trainer_formats.c */
 /* Reads the settings checkpoint-dtype, moments and qat, and writes them in one spelling. */

@@ -8,7 +8,7 @@ static uint32_t own_votes(mb_training_t *trainer)
 {
     const mb_events_t *events = &trainer->options.events;
     uint32_t flags = mb_training_local_votes(trainer);
-    if (events->stop != NULL && events->stop(events->user))
+    if ((events->stop != NULL && events->stop(events->user)) || mb_training_is_near_limit(trainer))
         flags |= MB_VOTE_STOP;
     if (mb_comm_rank(trainer->comm) == 0 && trainer->cadence.seconds > 0 &&
         mb_time_seconds() - trainer->last_save >= trainer->cadence.seconds)
@@ -104,13 +104,8 @@ static mb_status_t keep_best(mb_training_t *trainer, double loss)
 
 static bool validates(const mb_training_t *trainer)
 {
-    const mb_cadence_t *cadence = &trainer->val_cadence;
-    const mb_run_state_t *state = &trainer->state;
-    if (trainer->evaluator == NULL)
-        return false;
-    if (cadence->steps > 0)
-        return state->step % cadence->steps == 0;
-    return cadence->epochs > 0 && state->step_in_epoch == 0 && state->epoch % cadence->epochs == 0;
+    return trainer->evaluator != NULL &&
+           mb_training_is_due(trainer, &trainer->val_cadence, trainer->state.step);
 }
 
 /* Validation and what callbacks make of it and of the epoch. */
@@ -136,13 +131,8 @@ static mb_status_t look_back(mb_training_t *trainer)
 
 static bool is_due(const mb_training_t *trainer, uint32_t votes)
 {
-    const mb_cadence_t *cadence = &trainer->cadence;
-    const mb_run_state_t *state = &trainer->state;
-    if (votes & (MB_VOTE_CHECKPOINT | MB_VOTE_STOP))
-        return true;
-    if (cadence->steps > 0 && state->step % cadence->steps == 0)
-        return true;
-    return cadence->epochs > 0 && state->step_in_epoch == 0 && state->epoch % cadence->epochs == 0;
+    return (votes & (MB_VOTE_CHECKPOINT | MB_VOTE_STOP)) != 0 ||
+           mb_training_is_due(trainer, &trainer->cadence, trainer->state.step);
 }
 
 /* What stands between two steps. */
@@ -152,7 +142,11 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
     mb_account_begin(trainer->account, MB_ACTIVITY_VOTE);
     MB_TRY(mb_comm_vote_finish(trainer->comm, &trainer->vote, &votes));
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
+    double since = mb_time_seconds();
+    mb_time_limit_step(&trainer->limit, since - trainer->step_begun);
     MB_TRY(look_back(trainer));
+    if (validates(trainer))
+        mb_time_limit_validation(&trainer->limit, mb_time_seconds() - since);
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
         MB_TRY(mb_run_dir_renew(trainer->dir));
@@ -186,6 +180,7 @@ static mb_status_t run(mb_training_t *trainer)
     MB_TRY(mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer)));
     mb_account_start(trainer->account, MB_ACTIVITY_OTHER);
     while (!trainer->finished && !stop) {
+        trainer->step_begun = mb_time_seconds();
         MB_TRY(one_step(trainer, &report));
         MB_TRY(boundary(trainer, &stop));
     }
@@ -193,10 +188,7 @@ static mb_status_t run(mb_training_t *trainer)
     if (!trainer->finished) {
         MB_TRY(mb_training_write_trace(trainer));
         MB_TRY(mb_training_tell_account(trainer));
-        return mb_error_set(
-            MB_ERR_STOPPED, "stopped on request after step %lld of %lld%s",
-            (long long)trainer->state.step, (long long)trainer->total_steps,
-            trainer->dir == NULL ? "" : ", with a complete checkpoint; the same command goes on");
+        return mb_training_say_stopped(trainer);
     }
     return finish(trainer);
 }

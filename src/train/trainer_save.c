@@ -140,12 +140,14 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer)
     char name[64];
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
         return MB_OK;
+    double since = mb_time_seconds();
     int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
     MB_TRY(mb_training_check_weights(trainer));
     MB_TRY(
         save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name), SAVE_STEP));
     trainer->saved_step = trainer->state.step;
     trainer->last_save = mb_time_seconds();
+    mb_time_limit_save(&trainer->limit, trainer->last_save - since);
     mb_status_t status = MB_OK;
     if (mb_comm_rank(trainer->comm) == 0)
         status =

@@ -568,5 +568,6 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     trainer->resident_before = mb_host_memory_resident();
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_limit(trainer)));
     return mb_training_report_start(trainer);
 }

@@ -21,7 +21,7 @@ load helper
     run -0 "$MBRUN" train --help
     for key in data val val-split run epochs steps batch micro-batch replicas stages schedule \
         shuffle no-shuffle seed optimizer lr lr-schedule weight-decay clip loss class-weight checkpoint-every \
-        keep keras-optimizer device threads bind deadline restart json quiet; do
+        keep keras-optimizer device threads bind deadline max-time restart json quiet; do
         grep -q -- "--$key\b" <<<"$output" || { echo "no --$key"; return 1; }
     done
     grep -q -- '--batch G .*(default: 32)' <<<"$output"

@@ -21,3 +21,7 @@ tests_unit_test_fiber_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_flows
 tests_unit_test_flows_SOURCES = tests/unit/test_flows.c
 tests_unit_test_flows_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_duration
+tests_unit_test_duration_SOURCES = tests/unit/test_duration.c
+tests_unit_test_duration_LDADD = $(UNIT_LIBS)

@@ -13,3 +13,7 @@ tests/mpi/moments.log: mbrun$(EXEEXT)
 tests/mpi/qat.log: mbrun$(EXEEXT)
 EXTRA_DIST += tests/mpi/runs_lib.sh tests/campaign/moments.sh \
 	tests/campaign/qat.sh
+
+check_PROGRAMS += tests/unit/test_time_limit
+tests_unit_test_time_limit_SOURCES = tests/unit/test_time_limit.c
+tests_unit_test_time_limit_LDADD = $(UNIT_LIBS)

@@ -8,7 +8,7 @@
 
 #include <mb/status.h>
 
-#define MB_ERROR_BYTES 2048
+#define MB_ERROR_BYTES 4096
 
 #if defined(__GNUC__)
 #define MB_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))

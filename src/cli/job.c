@@ -7,15 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "cli/alone.h"
+#include "cli/bounded.h"
 #include "cli/say.h"
 #include "plugin/load.h"
 
 #define GRACE_SECONDS 10.0
 #define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
-/* Bounds the end of MPI itself after a failure. */
-#define LAST_SECONDS 60
+#define LAST_SECONDS 60.0      /* for the end of MPI itself */
+#define START_SECONDS 2.0      /* besides the deadline, which says more */
+#define NOT_ENDED                                                                                  \
+    "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \
+    "complete"
+#define ABORT_SECONDS 5.0 /* the launcher kills before that whom it reaches */
 
 static void write_log(void *user, mb_log_level_t level, const char *message)
 {
@@ -40,12 +45,29 @@ static void wait_for_turn(int rank)
     nanosleep(&(struct timespec){.tv_sec = tenths / 10, .tv_nsec = tenths % 10 * 100000000}, NULL);
 }
 
+static void abort_mpi(int code)
+{
+    mb_bounded_begin(ABORT_SECONDS, 0, NULL, code);
+    MPI_Abort(MPI_COMM_WORLD, code);
+}
+
 static int refuse_mpi(void)
 {
     if (mb_launch_rank() != 0)
         wait_for_turn(mb_launch_rank());
     mb_say_error();
-    MPI_Abort(MPI_COMM_WORLD, MB_EXIT_FAILED);
+    abort_mpi(MB_EXIT_FAILED);
+    return MB_EXIT_FAILED;
+}
+
+/* One message of all that are alone, whose launcher ends them when the first one ends. */
+static int refuse_alone(const mb_alone_t *expected)
+{
+    if (expected->rank != 0)
+        wait_for_turn(0);
+    else
+        mb_say_error();
+    MPI_Finalize();
     return MB_EXIT_FAILED;
 }
 
@@ -59,35 +81,56 @@ static bool load_plugins(mb_job_t *job, const mb_args_t *args, int *code)
     return false;
 }
 
-bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
+static bool start_mpi(int *code)
 {
-    int provided = MPI_THREAD_SINGLE;
-    *job = (mb_job_t){.log = {write_log, job, MB_LOG_INFO}};
+    int provided = MPI_THREAD_SINGLE, size = 0;
+    const mb_alone_t expected = mb_alone_expect();
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
         mb_error_set(MB_ERR_MPI, "MPI could not be started");
         *code = mb_say_end(MB_ERR_MPI);
         return false;
     }
-    if (provided < MPI_THREAD_FUNNELED) {
-        mb_error_set(MB_ERR_MPI, "this MPI offers no MPI_THREAD_FUNNELED, which mbrun needs");
-        *code = refuse_mpi();
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (mb_alone_check(&expected, size) != MB_OK) {
+        *code = refuse_alone(&expected);
         return false;
     }
-    /* What a wait would warn of comes as the error that it ends with. */
-    mb_comm_options_t options = {.deadline_seconds =
-                                     mb_settings_real(args->settings, MB_SET_DEADLINE)};
-    if (mb_comm_create(MPI_COMM_WORLD, &options, &job->comm) != MB_OK) {
+    if (provided >= MPI_THREAD_FUNNELED)
+        return true;
+    mb_error_set(MB_ERR_MPI, "this MPI offers no MPI_THREAD_FUNNELED, which mbrun needs");
+    *code = refuse_mpi();
+    return false;
+}
+
+static bool create_comm(mb_job_t *job, const mb_comm_options_t *options, int *code)
+{
+    if (mb_comm_create(MPI_COMM_WORLD, options, &job->comm) != MB_OK) {
         *code = refuse_mpi();
         return false;
     }
     job->rank = mb_comm_rank(job->comm);
     job->size = mb_comm_size(job->comm);
-    return load_plugins(job, args, code);
+    return true;
+}
+
+bool mb_job_start(mb_job_t *job, const mb_args_t *args, int *code)
+{
+    /* What a wait would warn of comes as the error that it ends with. */
+    mb_comm_options_t options = {.deadline_seconds =
+                                     mb_settings_real(args->settings, MB_SET_DEADLINE)};
+    *job = (mb_job_t){.log = {write_log, job, MB_LOG_INFO}};
+    mb_bounded_begin(options.deadline_seconds + START_SECONDS, mb_launch_rank(),
+                     "MPI has not brought the ranks of this job together: one of them has not "
+                     "come, or no network that MPI uses joins the nodes",
+                     MB_EXIT_FAILED);
+    bool started = start_mpi(code) && create_comm(job, &options, code);
+    mb_bounded_end();
+    return started && load_plugins(job, args, code);
 }
 
 static void say(mb_job_t *job)
 {
-    char line[4096];
+    char line[MB_ERROR_BYTES + 64];
     job->said = true;
     if (job->rank == 0)
         snprintf(line, sizeof line, "mbrun: error: %s", job->message);
@@ -107,6 +150,7 @@ void mb_job_report(mb_job_t *job, mb_status_t status)
 {
     if (!is_failure(status))
         return;
+    mb_comm_report(job->comm, status);
     snprintf(job->message, sizeof job->message, "%s", mb_error_get());
     if (mb_comm_speaks(job->comm))
         say(job);
@@ -119,7 +163,7 @@ static void abort_job(mb_job_t *job, int code)
         wait_for_turn(job->rank);
         say(job);
     }
-    MPI_Abort(MPI_COMM_WORLD, code);
+    abort_mpi(code);
 }
 
 /* The code of the failure that counts for all, not of what this rank saw of it. */
@@ -160,9 +204,10 @@ int mb_job_end(mb_job_t *job, mb_status_t status)
     int code = agreed_code(job, status);
     if (!together)
         abort_job(job, code);
-    if (failed)
-        alarm(LAST_SECONDS);
+    mb_bounded_begin(LAST_SECONDS, job->rank, failed ? NULL : NOT_ENDED,
+                     code == MB_EXIT_DONE ? MB_EXIT_FAILED : code);
     mb_comm_destroy(job->comm);
     MPI_Finalize();
+    mb_bounded_end();
     return code;
 }

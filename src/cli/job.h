@@ -9,7 +9,7 @@ typedef struct {
     mb_comm_t *comm;
     int rank, size;
     mb_log_t log;
-    char message[2048]; /* of the failure */
+    char message[MB_ERROR_BYTES]; /* of the failure */
     bool said;
     void (*write)(void *user, const char *line); /* where rank 0's lines go besides stderr */
     void *user;

@@ -1,6 +1,8 @@
 mbrun_SOURCES += \
+	src/cli/alone.c src/cli/alone.h \
 	src/cli/args.c \
 	src/cli/average.c \
+	src/cli/bounded.c src/cli/bounded.h \
 	src/cli/bench.c \
 	src/cli/bench_profile.c src/cli/bench_profile.h \
 	src/cli/batch.c src/cli/batch.h \

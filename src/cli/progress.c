@@ -391,6 +391,20 @@ void mb_progress_profiled(void *user, const mb_time_report_t *report)
         say_object(progress, mb_time_json(report));
 }
 
+void mb_progress_straggler(void *user, const mb_straggler_report_t *report)
+{
+    mb_progress_t *progress = user;
+    char since[32];
+    say(progress,
+        "warning: rank %d on %s (stage %d) takes %.1f times as long for its part of a step as %s, "
+        "since step %" PRId64 ", %s ago; the other ranks wait %.0f %% of their time",
+        report->rank, report->host, report->stage, report->factor,
+        report->by_replicas ? "the other replicas of its stage" : "before", report->since_step,
+        mb_str_seconds(report->seconds, since, sizeof since), 100 * report->waited);
+    if (progress->json)
+        say_object(progress, mb_json_straggler(report));
+}
+
 static void say_results(mb_progress_t *progress, const char *directory)
 {
     char line[2048], took[32];

@@ -40,6 +40,7 @@ void mb_progress_step(void *progress, const mb_step_report_t *report);
 void mb_progress_evaluated(void *progress, const mb_eval_report_t *report);
 void mb_progress_saved(void *progress, const char *path);
 void mb_progress_profiled(void *progress, const mb_time_report_t *report);
+void mb_progress_straggler(void *progress, const mb_straggler_report_t *report);
 /* A line made elsewhere (a warning, an error) that belongs into the log. */
 void mb_progress_write(void *progress, const char *line);
 /* Makes room for such a line on the terminal. */

@@ -49,6 +49,16 @@ json_t *mb_json_metrics(const mb_metric_value_t *metrics, int n)
     return object;
 }
 
+json_t *mb_json_straggler(const mb_straggler_report_t *report)
+{
+    return json_pack("{s:s, s:i, s:s, s:i, s:o, s:s, s:I, s:o, s:o}", "event", "straggler", "rank",
+                     report->rank, "host", report->host, "stage", report->stage, "factor",
+                     mb_json_number(report->factor), "than",
+                     report->by_replicas ? "replicas" : "before", "since_step",
+                     (json_int_t)report->since_step, "seconds", mb_json_number(report->seconds),
+                     "others_wait", mb_json_number(report->waited));
+}
+
 json_t *mb_json_step(const mb_step_report_t *report)
 {
     json_t *object =

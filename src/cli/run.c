@@ -28,6 +28,11 @@ static void on_profiled(void *user, const mb_time_report_t *report)
     mb_progress_profiled(&((mb_cli_run_t *)user)->progress, report);
 }
 
+static void on_straggler(void *user, const mb_straggler_report_t *report)
+{
+    mb_progress_straggler(&((mb_cli_run_t *)user)->progress, report);
+}
+
 static bool on_boundary(void *user)
 {
     const mb_cli_run_t *run = user;
@@ -50,6 +55,7 @@ mb_status_t mb_cli_run_set_up(mb_cli_run_t *run, const mb_args_t *args)
                                                 .evaluated = on_evaluated,
                                                 .saved = on_saved,
                                                 .profiled = on_profiled,
+                                                .straggles = on_straggler,
                                                 .stop = on_boundary}};
     options.end.saving = run->saving;
     return mb_training_create(&options, &run->trainer);

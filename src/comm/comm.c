@@ -128,6 +128,7 @@ void mb_comm_destroy(mb_comm_t *comm)
     free(comm->arriving);
     free(comm->first);
     free(comm->kept_notice);
+    free(comm->report);
     free(comm);
 }
 

@@ -52,26 +52,42 @@ typedef struct {
 
 /* What a rank is doing, said ahead of time: when it falls silent the others know where it was. */
 typedef struct {
-    const char *action; /* a literal: "F", "writing a checkpoint" */
+    const char *action; /* a literal: "F", "writing a checkpoint"; NULL: what STEP counts is done */
     const char *counts; /* a literal: what STEP counts ("step", "evaluation step"); NULL: nothing */
     int64_t step;       /* from 1, as users see it */
     int stage, micro;   /* -1: does not apply */
+    const char *const *layer; /* the name of the one being computed stands there, or NULL does;
+                                 NULL: no layer is */
 } mb_comm_at_t;
 /* Keeps a copy; cheap enough for every action of a step. Not collective. */
 void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at);
+/* What the copy points to is about to go. */
+void mb_comm_leave_layer(mb_comm_t *comm);
 /* What is done between steps, or before the first: ACTION is a literal. Stage and step stay. */
 void mb_comm_doing(mb_comm_t *comm, const char *action);
+/* Where a rank's time went in the steps since its run began. */
+typedef struct {
+    int64_t steps;
+    double busy, waited; /* seconds: at work of its own, and waiting for other ranks */
+} mb_comm_load_t;
+/* Its signs of life say so from now on. Not collective; cheap. */
+void mb_comm_tell_load(mb_comm_t *comm, const mb_comm_load_t *load);
+/* On ranks 0 and 1: what RANK has said last. Zeros: nothing yet. */
+mb_comm_load_t mb_comm_load(const mb_comm_t *comm, int rank);
+const char *mb_comm_host_of(const mb_comm_t *comm, int rank);
+/* Between two signs of life. */
+double mb_comm_sign_seconds(const mb_comm_t *comm);
 /* For work that waits for no other rank for long. Not collective; cheap enough for every
  * micro-batch. On ranks 0 and 1: fails, and ends all ranks, if one of them has given no sign for
  * the deadline. */
 mb_status_t mb_comm_watch(mb_comm_t *comm);
-/* "stage 1, step 12, BW of micro-batch 3", of this rank. Returns BUFFER. */
+/* "stage 1, step 12, BW of micro-batch 3, layer 'dense'", of this rank. Returns BUFFER. */
 char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);
 
 /* The one wait: until DONE says true. DONE may fail. Between polls PROGRESS of every registered
  * source runs. MB_ERR_PEER, MB_ERR_TIMEOUT (with the note in the message), or DONE's failure.
  * A deadline that passes is told to all ranks as mb_comm_fail does; then the messages of rank 0 and
- * rank 1 name the ranks that have fallen silent, and where the others stand. */
+ * rank 1 become reports (mb_comm_report). */
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);
@@ -106,6 +122,11 @@ bool mb_comm_is_virtual(const mb_comm_t *comm);
 /* Tells all other ranks that this one failed, with the current message. Not collective; returns
  * STATUS. Does nothing for MB_ERR_PEER (it is known) . */
 mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status);
+/* After a failure, before anything else is done, on all ranks that come so far: the message of rank
+ * 0, and of rank 1, which speaks where rank 0 is silent, becomes a report of several lines. The
+ * first names the rank at fault, its host, and where it was; the others, each behind two blanks,
+ * say what every other rank waits for or does. Takes half a second at most. Returns STATUS. */
+mb_status_t mb_comm_report(mb_comm_t *comm, mb_status_t status);
 /* The notice seen, if any: rank and status of the first failure (lowest rank among those seen). */
 bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status);
 /* Whether this rank speaks for all: rank 0, or rank 1 where a deadline has shown that rank 0 is

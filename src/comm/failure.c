@@ -78,7 +78,8 @@ mb_status_t mb_comm_hear(mb_comm_t *comm)
 
 mb_status_t mb_comm_peer_error(const mb_comm_t *comm)
 {
-    return mb_error_set(MB_ERR_PEER, "rank %d: %s", comm->first->rank, comm->first->text);
+    const mb_comm_notice_t *first = comm->first;
+    return mb_error_set(MB_ERR_PEER, "rank %d%s: %s", first->rank, first->where, first->text);
 }
 
 static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
@@ -107,6 +108,8 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
     if (status == MB_OK || status == MB_ERR_PEER || comm->outgoing != NULL)
         return status;
     mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
+    if (!comm->between && status != MB_ERR_TIMEOUT)
+        mb_comm_own_where(comm, notice.where);
     snprintf(notice.text, sizeof(notice.text), "%s", mb_error_get());
     mb_comm_hear(comm);
     if (comm->wire->tell == NULL)

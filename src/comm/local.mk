@@ -11,6 +11,7 @@ libmb_la_SOURCES += \
 	src/comm/shared.c src/comm/shared.h \
 	src/comm/reduce_plan.c src/comm/reduce_plan.h \
 	src/comm/reduce_link.c src/comm/reduce_link.h \
+	src/comm/report.c \
 	src/comm/small.c \
 	src/comm/standing.c \
 	src/comm/transport.c src/comm/transport.h \

@@ -25,7 +25,8 @@
 
 typedef struct {
     double interval; /* seconds to the rank's next sign */
-    char host[64], place[96];
+    mb_comm_load_t load;
+    char host[MB_COMM_HOST_TEXT], place[MB_COMM_WHERE_TEXT];
 } sign_t;
 
 typedef struct {
@@ -117,8 +118,9 @@ static bool all_sent(mb_comm_pulse_t *pulse)
 
 static void fill_sign(const mb_comm_t *comm, sign_t *sign)
 {
-    char where[80];
+    char where[MB_COMM_WHERE_TEXT - 8];
     sign->interval = interval_of(comm);
+    sign->load = comm->load;
     snprintf(sign->host, sizeof sign->host, "%.63s", comm->host);
     snprintf(sign->place, sizeof sign->place, "%s%s", comm->at.stage >= 0 ? "in " : "",
              mb_comm_where(comm, where, sizeof where));
@@ -240,6 +242,26 @@ mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank)
                              .place = heard->sign.place};
 }
 
+double mb_comm_sign_seconds(const mb_comm_t *comm)
+{
+    return interval_of(comm);
+}
+
+void mb_comm_tell_load(mb_comm_t *comm, const mb_comm_load_t *load)
+{
+    comm->load = *load;
+}
+
+mb_comm_load_t mb_comm_load(const mb_comm_t *comm, int rank)
+{
+    return rank == comm->rank ? comm->load : comm->pulse->heard[rank].sign.load;
+}
+
+const char *mb_comm_host_of(const mb_comm_t *comm, int rank)
+{
+    return rank == comm->rank ? comm->host : comm->pulse->heard[rank].sign.host;
+}
+
 /* What is not a step may never reach progress: reading from a file system that hangs, say. */
 static void hasten(mb_comm_t *comm)
 {
@@ -253,8 +275,13 @@ void mb_comm_at(mb_comm_t *comm, const mb_comm_at_t *at)
 {
     if (comm->between)
         hasten(comm);
-    comm->between = false;
+    comm->between = comm->agreed = false;
     comm->at = *at;
+}
+
+void mb_comm_leave_layer(mb_comm_t *comm)
+{
+    comm->at.layer = NULL;
 }
 
 void mb_comm_doing(mb_comm_t *comm, const char *action)
@@ -262,6 +289,7 @@ void mb_comm_doing(mb_comm_t *comm, const char *action)
     comm->between = true;
     comm->at.action = action;
     comm->at.micro = -1;
+    comm->at.layer = NULL;
     hasten(comm);
     mb_comm_pulse(comm);
 }
@@ -269,13 +297,17 @@ void mb_comm_doing(mb_comm_t *comm, const char *action)
 char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity)
 {
     const mb_comm_at_t *at = &comm->at;
+    const char *layer = at->layer == NULL ? NULL : *at->layer;
     char stage[24] = "", step[48] = "", micro[32] = "";
     if (at->stage >= 0)
         snprintf(stage, sizeof stage, "stage %d, ", at->stage);
     if (at->counts != NULL)
-        snprintf(step, sizeof step, "%s %lld, ", at->counts, (long long)at->step);
+        snprintf(step, sizeof step, "%s%s %lld%s", at->action == NULL ? "after " : "", at->counts,
+                 (long long)at->step, at->action == NULL ? "" : ", ");
     if (at->micro >= 0)
         snprintf(micro, sizeof micro, " of micro-batch %d", at->micro);
-    snprintf(buffer, capacity, "%s%s%s%s", stage, step, at->action, micro);
+    snprintf(buffer, capacity, "%s%s%s%s%s%.100s%s", stage, step,
+             at->action == NULL ? "" : at->action, micro, layer == NULL ? "" : ", layer '",
+             layer == NULL ? "" : layer, layer == NULL ? "" : "'");
     return buffer;
 }

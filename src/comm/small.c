@@ -3,6 +3,7 @@
 #include "comm/state.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,12 +56,27 @@ static void keep_lower(void *into, const void *from)
         memcpy(into, from, sizeof(verdict_t));
 }
 
+typedef struct {
+    char where[MB_COMM_WHERE_TEXT], text[MB_COMM_NOTICE_TEXT];
+} words_t;
+
+/* Before the first step nothing is to be said of this rank's place but its host, where there are
+ * several. */
+static void fill_words(const mb_comm_t *comm, words_t *words)
+{
+    if (comm->size > 1 && comm->at.stage >= 0)
+        mb_comm_own_where(comm, words->where);
+    else if (comm->size > 1 && comm->rank > 0 && comm->local_size < comm->size)
+        snprintf(words->where, sizeof words->where, " on %.63s", comm->host);
+    strncpy(words->text, mb_error_get(), sizeof(words->text) - 1);
+}
+
 mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
 {
-    char text[MB_COMM_NOTICE_TEXT] = "";
+    words_t words = {.text = ""};
     verdict_t verdict = {status == MB_OK ? INT_MAX : comm->rank, (int)status}, arriving;
     if (status != MB_OK)
-        strncpy(text, mb_error_get(), sizeof(text) - 1);
+        fill_words(comm, &words);
     mb_comm_spread_t spread = {.token = &verdict,
                                .arriving = &arriving,
                                .bytes = sizeof(verdict),
@@ -72,10 +88,12 @@ mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
     MB_TRY(mb_comm_spread(comm, &spread));
     if (verdict.rank == INT_MAX)
         return MB_OK;
-    MB_TRY(mb_comm_broadcast(comm, text, sizeof(text), verdict.rank));
-    if (verdict.rank == 0)
-        return mb_error_set((mb_status_t)verdict.status, "%s", text);
-    return mb_error_set((mb_status_t)verdict.status, "rank %d: %s", verdict.rank, text);
+    MB_TRY(mb_comm_broadcast(comm, &words, sizeof words, verdict.rank));
+    comm->agreed = true;
+    if (verdict.rank == 0 && words.where[0] == '\0')
+        return mb_error_set((mb_status_t)verdict.status, "%s", words.text);
+    return mb_error_set((mb_status_t)verdict.status, "rank %d%s: %s", verdict.rank, words.where,
+                        words.text);
 }
 
 /* Down a binomial tree whose root is ROOT. */

@@ -1,10 +1,10 @@
-/* When a deadline has passed somewhere, every rank whose wait ends tells ranks 0 and 1 where it
- * stands. These put the ranks that have fallen silent (pulse.c) in front of their message, the
- * longest silent first, and add where the others stand. Rank 0 reports for all; rank 1 does so
- * where rank 0 is the silent one. */
+/* When a failure has ended the waits, every rank tells ranks 0 and 1 where it stands. These gather
+ * the answers for their reports (report.c). Rank 0 reports for all; rank 1 does so where rank 0 is
+ * silent. */
 #define _POSIX_C_SOURCE 200809L /* nanosleep under -std=c11 */
 #include "comm/state.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,6 @@
 
 #define COLLECT_SECONDS 0.5
 #define LEAST_SECONDS 0.2 /* until what has arrived was also taken in */
-#define MOST_NAMED 8      /* ranks; a message has an end */
 
 static void add_number(char *text, size_t capacity, const char *what, int number)
 {
@@ -23,7 +22,7 @@ static void add_number(char *text, size_t capacity, const char *what, int number
 
 void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[MB_COMM_PLACE_TEXT])
 {
-    char where[80];
+    char where[MB_COMM_WHERE_TEXT];
     bool known = note != NULL && note->action != NULL;
     int length = snprintf(text, MB_COMM_PLACE_TEXT, "%.120s", known ? note->action : "waiting");
     if (note == NULL)
@@ -38,132 +37,83 @@ void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[
     size_t end = strlen(text);
     if (note->stage < 0 && comm->between)
         snprintf(text + end, MB_COMM_PLACE_TEXT - end, " (%s)",
-                 mb_comm_where(comm, where, sizeof(where)));
+                 mb_comm_where(comm, where, sizeof where));
+}
+
+static void fill_standing(mb_comm_t *comm, int peer)
+{
+    comm->placed = true;
+    comm->standing.peer = peer < 0 ? -1 : peer;
+    snprintf(comm->standing.host, sizeof comm->standing.host, "%.63s", comm->host);
+}
+
+void mb_comm_keep_place(mb_comm_t *comm, const mb_comm_note_t *note)
+{
+    fill_standing(comm, note == NULL ? -1 : note->peer);
+    mb_comm_place(comm, note, comm->standing.place);
+}
+
+static void place_at_work(mb_comm_t *comm)
+{
+    char where[MB_COMM_WHERE_TEXT];
+    fill_standing(comm, -1);
+    snprintf(comm->standing.place, sizeof comm->standing.place, "at work, in %.200s",
+             mb_comm_where(comm, where, sizeof where));
 }
 
 /* One rank's answer, if one has come. */
-static mb_status_t take_answer(mb_comm_t *comm, bool *answered, bool *came)
+static bool take_answer(mb_comm_t *comm, mb_comm_standing_t *answers)
 {
     int flag = 0;
     MPI_Status status;
-    char text[MB_COMM_PLACE_TEXT];
-    *came = false;
-    MB_TRY(mb_comm_check(
-        comm, MPI_Iprobe(MPI_ANY_SOURCE, MB_CONTROL_STANDING, comm->control, &flag, &status),
-        "asking where ranks stand"));
-    if (!flag)
-        return MB_OK;
-    MB_TRY(mb_comm_check(comm,
-                         MPI_Recv(text, sizeof(text), MPI_BYTE, status.MPI_SOURCE,
-                                  MB_CONTROL_STANDING, comm->control, MPI_STATUS_IGNORE),
-                         "asking where ranks stand"));
-    *came = answered[status.MPI_SOURCE] = true;
-    text[sizeof(text) - 1] = '\0';
-    comm->n_standing++;
-    if (status.MPI_SOURCE != comm->told && comm->n_standing <= MOST_NAMED)
-        mb_error_set(MB_OK, "%s; rank %d: %s", mb_error_get(), status.MPI_SOURCE, text);
-    return MB_OK;
+    mb_comm_standing_t answer;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, MB_CONTROL_STANDING, comm->control, &flag, &status) !=
+            MPI_SUCCESS ||
+        !flag ||
+        MPI_Recv(&answer, sizeof answer, MPI_BYTE, status.MPI_SOURCE, MB_CONTROL_STANDING,
+                 comm->control, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+        return false;
+    answer.host[sizeof answer.host - 1] = answer.place[sizeof answer.place - 1] = '\0';
+    answers[status.MPI_SOURCE] = answer;
+    return true;
 }
 
 /* Nothing is to be hoped for from a silent rank; one that computes may yet come to a wait. */
-static bool may_answer(const mb_comm_t *comm, const bool *answered)
+static bool may_answer(const mb_comm_t *comm, const mb_comm_standing_t *answers)
 {
     for (int rank = 0; rank < comm->size; rank++) {
-        if (rank != comm->rank && !answered[rank] && !mb_comm_heard(comm, rank).silent)
+        if (answers[rank].peer < -1 && !mb_comm_heard(comm, rank).silent)
             return true;
     }
     return false;
 }
 
-static void collect(mb_comm_t *comm, bool *answered)
+static void collect(mb_comm_t *comm, mb_comm_standing_t *answers)
 {
     struct timespec pause = {.tv_nsec = 500000};
     double start = mb_time_seconds(), waited = 0;
-    while (waited < COLLECT_SECONDS && (waited < LEAST_SECONDS || may_answer(comm, answered))) {
-        bool came = false;
+    while (waited < COLLECT_SECONDS && (waited < LEAST_SECONDS || may_answer(comm, answers))) {
         mb_comm_pulse(comm);
-        if (take_answer(comm, answered, &came) != MB_OK)
-            return;
-        if (!came)
+        if (!take_answer(comm, answers))
             nanosleep(&pause, NULL);
         waited = mb_time_seconds() - start;
     }
 }
 
-static int by_silence(const void *a, const void *b)
+/* Without memory the message stays as it is. */
+static void report(mb_comm_t *comm, mb_status_t status)
 {
-    double x = ((const mb_comm_heard_t *)a)->seconds, y = ((const mb_comm_heard_t *)b)->seconds;
-    return (x < y) - (x > y);
-}
-
-/* All silent ranks, the longest silent first; NULL if memory lacks, and then none are named. */
-static mb_comm_heard_t *list_silent(const mb_comm_t *comm, const bool *answered, int *n)
-{
-    mb_comm_heard_t *list = calloc((size_t)comm->size, sizeof *list);
-    *n = 0;
-    for (int rank = 0; rank < comm->size && list != NULL; rank++) {
-        list[*n] = mb_comm_heard(comm, rank);
-        *n += rank != comm->rank && !answered[rank] && list[*n].silent;
-    }
-    if (list != NULL)
-        qsort(list, (size_t)*n, sizeof *list, by_silence);
-    return list;
-}
-
-static void add_silent(const mb_comm_heard_t *heard, char *text, size_t capacity)
-{
-    size_t length = strlen(text);
-    bool known = heard->place[0] != '\0';
-    snprintf(text + length, capacity - length, "rank %d%s%s has said nothing for %.*f s%s%s; ",
-             heard->rank, known ? " on " : "", heard->host, heard->seconds < 2 ? 1 : 0,
-             heard->seconds, known ? "; it was last " : "", heard->place);
-}
-
-/* In front of the message, which does not yet say whose it is where it is this rank's own. */
-static void name_silent(mb_comm_t *comm, const bool *answered, mb_status_t status)
-{
-    char text[MB_COMM_NOTICE_TEXT] = "";
-    int n;
-    mb_comm_heard_t *list = list_silent(comm, answered, &n);
-    for (int i = 0; i < n; i++) {
-        comm->stands_in = comm->stands_in || list[i].rank == 0;
-        if (i < MOST_NAMED)
-            add_silent(&list[i], text, sizeof text);
-    }
-    size_t length = strlen(text);
-    if (n > MOST_NAMED)
-        snprintf(text + length, sizeof text - length, "%d more ranks are silent; ", n - MOST_NAMED);
-    length = strlen(text);
-    if (n > 0 && status != MB_ERR_PEER)
-        snprintf(text + length, sizeof text - length, "rank %d: ", comm->rank);
-    mb_error_prefix(status, "%s", text);
-    free(list);
-}
-
-static void name_busy(const mb_comm_t *comm, const bool *answered)
-{
-    int busy = 0;
-    for (int rank = 0; rank < comm->size && busy < MOST_NAMED; rank++) {
-        mb_comm_heard_t heard = mb_comm_heard(comm, rank);
-        if (rank == comm->rank || answered[rank] || heard.silent)
-            continue;
-        busy++;
-        mb_error_set(MB_OK, "%s; rank %d is at work %s", mb_error_get(), rank, heard.place);
-    }
-}
-
-static mb_status_t report(mb_comm_t *comm, mb_status_t status)
-{
-    bool *answered = calloc((size_t)comm->size, sizeof(*answered));
-    if (answered == NULL)
-        return status;
-    collect(comm, answered);
-    name_busy(comm, answered);
-    name_silent(comm, answered, status);
+    mb_comm_standing_t *answers = calloc((size_t)comm->size, sizeof *answers);
+    if (answers == NULL)
+        return;
+    for (int rank = 0; rank < comm->size; rank++)
+        answers[rank].peer = INT_MIN;
+    answers[comm->rank] = comm->standing;
+    collect(comm, answers);
+    mb_comm_compose(comm, status, answers);
     if (comm->stands_in)
         MPI_Isend(NULL, 0, MPI_BYTE, 0, MB_CONTROL_SPOKEN, comm->control, &comm->spoken_request);
-    free(answered);
-    return status;
+    free(answers);
 }
 
 /* Small enough to leave at once, whether or not a watcher ever asks. */
@@ -171,24 +121,30 @@ static void tell(mb_comm_t *comm)
 {
     for (int w = 0; w < MB_COMM_WATCHERS && w < comm->size; w++) {
         if (w != comm->rank)
-            MPI_Isend(comm->place, sizeof(comm->place), MPI_BYTE, w, MB_CONTROL_STANDING,
+            MPI_Isend(&comm->standing, sizeof comm->standing, MPI_BYTE, w, MB_CONTROL_STANDING,
                       comm->control, &comm->place_requests[w]);
     }
 }
 
-mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_note_t *note)
+mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status)
 {
-    if (comm->stood || comm->size == 1)
+    if (comm->report != NULL) /* what came later may stand in its place */
+        mb_error_restore(comm->report);
+    if (comm->stood || comm->pulse == NULL)
         return status;
     comm->stood = true;
-    comm->told = status == MB_ERR_PEER ? comm->first->rank : comm->rank;
-    mb_comm_place(comm, note, comm->place);
+    if (!comm->placed)
+        place_at_work(comm);
     tell(comm);
-    if (comm->rank >= MB_COMM_WATCHERS)
-        return status;
-    if (status == MB_ERR_PEER)
-        mb_error_set(status, "%s; rank %d: %s", mb_error_get(), comm->rank, comm->place);
-    return report(comm, status);
+    if (comm->rank < MB_COMM_WATCHERS)
+        report(comm, status);
+    return status;
+}
+
+mb_status_t mb_comm_report(mb_comm_t *comm, mb_status_t status)
+{
+    mb_comm_hear(comm);
+    return comm->agreed || comm->first->rank == INT_MAX ? status : mb_comm_stand(comm, status);
 }
 
 /* A rank that was stopped may wake, by the launcher's own hand, after another has spoken for it. */

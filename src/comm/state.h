@@ -7,6 +7,8 @@
 #define MB_COMM_MAX_SOURCES 16
 #define MB_COMM_NOTICE_TEXT 4096
 #define MB_COMM_PLACE_TEXT 256
+#define MB_COMM_WHERE_TEXT 256
+#define MB_COMM_HOST_TEXT 64
 #define MB_COMM_WATCHERS                                                                           \
     2 /* ranks 0 and 1 hear the signs of life, and whoever stands answers them */
 
@@ -14,8 +16,15 @@
 typedef struct {
     int rank;
     int status;
+    char where[MB_COMM_WHERE_TEXT]; /* " on HOST in stage 1, step 12, ..."; "": not in a step */
     char text[MB_COMM_NOTICE_TEXT];
 } mb_comm_notice_t;
+
+/* What a rank answers when a failure has ended its wait. */
+typedef struct {
+    int peer; /* that it waits for; -1: not one alone */
+    char host[MB_COMM_HOST_TEXT], place[MB_COMM_PLACE_TEXT];
+} mb_comm_standing_t;
 
 /* Sends that may outlive the communicator, when a peer never takes them. */
 typedef struct {
@@ -62,14 +71,16 @@ struct mb_comm {
     double drops_end; /* after a failure: when requests are no longer given time */
 
     mb_comm_at_t at;
-    bool between;           /* steps: nothing may reach progress for long */
+    bool between; /* steps: nothing may reach progress for long */
+    mb_comm_load_t load;
     mb_comm_pulse_t *pulse; /* NULL: one rank alone */
 
-    bool stood;     /* has said where it stands after a deadline */
+    bool agreed;    /* on a failure: all ranks know of it, and none waits */
+    bool placed;    /* STANDING is what the wait was that a failure has ended */
+    bool stood;     /* has said where it stands after a failure */
     bool stands_in; /* rank 1: speaks for a silent rank 0 */
-    int told;       /* a watcher: the rank whose words its message begins with */
-    int n_standing; /* answers of others */
-    char place[MB_COMM_PLACE_TEXT];
+    mb_comm_standing_t standing;
+    mb_error_message_t *report; /* made already; NULL: none is */
     mb_wire_request_t place_requests[MB_COMM_WATCHERS], spoken_request;
 };
 
@@ -147,9 +158,17 @@ mb_comm_heard_t mb_comm_heard(const mb_comm_t *comm, int rank);
 /* standing.c: "receiving x, step 12, stage 1, micro-batch 3, peer rank 2, tag 4". */
 void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note,
                    char text[MB_COMM_PLACE_TEXT]);
-/* After a deadline has passed on this rank or another: the watchers put in front of their message
- * who is silent, and add where the others stand. Returns STATUS. */
-mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status, const mb_comm_note_t *note);
+/* What this rank will answer: a failure has ended a wait of NOTE. */
+void mb_comm_keep_place(mb_comm_t *comm, const mb_comm_note_t *note);
+/* After a failure of this rank or another: says where this one stands; the watchers make a report
+ * of their message. Returns STATUS. */
+mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status);
+
+/* report.c: a watcher's message becomes the report. ANSWERS: [size], with peer < -1 where none
+ * came. */
+void mb_comm_compose(mb_comm_t *comm, mb_status_t status, const mb_comm_standing_t *answers);
+/* " on HOST in stage 1, step 12, BW of micro-batch 3" of this rank. */
+void mb_comm_own_where(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT]);
 
 /* wait.c: what a wait makes of a failure: goes on through it, ends, or ends and, of a deadline,
  * tells all. */

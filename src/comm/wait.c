@@ -177,7 +177,8 @@ static mb_status_t report_late(mb_comm_t *comm, const mb_comm_note_t *note)
 {
     mb_log(comm->log, MB_LOG_WARNING, "rank %d: %s", comm->rank, mb_error_get());
     mb_comm_fail(comm, MB_ERR_TIMEOUT);
-    return mb_comm_stand(comm, MB_ERR_TIMEOUT, note);
+    mb_comm_keep_place(comm, note);
+    return mb_comm_stand(comm, MB_ERR_TIMEOUT);
 }
 
 mb_status_t mb_comm_watch(mb_comm_t *comm)
@@ -200,8 +201,10 @@ static mb_status_t wait_or_report(mb_comm_t *comm, mb_comm_done_t done, void *us
     mb_status_t status = mb_comm_wait_within(comm, done, user, note, seconds, true);
     if (status == MB_ERR_TIMEOUT)
         return report_late(comm, note);
+    if (status != MB_OK)
+        mb_comm_keep_place(comm, note);
     if (status == MB_ERR_PEER && comm->first->status == (int)MB_ERR_TIMEOUT)
-        return mb_comm_stand(comm, status, note);
+        return mb_comm_stand(comm, status);
     return status;
 }
 

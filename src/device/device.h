@@ -55,6 +55,7 @@ typedef struct mb_exec {
     size_t workspace_needed; /* raised while planning */
     bool draws;              /* an operation so far drew random numbers */
     mb_event_t *idle;        /* for mb_exec_sync */
+    const char *layer;       /* whose operations run, for reports of failures; NULL: none's */
     /* Waits until an event is done, with an ear for what else may end the wait: a stream may hang
      * on another rank's. NULL: the host just waits. */
     mb_status_t (*await)(void *user, mb_event_t *event);

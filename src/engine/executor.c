@@ -54,6 +54,7 @@ void mb_executor_destroy(mb_executor_t *executor)
     if (executor == NULL)
         return;
     mb_executor_cancel_messages(executor);
+    mb_comm_leave_layer(executor->options.comm);
     executor->stage->between = NULL;
     mb_replays_destroy(executor->replays);
     free(executor->forward);
@@ -75,13 +76,15 @@ const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor)
 void mb_executor_say(const mb_executor_t *executor, const char *action, int micro)
 {
     const mb_stage_t *stage = executor->stage;
+    stage->exec->layer = NULL;
     mb_comm_at_t at = {.action = action,
                        .counts = stage->training         ? "step"
                                  : stage->losses != NULL ? "evaluation step"
                                                          : "prediction step",
                        .step = executor->info.step + 1,
                        .stage = stage->stage,
-                       .micro = micro};
+                       .micro = micro,
+                       .layer = &stage->exec->layer};
     mb_comm_at(executor->options.comm, &at);
 }
 
@@ -144,7 +147,7 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
     MB_TRY(mb_executor_turn_group(executor, NULL));
     MB_TRY(finish_evaluation(executor));
     executor->current = NULL;
-    mb_executor_say(executor, "done", -1);
+    mb_executor_say(executor, NULL, -1);
     return MB_OK;
 }
 

@@ -132,6 +132,7 @@ static void fill_call(const mb_stage_t *stage, const mb_micro_t *micro, int node
     const mb_node_t *n = &stage->graph->nodes[node];
     const mb_layer_t *layer = stage->graph->layers[n->layer];
     const mb_node_place_t *at = &stage->places[node];
+    stage->exec->layer = layer->path;
     for (int k = 0; k < layer->n_params; k++) {
         int p = layer->params[k];
         call->params[k] = stage->shadows[p] != NULL ? stage->shadows[p] : stage->values[p];

@@ -81,6 +81,7 @@ void mb_training_destroy(mb_training_t *trainer)
     mb_score_destroy(trainer->score);
     mb_engine_destroy(trainer->engine);
     mb_training_drop_account(trainer);
+    mb_training_drop_pace(trainer);
     mb_machine_close(trainer->machine);
     mb_local_tier_free(trainer->local);
     if (trainer->metrics != NULL)

@@ -79,6 +79,16 @@ typedef struct { /* of either kind of part; the means add up to SECONDS */
     const mb_time_row_t *activities, *operations;
 } mb_time_report_t;
 
+typedef struct { /* a rank that takes clearly longer for its part of a step (stragglers.h) */
+    int rank, stage;
+    const char *host;
+    double factor;    /* times as long as before, or as the replicas of its stage */
+    bool by_replicas; /* the latter */
+    int64_t since_step;
+    double seconds; /* since then */
+    double waited;  /* part of their time that the others wait */
+} mb_straggler_report_t;
+
 typedef struct {
     void *user;
     void (*start)(void *user, const mb_start_report_t *report);
@@ -86,6 +96,7 @@ typedef struct {
     void (*evaluated)(void *user, const mb_eval_report_t *report);
     void (*saved)(void *user, const char *path);
     void (*profiled)(void *user, const mb_time_report_t *report);
+    void (*straggles)(void *user, const mb_straggler_report_t *report);
     /* Asked on every rank at every step boundary; true on any rank: checkpoint, then
      * MB_ERR_STOPPED. */
     bool (*stop)(void *user);

@@ -12,6 +12,7 @@
 #include "train/layout.h"
 #include "train/local_tier.h"
 #include "train/state.h"
+#include "train/stragglers.h"
 #include "train/time_limit.h"
 #include "train/trainer.h"
 
@@ -82,6 +83,10 @@ struct mb_training {
     double last_save, begun, rate_since, step_begun;
     int64_t begun_step, rate_step, saved_step;
     double rate;
+
+    mb_comm_load_t load;         /* of the steps of this start */
+    mb_stragglers_t *stragglers; /* rank 0, where there are others; else NULL */
+    mb_comm_load_t *loads;       /* [ranks] scratch */
 
     int n_notes;
     const char *notes[MB_MAX_NOTES];
@@ -169,6 +174,14 @@ mb_status_t mb_training_write_trace(mb_training_t *trainer);
 /* The same after a failure, of what each rank has; where that fails, too, a warning says so. Not
  * collective. */
 void mb_training_trace_failure(mb_training_t *trainer);
+
+/* trainer_pace.c: which ranks have become slow. Not collective. */
+mb_status_t mb_training_take_pace(mb_training_t *trainer);
+void mb_training_drop_pace(mb_training_t *trainer);
+/* A step took SECONDS on this rank, WAITED of them for others. */
+void mb_training_count_pace(mb_training_t *trainer, double seconds, double waited);
+/* Between steps: tells of a rank that straggles. */
+void mb_training_watch_pace(mb_training_t *trainer);
 
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);

@@ -23,7 +23,10 @@ static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
         return MB_OK;
     if (trainer->resets_states && trainer->state.step_in_epoch == 0)
         MB_TRY(mb_stage_forget_states(engine->stage));
+    double begun = mb_time_seconds(), waited = mb_comm_waited(trainer->comm);
     MB_TRY(mb_executor_run(engine->executor, info));
+    mb_training_count_pace(trainer, mb_time_seconds() - begun,
+                           mb_comm_waited(trainer->comm) - waited);
     mb_account_begin(trainer->account, MB_ACTIVITY_SCORE);
     return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
 }
@@ -150,6 +153,7 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
         MB_TRY(mb_run_dir_renew(trainer->dir));
+    mb_training_watch_pace(trainer);
     if (is_due(trainer, votes))
         MB_TRY(mb_training_checkpoint(trainer));
     MB_TRY(mb_training_local_save(trainer, votes));

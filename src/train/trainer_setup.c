@@ -569,5 +569,6 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(make_engine(trainer));
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_limit(trainer)));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_pace(trainer)));
     return mb_training_report_start(trainer);
 }

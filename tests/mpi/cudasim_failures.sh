@@ -69,8 +69,9 @@ fail() {
     MB_CUDASIM_FAIL=$2:$3:$4 launch "$1"
     code=$?
     took=$(since "$begun")
-    prefix="mbrun: error: rank $4: "
-    [ "$4" -ne 0 ] || prefix="mbrun: error: \(rank 0: \)\{0,1\}"
+    where="rank $4\( on [^:]*\)\{0,1\}: "
+    prefix="mbrun: error: $where"
+    [ "$4" -ne 0 ] || prefix="mbrun: error: \($where\)\{0,1\}"
     [ "$code" -eq 1 ] || echo "it ends with $code"
     [ "$(grep -c '^mbrun: error' "$scratch/out")" -eq 1 ] &&
         grep -q "^$prefix$5" "$scratch/out" || echo "it does not say '$prefix$5'"

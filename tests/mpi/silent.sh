@@ -46,12 +46,15 @@ stop() {
     echo "# rank $1 stopped, $took s, code $code, left $left: $(grep 'mbrun: error' "$scratch/out")"
 }
 
-# reported RANK PLACE: code, one message that begins with the rank and its place, time, no one left.
+# reported RANK PLACE: code, one report that begins with the rank and its place and goes on with what every other
+# rank waited for, or did, a line each; time, no one left.
 reported() {
-    place="rank $1 on [^ ]* has said nothing for [2-6] s; it was last $2; rank [0-9]*: .*"
+    place="rank $1 on [^ ]* has said nothing for [2-6] s; it was last $2"
     [ "$code" -eq 1 ] && [ "$left" -eq 0 ] &&
         [ "$(grep -c 'mbrun: error' "$scratch/out")" -eq 1 ] &&
         grep -Eqx "mbrun: error( \(rank 1\))?: $place" "$scratch/out" &&
+        [ "$(grep -Eo '^  rank [0-9]+' "$scratch/out" | sort -u | wc -l)" -eq $((on - 1)) ] &&
+        ! grep -q "^  rank $1 " "$scratch/out" &&
         awk -v took="$took" -v most=$((deadline + 5)) 'BEGIN { exit !(took <= most) }'
 }
 
@@ -69,7 +72,7 @@ for rank in 0 1 2; do
         --batch 640 --micro-batch 2 --stages 3 --schedule 1f1b --checkpoint-every 1000000 --trace &&
         become test -s "$scratch/run.run/metrics.jsonl" && become worked $rank &&
         stop $rank &&
-        reported $rank "in stage $rank, step [1-9][0-9]*, (.*(F|BW) of micro-batch [0-9]+|done)"
+        reported $rank "in stage $rank, (after step [1-9][0-9]*|step [1-9][0-9]*, .*(F|BW) of micro-batch [0-9]+(, layer '[^']*')?)"
     result $? "stopped in training, rank $rank is named with stage, step, action and micro-batch"
     trace=$scratch/run.run/trace.json
     "$MBRUN" trace "$trace" | grep -q '3 ranks, [1-9][0-9]* steps\{0,1\} ' &&
@@ -88,13 +91,13 @@ head -c $samples /dev/zero >>"$scratch/x-labels-idx1-ubyte"
 "$MBRUN" new mlp hidden=2048,2048 -o "$scratch/wide.h5" >/dev/null
 start 2 eval "$scratch/wide.h5" --data "$scratch/x-images-idx3-ubyte" --stages 2 --micro-batch 1 &&
     become worked 1 && stop 1 &&
-    reported 1 "in stage 1, evaluation step [1-9][0-9]*, .*F of micro-batch [0-9]+"
+    reported 1 "in stage 1, evaluation step [1-9][0-9]*, .*F of micro-batch [0-9]+(, layer '.*')?"
 result $? "stopped in an evaluation of two ranks, rank 1 is named with stage, step and micro-batch"
 
 # Groups that exchange nothing: the others have samples of their own for longer than the deadline.
 start 3 predict "$scratch/wide.h5" --data "$scratch/x-images-idx3-ubyte" -o "$scratch/out.h5" \
     --batch 1 && become worked 2 && stop 2 &&
-    reported 2 "in stage 0, .*F of micro-batch [0-9]+" && [ ! -e "$scratch/out.h5" ]
+    reported 2 "in stage 0, .*F of micro-batch [0-9]+(, layer '.*')?" && [ ! -e "$scratch/out.h5" ]
 result $? "stopped in a prediction of independent groups, rank 2 is named in time"
 
 echo "1..$count"

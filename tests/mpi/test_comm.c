@@ -233,12 +233,21 @@ static mb_status_t never(void *user, bool *done)
     return MB_OK;
 }
 
+/* The message has a line of RANK's behind its first. */
+static bool has_line_of(int rank)
+{
+    char begin[32];
+    snprintf(begin, sizeof begin, "\n  rank %d", rank);
+    const char *at = strstr(mb_error_get(), begin);
+    return at != NULL && strchr(": ", at[strlen(begin)]) != NULL;
+}
+
 /* The case's sleep stands for a rank that hangs: it reaches no progress. */
 static void after_a_deadline_the_silent_rank_is_named_first(void)
 {
     int last = cases_size - 1;
     char expected[160];
-    mb_comm_at_t at = {"F", "step", 12, 1, 3};
+    mb_comm_at_t at = {"F", "step", 12, 1, 3, NULL};
     if (cases_size < 3)
         return;
     mb_comm_t *comm = cases_comm(0.3);
@@ -253,12 +262,10 @@ static void after_a_deadline_the_silent_rank_is_named_first(void)
     bool first = strncmp(mb_error_get(), expected, strlen(expected)) == 0;
     EXPECT(first == (cases_rank < 2));
     EXPECT(!first ||
-           strstr(mb_error_get(), "; it was last in stage 1, step 12, F of micro-batch 3; "
+           strstr(mb_error_get(), "; it was last in stage 1, step 12, F of micro-batch 3\n  "
                                   "rank ") != NULL);
-    for (int rank = 0; rank < last && first; rank++) {
-        snprintf(expected, sizeof(expected), "; rank %d: ", rank);
-        EXPECT(strstr(mb_error_get(), expected) != NULL);
-    }
+    for (int rank = 0; rank < last && first; rank++)
+        EXPECT(has_line_of(rank));
     EXPECT(mb_comm_speaks(comm) == (cases_rank == 0));
     EXPECT(mb_comm_settle(comm, 5));
     mb_comm_destroy(comm);
@@ -278,7 +285,7 @@ static void where_rank_0_is_silent_rank_1_speaks(void)
         mb_comm_barrier(comm);
     if (cases_rank == 1) {
         EXPECT(strncmp(mb_error_get(), "rank 0 on ", 10) == 0);
-        EXPECT(strstr(mb_error_get(), "; it was last writing a checkpoint; rank ") != NULL);
+        EXPECT(strstr(mb_error_get(), "; it was last writing a checkpoint\n  rank ") != NULL);
     }
     EXPECT(mb_comm_settle(comm, 5));
     EXPECT(mb_comm_speaks(comm) == (cases_rank == 1));
@@ -289,7 +296,7 @@ static void where_rank_0_is_silent_rank_1_speaks(void)
 static void a_rank_that_computes_is_not_silent(void)
 {
     int last = cases_size - 1;
-    char expected[64];
+    char expected[160];
     if (cases_size < 3)
         return;
     mb_comm_t *comm = cases_comm(0.3);
@@ -301,8 +308,9 @@ static void a_rank_that_computes_is_not_silent(void)
     }
     if (cases_rank != last)
         mb_comm_barrier(comm);
-    snprintf(expected, sizeof(expected), "; rank %d is at work computing", last);
-    EXPECT(cases_rank != 0 || strstr(mb_error_get(), expected) != NULL);
+    snprintf(expected, sizeof(expected), "rank %d on %.60s is still at work computing\n", last,
+             mb_comm_host(comm));
+    EXPECT(cases_rank != 0 || strncmp(mb_error_get(), expected, strlen(expected)) == 0);
     EXPECT(strstr(mb_error_get(), "has said nothing") == NULL || cases_rank == last);
     EXPECT(mb_comm_settle(comm, 5));
     mb_comm_destroy(comm);
@@ -316,6 +324,56 @@ static void ranks_that_wait_on_each_other_are_not_silent(void)
     EXPECT(status == MB_ERR_TIMEOUT || status == MB_ERR_PEER);
     EXPECT(strstr(mb_error_get(), "has said nothing") == NULL);
     EXPECT(mb_comm_speaks(comm) == (cases_rank == 0));
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+/* Each waits for a message of the next, which is not on its way. */
+static void a_circle_of_waits_is_named(void)
+{
+    if (cases_size < 2)
+        return;
+    mb_comm_t *comm = cases_comm(0.3);
+    mb_comm_note_t note = {"receiving", 1, 3, (cases_rank + 1) % cases_size, 7, false};
+    EXPECT(mb_comm_wait(comm, never, NULL, &note) != MB_OK);
+    if (cases_rank == 0) {
+        EXPECT(strncmp(mb_error_get(), "rank ", 5) == 0);
+        EXPECT(strstr(mb_error_get(), " again: a message between them was lost\n  ") != NULL);
+        for (int rank = 0; rank < cases_size; rank++)
+            EXPECT(has_line_of(rank));
+    }
+    EXPECT(mb_comm_settle(comm, 5));
+    mb_comm_destroy(comm);
+}
+
+/* The report outlives what comes after it in the same place. */
+static void a_report_names_who_failed_and_where_and_what_the_others_waited_for(void)
+{
+    int last = cases_size - 1;
+    static const char *const layer = "dense_1";
+    mb_comm_at_t at = {"BW", "step", 12, 1, 3, &layer};
+    mb_comm_note_t note = {"receiving the gradient of 'x'", 0, 2, last, 7, false};
+    char expected[256];
+    if (cases_size < 2)
+        return;
+    mb_comm_t *comm = cases_comm(20);
+    mb_comm_at(comm, &at);
+    EXPECT_OK(mb_comm_barrier(comm));
+    mb_status_t status = cases_rank == last
+                             ? mb_comm_fail(comm, mb_error_set(MB_ERR_DEVICE, "it broke"))
+                             : mb_comm_wait(comm, never, NULL, &note);
+    EXPECT(mb_comm_report(comm, status) == status);
+    snprintf(
+        expected, sizeof expected,
+        "rank %d on %.60s in stage 1, step 12, BW of micro-batch 3, layer 'dense_1': it broke\n",
+        last, mb_comm_host(comm));
+    if (cases_rank == 0)
+        EXPECT(strncmp(mb_error_get(), expected, strlen(expected)) == 0);
+    for (int rank = 0; rank < last && cases_rank == 0; rank++)
+        EXPECT(has_line_of(rank));
+    mb_error_set(status, "rank 9: another word");
+    mb_comm_report(comm, status);
+    EXPECT(cases_rank != 0 || strncmp(mb_error_get(), expected, strlen(expected)) == 0);
     EXPECT(mb_comm_settle(comm, 5));
     mb_comm_destroy(comm);
 }
@@ -529,6 +587,8 @@ int main(int argc, char **argv)
         CASE(where_rank_0_is_silent_rank_1_speaks),
         CASE(a_rank_that_computes_is_not_silent),
         CASE(ranks_that_wait_on_each_other_are_not_silent),
+        CASE(a_circle_of_waits_is_named),
+        CASE(a_report_names_who_failed_and_where_and_what_the_others_waited_for),
         CASE(a_communicator_ends_though_a_rank_does_not_come),
         CASE(a_failure_ends_every_wait_at_once_and_is_named),
         CASE(of_several_failures_all_name_the_lowest_rank),

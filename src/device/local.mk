@@ -78,6 +78,9 @@ libmb_la_SOURCES += \
 	src/device/cpu/pool.c \
 	src/device/cpu/processor.c src/device/cpu/processor.h \
 	src/device/cpu/random.c src/device/cpu/random.h \
+	src/device/cpu/random_avx2.c \
+	src/device/cpu/random_avx512.c \
+	src/device/cpu/random_body.h src/device/cpu/random_kernels.h \
 	src/device/cpu/recurrent.c src/device/cpu/recurrent.h \
 	src/device/cpu/recurrent_backward.c \
 	src/device/cpu/recurrent_forward.c \

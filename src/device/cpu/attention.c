@@ -1,7 +1,6 @@
 /* The part of attention that forward and backward share: which queries see which keys. */
 #include "device/cpu/attention.h"
 #include <math.h>
-#include "device/cpu/random.h"
 #include "device/cpu/simd.h"
 
 mb_status_t mb_attention_check(const mb_attention_t *a)
@@ -129,18 +128,22 @@ void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q,
         level_blind(a, q, n, scores);
 }
 
+/* A few queries at a time, so that their rows are in the nearest cache when they are transposed. */
 void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
                           float *factors)
 {
-    float *row = factors + MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES;
-    int64_t count = keys.end - keys.begin;
-    for (int64_t r = 0; r < q->rows.end - q->rows.begin; r++) {
-        int64_t i = q->rows.begin + r;
-        mb_cpu_keep_factors(&a->random, (uint32_t)q->sample,
-                            (q->head * a->tq + i) * a->tk + keys.begin, count, a->dropout_rate,
-                            1.0f / (1.0f - a->dropout_rate), row);
-        for (int64_t j = 0; j < count; j++)
-            factors[j * MB_ATTENTION_QUERIES + r] = row[j];
+    float *room = factors + MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES;
+    int64_t count = keys.end - keys.begin, queries = q->rows.end - q->rows.begin;
+    float scale = 1.0f / (1.0f - a->dropout_rate);
+    for (int64_t first = 0; first < queries; first += MB_ATTENTION_LANES) {
+        mb_attention_rows_t rows = {room, mb_min_i64(MB_ATTENTION_LANES, queries - first), count,
+                                    MB_ATTENTION_KEYS};
+        int64_t i = q->head * a->tq + q->rows.begin + first;
+        for (int64_t r = 0; r < rows.count; r++)
+            mb_cpu_keep_factors(a->keep, &a->random, (uint32_t)q->sample,
+                                (i + r) * a->tk + keys.begin, count, a->dropout_rate, scale,
+                                room + r * rows.ld);
+        mb_attention_transpose(&rows, 1.0f, factors + first);
     }
 }
 

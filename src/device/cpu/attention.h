@@ -6,6 +6,7 @@
 
 #include "device/cpu/attention_step.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/random.h"
 
 typedef struct {
     mb_op_t op;
@@ -16,6 +17,7 @@ typedef struct {
     const float *mask; /* NULL while planning, and without one */
     int64_t masks;
     mb_blind_t blind;
+    mb_keep_run_t keep;
 } mb_attention_t;
 
 /* Sizes that have no meaning are refused. */
@@ -70,12 +72,12 @@ void mb_attention_hide(const mb_attention_t *a, const mb_attention_queries_t *q,
                        float *room, float *scores);
 #define MB_ATTENTION_MASK (MB_ATTENTION_KEYS * MB_ATTENTION_QUERIES)
 
-/* VALUES[keys, queries] times the factors of dropout; FACTORS has room for as much and a row. */
+/* VALUES[keys, queries] times the factors of dropout; FACTORS has room for some rows more. */
 void mb_attention_drop(const mb_attention_queries_t *q, int64_t keys, const float *factors,
                        float *values);
 void mb_attention_factors(const mb_attention_t *a, const mb_attention_queries_t *q, mb_span_t keys,
                           float *factors);
-#define MB_ATTENTION_FACTORS ((MB_ATTENTION_KEYS + 1) * MB_ATTENTION_QUERIES)
+#define MB_ATTENTION_FACTORS ((MB_ATTENTION_KEYS + MB_ATTENTION_LANES) * MB_ATTENTION_QUERIES)
 
 /* Rows of a head, as they stand between those of other heads. */
 typedef struct {

@@ -293,7 +293,7 @@ mb_status_t mb_cpu_attention_backward(mb_exec_t *exec, const mb_attention_backwa
     backward_t w = {
         .shape = {MB_OP_ATTENTION_BACKWARD, args->samples, args->heads, args->tq, args->tk, args->d,
                   args->dv, args->scale, args->dropout_rate, args->causal, args->random, args->mask,
-                  args->masks, args->blind},
+                  args->masks, args->blind, mb_cpu_keep_run()},
         .q = args->q,
         .k = args->k,
         .v = args->v,

@@ -8,6 +8,7 @@
 typedef struct {
     const mb_dropout_args_t *args;
     int64_t repeats, tiles_a_run;
+    mb_keep_run_t keep;
 } dropout_t;
 
 MB_MULTIVERSION
@@ -27,7 +28,7 @@ static void dropout_tile(void *context, int64_t tile, int thread)
     mb_span_t s = mb_span(tile % d->tiles_a_run, BLOCK, a->elements);
     float factor[BLOCK];
     int64_t at = run * a->elements + s.begin;
-    mb_cpu_keep_factors(&a->random, (uint32_t)sample, s.begin, s.end - s.begin, a->rate,
+    mb_cpu_keep_factors(d->keep, &a->random, (uint32_t)sample, s.begin, s.end - s.begin, a->rate,
                         1.0f / (1.0f - a->rate), factor);
     scale(mb_in(a->x) + at, factor, mb_out(a->y) + at, s.end - s.begin);
 }
@@ -45,7 +46,8 @@ mb_status_t mb_cpu_dropout(mb_exec_t *exec, const mb_dropout_args_t *args)
         mb_zero_args_t zero = {4 * mb_dropout_runs(args) * args->elements, args->y};
         return mb_cpu_zero(exec, &zero);
     }
-    dropout_t d = {args, mb_max_i64(1, args->repeats), mb_ceil_div(args->elements, BLOCK)};
+    dropout_t d = {args, mb_max_i64(1, args->repeats), mb_ceil_div(args->elements, BLOCK),
+                   mb_cpu_keep_run()};
     mb_cpu_tiles(exec, mb_dropout_runs(args) * d.tiles_a_run, dropout_tile, &d);
     return MB_OK;
 }

@@ -3,10 +3,12 @@
 #include "device/cpu/random.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include "device/cpu/simd.h"
 #include "device/cpu/vmath.h"
 
-#define LANES 16 /* counters at a time; each gives four words */
+#define LANES MB_RANDOM_COUNTERS /* at a time; each gives four words */
 
 typedef struct {
     uint32_t word[4][LANES];
@@ -38,24 +40,40 @@ static inline void philox_lanes(const mb_random_key_t *key, uint32_t sample, uin
 }
 
 MB_MULTIVERSION
-void mb_cpu_keep_factors(const mb_random_key_t *key, uint32_t sample, int64_t first, int64_t count,
-                         float rate, float scale, float *factor)
+static void keep_run_plain(const mb_random_key_t *key, uint32_t sample, uint32_t counter,
+                           float rate, float scale, float *factor)
 {
     lanes_t lanes;
-    int64_t end = first + count;
-    for (int64_t at = first / 4 * 4; at < end; at += 4 * LANES) {
-        float run[4 * LANES];
-        philox_lanes(key, sample, (uint32_t)(at / 4), &lanes);
-        for (int word = 0; word < 4; word++) {
+    philox_lanes(key, sample, counter, &lanes);
+    for (int word = 0; word < 4; word++) {
 #pragma omp simd
-            for (int i = 0; i < LANES; i++) {
-                float unit = (float)(int32_t)(lanes.word[word][i] >> 8) * 0x1p-24f;
-                run[4 * i + word] = unit >= rate ? scale : 0.0f;
-            }
+        for (int i = 0; i < LANES; i++) {
+            float unit = (float)(int32_t)(lanes.word[word][i] >> 8) * 0x1p-24f;
+            factor[4 * i + word] = unit >= rate ? scale : 0.0f;
         }
+    }
+}
+
+mb_keep_run_t mb_cpu_keep_run(void)
+{
+    mb_keep_run_t best = mb_keep_run_avx512();
+    if (best == NULL)
+        best = mb_keep_run_avx2();
+    return best == NULL ? keep_run_plain : best;
+}
+
+/* Whole runs go to their place at once, those at the ends by way of another. */
+void mb_cpu_keep_factors(mb_keep_run_t keep, const mb_random_key_t *key, uint32_t sample,
+                         int64_t first, int64_t count, float rate, float scale, float *factor)
+{
+    int64_t end = first + count;
+    for (int64_t at = first / 4 * 4; at < end; at += MB_RANDOM_RUN) {
+        float run[MB_RANDOM_RUN];
+        bool whole = at >= first && end - at >= MB_RANDOM_RUN;
+        keep(key, sample, (uint32_t)(at / 4), rate, scale, whole ? factor + at - first : run);
         int64_t low = at < first ? first - at : 0;
-        int64_t high = end - at < 4 * LANES ? end - at : 4 * LANES;
-        for (int64_t i = low; i < high; i++)
+        int64_t high = end - at < MB_RANDOM_RUN ? end - at : MB_RANDOM_RUN;
+        for (int64_t i = low; i < high && !whole; i++)
             factor[at + i - first] = run[i];
     }
 }

@@ -129,6 +129,7 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
                                  .uneven = planning->uneven,
                                  .bucket_bytes = planning->bucket_bytes,
                                  .costs = planning->costs,
+                                 .predicts = true,
                                  .crossing = planning->crossing};
     return mb_plan_create(planning->model->graph, &options, out);
 }

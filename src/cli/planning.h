@@ -20,7 +20,7 @@ typedef struct {
     mb_hardware_t hardware; /* that --hardware names, or the default */
     const mb_node_cost_t
         *taken; /* [n_nodes] seconds: of the profile, or as the hardware predicts */
-    const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: counted operations */
+    const mb_node_cost_t *costs; /* [n_nodes] that plans are cut by; NULL: as a run counts */
     bool uneven;                 /* groups have unequal numbers of replicas */
     size_t bucket_bytes;         /* of gradients that are summed together; 0: a chunk's */
     const double *crossing;      /* in the same unit; NULL: nothing */

@@ -24,7 +24,7 @@ typedef struct real {
     mb_simulating_t *s;
     mb_device_t *device;
     mb_source_t *source;
-    mb_profile_t *profile; /* NULL: cut by counted operations */
+    mb_profile_t *profile; /* NULL: cut by what is counted */
     rank_t *ranks;
     mb_flow_way_t wide; /* that holds up nothing */
     mb_trace_t *trace;

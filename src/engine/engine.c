@@ -31,6 +31,7 @@ mb_plan_options_t mb_engine_plan_options(const mb_engine_options_t *options, con
                                .bucket_bytes = grid->groups > 1 ? options->bucket_bytes : 0,
                                .cuts = other == NULL ? options->cuts : other->plan->cuts,
                                .costs = profile == NULL ? NULL : profile->nodes,
+                               .predicts = true,
                                .crossing = profile == NULL ? NULL : profile->crossing,
                                .slowness = mb_profile_slowness(profile, options->stages)};
 }

@@ -45,7 +45,7 @@ typedef struct mb_engine_options {
                             summed gradients (2; then each computes one micro-batch a step,
                             and no layer that is trained is called twice) */
     bool offloads;       /* what is kept of micro-batches stands in host memory */
-    const mb_profile_t *profile;  /* the partition is by these costs; NULL: by counted operations */
+    const mb_profile_t *profile;  /* the partition is by these costs; NULL: by predicted ones */
     const mb_engine_t *values_of; /* share this engine's parameters, and so its partition */
     bool integer;                 /* activations may be quantized where weights are int8 (ops.h) */
     const mb_format_t *round_to;  /* QAT: compute with weights rounded to this; NULL: as they are */

@@ -245,10 +245,28 @@ static mb_status_t find_edges(mb_plan_t *plan)
     return MB_OK;
 }
 
-static mb_status_t fill(mb_plan_t *plan, const mb_plan_options_t *options)
+/* In place of what was not measured. Without training backwards take nothing. */
+static mb_status_t predict_costs(mb_plan_t *plan, mb_plan_options_t *options)
 {
-    MB_TRY(cut_and_schedule(plan, options));
-    MB_TRY(mb_buckets_cut(plan, options->bucket_bytes));
+    mb_hardware_t hardware = mb_hardware_default();
+    int n = plan->graph->n_nodes;
+    if (options->costs != NULL || !options->predicts)
+        return MB_OK;
+    mb_node_cost_t *costs = MB_ARENA_ARRAY(plan->arena, mb_node_cost_t, n);
+    if (costs == NULL)
+        return mb_error_memory("a plan", (size_t)n * sizeof *costs);
+    mb_costs_predict(plan->graph, &hardware, plan->micro_batch, costs);
+    for (int i = 0; i < n && !plan->training; i++)
+        costs[i] = (mb_node_cost_t){.forward = costs[i].forward};
+    options->costs = costs;
+    return MB_OK;
+}
+
+static mb_status_t fill(mb_plan_t *plan, mb_plan_options_t options)
+{
+    MB_TRY(predict_costs(plan, &options));
+    MB_TRY(cut_and_schedule(plan, &options));
+    MB_TRY(mb_buckets_cut(plan, options.bucket_bytes));
     MB_TRY(place_nodes(plan));
     MB_TRY(find_edges(plan));
     return make_programs(plan);
@@ -274,7 +292,7 @@ mb_status_t mb_plan_create(const mb_graph_t *graph, const mb_plan_options_t *opt
                         .training = options->training,
                         .ordered = options->ordered,
                         .uneven = options->uneven};
-    mb_status_t status = fill(plan, options);
+    mb_status_t status = fill(plan, *options);
     if (status != MB_OK) {
         mb_plan_destroy(plan);
         return status;

@@ -96,7 +96,8 @@ typedef struct {
     bool ordered, uneven;
     const int *cuts; /* [chunks - 1] first node of chunks 1.., before they are cut into segments, or
                         NULL: balanced by cost */
-    const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations */
+    const mb_node_cost_t *costs; /* [n_nodes] NULL: counted operations, */
+    bool predicts;               /* or what they and the bytes take on the default hardware */
     const double *crossing;      /* [n_nodes] in the same unit; NULL: nothing (partition.h) */
     const double *slowness;      /* [stages] of their devices; NULL: all are alike */
     size_t bucket_bytes;         /* gradients summed together; 0: each chunk's, as a whole */

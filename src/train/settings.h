@@ -56,7 +56,7 @@ typedef enum {
       "--memory takes), or patterns of names: '*dropout*,block_1*'")                               \
     X(PARTITION, "partition", TEXT, "measured", false, "BY",                                       \
       "cuts between stages by what layers take on this machine (measured) or by counted "          \
-      "operations (counted)")                                                                      \
+      "operations and bytes (counted)")                                                            \
     X(MEMORY, "memory", TEXT, NULL, false, "SIZE",                                                 \
       "layout and schedule that keep each rank within 16G, or 60% of its memory")                  \
     X(ZERO, "zero", TEXT, "0", false, "STAGE",                                                     \

@@ -77,7 +77,7 @@ static mb_status_t find(mb_training_t *trainer, const mb_engine_options_t *optio
     return keep(trainer, key, path, profile);
 }
 
-/* What --memory has found to fit is a cut by counted operations, which stays as it is. */
+/* What --memory has found to fit is a cut by what is counted, which stays as it is. */
 static mb_status_t is_measured(const mb_training_t *trainer, bool *out)
 {
     const char *by = mb_settings_text(trainer->settings, MB_SET_PARTITION);

@@ -273,6 +273,39 @@ START_TEST(imbalance_is_one_when_stages_cost_the_same)
 }
 END_TEST
 
+/* The stage of each node of a pipeline of two. */
+static void plan_two(bool predicts, int *stage_of_node)
+{
+    mb_plan_t *plan;
+    const mb_plan_options_t options = {.stages = 2,
+                                       .micro_batch = 1,
+                                       .micros_per_replica = 1,
+                                       .replicas_of_group = 1,
+                                       .schedule = {.kind = MB_SCHEDULE_1F1B},
+                                       .training = true,
+                                       .predicts = predicts};
+    ck_assert_int_eq(mb_plan_create(&fake.graph, &options, &plan), MB_OK);
+    memcpy(stage_of_node, plan->stage_of_node, (size_t)fake.graph.n_nodes * sizeof *stage_of_node);
+    mb_plan_destroy(plan);
+}
+
+/* A product whose operations take 25 us, and six nodes of one operation that move 8 MiB each. */
+START_TEST(predicted_cuts_weigh_bytes_beside_operations)
+{
+    int stage_of_node[FAKE_NODES];
+    fake_graph_start(&fake);
+    int node = fake_graph_input(&fake, 16);
+    node = fake_graph_add(&fake, 1e6, 1 << 20, 1, &node);
+    for (int i = 0; i < 6; i++)
+        node = fake_graph_add(&fake, 1, 1 << 20, 1, &node);
+    plan_two(false, stage_of_node);
+    ck_assert_int_eq(stage_of_node[2], 1);
+    plan_two(true, stage_of_node);
+    ck_assert_int_eq(stage_of_node[3], 0);
+    ck_assert_int_eq(stage_of_node[5], 1);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("partition");
@@ -284,6 +317,7 @@ static Suite *suite(void)
     tcase_add_test(c, an_input_goes_with_the_next_node_that_computes);
     tcase_add_test(c, given_cuts_are_obeyed_or_refused);
     tcase_add_test(c, imbalance_is_one_when_stages_cost_the_same);
+    tcase_add_test(c, predicted_cuts_weigh_bytes_beside_operations);
     suite_add_tcase(s, c);
     return s;
 }

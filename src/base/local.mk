@@ -1,5 +1,6 @@
 libmb_la_SOURCES += \
 	src/base/arena.c src/base/arena.h \
+	src/base/background.c src/base/background.h \
 	src/base/config.c src/base/config.h \
 	src/base/crc32c.c src/base/crc32c.h \
 	src/base/duration.c src/base/duration.h \

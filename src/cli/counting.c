@@ -87,7 +87,12 @@ static mb_status_t request_of(const work_t *work, const mb_layout_t *layout,
     const mb_planning_t *p = planning_of(work);
     MB_TRY(mb_offload_read(p->args->settings, &offload));
     *out = (mb_footprint_request_t){
-        .model = p->model, .optimizer = work->optimizer, .offloads_moments = offload.moments};
+        .model = p->model,
+        .optimizer = work->optimizer,
+        .offloads_moments = offload.moments,
+        .copies_state = mb_planning_copies(p),
+        .moments_in_8_bits =
+            strcmp(mb_settings_text(p->args->settings, MB_SET_MOMENTS), "int8") == 0};
     MB_TRY(mb_layout_engine(p->model, p->args->settings, layout, &out->engine));
     out->engine.machine = work->machine;
     out->engine.near = p->grid.ranks <= p->hardware.devices_per_node;

@@ -105,6 +105,7 @@ mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
     MB_TRY(take_memory(p->args, &l->options.memory));
     MB_TRY(take_schedule(p->args, l));
     MB_TRY(mb_layout_moments(p->model, settings, l->arena, &l->options.moments));
+    l->options.copies = mb_planning_copies(p);
     return rank_and_count(p, l);
 }
 

@@ -319,11 +319,24 @@ static const mb_flag_t flags[] = {
     MB_FLAG_PLUGIN,
     {.name = NULL}};
 
-static const mb_setting_id_t settings[] = {
-    MB_SET_DATA,      MB_SET_LABEL,     MB_SET_BATCH,    MB_SET_MICRO_BATCH,
-    MB_SET_REPLICAS,  MB_SET_STAGES,    MB_SET_SCHEDULE, MB_SET_RECOMPUTE,
-    MB_SET_ZERO,      MB_SET_BUCKET,    MB_SET_OFFLOAD,  MB_SET_DTYPE,
-    MB_SET_PARTITION, MB_SET_OPTIMIZER, MB_SET_LOSS,     MB_SET_THREADS};
+static const mb_setting_id_t settings[] = {MB_SET_DATA,
+                                           MB_SET_LABEL,
+                                           MB_SET_BATCH,
+                                           MB_SET_MICRO_BATCH,
+                                           MB_SET_REPLICAS,
+                                           MB_SET_STAGES,
+                                           MB_SET_SCHEDULE,
+                                           MB_SET_RECOMPUTE,
+                                           MB_SET_ZERO,
+                                           MB_SET_BUCKET,
+                                           MB_SET_OFFLOAD,
+                                           MB_SET_DTYPE,
+                                           MB_SET_PARTITION,
+                                           MB_SET_OPTIMIZER,
+                                           MB_SET_LOSS,
+                                           MB_SET_THREADS,
+                                           MB_SET_CHECKPOINT_EVERY,
+                                           MB_SET_CHECKPOINT_MODE};
 
 const mb_command_t mb_command_plan = {
     .name = "plan",

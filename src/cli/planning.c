@@ -133,3 +133,9 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
                                  .crossing = planning->crossing};
     return mb_plan_create(planning->model->graph, &options, out);
 }
+
+bool mb_planning_copies(const mb_planning_t *planning)
+{
+    return mb_settings_copy_state(planning->args->settings) &&
+           planning->hardware.inside.occupies > 0;
+}

@@ -35,6 +35,9 @@ void mb_planning_close(mb_planning_t *planning);
 /* --schedule NAME, with what --recompute says. */
 mb_status_t mb_planning_choice(const mb_planning_t *planning, const char *name,
                                mb_schedule_choice_t *out);
+/* Whether a rank has a copy of its state in its own memory, which checkpoints are written from:
+ * GPUs have it in the host's. */
+bool mb_planning_copies(const mb_planning_t *planning);
 /* Of a pipeline that works on so many replicas. The caller destroys it. */
 mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_choice_t *choice,
                              int replicas, mb_plan_t **out);

@@ -162,17 +162,27 @@ static const char *host_text(const mb_start_report_t *report, int s, char *text,
     return text;
 }
 
+static const char *copy_text(const mb_start_report_t *report, int s, char *text, size_t capacity)
+{
+    char bytes[32];
+    text[0] = '\0';
+    if (report->copy_bytes[s] > 0)
+        snprintf(text, capacity, ", copy for checkpoints %s",
+                 mb_str_bytes((double)report->copy_bytes[s], bytes, sizeof bytes));
+    return text;
+}
+
 static void say_memory(mb_progress_t *progress, const mb_start_report_t *report)
 {
     for (int s = 0; s < report->stages && s < MAX_STAGE_LINES; s++) {
-        char parameters[32], gradients[32], moments[32], activations[32], host[128];
-        say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s%s",
+        char parameters[32], gradients[32], moments[32], activations[32], copy[64], host[128];
+        say(progress, "%-10sstage %d: parameters %s, gradients %s, moments %s, activations %s%s%s",
             s == 0 ? "memory" : "", s,
             mb_str_bytes((double)report->parameter_bytes[s], parameters, sizeof parameters),
             mb_str_bytes((double)report->gradient_bytes[s], gradients, sizeof gradients),
             mb_str_bytes((double)report->moment_bytes[s], moments, sizeof moments),
             mb_str_bytes((double)report->activation_bytes[s], activations, sizeof activations),
-            host_text(report, s, host, sizeof host));
+            copy_text(report, s, copy, sizeof copy), host_text(report, s, host, sizeof host));
     }
     if (report->stages > MAX_STAGE_LINES)
         say(progress, "%-10sand %d more stages", "", report->stages - MAX_STAGE_LINES);

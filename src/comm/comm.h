@@ -91,6 +91,10 @@ char *mb_comm_where(const mb_comm_t *comm, char *buffer, size_t capacity);
 typedef mb_status_t (*mb_comm_done_t)(void *user, bool *done);
 mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note);
+/* The same for what this rank itself is at, on another thread: as long as it takes. Others wait for
+ * this rank by their deadlines. */
+mb_status_t mb_comm_wait_own(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                             const mb_comm_note_t *note);
 /* What a wait does between two polls instead of giving its processor away: REST(USER, seconds
  * waited so far), which may go on with something else of this thread. NULL: that again. Not
  * collective, between waits. */

@@ -6,6 +6,7 @@
 #include "device/account.h"
 
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
@@ -212,6 +213,12 @@ mb_status_t mb_comm_wait(mb_comm_t *comm, mb_comm_done_t done, void *user,
                          const mb_comm_note_t *note)
 {
     return wait_or_report(comm, done, user, note, comm->deadline_seconds);
+}
+
+mb_status_t mb_comm_wait_own(mb_comm_t *comm, mb_comm_done_t done, void *user,
+                             const mb_comm_note_t *note)
+{
+    return wait_or_report(comm, done, user, note, HUGE_VAL);
 }
 
 typedef struct {

@@ -14,6 +14,7 @@ typedef struct {
     int64_t batch; /* samples of a step */
     double memory; /* bytes that a rank may take; 0: the hardware's */
     int moments;   /* numbers that the optimizer keeps of a parameter */
+    bool copies;   /* a rank keeps a copy of what it writes into checkpoints */
     int zero;      /* ZeRO's stage: groups share these out (1), and the summed gradients (2) */
     double bucket; /* bytes of gradients summed together; 0: a stage's */
     bool offloads; /* what is kept of micro-batches stands in host memory, but for two */

@@ -239,8 +239,9 @@ static double memory_of(const mb_planner_options_t *o, const mb_candidate_t *c,
                         const stage_t *stage)
 {
     double moments = o->moments * (o->zero > 0 ? largest_part(c, stage) : 1);
-    return stage->parameters * sizeof(float) * (1 + moments) + gradient_bytes(o, c, stage) +
-           stage->held;
+    double copied = o->copies ? largest_part(c, stage) * (1 + o->moments) : 0;
+    return stage->parameters * sizeof(float) * (1 + moments + copied) +
+           gradient_bytes(o, c, stage) + stage->held;
 }
 
 /* Neighbours in a group lie on one node where the stages do not outnumber its devices. */

@@ -92,4 +92,25 @@ mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
                                 const mb_checkpoint_layout_t *layout, const mb_piece_t *pieces,
                                 int n_pieces);
 
+/* The same in parts, of which the two long ones may run on another thread beside the caller's:
+ *
+ *     begin    collective: the file is laid out, and every rank has it open
+ *     put      this rank's bytes, on disk. Any thread: neither HDF5 nor MPI is entered
+ *     gather   collective, when all have put theirs: rank 0 gets the checksums
+ *     commit   rank 0: the seal, on disk, and the name. Any thread, as above
+ *     end      frees; without a commit before, the file is gone. Not collective
+ *
+ * What BEGIN is given lives until the end. A failure is the rank's own, except that of begin and
+ * gather. */
+typedef struct mb_checkpoint_file mb_checkpoint_file_t;
+mb_status_t mb_checkpoint_begin(mb_comm_t *comm, const char *path,
+                                const mb_checkpoint_layout_t *layout, const mb_piece_t *pieces,
+                                int n_pieces, mb_checkpoint_file_t **out);
+mb_status_t mb_checkpoint_put(mb_checkpoint_file_t *file);
+/* From another thread: put gives up soon, with MB_ERR_STOPPED. */
+void mb_checkpoint_cancel(mb_checkpoint_file_t *file);
+mb_status_t mb_checkpoint_gather(mb_checkpoint_file_t *file);
+mb_status_t mb_checkpoint_commit(mb_checkpoint_file_t *file);
+void mb_checkpoint_end(mb_checkpoint_file_t *file); /* NULL: nothing */
+
 #endif

@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/store/report.h \
 	src/store/callback_numbers.h \
 	src/store/checkpoint.c src/store/checkpoint.h \
+	src/store/checkpoint_check.c src/store/checkpoint_private.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
 	src/store/average.c src/store/average.h \
 	src/store/compare.c src/store/compare.h \

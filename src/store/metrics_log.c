@@ -16,7 +16,8 @@
 struct mb_metrics_log {
     char *path;
     FILE *file;
-    int64_t lines, flushed, synced; /* since it was opened */
+    int64_t lines;                   /* since it was opened */
+    _Atomic int64_t flushed, synced; /* of them; one thread adds, another may sync */
 };
 
 /* Whether a line is whole and of no later step. */
@@ -170,7 +171,6 @@ mb_status_t mb_metrics_log_flush(mb_metrics_log_t *log)
 
 mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log)
 {
-    MB_TRY(mb_metrics_log_flush(log));
     int64_t lines = log->flushed;
     if (lines == log->synced)
         return MB_OK;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct mb_run_dir {
     mb_comm_t *comm;
     const mb_log_t *log;
     char *path;
-    mb_lease_t lease; /* rank 0's; elsewhere empty */
+    mb_lease_t lease;        /* rank 0's; elsewhere empty */
+    pthread_mutex_t looking; /* at the lease: a commit may come from another thread */
 };
 
 static char *join(const char *directory, const char *name)
@@ -142,6 +144,7 @@ mb_status_t mb_run_dir_open(mb_comm_t *comm, const char *path, mb_run_dir_t **ou
     if (dir == NULL)
         return mb_error_memory("a run directory", sizeof(*dir));
     dir->comm = comm;
+    pthread_mutex_init(&dir->looking, NULL);
     dir->path = strdup(path);
     mb_status_t status =
         dir->path == NULL ? mb_error_memory("a path", strlen(path)) : open_directory(dir);
@@ -158,15 +161,25 @@ void mb_run_dir_set_log(mb_run_dir_t *dir, const mb_log_t *log)
     dir->log = log;
 }
 
+/* Where another thread is at it, that is enough. */
 mb_status_t mb_run_dir_renew(mb_run_dir_t *dir)
 {
-    return dir->lease.path == NULL ? MB_OK : mb_lease_renew(&dir->lease, false);
+    if (dir->lease.path == NULL || pthread_mutex_trylock(&dir->looking) != 0)
+        return MB_OK;
+    mb_status_t status = mb_lease_renew(&dir->lease, false);
+    pthread_mutex_unlock(&dir->looking);
+    return status;
 }
 
 mb_status_t mb_run_dir_check(void *dir)
 {
     mb_run_dir_t *own = dir;
-    return own->lease.path == NULL ? MB_OK : mb_lease_renew(&own->lease, true);
+    if (own->lease.path == NULL)
+        return MB_OK;
+    pthread_mutex_lock(&own->looking);
+    mb_status_t status = mb_lease_renew(&own->lease, true);
+    pthread_mutex_unlock(&own->looking);
+    return status;
 }
 
 mb_status_t mb_run_dir_release(mb_run_dir_t *dir)
@@ -181,6 +194,7 @@ void mb_run_dir_close(mb_run_dir_t *dir)
     if (dir == NULL)
         return;
     (void)mb_lease_give_up(&dir->lease);
+    pthread_mutex_destroy(&dir->looking);
     free(dir->path);
     free(dir);
 }

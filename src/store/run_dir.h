@@ -17,7 +17,7 @@ mb_status_t mb_run_dir_open(mb_comm_t *comm, const char *path, mb_run_dir_t **ou
 /* Rank 0: still ours? Looks at most four times a second, renews it when older than 10 s.
  * MB_ERR_BUSY when another took it. To be called each step (cheap). */
 mb_status_t mb_run_dir_renew(mb_run_dir_t *dir);
-/* The same, but always looks; of the form of mb_checkpoint_layout_t's may_commit. */
+/* The same, but always looks; of the form of mb_checkpoint_layout_t's may_commit. Any thread. */
 mb_status_t mb_run_dir_check(void *dir);
 /* Where warnings go (NULL at first: nowhere); must outlive the directory's use. */
 void mb_run_dir_set_log(mb_run_dir_t *dir, const mb_log_t *log);
@@ -40,7 +40,8 @@ mb_status_t mb_run_dir_look(const char *path, const mb_log_t *log, char name[64]
 /* The step in a name that mb_run_dir_step_name gave; -1 for any other name. */
 int64_t mb_run_dir_step_of(const char *name);
 /* Rank 0: removes step files but the newest KEEP and the one of step BEST (-1: none), and left-over
- * temporary files. Only after a newer one is durable. */
+ * temporary files. Only after a newer one is durable. Any thread, while no other makes files there.
+ */
 mb_status_t mb_run_dir_prune(mb_run_dir_t *dir, int keep, int64_t best);
 /* "step-00001234.h5" in BUFFER. */
 const char *mb_run_dir_step_name(int64_t step, char *buffer, size_t capacity);
@@ -50,9 +51,10 @@ const char *mb_run_dir_step_name(int64_t step, char *buffer, size_t capacity);
 typedef struct mb_metrics_log mb_metrics_log_t;
 mb_status_t mb_metrics_log_open(mb_run_dir_t *dir, int64_t step, mb_metrics_log_t **out);
 mb_status_t mb_metrics_log_line(mb_metrics_log_t *log, const char *json_line);
-mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log); /* flush + fsync: before each commit */
-/* Survives the process, not the machine. */
+/* What was said is the system's, and survives the process; then it is on disk, before each commit,
+ * by any thread. */
 mb_status_t mb_metrics_log_flush(mb_metrics_log_t *log);
+mb_status_t mb_metrics_log_sync(mb_metrics_log_t *log);
 void mb_metrics_log_close(mb_metrics_log_t *log);
 
 #endif

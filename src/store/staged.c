@@ -121,9 +121,11 @@ mb_status_t mb_staged_sync(mb_staged_t *staged, mb_status_t status)
     return mb_ranks_agree(staged->comm, status);
 }
 
-static mb_status_t publish(mb_staged_t *staged)
+mb_status_t mb_staged_publish(mb_staged_t *staged, mb_status_t (*may_commit)(void *), void *user)
 {
     MB_TRY(mb_io_sync(staged->fd, staged->temporary));
+    if (may_commit != NULL)
+        MB_TRY(may_commit(user));
     MB_TRY(mb_io_close(&staged->fd, staged->temporary));
     if (rename(staged->temporary, staged->path) != 0)
         return mb_io_error("replace", staged->path);
@@ -135,7 +137,7 @@ mb_status_t mb_staged_commit(mb_staged_t *staged, mb_status_t status)
 {
     mb_comm_t *comm = staged->comm;
     if (status == MB_OK && mb_ranks_rank(comm) == 0)
-        status = publish(staged);
+        status = mb_staged_publish(staged, NULL, NULL);
     mb_staged_discard(staged);
     return mb_ranks_agree(comm, status);
 }

@@ -29,6 +29,9 @@ mb_status_t mb_staged_write(const mb_staged_t *staged, const void *data, size_t 
                             int64_t offset);
 /* STATUS: of this rank's writes. The descriptor stays open. */
 mb_status_t mb_staged_sync(mb_staged_t *staged, mb_status_t status);
+/* Rank 0's part of a commit, which any thread may do: what was written is on disk, MAY_COMMIT
+ * (NULL: nobody) agrees, the file gets its name. Not collective. */
+mb_status_t mb_staged_publish(mb_staged_t *staged, mb_status_t (*may_commit)(void *), void *user);
 /* STATUS: of what this rank did since. Frees. */
 mb_status_t mb_staged_commit(mb_staged_t *staged, mb_status_t status);
 /* Gives up without talking to anyone. Frees. Harmless after a failed begin or a commit. */

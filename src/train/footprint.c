@@ -10,16 +10,18 @@ mb_footprint_t mb_footprint_of(const mb_footprint_parts_t *parts)
     if (stage == NULL)
         return (mb_footprint_t){0};
     int64_t all = mb_engine_bytes(parts->engine) + mb_update_bytes(update) +
-                  mb_score_bytes(parts->score) + mb_evaluator_bytes(parts->evaluator);
+                  mb_score_bytes(parts->score) + mb_evaluator_bytes(parts->evaluator) +
+                  mb_snapshot_device_bytes(parts->snapshot);
     int64_t moments = (int64_t)update->moment_bytes;
     int64_t rooms = (int64_t)mb_pieces_room_bytes(update->pieces);
     mb_footprint_t out = {.parameters = (int64_t)stage->parameter_bytes,
                           .gradients = stage->held_count * (int64_t)sizeof(float) * stage->n_blocks,
                           .moments = update->offloads ? rooms : moments,
+                          .copy = mb_snapshot_device_bytes(parts->snapshot),
                           .host = update->offloads ? moments : 0,
                           .host_activations = (int64_t)mb_stage_host_bytes(stage)};
     out.gradients += mb_stage_reduce_memory(parts->engine->reduction);
-    out.activations = all - out.parameters - out.gradients - out.moments;
+    out.activations = all - out.parameters - out.gradients - out.moments - out.copy;
     return out;
 }
 
@@ -32,6 +34,7 @@ typedef struct {
     mb_engine_t *engine, *evaluation;
     mb_score_t *score, *evaluation_score;
     mb_update_t *update;
+    mb_snapshot_t *snapshot;
 } absent_t;
 
 static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gradients,
@@ -58,6 +61,9 @@ static mb_status_t make_training(absent_t *absent)
     MB_TRY(mb_score_create(absent->engine, request->model, &absent->score));
     MB_TRY(mb_update_create(absent->engine, request->optimizer, absent->score,
                             request->offloads_moments, &absent->update));
+    if (request->copies_state)
+        MB_TRY(mb_snapshot_create(absent->engine, absent->update, request->moments_in_8_bits,
+                                  &absent->snapshot));
     return mb_engine_prepare(absent->engine);
 }
 
@@ -81,6 +87,7 @@ static void destroy(absent_t *absent)
     mb_error_keep(&kept);
     mb_score_destroy(absent->evaluation_score);
     mb_engine_destroy(absent->evaluation);
+    mb_snapshot_destroy(absent->snapshot);
     mb_update_destroy(absent->update);
     mb_score_destroy(absent->score);
     mb_engine_destroy(absent->engine);
@@ -91,8 +98,10 @@ static void destroy(absent_t *absent)
 /* All that the device gave; by parts as a run tells them. */
 static mb_footprint_t take_count(const absent_t *absent)
 {
-    const mb_footprint_parts_t parts = {
-        .engine = absent->engine, .update = absent->update, .score = absent->score};
+    const mb_footprint_parts_t parts = {.engine = absent->engine,
+                                        .update = absent->update,
+                                        .score = absent->score,
+                                        .snapshot = absent->snapshot};
     mb_footprint_t out = mb_footprint_of(&parts);
     out.activations += mb_device_dry_bytes(absent->machine.device) - mb_footprint_bytes(&out);
     return out;

@@ -50,6 +50,7 @@ typedef struct {
     mb_layout_ranks_t ranks; /* its memory is the limit */
     int64_t batch;
     int moments;
+    bool copies;         /* a rank keeps a copy of what it writes into checkpoints */
     bool open_recompute; /* none, some layers or all */
     bool fits_cut;       /* stages are cut by memory where they do not fit otherwise */
 } mb_layout_wish_t;

@@ -52,7 +52,8 @@ mb_status_t mb_layout_rank(const mb_model_t *model, const mb_settings_t *setting
                                     .ranks = wish->ranks.ranks,
                                     .batch = wish->batch,
                                     .memory = wish->ranks.memory,
-                                    .moments = wish->moments};
+                                    .moments = wish->moments,
+                                    .copies = wish->copies};
     mb_offload_t offload;
     hardware.devices_per_node = wish->ranks.local;
     MB_TRY(mb_offload_read(settings, &offload));

@@ -294,3 +294,10 @@ mb_cadence_t mb_settings_cadence(const mb_settings_t *settings, mb_setting_id_t 
         parse_cadence(settings->value[id], &cadence);
     return cadence;
 }
+
+bool mb_settings_copy_state(const mb_settings_t *settings)
+{
+    mb_cadence_t cadence = mb_settings_cadence(settings, MB_SET_CHECKPOINT_EVERY);
+    return strcmp(settings->value[MB_SET_CHECKPOINT_MODE], "async") == 0 &&
+           (cadence.steps > 0 || cadence.epochs > 0 || cadence.seconds > 0);
+}

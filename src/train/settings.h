@@ -107,6 +107,11 @@ typedef enum {
       "best.h5 whenever a metric is the best so far: val_accuracy, or NAME:mode=max")              \
     X(ON_NAN, "on-nan", TEXT, "stop", false, "HOW",                                                \
       "a loss that is NaN or infinite: stop, as Keras' TerminateOnNaN, or go-on")                  \
+    X(CHECKPOINT_MODE, "checkpoint-mode", TEXT, "async", false, "MODE",                            \
+      "async: steps go on while a checkpoint is written from a copy; sync: they wait, and there "  \
+      "is no copy")                                                                                \
+    X(ON_SAVE_ERROR, "on-save-error", TEXT, "stop", false, "HOW",                                  \
+      "a checkpoint that cannot be written: stop, or continue with a warning and the one before")  \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
     X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
       "write the moments where Keras reads them")                                                  \
@@ -197,5 +202,7 @@ typedef struct { /* at most one is positive; all zero: never */
     double seconds;
 } mb_cadence_t;
 mb_cadence_t mb_settings_cadence(const mb_settings_t *settings, mb_setting_id_t id);
+/* Whether a run with a directory copies its state, to write checkpoints beside the steps. */
+bool mb_settings_copy_state(const mb_settings_t *settings);
 
 #endif

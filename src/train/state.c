@@ -96,19 +96,6 @@ static mb_status_t list_tensors(mb_state_writer_t *writer)
     return kept == 0 ? MB_OK : mb_kept_list(graph, writer->arena, writer->tensors + n);
 }
 
-/* Parameters of a stage are the same on all groups: they take turns in writing. Of what they share
- * out one alone has the moments. */
-static bool writes(const mb_state_writer_t *writer, int param)
-{
-    const mb_engine_t *engine = writer->state->engine;
-    const mb_update_t *update = writer->state->update;
-    if (mb_engine_idle(engine) || !engine->stage->owned[param])
-        return false;
-    if (update->shared_out[param])
-        return mb_update_holds(update, param);
-    return param % engine->grid.groups == engine->grid.group;
-}
-
 /* Training stands still: what the host sees is written from where it stands. NULL: it does not. */
 static const float *seen(const mb_state_t *state, int param, int slot)
 {
@@ -118,6 +105,20 @@ static const float *seen(const mb_state_t *state, int param, int slot)
     return slot < 0 ? state->engine->stage->values[param] : state->update->slots[param][slot];
 }
 
+/* Host memory for values that the device keeps apart. */
+static mb_status_t take_place(mb_state_writer_t *writer, int tensor, size_t bytes, float **out)
+{
+    mb_snapshot_t *snapshot = writer->snapshot;
+    bool copied = snapshot != NULL && !mb_state_is_encoded(writer, tensor);
+    *out = copied ? mb_snapshot_take(snapshot, bytes) : NULL;
+    if (*out != NULL) {
+        writer->homes[writer->n_pieces] = MB_VALUES_COPIED;
+        return MB_OK;
+    }
+    *out = malloc(bytes > 0 ? bytes : 1);
+    return *out == NULL ? mb_error_memory("a tensor on its way to the file", bytes) : MB_OK;
+}
+
 /* Of the parameter's values, where SLOT is negative, or of that moment of it. */
 static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, int param, int slot)
 {
@@ -125,17 +126,15 @@ static mb_status_t add_piece(mb_state_writer_t *writer, int tensor, int param, i
     int64_t elements = mb_shape_elements(&writer->tensors[tensor].shape);
     size_t bytes = (size_t)elements * sizeof(float);
     const float *lent = seen(state, param, slot);
-    if (lent != NULL) {
-        writer->lent[writer->n_pieces] = true;
-        writer->pieces[writer->n_pieces++] =
-            (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = lent};
+    float *values = NULL;
+    if (lent != NULL)
+        writer->homes[writer->n_pieces] = MB_VALUES_LENT;
+    else
+        MB_TRY(take_place(writer, tensor, bytes, &values));
+    writer->pieces[writer->n_pieces++] = (mb_piece_t){
+        .tensor = tensor, .first = 0, .count = elements, .values = lent != NULL ? lent : values};
+    if (lent != NULL)
         return MB_OK;
-    }
-    float *values = malloc(bytes > 0 ? bytes : 1);
-    if (values == NULL)
-        return mb_error_memory("a tensor on its way to the file", bytes);
-    writer->pieces[writer->n_pieces++] =
-        (mb_piece_t){.tensor = tensor, .first = 0, .count = elements, .values = values};
     return slot >= 0 ? mb_update_read_slot(state->update, param, slot, values, bytes)
                      : mb_exec_copy(&state->engine->exec, values,
                                     state->engine->stage->values[param], bytes, MB_COPY_TO_HOST);
@@ -156,11 +155,11 @@ static mb_status_t collect(mb_state_writer_t *writer)
     int slots = slot_count(state), n = graph->n_params;
     mb_shape_t shape;
     writer->pieces = MB_ARENA_ARRAY(writer->arena, mb_piece_t, mb_state_tensors(writer) + 1);
-    writer->lent = MB_ARENA_ARRAY(writer->arena, bool, mb_state_tensors(writer) + 1);
-    if (writer->pieces == NULL || writer->lent == NULL)
+    writer->homes = MB_ARENA_ARRAY(writer->arena, mb_values_home_t, mb_state_tensors(writer) + 1);
+    if (writer->pieces == NULL || writer->homes == NULL)
         return mb_error_memory("a checkpoint's pieces", 0);
     for (int p = 0; p < graph->n_params; p++) {
-        bool mine = writes(writer, p);
+        bool mine = mb_snapshot_writes(state->engine, state->update, p);
         if (mine)
             MB_TRY(add_piece(writer, p, p, weight_of(state, p)));
         for (int s = 0; s < slots; s++) {
@@ -215,17 +214,26 @@ static mb_status_t list_pieces(mb_state_writer_t *writer)
     return mb_comm_agree(comm, status);
 }
 
-static mb_status_t write_file(mb_state_writer_t *writer)
+/* What is lent, and not written in another form, goes through the snapshot. */
+static mb_status_t plan_copies(mb_state_writer_t *writer)
 {
-    mb_comm_t *comm = writer->state->engine->machine->comm;
-    MB_TRY(list_pieces(writer));
-    fill_layout(writer);
-    if (mb_state_is_small(writer->state) || writer->state->moments_in_8_bits)
-        MB_TRY(mb_state_encode(writer));
-    if (mb_state_is_small(writer->state))
-        MB_TRY(mb_state_report(writer));
-    return mb_checkpoint_write(comm, writer->path, &writer->layout, writer->pieces,
-                               writer->n_pieces);
+    writer->copies = MB_ARENA_ARRAY(writer->arena, mb_state_copy_t, writer->n_pieces + 1);
+    if (writer->copies == NULL)
+        return mb_error_memory("a checkpoint's pieces", 0);
+    for (int i = 0; i < writer->n_pieces; i++) {
+        mb_piece_t *piece = &writer->pieces[i];
+        size_t bytes = (size_t)piece->count * sizeof(float);
+        if (writer->homes[i] != MB_VALUES_LENT || piece->encoded != NULL)
+            continue;
+        float *to = mb_snapshot_take(writer->snapshot, bytes);
+        if (to == NULL)
+            return mb_error_set(MB_ERR_INTERNAL, "the copy of a checkpoint has no room for '%s'",
+                                writer->tensors[piece->tensor].name);
+        writer->copies[writer->n_copies++] = (mb_state_copy_t){to, piece->values, bytes};
+        writer->homes[i] = MB_VALUES_COPIED;
+        piece->values = to;
+    }
+    return MB_OK;
 }
 
 static mb_status_t open_writer(mb_state_writer_t *writer)
@@ -235,24 +243,51 @@ static mb_status_t open_writer(mb_state_writer_t *writer)
     return mb_comm_agree(writer->state->engine->machine->comm, status);
 }
 
-static void close_writer(mb_state_writer_t *writer)
+mb_status_t mb_state_prepare(mb_state_writer_t *writer)
+{
+    mb_comm_t *comm = writer->state->engine->machine->comm;
+    MB_TRY(open_writer(writer));
+    MB_TRY(list_pieces(writer));
+    fill_layout(writer);
+    if (mb_state_is_small(writer->state) || writer->state->moments_in_8_bits)
+        MB_TRY(mb_state_encode(writer));
+    if (mb_state_is_small(writer->state))
+        MB_TRY(mb_state_report(writer));
+    return writer->snapshot == NULL ? MB_OK : mb_comm_agree(comm, plan_copies(writer));
+}
+
+void mb_state_clear(mb_state_writer_t *writer)
 {
     for (int i = 0; i < writer->n_pieces; i++) {
         if (writer->encoded != NULL)
             mb_encoded_free(&writer->encoded[i]);
-        if (!writer->lent[i])
+        if (writer->homes[i] == MB_VALUES_OWN)
             free((void *)(uintptr_t)writer->pieces[i].values);
     }
     mb_arena_destroy(writer->arena);
 }
 
+int64_t mb_state_bytes(const mb_state_t *state)
+{
+    const mb_graph_t *graph = state->model->graph;
+    int64_t elements = 0;
+    mb_shape_t shape;
+    for (int p = 0; p < graph->n_params; p++) {
+        elements += graph->params[p].elements;
+        for (int s = 0; s < slot_count(state); s++)
+            elements += has_moment(state, p, s, &shape) ? mb_shape_elements(&shape) : 0;
+    }
+    return elements * (int64_t)sizeof(float);
+}
+
 mb_status_t mb_state_write(const mb_state_t *state, const char *path)
 {
     mb_state_writer_t writer = {.state = state, .path = path};
-    mb_status_t status = open_writer(&writer);
+    mb_status_t status = mb_state_prepare(&writer);
     if (status == MB_OK)
-        status = write_file(&writer);
-    close_writer(&writer);
+        status = mb_checkpoint_write(state->engine->machine->comm, path, &writer.layout,
+                                     writer.pieces, writer.n_pieces);
+    mb_state_clear(&writer);
     return status;
 }
 
@@ -266,7 +301,7 @@ mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void
         fill_layout(&writer);
         status = visit(user, &writer.layout, writer.pieces, writer.n_pieces);
     }
-    close_writer(&writer);
+    mb_state_clear(&writer);
     return status;
 }
 
@@ -278,6 +313,6 @@ mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest)
         status = list_pieces(&writer);
     if (status == MB_OK)
         status = mb_state_hash(&writer, digest);
-    close_writer(&writer);
+    mb_state_clear(&writer);
     return status;
 }

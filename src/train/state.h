@@ -6,6 +6,7 @@
 #include "engine/model.h"
 #include "store/checkpoint.h"
 #include "store/run_dir.h"
+#include "train/snapshot.h"
 #include "train/update.h"
 
 typedef struct {
@@ -40,6 +41,22 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 typedef mb_status_t (*mb_state_visit_t)(void *user, const mb_checkpoint_layout_t *layout,
                                         const mb_piece_t *pieces, int n_pieces);
 mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void *user);
+/* The same beside the steps, in the parts of mb_checkpoint_begin (store/checkpoint.h). Put copies
+ * the rank's own state into SNAPSHOT first; until that is done the state must stay as it is. What
+ * is given at the beginning is copied, but the texts of MODEL and OPTIMIZER. */
+typedef struct mb_state_saving mb_state_saving_t;
+mb_status_t mb_state_begin(const mb_state_t *state, const char *path, mb_snapshot_t *snapshot,
+                           mb_state_saving_t **out);
+mb_status_t mb_state_put(mb_state_saving_t *saving);
+bool mb_state_is_copied(const mb_state_saving_t *saving);
+void mb_state_cancel(mb_state_saving_t *saving);
+mb_status_t mb_state_gather(mb_state_saving_t *saving);
+mb_status_t mb_state_commit(mb_state_saving_t *saving);
+void mb_state_end(mb_state_saving_t *saving); /* NULL: nothing */
+/* Seconds that the copy took; 0 before. */
+double mb_state_copy_seconds(const mb_state_saving_t *saving);
+/* Weights and moments of the whole model, as float32. */
+int64_t mb_state_bytes(const mb_state_t *state);
 
 /* Collective: of the float32 weights of that file, without one (store/digest.h). Rank 0's. */
 mb_status_t mb_state_digest(const mb_state_t *state, uint64_t *digest);

@@ -75,7 +75,7 @@ static const mb_param_t *param_of(const mb_state_writer_t *writer, const mb_stat
     return &writer->state->model->graph->params[place->param];
 }
 
-static bool is_encoded(const mb_state_writer_t *writer, int tensor)
+bool mb_state_is_encoded(const mb_state_writer_t *writer, int tensor)
 {
     const mb_state_place_t *place = &writer->places[tensor];
     if (place->param < 0 || mb_shape_elements(&writer->tensors[tensor].shape) == 0)
@@ -98,7 +98,7 @@ static mb_status_t encode_piece(const mb_state_writer_t *writer, mb_piece_t *pie
 {
     const mb_state_place_t *place = &writer->places[piece->tensor];
     mb_str_t where = {0};
-    if (!is_encoded(writer, piece->tensor))
+    if (!mb_state_is_encoded(writer, piece->tensor))
         return MB_OK;
     mb_str_addf(&where, "%s: %s '%s'", writer->path, place->slot < 0 ? "tensor" : "moment",
                 writer->tensors[piece->tensor].name);

@@ -73,6 +73,7 @@ void mb_training_destroy(mb_training_t *trainer)
     if (trainer == NULL)
         return;
     mb_error_keep(&kept);
+    mb_training_drop_saves(trainer);
     send_all(trainer);
     mb_engine_quiet(trainer->engine);
     mb_evaluator_destroy(trainer->evaluator);

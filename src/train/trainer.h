@@ -32,6 +32,7 @@ typedef struct { /* the layout and what it costs; strings live until the event r
     int n_notes;
     /* per stage, [stages]: bytes */
     const int64_t *parameter_bytes, *gradient_bytes, *moment_bytes, *activation_bytes;
+    const int64_t *copy_bytes; /* of what checkpoints are written from */
     const int64_t *host_moment_bytes, *host_activation_bytes; /* the others are the device's */
 } mb_start_report_t;
 
@@ -142,6 +143,17 @@ bool mb_training_finished(const mb_training_t *trainer);
 char *mb_training_default_directory(const char *model);
 const char *mb_training_directory(const mb_training_t *trainer);
 const mb_engine_t *mb_training_engine(const mb_training_t *trainer);
+/* What checkpoints of the run have taken so far, on this rank; of times the longest. */
+typedef struct {
+    int64_t count, failed;
+    int64_t bytes;  /* of the newest one's tensors, from all ranks */
+    double stopped; /* seconds that a step stopped for one */
+    double copy;    /* seconds of copying the rank's own state */
+    double total;   /* seconds from there until it was known to be on disk */
+} mb_save_times_t;
+mb_save_times_t mb_training_save_times(const mb_training_t *trainer);
+/* Weights and moments of the model in a checkpoint, as float32. Not collective. */
+int64_t mb_training_save_bytes(const mb_training_t *trainer);
 /* Not collective when a failure was seen. */
 void mb_training_destroy(mb_training_t *trainer);
 

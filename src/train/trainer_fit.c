@@ -65,6 +65,7 @@ static mb_status_t keep_cuts(mb_training_t *trainer, const mb_candidate_t *chose
  * planner's formula. */
 static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limit, double *foreseen)
 {
+    mb_device_t *device = trainer->machine->device;
     int n;
     double least;
     mb_candidate_t *all;
@@ -74,6 +75,8 @@ static mb_status_t choose(mb_training_t *trainer, mb_arena_t *arena, double limi
     const mb_layout_wish_t wish = {.ranks = {mb_comm_size(comm), mb_comm_local_size(comm), limit},
                                    .batch = trainer->layout.batch,
                                    .moments = offload.moments ? 0 : trainer->optimizer->n_slots,
+                                   .copies = mb_training_copies(trainer) &&
+                                             device->class_->host_visible(device),
                                    .open_recompute = !mb_layout_says_recompute(trainer->settings),
                                    .fits_cut = true};
     MB_TRY(mb_layout_rank(trainer->model, trainer->settings, &wish, arena, &all, &n, &least));
@@ -99,6 +102,8 @@ mb_status_t mb_training_count(const mb_training_t *trainer, mb_footprint_t *out)
     request.engine.round_to = trainer->trains_rounded ? &trainer->round_to : NULL;
     request.engine.near = mb_comm_local_size(trainer->comm) == mb_comm_size(trainer->comm);
     request.offloads_moments = offload.moments;
+    request.copies_state = mb_training_copies(trainer);
+    request.moments_in_8_bits = trainer->moments_in_8_bits;
     mb_grid_set(&grid, mb_comm_size(trainer->comm), mb_comm_rank(trainer->comm), layout->stages,
                 layout->replicas);
     request.engine.plan = trainer->engine == NULL ? NULL : trainer->engine->plan;

@@ -34,8 +34,18 @@ typedef struct {
     bool told;         /* of such a loss */
 } mb_callbacks_t;
 
-enum { MB_VOTE_STOP = 1, MB_VOTE_CHECKPOINT = 2, MB_VOTE_LOCAL = 4 };
+/* LOCAL: a local checkpoint is due. SAVING, SAVE_FAILED: of a rank's part of a checkpoint that is
+ * written beside the steps. */
+enum {
+    MB_VOTE_STOP = 1,
+    MB_VOTE_CHECKPOINT = 2,
+    MB_VOTE_LOCAL = 4,
+    MB_VOTE_SAVING = 8,
+    MB_VOTE_SAVE_FAILED = 16
+};
 enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 768 };
+
+typedef struct mb_saves mb_saves_t;
 
 struct mb_training {
     mb_training_options_t options;
@@ -78,6 +88,7 @@ struct mb_training {
     mb_comm_vote_t vote;
     mb_cadence_t cadence, val_cadence;
     mb_time_limit_t limit; /* rank 0 */
+    mb_saves_t *saves;
     mb_callbacks_t callbacks;
     mb_model_file_t *restored; /* the weights that a run ends with; NULL: its last */
     double last_save, begun, rate_since, step_begun;
@@ -158,8 +169,9 @@ mb_status_t mb_training_make_record(mb_training_t *trainer);
 mb_status_t mb_training_check_record(mb_training_t *trainer);
 
 /* trainer_save.c */
-/* A step checkpoint and what goes with it. Collective. */
-mb_status_t mb_training_checkpoint(mb_training_t *trainer);
+/* A step checkpoint and what goes with it; LAST: nothing comes after it, so that it is complete, or
+ * has failed, when the call returns. Collective. */
+mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last);
 /* Hands the state of a step checkpoint to VISIT. Collective. */
 mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t visit, void *user);
 /* The output that was asked for beside final.h5: whether it can be, and writing it. */
@@ -182,6 +194,37 @@ void mb_training_drop_pace(mb_training_t *trainer);
 void mb_training_count_pace(mb_training_t *trainer, double seconds, double waited);
 /* Between steps: tells of a rank that straggles. */
 void mb_training_watch_pace(mb_training_t *trainer);
+/* trainer_beside.c: checkpoints written beside the steps. */
+/* The settings checkpoint-mode and on-save-error. */
+mb_status_t mb_training_take_saves(mb_training_t *trainer);
+/* Whether the run keeps room for a copy of its state; then takes it. */
+bool mb_training_copies(const mb_training_t *trainer);
+mb_status_t mb_training_take_snapshot(mb_training_t *trainer);
+const mb_snapshot_t *mb_training_snapshot(const mb_training_t *trainer); /* NULL: none */
+/* Waits until the checkpoint before is complete, or has failed. Collective, as are the next three.
+ */
+mb_status_t mb_training_settle_save(mb_training_t *trainer);
+/* The same where another one is due. */
+mb_status_t mb_training_wait_for_previous(mb_training_t *trainer);
+/* Of STATE into PATH, which it frees; nothing is under way. */
+mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, char *path);
+/* What VOTES, read at this boundary, say of the one under way. */
+mb_status_t mb_training_follow_save(mb_training_t *trainer, uint32_t votes);
+/* This rank's votes. */
+uint32_t mb_training_save_votes(const mb_training_t *trainer);
+/* In front of an update: until the state is copied. */
+mb_status_t mb_training_await_copy(mb_training_t *trainer);
+/* MB_OK for a checkpoint that could not be written where the run goes on all the same. All ranks
+ * have the same STATUS. */
+mb_status_t mb_training_forgive(mb_training_t *trainer, mb_status_t status, int64_t step);
+/* The same for a line of metrics. Not collective. */
+mb_status_t mb_training_forgive_line(mb_training_t *trainer, mb_status_t status);
+/* Whether failed writes do not end the run. */
+bool mb_training_forgives(const mb_training_t *trainer);
+/* Adds one to what mb_training_save_times tells. */
+void mb_training_count_save(mb_training_t *trainer, const mb_save_times_t *one);
+/* Not collective; what is under way is given up. */
+void mb_training_drop_saves(mb_training_t *trainer);
 
 /* trainer_report.c */
 void mb_training_note(mb_training_t *trainer, const char *format, ...) MB_PRINTF(2, 3);

@@ -24,7 +24,8 @@ mb_footprint_t mb_training_bytes(const mb_training_t *trainer)
     const mb_footprint_parts_t parts = {.engine = trainer->engine,
                                         .update = trainer->update,
                                         .score = trainer->score,
-                                        .evaluator = trainer->evaluator};
+                                        .evaluator = trainer->evaluator,
+                                        .snapshot = mb_training_snapshot(trainer)};
     return mb_footprint_of(&parts);
 }
 
@@ -82,7 +83,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     mb_footprint_t own = mb_training_bytes(trainer), *all;
     void *gathered = NULL;
     size_t *bytes_of = NULL;
-    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 6 * stages);
+    int64_t *columns = MB_ARENA_ARRAY(trainer->arena, int64_t, 7 * stages);
     mb_status_t status = columns == NULL ? mb_error_memory("a report", 0) : MB_OK;
     MB_TRY(mb_comm_agree(trainer->comm, status));
     MB_TRY(mb_comm_gather(trainer->comm, &own, sizeof own, 0, &gathered, &bytes_of));
@@ -95,6 +96,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
         columns[3 * stages + s] = most(columns[3 * stages + s], all[r].activations);
         columns[4 * stages + s] = most(columns[4 * stages + s], all[r].host);
         columns[5 * stages + s] = most(columns[5 * stages + s], all[r].host_activations);
+        columns[6 * stages + s] = most(columns[6 * stages + s], all[r].copy);
     }
     free(all);
     free(bytes_of);
@@ -107,6 +109,7 @@ mb_status_t mb_training_report_start(mb_training_t *trainer)
     report.activation_bytes = columns + 3 * stages;
     report.host_moment_bytes = columns + 4 * stages;
     report.host_activation_bytes = columns + 5 * stages;
+    report.copy_bytes = columns + 6 * stages;
     trainer->options.events.start(trainer->options.events.user, &report);
     return MB_OK;
 }
@@ -160,7 +163,8 @@ static mb_status_t write_line(mb_training_t *trainer, mb_str_t *line)
 {
     mb_status_t status = line->failed ? mb_error_memory("a line of metrics", 0) : MB_OK;
     if (status == MB_OK && trainer->metrics != NULL)
-        status = mb_metrics_log_line(trainer->metrics, line->text);
+        status =
+            mb_training_forgive_line(trainer, mb_metrics_log_line(trainer->metrics, line->text));
     mb_str_free(line);
     return status;
 }

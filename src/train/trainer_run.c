@@ -7,7 +7,7 @@
 static uint32_t own_votes(mb_training_t *trainer)
 {
     const mb_events_t *events = &trainer->options.events;
-    uint32_t flags = mb_training_local_votes(trainer);
+    uint32_t flags = mb_training_local_votes(trainer) | mb_training_save_votes(trainer);
     if ((events->stop != NULL && events->stop(events->user)) || mb_training_is_near_limit(trainer))
         flags |= MB_VOTE_STOP;
     if (mb_comm_rank(trainer->comm) == 0 && trainer->cadence.seconds > 0 &&
@@ -101,7 +101,7 @@ static mb_status_t keep_best(mb_training_t *trainer, double loss)
     trainer->state.best_metric = best;
     trainer->state.best_step = trainer->state.step;
     return trainer->cadence.steps + trainer->cadence.epochs > 0 || trainer->cadence.seconds > 0
-               ? mb_training_checkpoint(trainer)
+               ? mb_training_checkpoint(trainer, trainer->finished)
                : MB_OK;
 }
 
@@ -138,6 +138,15 @@ static bool is_due(const mb_training_t *trainer, uint32_t votes)
            mb_training_is_due(trainer, &trainer->cadence, trainer->state.step);
 }
 
+/* A lease that cannot be renewed is looked at before the next commit. */
+static mb_status_t renew_lease(mb_training_t *trainer)
+{
+    if (trainer->dir == NULL || mb_comm_rank(trainer->comm) != 0)
+        return MB_OK;
+    mb_status_t status = mb_run_dir_renew(trainer->dir);
+    return status == MB_ERR_IO && mb_training_forgives(trainer) ? MB_OK : status;
+}
+
 /* What stands between two steps. */
 static mb_status_t boundary(mb_training_t *trainer, bool *stop)
 {
@@ -147,20 +156,21 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     double since = mb_time_seconds();
     mb_time_limit_step(&trainer->limit, since - trainer->step_begun);
+    MB_TRY(mb_training_follow_save(trainer, votes));
     MB_TRY(look_back(trainer));
     if (validates(trainer))
         mb_time_limit_validation(&trainer->limit, mb_time_seconds() - since);
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
-    if (trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0)
-        MB_TRY(mb_run_dir_renew(trainer->dir));
+    MB_TRY(renew_lease(trainer));
     mb_training_watch_pace(trainer);
-    if (is_due(trainer, votes))
-        MB_TRY(mb_training_checkpoint(trainer));
-    MB_TRY(mb_training_local_save(trainer, votes));
     *stop = (votes & MB_VOTE_STOP) != 0;
-    if (trainer->finished || *stop)
-        return MB_OK;
-    return mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer));
+    bool last = trainer->finished || *stop;
+    if (last)
+        MB_TRY(mb_training_settle_save(trainer));
+    if (is_due(trainer, votes))
+        MB_TRY(mb_training_checkpoint(trainer, last));
+    MB_TRY(mb_training_local_save(trainer, votes));
+    return last ? MB_OK : mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer));
 }
 
 static mb_status_t finish(mb_training_t *trainer)
@@ -169,7 +179,7 @@ static mb_status_t finish(mb_training_t *trainer)
         MB_TRY(mb_executor_drain(trainer->engine->executor));
         MB_TRY(mb_exec_sync(&trainer->engine->exec));
     }
-    MB_TRY(mb_training_checkpoint(trainer));
+    MB_TRY(mb_training_checkpoint(trainer, true));
     MB_TRY(mb_training_restore_best(trainer));
     MB_TRY(mb_training_write_final(trainer));
     MB_TRY(mb_training_write_trace(trainer));

@@ -43,6 +43,12 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
 
+int64_t mb_training_save_bytes(const mb_training_t *trainer)
+{
+    mb_state_t state = state_of(trainer, SAVE_STEP);
+    return mb_state_bytes(&state);
+}
+
 /* With the counters as they are now. */
 static mb_state_t complete_state(mb_training_t *trainer, save_kind_t kind)
 {
@@ -63,8 +69,7 @@ mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t vis
     return mb_state_visit(&state, visit, user);
 }
 
-static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
-                        mb_run_dir_t *lease)
+static mb_state_t take_state(mb_training_t *trainer, save_kind_t kind, mb_run_dir_t *lease)
 {
     static const char *const actions[] = {[SAVE_STEP] = "writing a checkpoint",
                                           [SAVE_FINAL] = "writing final.h5",
@@ -73,6 +78,14 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
     mb_state_t state = complete_state(trainer, kind);
     state.lease = lease;
     mb_comm_doing(trainer->comm, actions[kind]);
+    return state;
+}
+
+static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t kind,
+                        mb_run_dir_t *lease)
+{
+    MB_TRY(mb_training_settle_save(trainer));
+    mb_state_t state = take_state(trainer, kind, lease);
     return mb_state_write(&state, path);
 }
 
@@ -111,20 +124,34 @@ mb_status_t mb_training_digest(mb_training_t *trainer, uint64_t *digest)
     return mb_state_digest(&state, digest);
 }
 
-/* Before a commit: the lease is still ours, and the metrics up to here are on disk. */
+/* Before a commit: the lease is still ours, and what was said of the steps up to here is the
+ * system's. */
 static mb_status_t guard(mb_training_t *trainer)
 {
     if (mb_comm_rank(trainer->comm) != 0)
         return MB_OK;
     MB_TRY(mb_run_dir_renew(trainer->dir));
-    return trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
+    return trainer->metrics == NULL ? MB_OK : mb_metrics_log_flush(trainer->metrics);
+}
+
+/* NAME in the run's directory, where the run may write. */
+static mb_status_t take_path(mb_training_t *trainer, const char *name, char **path)
+{
+    mb_status_t status = guard(trainer);
+    *path = mb_run_dir_file(trainer->dir, name);
+    if (status == MB_OK && *path == NULL)
+        status = mb_error_memory("a path", 0);
+    status = mb_comm_agree(trainer->comm, status);
+    if (status != MB_OK)
+        free(*path);
+    return status;
 }
 
 static mb_status_t save_as(mb_training_t *trainer, const char *name, save_kind_t kind)
 {
-    MB_TRY(mb_comm_agree(trainer->comm, guard(trainer)));
-    char *path = mb_run_dir_file(trainer->dir, name);
-    mb_status_t status = path == NULL ? mb_error_memory("a path", 0) : MB_OK;
+    char *path;
+    MB_TRY(take_path(trainer, name, &path));
+    mb_status_t status = trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
     status = mb_comm_agree(trainer->comm, status);
     if (status == MB_OK)
         status = save(trainer, path, kind, trainer->dir);
@@ -135,25 +162,58 @@ static mb_status_t save_as(mb_training_t *trainer, const char *name, save_kind_t
     return status;
 }
 
-mb_status_t mb_training_checkpoint(mb_training_t *trainer)
+static mb_status_t prune(mb_training_t *trainer)
 {
-    char name[64];
-    if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
-        return MB_OK;
-    double since = mb_time_seconds();
-    int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
-    MB_TRY(mb_training_check_weights(trainer));
-    MB_TRY(
-        save_as(trainer, mb_run_dir_step_name(trainer->state.step, name, sizeof name), SAVE_STEP));
-    trainer->saved_step = trainer->state.step;
-    trainer->last_save = mb_time_seconds();
-    mb_time_limit_save(&trainer->limit, trainer->last_save - since);
     mb_status_t status = MB_OK;
     if (mb_comm_rank(trainer->comm) == 0)
         status =
             mb_run_dir_prune(trainer->dir, (int)mb_settings_int(trainer->settings, MB_SET_KEEP),
                              trainer->state.best_step > 0 ? trainer->state.best_step : -1);
-    status = mb_comm_agree(trainer->comm, status);
+    return mb_comm_agree(trainer->comm, status);
+}
+
+/* The steps wait until it is on disk. */
+static mb_status_t checkpoint_now(mb_training_t *trainer, const char *name)
+{
+    double begun = mb_time_seconds();
+    MB_TRY(save_as(trainer, name, SAVE_STEP));
+    MB_TRY(prune(trainer));
+    double took = mb_time_seconds() - begun;
+    const mb_save_times_t one = {
+        .count = 1, .bytes = mb_training_save_bytes(trainer), .stopped = took, .total = took};
+    mb_training_count_save(trainer, &one);
+    return MB_OK;
+}
+
+static mb_status_t checkpoint_beside(mb_training_t *trainer, const char *name)
+{
+    char *path;
+    double begun = mb_time_seconds();
+    MB_TRY(mb_training_wait_for_previous(trainer));
+    MB_TRY(take_path(trainer, name, &path));
+    mb_state_t state = take_state(trainer, SAVE_STEP, trainer->dir);
+    MB_TRY(mb_training_begin_save(trainer, &state, path));
+    const mb_save_times_t one = {.stopped = mb_time_seconds() - begun};
+    mb_training_count_save(trainer, &one);
+    return MB_OK;
+}
+
+mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last)
+{
+    char name[64];
+    if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
+        return MB_OK;
+    int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
+    MB_TRY(mb_training_check_weights(trainer));
+    mb_run_dir_step_name(trainer->state.step, name, sizeof name);
+    trainer->last_save = mb_time_seconds();
+    mb_status_t status = mb_training_snapshot(trainer) != NULL && !last
+                             ? checkpoint_beside(trainer, name)
+                             : checkpoint_now(trainer, name);
+    if (status == MB_OK)
+        trainer->saved_step = trainer->state.step;
+    if (!last)
+        status = mb_training_forgive(trainer, status, trainer->state.step);
     mb_account_enter(trainer->account, before);
     return status;
 }
@@ -240,6 +300,15 @@ static void add_rank(mb_str_t *text, int rank, const rank_costs_t *costs)
     mb_str_add(text, "}}");
 }
 
+static void add_saves(mb_str_t *text, mb_save_times_t times)
+{
+    mb_str_addf(text,
+                " \"checkpoints\": {\"count\": %lld, \"failed\": %lld, \"bytes\": %lld, "
+                "\"stopped_seconds\": %.6f, \"copy_seconds\": %.6f, \"seconds\": %.6f},\n",
+                (long long)times.count, (long long)times.failed, (long long)times.bytes,
+                times.stopped, times.copy, times.total);
+}
+
 static mb_status_t write_text(mb_training_t *trainer, const mb_str_t *text)
 {
     char *path = mb_run_dir_file(trainer->dir, "plan.json");
@@ -265,7 +334,9 @@ static mb_status_t write_plan(mb_training_t *trainer, const rank_costs_t *all)
         const mb_node_t *node = &plan->graph->nodes[plan->first_node[s]];
         mb_str_addf(&text, "%s\"%s\"", s == 0 ? "" : ", ", plan->graph->layers[node->layer]->path);
     }
-    mb_str_add(&text, "],\n \"measured\": [");
+    mb_str_add(&text, "],\n");
+    add_saves(&text, mb_training_save_times(trainer));
+    mb_str_add(&text, " \"measured\": [");
     for (int r = 0; r < mb_comm_size(trainer->comm); r++)
         add_rank(&text, r, &all[r]);
     mb_str_add(&text, "]}\n");

@@ -347,6 +347,7 @@ static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gr
                                double *sums)
 {
     mb_training_t *trainer = user;
+    MB_TRY(mb_training_await_copy(trainer));
     return mb_update_step(trainer->update, info, gradients, sums);
 }
 
@@ -391,6 +392,7 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, offload.moments,
                             &trainer->update));
     MB_TRY(read_moments(trainer));
+    MB_TRY(mb_training_take_snapshot(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 
@@ -554,6 +556,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, take_checkpoint(trainer)));
     MB_TRY(mb_comm_agree(comm, take_weights(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_callbacks(trainer)));
+    MB_TRY(mb_comm_agree(comm, mb_training_take_saves(trainer)));
     mb_machine_options_t machine = mb_layout_machine(settings);
     machine.lent = trainer->options.device;
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));

@@ -65,9 +65,11 @@ tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
 	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \
 	  $(top_srcdir)/tests/support/stumbling_hdf5.c -ldl
 tests/cli/damaged.log: tests/support/stumbling_hdf5.so
+tests/cli/saving.log: tests/support/failing_io.so
 CLEANFILES += tests/support/stumbling_hdf5.so
 EXTRA_DIST += tests/support/stumbling_hdf5.c
-EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh
+EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh \
+	tests/campaign/saving_threads.sh
 # What is left of a command that fails matters most where its memory is watched.
 if SANITIZERS
 SHELL_TESTS += tests/mpi/failing_writes.sh

@@ -38,6 +38,7 @@ static const char *directory;
 
 typedef struct {
     int64_t parameters, gradients, moments; /* of a stage, by the graph */
+    int64_t copy, copied;                   /* of what this rank writes; tensors of that */
     int64_t alignment;                      /* what beginning on 64 bytes may add to gradients */
     int64_t sent;                           /* in a step */
     int64_t largest;                        /* moments of one tensor */
@@ -97,6 +98,16 @@ static int64_t elements_sent(const mb_plan_t *plan, int stage)
     return sent;
 }
 
+/* Groups take turns with what all of them have; of what they share out each writes its own. */
+static bool writes(const mb_training_t *training, const mb_plan_t *plan, int p)
+{
+    const mb_grid_t *grid = &training->engine->grid;
+    if (!owns(plan, plan->graph->params[p].layer, grid->stage))
+        return false;
+    return training->update->shared_out[p] ? training->update->slots[p][0] != NULL
+                                           : p % grid->groups == grid->group;
+}
+
 static expected_t expect(const mb_training_t *training)
 {
     const mb_plan_t *plan = training->engine->plan;
@@ -108,6 +119,11 @@ static expected_t expect(const mb_training_t *training)
         int64_t bytes = param->elements * (int64_t)sizeof(float);
         if (on_stage(plan, param->layer, stage->stage))
             expected.parameters += bytes;
+        if (writes(training, plan, p)) {
+            int tensors = 1 + (param->trainable ? training->optimizer->n_slots : 0);
+            expected.copy += bytes * tensors;
+            expected.copied += tensors;
+        }
         if (!param->trainable)
             continue;
         int entries = calls_on(plan, param->layer, stage->stage) * stage->n_blocks;
@@ -234,10 +250,11 @@ static bool check_memory(const mb_training_t *training, int64_t taken)
     int64_t activations =
         (int64_t)(mb_stage_activation_bytes(stage) + engine->exec.workspace_bytes);
     int64_t planned = expected.parameters + expected.gradients + expected.moments + activations +
-                      reduction_bytes(engine) + small_bytes(training) + update_bytes(training);
+                      reduction_bytes(engine) + small_bytes(training) + update_bytes(training) +
+                      expected.copy;
     bool good = within("parameters", (int64_t)stage->parameter_bytes, expected.parameters, 0);
     good = within("gradients", gradients, expected.gradients, expected.alignment) && good;
-    int64_t slack = expected.alignment + reduction_slack(engine);
+    int64_t slack = expected.alignment + reduction_slack(engine) + 63 * expected.copied;
     int64_t held = (int64_t)training->update->moment_bytes;
     if (mb_stage_reduce_shares_out(engine->reduction)) {
         /* A part ends at the tensor that is nearest to an even cut, and so does the one before. */

@@ -8,6 +8,8 @@
  *     MB_FAIL_ERRNO    the error's number
  *     MB_FAIL_REST     when set, every later call of the kinds that need space fails too: a full
  *                      disk stays full
+ *     MB_FAIL_SLOW     milliseconds that every sync takes longer: a slow disk, whether or not one
+ *                      fails
  *     MB_FAIL_COUNTS   a file to which the process appends "KIND COUNT" lines when it ends
  *
  * "look" is an open that creates nothing. A failing write writes nothing; a failing close or flush
@@ -52,7 +54,7 @@ static const char *const names[KINDS] = {
 static const int needs_space[KINDS] = {[WRITE] = 1, [RESERVE] = 1, [OPEN] = 1, [FLUSH] = 1};
 
 static struct {
-    int kind, at, error, rest;
+    int kind, at, error, rest, slow;
 } plan;
 /* Shared with the children of a process, which look at files for it: they make one row of calls. */
 static struct {
@@ -72,6 +74,7 @@ __attribute__((constructor)) static void read_plan(void)
     plan.at = number("MB_FAIL_AT");
     plan.error = number("MB_FAIL_ERRNO");
     plan.rest = getenv("MB_FAIL_REST") != NULL;
+    plan.slow = number("MB_FAIL_SLOW");
     for (plan.kind = 0; plan.kind < KINDS - 1; plan.kind++) {
         if (kind != NULL && strcmp(kind, names[plan.kind]) == 0)
             break;
@@ -121,7 +124,10 @@ ssize_t write(int fd, const void *data, size_t bytes)
     int name(int fd)                                                                               \
     {                                                                                              \
         NEXT(int, name, int);                                                                      \
-        return is_below_fd(fd) && fails(SYNC) ? -1 : next(fd);                                     \
+        int below = is_below_fd(fd);                                                               \
+        if (below && plan.slow > 0)                                                                \
+            usleep((unsigned)plan.slow * 1000);                                                    \
+        return below && fails(SYNC) ? -1 : next(fd);                                               \
     }
 SYNC_OF(fsync)
 SYNC_OF(fdatasync)

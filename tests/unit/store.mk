@@ -65,3 +65,6 @@ tests_unit_test_links_LDADD = $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_local_set
 tests_unit_test_local_set_SOURCES = tests/unit/test_local_set.c $(STORE_SUPPORT)
 tests_unit_test_local_set_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_beside
+tests_unit_test_beside_SOURCES = tests/unit/test_beside.c $(STORE_SUPPORT)
+tests_unit_test_beside_LDADD = $(UNIT_LIBS)

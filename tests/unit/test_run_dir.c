@@ -417,6 +417,7 @@ START_TEST(metrics_past_the_restored_step_are_dropped)
     ck_assert_int_eq(mb_metrics_log_line(log, "{\"step\": 1, \"loss\": 0.5}"), MB_OK);
     ck_assert_int_eq(mb_metrics_log_line(log, "{\"step\": 2, \"loss\": 0.25}\n"), MB_OK);
     ck_assert_int_eq(mb_metrics_log_line(log, "{\"step\": 3}"), MB_OK);
+    ck_assert_int_eq(mb_metrics_log_flush(log), MB_OK);
     ck_assert_int_eq(mb_metrics_log_sync(log), MB_OK);
     metrics_are("{\"step\": 1, \"loss\": 0.5}\n{\"step\": 2, \"loss\": 0.25}\n{\"step\": 3}\n");
     mb_metrics_log_close(log);

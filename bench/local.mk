@@ -3,3 +3,8 @@ EXTRA_PROGRAMS += bench/reduce
 CLEANFILES += bench/reduce$(EXEEXT)
 bench_reduce_SOURCES = bench/reduce.c
 bench_reduce_LDADD = libmbcheck.la
+
+EXTRA_PROGRAMS += bench/save
+CLEANFILES += bench/save$(EXEEXT)
+bench_save_SOURCES = bench/save.c
+bench_save_LDADD = libmbcheck.la

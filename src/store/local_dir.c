@@ -116,38 +116,76 @@ static mb_status_t remove_name(const char *folder, const char *name)
     return status;
 }
 
-mb_status_t mb_local_prune(const char *folder, uint64_t start, int64_t first, int64_t last)
+/* Removes the names that GOES says. */
+static mb_status_t remove_names(const char *folder,
+                                bool (*goes)(const char *name, const void *user), const void *user)
 {
-    mb_local_found_t part;
-    DIR *open = opendir(folder);
-    if (open == NULL)
-        return mb_io_error("list", folder);
-    mb_status_t status = MB_OK;
-    for (struct dirent *entry = readdir(open); entry != NULL && status == MB_OK;
-         entry = readdir(open)) {
-        if (parse(entry->d_name, &part) && !is_kept(&part.key, start, first, last))
-            status = remove_name(folder, entry->d_name);
-    }
-    closedir(open);
-    return status;
-}
-
-mb_status_t mb_local_remove(const char *folder)
-{
-    mb_local_found_t part;
     DIR *open = opendir(folder);
     if (open == NULL)
         return errno == ENOENT ? MB_OK : mb_io_error("list", folder);
     mb_status_t status = MB_OK;
     for (struct dirent *entry = readdir(open); entry != NULL && status == MB_OK;
          entry = readdir(open)) {
-        if (parse(entry->d_name, &part) || mb_io_is_temporary(entry->d_name))
+        if (goes(entry->d_name, user))
             status = remove_name(folder, entry->d_name);
     }
     closedir(open);
-    /* Another rank of the node may be about to remove it as well. */
-    (void)rmdir(folder);
     return status;
+}
+
+typedef struct {
+    uint64_t start;
+    int64_t first, last;
+} kept_t;
+
+static bool is_past(const char *name, const void *user)
+{
+    const kept_t *kept = user;
+    mb_local_found_t part;
+    return parse(name, &part) && !is_kept(&part.key, kept->start, kept->first, kept->last);
+}
+
+mb_status_t mb_local_prune(const char *folder, uint64_t start, int64_t first, int64_t last)
+{
+    const kept_t kept = {start, first, last};
+    return remove_names(folder, is_past, &kept);
+}
+
+static bool is_temporary(const char *name, const void *user)
+{
+    (void)user;
+    return mb_io_is_temporary(name);
+}
+
+mb_status_t mb_local_sweep(const char *folder)
+{
+    return remove_names(folder, is_temporary, NULL);
+}
+
+static bool is_ours(const char *name, const void *user)
+{
+    (void)user;
+    mb_local_found_t part;
+    return parse(name, &part) || mb_io_is_temporary(name);
+}
+
+mb_status_t mb_local_remove(const char *folder)
+{
+    MB_TRY(remove_names(folder, is_ours, NULL));
+    /* Another rank of the node may have removed it already. */
+    (void)rmdir(folder);
+    return MB_OK;
+}
+
+mb_status_t mb_local_together(const char *a, const char *b, bool *together)
+{
+    struct stat x, y;
+    if (stat(a, &x) != 0)
+        return mb_io_error("look at", a);
+    if (stat(b, &y) != 0)
+        return mb_io_error("look at", b);
+    *together = x.st_dev == y.st_dev;
+    return MB_OK;
 }
 
 mb_status_t mb_local_space(const char *folder, int64_t *bytes)

@@ -94,8 +94,12 @@ typedef struct {
 mb_status_t mb_local_list(const char *folder, uint64_t run, mb_local_found_t **found, int *count);
 /* Removes all parts but those of START's steps FIRST to LAST. */
 mb_status_t mb_local_prune(const char *folder, uint64_t start, int64_t first, int64_t last);
+/* Removes what writes that did not end left. Nobody may be writing. */
+mb_status_t mb_local_sweep(const char *folder);
 /* Removes all, what writes left as well, and the folder. */
 mb_status_t mb_local_remove(const char *folder);
+/* Whether two folders take from the same space. */
+mb_status_t mb_local_together(const char *a, const char *b, bool *together);
 /* Bytes that this user may still write there. */
 mb_status_t mb_local_space(const char *folder, int64_t *bytes);
 

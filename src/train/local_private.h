@@ -11,7 +11,8 @@ struct mb_local_tier {
     const mb_log_t *log;
     char *own, *copies; /* folders; copies NULL: none are made */
     uint64_t run, start;
-    int partner; /* that gets this rank's copy; -1: none */
+    uint64_t last_start; /* whose sets may be taken; 0: nobody's */
+    int partner;         /* that gets this rank's copy; -1: none */
     int n_clients;
     int *clients; /* ranks whose copies come here */
     int on_host;  /* ranks of this host */

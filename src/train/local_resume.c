@@ -50,7 +50,7 @@ static mb_status_t list_folder(resume_t *r, const char *folder, bool copies)
     }
     r->own = grown;
     for (int i = 0; i < count; i++) {
-        if (found[i].copy != copies)
+        if (found[i].copy != copies || found[i].key.start != r->tier->last_start)
             continue;
         claim_t *claim = &r->own[r->n];
         memset(claim, 0, sizeof *claim);

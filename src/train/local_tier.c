@@ -9,7 +9,6 @@
 #include "store/io.h"
 #include "train/local_private.h"
 
-#define IDENTITY "local-tier" /* in the run's directory: what its sets are called */
 #define MEMORY "/dev/shm"
 
 enum { IDENTITY_TEXT = 17, GENERATIONS = 3 }; /* two that stand, and one that is written */
@@ -35,74 +34,79 @@ static mb_status_t check_settings(const mb_training_t *trainer)
     return MB_OK;
 }
 
-/* Rank 0: the name in the run's directory, or a new one. */
-static mb_status_t identify(const mb_training_t *trainer, const char *path, uint64_t *old,
-                            uint64_t *now)
+/* The start whose sets may be taken: the last one that trained with local checkpoints, if none has
+ * trained without them since. 0: there is none. */
+static mb_status_t read_identity(const mb_training_t *trainer, uint64_t *last)
 {
-    char *text = NULL, fresh[IDENTITY_TEXT + 1];
-    *old = 0;
-    MB_TRY(mb_io_read_text(path, IDENTITY_TEXT, &text));
+    char *text = NULL, *path = mb_run_dir_file(trainer->dir, MB_LOCAL_IDENTITY);
+    *last = 0;
+    if (path == NULL)
+        return mb_error_memory("a path", 0);
+    mb_status_t status = mb_io_read_text(path, IDENTITY_TEXT, &text);
     if (text != NULL)
-        *old = strtoull(text, NULL, 16);
+        *last = strtoull(text, NULL, 16);
     free(text);
-    *now = *old;
-    if (*old != 0 && !trainer->options.restart)
-        return MB_OK;
-    *now = mb_io_nonce();
-    snprintf(fresh, sizeof fresh, "%016" PRIx64 "\n", *now);
-    return mb_io_replace_text(path, fresh);
-}
-
-/* A directory that was copied or moved is another run's. */
-static uint64_t of_place(const mb_training_t *trainer, uint64_t name)
-{
-    char *whole = realpath(mb_run_dir_path(trainer->dir), NULL);
-    uint64_t place = mb_hash_name(whole == NULL ? "" : whole);
-    free(whole);
-    return name == 0 ? 0 : name ^ place;
-}
-
-typedef struct {
-    uint64_t old, now, start;
-} names_t;
-
-static mb_status_t agree_on_names(mb_training_t *trainer, names_t *names)
-{
-    mb_status_t status = MB_OK;
-    if (mb_comm_rank(trainer->comm) == 0) {
-        char *path = mb_run_dir_file(trainer->dir, IDENTITY);
-        status = path == NULL ? mb_error_memory("a path", 0)
-                              : identify(trainer, path, &names->old, &names->now);
-        names->old = of_place(trainer, names->old);
-        names->now = of_place(trainer, names->now);
-        names->start = mb_io_nonce();
-        free(path);
-    }
-    MB_TRY(mb_comm_agree(trainer->comm, status));
-    return mb_comm_broadcast(trainer->comm, names, sizeof *names, 0);
-}
-
-/* What an earlier run of this directory left. */
-static mb_status_t forget(const char *directory, const names_t *names)
-{
-    char *folder = NULL;
-    if (directory == NULL || names->old == 0 || names->old == names->now)
-        return MB_OK;
-    MB_TRY(mb_local_folder(directory, names->old, &folder));
-    mb_status_t status = mb_local_remove(folder);
-    free(folder);
+    free(path);
     return status;
 }
 
-static mb_status_t open_folders(mb_training_t *trainer, const names_t *names)
+static mb_status_t write_identity(const mb_training_t *trainer)
+{
+    char text[IDENTITY_TEXT + 1], *path = mb_run_dir_file(trainer->dir, MB_LOCAL_IDENTITY);
+    if (path == NULL)
+        return mb_error_memory("a path", 0);
+    mb_status_t status = MB_OK;
+    if (trainer->local == NULL)
+        status = mb_io_remove(path);
+    else {
+        snprintf(text, sizeof text, "%016" PRIx64 "\n", trainer->local->start);
+        status = mb_io_replace_text(path, text);
+    }
+    free(path);
+    return status;
+}
+
+mb_status_t mb_training_begin_local(mb_training_t *trainer)
+{
+    bool writes = trainer->dir != NULL && mb_comm_rank(trainer->comm) == 0;
+    return mb_comm_agree(trainer->comm, writes ? write_identity(trainer) : MB_OK);
+}
+
+typedef struct {
+    uint64_t run, start, last;
+} names_t;
+
+/* A directory that was copied or moved is another run's. */
+static mb_status_t agree_on_names(mb_training_t *trainer)
+{
+    names_t names = {0};
+    mb_status_t status = MB_OK;
+    if (mb_comm_rank(trainer->comm) == 0) {
+        char *whole = realpath(mb_run_dir_path(trainer->dir), NULL);
+        names.run = mb_hash_name(whole == NULL ? mb_run_dir_path(trainer->dir) : whole);
+        names.start = mb_io_nonce();
+        free(whole);
+        status = read_identity(trainer, &names.last);
+    }
+    MB_TRY(mb_comm_agree(trainer->comm, status));
+    MB_TRY(mb_comm_broadcast(trainer->comm, &names, sizeof names, 0));
+    trainer->local->run = names.run;
+    trainer->local->start = names.start;
+    trainer->local->last_start = names.last;
+    return MB_OK;
+}
+
+static mb_status_t open_folders(mb_training_t *trainer)
 {
     mb_local_tier_t *tier = trainer->local;
-    const char *own = mb_settings_text(trainer->settings, MB_SET_LOCAL_DIR);
     const char *copies = partner_directory(trainer);
-    MB_TRY(forget(own, names));
-    MB_TRY(forget(copies, names));
-    MB_TRY(mb_local_folder(own, names->now, &tier->own));
-    return copies == NULL ? MB_OK : mb_local_folder(copies, names->now, &tier->copies);
+    MB_TRY(mb_local_folder(mb_settings_text(trainer->settings, MB_SET_LOCAL_DIR), tier->run,
+                           &tier->own));
+    MB_TRY(mb_local_sweep(tier->own));
+    if (copies == NULL)
+        return MB_OK;
+    MB_TRY(mb_local_folder(copies, tier->run, &tier->copies));
+    return mb_local_sweep(tier->copies);
 }
 
 static mb_status_t pair_up(mb_local_tier_t *tier)
@@ -152,14 +156,11 @@ static mb_status_t make_tier(mb_training_t *trainer)
 
 mb_status_t mb_training_open_local(mb_training_t *trainer)
 {
-    names_t names = {0};
     if (!mb_settings_has(trainer->settings, MB_SET_LOCAL_DIR))
         return check_settings(trainer);
     MB_TRY(mb_comm_agree(trainer->comm, make_tier(trainer)));
-    MB_TRY(agree_on_names(trainer, &names));
-    trainer->local->run = names.now;
-    trainer->local->start = names.start;
-    mb_status_t status = open_folders(trainer, &names);
+    MB_TRY(agree_on_names(trainer));
+    mb_status_t status = open_folders(trainer);
     if (status != MB_OK)
         mb_error_prefix(status, "on %s: ", mb_comm_host(trainer->comm));
     MB_TRY(mb_comm_agree(trainer->comm, status));
@@ -200,23 +201,33 @@ static bool is_due(const mb_training_t *trainer, uint32_t votes)
            state->epoch % tier->cadence.epochs == 0;
 }
 
-/* Room for the generations of all ranks of this host, copies included. */
-static mb_status_t check_space(const mb_local_tier_t *tier, int64_t bytes)
+static mb_status_t check_folder(const char *folder, double needed)
 {
     int64_t space = 0;
-    char needed[32], there[32];
-    int kinds = tier->n_clients > 0 ? 2 : 1;
-    double all = (double)bytes * GENERATIONS * tier->on_host * kinds;
-    if (tier->saved >= 0)
-        return MB_OK;
-    MB_TRY(mb_local_space(tier->own, &space));
-    if (all <= (double)space)
+    char wanted[32], there[32];
+    MB_TRY(mb_local_space(folder, &space));
+    if (needed <= (double)space)
         return MB_OK;
     return mb_error_set(MB_ERR_IO,
                         "'%s' has %s free, and two local checkpoints of the node's ranks and one "
-                        "that is being written take %s; choose a larger --local-dir",
-                        tier->own, mb_str_bytes((double)space, there, sizeof there),
-                        mb_str_bytes(all, needed, sizeof needed));
+                        "that is being written take %s; choose a larger directory",
+                        folder, mb_str_bytes((double)space, there, sizeof there),
+                        mb_str_bytes(needed, wanted, sizeof wanted));
+}
+
+/* Room for the generations of all ranks of this host, before the first; copies take about as much
+ * as what they are of. */
+static mb_status_t check_space(const mb_local_tier_t *tier, int64_t bytes)
+{
+    bool together = false;
+    double all = (double)bytes * GENERATIONS * tier->on_host;
+    if (tier->saved >= 0)
+        return MB_OK;
+    if (tier->n_clients > 0) {
+        MB_TRY(mb_local_together(tier->own, tier->copies, &together));
+        MB_TRY(check_folder(tier->copies, all));
+    }
+    return check_folder(tier->own, together ? 2 * all : all);
 }
 
 static mb_status_t write_own(const mb_local_tier_t *tier, const mb_local_key_t *key,
@@ -287,6 +298,8 @@ static mb_status_t write_set(void *user, const mb_checkpoint_layout_t *layout,
 
 mb_status_t mb_training_local_save(mb_training_t *trainer, uint32_t votes)
 {
+    if (trainer->local != NULL && trainer->saved_step == trainer->state.step)
+        trainer->local->last = mb_time_seconds();
     if (!is_due(trainer, votes))
         return MB_OK;
     int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);

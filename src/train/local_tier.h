@@ -12,14 +12,19 @@
 typedef struct mb_local_tier mb_local_tier_t;
 struct mb_training;
 
-/* Collective, when the run's directory is open. Does nothing without the setting local-dir. With
- * --restart what earlier starts left is removed. */
+/* In the run's directory: the start whose sets may be taken. */
+#define MB_LOCAL_IDENTITY "local-tier"
+
+/* Collective, when the run's directory is open. Does nothing without the setting local-dir. */
 mb_status_t mb_training_open_local(struct mb_training *trainer);
 /* MB_ERR_ARGUMENT: the setting is there, of a run without a directory. */
 mb_status_t mb_training_refuse_local(const struct mb_training *trainer);
 /* local_resume.c. Collective, after the newest checkpoint was opened, which a newer local set takes
  * the place of. */
 mb_status_t mb_training_take_local(struct mb_training *trainer);
+/* Collective, when all is checked and training begins, with local checkpoints or without: those of
+ * earlier starts are of the past from now on, so that a run has one history. */
+mb_status_t mb_training_begin_local(struct mb_training *trainer);
 /* This rank's flags in the vote on what stands between two steps. */
 uint32_t mb_training_local_votes(const struct mb_training *trainer);
 /* Collective: a set, if one is due and no checkpoint was just written. A directory that cannot be

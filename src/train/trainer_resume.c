@@ -28,7 +28,8 @@ char *mb_training_default_directory(const char *model)
 /* With --restart, rank 0 takes the old run's files away before anything new is written. */
 static mb_status_t forget(mb_training_t *trainer)
 {
-    static const char *const names[] = {"final.h5", "metrics.jsonl", "plan.json"};
+    static const char *const names[] = {"final.h5", "metrics.jsonl", "plan.json",
+                                        MB_LOCAL_IDENTITY};
     if (mb_comm_rank(trainer->comm) != 0)
         return MB_OK;
     MB_TRY(mb_run_dir_prune(trainer->dir, 0, -1));

@@ -573,5 +573,6 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, open_feed(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_limit(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_pace(trainer)));
+    MB_TRY(mb_training_begin_local(trainer));
     return mb_training_report_start(trainer);
 }

@@ -166,6 +166,7 @@ START_TEST(only_the_two_newest_generations_of_a_start_stay)
     ck_assert_int_eq(mb_local_prune(where, START, 2, INT64_MAX), MB_OK);
     ck_assert_int_eq(mb_local_list(where, RUN, &found, &count), MB_OK);
     ck_assert_int_eq(count, 2);
+    ck_assert_int_eq(mb_local_sweep(where), MB_OK);
     for (int i = 0; i < count; i++)
         ck_assert(found[i].key.start == START && found[i].key.step >= 2 && !found[i].copy);
     free(found);

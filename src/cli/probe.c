@@ -55,17 +55,18 @@ static herr_t look_at_object(hid_t root, const char *name, const H5O_info_t *inf
 /* PART: NULL, or the stretch of an archive that is to be looked at. */
 static void look_at_hdf5(const char *path, const mb_h5_part_t *part)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), held = H5I_INVALID_HID;
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access, 1, 1);
 #endif
-    bool is_hdf5 = part != NULL ? mb_h5_part_use(part, access) : H5Fis_hdf5(path) > 0;
+    bool is_hdf5 = part != NULL ? mb_h5_part_use(part, access, &held) : H5Fis_hdf5(path) > 0;
     hid_t file = is_hdf5 ? H5Fopen(path, H5F_ACC_RDONLY, access) : H5I_INVALID_HID;
     if (file >= 0) {
         H5Ovisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, look_at_object, NULL);
         H5Fclose(file);
     }
     H5Pclose(access);
+    mb_h5_part_leave(held);
 }
 
 static void look_at_archive(const char *path)

@@ -33,6 +33,7 @@ struct mb_h5_image {
     size_t count, capacity;
     mb_status_t failed; /* of a write, which HDF5 was not told */
     opened_t *opened;
+    hid_t driver; /* H5I_INVALID_HID: none yet */
 };
 
 /* The first page at or behind FIRST. */
@@ -251,15 +252,13 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-/* The list and the file hold the driver from then on. */
+/* HDF5 1.10 gives up a file's driver before it calls that to close (H5FD_close), so somebody else
+ * must hold it for as long. */
 bool mb_h5_image_use(mb_h5_image_t *image, hid_t access)
 {
-    hid_t id = H5FDregister(&driver);
-    if (id < 0)
-        return false;
-    bool used = H5Pset_driver(access, id, &image) >= 0;
-    H5FDunregister(id);
-    return used;
+    if (image->driver < 0)
+        image->driver = H5FDregister(&driver);
+    return image->driver >= 0 && H5Pset_driver(access, image->driver, &image) >= 0;
 }
 
 static mb_status_t open_file(mb_h5_image_t *image, bool fresh)
@@ -280,6 +279,7 @@ mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **out)
     if (image == NULL)
         return mb_error_memory("a file's layout", sizeof(*image));
     image->fd = -1;
+    image->driver = H5I_INVALID_HID;
     image->path = strdup(path);
     mb_status_t status =
         image->path == NULL ? mb_error_memory("a path", strlen(path)) : open_file(image, fresh);
@@ -318,6 +318,8 @@ void mb_h5_image_free(mb_h5_image_t *image)
         return;
     if (image->opened != NULL)
         image->opened->image = NULL;
+    else if (image->driver >= 0)
+        H5FDunregister(image->driver);
     if (image->fd >= 0)
         close(image->fd);
     for (size_t i = 0; i < image->count; i++)

@@ -97,13 +97,16 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-/* The list and the file hold the driver from then on. */
-bool mb_h5_part_use(const mb_h5_part_t *part, hid_t access)
+/* HDF5 1.10 gives up a file's driver before it calls that to close (H5FD_close), so somebody else
+ * must hold it for as long. */
+bool mb_h5_part_use(const mb_h5_part_t *part, hid_t access, hid_t *held)
 {
-    hid_t id = H5FDregister(&driver);
-    if (id < 0)
-        return false;
-    bool used = H5Pset_driver(access, id, &part) >= 0;
-    H5FDunregister(id);
-    return used;
+    *held = H5FDregister(&driver);
+    return *held >= 0 && H5Pset_driver(access, *held, &part) >= 0;
+}
+
+void mb_h5_part_leave(hid_t held)
+{
+    if (held >= 0)
+        H5FDunregister(held);
 }

@@ -15,7 +15,8 @@ typedef struct {
 } mb_h5_part_t;
 
 /* Makes a file that is opened for reading with ACCESS, under any name, be the part, which must stay
- * as long as the file is open. */
-bool mb_h5_part_use(const mb_h5_part_t *part, hid_t access);
+ * as long as the file is open, and so must what is HELD: leave that behind it. */
+bool mb_h5_part_use(const mb_h5_part_t *part, hid_t access, hid_t *held);
+void mb_h5_part_leave(hid_t held);
 
 #endif

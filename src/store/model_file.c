@@ -434,7 +434,7 @@ static mb_status_t refuse_opening(const char *path)
 }
 
 /* Locks are not needed for files that are replaced as a whole, and fail on some file systems. */
-static hid_t open_quietly(const char *path, const mb_h5_part_t *part)
+static hid_t open_quietly(const char *path, const mb_h5_part_t *part, hid_t *held)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = H5I_INVALID_HID;
     if (access < 0)
@@ -442,7 +442,7 @@ static hid_t open_quietly(const char *path, const mb_h5_part_t *part)
 #if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
     H5Pset_file_locking(access, false, true);
 #endif
-    if (part == NULL || mb_h5_part_use(part, access))
+    if (part == NULL || mb_h5_part_use(part, access, held))
         file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     return file;
@@ -452,7 +452,7 @@ static mb_status_t open_source(mb_model_file_t *file, mb_model_source_t *source)
 {
     if (!file->archive && H5Fis_hdf5(file->path) <= 0)
         return refuse_not_hdf5(source->fd, source->bytes, file->path);
-    source->file = open_quietly(file->path, file->archive ? &source->part : NULL);
+    source->file = open_quietly(file->path, file->archive ? &source->part : NULL, &source->held);
     return source->file < 0 ? refuse_opening(file->path) : MB_OK;
 }
 
@@ -521,8 +521,8 @@ mb_status_t mb_model_file_open(const char *path, bool need_config, bool verify_s
         mb_arena_destroy(arena);
         return no_memory();
     }
-    *source =
-        (mb_model_source_t){.arena = arena, .file = H5I_INVALID_HID, .fd = -1, .unpacked = -1};
+    *source = (mb_model_source_t){
+        .arena = arena, .file = H5I_INVALID_HID, .held = H5I_INVALID_HID, .fd = -1, .unpacked = -1};
     file->private_ = source;
     file->path = mb_arena_strdup(arena, path);
     mb_status_t status =
@@ -545,6 +545,7 @@ void mb_model_file_close(mb_model_file_t *file)
     mb_h5_quiet_begin(&quiet);
     if (source->file >= 0)
         H5Fclose(source->file);
+    mb_h5_part_leave(source->held);
     mb_h5_quiet_end(&quiet);
     mb_h5_work_on(before);
     if (source->unpacked >= 0)

@@ -13,6 +13,7 @@ typedef struct {
     int fd;            /* what is open */
     int64_t bytes;     /* of the HDF5 file */
     mb_h5_part_t part; /* of an archive: where that lies; else of no use */
+    hid_t held;        /* what mb_h5_part_use gave */
     int unpacked;      /* of an archive whose weights are deflated; else -1 */
 } mb_model_source_t;
 

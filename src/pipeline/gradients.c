@@ -1,6 +1,8 @@
 /* See gradients.h. */
 #include "pipeline/gradients.h"
 
+#include "model/graph_cut.h"
+
 static const mb_node_t *node_of(const mb_span_t *span, int node)
 {
     return &span->graph->nodes[node];
@@ -25,12 +27,22 @@ static int times_taken(const mb_node_t *n, int tensor)
     return times;
 }
 
+/* The sums, and relus whose slope the gradient comes with (model/graph_cut.h). */
+static bool leaves_gradient(const mb_span_t *span, int node)
+{
+    const mb_layer_class_t *class_ = layer_of(span, node)->class_;
+    const mb_call_t *call = &node_of(span, node)->call;
+    if (class_->is_sum)
+        return arguments(node_of(span, node)) > 1;
+    return class_->relus != NULL && (class_->relus(call) & MB_RELU_ALL) &&
+           mb_graph_is_cut(span->graph, node, span->first_node, span->end_node);
+}
+
 bool mb_sum_hands_on(const mb_span_t *span, int node, int k)
 {
     const mb_node_t *n = node_of(span, node), *input = node_of(span, n->inputs[k]);
-    return layer_of(span, node)->class_->is_sum && arguments(n) > 1 && k < arguments(n) &&
-           n->inputs[k] >= span->first_node && !input->is_input && input->needs_gradient &&
-           times_taken(n, n->inputs[k]) == 1 &&
+    return leaves_gradient(span, node) && k < arguments(n) && n->inputs[k] >= span->first_node &&
+           !input->is_input && input->needs_gradient && times_taken(n, n->inputs[k]) == 1 &&
            mb_shape_equal(&n->call.inputs[k], &n->call.output) &&
            input->call.output_type == n->call.output_type;
 }

@@ -134,12 +134,42 @@ START_TEST(a_residual_stream_has_one_place)
 }
 END_TEST
 
+static unsigned is_relu(const mb_call_t *call)
+{
+    (void)call;
+    return MB_RELU_ALL | MB_RELU_LAST;
+}
+
+static unsigned cuts_relus(const mb_call_t *call)
+{
+    (void)call;
+    return MB_RELU_CUTS;
+}
+
+/* x, f, relu, g: where g multiplies by the slope there is nothing left for the relu to do. */
+START_TEST(a_relu_hands_on_a_gradient_that_comes_with_its_slope)
+{
+    mb_layer_class_t relu = *fake_class_of(), cutter = *fake_class_of();
+    relu.relus = is_relu;
+    cutter.relus = cuts_relus;
+    fake_graph_chain(&fake, 3, 4);
+    fake.layers[2].class_ = &relu;
+    mb_span_t span = {.graph = &fake.graph, .end_node = 4, .training = true};
+    ck_assert(!mb_sum_hands_on(&span, 2, 0));
+    fake.layers[3].class_ = &cutter;
+    ck_assert(mb_sum_hands_on(&span, 2, 0));
+    span.end_node = 3; /* what comes from another stage has no slope */
+    ck_assert(!mb_sum_hands_on(&span, 2, 0));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gradients in one place");
     TCase *c = tcase_create("all");
     tcase_add_test(c, what_the_weights_see_is_the_same);
     tcase_add_test(c, a_residual_stream_has_one_place);
+    tcase_add_test(c, a_relu_hands_on_a_gradient_that_comes_with_its_slope);
     suite_add_tcase(suite, c);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

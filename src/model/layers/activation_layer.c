@@ -105,7 +105,7 @@ static unsigned relus(const mb_call_t *call)
 {
     const mb_activation_call_t *layer = layer_of(call);
     bool relu = !layer->gated && !layer->activation.softmax && layer->activation.act == MB_ACT_RELU;
-    return relu ? MB_RELU_ALL : 0;
+    return relu ? MB_RELU_ALL | MB_RELU_LAST : 0;
 }
 
 static mb_status_t forward(const mb_run_t *run)
@@ -134,7 +134,8 @@ mb_status_t mb_activation_call_forward(const mb_run_t *run)
 /* With a mask too: the output is 0 where it hides, and with it the gradient. */
 mb_status_t mb_activation_call_backward(const mb_run_t *run)
 {
-    const mb_activation_t *activation = &layer_of(run->call)->activation;
+    const mb_activation_t linear = {.act = MB_ACT_LINEAR};
+    const mb_activation_t *activation = run->is_cut ? &linear : &layer_of(run->call)->activation;
     const mb_shape_t *shape = &run->call->output;
     if (!mb_run_wants_input(run, 0))
         return MB_OK;

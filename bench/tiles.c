@@ -4,7 +4,9 @@
  * its share of the time of all tiles, and its balance on 2 to 64 threads, which is the time that
  * its tiles take together over threads times the time until the last one is done. Whoever is free
  * takes the next tile, as in the team. Of each tile the shortest time counts, so that a busy
- * machine does not. `alone` is what an operation does in front of the job, by one thread. */
+ * machine does not. `by count` is the balance on 64 threads if all tiles took the same. `alone` is
+ * what an operation does in front of the job, by one thread. Attention cuts finer where threads are
+ * more than heads, which a run of few threads does not show. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +146,8 @@ static void print_entry(const entry_t *e, double whole, double last[SIZES])
         printf(" %d: %3.0f", team_sizes[s], 100.0 * seconds / taken);
         last[s] += taken * (double)e->jobs;
     }
-    printf("\n");
+    int64_t rounds = (e->tiles + MOST_THREADS - 1) / MOST_THREADS;
+    printf(" by count %3.0f\n", 100.0 * (double)e->tiles / (double)(MOST_THREADS * rounds));
 }
 
 __attribute__((destructor)) static void print_all(void)

@@ -46,7 +46,7 @@ mb_status_t mb_cpu_accuracy(mb_exec_t *exec, const mb_accuracy_args_t *args)
     MB_CPU_CHECK(MB_OP_ACCURACY,
                  args->valid >= 0 && args->valid <= args->rows && args->columns >= 1,
                  "rows without columns, or more valid rows than rows");
-    accuracy_t c = {.args = args, .block = mb_rows_block(args->columns, MB_CPU_BLOCK)};
+    accuracy_t c = {.args = args, .block = mb_even_rows(args->rows, args->columns)};
     mb_workspace_t workspace;
     /* Planned for all rows: how many are valid changes from step to step. */
     size_t most = (size_t)mb_ceil_div(args->rows, c.block);

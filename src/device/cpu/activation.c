@@ -40,7 +40,7 @@ static void forward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_act_forward_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     mb_cpu_activate(a, (mb_cpu_runs_t){s.begin, 1, s.end - s.begin, 0});
 }
 
@@ -49,7 +49,7 @@ static void backward_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const mb_act_backward_args_t *a = context;
     const mb_activation_parameters_t parameters = {a->p0, a->p1, a->p2};
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     const float *value = mb_act_from_value(a->act) ? a->y : a->x;
     kernels()[a->act].backward(value + s.begin, mb_in(a->dy) + s.begin, mb_out(a->dx) + s.begin,
                                s.end - s.begin, &parameters);
@@ -73,7 +73,8 @@ mb_status_t mb_cpu_act_forward(mb_exec_t *exec, const mb_act_forward_args_t *arg
     if (args->act == MB_ACT_LINEAR)
         return copy(exec, args->count, args->x, args->y);
     mb_act_forward_args_t act = *args;
-    mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), forward_tile, &act);
+    mb_cpu_tiles(exec, mb_ceil_div(args->count, mb_elements_block(args->count)), forward_tile,
+                 &act);
     return MB_OK;
 }
 
@@ -89,6 +90,7 @@ mb_status_t mb_cpu_act_backward(mb_exec_t *exec, const mb_act_backward_args_t *a
     MB_CPU_CHECK(MB_OP_ACT_BACKWARD, value != NULL || args->count == 0,
                  "the value that the derivative needs is missing");
     mb_act_backward_args_t act = *args;
-    mb_cpu_tiles(exec, mb_ceil_div(args->count, MB_CPU_BLOCK), backward_tile, &act);
+    mb_cpu_tiles(exec, mb_ceil_div(args->count, mb_elements_block(args->count)), backward_tile,
+                 &act);
     return MB_OK;
 }

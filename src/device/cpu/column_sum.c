@@ -5,7 +5,6 @@
 #include "device/cpu/simd.h"
 
 #define STRIP 1024 /* columns */
-#define MOST_BLOCKS 64
 
 static inline float from_f32(float value)
 {
@@ -53,7 +52,7 @@ SUM_ROWS(bf16, uint16_t)
 mb_column_blocks_t mb_column_blocks(mb_dtype_t type, int64_t rows, int64_t columns, const void *a)
 {
     mb_column_blocks_t b = {.type = type, .a = a, .rows = rows, .columns = columns};
-    b.block = mb_max_i64(mb_rows_block(columns, MB_CPU_BLOCK), mb_ceil_div(rows, MOST_BLOCKS));
+    b.block = mb_max_i64(mb_even_rows(rows, columns), mb_ceil_div(rows, MB_CPU_TEAM));
     b.blocks = mb_ceil_div(rows, b.block);
     return b;
 }
@@ -77,14 +76,34 @@ void mb_column_blocks_sum(const mb_column_blocks_t *b, int64_t block)
     }
 }
 
+/* A strip's totals stand on the stack, so that partial sums are read along their rows. */
+MB_MULTIVERSION
+static void add_strip(const double *partial, int64_t partials, int64_t ld, int64_t n,
+                      bool accumulate, float *restrict sum)
+{
+    double total[STRIP];
+    for (int64_t j = 0; j < n; j++)
+        total[j] = accumulate ? (double)sum[j] : 0.0;
+    for (int64_t i = 0; i < partials; i++) {
+        const double *restrict row = partial + i * ld;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++)
+            total[j] += row[j];
+    }
+    for (int64_t j = 0; j < n; j++)
+        sum[j] = (float)total[j];
+}
+
+void mb_column_partials_add(const double *partial, int64_t partials, int64_t ld, int64_t columns,
+                            bool accumulate, float *sum)
+{
+    for (int64_t j = 0; j < columns; j += STRIP)
+        add_strip(partial + j, partials, ld, mb_min_i64(STRIP, columns - j), accumulate, sum + j);
+}
+
 void mb_column_blocks_finish(const mb_column_blocks_t *b, bool accumulate, float *sum)
 {
-    for (int64_t j = 0; j < b->columns; j++) {
-        double total = accumulate ? (double)sum[j] : 0.0;
-        for (int64_t block = 0; block < b->blocks; block++)
-            total += b->partial[block * b->columns + j];
-        sum[j] = (float)total;
-    }
+    mb_column_partials_add(b->partial, b->blocks, b->columns, b->columns, accumulate, sum);
 }
 
 static void sum_tile(void *context, int64_t tile, int thread)

@@ -21,4 +21,8 @@ void mb_column_blocks_sum(const mb_column_blocks_t *blocks, int64_t block);
 /* sum[j] (+)= the partial sums of column j. */
 void mb_column_blocks_finish(const mb_column_blocks_t *blocks, bool accumulate, float *sum);
 
+/* sum[j] (+)= the PARTIALS of column j in their order, LD apart. */
+void mb_column_partials_add(const double *partial, int64_t partials, int64_t ld, int64_t columns,
+                            bool accumulate, float *sum);
+
 #endif

@@ -61,6 +61,29 @@ static inline int64_t mb_rows_block(int64_t columns, int64_t elements)
     return mb_max_i64(1, elements / mb_max_i64(columns, 1));
 }
 
+/* A tile's share of ITEMS, MOST at the most: so many that tiles share out evenly over TEAM threads,
+ * or over 2, 4 ... of them, but for those so small that a tile would have fewer than LEAST. */
+#define MB_CPU_TEAM 64
+#define MB_CPU_LEAST 2048 /* elements */
+static inline int64_t mb_even_block(int64_t items, int64_t least, int64_t most)
+{
+    int64_t tiles = MB_CPU_TEAM * mb_ceil_div(items, MB_CPU_TEAM * most);
+    return mb_max_i64(least, mb_ceil_div(items, mb_max_i64(1, tiles)));
+}
+
+/* Of an elementwise operation: whole lines of the cache. */
+static inline int64_t mb_elements_block(int64_t count)
+{
+    return (mb_even_block(count, MB_CPU_LEAST, MB_CPU_BLOCK) + 15) / 16 * 16;
+}
+
+/* Of rows of so many columns. */
+static inline int64_t mb_even_rows(int64_t rows, int64_t columns)
+{
+    return mb_even_block(rows, mb_rows_block(columns, MB_CPU_LEAST),
+                         mb_rows_block(columns, MB_CPU_BLOCK));
+}
+
 /* What an argument points to, where it is float32. */
 static inline const float *mb_in(const void *values)
 {

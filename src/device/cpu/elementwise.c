@@ -39,7 +39,7 @@ static void add_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_add_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     add(mb_in(a->a) + s.begin, mb_in(a->b) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin);
 }
 
@@ -47,7 +47,7 @@ static void multiply_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_multiply_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     multiply(mb_in(a->a) + s.begin, mb_in(a->b) + s.begin, mb_out(a->y) + s.begin, s.end - s.begin);
 }
 
@@ -55,7 +55,7 @@ static void divide_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_divide_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     divide(mb_out(a->x) + s.begin, s.end - s.begin, a->divisor);
 }
 
@@ -63,7 +63,7 @@ static void add_f64_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_add_f64_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     add_f64(a->a + s.begin, a->b + s.begin, a->y + s.begin, s.end - s.begin);
 }
 
@@ -71,18 +71,21 @@ static void fill_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_fill_args_t *a = context;
-    mb_span_t s = mb_span(tile, MB_CPU_BLOCK, a->count);
+    mb_span_t s = mb_span(tile, mb_elements_block(a->count), a->count);
     for (int64_t i = s.begin; i < s.end; i++)
         mb_out(a->y)[i] = a->value;
 }
 
-#define ZERO_BLOCK (MB_CPU_BLOCK * 4)
+static int64_t zero_block(int64_t bytes)
+{
+    return 4 * mb_elements_block(mb_ceil_div(bytes, 4));
+}
 
 static void zero_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_zero_args_t *a = context;
-    mb_span_t s = mb_span(tile, ZERO_BLOCK, a->bytes);
+    mb_span_t s = mb_span(tile, zero_block(a->bytes), a->bytes);
     memset((char *)a->y + s.begin, 0, (size_t)(s.end - s.begin));
 }
 
@@ -112,7 +115,7 @@ mb_status_t mb_cpu_copy_rows(mb_exec_t *exec, const mb_copy_rows_args_t *args)
     if (exec->planning || args->rows == 0 || args->columns == 0)
         return MB_OK;
     copy_t c = {.args = args};
-    c.rows_block = mb_rows_block(args->columns, MB_CPU_BLOCK);
+    c.rows_block = mb_even_rows(args->rows, args->columns);
     c.columns_block = mb_min_i64(args->columns, MB_CPU_BLOCK);
     c.tiles_a_row = mb_ceil_div(args->columns, c.columns_block);
     mb_cpu_tiles(exec, mb_ceil_div(args->rows, c.rows_block) * c.tiles_a_row, copy_tile, &c);
@@ -131,35 +134,35 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, int64_t count, int64_t block
 mb_status_t mb_cpu_add(mb_exec_t *exec, const mb_add_args_t *args)
 {
     mb_add_args_t a = *args;
-    return run(exec, MB_OP_ADD, a.count, MB_CPU_BLOCK, add_tile, &a);
+    return run(exec, MB_OP_ADD, a.count, mb_elements_block(a.count), add_tile, &a);
 }
 
 mb_status_t mb_cpu_multiply(mb_exec_t *exec, const mb_multiply_args_t *args)
 {
     mb_multiply_args_t a = *args;
-    return run(exec, MB_OP_MULTIPLY, a.count, MB_CPU_BLOCK, multiply_tile, &a);
+    return run(exec, MB_OP_MULTIPLY, a.count, mb_elements_block(a.count), multiply_tile, &a);
 }
 
 mb_status_t mb_cpu_divide(mb_exec_t *exec, const mb_divide_args_t *args)
 {
     mb_divide_args_t a = *args;
-    return run(exec, MB_OP_DIVIDE, a.count, MB_CPU_BLOCK, divide_tile, &a);
+    return run(exec, MB_OP_DIVIDE, a.count, mb_elements_block(a.count), divide_tile, &a);
 }
 
 mb_status_t mb_cpu_add_f64(mb_exec_t *exec, const mb_add_f64_args_t *args)
 {
     mb_add_f64_args_t a = *args;
-    return run(exec, MB_OP_ADD_F64, a.count, MB_CPU_BLOCK, add_f64_tile, &a);
+    return run(exec, MB_OP_ADD_F64, a.count, mb_elements_block(a.count), add_f64_tile, &a);
 }
 
 mb_status_t mb_cpu_fill(mb_exec_t *exec, const mb_fill_args_t *args)
 {
     mb_fill_args_t a = *args;
-    return run(exec, MB_OP_FILL, a.count, MB_CPU_BLOCK, fill_tile, &a);
+    return run(exec, MB_OP_FILL, a.count, mb_elements_block(a.count), fill_tile, &a);
 }
 
 mb_status_t mb_cpu_zero(mb_exec_t *exec, const mb_zero_args_t *args)
 {
     mb_zero_args_t a = *args;
-    return run(exec, MB_OP_ZERO, a.bytes, ZERO_BLOCK, zero_tile, &a);
+    return run(exec, MB_OP_ZERO, a.bytes, zero_block(a.bytes), zero_tile, &a);
 }

@@ -4,7 +4,11 @@
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 
-#define WIDTH_BLOCK 64
+/* Columns of a tile: whole lines of the cache. */
+static int64_t width_block(int64_t width)
+{
+    return mb_even_block(width, 16, 64);
+}
 
 typedef struct {
     const mb_embedding_forward_args_t *args;
@@ -28,7 +32,7 @@ mb_status_t mb_cpu_embedding_forward(mb_exec_t *exec, const mb_embedding_forward
                  "rows without width");
     if (exec->planning)
         return MB_OK;
-    forward_t f = {args, mb_rows_block(args->width, MB_CPU_BLOCK)};
+    forward_t f = {args, mb_even_rows(args->count, args->width)};
     mb_cpu_tiles(exec, mb_ceil_div(args->count, f.block), forward_tile, &f);
     return MB_OK;
 }
@@ -52,7 +56,7 @@ static void backward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const mb_embedding_backward_args_t *a = context;
-    backward_columns(a, mb_span(tile, WIDTH_BLOCK, a->width));
+    backward_columns(a, mb_span(tile, width_block(a->width), a->width));
 }
 
 mb_status_t mb_cpu_embedding_backward(mb_exec_t *exec, const mb_embedding_backward_args_t *args)
@@ -62,6 +66,6 @@ mb_status_t mb_cpu_embedding_backward(mb_exec_t *exec, const mb_embedding_backwa
     if (exec->planning)
         return MB_OK;
     mb_embedding_backward_args_t a = *args;
-    mb_cpu_tiles(exec, mb_ceil_div(args->width, WIDTH_BLOCK), backward_tile, &a);
+    mb_cpu_tiles(exec, mb_ceil_div(args->width, width_block(args->width)), backward_tile, &a);
     return MB_OK;
 }

@@ -5,7 +5,8 @@
 #include <xmmintrin.h>
 #endif
 
-#define BLOCK_ROWS 128
+#define BLOCK_ROWS 128 /* at most */
+#define LEAST_ROWS 16
 #define SIDE 16 /* floats of a line of the cache */
 
 /* The first cache has 64 sets of lines of 64 bytes: rows 4096 bytes apart have one set, rows 1024
@@ -40,9 +41,18 @@ float *mb_panel_at(const mb_panels_t *p, int64_t index, int64_t rows)
     return p->to + index * mb_panel_ld(p->width) * rows;
 }
 
+/* Of a panel, so that all panels have as many as a team has threads, unless they are small. */
+static int64_t block_rows(const mb_panels_t *p, int64_t rows)
+{
+    int64_t panels = mb_ceil_div(p->columns, p->width);
+    int64_t blocks = mb_ceil_div(MB_CPU_TEAM, panels);
+    int64_t part = mb_max_i64(LEAST_ROWS, mb_ceil_div(rows, blocks));
+    return mb_min_i64(BLOCK_ROWS, (part + 3) / 4 * 4);
+}
+
 int64_t mb_panels_blocks(const mb_panels_t *p, int64_t rows)
 {
-    return mb_ceil_div(p->columns, p->width) * mb_ceil_div(rows, BLOCK_ROWS);
+    return mb_ceil_div(p->columns, p->width) * mb_ceil_div(rows, block_rows(p, rows));
 }
 
 /* to[i][j] = from[j][i] of 4 x 4. */
@@ -94,7 +104,7 @@ void mb_panels_copy(const mb_panels_t *p, int64_t first, int64_t rows, int64_t b
 {
     int64_t panels = mb_ceil_div(p->columns, p->width);
     mb_span_t columns = mb_span(block % panels, p->width, p->columns);
-    mb_span_t part = mb_span(block / panels, BLOCK_ROWS, rows);
+    mb_span_t part = mb_span(block / panels, block_rows(p, rows), rows);
     int64_t wide = columns.end - columns.begin, high = part.end - part.begin;
     int64_t to_ld = mb_panel_ld(wide), row = first + part.begin;
     float *to = mb_panel_at(p, block % panels, rows) + part.begin * to_ld;

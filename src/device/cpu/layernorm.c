@@ -2,11 +2,11 @@
  * form without the mean (Zhang, Sennrich: "Root mean square layer normalization", 2019). */
 #include <math.h>
 #include <string.h>
+#include "device/cpu/column_sum.h"
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
 
 #define COLUMNS 64 /* columns whose sums stand on the stack */
-#define MOST_BLOCKS 32
 
 typedef struct {
     const mb_layernorm_forward_args_t *args;
@@ -97,7 +97,7 @@ mb_status_t mb_cpu_layernorm_forward(mb_exec_t *exec, const mb_layernorm_forward
                  "rows without columns");
     if (exec->planning)
         return MB_OK;
-    forward_t f = {args, mb_rows_block(args->columns, MB_CPU_BLOCK)};
+    forward_t f = {args, mb_even_rows(args->rows, args->columns)};
     mb_cpu_tiles(exec, mb_ceil_div(args->rows, f.block), forward_tile, &f);
     return MB_OK;
 }
@@ -160,7 +160,7 @@ mb_status_t mb_cpu_layernorm_backward_input(mb_exec_t *exec,
                  "rows without columns");
     if (exec->planning)
         return MB_OK;
-    input_t t = {args, mb_rows_block(args->columns, MB_CPU_BLOCK)};
+    input_t t = {args, mb_even_rows(args->rows, args->columns)};
     mb_cpu_tiles(exec, mb_ceil_div(args->rows, t.block), input_tile, &t);
     return MB_OK;
 }
@@ -206,12 +206,9 @@ static void weights_tile(void *context, int64_t tile, int thread)
 static void combine(const weights_t *w, int64_t blocks, int64_t which, float *out)
 {
     int64_t columns = w->args->columns;
-    for (int64_t j = 0; j < columns && out != NULL; j++) {
-        double sum = w->args->accumulate ? (double)out[j] : 0.0;
-        for (int64_t block = 0; block < blocks; block++)
-            sum += w->partial[(block * 2 + which) * columns + j];
-        out[j] = (float)sum;
-    }
+    if (out != NULL)
+        mb_column_partials_add(w->partial + which * columns, blocks, 2 * columns, columns,
+                               w->args->accumulate, out);
 }
 
 mb_status_t mb_cpu_layernorm_backward_weights(mb_exec_t *exec,
@@ -220,8 +217,8 @@ mb_status_t mb_cpu_layernorm_backward_weights(mb_exec_t *exec,
     MB_CPU_CHECK(MB_OP_LAYERNORM_BACKWARD_WEIGHTS, args->rows >= 0 && args->columns >= 1,
                  "rows without columns");
     weights_t w = {.args = args};
-    w.block = mb_max_i64(mb_rows_block(args->columns, MB_CPU_BLOCK),
-                         mb_ceil_div(args->rows, MOST_BLOCKS));
+    w.block =
+        mb_max_i64(mb_even_rows(args->rows, args->columns), mb_ceil_div(args->rows, MB_CPU_TEAM));
     int64_t blocks = mb_ceil_div(args->rows, w.block);
     mb_workspace_t workspace;
     MB_TRY(mb_cpu_workspace(exec, MB_OP_LAYERNORM_BACKWARD_WEIGHTS,

@@ -1,7 +1,9 @@
-/* Times the CPU's operations on the shapes of common models: products beside oneDNN's own
- * multi-threaded primitive, so that the cost of fixed tiles is seen, and others beside a bound, the
- * time that their operations take at the rate of a product or their bytes, once through, at the
- * rate of a sum, whichever is longer. Usage: ops [THREADS]. */
+/* Every kernel of the CPU that a step's time may lie in, on shapes of common models, in one table:
+ * its time, operations and bytes (each array once), and beside them the bound, which is what so
+ * many operations take at the rate of a product or so many bytes at that of a sum, whichever is
+ * longer. Bytes that fit into the caches are measured by a sum that fits, others by one that does
+ * not. Products have oneDNN's own multi-threaded primitive beside them, so that the cost of fixed
+ * tiles is seen. Usage: ops [THREADS]. */
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
@@ -100,6 +102,31 @@ static double seconds_of_onednn(const mb_gemm_args_t *a, int threads)
     return best;
 }
 
+#define CACHED 24e6 /* bytes: what is larger is taken not to be in the caches any more */
+
+/* What the machine gives these threads: of products, and of numbers read and written. */
+static struct {
+    double flops, cached, memory;
+} most;
+
+static void print_limits(void)
+{
+    printf("limits: %.1f GF/s in products; %.1f GB/s in the caches, %.1f GB/s beyond\n",
+           most.flops * 1e-9, most.cached * 1e-9, most.memory * 1e-9);
+    printf("%-50s %10s %9s %8s %8s %8s %9s %5s\n", "kernel", "us", "MFLOP", "MB", "GF/s", "GB/s",
+           "bound us", "%");
+}
+
+/* Beside the least time that so many operations and bytes take. */
+static void report(const char *what, double seconds, double flops, double bytes)
+{
+    double move = bytes / (bytes > CACHED ? most.memory : most.cached);
+    double least = flops / most.flops > move ? flops / most.flops : move;
+    printf("%-50s %10.1f %9.2f %8.2f %8.1f %8.1f %9.1f %5.0f\n", what, seconds * 1e6, flops * 1e-6,
+           bytes * 1e-6, flops / seconds * 1e-9, bytes / seconds * 1e-9, least * 1e6,
+           100.0 * least / seconds);
+}
+
 static void bench_product(mb_exec_t *exec, int threads, const char *what, int64_t m, int64_t n,
                           int64_t k, bool ta, bool tb)
 {
@@ -113,9 +140,12 @@ static void bench_product(mb_exec_t *exec, int threads, const char *what, int64_
     double flops = 2.0 * (double)m * (double)n * (double)k;
     double ours = seconds_of(exec, MB_OP_GEMM, &a, sizeof a);
     double theirs = seconds_of_onednn(&a, threads);
-    printf("%-28s %5lld %5lld %5lld %c%c %9.1f us %7.1f GF/s   oneDNN %7.1f GF/s\n", what,
-           (long long)m, (long long)n, (long long)k, ta ? 't' : '-', tb ? 't' : '-', ours * 1e6,
-           flops / ours * 1e-9, flops / theirs * 1e-9);
+    char name[64];
+    snprintf(name, sizeof name, "%s %lld x %lld x %lld %c%c", what, (long long)m, (long long)n,
+             (long long)k, ta ? 't' : '-', tb ? 't' : '-');
+    double bytes = 4.0 * (double)(m * k + k * n + m * n);
+    report(name, ours, flops, bytes);
+    report("  by oneDNN's threads", theirs, flops, bytes);
     mb_device_free(exec->device, (void *)(uintptr_t)a.a);
     mb_device_free(exec->device, (void *)(uintptr_t)a.b);
     mb_device_free(exec->device, a.c);
@@ -129,34 +159,30 @@ static void bench_dense(mb_exec_t *exec, int threads, int64_t rows, int64_t in, 
     bench_product(exec, threads, "dense backward weights", in, out, rows, true, false);
 }
 
-/* What the machine gives these threads: of products, and of numbers read and written. */
-static struct {
-    double flops, bytes;
-} most;
-
-/* Beside the least time that so many operations and bytes take. */
-static void report(const char *what, double seconds, double flops, double bytes)
+/* Bytes a second of a sum of arrays of COUNT numbers, in place, so that no line is read only to be
+ * overwritten. */
+static double rate_of_sum(mb_exec_t *exec, int64_t count)
 {
-    double least = flops / most.flops;
-    least = bytes / most.bytes > least ? bytes / most.bytes : least;
-    printf("%-28s %9.1f us %7.1f GF/s %7.1f GB/s %5.0f %% of the bound\n", what, seconds * 1e6,
-           flops / seconds * 1e-9, bytes / seconds * 1e-9, 100.0 * least / seconds);
+    float *x = numbers(exec->device, 2 * count);
+    mb_add_args_t add = {MB_F32, count, x, x + count, x + count};
+    double seconds = seconds_of(exec, MB_OP_ADD, &add, sizeof add);
+    mb_device_free(exec->device, x);
+    return 12.0 * (double)count / seconds;
 }
 
-/* A product whose factors stay in the caches, and a sum of arrays that a second cache holds. */
-static void find_bound(mb_exec_t *exec)
+/* A product whose factors stay in the caches, and sums that a second cache holds, and none. */
+static void find_limits(mb_exec_t *exec)
 {
-    const int64_t n = 768, count = 1 << 18;
+    const int64_t n = 768;
     float *x = numbers(exec->device, 3 * n * n);
     mb_gemm_args_t product = {.m = n, .n = n, .k = n, .lda = n, .ldb = n, .ldc = n};
     product.a = x;
     product.b = x + n * n;
     product.c = x + 2 * n * n;
-    mb_add_args_t add = {MB_F32, count, x, x + count, x + 2 * count};
     most.flops = 2.0 * (double)(n * n * n) / seconds_of(exec, MB_OP_GEMM, &product, sizeof product);
-    most.bytes = 12.0 * (double)count / seconds_of(exec, MB_OP_ADD, &add, sizeof add);
-    printf("bound: %.1f GF/s, %.1f GB/s in the caches\n", most.flops * 1e-9, most.bytes * 1e-9);
     mb_device_free(exec->device, x);
+    most.cached = rate_of_sum(exec, 1 << 16);
+    most.memory = rate_of_sum(exec, 1 << 24);
 }
 
 typedef struct {
@@ -384,8 +410,54 @@ static void bench_update(mb_exec_t *exec, int64_t count)
                              .table = {&tensor, 1, mb_table_number(&tensor, 1)}};
     for (int64_t i = 3 * count; i < 4 * count; i++)
         x[i] = 0.5f;
-    report("adam", seconds_of(exec, MB_OP_UPDATE, &adam, sizeof adam), 0, 28.0 * (double)count);
+    double norm = 0.0;
+    mb_norms_args_t norms = {adam.table, &norm};
+    mb_add_args_t add = {MB_F32, count, x, x + count, x + 2 * count};
+    mb_zero_args_t zero = {4 * count, x};
+    printf("%lld weights\n", (long long)count);
+    report("  adam", seconds_of(exec, MB_OP_UPDATE, &adam, sizeof adam), 0, 28.0 * (double)count);
+    report("  norm", seconds_of(exec, MB_OP_NORMS, &norms, sizeof norms), 0, 4.0 * (double)count);
+    report("  sum", seconds_of(exec, MB_OP_ADD, &add, sizeof add), 0, 12.0 * (double)count);
+    report("  zero", seconds_of(exec, MB_OP_ZERO, &zero, sizeof zero), 0, 4.0 * (double)count);
     mb_device_free(exec->device, x);
+}
+
+/* What stands at a language model's two ends. */
+static void bench_ends(mb_exec_t *exec, int64_t rows, int64_t vocabulary, int64_t width)
+{
+    int64_t outputs = rows * vocabulary, inputs = rows * width;
+    float *x = numbers(exec->device, 2 * outputs), *y = numbers(exec->device, inputs);
+    float *table = numbers(exec->device, vocabulary * width);
+    int32_t *ids = (int32_t *)(void *)numbers(exec->device, rows);
+    double sum = 0.0, bytes = 4.0 * (double)outputs;
+    for (int64_t i = 0; i < rows; i++)
+        ids[i] = (int32_t)(i * 7 % vocabulary);
+    mb_loss_args_t loss = {.kind = MB_LOSS_SPARSE_SOFTMAX,
+                           .rows = rows,
+                           .valid = rows,
+                           .columns = vocabulary,
+                           .scale = 1.0f,
+                           .x = x,
+                           .labels = ids,
+                           .dx = x + outputs,
+                           .sum = &sum};
+    mb_softmax_backward_args_t softmax = {MB_F32, rows, vocabulary, x, x, x + outputs, false};
+    mb_embedding_forward_args_t look = {MB_F32, rows, vocabulary, width, ids, table, y};
+    mb_embedding_backward_args_t back = {MB_F32, rows, vocabulary, width, false, ids, y, table};
+    printf("rows %lld, vocabulary %lld, width %lld\n", (long long)rows, (long long)vocabulary,
+           (long long)width);
+    report("  cross-entropy with its gradient", seconds_of(exec, MB_OP_LOSS, &loss, sizeof loss), 0,
+           2 * bytes);
+    report("  softmax backward", seconds_of(exec, MB_OP_SOFTMAX_BACKWARD, &softmax, sizeof softmax),
+           0, 3 * bytes);
+    report("  embedding", seconds_of(exec, MB_OP_EMBEDDING_FORWARD, &look, sizeof look), 0,
+           8.0 * (double)inputs);
+    report("  embedding backward", seconds_of(exec, MB_OP_EMBEDDING_BACKWARD, &back, sizeof back),
+           0, 8.0 * (double)inputs + 4.0 * (double)(vocabulary * width));
+    mb_device_free(exec->device, x);
+    mb_device_free(exec->device, y);
+    mb_device_free(exec->device, table);
+    mb_device_free(exec->device, ids);
 }
 
 int main(int argc, char **argv)
@@ -403,7 +475,8 @@ int main(int argc, char **argv)
     }
     device->class_->describe(device, text, sizeof text);
     printf("%s\n", text);
-    find_bound(&exec);
+    find_limits(&exec);
+    print_limits();
     bench_dense(&exec, options.threads, 128, 784, 512);
     bench_dense(&exec, options.threads, 128, 512, 512);
     bench_dense(&exec, options.threads, 128, 512, 10);
@@ -427,7 +500,9 @@ int main(int argc, char **argv)
     bench_batchnorm(&exec, 32 * 8 * 8, 64);
     bench_attention(&exec, 8, 6, 256, 64);
     bench_rows(&exec, 2048, 384);
+    bench_ends(&exec, 1024, 256, 384);
     bench_update(&exec, 670000);
+    bench_update(&exec, 10000000);
     mb_exec_destroy(&exec);
     mb_device_close(device);
     return 0;

@@ -1,4 +1,5 @@
 libmb_la_SOURCES += \
+	src/comm/among.c src/comm/among.h \
 	src/comm/channel.c src/comm/channel.h \
 	src/comm/comm.c src/comm/comm.h src/comm/state.h \
 	src/comm/failure.c \

@@ -93,27 +93,29 @@ void mb_executor_micro(const mb_executor_t *executor, int chunk, int index, mb_m
     int per_replica = executor->plan->micros_per_replica;
     int64_t samples = executor->plan->micro_batch;
     int replica = index / per_replica;
+    bool alone = executor->again != NULL && executor->again->only >= 0;
     int64_t position =
         ((int64_t)(executor->first_replica + replica) * per_replica + index % per_replica) *
         samples;
+    position = alone ? executor->again->position : position;
     int64_t valid = executor->info.batch - position;
-    *micro =
-        (mb_micro_t){.chunk = chunk,
-                     .slot = mb_plan_slot(executor->plan, chunk, index),
-                     .block = mb_executor_subtree(executor, chunk)->stack.depth,
-                     .index = index,
-                     .replica = replica,
-                     .accumulate = mb_plan_turn(executor->plan, chunk, index) % per_replica != 0,
-                     .valid = valid < 0         ? 0
-                              : valid > samples ? samples
-                                                : valid,
-                     .seed = executor->info.seed,
-                     .step = (uint32_t)executor->info.step,
-                     .position = (uint32_t)position,
-                     .batch = executor->info.batch};
+    *micro = (mb_micro_t){
+        .chunk = chunk,
+        .slot = mb_plan_slot(executor->plan, chunk, index),
+        .block = mb_executor_subtree(executor, chunk)->stack.depth,
+        .index = index,
+        .replica = replica,
+        .accumulate = !alone && mb_plan_turn(executor->plan, chunk, index) % per_replica != 0,
+        .valid = valid < 0         ? 0
+                 : valid > samples ? samples
+                                   : valid,
+        .seed = executor->info.seed,
+        .step = (uint32_t)executor->info.step,
+        .position = (uint32_t)position,
+        .batch = executor->info.batch};
 }
 
-static mb_status_t start_step(mb_executor_t *executor, const mb_step_info_t *info)
+mb_status_t mb_executor_start(mb_executor_t *executor, const mb_step_info_t *info)
 {
     mb_stage_t *stage = executor->stage;
     executor->info = *info;
@@ -140,7 +142,7 @@ mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info)
 {
     bool ended = false;
     int before = mb_account_begin(executor->options.account, MB_ACTIVITY_START);
-    MB_TRY(start_step(executor, info));
+    MB_TRY(mb_executor_start(executor, info));
     mb_account_enter(executor->options.account, before);
     mb_walk_start(&executor->walk);
     MB_TRY(mb_walk_go(&executor->walk, &ended));
@@ -168,7 +170,7 @@ static mb_status_t prepare_chunk(mb_executor_t *executor, int chunk)
     return mb_stage_backward(stage, &micro);
 }
 
-static mb_status_t prepare_micro(mb_executor_t *executor)
+mb_status_t mb_executor_prepare_micro(mb_executor_t *executor)
 {
     for (int i = 0; i < executor->stage->n_chunks; i++)
         MB_TRY(prepare_chunk(executor, executor->stage->chunks[i].chunk));
@@ -190,8 +192,8 @@ mb_status_t mb_executor_prepare(mb_executor_t *executor)
     const mb_hooks_t *hooks = &executor->options.hooks;
     mb_step_info_t info = {.batch = executor->plan->micro_batch};
     stage->exec->draws = false;
-    MB_TRY(start_step(executor, &info));
-    MB_TRY(prepare_micro(executor));
+    MB_TRY(mb_executor_start(executor, &info));
+    MB_TRY(mb_executor_prepare_micro(executor));
     mb_replays_forget(executor->replays, stage->exec->draws);
     MB_TRY(prepare_reduction(executor));
     if (stage->training && hooks->update != NULL)

@@ -60,6 +60,23 @@ double *mb_executor_sums(mb_executor_t *executor);
 /* Waits for this rank's outstanding sends. */
 mb_status_t mb_executor_drain(mb_executor_t *executor);
 
+/* Forwards and backwards of a step beside it (executor_again.c): nothing is summed over replicas,
+ * updated, counted or recorded. What micro-batches leave in slots, gradients, sums and layers'
+ * states is overwritten. */
+typedef struct {
+    mb_step_info_t info;
+    int only;         /* of the group's micro-batches this one alone; -1: all */
+    int64_t position; /* ... with the samples that begin here in the global batch: those of
+                         whichever group has them in the step */
+    const mb_look_t *look;
+    void *user; /* of feed, which is as a hook's */
+    mb_status_t (*feed)(void *user, const mb_micro_t *micro, int index);
+} mb_again_t;
+/* Collective over the group's stages. */
+mb_status_t mb_executor_run_again(mb_executor_t *executor, const mb_again_t *again);
+/* Plans what a LOOK needs that sees calls apart. Allocates; not collective. */
+mb_status_t mb_executor_plan_again(mb_executor_t *executor, const mb_look_t *look);
+
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor); /* [MB_ACTION_COUNT] */
 int mb_executor_max_requests(const mb_plan_t *plan, int stage);
 

@@ -20,6 +20,7 @@ struct mb_executor {
     mb_replays_t *replays;
     mb_subtree_t *subtrees; /* [stage->n_chunks] */
     mb_step_info_t info;
+    const mb_again_t *again; /* NULL: it is the step itself */
     const mb_action_t *current;
     bool grouping; /* messages are being handed over together */
     mb_walk_t walk;
@@ -29,6 +30,12 @@ struct mb_executor {
 /* Of what the others say when this rank falls silent. */
 void mb_executor_say(const mb_executor_t *executor, const char *action, int micro);
 void mb_executor_micro(const mb_executor_t *executor, int chunk, int index, mb_micro_t *micro);
+mb_status_t mb_executor_start(mb_executor_t *executor, const mb_step_info_t *info);
+/* While planning: all kinds of operation of a micro-batch. */
+mb_status_t mb_executor_prepare_micro(mb_executor_t *executor);
+
+/* executor_again.c: whether only part of a step's actions is computed, and this is none of it. */
+bool mb_executor_leaves_out(const mb_executor_t *executor, const mb_action_t *action);
 
 /* executor_walk.c */
 extern const mb_walk_class_t mb_executor_walk_class;

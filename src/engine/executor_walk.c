@@ -31,14 +31,16 @@ static mb_status_t run_backward(mb_executor_t *executor, const mb_action_t *at)
     mb_action_kind_t kind = at->kind;
     mb_executor_micro(executor, at->chunk, at->micro, &micro);
     micro.bucket = at->bucket;
-    if (kind != MB_ACTION_B)
+    bool sums = executor->again == NULL;
+    if (kind != MB_ACTION_B && sums)
         MB_TRY(mb_executor_make_room(executor, at->chunk, at->bucket));
-    MB_TRY(mb_executor_go_on_reducing(executor));
+    if (sums)
+        MB_TRY(mb_executor_go_on_reducing(executor));
     mb_stage_action_t action = kind == MB_ACTION_BW  ? mb_stage_backward
                                : kind == MB_ACTION_B ? mb_stage_backward_input
                                                      : mb_stage_backward_weights;
     MB_TRY(mb_replays_run(executor->replays, action, &micro));
-    if (kind != MB_ACTION_B && ends_replica(executor, at))
+    if (kind != MB_ACTION_B && sums && ends_replica(executor, at))
         MB_TRY(mb_executor_join(executor, at->chunk, at->bucket, micro.replica));
     return MB_OK;
 }
@@ -72,7 +74,7 @@ static void pass_time(const mb_executor_t *executor, const mb_action_t *action)
 static mb_status_t walk_begin(void *user, const mb_action_t *action, bool *skip)
 {
     mb_executor_t *executor = user;
-    *skip = is_past_data(executor, action);
+    *skip = is_past_data(executor, action) || mb_executor_leaves_out(executor, action);
     if (*skip)
         return MB_OK;
     executor->current = action;
@@ -86,12 +88,14 @@ static mb_status_t walk_feed(void *user, const mb_action_t *action)
     mb_micro_t micro;
     mb_executor_t *executor = user;
     const mb_hooks_t *hooks = &executor->options.hooks;
-    if (hooks->feed == NULL)
+    const mb_again_t *again = executor->again;
+    if (again == NULL && hooks->feed == NULL)
         return MB_OK;
     mb_executor_micro(executor, action->chunk, action->micro, &micro);
     mb_executor_say(executor, "reading the data for F", action->micro);
     int before = mb_account_begin(executor->options.account, MB_ACTIVITY_FEED);
-    MB_TRY(hooks->feed(hooks->user, &micro, action->micro));
+    MB_TRY(again == NULL ? hooks->feed(hooks->user, &micro, action->micro)
+                         : again->feed(again->user, &micro, action->micro));
     mb_account_enter(executor->options.account, before);
     mb_executor_say(executor, mb_action_name(MB_ACTION_F), action->micro);
     return MB_OK;
@@ -156,7 +160,7 @@ static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk
 {
     mb_executor_t *executor = user;
     mb_recorder_t *recorder = executor->options.recorder;
-    if (recorder != NULL) {
+    if (recorder != NULL && executor->again == NULL) {
         mb_trace_record_t record = mb_trace_record((int)executor->info.step, action, times);
         mb_recorder_add(recorder, &record);
     }
@@ -166,8 +170,9 @@ static mb_status_t walk_end(void *user, const mb_action_t *action, const mb_walk
 
 static mb_status_t walk_behind(void *user, bool *done)
 {
+    const mb_executor_t *executor = user;
     (void)done;
-    return mb_executor_go_on_reducing(user);
+    return executor->again != NULL ? MB_OK : mb_executor_go_on_reducing(user);
 }
 
 const mb_walk_class_t mb_executor_walk_class = {.size = sizeof mb_executor_walk_class,

@@ -7,6 +7,7 @@ libmb_la_SOURCES += \
 	src/engine/cores.c src/engine/cores.h \
 	src/engine/engine.c src/engine/engine.h \
 	src/engine/executor.c src/engine/executor.h \
+	src/engine/executor_again.c \
 	src/engine/executor_messages.c src/engine/executor_private.h \
 	src/engine/executor_sums.c \
 	src/engine/executor_walk.c \
@@ -40,6 +41,8 @@ libmb_la_SOURCES += \
 	src/engine/stage_offload.c src/engine/stage_offload.h \
 	src/engine/stage_memory.c \
 	src/engine/stage_run.c \
+	src/engine/look.h \
+	src/engine/stage_look.c \
 	src/engine/stage_states.c \
 	src/engine/stage_values.c \
 	src/engine/upload.c src/engine/upload.h \

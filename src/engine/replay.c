@@ -121,7 +121,8 @@ static void add(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_
 static mb_status_t run(mb_replays_t *replays, mb_stage_action_t action, const mb_micro_t *micro)
 {
     mb_stage_t *stage = replays->stage;
-    if (!replays->possible || stage->observer != NULL || stage->exec->planning)
+    if (!replays->possible || stage->observer != NULL || stage->look != NULL ||
+        stage->exec->planning)
         return action(stage, micro);
     if (replays->loss_scale != stage->loss_scale)
         mb_replays_forget(replays, false);

@@ -28,6 +28,7 @@
 #define MB_ENGINE_STAGE_H
 
 #include "comm/shared.h"
+#include "engine/look.h"
 #include "model/loss.h"
 #include "pipeline/kept.h"
 #include "quant/format.h"
@@ -125,6 +126,7 @@ typedef struct mb_stage {
     mb_format_t round_to;
     bool integer;
     const mb_observer_t *observer; /* may be set between steps */
+    const mb_look_t *look;         /* NULL: nobody looks. May be set between steps */
     mb_node_cost_t *timed;         /* [n_nodes] to add what each call takes, for which the device is
                                       waited for; NULL: not timed. May be set between steps */
     mb_status_t (*between)(void *user); /* between calls of a backward; NULL: nothing to do */
@@ -180,7 +182,7 @@ mb_status_t mb_stage_use_matrix(mb_stage_t *stage, int param, const mb_matrix_t 
 mb_status_t mb_stage_round(mb_stage_t *stage);
 
 /* One micro-batch's place in the step. */
-typedef struct {
+typedef struct mb_micro {
     int chunk;       /* of the model: what is run */
     int slot;        /* of that chunk */
     int block;       /* gradient block its replica accumulates into */
@@ -213,6 +215,9 @@ bool mb_stage_trains_layer(const mb_graph_t *graph, int layer);
 
 /* What calls keep from batch to batch becomes zeros, as it is at first. Between steps. */
 mb_status_t mb_stage_forget_states(mb_stage_t *stage);
+/* All of them to or from TO, device memory of state_bytes, on the stream. */
+mb_status_t mb_stage_keep_states(mb_stage_t *stage, void *to);
+mb_status_t mb_stage_take_states_back(mb_stage_t *stage, const void *from);
 /* The rows that a micro-batch of the group has in one of a node's states, [micro_batch] of them, as
  * floats in host memory. Between steps. */
 mb_status_t mb_stage_read_state(const mb_stage_t *stage, int node, int state, int micro,

@@ -23,4 +23,17 @@ void mb_stage_place_states(mb_stage_t *stage, int node);
 void mb_stage_find_states(const mb_stage_t *stage, int node, int micro, void **out);
 mb_status_t mb_stage_hide_states(const mb_stage_t *stage, const mb_micro_t *micro, int node);
 
+/* stage_look.c: what a micro-batch's call has just written; nothing where nobody looks. */
+mb_status_t mb_stage_look_output(const mb_stage_t *stage, const mb_micro_t *micro, int node);
+mb_status_t mb_stage_look_loss(const mb_stage_t *stage, const mb_micro_t *micro, int place,
+                               const void *gradient, const double *sum);
+mb_status_t mb_stage_look_inputs(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                 void *const *gradients);
+mb_status_t mb_stage_look_weights(const mb_stage_t *stage, const mb_micro_t *micro, int node,
+                                  float *const *gradients);
+static inline bool mb_stage_is_apart(const mb_stage_t *stage)
+{
+    return stage->look != NULL && stage->look->apart;
+}
+
 #endif

@@ -251,7 +251,7 @@ static bool takes_only(const mb_node_t *node, int tensor)
  * they run apart, and nothing of layout, plan or partition knows of it. */
 static bool runs_with_next(const mb_stage_t *stage, int node, int end)
 {
-    if (node + 1 >= end || !is_sum_of_two(stage, node))
+    if (node + 1 >= end || mb_stage_is_apart(stage) || !is_sum_of_two(stage, node))
         return false;
     const mb_node_t *sum = &stage->graph->nodes[node], *next = sum + 1;
     return takes_only(next, node) && layer_of(stage, node + 1)->class_->forward_of_sum != NULL &&
@@ -286,6 +286,8 @@ static mb_status_t forward_node(const mb_stage_t *stage, const mb_micro_t *micro
 static int tail_of(const mb_stage_t *stage, int node, int end, mb_graph_tail_t *tail)
 {
     *tail = mb_graph_tail(stage->graph, node, end);
+    if (mb_stage_is_apart(stage))
+        return 0;
     for (int i = node; i < node + tail->nodes; i++) {
         const mb_node_place_t *at = &stage->places[i], *next = at + 1;
         if (!at->inside || at->again != next->again || stage->kept.readers[i] >= 0)
@@ -356,6 +358,7 @@ mb_status_t mb_stage_forward(mb_stage_t *stage, const mb_micro_t *micro)
         if (!is_run(stage, micro, i))
             continue;
         MB_TRY(forward_some(stage, micro, i, &i));
+        MB_TRY(mb_stage_look_output(stage, micro, i));
     }
     if (stage->losses == NULL || stage->training)
         return MB_OK;
@@ -404,6 +407,8 @@ static mb_status_t start_gradients(mb_stage_t *stage, const mb_micro_t *micro, v
         void *gradient = at->in_place ? mb_stage_tensor(stage, micro->index, node)
                                       : gradient_of(stage, micro, node);
         MB_TRY(run_loss(stage, micro, o, gradient));
+        MB_TRY(mb_stage_look_loss(stage, micro, o, gradient,
+                                  sums_at(stage, micro->replica, stage->outputs[o].sums)));
         if (at->in_place || at->gradient >= 0)
             now[node] = gradient;
     }
@@ -532,6 +537,7 @@ static mb_status_t node_backward_input(mb_stage_t *stage, const mb_micro_t *micr
     if (status != MB_OK)
         return mb_error_prefix(status, "layer '%s' (%s), backward: ", layer->path,
                                layer->class_->name);
+    MB_TRY(mb_stage_look_inputs(stage, micro, node, targets));
     return add_targets(stage, micro, node, now, targets);
 }
 
@@ -553,7 +559,7 @@ static mb_status_t node_backward_weights(mb_stage_t *stage, const mb_micro_t *mi
     if (status != MB_OK)
         return mb_error_prefix(status, "layer '%s' (%s), gradient of the weights: ", layer->path,
                                layer->class_->name);
-    return MB_OK;
+    return mb_stage_look_weights(stage, micro, node, gradients);
 }
 
 /* The entries of a call that no output needs: zero, once a replica. */

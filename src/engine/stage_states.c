@@ -73,6 +73,16 @@ mb_status_t mb_stage_forget_states(mb_stage_t *stage)
     return mb_exec_run_alone(stage->exec, MB_OP_ZERO, &args, sizeof args);
 }
 
+mb_status_t mb_stage_keep_states(mb_stage_t *stage, void *to)
+{
+    return mb_exec_copy(stage->exec, to, stage->states, stage->state_bytes, MB_COPY_ON_DEVICE);
+}
+
+mb_status_t mb_stage_take_states_back(mb_stage_t *stage, const void *from)
+{
+    return mb_exec_copy(stage->exec, stage->states, from, stage->state_bytes, MB_COPY_ON_DEVICE);
+}
+
 static mb_status_t hide(const mb_stage_t *stage, int node, int micro, int64_t valid)
 {
     int64_t rows = stage->plan->micro_batch - valid;

@@ -257,6 +257,13 @@ static void add_number(char *text, size_t capacity, const char *format, double v
         snprintf(text + length, capacity - length, format, value);
 }
 
+/* Also one that is not finite. */
+static void add_loss(char *text, size_t capacity, const char *format, double value)
+{
+    size_t length = strlen(text);
+    snprintf(text + length, capacity - length, format, value);
+}
+
 static void add_text(char *text, size_t capacity, const char *more)
 {
     size_t length = strlen(text);
@@ -323,9 +330,11 @@ static void show_live(mb_progress_t *progress, const mb_step_report_t *report)
 static void say_step(mb_progress_t *progress, const mb_step_report_t *report)
 {
     char line[1024];
-    snprintf(line, sizeof line,
-             "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "  loss %#.9g",
-             report->epoch, progress->epochs, report->step, report->total_steps, report->loss);
+    snprintf(line, sizeof line, "epoch %" PRId64 "/%" PRId64 "  step %" PRId64 "/%" PRId64 "%s",
+             report->epoch, progress->epochs, report->step, report->total_steps,
+             report->left_out ? "  left out" : "");
+    if (!report->left_out)
+        add_loss(line, sizeof line, "  loss %#.9g", report->loss);
     add_number(line, sizeof line, "  accuracy %.4f", report->accuracy);
     add_metrics(line, sizeof line, "  ", report->metrics, report->n_metrics);
     keep(&progress->metrics, ", ", report->metrics, report->n_metrics);
@@ -428,6 +437,9 @@ static void say_results(mb_progress_t *progress, const char *directory)
     add_number(line, sizeof line, ", validation loss %#.9g", progress->val_loss);
     add_number(line, sizeof line, ", validation accuracy %.4f", progress->val_accuracy);
     add_text(line, sizeof line, progress->val_metrics.text);
+    if (last->steps_left_out > 0)
+        add_number(line, sizeof line, ", %.0f steps left out whose numbers were not finite",
+                   (double)last->steps_left_out);
     mb_progress_write(progress, line);
     if (progress->quiet)
         return;

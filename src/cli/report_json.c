@@ -70,6 +70,11 @@ json_t *mb_json_step(const mb_step_report_t *report)
                   "accuracy", mb_json_number(report->accuracy), "lr", mb_json_number(report->lr),
                   "samples_per_second", mb_json_number(report->samples_per_second), "seconds_left",
                   mb_json_number(report->seconds_left));
+    if (report->steps_left_out > 0)
+        json_object_set_new(object, "steps_left_out",
+                            json_integer((json_int_t)report->steps_left_out));
+    if (report->left_out)
+        json_object_set_new(object, "left_out", json_true());
     if (isfinite(report->loss_scale))
         json_object_set_new(object, "loss_scale", json_real(report->loss_scale));
     json_object_set_new(object, "metrics", mb_json_metrics(report->metrics, report->n_metrics));

@@ -70,6 +70,7 @@ static mb_status_t read_keras(mb_loss_scale_t *scale, const mb_model_file_t *fil
 mb_status_t mb_loss_scale_read(mb_loss_scale_t *scale, const mb_model_file_t *file)
 {
     const mb_run_state_t *state = &file->state;
+    scale->skipped = state->present ? state->skipped_steps : 0;
     if (!scale->on)
         return MB_OK;
     if (!state->present)
@@ -78,7 +79,6 @@ mb_status_t mb_loss_scale_read(mb_loss_scale_t *scale, const mb_model_file_t *fi
         return MB_OK;
     scale->scale = (float)state->loss_scale;
     scale->steps = state->loss_scale_steps;
-    scale->skipped = state->skipped_steps;
     return MB_OK;
 }
 

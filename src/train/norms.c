@@ -62,7 +62,7 @@ static mb_status_t share_norms(mb_update_t *update)
     return MB_OK;
 }
 
-mb_status_t mb_norms_measure(mb_update_t *update)
+mb_status_t mb_norms_measure_own(mb_update_t *update)
 {
     mb_exec_t *exec = &update->engine->exec;
     int n = update->engine->plan->graph->n_params;
@@ -73,6 +73,12 @@ mb_status_t mb_norms_measure(mb_update_t *update)
                                  .out = update->norms};
         MB_TRY(mb_run_norms(exec, &norms));
     }
+    return MB_OK;
+}
+
+mb_status_t mb_norms_measure(mb_update_t *update)
+{
+    MB_TRY(mb_norms_measure_own(update));
     MB_TRY(mb_stage_reduce_merge(update->engine->reduction, update->norms));
     return share_norms(update);
 }

@@ -7,5 +7,7 @@
 /* Puts on the stream: update->norms, of the gradients as they are now. Collective over a group's
  * stages, and over the groups of one that share its parameters out. */
 mb_status_t mb_norms_measure(mb_update_t *update);
+/* The same of what this rank updates alone; zero for all else. Not collective. */
+mb_status_t mb_norms_measure_own(mb_update_t *update);
 
 #endif

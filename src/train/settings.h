@@ -106,7 +106,8 @@ typedef enum {
     X(SAVE_BEST, "save-best", TEXT, NULL, false, "SPEC",                                           \
       "best.h5 whenever a metric is the best so far: val_accuracy, or NAME:mode=max")              \
     X(ON_NAN, "on-nan", TEXT, "stop", false, "HOW",                                                \
-      "a loss that is NaN or infinite: stop, as Keras' TerminateOnNaN, or go-on")                  \
+      "a step whose loss or gradients are NaN or infinite: stop, naming where the first came "     \
+      "from; skip: it is left out; or go-on")                                                      \
     X(CHECKPOINT_MODE, "checkpoint-mode", TEXT, "async", false, "MODE",                            \
       "async: steps go on while a checkpoint is written from a copy; sync: they wait, and there "  \
       "is no copy")                                                                                \

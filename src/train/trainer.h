@@ -46,8 +46,12 @@ typedef struct {
     const mb_metric_value_t *metrics; /* asked for by the model: over the epoch so far */
     double lr;
     double loss_scale;         /* that this step was computed with; NaN: none */
-    double samples_per_second; /* over the last few seconds */
-    double seconds_left;       /* of the whole run */
+    bool left_out;             /* its numbers were not finite; it has no loss and counts in none */
+    int64_t steps_left_out;    /* so far */
+    const char *culprit_layer; /* that made the first of these numbers; NULL: not known */
+    int64_t culprit_micro, culprit_sample; /* sample -1: not one's */
+    double samples_per_second;             /* over the last few seconds */
+    double seconds_left;                   /* of the whole run */
 } mb_step_report_t;
 
 typedef struct {

@@ -68,16 +68,6 @@ static mb_status_t check_place(const mb_training_t *trainer)
                         callbacks->best.on ? "save-best" : "early-stop with restore-best");
 }
 
-/* Keras' TerminateOnNaN, but that what it leaves are the weights of the last checkpoint. */
-static mb_status_t take_on_nan(mb_training_t *trainer)
-{
-    const char *how = mb_settings_text(trainer->settings, MB_SET_ON_NAN);
-    trainer->callbacks.on_nan_go_on = strcmp(how, "go-on") == 0;
-    if (trainer->callbacks.on_nan_go_on || strcmp(how, "stop") == 0)
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT, "--on-nan: '%s' is not stop or go-on", how);
-}
-
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer)
 {
     const mb_settings_t *s = trainer->settings;
@@ -95,7 +85,7 @@ mb_status_t mb_training_take_callbacks(mb_training_t *trainer)
         trainer->callbacks.any = trainer->callbacks.any || all[i].monitor->on;
     }
     MB_TRY(check_place(trainer));
-    MB_TRY(take_on_nan(trainer));
+    MB_TRY(mb_training_take_guard(trainer));
     trainer->val_cadence = mb_settings_cadence(s, MB_SET_VAL_EVERY);
     if (trainer->val_cadence.seconds > 0)
         return mb_error_set(
@@ -147,25 +137,23 @@ void mb_training_count_metrics(mb_training_t *trainer, const mb_step_report_t *r
     mb_callback_state_t *state = &trainer->state.callbacks;
     if (!trainer->callbacks.any || mb_comm_rank(trainer->comm) != 0)
         return;
-    state->loss_sum += report->loss * (double)samples;
-    state->accuracy_sum += report->accuracy * (double)samples;
-    state->samples += (double)samples;
+    if (!report->left_out) {
+        state->loss_sum += report->loss * (double)samples;
+        state->accuracy_sum += report->accuracy * (double)samples;
+        state->samples += (double)samples;
+    }
     if (report->step_in_epoch == report->steps_per_epoch)
         trainer->callbacks.n_metrics =
             take_metrics(report->metrics, report->n_metrics, "", trainer->callbacks.metrics);
 }
 
-static const char remedy[] = "Lower the learning rate (it was %.9g), clip the gradients (--clip), "
-                             "or look for extreme values "
-                             "in the data; the last checkpoint is untouched";
-
 mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_t *report)
 {
-    char advice[256];
+    char loss[32];
     const char *what = isnan(report->loss) ? "NaN" : "infinite";
-    if (isfinite(report->loss))
+    if (isfinite(report->loss) || report->left_out)
         return MB_OK;
-    if (trainer->callbacks.on_nan_go_on) {
+    if (trainer->guard.goes_on) {
         if (!trainer->callbacks.told)
             mb_log(trainer->options.log, MB_LOG_WARNING,
                    "step %lld (epoch %lld): the loss is %s, and the run goes on",
@@ -173,24 +161,22 @@ mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_
         trainer->callbacks.told = true;
         return MB_OK;
     }
-    snprintf(advice, sizeof advice, remedy, report->lr);
-    return mb_error_set(MB_ERR_NUMERIC, "step %lld (epoch %lld): the loss is %s. %s",
-                        (long long)report->step, (long long)report->epoch, what, advice);
+    snprintf(loss, sizeof loss, "the loss is %s", what);
+    return mb_training_not_finite(trainer, report->step - 1, loss, report->lr);
 }
 
 /* A loss that was finite before an update says nothing of the weights behind it. */
 mb_status_t mb_training_check_weights(mb_training_t *trainer)
 {
-    char advice[256], what[512];
+    char what[512];
     mb_status_t status = MB_OK;
-    if (trainer->callbacks.on_nan_go_on)
+    if (trainer->guard.goes_on)
         return MB_OK;
     status = mb_weights_check_finite(trainer->engine);
     if (status == MB_ERR_NUMERIC) {
-        snprintf(what, sizeof what, "%s", mb_error_get());
-        snprintf(advice, sizeof advice, remedy, (double)mb_update_lr(trainer->update));
-        mb_error_set(status, "step %lld: after its update %s. %s", (long long)trainer->state.step,
-                     what, advice);
+        snprintf(what, sizeof what, "after its update %s", mb_error_get());
+        mb_training_not_finite(trainer, trainer->state.step - 1, what,
+                               (double)mb_update_lr(trainer->update));
     }
     return mb_comm_agree(trainer->comm, status);
 }

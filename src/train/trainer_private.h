@@ -6,6 +6,7 @@
 #include "engine/feed.h"
 #include "store/run_dir.h"
 #include "train/callbacks.h"
+#include "train/culprit.h"
 #include "train/evaluate.h"
 #include "train/footprint.h"
 #include "train/kept_states.h"
@@ -30,9 +31,17 @@ typedef struct {
     int n_metrics; /* rank 0: asked for by the model, over the epoch that ended last */
     mb_log_entry_t metrics[MB_MOST_METRICS];
     mb_monitor_t stop, plateau, best;
-    bool on_nan_go_on; /* a loss that is not finite does not end the run */
-    bool told;         /* of such a loss */
+    bool told; /* of a loss that is not finite, and ends no run */
 } mb_callbacks_t;
+
+/* What numbers that are not finite do (trainer_guard.c). */
+typedef struct {
+    bool on;             /* each step is judged before its update */
+    bool skips, goes_on; /* instead of ending the run */
+    bool left_out;       /* the last step was */
+    int in_a_row;
+    mb_culprit_t culprit; /* of the last step that was left out */
+} mb_guard_t;
 
 /* LOCAL: a local checkpoint is due. SAVING, SAVE_FAILED: of a rank's part of a checkpoint that is
  * written beside the steps. */
@@ -90,6 +99,7 @@ struct mb_training {
     mb_time_limit_t limit; /* rank 0 */
     mb_saves_t *saves;
     mb_callbacks_t callbacks;
+    mb_guard_t guard;
     mb_model_file_t *restored; /* the weights that a run ends with; NULL: its last */
     double last_save, begun, rate_since, step_begun;
     int64_t begun_step, rate_step, saved_step;
@@ -142,6 +152,17 @@ bool mb_training_is_near_limit(mb_training_t *trainer);
 bool mb_training_is_due(const mb_training_t *trainer, const mb_cadence_t *cadence, int64_t step);
 /* MB_ERR_STOPPED, and why. */
 mb_status_t mb_training_say_stopped(const mb_training_t *trainer);
+
+/* trainer_guard.c */
+mb_status_t mb_training_take_guard(mb_training_t *trainer);
+/* From now on steps are judged, where that is wanted. */
+void mb_training_post_guard(mb_training_t *trainer);
+/* In front of a step. */
+mb_status_t mb_training_guard_step(mb_training_t *trainer);
+/* MB_ERR_NUMERIC of STEP, from 0, with what to do about it. */
+mb_status_t mb_training_not_finite(mb_training_t *trainer, int64_t step, const char *what,
+                                   double rate);
+void mb_training_say_left_out(const mb_training_t *trainer, mb_step_report_t *report);
 
 /* trainer_formats.c */
 /* Reads the settings checkpoint-dtype, moments and qat, and writes them in one spelling. */

@@ -1,7 +1,9 @@
 /* What a run tells: events on rank 0 and lines of metrics.jsonl. */
+#include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -120,11 +122,29 @@ static void add_number(mb_str_t *line, const char *key, double value)
         mb_str_addf(line, ", \"%s\": %.9g", key, value);
 }
 
+/* Of a step that was left out: where its first number came from that is not finite. */
+static void add_left_out(mb_str_t *line, const mb_step_report_t *report)
+{
+    if (!report->left_out)
+        return;
+    mb_str_add(line, ", \"left_out\": true");
+    json_t *layer = report->culprit_layer == NULL ? NULL : json_string(report->culprit_layer);
+    char *text = json_dumps(layer, JSON_ENCODE_ANY);
+    if (text != NULL)
+        mb_str_addf(line, ", \"layer\": %s, \"micro_batch\": %lld", text,
+                    (long long)report->culprit_micro);
+    if (text != NULL && report->culprit_sample >= 0)
+        mb_str_addf(line, ", \"sample\": %lld", (long long)report->culprit_sample);
+    free(text);
+    json_decref(layer);
+}
+
 /* What lines say of their own; a metric may have any name. */
 static bool is_own_key(const char *name, bool tells_accuracy)
 {
     static const char *const own[] = {
-        "step", "epoch", "split", "loss", "lr", "loss_scale", "samples_per_second"};
+        "step",     "epoch", "split",       "loss",  "lr", "loss_scale", "samples_per_second",
+        "left_out", "layer", "micro_batch", "sample"};
     if (strcmp(name, "accuracy") == 0)
         return tells_accuracy;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
@@ -188,8 +208,11 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
     double now = mb_time_seconds();
     if (mb_comm_rank(trainer->comm) != 0)
         return MB_OK;
-    report->loss = mb_score_loss(trainer->score, NULL);
-    report->accuracy = mb_score_accuracy(trainer->score, NULL);
+    mb_training_say_left_out(trainer, report);
+    if (!report->left_out) {
+        report->loss = mb_score_loss(trainer->score, NULL);
+        report->accuracy = mb_score_accuracy(trainer->score, NULL);
+    }
     report->metrics = mb_score_metrics(trainer->score, &report->n_metrics);
     mb_score_reset(trainer->score);
     if (report->step_in_epoch == report->steps_per_epoch)
@@ -205,6 +228,7 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);
     add_number(&line, "accuracy", report->accuracy);
+    add_left_out(&line, report);
     add_metrics(&line, report->accuracy, report->metrics, report->n_metrics);
     add_number(&line, "lr", report->lr);
     add_number(&line, "loss_scale", report->loss_scale);

@@ -24,9 +24,12 @@ static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
     if (trainer->resets_states && trainer->state.step_in_epoch == 0)
         MB_TRY(mb_stage_forget_states(engine->stage));
     double begun = mb_time_seconds(), waited = mb_comm_waited(trainer->comm);
+    MB_TRY(mb_training_guard_step(trainer));
     MB_TRY(mb_executor_run(engine->executor, info));
     mb_training_count_pace(trainer, mb_time_seconds() - begun,
                            mb_comm_waited(trainer->comm) - waited);
+    if (trainer->guard.left_out)
+        return MB_OK;
     mb_account_begin(trainer->account, MB_ACTIVITY_SCORE);
     return mb_score_collect(trainer->score, mb_executor_sums(engine->executor), info->batch);
 }

@@ -393,6 +393,7 @@ static mb_status_t load_values(mb_training_t *trainer)
                             &trainer->update));
     MB_TRY(read_moments(trainer));
     MB_TRY(mb_training_take_snapshot(trainer));
+    mb_training_post_guard(trainer);
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 

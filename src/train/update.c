@@ -127,9 +127,11 @@ static mb_status_t take_tables(mb_update_t *update)
     update->place_in_layer = calloc(n + 1, sizeof *update->place_in_layer);
     update->host_norms = calloc(n + 1, sizeof *update->host_norms);
     update->requests = calloc(2 * (size_t)engine->grid.stages, sizeof(mb_request_t *));
-    if (update->requests == NULL || update->host_norms == NULL || update->slots == NULL ||
-        update->updates == NULL || update->shared_out == NULL || update->first_call == NULL ||
-        update->place_in_layer == NULL)
+    size_t sums = mb_engine_idle(engine) ? 0 : (size_t)engine->stage->sum_count;
+    update->host_sums = calloc(sums + 1, sizeof *update->host_sums);
+    if (update->requests == NULL || update->host_sums == NULL || update->host_norms == NULL ||
+        update->slots == NULL || update->updates == NULL || update->shared_out == NULL ||
+        update->first_call == NULL || update->place_in_layer == NULL)
         return mb_error_memory("the tables of the update", n);
     return MB_OK;
 }
@@ -194,6 +196,8 @@ static mb_status_t take_memory(mb_update_t *update)
     MB_TRY(take_norms(update));
     if (engine->plan->n_ties > 0)
         MB_TRY(take(update, incoming_bytes(update), &update->incoming));
+    if (engine->stage->state_bytes > 0)
+        MB_TRY(take(update, engine->stage->state_bytes, &update->states));
     for (int p = 0; p < engine->plan->graph->n_params; p++) {
         if (mb_update_holds(update, p))
             MB_TRY(take_slots(update, p));
@@ -228,6 +232,19 @@ mb_status_t mb_update_write_slot(mb_update_t *update, int param, int slot, const
     MB_TRY(mb_pieces_settle(update->pieces));
     memcpy(own, values, bytes);
     return MB_OK;
+}
+
+mb_status_t mb_update_keep_states(mb_update_t *update)
+{
+    return update->states == NULL ? MB_OK
+                                  : mb_stage_keep_states(update->engine->stage, update->states);
+}
+
+mb_status_t mb_update_take_states_back(mb_update_t *update)
+{
+    return update->states == NULL
+               ? MB_OK
+               : mb_stage_take_states_back(update->engine->stage, update->states);
 }
 
 void mb_update_use_loss_scale(mb_update_t *update)
@@ -280,12 +297,14 @@ void mb_update_destroy(mb_update_t *update)
     mb_device_free(device, update->others);
     mb_device_free(device, update->scale);
     mb_device_free(device, update->incoming);
+    mb_device_free(device, update->states);
     free(update->slots);
     free(update->updates);
     free(update->shared_out);
     free(update->first_call);
     free(update->place_in_layer);
     free(update->host_norms);
+    free(update->host_sums);
     free(update->requests);
     free(update);
 }
@@ -448,12 +467,27 @@ static mb_status_t move_loss_scale(mb_update_t *update, bool finite)
     return MB_OK;
 }
 
+/* Planned whether somebody asks or not, so that what a run takes does not depend on it. */
+static mb_status_t ask(const mb_step_info_t *info, mb_update_t *update, const double *sums,
+                       bool *applies)
+{
+    const mb_loss_scale_t *scale = &update->loss_scale;
+    if (update->engine->exec.planning)
+        return mb_norms_measure_own(update);
+    if (update->guard.user == NULL)
+        return MB_OK;
+    return update->guard.ask(update->guard.user, info, sums, !scale->on || scale->fixed, applies);
+}
+
 mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradients, double *sums)
 {
     mb_update_t *update = user;
-    bool finite = true;
+    bool finite = true, applies = true;
     MB_TRY(mb_score_regularizers(update->score));
     MB_TRY(mb_ties_gather(update, gradients));
+    MB_TRY(ask(info, update, sums, &applies));
+    if (!applies)
+        return MB_OK;
     MB_TRY(unscale(update, gradients, &finite));
     if (finite)
         MB_TRY(optimize(update));

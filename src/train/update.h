@@ -10,6 +10,15 @@
 #include "train/pieces.h"
 #include "train/score.h"
 
+/* Asked when a step's sums are there and nothing of it is in force yet. *APPLIES comes in as true;
+ * false: the step is left out. GRADIENTS: they should be finite, as no loss scale is looking for
+ * what it may be. */
+typedef struct {
+    void *user; /* NULL: nobody asks */
+    mb_status_t (*ask)(void *user, const mb_step_info_t *info, const double *sums, bool gradients,
+                       bool *applies);
+} mb_update_guard_t;
+
 typedef struct mb_update {
     mb_engine_t *engine;
     const mb_optimizer_t *optimizer;
@@ -25,10 +34,13 @@ typedef struct mb_update {
     int *place_in_layer; /* [n_params] */
     size_t moment_bytes, small_bytes; /* small: of device memory, norms and the like below */
     mb_pieces_t *pieces;              /* of what this stage updates; NULL: the rank is idle */
-    double *norms;           /* [n_params] squares; this and the following in device memory */
-    double *others;          /* [stages][n_params] the other stages' */
-    float *scale;            /* [n_params] what clipping multiplies gradients by */
-    double *host_norms;      /* [n_params] for the loss scale */
+    double *norms;      /* [n_params] squares; this and the following in device memory */
+    double *others;     /* [stages][n_params] the other stages' */
+    float *scale;       /* [n_params] what clipping multiplies gradients by */
+    double *host_norms; /* [n_params] for the loss scale and the guard */
+    double *host_sums;  /* [sum_count] for the guard */
+    void *states;       /* what layers kept before the step; NULL: they keep nothing */
+    mb_update_guard_t guard;
     mb_request_t **requests; /* [2 stages] */
     void *incoming;          /* device memory: one tied gradient or statistic */
 } mb_update_t;
@@ -42,6 +54,10 @@ void mb_update_destroy(mb_update_t *update);
 /* The executor's hook (user: the mb_update_t). Collective over a group's stages. */
 mb_status_t mb_update_step(void *update, const mb_step_info_t *info, float *gradients,
                            double *sums);
+/* In front of a step, and after one that is left out: what layers keep from batch to batch. On the
+ * stream; not collective. */
+mb_status_t mb_update_keep_states(mb_update_t *update);
+mb_status_t mb_update_take_states_back(mb_update_t *update);
 /* Whether this rank keeps the moments of a trained parameter of its stage and updates it. */
 bool mb_update_holds(const mb_update_t *update, int param);
 /* Device memory that it has taken, moments and all; 0 on an idle rank. */

@@ -1,6 +1,6 @@
 /* What is written beside the caller's thread: the bytes, the checksums and the commit of a
- * checkpoint by another thread, and what becomes of it on failure. tests/campaign/saving_threads.sh runs
- * it under ThreadSanitizer. */
+ * checkpoint by another thread, and what becomes of it on failure. tests/campaign/saving_threads.sh
+ * runs it under ThreadSanitizer. */
 #include <check.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -51,9 +51,10 @@ static mb_comm_heard_t heard_of(const writing_t *writing, int rank)
 void mb_comm_own_where(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT])
 {
     char where[MB_COMM_WHERE_TEXT];
-    bool hosted = comm->host[0] != '\0';
-    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s%s%.180s", hosted ? " on " : "", comm->host,
-             comm->at.stage >= 0 ? " in " : ", ", mb_comm_where(comm, where, sizeof where));
+    bool hosted = comm->host[0] != '\0' && !mb_comm_is_virtual(comm);
+    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s%s%.180s", hosted ? " on " : "",
+             hosted ? comm->host : "", comm->at.stage >= 0 ? " in " : ", ",
+             mb_comm_where(comm, where, sizeof where));
 }
 
 static void add_silence(writing_t *writing, const mb_comm_heard_t *heard)

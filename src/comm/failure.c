@@ -108,7 +108,9 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
     if (status == MB_OK || status == MB_ERR_PEER || comm->outgoing != NULL)
         return status;
     mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
-    if (!comm->between && status != MB_ERR_TIMEOUT)
+    if (status == MB_ERR_TIMEOUT)
+        mb_comm_own_host(comm, notice.where);
+    else if (!comm->between)
         mb_comm_own_where(comm, notice.where);
     snprintf(notice.text, sizeof(notice.text), "%s", mb_error_get());
     mb_comm_hear(comm);

@@ -5,7 +5,8 @@
  * 3 rank 0 on node1: receiving the gradient of 'dense', step 80, stage 0, ..., peer rank 1, tag 4
  *
  * After a deadline that is the longest silent rank; where all give signs of life, the one that is
- * still at work at the end of the waits; where none is, the ranks that wait in a circle. */
+ * still at work at the end of the waits, or came to its wait last; else the ranks that wait in a
+ * circle. */
 #include "comm/state.h"
 
 #include <stdarg.h>
@@ -48,12 +49,17 @@ static mb_comm_heard_t heard_of(const writing_t *writing, int rank)
     return heard;
 }
 
+void mb_comm_own_host(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT])
+{
+    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s", comm->host[0] == '\0' ? "" : " on ", comm->host);
+}
+
 void mb_comm_own_where(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT])
 {
     char where[MB_COMM_WHERE_TEXT];
-    bool hosted = comm->host[0] != '\0' && !mb_comm_is_virtual(comm);
-    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s%s%.180s", hosted ? " on " : "",
-             hosted ? comm->host : "", comm->at.stage >= 0 ? " in " : ", ",
+    char host[MB_COMM_WHERE_TEXT];
+    mb_comm_own_host(comm, host);
+    snprintf(text, MB_COMM_WHERE_TEXT, "%.68s%s%.180s", host, comm->at.stage >= 0 ? " in " : ", ",
              mb_comm_where(comm, where, sizeof where));
 }
 
@@ -135,10 +141,39 @@ static void add_circle(writing_t *writing, int root)
         add(writing, " waits for others, and no rank is at work: a message between them was lost");
 }
 
+/* Of those that wait, the one that has come to its wait last, if that was well behind the others;
+ * -1: none. */
+static int find_latecomer(const writing_t *writing)
+{
+    int last = -1;
+    for (int rank = 0; rank < writing->comm->size; rank++) {
+        double waited = answered(writing, rank) ? writing->answers[rank].waited : -1;
+        if (waited >= 0 && (last < 0 || waited < writing->answers[last].waited))
+            last = rank;
+    }
+    bool late = last >= 0 && writing->answers[last].waited < writing->comm->deadline_seconds / 2;
+    return late ? last : -1;
+}
+
+static void add_latecomer(writing_t *writing, int rank)
+{
+    const mb_comm_standing_t *at = &writing->answers[rank];
+    writing->culprit = rank;
+    add(writing,
+        "rank %d on %s came too late: others had waited longer than the deadline of %.3g s "
+        "for it, and it waits since %.1f s only, %s",
+        rank, at->host, writing->comm->deadline_seconds, at->waited, at->place);
+}
+
 /* No rank is silent, and yet nothing came. */
 static void add_reason(writing_t *writing)
 {
     int root = root_of_waits(writing), busy = find_busy(writing, root);
+    int latecomer = busy < 0 ? find_latecomer(writing) : -1;
+    if (latecomer >= 0) {
+        add_latecomer(writing, latecomer);
+        return;
+    }
     if (busy < 0) {
         add_circle(writing, root);
         return;
@@ -155,7 +190,9 @@ static void add_message(writing_t *writing, mb_status_t status, const char *lead
     char where[MB_COMM_WHERE_TEXT] = "";
     mb_comm_t *comm = writing->comm;
     add(writing, "%s", lead);
-    if (status != MB_ERR_PEER && !writing->late)
+    if (writing->late)
+        mb_comm_own_host(comm, where);
+    else
         mb_comm_own_where(comm, where);
     if (status != MB_ERR_PEER)
         add(writing, "rank %d%s: ", comm->rank, where);

@@ -40,23 +40,24 @@ void mb_comm_place(const mb_comm_t *comm, const mb_comm_note_t *note, char text[
                  mb_comm_where(comm, where, sizeof where));
 }
 
-static void fill_standing(mb_comm_t *comm, int peer)
+static void fill_standing(mb_comm_t *comm, int peer, double waited)
 {
     comm->placed = true;
+    comm->standing.waited = waited;
     comm->standing.peer = peer < 0 ? -1 : peer;
     snprintf(comm->standing.host, sizeof comm->standing.host, "%.63s", comm->host);
 }
 
 void mb_comm_keep_place(mb_comm_t *comm, const mb_comm_note_t *note)
 {
-    fill_standing(comm, note == NULL ? -1 : note->peer);
+    fill_standing(comm, note == NULL ? -1 : note->peer, mb_time_seconds() - comm->wait_begun);
     mb_comm_place(comm, note, comm->standing.place);
 }
 
 static void place_at_work(mb_comm_t *comm)
 {
     char where[MB_COMM_WHERE_TEXT];
-    fill_standing(comm, -1);
+    fill_standing(comm, -1, -1);
     snprintf(comm->standing.place, sizeof comm->standing.place, "at work, in %.200s",
              mb_comm_where(comm, where, sizeof where));
 }

@@ -22,7 +22,8 @@ typedef struct {
 
 /* What a rank answers when a failure has ended its wait. */
 typedef struct {
-    int peer; /* that it waits for; -1: not one alone */
+    int peer;      /* that it waits for; -1: not one alone */
+    double waited; /* seconds; < 0: it does not wait */
     char host[MB_COMM_HOST_TEXT], place[MB_COMM_PLACE_TEXT];
 } mb_comm_standing_t;
 
@@ -66,6 +67,7 @@ struct mb_comm {
     mb_comm_outgoing_t *outgoing;       /* this rank's own notice, once sent */
 
     double waited; /* for other ranks */
+    double wait_begun;
     struct mb_account *account;
 
     double drops_end; /* after a failure: when requests are no longer given time */
@@ -167,7 +169,8 @@ mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status);
 /* report.c: a watcher's message becomes the report. ANSWERS: [size], with peer < -1 where none
  * came. */
 void mb_comm_compose(mb_comm_t *comm, mb_status_t status, const mb_comm_standing_t *answers);
-/* " on HOST in stage 1, step 12, BW of micro-batch 3" of this rank. */
+/* " on HOST" of this rank, and " on HOST in stage 1, step 12, BW of micro-batch 3". */
+void mb_comm_own_host(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT]);
 void mb_comm_own_where(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT]);
 
 /* wait.c: what a wait makes of a failure: goes on through it, ends, or ends and, of a deadline,

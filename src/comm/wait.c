@@ -122,8 +122,7 @@ static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, doubl
 {
     char place[MB_COMM_PLACE_TEXT];
     mb_comm_place(comm, note, place);
-    return mb_error_set(MB_ERR_TIMEOUT, "nothing came for %.3g s to host %s while %s", seconds,
-                        comm->host, place);
+    return mb_error_set(MB_ERR_TIMEOUT, "nothing came for %.3g s while %s", seconds, place);
 }
 
 static mb_status_t wait_on(mb_comm_t *comm, mb_comm_done_t done, void *user,
@@ -135,6 +134,7 @@ static mb_status_t wait_on(mb_comm_t *comm, mb_comm_done_t done, void *user,
         MB_TRY(poll(comm, done, user, heed, &finished));
     }
     double start = finished ? 0 : mb_time_seconds();
+    comm->wait_begun = start;
     long sleep_nanoseconds = MB_COMM_SHORTEST_SLEEP;
     while (!finished) {
         double waited = mb_time_seconds() - start;

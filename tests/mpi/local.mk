@@ -8,8 +8,8 @@ tests_mpi_test_comm_SOURCES = tests/mpi/test_comm.c $(mpi_cases_sources)
 tests_mpi_test_comm_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/comm.sh
 tests/mpi/comm.log: tests/mpi/test_comm$(EXEEXT)
-SHELL_TESTS += tests/mpi/silent.sh
-TIMED_TESTS += tests/mpi/comm.sh tests/mpi/silent.sh
+SHELL_TESTS += tests/mpi/silent.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
+TIMED_TESTS += tests/mpi/comm.sh tests/mpi/silent.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
 
 EXTRA_PROGRAMS += tests/mpi/test_turns
 tests_mpi_test_turns_SOURCES = tests/mpi/test_turns.c $(mpi_cases_sources)
@@ -60,6 +60,20 @@ SHELL_TESTS += tests/mpi/crash_states.sh
 tests/mpi/crash_states.log: tests/mpi/crash_states$(EXEEXT) tests/support/recording_io.so mbrun$(EXEEXT)
 CLEANFILES += tests/mpi/crash_states$(EXEEXT)
 EXTRA_DIST += tests/mpi/crash_lib.sh tests/campaign/crash_states.sh
+tests/support/failing_io.so: tests/support/failing_io.c
+	$(AM_V_CC)$(MKDIR_P) tests/support && \
+	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
+CLEANFILES += tests/support/failing_io.so
+tests/support/failing_mpi.so: tests/support/failing_mpi.c
+	$(AM_V_CC)$(MKDIR_P) tests/support && \
+	$(CC) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \
+	  $(top_srcdir)/tests/support/failing_mpi.c
+CLEANFILES += tests/support/failing_mpi.so
+EXTRA_DIST += tests/support/failing_mpi.c tests/support/hosts.sh tests/mpi/faults_lib.sh tests/campaign/faults.sh
+EXTRA_PROGRAMS += tests/mpi/poison
+tests_mpi_poison_SOURCES = tests/mpi/poison.c
+tests_mpi_poison_LDADD = $(HDF5_LIBS)
+CLEANFILES += tests/mpi/poison$(EXEEXT)
 tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
 	$(AM_V_CC)$(MKDIR_P) tests/support && \
 	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \

@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "train/settings.h"
 
-#define MB_MAX_FLAGS 16
+#define MB_MAX_FLAGS 32
 
 /* An option that is no setting of a run. */
 typedef struct {
@@ -67,7 +67,9 @@ struct mb_command {
 extern const mb_command_t mb_command_train, mb_command_eval, mb_command_predict, mb_command_inspect,
     mb_command_configure, mb_command_data, mb_command_new, mb_command_info, mb_command_quantize,
     mb_command_convert, mb_command_plan, mb_command_bench, mb_command_simulate, mb_command_trace,
-    mb_command_diff, mb_command_average, mb_command_export, mb_command_ls;
+    mb_command_diff, mb_command_average, mb_command_export, mb_command_ls,
+
+    mb_command_submit, mb_command_supervise;
 
 /* All commands, the end marked by NULL. */
 const mb_command_t *const *mb_command_list(void);

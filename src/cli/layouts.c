@@ -12,7 +12,7 @@
 #include "train/layout.h"
 #include "train/offload.h"
 
-enum { ROWS = 10, NAME = 32, MOST_TRIES = 4 };
+enum { ROWS = 10, NAME = MB_LAYOUTS_NAME, MOST_TRIES = 4 };
 
 /* ---- what is asked */
 
@@ -201,7 +201,7 @@ void mb_layouts_print(const mb_layouts_t *l)
 
 /* ---- JSON */
 
-static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c, char *buffer)
+const char *mb_layouts_recompute(const mb_layouts_t *l, const mb_candidate_t *c, char *buffer)
 {
     const char *text = NULL;
     if (!c->schedule.recomputes)
@@ -213,20 +213,25 @@ static const char *recompute_of(const mb_layouts_t *l, const mb_candidate_t *c, 
     return c->schedule.layers != NULL ? c->schedule.layers : text == NULL ? "" : text;
 }
 
-static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
+const char *mb_layouts_schedule(const mb_candidate_t *c, char *buffer)
 {
-    char name[NAME], again[NAME];
     mb_candidate_t plain = *c;
     plain.schedule.recomputes = false;
     plain.schedule.segments = 0;
+    return name_of(&plain, buffer);
+}
+
+static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
+{
+    char name[NAME], again[NAME];
     return json_pack(
         "{s:i, s:i, s:i, s:i, s:I, s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, "
         "s:f, s:f}",
         "stages", c->stages, "replicas", c->replicas, "groups", c->groups, "idle", c->idle,
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
-        name_of(&plain, name), "recompute", recompute_of(l, c, again), "seconds", c->seconds,
-        "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce", c->reduce,
-        "update", c->update, "memory", memory_of(c), "memory_counted", c->counted > 0,
+        mb_layouts_schedule(c, name), "recompute", mb_layouts_recompute(l, c, again), "seconds",
+        c->seconds, "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce",
+        c->reduce, "update", c->update, "memory", memory_of(c), "memory_counted", c->counted > 0,
         "memory_formula", c->memory, "efficiency", c->efficiency);
 }
 

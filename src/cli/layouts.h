@@ -36,5 +36,10 @@ typedef struct {
 mb_status_t mb_layouts_find(const mb_planning_t *planning, mb_layouts_t *out);
 void mb_layouts_print(const mb_layouts_t *layouts);
 json_t *mb_layouts_json(const mb_layouts_t *layouts);
+/* What --schedule and --recompute say of a candidate; BUFFER may be where it stands. */
+enum { MB_LAYOUTS_NAME = 32 };
+const char *mb_layouts_schedule(const mb_candidate_t *candidate, char *buffer);
+const char *mb_layouts_recompute(const mb_layouts_t *layouts, const mb_candidate_t *candidate,
+                                 char *buffer);
 
 #endif

@@ -57,6 +57,15 @@ mbrun_SOURCES += \
 	src/cli/simulate_real.c src/cli/simulate_real.h \
 	src/cli/simulate_summed.c src/cli/simulate_summed.h \
 	src/cli/simulate_text.c \
+	src/cli/submit.c \
+	src/cli/submit_script.c src/cli/submit_script.h \
+	src/cli/supervise.c \
+	src/cli/supervise_hosts.c src/cli/supervise_hosts.h \
+	src/cli/supervise_notice.c src/cli/supervise_notice.h \
+	src/cli/supervise_progress.c src/cli/supervise_progress.h \
+	src/cli/supervise_rewrite.c \
+	src/cli/supervise_start.c src/cli/supervise_start.h \
+	src/cli/supervise_words.c src/cli/supervise_words.h \
 	src/cli/time_text.c src/cli/time_text.h \
 	src/cli/trace.c \
 	src/cli/traced.c src/cli/traced.h \

@@ -51,7 +51,8 @@ static mb_comm_heard_t heard_of(const writing_t *writing, int rank)
 
 void mb_comm_own_host(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT])
 {
-    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s", comm->host[0] == '\0' ? "" : " on ", comm->host);
+    bool hosted = comm->host[0] != '\0' && !mb_comm_is_virtual(comm);
+    snprintf(text, MB_COMM_WHERE_TEXT, "%s%.63s", hosted ? " on " : "", hosted ? comm->host : "");
 }
 
 void mb_comm_own_where(const mb_comm_t *comm, char text[MB_COMM_WHERE_TEXT])

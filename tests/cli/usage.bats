@@ -5,7 +5,7 @@ load helper
 @test "help names every command, and each command's help its usage" {
     run "$MBRUN" --help
     [ "$status" -eq 0 ]
-    for command in train eval predict quantize inspect configure convert data new plan info; do
+    for command in train eval predict quantize inspect configure convert data new plan submit supervise info; do
         grep -q "^  $command " <<<"$output"
         run -0 "$MBRUN" $command --help
         [ "${lines[0]#Usage: mbrun $command }" != "${lines[0]}" ]

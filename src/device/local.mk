@@ -72,6 +72,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/lstm_step.c \
 	src/device/cpu/map.c src/device/cpu/map.h src/device/cpu/map_functions.c \
 	src/device/cpu/narrow.c src/device/cpu/narrow.h \
+	src/device/cpu/narrow_elements.c src/device/cpu/narrow_elements.h \
 	src/device/cpu/patches.c src/device/cpu/patches.h \
 	src/device/cpu/normal.c \
 	src/device/cpu/norms.c \
@@ -120,6 +121,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/update_squares.c \
 	src/device/cpu/vectors.c src/device/cpu/vectors.h \
 	src/device/cpu/vmath.h \
+	src/device/cpu/widen.c src/device/cpu/widen.h \
 	src/device/cpu/dnnl/context.c \
 	src/device/cpu/dnnl/conv.c \
 	src/device/cpu/dnnl/internal.h \

@@ -1,6 +1,6 @@
 /* Elements of one float type, or integers, as those of a float type, through float32. */
-#include "base/number.h"
 #include "device/cpu/cpu.h"
+#include "device/cpu/widen.h"
 
 #include <string.h>
 
@@ -8,9 +8,12 @@ enum { BLOCK = 4096 };
 
 static void widen(const mb_convert_args_t *a, int64_t first, int64_t count, float *wide)
 {
-    const char *from = (const char *)a->x + first * (int64_t)mb_dtype_bytes(a->from);
+    if (a->from == MB_F32) {
+        memcpy(wide, (const float *)a->x + first, (size_t)count * sizeof(float));
+        return;
+    }
     if (a->from != MB_I32) {
-        mb_number_decode(mb_number_of(a->from), 0, from, count, wide);
+        mb_cpu_widen(mb_number_of(a->from), (const uint16_t *)a->x + first, count, wide);
         return;
     }
     for (int64_t i = 0; i < count; i++)
@@ -22,13 +25,12 @@ static void convert_tile(void *context, int64_t tile, int thread)
     (void)thread;
     const mb_convert_args_t *a = context;
     mb_span_t s = mb_span(tile, BLOCK, a->count);
-    char *to = (char *)a->y + s.begin * (int64_t)mb_dtype_bytes(a->type);
     float wide[BLOCK];
     widen(a, s.begin, s.end - s.begin, wide);
     if (a->type == MB_F32)
-        memcpy(to, wide, (size_t)(s.end - s.begin) * sizeof(float));
+        memcpy((float *)a->y + s.begin, wide, (size_t)(s.end - s.begin) * sizeof(float));
     else
-        mb_number_encode(mb_number_of(a->type), 0, wide, s.end - s.begin, to);
+        mb_cpu_round(mb_number_of(a->type), wide, s.end - s.begin, (uint16_t *)a->y + s.begin);
 }
 
 mb_status_t mb_cpu_convert(mb_exec_t *exec, const mb_convert_args_t *args)

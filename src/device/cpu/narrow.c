@@ -5,10 +5,11 @@
 
 #include <string.h>
 
-#include "base/number.h"
+#include "device/cpu/narrow_elements.h"
+#include "device/cpu/widen.h"
 #include "device/operands.h"
 
-enum { MOST_ARGS_BYTES = 512, BLOCK = MB_CPU_BLOCK };
+enum { MOST_ARGS_BYTES = 512 };
 
 typedef struct {
     mb_exec_t *exec;
@@ -30,25 +31,25 @@ static void widen_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const convert_t *c = context;
-    mb_span_t s = mb_span(tile, BLOCK, c->count);
-    mb_number_decode(c->number, 0, (const uint16_t *)c->from + s.begin, s.end - s.begin,
-                     (float *)c->to + s.begin);
+    mb_span_t s = mb_span(tile, mb_elements_block(c->count), c->count);
+    mb_cpu_widen(c->number, (const uint16_t *)c->from + s.begin, s.end - s.begin,
+                 (float *)c->to + s.begin);
 }
 
 static void round_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const convert_t *c = context;
-    mb_span_t s = mb_span(tile, BLOCK, c->count);
-    mb_number_encode(c->number, 0, (const float *)c->from + s.begin, s.end - s.begin,
-                     (uint16_t *)c->to + s.begin);
+    mb_span_t s = mb_span(tile, mb_elements_block(c->count), c->count);
+    mb_cpu_round(c->number, (const float *)c->from + s.begin, s.end - s.begin,
+                 (uint16_t *)c->to + s.begin);
 }
 
 static void convert(const narrow_t *narrow, int64_t count, const void *from, void *to,
                     mb_tile_fn_t tile)
 {
     convert_t c = {narrow->number, count, from, to};
-    mb_cpu_tiles(narrow->exec, mb_ceil_div(count, BLOCK), tile, &c);
+    mb_cpu_tiles(narrow->exec, mb_ceil_div(count, mb_elements_block(count)), tile, &c);
 }
 
 static size_t float_bytes(const mb_operand_t *operand)
@@ -196,6 +197,8 @@ mb_status_t mb_cpu_narrow(mb_exec_t *exec, mb_op_t op, const void *args, size_t 
 {
     mb_dtype_t type = mb_op_type(op, args);
     MB_TRY(check_type(exec, op, type));
+    if (mb_cpu_has_narrow_elements(op, args))
+        return mb_cpu_narrow_elements(exec, op, args);
     if (op == MB_OP_LAYERNORM_FORWARD && ((const mb_layernorm_forward_args_t *)args)->adds)
         return add_and_normalise(exec, args);
     if (op == MB_OP_BATCHNORM_FORWARD && has_tail(args))

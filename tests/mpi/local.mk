@@ -60,10 +60,6 @@ SHELL_TESTS += tests/mpi/crash_states.sh
 tests/mpi/crash_states.log: tests/mpi/crash_states$(EXEEXT) tests/support/recording_io.so mbrun$(EXEEXT)
 CLEANFILES += tests/mpi/crash_states$(EXEEXT)
 EXTRA_DIST += tests/mpi/crash_lib.sh tests/campaign/crash_states.sh
-tests/support/failing_io.so: tests/support/failing_io.c
-	$(AM_V_CC)$(MKDIR_P) tests/support && \
-	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/failing_io.c -ldl
-CLEANFILES += tests/support/failing_io.so
 tests/support/failing_mpi.so: tests/support/failing_mpi.c
 	$(AM_V_CC)$(MKDIR_P) tests/support && \
 	$(CC) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \

@@ -23,6 +23,9 @@ struct mb_saves {
     mb_snapshot_t *snapshot;
     mb_save_times_t times;
 
+    mb_status_t failure; /* that is told when the one under way is complete */
+    mb_error_message_t failure_message;
+
     mb_state_saving_t *saving; /* under way; NULL: none */
     mb_background_t *task;     /* this rank's part of it */
     int phase;
@@ -32,7 +35,7 @@ struct mb_saves {
 };
 
 /* A wait for the previous checkpoint that is worth a line. */
-#define LONG_WAIT 0.1
+#define LONG_WAIT 0.5
 
 static mb_status_t read_word(const mb_training_t *trainer, mb_setting_id_t id, const char *a,
                              const char *b, bool *is_a)
@@ -254,11 +257,12 @@ static mb_status_t begin_commit(mb_training_t *trainer)
 uint32_t mb_training_save_votes(const mb_training_t *trainer)
 {
     const mb_background_t *task = trainer->saves->task;
+    uint32_t ends = trainer->saves->failure == MB_OK ? 0 : MB_VOTE_END;
     if (task == NULL)
-        return 0;
+        return ends;
     if (!mb_background_done(task))
-        return MB_VOTE_SAVING;
-    return mb_background_status(task) == MB_OK ? 0 : MB_VOTE_SAVE_FAILED;
+        return ends | MB_VOTE_SAVING;
+    return ends | (mb_background_status(task) == MB_OK ? 0 : MB_VOTE_SAVE_FAILED);
 }
 
 mb_status_t mb_training_follow_save(mb_training_t *trainer, uint32_t votes)
@@ -308,6 +312,37 @@ mb_status_t mb_training_settle_save(mb_training_t *trainer)
     else
         forget(saves);
     return mb_training_forgive(trainer, status, saves->step);
+}
+
+mb_status_t mb_training_fail_later(mb_training_t *trainer, mb_status_t status)
+{
+    mb_saves_t *saves = trainer->saves;
+    if (status == MB_OK || saves->saving == NULL)
+        return status;
+    saves->failure = status;
+    mb_error_keep(&saves->failure_message);
+    return MB_OK;
+}
+
+mb_status_t mb_training_kept_failure(const mb_training_t *trainer)
+{
+    const mb_saves_t *saves = trainer->saves;
+    if (saves->failure != MB_OK)
+        mb_error_restore(&saves->failure_message);
+    return saves->failure;
+}
+
+mb_status_t mb_training_end_failing(mb_training_t *trainer, mb_status_t status)
+{
+    mb_error_message_t kept;
+    mb_status_t earlier = mb_training_kept_failure(trainer);
+    status = mb_comm_agree(trainer->comm, earlier != MB_OK ? earlier : status);
+    if (status == MB_OK)
+        return MB_OK;
+    mb_error_keep(&kept);
+    mb_training_settle_save(trainer);
+    mb_error_restore(&kept);
+    return status;
 }
 
 /* The one before is written to its end first: they do not pile up. */

@@ -178,7 +178,7 @@ mb_status_t mb_training_check_weights(mb_training_t *trainer)
         mb_training_not_finite(trainer, trainer->state.step - 1, what,
                                (double)mb_update_lr(trainer->update));
     }
-    return mb_comm_agree(trainer->comm, status);
+    return mb_training_end_failing(trainer, status);
 }
 
 /* NAME has its end within an entry's. */

@@ -44,13 +44,14 @@ typedef struct {
 } mb_guard_t;
 
 /* LOCAL: a local checkpoint is due. SAVING, SAVE_FAILED: of a rank's part of a checkpoint that is
- * written beside the steps. */
+ * written beside the steps. END: the run has failed (mb_training_fail_later). */
 enum {
     MB_VOTE_STOP = 1,
     MB_VOTE_CHECKPOINT = 2,
     MB_VOTE_LOCAL = 4,
     MB_VOTE_SAVING = 8,
-    MB_VOTE_SAVE_FAILED = 16
+    MB_VOTE_SAVE_FAILED = 16,
+    MB_VOTE_END = 32
 };
 enum { MB_MAX_NOTES = 8, MB_NOTE_TEXT = 768 };
 
@@ -240,6 +241,14 @@ mb_status_t mb_training_await_copy(mb_training_t *trainer);
 mb_status_t mb_training_forgive(mb_training_t *trainer, mb_status_t status, int64_t step);
 /* The same for a line of metrics. Not collective. */
 mb_status_t mb_training_forgive_line(mb_training_t *trainer, mb_status_t status);
+/* Rank 0: a failure that all could share. MB_OK where a checkpoint is under way: it is completed
+ * first, at a boundary where all are told. Else STATUS. */
+mb_status_t mb_training_fail_later(mb_training_t *trainer, mb_status_t status);
+/* What was kept so, with its message; MB_OK: nothing. */
+mb_status_t mb_training_kept_failure(const mb_training_t *trainer);
+/* Collective: that failure, or STATUS, becomes all ranks', and what is under way is completed,
+ * whatever comes of it. MB_OK where no rank has any. */
+mb_status_t mb_training_end_failing(mb_training_t *trainer, mb_status_t status);
 /* Whether failed writes do not end the run. */
 bool mb_training_forgives(const mb_training_t *trainer);
 /* Adds one to what mb_training_save_times tells. */

@@ -223,7 +223,9 @@ mb_status_t mb_training_report_step(mb_training_t *trainer, mb_step_report_t *re
     report->seconds_left = done > 0 ? (now - trainer->begun) / done *
                                           (double)(trainer->total_steps - trainer->state.step)
                                     : 0;
-    MB_TRY(mb_training_check_loss(trainer, report));
+    MB_TRY(mb_training_fail_later(trainer, mb_training_check_loss(trainer, report)));
+    if (mb_training_kept_failure(trainer) != MB_OK)
+        return MB_OK;
     mb_str_addf(&line, "{\"step\": %lld, \"epoch\": %lld, \"split\": \"train\"",
                 (long long)report->step, (long long)report->epoch);
     add_number(&line, "loss", report->loss);

@@ -159,6 +159,8 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
     mb_account_enter(trainer->account, MB_ACTIVITY_OTHER);
     double since = mb_time_seconds();
     mb_time_limit_step(&trainer->limit, since - trainer->step_begun);
+    if (votes & MB_VOTE_END)
+        return mb_training_end_failing(trainer, MB_OK);
     MB_TRY(mb_training_follow_save(trainer, votes));
     MB_TRY(look_back(trainer));
     if (validates(trainer))

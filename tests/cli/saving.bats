@@ -106,7 +106,7 @@ END
 
 @test "on a slow disk the next checkpoint waits, which is said once, and none is left out" {
     reference 4
-    run shimmed 2 1 MB_FAIL_SLOW=300 -- ${options/--quiet/} --stages 2 --steps 4 --checkpoint-every 1 --keep 9
+    run shimmed 2 0 MB_FAIL_SLOW=200 -- ${options/--quiet/} --stages 2 --steps 4 --checkpoint-every 1 --keep 9
     echo "$output"
     [ "$status" -eq 0 ]
     [ "$(grep -c 'step . waited .* for the checkpoint before it' run/log.txt)" -eq 1 ]

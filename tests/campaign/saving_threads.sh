@@ -14,7 +14,8 @@ make ${MB_MAKE--j2} mbrun tests/unit/test_beside tests/support/failing_io.so >ma
 scratch=$(mktemp -d) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 printf '%s\n' 'called_from_lib:libmpi' 'called_from_lib:libopen-pal' 'called_from_lib:libopen-rte' \
-    'race:^opal_' 'race:^ompi_' 'race:mca_' 'race:libevent' 'called_from_lib:libpmix' >"$scratch/suppressions"
+    'race:^opal_' 'race:^ompi_' 'race:mca_' 'mutex:mca_' 'called_from_lib:libpmix' \
+    'called_from_lib:libevent_core' 'called_from_lib:libevent_pthreads' >"$scratch/suppressions"
 export TSAN_OPTIONS="suppressions=$scratch/suppressions exitcode=66 halt_on_error=0" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 failed=0
 

@@ -10,13 +10,14 @@
 
 #include "cli/alone.h"
 #include "cli/bounded.h"
+#include "cli/roll.h"
 #include "cli/say.h"
 #include "plugin/load.h"
 
 #define GRACE_SECONDS 10.0
 #define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
 #define LAST_SECONDS 60.0      /* for the end of MPI itself */
-#define START_SECONDS 2.0      /* besides the deadline, which says more */
+#define START_SECONDS 4.0      /* besides the deadline, which says more */
 #define NOT_ENDED                                                                                  \
     "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \
     "complete"
@@ -104,7 +105,13 @@ static bool start_mpi(int *code)
 
 static bool create_comm(mb_job_t *job, const mb_comm_options_t *options, int *code)
 {
-    if (mb_comm_create(MPI_COMM_WORLD, options, &job->comm) != MB_OK) {
+    mb_status_t status = mb_comm_create(MPI_COMM_WORLD, options, &job->comm);
+    if (status != MB_OK) {
+        char missing[512];
+        mb_error_message_t kept;
+        mb_error_keep(&kept);
+        mb_roll_call(missing, sizeof missing);
+        mb_error_set(status, "%s%s", kept.text, missing);
         *code = refuse_mpi();
         return false;
     }

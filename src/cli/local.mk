@@ -48,6 +48,7 @@ mbrun_SOURCES += \
 	src/cli/report_json.c \
 	src/cli/report_json.h \
 	src/cli/run.c src/cli/run.h \
+	src/cli/roll.c src/cli/roll.h \
 	src/cli/say.c \
 	src/cli/say.h \
 	src/cli/several.c src/cli/several.h \

@@ -14,6 +14,7 @@
 #define SPIN_SECONDS 20e-6
 #define KERNEL_SECONDS 20e-6 /* between two looks from inside kernels, which come at every tile */
 #define YIELD_SECONDS 2e-3
+#define LONGEST_POLL_SECONDS 1.0
 #define LONGEST_SLEEP_NANOSECONDS 50000L
 
 mb_status_t mb_comm_add_progress(mb_comm_t *comm, mb_status_t (*progress)(void *), void *user)
@@ -125,6 +126,15 @@ static mb_status_t late(const mb_comm_t *comm, const mb_comm_note_t *note, doubl
     return mb_error_set(MB_ERR_TIMEOUT, "nothing came for %.3g s while %s", seconds, place);
 }
 
+/* Between two polls hardly any time passes, unless the process was stopped: then nothing could come
+ * that it would have seen, and nobody is to blame. */
+static double time_away(double since, double seconds)
+{
+    double away = mb_time_seconds() - since;
+    double most = seconds / 4 < LONGEST_POLL_SECONDS ? seconds / 4 : LONGEST_POLL_SECONDS;
+    return away > most ? away : 0;
+}
+
 static mb_status_t wait_on(mb_comm_t *comm, mb_comm_done_t done, void *user,
                            const mb_comm_note_t *note, double seconds, bool heed)
 {
@@ -140,8 +150,10 @@ static mb_status_t wait_on(mb_comm_t *comm, mb_comm_done_t done, void *user,
         double waited = mb_time_seconds() - start;
         if (waited > seconds)
             return late(comm, note, seconds);
+        double before = mb_time_seconds();
         rest(comm, waited, &sleep_nanoseconds);
         MB_TRY(poll(comm, done, user, heed, &finished));
+        start += time_away(before, seconds);
     }
     return MB_OK;
 }

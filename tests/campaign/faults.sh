@@ -6,8 +6,8 @@
 #
 # in a build folder; MB_SRCDIR names the sources (default: the folder above). RESULTS gets a line for each fault, and
 # those that have one are left out: the campaign goes on where it was stopped, and several may share out the numbers.
-# Prints a Markdown table, and what failed.
-[ $# -eq 4 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" && exit 2; }
+# MB_FAULT_SECONDS ends it after a while, MB_FAULT_DEADLINE (10) is the runs' deadline in seconds. Prints a Markdown table, and what failed.
+[ $# -eq 4 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 2; }
 MB_BUILDDIR=${MB_BUILDDIR-$PWD}
 MB_SRCDIR=${MB_SRCDIR-$(cd "$(dirname "$0")/../.." && pwd)}
 MBRUN=${MBRUN-$MB_BUILDDIR/mbrun}
@@ -20,7 +20,9 @@ for part in tests/support/failing_io.so tests/support/failing_mpi.so tests/mpi/p
 done
 touch "$results"
 
+until=$(awk -v seconds="${MB_FAULT_SECONDS-1000000}" '{ print int($1 + seconds) }' /proc/uptime)
 for number in $(seq "$3" "$4"); do
+    [ "$(now | cut -d. -f1)" -lt "$until" ] || break
     ! grep -q "^$seed $number: " "$results" || continue
     if fault "$seed" "$number"; then end=ok; else end=$(echo "$why" | tr '\n' ' '); fi
     echo "$seed $number: $what; $took s; $end" >>"$results"

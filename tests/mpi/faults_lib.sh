@@ -31,6 +31,7 @@ fault_cleanup() {
     rm -rf "$scratch"
 }
 trap fault_cleanup EXIT
+trap "exit 1" TERM INT HUP
 
 cp "$MB_SRCDIR/tests/fixtures/mlp.h5" "$scratch/model.h5"
 cp "$MB_SRCDIR/tests/fixtures/mlp.ref.h5" "$scratch/data.h5"
@@ -50,7 +51,9 @@ reference() {
     [ -z "$wanted" ] || return 0
     run=$scratch/reference data=$scratch/data.h5
     # shellcheck disable=SC2046
+    begun=$(now)
     "$MBRUN" $(words) >"$scratch/out" 2>&1 || { cat "$scratch/out" && return 1; }
+    whole=$(since "$begun")
     wanted=$(digest "$run/final.h5")
 }
 
@@ -86,10 +89,10 @@ ended() {
     ! alive "$job"
 }
 
-# The run is under way: PART of a thousand of its first 60 % or so later than its first lines.
+# The run is under way, and then for a part of the time that one rank takes for all of it.
 under_way() {
     become fault_under_way || return 1
-    awk -v part="$one" 'BEGIN { printf "%.3f\n", part / 1000 * 1.5 }' | xargs sleep
+    awk -v part="$one" -v whole="$whole" 'BEGIN { printf "%.3f\n", part / 1000 * whole * 0.8 }' | xargs sleep
 }
 
 fault_under_way() {
@@ -165,9 +168,9 @@ fault_stop() {
 fault_slow() {
     begin && under_way
     strike STOP
-    sleep 2
+    sleep $((deadline / 2))
     kill -CONT "$victim_pid" 2>/dev/null
-    slack=60
+    slack=240
     finish
     slack=0
     survived || find_fault "it ends with $code: $(tr '\n' ' ' <"$scratch/out")"
@@ -179,7 +182,7 @@ fault_memory() {
     victim_pid=$(victim_process)
     begun=$(now)
     [ -z "$victim_pid" ] || prlimit --pid "$victim_pid" --as=$((two * 2000)) 2>/dev/null
-    slack=60
+    slack=240
     finish
     slack=0
     survived || named_by_anyone
@@ -198,16 +201,21 @@ named_by_anyone() {
 fault_memory_start() {
     begun=$(now)
     begin sh -c "[ \$OMPI_COMM_WORLD_RANK != $victim ] || ulimit -v $((100000 + two * 500)); exec \"\$@\"" sh
-    slack=60
+    slack=240
     finish
     slack=0
     survived || named_by_anyone
 }
 
+# choose_call "NAME:MOST ...": one of them, and the number of its call.
+choose_call() {
+    call=$(echo "$1" | cut -d' ' -f$((1 + one % $(echo "$1" | wc -w))))
+    at=$((1 + two % ${call#*:}))
+    call=${call%:*}
+}
+
 shim_io() {
-    kinds_of_calls="write sync truncate rename unlink reserve open close link flush"
-    call=$(echo "$kinds_of_calls" | cut -d' ' -f$((1 + one % 10)))
-    at=$((1 + two % 40))
+    choose_call "write:30 sync:10 truncate:3 rename:8 unlink:4 reserve:3 open:10 close:10 link:1 flush:20 write:10 sync:4"
     what="$what $call:$at"
     begin env LD_PRELOAD="$MB_BUILDDIR/tests/support/failing_io.so" MB_FAIL_DIR="$run" MB_FAIL_RANK="$victim" \
         MB_FAIL_KIND="$call" MB_FAIL_AT=$at MB_FAIL_ERRNO="$1" ${2:+MB_FAIL_REST=1}
@@ -218,7 +226,7 @@ fault_disk() {
     mkdir -p "$run"
     begun=$(now)
     if [ $((two % 2)) -eq 0 ]; then shim_io 5; else shim_io 28 rest; fi
-    slack=60
+    slack=240
     finish
     slack=0
     survived || reported "$run.*(Input/output error|No space left on device)"
@@ -230,7 +238,7 @@ fault_full() {
     run=$scratch/full/run
     begun=$(now)
     begin
-    slack=60
+    slack=240
     finish
     slack=0
     survived || reported "$run.*No space left on device"
@@ -241,30 +249,29 @@ fault_full() {
 }
 
 shim_mpi() {
-    call=$(echo "$2" | cut -d' ' -f$((1 + one % $(echo "$2" | wc -w))))
-    at=$((1 + two * ${3-1}))
+    choose_call "$2"
     what="$what MPI_$call:$at"
     begun=$(now)
     begin env LD_PRELOAD="$MB_BUILDDIR/tests/support/failing_mpi.so" MB_MPI_RANK="$victim" MB_MPI_CALL="$call" \
         MB_MPI_AT=$at MB_MPI_HOW="$1"
-    slack=60
+    slack=240
     finish
     slack=0
 }
 
 fault_mpi_fail() {
-    shim_mpi fail "Isend Issend Irecv Test Testall Iallreduce Comm_idup"
+    shim_mpi fail "Isend:400 Issend:3 Irecv:400 Test:3000 Testall:200 Iallreduce:40 Comm_idup:2"
     survived || reported "rank $victim"
 }
 
 fault_mpi_hang() {
-    shim_mpi hang "Isend Irecv Test Testall Iallreduce Comm_idup Finalize"
+    shim_mpi hang "Isend:400 Irecv:400 Test:3000 Testall:200 Iallreduce:40 Comm_idup:2 Finalize:1"
     survived || reported "(rank $victim[ :]|has not (brought|come))"
 }
 
 # Without its message the one who waits for it waits for the rank, or all do.
 fault_mpi_lose() {
-    shim_mpi lose "Isend"
+    shim_mpi lose "Isend:400"
     survived || reported "rank "
     survived || grep -q "rank $victim" "$scratch/out" || find_fault "rank $victim is not there: $(cat "$scratch/out")"
 }
@@ -275,7 +282,7 @@ fault_nan() {
     "$MB_BUILDDIR/tests/mpi/poison" "$data" $((two % 640)) || { find_fault "no data" && return; }
     begun=$(now)
     begin
-    slack=60
+    slack=240
     finish
     slack=0
     data=$scratch/data.h5
@@ -304,7 +311,7 @@ again() {
     ranks=$1 stages=1
     begun=$(now)
     begin
-    slack=120
+    slack=240
     finish
     slack=0
     survived || find_fault "the next start on $ranks ranks fails: $(tr '\n' ' ' <"$scratch/out")"

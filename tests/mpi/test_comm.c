@@ -1,11 +1,15 @@
 /* The communicator: small collective calls, the one wait, and how failures spread. */
+#define _DEFAULT_SOURCE /* fork, usleep under -std=c11 */
 #include "comm/state.h"
 #include "mpi/cases.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static unsigned char pattern(size_t i, int seed)
 {
@@ -328,6 +332,41 @@ static void ranks_that_wait_on_each_other_are_not_silent(void)
     mb_comm_destroy(comm);
 }
 
+/* Stopped for longer than its deadline, by a process of its own that wakes it. */
+static void stop_for(double seconds)
+{
+    pid_t self = getpid(), waker = fork();
+    if (waker == 0) {
+        kill(self, SIGSTOP);
+        usleep((useconds_t)(seconds * 1e6));
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+}
+
+static void a_rank_that_was_stopped_in_a_wait_blames_nobody(void)
+{
+    int value = 1, last = cases_size - 1;
+    mb_comm_request_t request = {0};
+    mb_comm_note_t note = {"receiving", 1, 3, 0, 7, false};
+    if (cases_size < 2)
+        return;
+    mb_comm_t *comm = cases_comm(cases_rank == last ? 0.8 : 20);
+    EXPECT_OK(mb_comm_barrier(comm));
+    if (cases_rank == last) {
+        EXPECT_OK(mb_comm_irecv(comm, &value, sizeof value, 0, 7, &request));
+        stop_for(1.0);
+        EXPECT_OK(mb_comm_wait_requests(comm, &request, 1, &note));
+        wait(NULL);
+    } else if (cases_rank == 0) {
+        cases_sleep(1.2);
+        EXPECT_OK(mb_comm_isend(comm, &value, sizeof value, last, 7, &request));
+        EXPECT_OK(mb_comm_wait_requests(comm, &request, 1, &note));
+    }
+    EXPECT_OK(mb_comm_barrier(comm));
+    mb_comm_destroy(comm);
+}
+
 /* Each waits for a message of the next, which is not on its way. */
 static void a_circle_of_waits_is_named(void)
 {
@@ -588,6 +627,7 @@ int main(int argc, char **argv)
         CASE(where_rank_0_is_silent_rank_1_speaks),
         CASE(a_rank_that_computes_is_not_silent),
         CASE(ranks_that_wait_on_each_other_are_not_silent),
+        CASE(a_rank_that_was_stopped_in_a_wait_blames_nobody),
         CASE(a_circle_of_waits_is_named),
         CASE(a_report_names_who_failed_and_where_and_what_the_others_waited_for),
         CASE(a_communicator_ends_though_a_rank_does_not_come),

@@ -22,4 +22,4 @@ tests_fuzz_libfuzzer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 SHELL_TESTS += tests/fuzz/replay.sh
 SANITIZED_SHELL_TESTS += tests/fuzz/replay.sh
 tests/fuzz/replay.log: tests/fuzz/replay$(EXEEXT)
-EXTRA_DIST += tests/fuzz/corpus tests/campaign/fuzz.sh tests/campaign/threads.sh
+EXTRA_DIST += tests/fuzz/corpus tests/campaign/fuzz.sh tests/campaign/memcheck.sh tests/campaign/threads.sh

@@ -108,6 +108,12 @@ static mb_status_t count_ranks(const reading_t *r, mb_traced_t *out)
     }
     if (!any)
         return mb_error_set(MB_ERR_FORMAT, "%s: no rank does anything in it", r->path);
+    /* Each is named by an event of its own, so that few bytes cannot ask for a million. */
+    if ((size_t)out->n_ranks > json_array_size(r->events))
+        return mb_error_set(MB_ERR_FORMAT,
+                            "%s: rank %d is in it, but not all below; is the file one that --trace "
+                            "wrote?",
+                            r->path, out->n_ranks - 1);
     return MB_OK;
 }
 

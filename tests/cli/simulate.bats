@@ -150,6 +150,8 @@ END
     refused 1 'none.json' 1 trace none.json
     echo '{"traceEvents": [{"ph": "X", "pid": -7}]}' >bad.json
     refused 1 'bad.json: event 0 is no action' 1 trace bad.json
+    echo '{"traceEvents": [{"ph": "X", "pid": 1048575, "ts": 0, "dur": 1, "cat": "wait"}]}' >far.json
+    refused 1 'rank 1048575' 1 trace far.json
 }
 
 @test "a thousand ranks with eight chunks each" {

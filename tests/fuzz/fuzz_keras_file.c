@@ -150,6 +150,30 @@ static void put_something(hid_t file, mb_fuzz_input_t *in)
     H5Gclose(group);
 }
 
+static void put_name(hid_t file, const char *at, const char *attribute, const char *name)
+{
+    const char text[TEXT_BYTES] = {name[0]};
+    const hsize_t one = 1;
+    hid_t group = H5Gopen2(file, at, 0), type = text_type(false);
+    hid_t space = H5Screate_simple(1, &one, NULL);
+    hid_t list = H5Acreate2(group, attribute, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(list, type, text);
+    H5Aclose(list);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Gclose(group);
+}
+
+/* A layer "a" with a weight "b", which the input may say more about. */
+static void put_layer(hid_t file, mb_fuzz_input_t *in)
+{
+    put_name(file, "/model_weights", "layer_names", "a");
+    put_name(file, "/model_weights/a", "weight_names", "b");
+    hid_t group = H5Gopen2(file, "/model_weights/a", 0);
+    put_dataset(group, "b", in);
+    H5Gclose(group);
+}
+
 static void make_file(const char *path, mb_fuzz_input_t *in)
 {
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
@@ -157,6 +181,8 @@ static void make_file(const char *path, mb_fuzz_input_t *in)
         abort();
     for (size_t i = 1; i < sizeof groups / sizeof groups[0]; i++)
         H5Gclose(H5Gcreate2(file, groups[i], H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    if (mb_fuzz_take(in) % 4 != 3)
+        put_layer(file, in);
     for (int i = 0; i < MOST_ATTRIBUTES && in->left > 0; i++)
         put_something(file, in);
     H5Fclose(file);

@@ -30,7 +30,8 @@ const char *mb_fuzz_named(const char *name, const uint8_t *data, size_t size)
 {
     static char path[128];
     if (folder[0] == '\0') {
-        strcpy(folder, "/tmp/mb-fuzz-XXXXXX");
+        strcpy(folder,
+               access("/dev/shm", W_OK) == 0 ? "/dev/shm/mb-fuzz-XXXXXX" : "/tmp/mb-fuzz-XXXXXX");
         if (mkdtemp(folder) == NULL)
             abort();
         atexit(mb_fuzz_clean);

@@ -1,2 +1,3 @@
 slurmdir = $(pkgdatadir)/slurm
-dist_slurm_DATA = slurm/one-node.sbatch slurm/many-nodes.sbatch
+dist_slurm_DATA = slurm/chain.sbatch slurm/gpus.sbatch slurm/many-nodes.sbatch slurm/one-node.sbatch \
+	slurm/preemptible.sbatch slurm/sweep.sbatch

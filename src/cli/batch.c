@@ -26,18 +26,22 @@ mb_time_end_t mb_batch_end(void)
         .at = mb_time_seconds() + left, .what = "the job's end", .behind = BEHIND_SECONDS};
 }
 
+/* One field of this job. */
+static bool ask(char *format, char *text, size_t capacity)
+{
+    char *const words[] = {"squeue", "--noheader", format, "--jobs", getenv("SLURM_JOB_ID"), NULL};
+    if (words[4] == NULL || mb_child_read(words, text, capacity) != 0)
+        return false;
+    text[strcspn(text, " \n")] = '\0';
+    return true;
+}
+
 void mb_batch_find_end(void)
 {
     char left[64], end[32];
     double seconds;
-    char *const words[] = {"squeue", "--noheader",           "--format=%L",
-                           "--jobs", getenv("SLURM_JOB_ID"), NULL};
-    if (words[4] == NULL || getenv(MB_BATCH_END) != NULL)
-        return;
-    if (mb_child_read(words, left, sizeof left) != 0)
-        return;
-    left[strcspn(left, " \n")] = '\0';
-    if (!mb_duration_parse(left, &seconds))
+    if (getenv(MB_BATCH_END) != NULL || !ask("--format=%L", left, sizeof left) ||
+        !mb_duration_parse(left, &seconds))
         return;
     snprintf(end, sizeof end, "%lld", (long long)time(NULL) + (long long)seconds);
     setenv(MB_BATCH_END, end, 1);
@@ -55,6 +59,12 @@ long mb_batch_restarts(void)
 {
     const char *text = getenv("SLURM_RESTART_COUNT");
     return text == NULL ? 0 : strtol(text, NULL, 10);
+}
+
+bool mb_batch_goes_on(void)
+{
+    char state[64];
+    return !ask("--format=%T", state, sizeof state) || strcmp(state, "RUNNING") == 0;
 }
 
 mb_status_t mb_batch_requeue(void)

@@ -17,6 +17,8 @@ void mb_batch_find_end(void);
 mb_status_t mb_batch_check(void);
 /* How often the job was put back into the queue. */
 long mb_batch_restarts(void);
+/* False: somebody has cancelled the job, or put it back already. */
+bool mb_batch_goes_on(void);
 /* Puts it back. When that is done Slurm ends this process soon. */
 mb_status_t mb_batch_requeue(void);
 

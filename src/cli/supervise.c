@@ -20,7 +20,11 @@
 
 #define LONGEST_WAIT 600.0
 #define BUSY_WAIT 65.0 /* a lease of another host is stale after 60 s */
-enum { TIMES_KILLED = 2 /* on one host, until it is given up */, REQUEUE_SECONDS = 60 };
+enum {
+    TIMES_KILLED = 2 /* on one host, until it is given up */,
+    REQUEUE_SECONDS = 60,
+    LINE = 8192
+};
 
 typedef struct {
     const mb_args_t *args;
@@ -35,7 +39,7 @@ typedef struct {
 
 static void MB_PRINTF(1, 2) tell(const char *format, ...)
 {
-    char text[1024], clock[16] = "";
+    char text[LINE], clock[16] = "";
     time_t now = time(NULL);
     struct tm local;
     va_list args;
@@ -223,6 +227,11 @@ static int requeue(const supervisor_t *s)
              "restart%s (--requeue): submit the job again to go on",
              restarts, restarts == 1 ? "" : "s");
         return MB_EXIT_FAILED;
+    }
+    if (!mb_batch_goes_on()) {
+        tell("stopped with a complete checkpoint; the job was cancelled or requeued by somebody "
+             "else: submit it again to go on");
+        return MB_EXIT_STOPPED;
     }
     tell("stopped with a complete checkpoint: back into the queue, restart %ld of %ld",
          restarts + 1, s->requeues);

@@ -51,9 +51,14 @@ SchedulerParameters=sched_interval=2,batch_sched_delay=0
 KillWait=5
 SlurmdTimeout=20
 MpiDefault=pmix
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=8 RealMemory=4000
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=8 RealMemory=4000
-PartitionName=p Nodes=ALL Default=YES State=UP
+GresTypes=gpu
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=8 RealMemory=4000 Gres=gpu:2
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=8 RealMemory=4000 Gres=gpu:2
+PartitionName=p Nodes=ALL Default=YES State=UP PriorityTier=5
+PartitionName=preemptible Nodes=ALL State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=n2 State=UP PriorityTier=9
 END
 }
 
@@ -69,6 +74,12 @@ cluster_start() {
     mkdir -p "$cluster/state" "$cluster/spool/n1" "$cluster/spool/n2" "$cluster/tmp/n1" "$cluster/tmp/n2"
     chmod 755 "$cluster"
     cluster_conf >"$cluster/slurm.conf"
+    # Slurm wants devices to count GPUs by, and looks at no more than that they are there.
+    cat >"$cluster/gres.conf" <<END
+AutoDetect=off
+NodeName=n[1-2] Name=gpu File=/dev/zero
+NodeName=n[1-2] Name=gpu File=/dev/full
+END
     export SLURM_CONF="$cluster/slurm.conf"
     # Both nodes are this host: Open MPI's shared memory segments would take each other's names.
     export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=lo
@@ -84,7 +95,7 @@ cluster_start() {
 }
 
 cluster_ready() {
-    [ "$(timeout 10 sinfo -h -N -o %t 2>/dev/null | grep -c '^idle$')" -eq 2 ]
+    [ "$(timeout 10 sinfo -h -N -p p -o %t 2>/dev/null | grep -c '^idle$')" -eq 2 ]
 }
 
 # Step daemons and what they started may outlive slurmd; they are known by the configuration in their environment.

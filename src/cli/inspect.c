@@ -48,6 +48,9 @@ static void print_run(const mb_model_file_t *file)
     if (state->present && state->loss_scale > 0)
         printf("%-12s%.9g, %" PRId64 " steps left out\n", "loss scale", state->loss_scale,
                state->skipped_steps);
+    else if (state->present && state->skipped_steps > 0)
+        printf("%-12s%" PRId64 " steps, whose numbers were not finite\n", "left out",
+               state->skipped_steps);
     for (int i = 0; i < file->n_settings; i++)
         printf("%-12s%s = %s\n", i == 0 ? "settings" : "", file->settings[i].key,
                file->settings[i].value);

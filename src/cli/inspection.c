@@ -301,10 +301,10 @@ static json_t *state_json(const mb_run_state_t *state)
                   (json_int_t)state->epoch, "step_in_epoch", (json_int_t)state->step_in_epoch,
                   "iterations", (json_int_t)state->iterations, "best_metric",
                   mb_json_number(state->best_metric), "best_step", (json_int_t)state->best_step);
-    if (state->loss_scale > 0) {
+    if (state->loss_scale > 0)
         json_object_set_new(object, "loss_scale", json_real(state->loss_scale));
+    if (state->loss_scale > 0 || state->skipped_steps > 0)
         json_object_set_new(object, "skipped_steps", json_integer(state->skipped_steps));
-    }
     return object;
 }
 

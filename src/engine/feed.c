@@ -62,6 +62,9 @@ static int64_t next_samples(void *user, int64_t i, int64_t *indices)
         return -1;
     int64_t position =
         ((int64_t)feed->first_replica * plan->micros_per_replica + micro) * plan->micro_batch;
+    if (feed->span.alone && i > 0)
+        return -1;
+    position = feed->span.alone ? feed->span.position : position;
     mb_sampler_indices(&feed->span.sampler, step / feed->steps_per_epoch,
                        step % feed->steps_per_epoch, position, plan->micro_batch, indices);
     return plan->micro_batch;

@@ -17,6 +17,9 @@ typedef struct {
     int64_t first_step, end_step;
     int64_t batch; /* samples that a mean is taken over, in their order in the source; 0: the
                       sampler's batches */
+    bool alone;    /* of the first step only the micro-batch that begins at this position of the
+                      global batch, whichever group it is of */
+    int64_t position;
 } mb_feed_span_t;
 
 /* Not collective. *out is NULL when this rank's stage wants no data. */

@@ -108,6 +108,9 @@ typedef enum {
     X(ON_NAN, "on-nan", TEXT, "stop", false, "HOW",                                                \
       "a step whose loss or gradients are NaN or infinite: stop, naming where the first came "     \
       "from; skip: it is left out; or go-on")                                                      \
+    X(CHECK_EVERY, "check-every", COUNT, NULL, false, "K",                                         \
+      "every K steps computes a micro-batch again on other ranks, and compares bits with theirs, " \
+      "and weights and gradients over groups")                                                     \
     X(CHECKPOINT_MODE, "checkpoint-mode", TEXT, "async", false, "MODE",                            \
       "async: steps go on while a checkpoint is written from a copy; sync: they wait, and there "  \
       "is no copy")                                                                                \

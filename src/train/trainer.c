@@ -77,6 +77,7 @@ void mb_training_destroy(mb_training_t *trainer)
     send_all(trainer);
     mb_engine_quiet(trainer->engine);
     mb_evaluator_destroy(trainer->evaluator);
+    mb_check_destroy(trainer->check);
     mb_feed_destroy(trainer->feed);
     mb_update_destroy(trainer->update);
     mb_score_destroy(trainer->score);

@@ -6,6 +6,7 @@
 #include "engine/feed.h"
 #include "store/run_dir.h"
 #include "train/callbacks.h"
+#include "train/check.h"
 #include "train/culprit.h"
 #include "train/evaluate.h"
 #include "train/footprint.h"
@@ -89,6 +90,7 @@ struct mb_training {
     mb_engine_t *engine;
     mb_score_t *score;
     mb_update_t *update;
+    mb_check_t *check; /* NULL: nothing is */
     mb_feed_t *feed;
     mb_evaluator_t *evaluator;
 

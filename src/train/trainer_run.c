@@ -23,6 +23,7 @@ static mb_status_t compute(mb_training_t *trainer, const mb_step_info_t *info)
         return MB_OK;
     if (trainer->resets_states && trainer->state.step_in_epoch == 0)
         MB_TRY(mb_stage_forget_states(engine->stage));
+    MB_TRY(mb_check_begin(trainer->check, info));
     double begun = mb_time_seconds(), waited = mb_comm_waited(trainer->comm);
     MB_TRY(mb_training_guard_step(trainer));
     MB_TRY(mb_executor_run(engine->executor, info));

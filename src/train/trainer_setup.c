@@ -348,6 +348,8 @@ static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gr
 {
     mb_training_t *trainer = user;
     MB_TRY(mb_training_await_copy(trainer));
+    if (!trainer->engine->exec.planning)
+        MB_TRY(mb_check_end(trainer->check, info));
     return mb_update_step(trainer->update, info, gradients, sums);
 }
 
@@ -382,6 +384,20 @@ static mb_status_t read_moments(mb_training_t *trainer)
     return differs ? MB_OK : mb_state_read_moments(file, trainer->update);
 }
 
+static mb_status_t make_check(mb_training_t *trainer)
+{
+    if (!mb_settings_has(trainer->settings, MB_SET_CHECK_EVERY) || mb_engine_idle(trainer->engine))
+        return MB_OK;
+    const mb_check_options_t options = {.engine = trainer->engine,
+                                        .model = trainer->model,
+                                        .source = trainer->data,
+                                        .update = trainer->update,
+                                        .sampler = trainer->sampler,
+                                        .every =
+                                            mb_settings_int(trainer->settings, MB_SET_CHECK_EVERY)};
+    return mb_check_create(&options, &trainer->check);
+}
+
 static mb_status_t load_values(mb_training_t *trainer)
 {
     MB_TRY(mb_model_load_values(trainer->model, trainer->engine));
@@ -394,6 +410,7 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(read_moments(trainer));
     MB_TRY(mb_training_take_snapshot(trainer));
     mb_training_post_guard(trainer);
+    MB_TRY(make_check(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 

@@ -80,6 +80,15 @@ CLEANFILES += tests/support/stumbling_hdf5.so
 EXTRA_DIST += tests/support/stumbling_hdf5.c
 EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh \
 	tests/campaign/saving_threads.sh
+# A rank whose products of matrices go wrong.
+tests/support/erring_products.so: tests/support/erring_products.c
+	$(AM_V_CC)$(MKDIR_P) tests/support && \
+	$(CC) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ $(top_srcdir)/tests/support/erring_products.c -ldl
+SHELL_TESTS += tests/mpi/silent_errors.sh
+tests/mpi/silent_errors.log: tests/support/erring_products.so mbrun$(EXEEXT)
+CLEANFILES += tests/support/erring_products.so
+EXTRA_DIST += tests/support/erring_products.c
+EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh
 # What is left of a command that fails matters most where its memory is watched.
 if SANITIZERS
 SHELL_TESTS += tests/mpi/failing_writes.sh

@@ -63,6 +63,10 @@ mb_status_t layout_settings(const layout_run_t *run, mb_settings_t *settings)
     MB_TRY(mb_settings_set(settings, "partition", run->measures ? "measured" : "counted",
                            MB_FROM_USER));
     MB_TRY(set_number(settings, "zero", run->zero));
+    if (run->checks) {
+        MB_TRY(set_number(settings, "check-every", 2));
+        MB_TRY(mb_settings_set(settings, "on-nan", "skip", MB_FROM_USER));
+    }
     MB_TRY(mb_settings_set(settings, "offload", run->offloads ? "activations,moments" : "none",
                            MB_FROM_USER));
     /* A layer or two in a bucket, or all that a chunk has. */

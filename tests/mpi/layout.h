@@ -29,6 +29,7 @@ typedef struct {
     const char *recompute; /* the setting; NULL: none */
     bool measures;         /* partition=measured */
     int zero;              /* the setting */
+    bool checks;           /* check-every=2, on-nan=skip */
     bool offloads;     /* offload=activations,moments, on a device that keeps its memory apart */
     const char *dtype; /* the setting, emulated where the processor lacks it; NULL: float32 */
     const char *transport; /* the setting; NULL: auto */

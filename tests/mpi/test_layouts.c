@@ -218,6 +218,7 @@ static int check_split(const layout_model_t *model, int size_index, int stages,
             v == 0 && !model->keeps_states ? recompute_of(turn, run.schedule, stages) : NULL;
         run.measures = v == 0 && turn % MEASURES == 4;
         run.zero = (turn + (unsigned)v) % 3 != 0;
+        run.checks = v == 0 && turn % 3 == 1;
         run.offloads = is_apart(&run) && (turn + (unsigned)stages) % 2 != 0;
         snprintf(what, sizeof what, "%s, %d ranks, %d stages, %s, %s threads, %s batch, zero=%d",
                  model->name, sizes[size_index], stages, run.schedule, run.threads,
@@ -260,6 +261,7 @@ static void check_sharing(const layout_model_t *model)
     run.zero = 2;
     for (int stages = 1; LAYOUT_REPLICAS * stages <= sizes[n_sizes - 1] && stages <= 2; stages++) {
         run.stages = stages;
+        run.checks = stages == 2;
         run.offloads = is_apart(&run) && stages == 2;
         mb_status_t status = layout_train(LAYOUT_REPLICAS * stages, &run, &found);
         bad += !holds("zero=2", status, &found, &wanted);

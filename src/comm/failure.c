@@ -105,7 +105,8 @@ static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
 
 mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
 {
-    if (status == MB_OK || status == MB_ERR_PEER || comm->outgoing != NULL)
+    bool known = status == MB_ERR_PEER || comm->agreed; /* to all */
+    if (status == MB_OK || known || comm->outgoing != NULL)
         return status;
     mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
     if (status == MB_ERR_TIMEOUT)

@@ -314,10 +314,17 @@ mb_status_t mb_training_settle_save(mb_training_t *trainer)
     return mb_training_forgive(trainer, status, saves->step);
 }
 
+bool mb_training_is_saving(const mb_training_t *trainer)
+{
+    return trainer->saves->saving != NULL;
+}
+
 mb_status_t mb_training_fail_later(mb_training_t *trainer, mb_status_t status)
 {
     mb_saves_t *saves = trainer->saves;
-    if (status == MB_OK || saves->saving == NULL)
+    if (status == MB_OK || saves->failure != MB_OK)
+        return MB_OK;
+    if (saves->saving == NULL)
         return status;
     saves->failure = status;
     mb_error_keep(&saves->failure_message);

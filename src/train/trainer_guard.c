@@ -24,11 +24,17 @@ mb_status_t mb_training_not_finite(mb_training_t *trainer, int64_t step, const c
                         (long long)(step / trainer->steps_per_epoch) + 1, what, advice);
 }
 
-/* The same on all working ranks. */
+/* The same on all working ranks. Where a checkpoint is under way the step is left out, and the
+ * failure told at a boundary to come, which idle ranks are at, too. */
 static mb_status_t stop(mb_training_t *trainer, int64_t step, const char *what)
 {
-    MB_TRY(mb_comm_leave_first(trainer->comm));
-    return mb_training_not_finite(trainer, step, what, (double)mb_update_lr(trainer->update));
+    if (!mb_training_is_saving(trainer))
+        MB_TRY(mb_comm_leave_first(trainer->comm));
+    MB_TRY(mb_training_fail_later(
+        trainer,
+        mb_training_not_finite(trainer, step, what, (double)mb_update_lr(trainer->update))));
+    trainer->guard.left_out = true;
+    return mb_update_take_states_back(trainer->update);
 }
 
 static mb_status_t leave_out(mb_training_t *trainer, const mb_step_info_t *info, const char *what)

@@ -68,7 +68,7 @@ bool mb_training_is_near_limit(mb_training_t *trainer)
     for (int64_t next = step + 1; next <= step + 2 && trainer->evaluator != NULL; next++)
         ahead.validations += mb_training_is_due(trainer, &trainer->val_cadence, next);
     bool by_time = every->seconds > 0 && now - trainer->last_save >= every->seconds;
-    bool under_way = mb_training_save_votes(trainer) != 0;
+    bool under_way = mb_training_is_saving(trainer);
     ahead.saves = under_way || by_time || mb_training_is_due(trainer, every, step + 1);
     return mb_time_limit_is_near(&trainer->limit, now, &ahead);
 }

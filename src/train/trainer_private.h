@@ -243,8 +243,10 @@ mb_status_t mb_training_await_copy(mb_training_t *trainer);
 mb_status_t mb_training_forgive(mb_training_t *trainer, mb_status_t status, int64_t step);
 /* The same for a line of metrics. Not collective. */
 mb_status_t mb_training_forgive_line(mb_training_t *trainer, mb_status_t status);
-/* Rank 0: a failure that all could share. MB_OK where a checkpoint is under way: it is completed
- * first, at a boundary where all are told. Else STATUS. */
+/* Whether a checkpoint is under way: the same on all ranks. */
+bool mb_training_is_saving(const mb_training_t *trainer);
+/* A failure that all could share, of rank 0 or of all. MB_OK where a checkpoint is under way: it is
+ * completed first, at a boundary where all are told of the first failure. Else STATUS. */
 mb_status_t mb_training_fail_later(mb_training_t *trainer, mb_status_t status);
 /* What was kept so, with its message; MB_OK: nothing. */
 mb_status_t mb_training_kept_failure(const mb_training_t *trainer);

@@ -61,7 +61,7 @@ same() {
     reference 6
     for rank in 0 1; do
         rm -rf run
-        run shimmed 2 $rank MB_FAIL_KIND=sync MB_FAIL_AT=$((5 - rank * 3)) MB_FAIL_ERRNO=5 -- \
+        run shimmed 2 $rank MB_FAIL_KIND=sync MB_FAIL_AT=$((7 - rank * 5)) MB_FAIL_ERRNO=5 -- \
             $options --stages 2 --steps 6 --checkpoint-every 2 --keep 9
         echo "$rank: $output"
         [ "$status" -eq 1 ]

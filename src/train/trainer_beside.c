@@ -346,8 +346,11 @@ mb_status_t mb_training_end_failing(mb_training_t *trainer, mb_status_t status)
     status = mb_comm_agree(trainer->comm, earlier != MB_OK ? earlier : status);
     if (status == MB_OK)
         return MB_OK;
+    mb_training_kept_failure(trainer); /* in its own words, not those of where it was told */
     mb_error_keep(&kept);
     mb_training_settle_save(trainer);
+    mb_error_restore(&kept);
+    mb_comm_agree(trainer->comm, status); /* known to all, and told by none again */
     mb_error_restore(&kept);
     return status;
 }

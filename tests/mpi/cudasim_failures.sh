@@ -74,7 +74,8 @@ fail() {
     [ "$4" -ne 0 ] || prefix="mbrun: error: \($where\)\{0,1\}"
     [ "$code" -eq 1 ] || echo "it ends with $code"
     [ "$(grep -c '^mbrun: error' "$scratch/out")" -eq 1 ] &&
-        grep -q "^$prefix$5" "$scratch/out" || echo "it does not say '$prefix$5'"
+        grep -q "^$prefix$5" "$scratch/out" ||
+        echo "it does not say '$prefix$5' but: $(grep '^mbrun: error' "$scratch/out")"
     ! grep -qiE 'signal|deadlock|was called [0-9]+ times' "$scratch/out" || echo "more than that went wrong"
     awk -v took="$took" -v most="$most_seconds" -v whole="$whole" \
         'BEGIN { exit !(took <= most + whole) }' || echo "it takes $took s"

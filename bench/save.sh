@@ -40,7 +40,7 @@ import json, statistics, sys
 def lines(name):
     return [json.loads(line) for line in open(sys.argv[1] + "/" + name)]
 
-print("| checkpoints | median step | longest step | copy | stopped | on disk after |")
+print("| checkpoints | median step | longest step | copy | stopped | written in |")
 print("|---|---|---|---|---|---|")
 median = {}
 for mode in ("never", "sync", "async"):

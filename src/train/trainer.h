@@ -151,9 +151,9 @@ const mb_engine_t *mb_training_engine(const mb_training_t *trainer);
 typedef struct {
     int64_t count, failed;
     int64_t bytes;  /* of the newest one's tensors, from all ranks */
-    double stopped; /* seconds that a step stopped for one */
+    double stopped; /* seconds that a step waited for one, of those that others follow */
     double copy;    /* seconds of copying the rank's own state */
-    double total;   /* seconds from there until it was known to be on disk */
+    double total;   /* seconds of laying one out, writing it and giving it its name */
 } mb_save_times_t;
 mb_save_times_t mb_training_save_times(const mb_training_t *trainer);
 /* Weights and moments of the model in a checkpoint, as float32. Not collective. */

@@ -31,7 +31,7 @@ struct mb_saves {
     int phase;
     char *path;
     int64_t step, best, bytes;
-    double begun;
+    double busy; /* seconds so far, of this rank; the thread adds while it is at it */
 };
 
 /* A wait for the previous checkpoint that is worth a line. */
@@ -107,18 +107,26 @@ void mb_training_count_save(mb_training_t *trainer, const mb_save_times_t *one)
 static mb_status_t put(void *user)
 {
     mb_training_t *trainer = user;
-    MB_TRY(mb_state_put(trainer->saves->saving));
-    return trainer->metrics == NULL ? MB_OK : mb_metrics_log_sync(trainer->metrics);
+    double begun = mb_time_seconds();
+    mb_status_t status = mb_state_put(trainer->saves->saving);
+    if (status == MB_OK && trainer->metrics != NULL)
+        status = mb_metrics_log_sync(trainer->metrics);
+    trainer->saves->busy += mb_time_seconds() - begun;
+    return status;
 }
 
 static mb_status_t commit(void *user)
 {
     mb_training_t *trainer = user;
     mb_saves_t *saves = trainer->saves;
+    double begun = mb_time_seconds();
     mb_background_give_way();
-    MB_TRY(mb_state_commit(saves->saving));
-    return mb_run_dir_prune(trainer->dir, (int)mb_settings_int(trainer->settings, MB_SET_KEEP),
-                            saves->best);
+    mb_status_t status = mb_state_commit(saves->saving);
+    if (status == MB_OK)
+        status = mb_run_dir_prune(
+            trainer->dir, (int)mb_settings_int(trainer->settings, MB_SET_KEEP), saves->best);
+    saves->busy += mb_time_seconds() - begun;
+    return status;
 }
 
 static mb_status_t is_done(void *user, bool *done)
@@ -236,7 +244,7 @@ static void tell_end(mb_training_t *trainer)
     const mb_save_times_t one = {.count = 1,
                                  .bytes = saves->bytes,
                                  .copy = mb_state_copy_seconds(saves->saving),
-                                 .total = mb_time_seconds() - saves->begun};
+                                 .total = saves->busy};
     mb_training_count_save(trainer, &one);
     if (mb_comm_rank(trainer->comm) == 0 && trainer->options.events.saved != NULL)
         trainer->options.events.saved(trainer->options.events.user, saves->path);
@@ -376,7 +384,7 @@ mb_status_t mb_training_wait_for_previous(mb_training_t *trainer)
 mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, char *path)
 {
     mb_saves_t *saves = trainer->saves;
-    saves->begun = mb_time_seconds();
+    double begun = mb_time_seconds();
     mb_status_t status = mb_state_begin(state, path, saves->snapshot, &saves->saving);
     if (status != MB_OK) {
         free(path);
@@ -384,6 +392,7 @@ mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *sta
     }
     saves->path = path;
     saves->phase = PUTTING;
+    saves->busy = mb_time_seconds() - begun;
     saves->bytes = mb_state_bytes(state);
     saves->step = trainer->state.step;
     saves->best = trainer->state.best_step > 0 ? trainer->state.best_step : -1;

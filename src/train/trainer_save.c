@@ -173,14 +173,16 @@ static mb_status_t prune(mb_training_t *trainer)
 }
 
 /* The steps wait until it is on disk. */
-static mb_status_t checkpoint_now(mb_training_t *trainer, const char *name)
+static mb_status_t checkpoint_now(mb_training_t *trainer, const char *name, bool last)
 {
     double begun = mb_time_seconds();
     MB_TRY(save_as(trainer, name, SAVE_STEP));
     MB_TRY(prune(trainer));
     double took = mb_time_seconds() - begun;
-    const mb_save_times_t one = {
-        .count = 1, .bytes = mb_training_save_bytes(trainer), .stopped = took, .total = took};
+    const mb_save_times_t one = {.count = 1,
+                                 .bytes = mb_training_save_bytes(trainer),
+                                 .stopped = last ? 0 : took,
+                                 .total = took};
     mb_training_count_save(trainer, &one);
     return MB_OK;
 }
@@ -209,7 +211,7 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last)
     trainer->last_save = mb_time_seconds();
     mb_status_t status = mb_training_snapshot(trainer) != NULL && !last
                              ? checkpoint_beside(trainer, name)
-                             : checkpoint_now(trainer, name);
+                             : checkpoint_now(trainer, name, last);
     if (status == MB_OK)
         trainer->saved_step = trainer->state.step;
     if (!last)

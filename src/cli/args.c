@@ -189,6 +189,10 @@ static mb_status_t read_all(reader_t *reader)
             MB_TRY(read_long(reader, text));
         else if (option)
             MB_TRY(read_short(reader, text));
+        else if (args->command->dashes && !reader->only_words)
+            return mb_error_set(MB_ERR_ARGUMENT,
+                                "'%s': put -- in front of the command: mbrun %s %s", text,
+                                args->command->name, args->command->usage);
         else
             args->words[args->n_words++] = text;
     }

@@ -61,6 +61,7 @@ struct mb_command {
     const char *words;                 /* what the words are: "MODEL.h5" */
     bool several;                      /* --models may stand for the word */
     bool parallel;                     /* starts MPI; otherwise rank 0 does it alone */
+    bool dashes;                       /* words are a command of their own, behind "--" */
     int (*run)(const mb_args_t *args); /* the exit code; has said what went wrong */
 };
 

@@ -332,4 +332,5 @@ const mb_command_t mb_command_supervise = {
     .least_words = 1,
     .most_words = INT_MAX,
     .words = "a command",
+    .dashes = true,
     .run = run_supervise};

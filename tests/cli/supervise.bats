@@ -21,6 +21,7 @@ supervise() {
 @test "wrong usage is said, with the nearest right spelling" {
     refused 2 "do you mean '--max-restarts'" 1 supervise --max-restart 3 -- true
     refused 2 "supervise wants a command" 1 supervise --max-restarts 3
+    refused 2 "'mpirun': put -- in front of the command" 1 supervise --max-restarts 3 mpirun -np 4 mbrun m.h5
     refused 2 "--max-restarts: 'x' is not a whole number" 1 supervise --max-restarts x -- true
     refused 2 "--backoff: '10' is not a time: 10s, 2min" 1 supervise --backoff 10 -- true
     refused 2 "--requeue.*SLURM_JOB_ID" 1 supervise --requeue 3 -- true

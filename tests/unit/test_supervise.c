@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -166,6 +167,53 @@ START_TEST(hosts_in_two_places_are_refused)
 }
 END_TEST
 
+static const struct {
+    const char *command, *wanted;
+} of_job[] = {{"srun -n 6 -N3 --mpi=pmix mbrun m.h5",
+               "srun --exclude=n2 --nodes=2 --ntasks=4 --mpi=pmix mbrun m.h5"},
+              {"srun mbrun m.h5", "srun --exclude=n2 --nodes=2 --ntasks=4 mbrun m.h5"},
+              {"mpirun -np 6 mbrun m.h5", "mpirun -host n1:2,n3:2 -np 4 mbrun m.h5"}};
+
+/* An scontrol that knows three nodes. */
+static void fake_scontrol(const char *folder)
+{
+    char path[64], all[512];
+    snprintf(path, sizeof path, "%s/scontrol", folder);
+    FILE *file = fopen(path, "w");
+    fputs("#!/bin/sh\nprintf 'n1\\nn2\\nn3\\n'\n", file);
+    fclose(file);
+    ck_assert_int_eq(chmod(path, 0700), 0);
+    snprintf(all, sizeof all, "%s:%s", folder, getenv("PATH"));
+    setenv("PATH", all, 1);
+    setenv("SLURM_JOB_NODELIST", "n[1-3]", 1);
+    setenv("SLURM_NTASKS", "6", 1);
+}
+
+START_TEST(without_hosts_of_its_own_a_command_has_those_of_the_job)
+{
+    char folder[] = "/tmp/mb-scontrol.XXXXXX", path[64], text[256], *words[32];
+    mb_supervised_t command;
+    mb_str_t made = {0};
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    fake_scontrol(folder);
+    snprintf(text, sizeof text, "%s", of_job[_i].command);
+    int n = split(text, words);
+    ck_assert_int_eq(mb_supervised_open(words, n, NULL, &command), MB_OK);
+    ck_assert_int_eq(command.n_hosts, 3);
+    mb_supervised_host(&command, "n2")->lost = true;
+    ck_assert_int_eq(mb_supervised_rewrite(&command), MB_OK);
+    join(&command, &made);
+    ck_assert_str_eq(made.text, of_job[_i].wanted);
+    mb_str_free(&made);
+    mb_supervised_close(&command);
+    snprintf(path, sizeof path, "%s/scontrol", folder);
+    unlink(path);
+    rmdir(folder);
+    unsetenv("SLURM_JOB_NODELIST");
+    unsetenv("SLURM_NTASKS");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("supervise");
@@ -175,6 +223,8 @@ int main(void)
                         sizeof lines / sizeof lines[0]);
     tcase_add_loop_test(tcase, a_command_is_made_for_the_hosts_that_are_left, 0,
                         sizeof commands / sizeof commands[0]);
+    tcase_add_loop_test(tcase, without_hosts_of_its_own_a_command_has_those_of_the_job, 0,
+                        sizeof of_job / sizeof of_job[0]);
     tcase_add_test(tcase, hosts_in_two_places_are_refused);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -56,7 +56,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=8 RealMemory=4000 Gres=gpu:2
 NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=8 RealMemory=4000 Gres=gpu:2
-PartitionName=p Nodes=ALL Default=YES State=UP PriorityTier=5
+PartitionName=p Nodes=ALL Default=YES State=UP PriorityTier=5 PreemptMode=off
 PartitionName=preemptible Nodes=ALL State=UP PriorityTier=1 GraceTime=60
 PartitionName=urgent Nodes=n2 State=UP PriorityTier=9
 END

@@ -22,7 +22,8 @@ sweep=$(MB_RATES=0.001 MB_SEEDS="3 4" MB_OPTIONS="--steps 2 --batch 64 --replica
     submit sweep.sbatch "$work/sweep" --array=0-1 --ntasks=1)
 gpus=$(MB_DEVICE=cpu MB_OPTIONS="--steps 2 --batch 64 --replicas 4 --seed 3" submit gpus.sbatch \
     "$work/gpus.run" --ntasks-per-node=2 --gpus-per-node=2 --cpus-per-task=1)
-preempted=$(MB_OPTIONS=$alone submit preemptible.sbatch "$work/preempted.run" --nodelist=n2 --ntasks=1)
+preempted=$(MB_OPTIONS=$alone submit preemptible.sbatch "$work/preempted.run" --nodelist=n2 --gpus-per-node=2 \
+    --ntasks=1)
 cancelled=$(MB_OPTIONS="--epochs 100000" submit one-node.sbatch "$work/cancelled.run" --ntasks=1)
 for launcher in srun mpirun; do
     (cd "$work" && "$MBRUN" submit "$MB_MODEL" --data "$MB_DATA" --run $launcher.run --steps 2 --batch 64 \
@@ -34,11 +35,11 @@ by_mpirun=$(sed -n 's/^job \([0-9]*\),.*/\1/p' "$work/mpirun.out")
 
 preempt() {
     wait_until 120 steps_done "$work/preempted.run" 3 || return 1
-    timeout 20 sbatch --parsable --partition=urgent --exclusive --output=/dev/null --wrap="sleep 1" >/dev/null &&
+    timeout 20 sbatch --parsable --partition=urgent --gpus-per-node=2 --output=/dev/null --wrap="sleep 1" >/dev/null &&
         wait_until 120 was_preempted
 }
 was_preempted() { [ "$(field "$preempted" Restarts)" = 1 ]; }
-check "preemptible.sbatch: an urgent job gets the node, and the other goes back into the queue" preempt
+check "preemptible.sbatch: an urgent job gets its GPUs, and the other goes back into the queue" preempt
 check "preemptible.sbatch: it had its grace time for a checkpoint" \
     grep -q 'stopped with a complete checkpoint' "$work/$preempted.log"
 
@@ -51,8 +52,8 @@ check "one-node.sbatch: a job that is cancelled writes its checkpoint and stays 
 completes "one-node.sbatch: stopped by its time, it queues again and completes" "$one" one.run slots
 check "one-node.sbatch: that took two slots" grep -q ', restart 1$' "$work/$one.log"
 completes "gpus.sbatch" "$gpus" gpus.run slots
-check "sweep.sbatch: members end" wait_until 120 final "$work/sweep/lr-0.001-seed-4"
-check "sweep.sbatch: members end" wait_until 120 final "$work/sweep/lr-0.001-seed-3"
+check "sweep.sbatch: one member ends" wait_until 120 final "$work/sweep/lr-0.001-seed-4"
+check "sweep.sbatch: and the other" wait_until 120 final "$work/sweep/lr-0.001-seed-3"
 check "sweep.sbatch: each has the bits of its seed" same_digests "sweep/lr-0.001-seed-3 slots" \
     "sweep/lr-0.001-seed-4 seed-4"
 check "chain.sbatch: the second job ends the run" wait_until 120 final "$work/chain.run"

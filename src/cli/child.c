@@ -42,7 +42,8 @@ static void be_child(char *const *words, mb_child_output_t output, int to, int t
 
 static mb_status_t open_pipe(int ends[2])
 {
-    if (pipe2(ends, O_CLOEXEC) == 0)
+    if (pipe(ends) == 0 && fcntl(ends[0], F_SETFD, FD_CLOEXEC) == 0 &&
+        fcntl(ends[1], F_SETFD, FD_CLOEXEC) == 0)
         return MB_OK;
     return mb_error_set(MB_ERR_IO, "a pipe could not be made: %s", strerror(errno));
 }

@@ -19,8 +19,8 @@ rounds=${2:-20}
 seed=${3:-1}
 
 jobs_begin
-# The first is for the limit: longer than a minute.
-options="--steps 4000 --batch 256 --replicas 4 --seed 3 --checkpoint-every 100 --quiet"
+# Longer than a minute, for the limit.
+options="--steps ${MB_SLURM_STEPS-4000} --batch 256 --replicas 4 --seed 3 --checkpoint-every 100 --quiet"
 # shellcheck disable=SC2086
 direct rounds $options
 cluster_or_finish
@@ -41,7 +41,7 @@ ranks_of() { # JOB: processes of its ranks
 
 # One disturbance of a job that runs, when it has made some more steps.
 disturb() {
-    wait_until 300 steps_done "$run" $((1 + $(random wait) % 300)) || return 0
+    wait_until 300 steps_done "$run" $((1 + $(random wait) % (${MB_SLURM_STEPS-4000} / 4))) || return 0
     case $1 in
     signal) timeout 20 scancel --batch --signal=USR1 "$job" ;;
     term) timeout 20 scancel --signal=TERM "$job" ;;

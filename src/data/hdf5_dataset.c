@@ -17,20 +17,15 @@
 
 #define CACHE_BYTES ((size_t)256 << 20)
 
-static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *text)
-{
-    if (n == 0 && error->desc != NULL)
-        snprintf(text, 256, " (HDF5: %s)", error->desc);
-    return 0;
-}
-
 /* Adds the innermost cause from HDF5's error stack, which is then cleared. */
 static mb_status_t fail(mb_status_t status, const char *path, const char *what)
 {
-    char cause[256] = "";
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, cause);
+    char cause[512] = "";
+    bool known = H5Eget_num(H5E_DEFAULT) > 0;
+    mb_h5_reason(cause, sizeof cause);
     H5Eclear2(H5E_DEFAULT);
-    return mb_error_set(status, "%s: %s%s", path, what, cause);
+    return known ? mb_error_set(status, "%s: %s (HDF5: %s)", path, what, cause)
+                 : mb_error_set(status, "%s: %s", path, what);
 }
 
 /* A child process of the host's must not inherit the file. */

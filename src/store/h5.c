@@ -38,6 +38,22 @@ typedef struct {
     size_t capacity;
 } reason_t;
 
+/* "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = ...", over
+ * several lines, becomes "file read failed: Input/output error". */
+static void shorten(char *text)
+{
+    static const char mark[] = "error message = '";
+    char *colon = strchr(text, ':'), *cause = strstr(text, mark);
+    size_t length = cause == NULL ? 0 : strcspn(cause + strlen(mark), "'");
+    if (cause != NULL && colon != NULL && colon < cause) {
+        memmove(colon + 2, cause + strlen(mark), length);
+        colon[1] = ' ';
+        colon[2 + length] = '\0';
+    }
+    for (char *line = strchr(text, '\n'); line != NULL; line = strchr(line, '\n'))
+        *line = ' ';
+}
+
 /* Walking downward ends at the function that failed first. */
 static herr_t keep_reason(unsigned n, const H5E_error2_t *error, void *user)
 {
@@ -53,6 +69,7 @@ const char *mb_h5_reason(char *buffer, size_t capacity)
     snprintf(buffer, capacity, "unknown reason");
     reason_t reason = {buffer, capacity};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_reason, &reason);
+    shorten(buffer);
     return buffer;
 }
 

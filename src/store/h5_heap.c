@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "store/io.h"
 
 enum { START = 8 }; /* signature, version and reserved bytes; an object's index, count, reserved */
 
@@ -93,39 +94,39 @@ bool mb_h5_heap_references(const mb_h5_heap_t *heap, hid_t attribute, hid_t type
     return good;
 }
 
-/* COUNT bytes at an address into TO; false when the file has no such bytes. */
-static bool read_at(const mb_h5_heap_t *heap, uint64_t address, void *to, size_t count)
+/* COUNT bytes at an address into TO; *there is false when the file has no such bytes. */
+static mb_status_t read_at(const mb_h5_heap_t *heap, uint64_t address, void *to, size_t count,
+                           bool *there)
 {
     uint64_t limit = (uint64_t)heap->reader->bytes - (uint64_t)heap->base;
-    if (heap->base > heap->reader->bytes || address > limit || count > limit - address)
-        return false;
-    for (size_t done = 0; done < count;) {
-        ssize_t got = pread(heap->file, (char *)to + done, count - done,
-                            (off_t)(heap->start + heap->base + (int64_t)address + (int64_t)done));
-        if (got <= 0 && errno != EINTR)
-            return false;
-        done += got > 0 ? (size_t)got : 0;
-    }
-    return true;
+    *there = heap->base <= heap->reader->bytes && address <= limit && count <= limit - address;
+    return *there ? mb_io_read(heap->file, to, count, heap->start + heap->base + (int64_t)address,
+                               heap->reader->path)
+                  : MB_OK;
 }
 
-static bool load(mb_h5_heap_t *heap, uint64_t address)
+/* The collection at an address; *there is false when there is none. */
+static mb_status_t load(mb_h5_heap_t *heap, uint64_t address, bool *there)
 {
     unsigned char head[START + 8];
     size_t head_bytes = START + heap->size_bytes;
-    if (heap->collection != NULL && heap->address == address)
-        return true;
+    *there = heap->collection != NULL && heap->address == address;
+    if (*there)
+        return MB_OK;
     free(heap->collection);
     heap->collection = NULL;
-    if (!read_at(heap, address, head, head_bytes) || memcmp(head, "GCOL\1", 5) != 0)
-        return false;
-    uint64_t bytes = number_at(head + START, heap->size_bytes);
-    if (bytes < head_bytes || bytes > (uint64_t)heap->reader->bytes)
-        return false;
+    MB_TRY(read_at(heap, address, head, head_bytes, there));
+    *there = *there && memcmp(head, "GCOL\1", 5) == 0;
+    uint64_t bytes = *there ? number_at(head + START, heap->size_bytes) : 0;
+    *there = bytes >= head_bytes && bytes <= (uint64_t)heap->reader->bytes;
+    if (!*there)
+        return MB_OK;
     heap->collection = malloc((size_t)bytes);
     heap->bytes = (size_t)bytes;
     heap->address = address;
-    return heap->collection != NULL && read_at(heap, address, heap->collection, heap->bytes);
+    if (heap->collection == NULL)
+        return mb_error_memory("texts", (size_t)bytes);
+    return read_at(heap, address, heap->collection, heap->bytes, there);
 }
 
 /* The object's bytes; NULL where the collection has none of this index and at least this length. */
@@ -155,7 +156,9 @@ mb_status_t mb_h5_heap_text(mb_h5_heap_t *heap, const unsigned char *reference, 
     if (address == 0 || length == 0) {
         length = 0; /* an empty text, or none */
     } else {
-        bytes = load(heap, address) ? find(heap, index, length) : NULL;
+        bool there = false;
+        MB_TRY(load(heap, address, &there));
+        bytes = there ? find(heap, index, length) : NULL;
         heap->given += length;
         if (bytes == NULL || heap->given > (uint64_t)heap->reader->bytes)
             return refuse(heap, what);

@@ -203,10 +203,15 @@ static mb_status_t read_setting(const mb_h5_reader_t *reader, hid_t group, const
     setting->key = mb_arena_strdup(reader->arena, name);
     if (setting->key == NULL)
         return no_memory();
-    if (mb_h5_read_text(reader, group, "/mbrun/run", name, &value) != MB_OK) {
+    mb_status_t status = mb_h5_read_text(reader, group, "/mbrun/run", name, &value);
+    if (status != MB_OK && status != MB_ERR_FORMAT)
+        return status;
+    if (status != MB_OK) {
         double number = NAN;
         MB_TRY(mb_h5_read_real(reader, group, "/mbrun/run", name, &number));
         value = mb_arena_format(reader->arena, "%.15g", number);
+        if (value == NULL)
+            return no_memory();
     }
     setting->value = value == NULL ? "" : value;
     return MB_OK;
@@ -404,18 +409,6 @@ static mb_status_t take_config(const mb_keras_archive_t *archive, mb_model_file_
                                  &file->model_config, &file->training_config);
 }
 
-/* What the first bytes say about a file that HDF5 does not take. */
-static mb_status_t refuse_not_hdf5(int fd, int64_t bytes, const char *path)
-{
-    unsigned char start[8] = {0};
-    if (bytes == 0)
-        return mb_error_set(MB_ERR_FORMAT, "'%s' is empty; copy or save it again", path);
-    MB_TRY(mb_io_read(fd, start, bytes < 8 ? (size_t)bytes : 8, 0, path));
-    return mb_error_set(MB_ERR_FORMAT,
-                        "'%s' is not an HDF5 file; give a model saved with model.save('model.h5')",
-                        path);
-}
-
 /* HDF5 says "truncated file: eof = 100, sblock->base_addr = 0, stored_eof = 2000". */
 static mb_status_t refuse_opening(const char *path)
 {
@@ -433,27 +426,44 @@ static mb_status_t refuse_opening(const char *path)
                         path, reason);
 }
 
-/* Locks are not needed for files that are replaced as a whole, and fail on some file systems. */
-static hid_t open_quietly(const char *path, const mb_h5_part_t *part, hid_t *held)
+/* What the first bytes say about a file that HDF5 does not take. */
+static mb_status_t refuse_not_hdf5(int fd, int64_t bytes, const char *path)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS), file = H5I_INVALID_HID;
+    static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    unsigned char start[8] = {0};
+    if (bytes == 0)
+        return mb_error_set(MB_ERR_FORMAT, "'%s' is empty; copy or save it again", path);
+    MB_TRY(mb_io_read(fd, start, bytes < 8 ? (size_t)bytes : 8, 0, path));
+    if (memcmp(start, signature, sizeof start) == 0) /* HDF5 could not look at it */
+        return refuse_opening(path);
+    return mb_error_set(MB_ERR_FORMAT,
+                        "'%s' is not an HDF5 file; give a model saved with model.save('model.h5')",
+                        path);
+}
+
+/* Locks are not needed for files that are replaced as a whole, and fail on some file systems. */
+static mb_status_t open_quietly(const char *path, const mb_h5_part_t *part, hid_t *held,
+                                hid_t *file)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0)
-        return H5I_INVALID_HID;
+        return refuse_opening(path);
 #if H5_VERSION_GE(1, 10, 7) && !(H5_VERS_MINOR == 12 && H5_VERS_RELEASE == 0)
     H5Pset_file_locking(access, false, true);
 #endif
     if (part == NULL || mb_h5_part_use(part, access, held))
-        file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    return file;
+        *file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    mb_status_t status = *file < 0 ? refuse_opening(path) : MB_OK;
+    H5Pclose(access); /* HDF5 forgets its reason there */
+    return status;
 }
 
 static mb_status_t open_source(mb_model_file_t *file, mb_model_source_t *source)
 {
     if (!file->archive && H5Fis_hdf5(file->path) <= 0)
         return refuse_not_hdf5(source->fd, source->bytes, file->path);
-    source->file = open_quietly(file->path, file->archive ? &source->part : NULL, &source->held);
-    return source->file < 0 ? refuse_opening(file->path) : MB_OK;
+    return open_quietly(file->path, file->archive ? &source->part : NULL, &source->held,
+                        &source->file);
 }
 
 static mb_status_t enter_hdf5(mb_model_file_t *file, bool need_config, bool verify_seal)

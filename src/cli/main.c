@@ -78,21 +78,20 @@ static mb_status_t unknown_command(const char *word)
 
 /* A launcher kills the other ranks when the first one ends with an error: those that are to be
  * silent give rank 0 the time to speak. */
-static int refuse(int rank)
+static int refuse(int rank, mb_status_t status)
 {
     if (rank == 0)
         mb_say_error();
     else
         nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
-    return MB_EXIT_USAGE;
+    return status == MB_ERR_MEMORY ? MB_EXIT_FAILED : MB_EXIT_USAGE;
 }
 
 static int help(int n, char **texts, int rank)
 {
     const mb_command_t *command = n > 0 ? mb_command_find(texts[0]) : NULL;
     if (n > 0 && command == NULL && strcmp(texts[0], "help") != 0) {
-        unknown_command(texts[0]);
-        return refuse(rank);
+        return refuse(rank, unknown_command(texts[0]));
     }
     if (rank != 0)
         return MB_EXIT_DONE;
@@ -123,8 +122,9 @@ static int run(const mb_command_t *command, int n, char **texts, int rank)
     mb_net_spread(rank);
     /* What HDF5 would print of its own comes as one message of ours. */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    if (mb_args_read(command, n, texts, &args) != MB_OK)
-        code = refuse(rank);
+    mb_status_t status = mb_args_read(command, n, texts, &args);
+    if (status != MB_OK)
+        code = refuse(rank, status);
     else if (args.help && rank == 0)
         mb_help_command(command);
     else if (!args.help && rank == 0 && mb_probe(&args) != MB_OK)
@@ -140,7 +140,7 @@ static int dispatch(int argc, char **argv)
     int rank = mb_launch_rank();
     if (argc < 2) {
         mb_error_set(MB_ERR_ARGUMENT, "nothing to do: mbrun MODEL.h5, or mbrun --help");
-        return refuse(rank);
+        return refuse(rank, MB_ERR_ARGUMENT);
     }
     const char *first = argv[1];
     if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
@@ -155,8 +155,7 @@ static int dispatch(int argc, char **argv)
         return run(command, argc - 2, argv + 2, rank);
     if (means_train(first))
         return run(&mb_command_train, argc - 1, argv + 1, rank);
-    unknown_command(first);
-    return refuse(rank);
+    return refuse(rank, unknown_command(first));
 }
 
 /* A reader that went away has what it wanted; anything else that kept results from being written is

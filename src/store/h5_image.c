@@ -140,6 +140,8 @@ static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr
     mb_h5_image_t *const *image = H5Pget_driver_info(access);
     opened_t *opened = calloc(1, sizeof(*opened));
     if (image == NULL || opened == NULL) {
+        if (image != NULL)
+            (*image)->failed = MB_ERR_MEMORY;
         free(opened);
         return NULL;
     }
@@ -300,12 +302,18 @@ static mb_status_t save_page(const mb_h5_image_t *image, const page_t *page)
                : mb_io_write(image->fd, page->bytes, (size_t)bytes, page->first, image->path);
 }
 
-mb_status_t mb_h5_image_save(mb_h5_image_t *image)
+mb_status_t mb_h5_image_failed(const mb_h5_image_t *image)
 {
     if (image->failed == MB_ERR_MEMORY)
-        return mb_error_memory("a file's layout", image->count * sizeof(page_t));
+        return mb_error_memory("a file's layout", (image->count + 1) * sizeof(page_t));
     if (image->failed != MB_OK)
         return mb_error_set(image->failed, "cannot read '%s' while it is changed", image->path);
+    return MB_OK;
+}
+
+mb_status_t mb_h5_image_save(mb_h5_image_t *image)
+{
+    MB_TRY(mb_h5_image_failed(image));
     for (size_t i = 0; i < image->count; i++)
         MB_TRY(save_page(image, image->pages[i]));
     MB_TRY(mb_io_cut(image->fd, image->bytes, image->path));

@@ -78,7 +78,9 @@ static mb_status_t create_file(mb_h5_writer_t *writer)
     hid_t access = file_access(writer->image), creation = H5Pcreate(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
         writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
-    mb_status_t status = writer->file < 0 ? fail(writer, "create", "the file") : MB_OK;
+    mb_status_t status = mb_h5_image_failed(writer->image);
+    if (status == MB_OK && writer->file < 0)
+        status = fail(writer, "create", "the file");
     H5Pclose(creation);
     H5Pclose(access);
     return status;

@@ -390,11 +390,11 @@ mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *are
     if (s.found == NULL)
         return mb_error_memory("a plan", MOST_CANDIDATES * sizeof *s.found);
     MB_TRY(search(&s));
+    *least = s.least;
     if (s.n == 0)
         return none_fits(&s);
     qsort(s.found, (size_t)s.n, sizeof *s.found, by_time);
     *out = s.found;
     *n = s.n;
-    *least = s.least;
     return MB_OK;
 }

@@ -144,14 +144,15 @@ static void say_why(const mb_candidate_t *all, int n, mb_layout_t *layout)
                  other->stages == 1 ? "" : "s", other->replicas, part);
 }
 
-/* Where nothing fits, what takes least is tried. */
+/* Where nothing fits, what takes least is tried: not where the planner itself finds no memory,
+ * which the other ranks, planning the same, may have. */
 static mb_status_t rank_within(const mb_model_t *model, const mb_settings_t *settings,
                                mb_layout_wish_t *wish, mb_arena_t *arena, mb_candidate_t **all,
                                int *n)
 {
-    double least;
+    double least = 0;
     mb_status_t status = mb_layout_rank(model, settings, wish, arena, all, n, &least);
-    if (status != MB_ERR_MEMORY)
+    if (status != MB_ERR_MEMORY || least == 0)
         return status;
     wish->ranks.memory = DBL_MAX;
     MB_TRY(mb_layout_rank(model, settings, wish, arena, all, n, &least));

@@ -6,7 +6,7 @@
 #     tests/campaign/crash_states.sh RESULTS FIRST LAST [SCENARIO...]
 #
 # in a build folder; MB_SRCDIR names the sources (default: the folder above). FIRST to LAST are seeds: for each, a
-# scenario is recorded anew and 2000 random states are added to those that are made one by one. RESULTS gets a
+# scenario is recorded anew and 20,000 random states are added to those that are made one by one. RESULTS gets a
 # line for each seed and scenario, and those that have one are left out: the campaign goes on where it was stopped.
 # Prints a Markdown table, and what failed. MB_CRASH_RESUMED is how many states of each are resumed (20).
 [ $# -ge 3 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 2; }
@@ -35,7 +35,7 @@ resume_some() {
 try() {
     grep -q "^$1 $2: " "$results" && return
     resumed=0 said=
-    record "$1" >"$scratch/said" && states "$1" "$2" 2000 20 >"$scratch/said" && syncs "$1" >>"$scratch/said"
+    record "$1" >"$scratch/said" && states "$1" "$2" 20000 100 >"$scratch/said" && syncs "$1" >>"$scratch/said"
     outcome=$?
     totals=$(sed -n 's/^calls.*, states \([0-9]*\), faults 0$/\1/p' "$scratch/said" | head -n 1)
     [ $outcome -ne 0 ] || resume_some "$1" >"$scratch/resumed"

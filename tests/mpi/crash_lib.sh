@@ -17,8 +17,8 @@ trap 'rm -rf "$scratch" "$laid"' EXIT
 
 record() {
     prepare "$1"
+    rm -rf "$scratch/$1.before" "$scratch/$1.record"
     cp -r "$work" "$scratch/$1.before"
-    rm -f "$scratch/$1.record"
     launch "$1" env LD_PRELOAD="$SHIM" MB_RECORD_DIR="$work" MB_RECORD_LOG="$scratch/$1.record" ||
         { echo "$1 fails by itself: $(tail -n 5 "$scratch/err" | tr '\n' ' ')" && return 1; }
     digest >"$scratch/reference.$1"

@@ -96,6 +96,14 @@ else
 EXTRA_DIST += tests/mpi/failing_writes.sh
 endif
 SANITIZED_SHELL_TESTS += tests/mpi/failing_writes.sh
+# A sanitizer has allocations of its own.
+if SANITIZERS
+EXTRA_DIST += tests/mpi/failing_calls.sh
+else
+SHELL_TESTS += tests/mpi/failing_calls.sh
+endif
+tests/mpi/failing_calls.log: tests/support/failing_io.so tests/support/failing_memory.so mbrun$(EXEEXT)
+EXTRA_DIST += tests/campaign/failing_calls.sh tests/campaign/kills.sh tests/campaign/soak.sh
 tests/mpi/failing_writes.log: tests/support/failing_io.so mbrun$(EXEEXT)
 
 LONG_TESTS += tests/mpi/cudasim.sh

@@ -22,7 +22,8 @@ typedef struct mb_h5_image mb_h5_image_t;
 mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **image);
 /* Makes a file that is opened or created with ACCESS, under any name, be the image. */
 bool mb_h5_image_use(mb_h5_image_t *image, hid_t access);
-/* What went wrong below HDF5, which HDF5 itself cannot tell: MB_OK, or the error with its message. */
+/* What went wrong below HDF5, which HDF5 itself cannot tell: MB_OK, or the error with its message.
+ */
 mb_status_t mb_h5_image_failed(const mb_h5_image_t *image);
 /* Puts what HDF5 wrote into the file, and cuts that to HDF5's length. Not synced. */
 mb_status_t mb_h5_image_save(mb_h5_image_t *image);

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define TURN_SECONDS 2.0 /* in which a launcher ends all, when rank 0 has */
 #define STAGGER_SECONDS 0.3
 #define MOST_STAGGERED 6
 
@@ -42,7 +43,8 @@ void mb_bounded_begin(double seconds, int rank, const char *what, int code)
     exit_code = code;
     sigemptyset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
-    set_timer(seconds + STAGGER_SECONDS * (rank < MOST_STAGGERED ? rank : MOST_STAGGERED));
+    double later = STAGGER_SECONDS * (rank < MOST_STAGGERED ? rank : MOST_STAGGERED);
+    set_timer(seconds + (rank == 0 ? 0 : TURN_SECONDS + later));
 }
 
 void mb_bounded_end(void)

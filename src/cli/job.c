@@ -16,7 +16,7 @@
 
 #define GRACE_SECONDS 10.0
 #define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
-#define LAST_SECONDS 60.0      /* for the end of MPI itself */
+#define LAST_SECONDS 10.0      /* for the end of MPI itself */
 #define START_SECONDS 4.0      /* besides the deadline, which says more */
 #define NOT_ENDED                                                                                  \
     "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \
@@ -103,15 +103,21 @@ static bool start_mpi(int *code)
     return false;
 }
 
+static void add_missing(mb_status_t status)
+{
+    char missing[512];
+    mb_error_message_t kept;
+    mb_error_keep(&kept);
+    mb_roll_call(missing, sizeof missing);
+    mb_error_set(status, "%s%s", kept.text, missing);
+}
+
 static bool create_comm(mb_job_t *job, const mb_comm_options_t *options, int *code)
 {
     mb_status_t status = mb_comm_create(MPI_COMM_WORLD, options, &job->comm);
     if (status != MB_OK) {
-        char missing[512];
-        mb_error_message_t kept;
-        mb_error_keep(&kept);
-        mb_roll_call(missing, sizeof missing);
-        mb_error_set(status, "%s%s", kept.text, missing);
+        if (status == MB_ERR_TIMEOUT)
+            add_missing(status);
         *code = refuse_mpi();
         return false;
     }
@@ -211,8 +217,9 @@ int mb_job_end(mb_job_t *job, mb_status_t status)
     int code = agreed_code(job, status);
     if (!together)
         abort_job(job, code);
-    mb_bounded_begin(LAST_SECONDS, job->rank, failed ? NULL : NOT_ENDED,
-                     code == MB_EXIT_DONE ? MB_EXIT_FAILED : code);
+    double deadline = failed ? 0 : mb_comm_deadline(job->comm);
+    mb_bounded_begin(deadline > LAST_SECONDS ? deadline : LAST_SECONDS, job->rank,
+                     failed ? NULL : NOT_ENDED, code == MB_EXIT_DONE ? MB_EXIT_FAILED : code);
     mb_comm_destroy(job->comm);
     MPI_Finalize();
     mb_bounded_end();

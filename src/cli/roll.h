@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 /* On ranks 0 and 1, for a second: "; rank 2 has not come" in TEXT, "" where all have, or nothing
- * can be said. Of others, that they have come. Not collective; MPI is lost afterwards. */
+ * can be said. The others tell that they have come. Not collective; MPI is lost afterwards. */
 void mb_roll_call(char *text, size_t capacity);
 
 #endif

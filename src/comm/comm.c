@@ -86,11 +86,10 @@ static mb_status_t copy(mb_comm_t *comm, MPI_Comm original, MPI_Comm *out)
 
 static mb_status_t duplicate(mb_comm_t *comm, MPI_Comm original)
 {
+    MPI_Comm_rank(original, &comm->rank);
+    MPI_Comm_size(original, &comm->size);
     MB_TRY(copy(comm, original, &comm->data));
-    MB_TRY(copy(comm, original, &comm->control));
-    MPI_Comm_rank(comm->data, &comm->rank);
-    MPI_Comm_size(comm->data, &comm->size);
-    return MB_OK;
+    return copy(comm, original, &comm->control);
 }
 
 mb_status_t mb_comm_create(MPI_Comm original, const mb_comm_options_t *options, mb_comm_t **out)

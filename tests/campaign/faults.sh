@@ -6,8 +6,9 @@
 #
 # in a build folder; MB_SRCDIR names the sources (default: the folder above). RESULTS gets a line for each fault, and
 # those that have one are left out: the campaign goes on where it was stopped, and several may share out the numbers.
-# MB_FAULT_SECONDS ends it after a while, MB_FAULT_DEADLINE (10) is the runs' deadline in seconds. Prints a Markdown table, and what failed.
-[ $# -eq 4 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 2; }
+# MB_FAULT_SECONDS ends it after a while, MB_FAULT_DEADLINE (10) is the runs' deadline in seconds. Prints a Markdown
+# table, and what failed.
+[ $# -eq 4 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" && exit 2; }
 MB_BUILDDIR=${MB_BUILDDIR-$PWD}
 MB_SRCDIR=${MB_SRCDIR-$(cd "$(dirname "$0")/../.." && pwd)}
 MBRUN=${MBRUN-$MB_BUILDDIR/mbrun}

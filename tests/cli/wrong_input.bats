@@ -269,3 +269,14 @@ load helper
     [ "$(digest w0=1.run/final.h5)" = "$(digest w0=1,1=1.run/final.h5)" ]
     [ "$(digest w0=1.run/final.h5)" != "$(digest w3=4.run/final.h5)" ]
 }
+
+@test "ranks that a launcher started and MPI left alone are refused before they write" {
+    fixture mlp
+    SLURM_STEP_NUM_TASKS=4 SLURM_PROCID=0 refused 1 'srun started 4 processes .*--mpi=pmix.*--mpi=list' 1 \
+        model.h5 --data data.h5
+    PMI_SIZE=3 PMI_RANK=0 refused 1 'PMI_SIZE=3.* each of them is alone' 1 model.h5 --data data.h5
+    run env PMI_SIZE=3 PMI_RANK=2 "$MBRUN" model.h5 --data data.h5
+    [ "$status" -eq 1 ] && [ -z "$output" ]
+    [ ! -e model.run ]
+    PMI_SIZE=1 PMI_RANK=0 ranks 1 model.h5 --data data.h5 --steps 1
+}

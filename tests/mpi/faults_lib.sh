@@ -23,6 +23,7 @@ steps=${MB_FAULT_STEPS-150}
 kinds=${MB_FAULT_KINDS-kill kill stop stop slow memory memory-start disk disk full mpi-fail mpi-fail mpi-hang mpi-lose nan cut}
 most_seconds=$((deadline + 10))
 cut_hosts=
+hosts_settings="--mca oob_tcp_keepalive_time 5 --mca oob_tcp_keepalive_intvl 2 --mca oob_tcp_keepalive_probes 3"
 
 fault_cleanup() {
     [ -z "$job" ] || kill -KILL "$job"
@@ -125,13 +126,13 @@ finish() {
     code=$?
     job=
     took=$(since "$begun")
-    for _ in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(left_processes)" ] || sleep 0.2; done
+    for _ in $(seq 50); do [ -z "$(left_processes)" ] || sleep 0.2; done
     [ -z "$(left_processes)" ] || find_fault "processes are left"
 }
 
 # reported PATTERN: one error of ours, whose first line has it.
 reported() {
-    [ "$code" -eq 1 ] || find_fault "it ends with $code: $(grep -v '^--' "$scratch/out" | tail -n 3 | tr '\n' ' ')"
+    [ "$code" -eq 1 ] || { [ "$code" -eq 205 ] && [ "$kind" = cut ]; } || find_fault "it ends with $code: $(grep -v '^--' "$scratch/out" | tail -n 3 | tr '\n' ' ')"
     [ "$(grep -c '^mbrun: error' "$scratch/out")" -eq 1 ] ||
         find_fault "not one message: $(grep '^mbrun: ' "$scratch/out" | tr '\n' ' ')"
     grep -Eq "^mbrun: error.*$1" "$scratch/out" || find_fault "no '$1' in: $(grep '^mbrun: ' "$scratch/out" | tr '\n' ' ')"
@@ -161,7 +162,7 @@ fault_stop() {
     begin && under_way
     strike STOP
     finish
-    survived || reported "rank $victim on [^ ]* (has said nothing for|came too late)"
+    survived || reported "rank $victim on [^ ]* (has said nothing for|came too late)|MPI has not come to its end"
 }
 
 # Stopped for less than the deadline: nothing happens.
@@ -195,7 +196,7 @@ named_by_anyone() {
         what="$what (by the launcher)"
         return
     fi
-    reported "(rank $victim[ :,]|memory)"
+    if [ "$victim" -eq 0 ]; then reported ": (rank 0 |[^r])"; else reported "(rank $victim[ :,]|memory)"; fi
 }
 
 fault_memory_start() {
@@ -276,6 +277,12 @@ fault_mpi_lose() {
     survived || grep -q "rank $victim" "$scratch/out" || find_fault "rank $victim is not there: $(cat "$scratch/out")"
 }
 
+check_checkpoints() {
+    for file in "$run"/step-*.h5; do
+        [ ! -e "$file" ] || "$MBRUN" inspect --verify "$file" >/dev/null 2>&1 || find_fault "$file is not complete"
+    done
+}
+
 fault_nan() {
     data=$scratch/nan.h5
     cp "$scratch/data.h5" "$data"
@@ -287,6 +294,8 @@ fault_nan() {
     slack=0
     data=$scratch/data.h5
     survived || reported "(nan|not finite|NaN)"
+    check_checkpoints
+    rm -rf "$run" # with other data it cannot go on
 }
 
 # A host of two or three goes off the network, the launcher's own never.
@@ -296,14 +305,14 @@ fault_cut() {
     [ "$victim" -ge 2 ] || victim=2
     [ "$ranks" -gt "$victim" ] || ranks=$((victim + 1))
     at=h$((1 + victim / 2))
-    what="$what $at"
+    [ "$ranks" -le 6 ] || ranks=6
+    what="$kind of $at with rank $victim of $ranks, $stages stages"
     begin && under_way
     begun=$(now)
     hosts_cut "$at"
     finish
-    cut_hosts=
     survived || reported "rank [0-9] on $at has said nothing"
-    hosts_remove
+    cut_hosts=h1:4 # the next start finds its lease's owner gone
 }
 
 # again: the next start comes to the bits of a run without faults.
@@ -334,5 +343,6 @@ fault() {
     ! survived || what="$what (goes on)"
     again "$7"
     took=$struck
+    hosts_remove
     [ -z "$why" ]
 }

@@ -8,8 +8,9 @@ tests_mpi_test_comm_SOURCES = tests/mpi/test_comm.c $(mpi_cases_sources)
 tests_mpi_test_comm_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/comm.sh
 tests/mpi/comm.log: tests/mpi/test_comm$(EXEEXT)
-SHELL_TESTS += tests/mpi/silent.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
-TIMED_TESTS += tests/mpi/comm.sh tests/mpi/silent.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
+SHELL_TESTS += tests/mpi/silent.sh tests/mpi/faults.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
+TIMED_TESTS += tests/mpi/comm.sh tests/mpi/silent.sh tests/mpi/faults.sh tests/mpi/hosts.sh tests/mpi/straggler.sh
+tests/mpi/faults.log: tests/support/failing_io.so tests/support/failing_mpi.so tests/mpi/poison$(EXEEXT)
 
 EXTRA_PROGRAMS += tests/mpi/test_turns
 tests_mpi_test_turns_SOURCES = tests/mpi/test_turns.c $(mpi_cases_sources)

@@ -39,12 +39,12 @@ hosts_try() {
 }
 
 hosts_add() {
-    number=$1 space=$(hosts_space "h$1")
+    host=h$1 space=$(hosts_space "h$1")
     hosts_try ip netns add "$space" || return 1
-    hosts="$hosts h$number"
-    hosts_try ip link add eth0 netns "$space" type veth peer name "h$number" netns "$(hosts_space b)" &&
-        hosts_try ip -n "$(hosts_space b)" link set "h$number" master bridge up &&
-        hosts_try ip -n "$space" address add "10.77.0.$number/24" dev eth0 &&
+    hosts="$hosts $host"
+    hosts_try ip link add eth0 netns "$space" type veth peer name "$host" netns "$(hosts_space b)" &&
+        hosts_try ip -n "$(hosts_space b)" link set "$host" master bridge up &&
+        hosts_try ip -n "$space" address add "10.77.0.$1/24" dev eth0 &&
         hosts_try ip -n "$space" link set eth0 up && hosts_try ip -n "$space" link set lo up &&
         hosts_try ip netns exec "$space" sysctl -qw net.ipv4.tcp_retries2=3
 }
@@ -57,7 +57,7 @@ hosts_make() {
     hosts_try unshare -n -u true && hosts_try ip netns add "$(hosts_space b)" || return 1
     hosts_try ip -n "$(hosts_space b)" link add bridge type bridge forward_delay 0 &&
         hosts_try ip -n "$(hosts_space b)" link set bridge up || return 1
-    for number in $(seq "$1"); do hosts_add "$number" || return 1; done
+    for host in $(seq "$1"); do hosts_add "$host" || return 1; done
     hosts_agent
 }
 

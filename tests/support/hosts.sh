@@ -88,8 +88,10 @@ hosts_cut() {
     ip -n "$(hosts_space b)" link set "$1" down
 }
 
+# Addresses that were asked for in vain would not be asked for again for a while.
 hosts_mend() {
     ip -n "$(hosts_space b)" link set "$1" up
+    for host in $hosts; do ip -n "$(hosts_space "$host")" neigh flush dev eth0; done
 }
 
 hosts_remove() {

@@ -1,3 +1,8 @@
+# What mpirun prints when it aborts is no text at times, and grep would say no more than that.
+grep() {
+    command grep -a "$@"
+}
+
 # children PARENT: the processes it started, in order. A bare system has no pgrep.
 children() {
     for entry in /proc/[0-9]*; do

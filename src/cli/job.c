@@ -16,7 +16,7 @@
 
 #define GRACE_SECONDS 10.0
 #define LATE_GRACE_SECONDS 1.5 /* after a deadline: whoever is silent by then does not come */
-#define LAST_SECONDS 10.0      /* for the end of MPI itself */
+#define LAST_SECONDS 8.0       /* for the end of MPI itself */
 #define START_SECONDS 4.0      /* besides the deadline, which says more */
 #define NOT_ENDED                                                                                  \
     "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \

@@ -145,6 +145,9 @@ mb_status_t mb_comm_stand(mb_comm_t *comm, mb_status_t status)
 mb_status_t mb_comm_report(mb_comm_t *comm, mb_status_t status)
 {
     mb_comm_hear(comm);
+    /* MPI fails on one rank, and the others still wait for it. */
+    if (status == MB_ERR_MPI && !comm->agreed && comm->size > 1)
+        mb_comm_fail(comm, status);
     return comm->agreed || comm->first->rank == INT_MAX ? status : mb_comm_stand(comm, status);
 }
 

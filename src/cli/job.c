@@ -21,6 +21,8 @@
 #define NOT_ENDED                                                                                  \
     "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \
     "complete"
+#define SPOKEN_SECONDS 4  /* that a launcher may take to end us, when rank 0 has spoken after all  \
+                           */
 #define ABORT_SECONDS 5.0 /* the launcher kills before that whom it reaches */
 
 static void write_log(void *user, mb_log_level_t level, const char *message)
@@ -174,6 +176,8 @@ static void abort_job(mb_job_t *job, int code)
 {
     if (!job->said && job->rank != 0) {
         wait_for_turn(job->rank);
+        if (!mb_comm_speaks(job->comm))
+            nanosleep(&(struct timespec){.tv_sec = SPOKEN_SECONDS}, NULL);
         say(job);
     }
     abort_mpi(code);

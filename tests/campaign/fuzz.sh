@@ -1,7 +1,7 @@
 #!/bin/sh
 # fuzz.sh BUILD SECONDS [FOLDER [TARGET ...]]: gives each parser of tests/fuzz so many seconds of libFuzzer, one process at a
 # time. What it has learned lies in FOLDER/corpus and is gone on from; inputs that crash, leak, take 2 GiB or 10 seconds lie in
-# FOLDER/found; FOLDER/results.txt has a line a target: runs, seconds, edges, findings.
+# FOLDER/found; FOLDER/results.txt has a line a target: runs, seconds of the processor, edges, findings.
 #
 # BUILD is made by clang:
 #     mkdir fuzz && cd fuzz
@@ -30,12 +30,21 @@ number() {
     sed -n "s/.*$1: *\([0-9]*\).*/\1/p" "$folder/$2.log" | tail -n 1
 }
 
+# Of all that has ended so far: not in a pipe, whose shell has no children.
+processor() {
+    times >"$folder/times"
+    awk 'NR == 2 { gsub("s", ""); split($1, u, "m"); split($2, s, "m"); printf "%d", 60 * (u[1] + s[1]) + u[2] + s[2] }' \
+        "$folder/times"
+}
+
 for target; do
-    own=$folder/corpus/$target before=$(found "$target") began=$(date +%s)
+    processor >"$folder/began"
+    own=$folder/corpus/$target before=$(found "$target")
     mkdir -p "$own"
     MB_FUZZ=$target nice -n 19 "$program" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=16384 \
         -print_final_stats=1 -artifact_prefix="$folder/found/$target-" "$own" "$source/$target" >"$folder/$target.log" 2>&1
+    processor >"$folder/ended"
     printf '%-12s %10s runs %5d s %6s edges %3d findings\n' "$target" "$(number 'number_of_executed_units' "$target")" \
-        $(($(date +%s) - began)) "$(number 'cov' "$target")" $(($(found "$target") - before)) | tee -a "$folder/results.txt"
+        $(($(cat "$folder/ended") - $(cat "$folder/began"))) "$(number 'cov' "$target")" $(($(found "$target") - before)) | tee -a "$folder/results.txt"
 done
 [ -z "$(ls "$folder/found")" ]

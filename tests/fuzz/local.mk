@@ -1,6 +1,6 @@
 # The parsers of hostile bytes. The check replays the inputs that are kept; tests/campaign/fuzz.sh looks for new ones.
 FUZZ_TARGETS = tests/fuzz/fuzz_archive.c tests/fuzz/fuzz_csv.c tests/fuzz/fuzz_encoded.c tests/fuzz/fuzz_format.c \
-	tests/fuzz/fuzz_graph.c tests/fuzz/fuzz_hardware.c tests/fuzz/fuzz_idx.c tests/fuzz/fuzz_image.c tests/fuzz/fuzz_json.c \
+	tests/fuzz/fuzz_graph.c tests/fuzz/fuzz_hardware.c tests/fuzz/fuzz_hdf5_data.c tests/fuzz/fuzz_idx.c tests/fuzz/fuzz_image.c tests/fuzz/fuzz_json.c \
 	tests/fuzz/fuzz_keras_file.c tests/fuzz/fuzz_lease.c tests/fuzz/fuzz_metrics.c tests/fuzz/fuzz_npy.c \
 	tests/fuzz/fuzz_npz.c tests/fuzz/fuzz_profile.c tests/fuzz/fuzz_schedule.c tests/fuzz/fuzz_seal.c \
 	tests/fuzz/fuzz_settings.c tests/fuzz/fuzz_table.c tests/fuzz/fuzz_trace.c tests/fuzz/fuzz_training.c \

@@ -10,6 +10,7 @@
     X(format)                                                                                      \
     X(graph)                                                                                       \
     X(hardware)                                                                                    \
+    X(hdf5_data)                                                                                   \
     X(idx)                                                                                         \
     X(image)                                                                                       \
     X(json)                                                                                        \

@@ -1,7 +1,8 @@
 #!/bin/sh
 # fuzz.sh BUILD SECONDS [FOLDER [TARGET ...]]: gives each parser of tests/fuzz so many seconds of libFuzzer, one process at a
-# time. What it has learned lies in FOLDER/corpus and is gone on from; inputs that crash, leak, take 2 GiB or 10 seconds lie in
-# FOLDER/found; FOLDER/results.txt has a line a target: runs, seconds of the processor, edges, findings.
+# time. What it has learned lies in FOLDER/corpus and is gone on from; inputs that crash, leak, take 2 GiB or a minute (of the
+# clock, which others may use up) lie in FOLDER/found; FOLDER/results.txt has a line a target: runs, seconds of the processor,
+# edges, findings.
 #
 # BUILD is made by clang:
 #     mkdir fuzz && cd fuzz
@@ -41,7 +42,7 @@ for target; do
     processor >"$folder/began"
     own=$folder/corpus/$target before=$(found "$target")
     mkdir -p "$own"
-    MB_FUZZ=$target nice -n 19 "$program" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=16384 \
+    MB_FUZZ=$target nice -n 19 "$program" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=60 -max_len=16384 \
         -print_final_stats=1 -artifact_prefix="$folder/found/$target-" "$own" "$source/$target" >"$folder/$target.log" 2>&1
     processor >"$folder/ended"
     printf '%-12s %10s runs %5d s %6s edges %3d findings\n' "$target" "$(number 'number_of_executed_units' "$target")" \

@@ -90,6 +90,7 @@ tests/mpi/silent_errors.log: tests/support/erring_products.so mbrun$(EXEEXT)
 CLEANFILES += tests/support/erring_products.so
 EXTRA_DIST += tests/support/erring_products.c
 EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh
+EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh tests/campaign/local_tier.sh
 # What is left of a command that fails matters most where its memory is watched.
 if SANITIZERS
 SHELL_TESTS += tests/mpi/failing_writes.sh

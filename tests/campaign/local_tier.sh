@@ -77,7 +77,7 @@ try() {
     for _ in 1 2 3; do
         # shellcheck disable=SC2086
         start ${layouts[RANDOM % ${#layouts[@]}]}
-        become eval 'ls own0/*/step-*.own || ! alive $launcher'
+        become eval 'ls own0/*/step-*.own >/dev/null || ! alive $launcher'
         sleep "0.$((RANDOM % 900 + 100))"
         kill_some && kills=$((kills + 1))
         lose_node

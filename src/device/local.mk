@@ -90,6 +90,10 @@ libmb_la_SOURCES += \
 	src/device/cpu/row_metric.c \
 	src/device/cpu/simd.h \
 	src/device/cpu/softmax.c \
+	src/device/cpu/softmax_rows.h src/device/cpu/softmax_rows_body.h \
+	src/device/cpu/softmax_rows_avx2.c \
+	src/device/cpu/softmax_rows_avx512.c \
+	src/device/cpu/softmax_rows_plain.c \
 	src/device/cpu/stored.h \
 	src/device/cpu/stored_bf16.c \
 	src/device/cpu/stored_conv.c src/device/cpu/stored_conv.h \

@@ -7,33 +7,18 @@
 #include <string.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
-#include "device/cpu/vmath.h"
+#include "device/cpu/softmax_rows.h"
 
 /* log(sum(exp(x))); the exponentials are left in e where it is not NULL. */
-MB_MULTIVERSION
 static double log_sum_exp(const float *x, float *e, int64_t columns, double *sum_out,
                           float *largest_out)
 {
-    float largest = x[0];
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < columns; j++)
-        largest = x[j] > largest ? x[j] : largest;
-    double sum = 0.0;
-    if (e != NULL) {
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < columns; j++) {
-            float value = mb_v_exp(x[j] - largest);
-            e[j] = value;
-            sum += (double)value;
-        }
-    } else {
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < columns; j++)
-            sum += (double)mb_v_exp(x[j] - largest);
-    }
-    *sum_out = sum;
+    const mb_softmax_rows_t *row = mb_softmax_rows();
+    float largest = row->largest(x, columns);
+    *sum_out =
+        e == NULL ? row->sum(x, largest, columns) : row->exponentials(x, largest, e, columns);
     *largest_out = largest;
-    return (double)largest + log(sum);
+    return (double)largest + log(*sum_out);
 }
 
 MB_MULTIVERSION
@@ -71,8 +56,10 @@ static double softmax(const mb_loss_row_t *r)
         mass += t;
         loss -= t * ((double)r->x[j] - log_sum);
     }
+    if (r->dx != NULL)
+        mb_softmax_rows()->exponentials(r->x, largest, r->dx, a->columns);
     for (int64_t j = 0; j < a->columns && r->dx != NULL; j++) {
-        double p = (double)mb_v_exp(r->x[j] - largest) / sum;
+        double p = (double)r->dx[j] / sum;
         double t = (double)mb_loss_smoothed(a, r->labels[j], uniform);
         r->dx[j] = (float)((double)r->scale * (p * mass - t));
     }

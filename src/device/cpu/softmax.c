@@ -2,50 +2,47 @@
 #include <math.h>
 #include "device/cpu/cpu.h"
 #include "device/cpu/simd.h"
-#include "device/cpu/vmath.h"
+#include "device/cpu/softmax_rows.h"
 
 typedef struct {
     int64_t rows, columns, block;
     bool logarithm;
     const float *x, *y, *dy;
     float *out;
+    const mb_softmax_rows_t *row;
 } softmax_t;
 
-MB_MULTIVERSION
-static void forward_row(const float *x, float *y, int64_t columns)
+const mb_softmax_rows_t *mb_softmax_rows(void)
 {
-    float largest = x[0];
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < columns; j++)
-        largest = x[j] > largest ? x[j] : largest;
-    double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < columns; j++) {
-        float e = mb_v_exp(x[j] - largest);
-        y[j] = e;
-        sum += (double)e;
-    }
-    float total = (float)sum;
-#pragma omp simd
-    for (int64_t j = 0; j < columns; j++)
-        y[j] /= total;
+    const mb_softmax_rows_t *best = mb_softmax_rows_avx512();
+    if (best == NULL)
+        best = mb_softmax_rows_avx2();
+    return best == NULL ? mb_softmax_rows_plain() : best;
 }
 
 MB_MULTIVERSION
-static void logarithm_row(const float *x, float *y, int64_t columns)
+static void divide_row(float *y, int64_t columns, float divisor)
 {
-    float largest = x[0];
-#pragma omp simd reduction(max : largest)
-    for (int64_t j = 0; j < columns; j++)
-        largest = x[j] > largest ? x[j] : largest;
-    double sum = 0.0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < columns; j++)
-        sum += (double)mb_v_exp(x[j] - largest);
-    float taken_off = (float)log(sum);
 #pragma omp simd
     for (int64_t j = 0; j < columns; j++)
-        y[j] = x[j] - largest - taken_off;
+        y[j] /= divisor;
+}
+
+MB_MULTIVERSION
+static void subtract_from(const float *x, float *y, int64_t columns, float first, float second)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < columns; j++)
+        y[j] = x[j] - first - second;
+}
+
+static void forward_row(const softmax_t *s, const float *x, float *y)
+{
+    float largest = s->row->largest(x, s->columns);
+    if (s->logarithm)
+        subtract_from(x, y, s->columns, largest, (float)log(s->row->sum(x, largest, s->columns)));
+    else
+        divide_row(y, s->columns, (float)s->row->exponentials(x, largest, y, s->columns));
 }
 
 MB_MULTIVERSION
@@ -61,27 +58,13 @@ static void backward_row(const float *y, const float *dy, float *dx, int64_t col
         dx[j] = y[j] * (dy[j] - mean);
 }
 
-MB_MULTIVERSION
-static void logarithm_backward_row(const float *y, const float *dy, float *dx, int64_t columns)
-{
-    double total = 0.0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t j = 0; j < columns; j++)
-        total += (double)dy[j];
-    float sum = (float)total;
-#pragma omp simd
-    for (int64_t j = 0; j < columns; j++)
-        dx[j] = dy[j] - mb_v_exp(y[j]) * sum;
-}
-
 static void forward_tile(void *context, int64_t tile, int thread)
 {
     (void)thread;
     const softmax_t *s = context;
     mb_span_t rows = mb_span(tile, s->block, s->rows);
     for (int64_t i = rows.begin; i < rows.end; i++)
-        (s->logarithm ? logarithm_row : forward_row)(s->x + i * s->columns, s->out + i * s->columns,
-                                                     s->columns);
+        forward_row(s, s->x + i * s->columns, s->out + i * s->columns);
 }
 
 static void backward_tile(void *context, int64_t tile, int thread)
@@ -91,8 +74,8 @@ static void backward_tile(void *context, int64_t tile, int thread)
     mb_span_t rows = mb_span(tile, s->block, s->rows);
     for (int64_t i = rows.begin; i < rows.end; i++) {
         int64_t at = i * s->columns;
-        (s->logarithm ? logarithm_backward_row : backward_row)(s->y + at, s->dy + at, s->out + at,
-                                                               s->columns);
+        (s->logarithm ? s->row->logarithm_backward : backward_row)(s->y + at, s->dy + at,
+                                                                   s->out + at, s->columns);
     }
 }
 
@@ -101,7 +84,8 @@ static mb_status_t run(mb_exec_t *exec, mb_op_t op, softmax_t *s, mb_tile_fn_t c
     MB_CPU_CHECK(op, s->rows >= 0 && s->columns >= 1, "rows without columns");
     if (exec->planning)
         return MB_OK;
-    s->block = mb_rows_block(s->columns, MB_CPU_BLOCK);
+    s->block = mb_even_rows(s->rows, s->columns);
+    s->row = mb_softmax_rows();
     mb_cpu_tiles(exec, mb_ceil_div(s->rows, s->block), compute, s);
     return MB_OK;
 }

@@ -274,8 +274,11 @@ static mb_status_t make_run(const maker_t *m)
 static mb_status_t write_loss_scale(const maker_t *m, hid_t group)
 {
     const mb_run_state_t *state = &m->layout->state;
-    if (!(state->loss_scale > 0))
+    bool scales = state->loss_scale > 0;
+    if (!scales && state->skipped_steps == 0)
         return MB_OK;
+    if (!scales)
+        return mb_h5_write_int(m->h5, group, "skipped_steps", state->skipped_steps);
     MB_TRY(mb_h5_write_real(m->h5, group, "loss_scale", state->loss_scale));
     MB_TRY(mb_h5_write_int(m->h5, group, "loss_scale_steps", state->loss_scale_steps));
     return mb_h5_write_int(m->h5, group, "skipped_steps", state->skipped_steps);

@@ -21,7 +21,8 @@
 #define NOT_ENDED                                                                                  \
     "MPI has not come to its end: one of the ranks hangs in it. All that the command writes is "   \
     "complete"
-#define SPOKEN_SECONDS 4  /* that a launcher may take to end us, when rank 0 has spoken after all  \
+#define SPOKEN_SECONDS                                                                             \
+    4                     /* that a launcher may take to end us, when rank 0 has spoken after all  \
                            */
 #define ABORT_SECONDS 5.0 /* the launcher kills before that whom it reaches */
 

@@ -53,8 +53,9 @@ typedef struct {
 } mb_candidate_t;
 
 /* All that fit, the fastest first (at equal times fewer stages, larger micro-batches, less memory);
- * in the arena. *least is the least memory that any would take, and is not set where planning itself
- * failed. MB_ERR_MEMORY, naming it: none fits; MB_ERR_ARGUMENT: what is given fits no layout. */
+ * in the arena. *least is the least memory that any would take, and is not set where planning
+ * itself failed. MB_ERR_MEMORY, naming it: none fits; MB_ERR_ARGUMENT: what is given fits no
+ * layout. */
 mb_status_t mb_planner_rank(const mb_planner_options_t *options, mb_arena_t *arena,
                             mb_candidate_t **out, int *n, double *least);
 /* MB_ERR_ARGUMENT: of ZeRO's second stage, where each of GROUPS groups computes so many

@@ -73,9 +73,10 @@ void mb_training_destroy(mb_training_t *trainer)
     if (trainer == NULL)
         return;
     mb_error_keep(&kept);
-    mb_training_drop_saves(trainer);
     send_all(trainer);
     mb_engine_quiet(trainer->engine);
+    mb_training_drop_saves(
+        trainer); /* frees pinned memory, for which a GPU waits that is not quiet */
     mb_evaluator_destroy(trainer->evaluator);
     mb_check_destroy(trainer->check);
     mb_feed_destroy(trainer->feed);

@@ -109,7 +109,7 @@ check() {
 }
 
 launched=".*CUDA, .*: unspecified launch failure (cudaErrorLaunchFailure)"
-memory="CUDA, taking .*: out of memory (cudaErrorMemoryAllocation)"
+memory=".*CUDA, taking .*: out of memory (cudaErrorMemoryAllocation)"
 blas=".*cuBLASLt, a product: the GPU program failed to execute"
 for transport in nccl staged; do
     reference $transport

@@ -136,6 +136,7 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
 
 bool mb_planning_copies(const mb_planning_t *planning)
 {
-    return mb_settings_copy_state(planning->args->settings) &&
+    bool limited = mb_args_flag(planning->args, "memory") != NULL;
+    return mb_settings_copy_state(planning->args->settings, limited) &&
            planning->hardware.inside.occupies > 0;
 }

@@ -295,9 +295,11 @@ mb_cadence_t mb_settings_cadence(const mb_settings_t *settings, mb_setting_id_t 
     return cadence;
 }
 
-bool mb_settings_copy_state(const mb_settings_t *settings)
+bool mb_settings_copy_state(const mb_settings_t *settings, bool in_limit)
 {
     mb_cadence_t cadence = mb_settings_cadence(settings, MB_SET_CHECKPOINT_EVERY);
+    if (in_limit && settings->origin[MB_SET_CHECKPOINT_MODE] == MB_FROM_DEFAULT)
+        return false;
     return strcmp(settings->value[MB_SET_CHECKPOINT_MODE], "async") == 0 &&
            (cadence.steps > 0 || cadence.epochs > 0 || cadence.seconds > 0);
 }

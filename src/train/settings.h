@@ -113,7 +113,7 @@ typedef enum {
       "and weights and gradients over groups")                                                     \
     X(CHECKPOINT_MODE, "checkpoint-mode", TEXT, "async", false, "MODE",                            \
       "async: steps go on while a checkpoint is written from a copy; sync: they wait, and there "  \
-      "is no copy")                                                                                \
+      "is no copy (CPUs with --memory: the default)")                                              \
     X(ON_SAVE_ERROR, "on-save-error", TEXT, "stop", false, "HOW",                                  \
       "a checkpoint that cannot be written: stop, or continue with a warning and the one before")  \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
@@ -206,7 +206,8 @@ typedef struct { /* at most one is positive; all zero: never */
     double seconds;
 } mb_cadence_t;
 mb_cadence_t mb_settings_cadence(const mb_settings_t *settings, mb_setting_id_t id);
-/* Whether a run with a directory copies its state, to write checkpoints beside the steps. */
-bool mb_settings_copy_state(const mb_settings_t *settings);
+/* Whether a run with a directory copies its state, to write checkpoints beside the steps. IN_LIMIT:
+ * the copy would stand in memory that --memory limits: then only where it is asked for. */
+bool mb_settings_copy_state(const mb_settings_t *settings, bool in_limit);
 
 #endif

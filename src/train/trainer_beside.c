@@ -62,8 +62,11 @@ mb_status_t mb_training_take_saves(mb_training_t *trainer)
 
 bool mb_training_copies(const mb_training_t *trainer)
 {
+    mb_device_t *device = trainer->machine->device;
+    bool in_limit =
+        mb_settings_has(trainer->settings, MB_SET_MEMORY) && device->class_->host_visible(device);
     return trainer->dir != NULL && !mb_comm_is_virtual(trainer->comm) &&
-           mb_settings_copy_state(trainer->settings);
+           mb_settings_copy_state(trainer->settings, in_limit);
 }
 
 mb_status_t mb_training_take_snapshot(mb_training_t *trainer)

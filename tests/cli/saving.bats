@@ -149,6 +149,18 @@ END
     no_temporaries
 }
 
+@test "where memory is limited there is no copy, unless it is asked for" {
+    fixture mlp
+    for words in "" "--memory 1G" "--memory 1G --checkpoint-mode async"; do
+        # shellcheck disable=SC2086
+        ranks 2 ${options/--quiet/} --steps 2 --checkpoint-every 1 --restart $words >said 2>&1
+        case $words in
+        "--memory 1G") ! grep -q 'copy for checkpoints' said ;;
+        *) grep -q 'copy for checkpoints' said ;;
+        esac
+    done
+}
+
 @test "other words than the modes are refused" {
     fixture mlp
     refused 2 "checkpoint-mode: 'later' is not async or sync" 1 $options --checkpoint-mode later

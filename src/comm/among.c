@@ -1,5 +1,6 @@
 /* See among.h: the dissemination pattern of small.c. */
 #include "comm/among.h"
+#include "comm/state.h"
 
 mb_status_t mb_comm_among(mb_comm_t *comm, const mb_comm_among_t *among)
 {
@@ -31,5 +32,6 @@ static mb_status_t never(void *user, bool *done)
 mb_status_t mb_comm_leave_first(mb_comm_t *comm)
 {
     mb_comm_note_t note = {"waiting for rank 0 to tell of a failure", -1, -1, 0, -1, false};
+    comm->common = true;
     return mb_comm_rank(comm) == 0 ? MB_OK : mb_comm_wait(comm, never, NULL, &note);
 }

@@ -111,7 +111,7 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
     mb_comm_notice_t notice = {.rank = comm->rank, .status = (int)status};
     if (status == MB_ERR_TIMEOUT)
         mb_comm_own_host(comm, notice.where);
-    else if (!comm->between)
+    else if (!comm->between && !comm->common)
         mb_comm_own_where(comm, notice.where);
     snprintf(notice.text, sizeof(notice.text), "%s", mb_error_get());
     mb_comm_hear(comm);

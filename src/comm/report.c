@@ -195,7 +195,7 @@ static void add_message(writing_t *writing, mb_status_t status, const char *lead
         mb_comm_own_host(comm, where);
     else
         mb_comm_own_where(comm, where);
-    if (status != MB_ERR_PEER)
+    if (status != MB_ERR_PEER && !comm->common)
         add(writing, "rank %d%s: ", comm->rank, where);
     add(writing, "%s", mb_error_get());
 }
@@ -244,7 +244,7 @@ void mb_comm_compose(mb_comm_t *comm, mb_status_t status, const mb_comm_standing
         add_late(writing, status);
     else
         add_failed(writing, status);
-    for (int rank = 0; rank < comm->size; rank++)
+    for (int rank = 0; rank < comm->size && !comm->common; rank++)
         add_standing(writing, rank);
     mb_error_set(status, "%s", writing->text);
     comm->report = malloc(sizeof *comm->report);

@@ -78,6 +78,7 @@ struct mb_comm {
     mb_comm_pulse_t *pulse; /* NULL: one rank alone */
 
     bool agreed;    /* on a failure: all ranks know of it, and none waits */
+    bool common;    /* the failure to come is the job's, found together: rank 0 only tells of it */
     bool placed;    /* STANDING is what the wait was that a failure has ended */
     bool stood;     /* has said where it stands after a failure */
     bool stands_in; /* rank 1: speaks for a silent rank 0 */

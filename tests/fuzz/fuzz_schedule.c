@@ -1,4 +1,4 @@
-/* Bytes as the text of a schedule. */
+/* Bytes as the text of a schedule, in the order of the sums and in any. */
 #include "pipeline/schedule_private.h"
 
 #include "fuzz/fuzz.h"
@@ -10,11 +10,15 @@ void mb_fuzz_schedule(const uint8_t *data, size_t size);
 void mb_fuzz_schedule(const uint8_t *data, size_t size)
 {
     char path[MB_FUZZ_PATH];
-    mb_schedule_t schedule = {.stages = 0};
     int file = mb_fuzz_file(data, size, path);
-    mb_arena_t *arena = mb_arena_create();
-    if (arena != NULL)
-        (void)mb_schedule_read(path, arena, &schedule);
-    mb_arena_destroy(arena);
+    for (int any_order = 0; any_order < 2; any_order++) {
+        mb_schedule_t schedule = {.stages = 0};
+        const mb_schedule_choice_t choice = {
+            .kind = MB_SCHEDULE_FILE, .path = path, .any_order = any_order};
+        mb_arena_t *arena = mb_arena_create();
+        if (arena != NULL)
+            (void)mb_schedule_read(&choice, arena, &schedule);
+        mb_arena_destroy(arena);
+    }
     close(file);
 }

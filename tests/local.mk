@@ -64,7 +64,7 @@ EXTRA_DIST += $(WAITING_TESTS) $(LONG_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/
 	tests/support/environment.sh tests/support/lsan.supp tests/support/tsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/sanitized.h tests/support/session.sh tests/support/summary.sh
 
-# What measures how long something takes runs first, two at a time: it mostly waits. The others run MB_TEST_JOBS side by side,
+# What measures how long something takes runs first, and alone. The others run MB_TEST_JOBS side by side,
 # or as many as make itself was told.
 MB_TEST_JOBS =
 ALONE_LOGS = $(filter $(TIMED_TESTS:.sh=.log),$(TEST_LOGS))
@@ -74,7 +74,7 @@ ALONE_LOGS = $(filter $(TIMED_TESTS:.sh=.log),$(TEST_LOGS))
 # depends on it until all other tests are begun.
 check-TESTS: $(check_PROGRAMS) $(BUILT_FOR_LONG_TESTS) $(check_DATA)
 	@rm -f $(TEST_SUITE_LOG) $(TEST_LOGS) $(TEST_LOGS:.log=.trs); \
-	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -o config.h -j2 $(ALONE_LOGS); \
+	test -z "$(ALONE_LOGS)" || $(MAKE) $(AM_MAKEFLAGS) -o config.h -j1 $(ALONE_LOGS); \
 	$(MAKE) $(AM_MAKEFLAGS) -o config.h $(MB_TEST_JOBS:%=-j%) $(TEST_SUITE_LOG); \
 	$(SHELL) $(top_srcdir)/tests/support/summary.sh $$? $(TEST_LOGS:.log=.trs)
 

@@ -4,6 +4,7 @@
 load helper
 
 SHIM=$MB_BUILDDIR/tests/support/failing_io.so
+export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 # the shim stands before it, which is of no harm
 options="model.h5 --data data.h5 --batch 16 --replicas 2 --threads 1 --partition counted --quiet --run run"
 
 # shimmed N RANK VARIABLES... -- ARGUMENTS...: mbrun on N ranks with calls of RANK on files of run failing
@@ -17,7 +18,6 @@ shimmed() {
     done
     shift
     [ "$n" -eq 1 ] || launcher=("$MPIEXEC" -n "$n")
-    export ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0
     timeout -k 5 "$LIMIT" "${launcher[@]}" env "${with[@]}" "$MBRUN" "$@"
 }
 

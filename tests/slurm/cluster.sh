@@ -19,9 +19,22 @@ cluster_missing() {
     done
 }
 
+# port_is_free PORT: nobody has it now.
+port_is_free() {
+    ! grep -qi ":$(printf %04X "$1") " /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# Three in a row, below those that the system gives to connections; another cluster's process number gives others.
+cluster_port() {
+    port=$((10000 + $$ * 7 % 22000))
+    until port_is_free "$port" && port_is_free $((port + 1)) && port_is_free $((port + 2)); do
+        port=$((10000 + (port - 10000 + 7) % 22000))
+    done
+}
+
 cluster_conf() {
     host=$(hostname -s)
-    port=$((20000 + $$ % 20000))
+    cluster_port
     cat <<END
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)

@@ -6,8 +6,9 @@
 #
 # in a build folder; MB_SRCDIR names the sources (default: the folder above). RESULTS gets a line for each
 # case, and cases that have one are left out: the campaign goes on where it was stopped. MB_FAIL_EVERY=N takes
-# each N-th call alone. Prints a Markdown table, and what failed.
-[ $# -ge 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" && exit 2; }
+# each N-th call alone; MB_FAIL_PLACES=1 takes, of the allocations, the first and the last that each place of the
+# code makes. Prints a Markdown table, and what failed.
+[ $# -ge 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" && exit 2; }
 MB_BUILDDIR=${MB_BUILDDIR-$PWD}
 MB_SRCDIR=${MB_SRCDIR-$(cd "$(dirname "$0")/../.." && pwd)}
 MBRUN=${MBRUN-$MB_BUILDDIR/mbrun}
@@ -35,6 +36,17 @@ try_memory() {
     attempt_memory "$1" "$2" "$4"
 }
 
+# Of "K PLACE", in the order of K: which to fail.
+choose() {
+    if [ -n "${MB_FAIL_PLACES-}" ]; then
+        awk '!($2 in first) { first[$2] = $1 } { last[$2] = $1 }
+            END { for (place in first) { print first[place]; if (last[place] != first[place]) print last[place] } }' |
+            sort -n
+    else
+        awk -v every="${MB_FAIL_EVERY-1}" '(NR - 1) % every == 0 { print $1 }'
+    fi
+}
+
 for scenario in $scenarios; do
     for rank in $(ranks_of "$scenario"); do
         for kind in $reading_kinds; do
@@ -42,7 +54,7 @@ for scenario in $scenarios; do
                 try attempt "$scenario" "$rank" "$kind" "$k" 5
             done
         done
-        for k in $(seq 1 "${MB_FAIL_EVERY-1}" "$(allocations "$scenario" "$rank" | wc -l)"); do
+        for k in $(allocations "$scenario" "$rank" | choose); do
             try try_memory "$scenario" "$rank" memory "$k"
         done
     done

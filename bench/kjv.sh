@@ -10,7 +10,7 @@
 # steps since the last evaluation. Environment: THREADS (2), EVERY (200 steps between evaluations), DTYPE (bf16), MARGIN (0.03).
 #
 # The recipe: 6 blocks of width 384 with 6 heads, 256 bytes a window, 16 windows a step; AdamW with 1e-3, betas 0.9 and 0.95 and
-# decay 0.1, warm-up over 100 steps and a cosine to a tenth; gradients clipped at 1.
+# decay 0.1; matrices that begin normally distributed with a deviation of 0.02; warm-up over 100 steps and a cosine to a tenth; gradients clipped at 1.
 set -eu
 [ $# -ge 3 ] && [ $# -le 5 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0" && exit 2; }
 mbrun=$1 text=$2 results=$3 steps=${4:-2400} peer=${5:-}
@@ -39,7 +39,7 @@ if ! [ -e "$results/held.h5" ]; then
 fi
 make train.h5 "$mbrun" data "$results/train.txt"
 make held.h5 "$mbrun" data "$results/held.txt"
-make model.h5 "$mbrun" new gpt layers=6 width=384 heads=6 length=$length vocabulary=256 --optimizer $optimizer \
+make model.h5 "$mbrun" new gpt layers=6 width=384 heads=6 length=$length vocabulary=256 init=normal --optimizer $optimizer \
     --lr-schedule cosine:steps=$planned,warmup=100,alpha=0.1 --clip 1
 
 if ! [ -e "$results/steps" ] || [ "$(cat "$results/steps")" -lt "$steps" ]; then

@@ -23,7 +23,7 @@ static const mb_preset_t presets[] = {
     {"vit", "a classifier of patches by blocks of attention: a vision transformer",
      "input=32x32x3 patch=4 width=64 depth=6 heads=4 mlp=128 classes=10 dropout=0"},
     {"gpt", "a language model: causal attention blocks over tokens and positions",
-     "layers=3 width=48 heads=4 length=32 vocabulary=256 dropout=0"},
+     "layers=3 width=48 heads=4 length=32 vocabulary=256 dropout=0 init=keras"},
     {"lstm", "a classifier of token sequences: an embedding, LSTM layers, logits",
      "vocabulary=10000 length=100 width=128 units=128 classes=2 bidirectional=no dropout=0"},
 };

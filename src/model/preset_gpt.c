@@ -8,6 +8,7 @@
 typedef struct {
     int64_t layers, width, heads, length, vocabulary;
     double dropout;
+    bool normal; /* the beginning of GPT-2 instead of Keras' */
     mb_preset_builder_t builder;
     int n_adds;
 } gpt_t;
@@ -114,8 +115,18 @@ static void append_all(gpt_t *gpt)
           gpt->vocabulary);
 }
 
+static mb_status_t read_init(const mb_preset_settings_t *settings, gpt_t *gpt)
+{
+    static const char *const known[] = {"keras", "normal"};
+    const char *init = NULL;
+    MB_TRY(mb_preset_choice(settings, "init", known, sizeof(known) / sizeof(known[0]), &init));
+    gpt->normal = init == known[1];
+    return MB_OK;
+}
+
 static mb_status_t read_settings(const mb_preset_settings_t *settings, gpt_t *gpt)
 {
+    MB_TRY(read_init(settings, gpt));
     MB_TRY(mb_preset_int(settings, "layers", 1, &gpt->layers));
     MB_TRY(mb_preset_int(settings, "width", 1, &gpt->width));
     MB_TRY(mb_preset_int(settings, "heads", 1, &gpt->heads));
@@ -136,6 +147,8 @@ mb_status_t mb_preset_gpt(const mb_preset_settings_t *settings, json_t **out)
     MB_TRY(read_settings(settings, &gpt));
     gpt.builder.layers = json_array();
     append_all(&gpt);
+    if (gpt.normal)
+        mb_preset_begin_normal(&gpt.builder, 0.02);
     if (!gpt.builder.failed)
         model = json_pack("{s:s, s:{s:s, s:b, s:O, s:[[sii], [sii]], s:[sii]}}", "class_name",
                           "Functional", "config", "name", "functional", "trainable", 1, "layers",

@@ -25,6 +25,12 @@ static json_t *glorot(void)
     return initializer("GlorotUniform", json_pack("{s:n}", "seed"));
 }
 
+static json_t *normal(double deviation)
+{
+    return initializer("RandomNormal",
+                       json_pack("{s:f, s:f, s:n}", "mean", 0.0, "stddev", deviation, "seed"));
+}
+
 static json_t *zeros(void)
 {
     return initializer("Zeros", json_object());
@@ -146,14 +152,12 @@ json_t *mb_preset_permute(const char *name, int axes, const int *order)
 json_t *mb_preset_einsum_dense(const char *name, const char *equation, const char *bias_axes,
                                const mb_shape_t *output)
 {
-    json_t *normal = initializer("RandomNormal",
-                                 json_pack("{s:f, s:f, s:n}", "mean", 0.0, "stddev", 0.02, "seed"));
-    return with_base(name,
-                     json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:n, s:n, s:n, s:n, s:n}",
-                               "equation", equation, "output_shape", sizes(output), "activation",
-                               "linear", "bias_axes", bias_axes, "kernel_initializer", glorot(),
-                               "bias_initializer", normal, "kernel_regularizer", "bias_regularizer",
-                               "activity_regularizer", "kernel_constraint", "bias_constraint"));
+    return with_base(
+        name, json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:n, s:n, s:n, s:n, s:n}", "equation",
+                        equation, "output_shape", sizes(output), "activation", "linear",
+                        "bias_axes", bias_axes, "kernel_initializer", glorot(), "bias_initializer",
+                        normal(0.02), "kernel_regularizer", "bias_regularizer",
+                        "activity_regularizer", "kernel_constraint", "bias_constraint"));
 }
 
 json_t *mb_preset_relu(const char *name, double max_value)
@@ -313,4 +317,19 @@ mb_preset_tensor_t mb_preset_call(mb_preset_builder_t *builder, const mb_preset_
     if (json_array_append_new(builder->layers, layer) != 0)
         builder->failed = true;
     return out;
+}
+
+void mb_preset_begin_normal(mb_preset_builder_t *builder, double deviation)
+{
+    static const char *const keys[] = {"kernel_initializer", "embeddings_initializer"};
+    size_t index;
+    json_t *layer;
+    json_array_foreach(builder->layers, index, layer)
+    {
+        json_t *config = json_object_get(layer, "config");
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+            if (json_object_get(config, keys[i]) != NULL &&
+                json_object_set_new(config, keys[i], normal(deviation)) != 0)
+                builder->failed = true;
+    }
 }

@@ -76,4 +76,7 @@ typedef struct {
 mb_preset_tensor_t mb_preset_call(mb_preset_builder_t *builder, const mb_preset_call_t *call,
                                   mb_shape_t output, const char *dtype);
 
+/* Of all layers so far, matrices and embeddings begin normally distributed around 0. */
+void mb_preset_begin_normal(mb_preset_builder_t *builder, double deviation);
+
 #endif

@@ -157,6 +157,7 @@ START_TEST(wrong_settings_are_refused_with_the_remedy)
     check_refused("vit", "heads", "5", "a divisor of width");
     check_refused("vit", "input", "32x32", "height x width x channels");
     check_refused("gpt", "heads", "5", "multiple");
+    check_refused("gpt", "init", "gpt2", "keras, normal");
     check_refused("lstm", "units", "none", "at least one layer");
 }
 END_TEST
@@ -209,6 +210,33 @@ START_TEST(gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own)
 }
 END_TEST
 
+/* Two embeddings; a block's attention and its two layers; the head. */
+START_TEST(gpt_begins_normally_distributed_when_asked)
+{
+    setting_t normal[] = {{"layers", "1"}, {"init", "normal"}};
+    json_t *model = create("gpt", normal, 2);
+    const json_t *layers = json_object_get(json_object_get(model, "config"), "layers");
+    int found = 0;
+    size_t i;
+    json_t *layer;
+    json_array_foreach(layers, i, layer)
+    {
+        json_t *config = json_object_get(layer, "config");
+        json_t *init = json_object_get(config, "kernel_initializer");
+        if (init == NULL)
+            init = json_object_get(config, "embeddings_initializer");
+        if (init == NULL)
+            continue;
+        ck_assert_str_eq(json_string_value(json_object_get(init, "class_name")), "RandomNormal");
+        init = json_object_get(json_object_get(init, "config"), "stddev");
+        ck_assert_double_eq(json_real_value(init), 0.02);
+        found++;
+    }
+    ck_assert_int_eq(found, 2 + 3 + 1);
+    json_decref(model);
+}
+END_TEST
+
 static int64_t parameters_of_lstm(const char *bidirectional)
 {
     setting_t settings[] = {{"vocabulary", "50"}, {"width", "6"},
@@ -236,6 +264,7 @@ static Suite *suite(void)
     tcase_add_test(t, lstm_has_the_parameters_of_its_layers);
     tcase_add_test(t, wrong_settings_are_refused_with_the_remedy);
     tcase_add_test(t, gpt_has_the_parameters_of_gpt2_and_a_head_of_its_own);
+    tcase_add_test(t, gpt_begins_normally_distributed_when_asked);
     tcase_add_test(t, every_preset_is_listed_with_the_keys_it_takes);
     suite_add_tcase(s, t);
     return s;

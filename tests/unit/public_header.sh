@@ -1,5 +1,5 @@
 #!/bin/sh
-# The public headers by themselves: strict C99, C11 and C++11 programs compile with them, and the shared
+# The public headers by themselves: strict C99, C11, C++11 and C++17 programs compile with them, and the shared
 # library exports what mb.h declares and nothing else.
 work=$(mktemp -d "${TMPDIR:-/tmp}/mb-header.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -67,6 +67,9 @@ compile "a strict C99 plugin compiles with gcc" gcc -std=c99 "$work/plugin.c"
 compile "a C++11 plugin compiles with g++" g++ -std=c++11 "$work/plugin.cpp"
 compile "a strict C99 program compiles with clang" clang -std=c99 "$work/user.c"
 compile "a C++11 program compiles with clang++" clang++ -std=c++11 "$work/user.cpp"
+compile "a C++17 program compiles with g++" g++ -std=c++17 "$work/user.cpp"
+compile "a C++17 program compiles with clang++" clang++ -std=c++17 "$work/user.cpp"
+compile "a C++17 plugin compiles with g++" g++ -std=c++17 "$work/plugin.cpp"
 
 cat >"$work/main.cpp" <<'END'
 #include <mb/mb.h>

@@ -24,3 +24,24 @@ packaging/cmake/mb-config.cmake: $(top_srcdir)/packaging/cmake/mb-config.cmake.i
 packaging/cmake/mb-config-version.cmake: $(top_srcdir)/packaging/cmake/mb-config-version.cmake.in Makefile
 	$(substituted) $(top_srcdir)/$@.in >$@.tmp && mv $@.tmp $@
 CLEANFILES += packaging/cmake/mb-config.cmake packaging/cmake/mb-config-version.cmake
+
+EXTRA_DIST += tests/campaign/debian_root.sh tests/support/debian_root.sh
+
+# What the built program says of itself: what shells complete its command lines by, and below its manual pages. A
+# program for another machine cannot be asked.
+if !CROSS_COMPILING
+bashcompletiondir = $(datadir)/bash-completion/completions
+zshcompletiondir = $(datadir)/zsh/site-functions
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+nodist_bashcompletion_DATA = packaging/completion/mbrun
+nodist_zshcompletion_DATA = packaging/completion/_mbrun
+nodist_fishcompletion_DATA = packaging/completion/mbrun.fish
+endif
+completion = $(AM_V_GEN)$(MKDIR_P) $(@D) && ./mbrun$(EXEEXT) completion
+packaging/completion/mbrun: mbrun$(EXEEXT)
+	$(completion) bash >$@.tmp && mv $@.tmp $@
+packaging/completion/_mbrun: mbrun$(EXEEXT)
+	$(completion) zsh >$@.tmp && mv $@.tmp $@
+packaging/completion/mbrun.fish: mbrun$(EXEEXT)
+	$(completion) fish >$@.tmp && mv $@.tmp $@
+CLEANFILES += packaging/completion/mbrun packaging/completion/_mbrun packaging/completion/mbrun.fish

@@ -70,7 +70,7 @@ extern const mb_command_t mb_command_train, mb_command_eval, mb_command_predict,
     mb_command_convert, mb_command_plan, mb_command_bench, mb_command_simulate, mb_command_trace,
     mb_command_diff, mb_command_average, mb_command_export, mb_command_ls,
 
-    mb_command_submit, mb_command_supervise;
+    mb_command_submit, mb_command_supervise, mb_command_completion;
 
 /* All commands, the end marked by NULL. */
 const mb_command_t *const *mb_command_list(void);
@@ -87,6 +87,17 @@ void mb_args_free(mb_args_t *args);
 /* The text given with a flag ("" for a switch), NULL when it was not given. */
 const char *mb_args_flag(const mb_args_t *args, const char *name);
 bool mb_args_has(const mb_args_t *args, const char *name);
+
+/* An option as a command line, a help text or a shell has it. */
+typedef struct {
+    const char *name;     /* without its dashes */
+    char letter;          /* '\0': none */
+    const char *argument; /* NULL: a switch */
+    char help[320];       /* with the default */
+} mb_option_t;
+
+/* The option at INDEX, from 0, of all that the command takes; false behind the last. */
+bool mb_option_at(const mb_command_t *command, int index, mb_option_t *out);
 
 /* Help on stdout: of all commands, or of one. */
 void mb_help_all(void);

@@ -17,31 +17,16 @@ static void print_option(const char *option, const char *help)
         printf("  %s\n  %*s%s\n", option, COLUMN, "", help);
 }
 
-static void print_flag(const mb_flag_t *flag)
+static void show(const mb_option_t *option)
 {
     char text[OPTION_TEXT];
-    const char *space = flag->argument == NULL ? "" : " ";
-    const char *argument = flag->argument == NULL ? "" : flag->argument;
-    if (flag->letter != '\0')
-        snprintf(text, sizeof text, "-%c, --%s%s%s", flag->letter, flag->name, space, argument);
+    const char *space = option->argument == NULL ? "" : " ";
+    const char *argument = option->argument == NULL ? "" : option->argument;
+    if (option->letter != '\0')
+        snprintf(text, sizeof text, "-%c, --%s%s%s", option->letter, option->name, space, argument);
     else
-        snprintf(text, sizeof text, "--%s%s%s", flag->name, space, argument);
-    print_option(text, flag->help);
-}
-
-static void print_setting(mb_setting_id_t id)
-{
-    const mb_setting_info_t *info = mb_setting_info(id);
-    char text[OPTION_TEXT], help[256];
-    snprintf(text, sizeof text, "--%s%s%s", info->key, info->argument == NULL ? "" : " ",
-             info->argument == NULL ? "" : info->argument);
-    if (info->otherwise != NULL && info->kind != MB_KIND_SWITCH)
-        snprintf(help, sizeof help, "%s (default: %s)", info->help, info->otherwise);
-    else
-        snprintf(help, sizeof help, "%s", info->help);
-    print_option(text, help);
-    if (id == MB_SET_SHUFFLE)
-        print_option("--no-shuffle", "the same as --shuffle none");
+        snprintf(text, sizeof text, "--%s%s%s", option->name, space, argument);
+    print_option(text, option->help);
 }
 
 void mb_help_command(const mb_command_t *command)
@@ -52,11 +37,9 @@ void mb_help_command(const mb_command_t *command)
     if (command->more != NULL)
         command->more();
     printf("\nOptions:\n");
-    for (int i = 0; i < command->n_settings; i++)
-        print_setting(command->settings[i]);
-    for (int i = 0; command->flags[i].name != NULL; i++)
-        print_flag(&command->flags[i]);
-    print_option("-h, --help", "this text");
+    mb_option_t option;
+    for (int i = 0; mb_option_at(command, i, &option); i++)
+        show(&option);
 }
 
 void mb_help_all(void)

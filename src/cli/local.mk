@@ -10,6 +10,7 @@ mbrun_SOURCES += \
 	src/cli/chance.c src/cli/chance.h \
 	src/cli/child.c src/cli/child.h \
 	src/cli/command.h \
+	src/cli/completion.c \
 	src/cli/configure.c \
 	src/cli/convert.c \
 	src/cli/counting.c src/cli/counting.h \
@@ -30,6 +31,7 @@ mbrun_SOURCES += \
 	src/cli/models.c src/cli/models.h \
 	src/cli/net.c src/cli/net.h \
 	src/cli/new.c \
+	src/cli/options.c \
 	src/cli/output.c src/cli/output.h \
 	src/cli/layouts.c src/cli/layouts.h \
 	src/cli/picture.c \

@@ -19,14 +19,17 @@
 
 #define MAX_COMMANDS 32
 
-static const mb_command_t *const commands[] = {
-    &mb_command_train,    &mb_command_eval,      &mb_command_predict,
-    &mb_command_quantize, &mb_command_inspect,   &mb_command_configure,
-    &mb_command_convert,  &mb_command_export,    &mb_command_diff,
-    &mb_command_average,  &mb_command_ls,        &mb_command_data,
-    &mb_command_new,      &mb_command_plan,      &mb_command_submit,
-    &mb_command_simulate, &mb_command_supervise, &mb_command_trace,
-    &mb_command_bench,    &mb_command_info,      NULL};
+static const mb_command_t *const commands[] = {&mb_command_train,      &mb_command_eval,
+                                               &mb_command_predict,    &mb_command_quantize,
+                                               &mb_command_inspect,    &mb_command_configure,
+                                               &mb_command_convert,    &mb_command_export,
+                                               &mb_command_diff,       &mb_command_average,
+                                               &mb_command_ls,         &mb_command_data,
+                                               &mb_command_new,        &mb_command_plan,
+                                               &mb_command_submit,     &mb_command_simulate,
+                                               &mb_command_supervise,  &mb_command_trace,
+                                               &mb_command_bench,      &mb_command_info,
+                                               &mb_command_completion, NULL};
 
 const mb_setting_id_t mb_command_all_settings[MB_SET_COUNT] = {
 #define SETTING_ID(ID, key, kind, otherwise, fixed, argument, help) MB_SET_##ID,

@@ -8,3 +8,4 @@ EXTRA_PROGRAMS += bench/save
 CLEANFILES += bench/save$(EXEEXT)
 bench_save_SOURCES = bench/save.c
 bench_save_LDADD = libmbcheck.la
+EXTRA_DIST += bench/lstm.sh bench/lstm_torch.py bench/pipeline_bound.py bench/predictions.py

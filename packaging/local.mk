@@ -45,3 +45,12 @@ packaging/completion/_mbrun: mbrun$(EXEEXT)
 packaging/completion/mbrun.fish: mbrun$(EXEEXT)
 	$(completion) fish >$@.tmp && mv $@.tmp $@
 CLEANFILES += packaging/completion/mbrun packaging/completion/_mbrun packaging/completion/mbrun.fish
+
+# What folders that are distributed as a whole had built in them.
+dist-hook:
+	find $(distdir) \( -name '*.o' -o -name '*.simo' -o -name '*.lo' \) -exec rm -f {} +
+# All that a tarball holds, one a line; tests/unit/dist.sh holds it against what is kept in git.
+dist-list:
+	@printf '%s\n' $(DISTFILES)
+.PHONY: dist-list
+SHELL_TESTS += tests/unit/dist.sh

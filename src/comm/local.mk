@@ -1,7 +1,7 @@
 libmb_la_SOURCES += \
 	src/comm/among.c src/comm/among.h \
 	src/comm/channel.c src/comm/channel.h \
-	src/comm/comm.c src/comm/comm.h src/comm/state.h \
+	src/comm/comm.c src/comm/comm.h src/comm/state.h src/comm/tags.h \
 	src/comm/failure.c \
 	src/comm/grid.c src/comm/grid.h \
 	src/comm/p2p.c \

@@ -9,7 +9,7 @@ libmb_la_SOURCES += \
 	src/pipeline/lives.c src/pipeline/lives.h \
 	src/pipeline/lower.c \
 	src/pipeline/order.c src/pipeline/order.h \
-	src/pipeline/partition.c \
+	src/pipeline/partition.c src/pipeline/partition.h \
 	src/pipeline/plan.c src/pipeline/plan.h \
 	src/pipeline/planner.c src/pipeline/planner.h src/pipeline/planner_private.h \
 	src/pipeline/planner_cut.c \

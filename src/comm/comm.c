@@ -131,6 +131,11 @@ void mb_comm_destroy(mb_comm_t *comm)
     free(comm);
 }
 
+MPI_Comm mb_comm_mpi(const mb_comm_t *comm)
+{
+    return comm->end == NULL ? comm->data : MPI_COMM_NULL;
+}
+
 void mb_comm_set_deadline(mb_comm_t *comm, double seconds)
 {
     comm->deadline_seconds = seconds;

@@ -34,6 +34,9 @@ void mb_comm_destroy(mb_comm_t *comm);
 /* Not collective, between waits. */
 void mb_comm_set_deadline(mb_comm_t *comm, double seconds);
 double mb_comm_deadline(const mb_comm_t *comm);
+/* The copy, for collective calls of MPI's own. They wait without a deadline, so all ranks must have
+ * agreed just before that they are well. MPI_COMM_NULL: virtual ranks. */
+MPI_Comm mb_comm_mpi(const mb_comm_t *comm);
 int mb_comm_rank(const mb_comm_t *comm);
 int mb_comm_size(const mb_comm_t *comm);
 /* Ranks of this machine: how many, and this one's place among them. */
@@ -144,7 +147,7 @@ bool mb_comm_settle(mb_comm_t *comm, double seconds);
  * that is not rank 0, which speaks for all. */
 mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status);
 
-/* Small collective calls on host memory. */
+/* Small collective calls on host memory. No rank sends or takes more than 2 log2(size) messages. */
 mb_status_t mb_comm_barrier(mb_comm_t *comm);
 mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int root);
 /* Variable sizes; on root *all is malloc'ed (caller frees), with the pieces in rank order and
@@ -153,6 +156,16 @@ mb_status_t mb_comm_gather(mb_comm_t *comm, const void *data, size_t bytes, int 
                            size_t **bytes_of);
 /* Each rank contributes BYTES bytes; all[rank * bytes] on every rank. */
 mb_status_t mb_comm_allgather(mb_comm_t *comm, const void *data, size_t bytes, void *all);
+typedef struct {
+    void *data; /* malloc'ed, or NULL */
+    size_t bytes;
+} mb_comm_bytes_t;
+/* BYTES bytes of other ranks become part of INTO, whose memory is taken anew where it must grow. */
+typedef mb_status_t (*mb_comm_merge_t)(void *user, mb_comm_bytes_t *into, const void *data,
+                                       size_t bytes);
+/* All ranks' OWN merged into rank 0's, in rank order; what the others' then have is a part of that.
+ * Each rank passes on once what it has merged so far. */
+mb_status_t mb_comm_fold(mb_comm_t *comm, mb_comm_bytes_t *own, mb_comm_merge_t merge, void *user);
 
 /* Point to point on host memory; used by the transport and by small exchanges. */
 typedef struct mb_comm_request {

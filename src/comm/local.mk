@@ -3,6 +3,7 @@ libmb_la_SOURCES += \
 	src/comm/channel.c src/comm/channel.h \
 	src/comm/comm.c src/comm/comm.h src/comm/state.h src/comm/tags.h \
 	src/comm/failure.c \
+	src/comm/gather.c \
 	src/comm/grid.c src/comm/grid.h \
 	src/comm/p2p.c \
 	src/comm/pulse.c \

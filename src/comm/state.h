@@ -99,8 +99,7 @@ enum {
     MB_CONTROL_SPOKEN,
     MB_CONTROL_BROADCAST,
     MB_CONTROL_SIZES,
-    MB_CONTROL_GATHER,
-    MB_CONTROL_ALLGATHER
+    MB_CONTROL_GATHER
 };
 
 /* wire_mpi.c: MPI's codes become messages. */

@@ -172,6 +172,11 @@ bool mb_virtual_is_busy(const mb_comm_t *comm)
     return comm->end->state == MB_END_GOES_ON;
 }
 
+mb_virtual_traffic_t mb_virtual_traffic(const mb_comm_t *comm)
+{
+    return comm->end->traffic;
+}
+
 void mb_virtual_lose(mb_comm_t *comm, const char *why)
 {
     mb_virtual_end_t *end = comm->end;

@@ -42,6 +42,11 @@ void mb_virtual_destroy(mb_virtual_t *world);
 
 /* Whether the rank goes on or works, and does not wait. */
 bool mb_virtual_is_busy(const mb_comm_t *comm);
+typedef struct {
+    int64_t messages, bytes; /* sent, and taken */
+} mb_virtual_traffic_t;
+/* Of the rank so far, votes left out. */
+mb_virtual_traffic_t mb_virtual_traffic(const mb_comm_t *comm);
 /* In a BODY: this rank does nothing any more; WHY ("is lost from step 2 on") is said where others
  * wait for it. Returns when a failure is known, or nothing moves any more. */
 void mb_virtual_lose(mb_comm_t *comm, const char *why);

@@ -45,6 +45,7 @@ typedef struct mb_virtual_end { /* a rank */
     const mb_comm_note_t *note;                /* while it waits */
     const char *why;                           /* while it is lost */
     mb_box_t sent[MB_BOXES], wanted[MB_BOXES]; /* to it, by it: those whose other end lacks */
+    mb_virtual_traffic_t traffic;
     int votes, vote; /* that it took part in, and the letter of the last */
 } mb_virtual_end_t;
 

@@ -174,6 +174,16 @@ static mb_status_t begin_to_move(mb_virtual_t *world, int number)
                        (uint32_t)number);
 }
 
+static void count(mb_virtual_t *world, const mb_letter_t *sent)
+{
+    mb_virtual_traffic_t *ends[] = {&world->ends[sent->owner]->traffic,
+                                    &world->ends[sent->peer]->traffic};
+    for (int i = 0; i < 2; i++) {
+        ends[i]->messages++;
+        ends[i]->bytes += (int64_t)sent->bytes;
+    }
+}
+
 /* Both ends are there. */
 static mb_status_t join(mb_virtual_t *world, int sent, int wanted)
 {
@@ -185,6 +195,7 @@ static mb_status_t join(mb_virtual_t *world, int sent, int wanted)
                             to->owner, from->owner, from->bytes, from->tag, to->bytes);
     if (from->bytes > 0)
         memcpy(to->data, from->data, from->bytes);
+    count(world, from);
     bool was_there = from->is_copy && !from->moves;
     to->moves = true;
     to->other = sent;

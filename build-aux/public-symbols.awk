@@ -24,7 +24,8 @@
         name = substr(text, RSTART, RLENGTH)
         before = RSTART > 1 ? substr(text, RSTART - 1, 1) : " "
         sub(/[ \t]*\(/, "", name)
-        if (before !~ /[A-Za-z0-9_]/) print name
+        # A type in front of the parenthesis is what a pointer to a function returns.
+        if (before !~ /[A-Za-z0-9_]/ && name !~ /_t$/) print name
         text = substr(text, RSTART + RLENGTH)
     }
 }

@@ -56,7 +56,7 @@ extern "C" {
 #endif
 
 typedef struct mb_context mb_context_t;     /* the ranks that work together */
-typedef struct mb_model mb_model_t;         /* what a model file says of its model */
+typedef struct mb_model mb_model_t;         /* a model of a file, or built layer by layer */
 typedef struct mb_trainer mb_trainer_t;     /* a training run */
 typedef struct mb_predictor mb_predictor_t; /* a model put to use */
 typedef struct mb_quantizer mb_quantizer_t; /* a model file stored smaller */
@@ -107,6 +107,21 @@ mb_status_t mb_context_set_log(mb_context_t *context, mb_log_callback_t write, v
  * or ranks have different files; what the plugin itself fails with. */
 mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path);
 
+/* Registers layers, losses and sources of the program's own: what a plugin brings, without a shared
+ * object. From then on, and for every context of the process, they are found like those that are
+ * built in. Collective: every rank registers the same names.
+ *   entry     called once in a process with the host's functions and the place to register at,
+ *             which <mb/plugin.h> declares: it calls host->add_layer, add_loss and add_source. The
+ *             structs that it registers, and host, live as long as the program. An entry that has
+ *             registered already, by any context, is not called again
+ * MB_ERR_ARGUMENT: a name that is taken, a struct without what it needs (then nothing is
+ * registered), or ranks that differ; what the entry itself returns. */
+struct mb_plugin_host;
+struct mb_plugin;
+typedef mb_status_t (*mb_register_callback_t)(const struct mb_plugin_host *host,
+                                              struct mb_plugin *plugin);
+mb_status_t mb_context_register(mb_context_t *context, mb_register_callback_t entry);
+
 /* Ends a context. Collective, before MPI_Finalize. NULL does nothing. MB_ERR_ARGUMENT, and nothing
  * is ended, while a trainer or predictor made from it lives. */
 mb_status_t mb_context_destroy(mb_context_t *context);
@@ -146,6 +161,90 @@ mb_status_t mb_model_describe_input(const mb_model_t *model, int index, const ch
                                     int *rank, int64_t *shape);
 mb_status_t mb_model_describe_output(const mb_model_t *model, int index, const char **name,
                                      int *rank, int64_t *shape);
+
+/* Begins a model that is built layer by layer: inputs, then layers, each checked as it is added.
+ * Not collective, as all calls that build.
+ *   name      letters, digits, '_', '-' and '.'
+ *   model     the new model; mb_model_destroy ends it
+ * A chain whose layers name no inputs is written as Keras' Sequential, whose weights' names begin
+ * with the model's: "NAME/dense/kernel". Any other model is Functional: "dense/kernel". */
+mb_status_t mb_model_create(const char *name, mb_model_t **model);
+
+/* Adds an input to a model of mb_model_create.
+ *   type      MB_FLOAT32, MB_INT32, MB_INT64 or MB_UINT8, as Keras is told; arrays of every type
+ *             are taken where the model is fed
+ *   rank      dimensions of one sample, 1 to MB_MAX_DIMS
+ *   shape     [rank]: without the axis that counts samples; -1: the data tells
+ * MB_ERR_ARGUMENT: a name that is taken, a model that was read. */
+mb_status_t mb_model_add_input(mb_model_t *model, const char *name, mb_type_t type, int rank,
+                               const int64_t *shape);
+
+/* Adds a layer and calls it.
+ *   class_name  Keras' name of its class ("Dense"), or that of a layer of your own
+ *   name        NULL: as Keras would name it, "dense", "dense_1"
+ *   config      the keys of the layer's constructor: "units=64 activation=relu", lists as
+ *               "kernel_size=3,3", or a JSON object, which may hold whatever Keras serializes.
+ *               Arguments of the call: "call.use_causal_mask=true", or an object `call`. What
+ *               is left out is as by default; a key that has none here is named. NULL: none
+ *   count       tensors that it takes; 0: what was added last
+ *   inputs      [count] names of inputs or layers; "dense:1" is what the second call of `dense`
+ *               gave. NULL with a count of 0
+ * MB_ERR_UNSUPPORTED: a class or key that this build does not have; MB_ERR_SHAPE: inputs that the
+ * layer cannot take; MB_ERR_FORMAT: JSON that is none, a key of a wrong kind; MB_ERR_ARGUMENT: a
+ * name that is taken or not known. After an error the model is as before. */
+mb_status_t mb_model_add(mb_model_t *model, const char *class_name, const char *name,
+                         const char *config, int count, const char *const *inputs);
+
+/* Calls a layer of the model again, with the same weights. `inputs` as above; what it gives is
+ * named "NAME:1", at the next call "NAME:2". MB_ERR_ARGUMENT, MB_ERR_SHAPE. */
+mb_status_t mb_model_call(mb_model_t *model, const char *name, int count,
+                          const char *const *inputs);
+
+/* Says what the model gives. Without this call: all that no layer takes, in its order.
+ *   names     [count] as the inputs of mb_model_add; count is at least 1 */
+mb_status_t mb_model_set_outputs(mb_model_t *model, int count, const char *const *names);
+
+/* Says what a model is compiled with, or with what seed it begins; also of a model that was read,
+ * whose own settings then give way. Not collective. Settings are held against the model when it is
+ * saved.
+ *   key       loss, loss-weights, metrics, weighted-metrics: names as Keras has them, with keys of
+ *             their configuration ("sparse_categorical_crossentropy:from_logits=true"; spaces stand
+ *             between metrics), or JSON as in Keras' training_config: lists, or objects by output.
+ *             optimizer, lr, lr-schedule, weight-decay, clip: as for mb_trainer_set; Adam unless
+ *             set. seed: of the initial values; 0 unless set
+ * MB_ERR_ARGUMENT: no such key. */
+mb_status_t mb_model_set(mb_model_t *model, const char *key, const char *value);
+
+/* How many weights a model has; and the name and shape of one, for rank and shape see
+ * mb_model_describe_input. Not collective. Names live until a layer is added.
+ *   name      as in files: "dense/kernel"
+ * MB_ERR_ARGUMENT: no such weight; of a model that is being built also what mb_model_save says. */
+mb_status_t mb_model_count_weights(const mb_model_t *model, int *count);
+mb_status_t mb_model_describe_weight(const mb_model_t *model, int index, const char **name,
+                                     int *rank, int64_t *shape);
+
+/* The values of a weight, C-ordered: those set, those in the file (of encoded ones: decoded), or
+ * the initial ones. Not collective.
+ *   count     numbers of the weight
+ *   values    [count]
+ * MB_ERR_ARGUMENT: no such weight, with the nearest one; MB_ERR_SHAPE: another count; MB_ERR_IO. */
+mb_status_t mb_model_get_weight(const mb_model_t *model, const char *name, int64_t count,
+                                float *values);
+/* Sets them, in memory: mb_model_save writes them. The array is copied. */
+mb_status_t mb_model_set_weight(mb_model_t *model, const char *name, int64_t count,
+                                const float *values);
+
+/* A table for people: a line for each call, its output's shape and its parameters. Not collective.
+ *   text      lives until the next call of this function for the model */
+mb_status_t mb_model_summary(const mb_model_t *model, const char **text);
+
+/* Writes a model file, which Keras loads too: layers, what it is compiled with, values; no moments
+ * and no state of a run. Collective: rank 0 writes.
+ *   context   NULL: this process alone writes, and nothing is collective
+ *   path      .h5, .keras or .weights.h5; replaced as a whole if it exists
+ * MB_ERR_ARGUMENT: a model without layers, one whose input or layer nothing comes of, settings
+ * that do not fit it; MB_ERR_SHAPE: a layer whose calls do not fit together; MB_ERR_IO. */
+mb_status_t mb_model_save(const mb_model_t *model, mb_context_t *context, const char *path);
 
 /* Ends a model. Not collective. NULL does nothing. */
 mb_status_t mb_model_destroy(mb_model_t *model);
@@ -190,6 +289,18 @@ mb_status_t mb_trainer_set_array(mb_trainer_t *trainer, const char *name, mb_typ
 typedef void (*mb_step_callback_t)(void *user, const mb_trainer_t *trainer);
 mb_status_t mb_trainer_set_callback(mb_trainer_t *trainer, mb_step_callback_t callback, void *user);
 
+/* Called on rank 0 after each validation; mb_trainer_get tells val_loss, val_accuracy and, by its
+ * own name with "val_" in front, each metric. As the callback of steps in all else. */
+typedef void (*mb_evaluation_callback_t)(void *user, const mb_trainer_t *trainer);
+mb_status_t mb_trainer_set_evaluation_callback(mb_trainer_t *trainer,
+                                               mb_evaluation_callback_t callback, void *user);
+
+/* Called on rank 0 when a file of a run with the setting `run` is complete: a checkpoint, best.h5
+ * or final.h5. As the callback of steps in all else; path lives until it returns. */
+typedef void (*mb_save_callback_t)(void *user, const mb_trainer_t *trainer, const char *path);
+mb_status_t mb_trainer_set_save_callback(mb_trainer_t *trainer, mb_save_callback_t callback,
+                                         void *user);
+
 /* Reads model and data, chooses the layout, takes all memory. Collective. The first step does it
  * where the program does not. Any status: this is where model, data and settings are checked
  * against each other. It may be tried again. */
@@ -215,10 +326,12 @@ mb_status_t mb_trainer_stop(mb_trainer_t *trainer);
 
 /* A number of the last step, by name. Not collective; the same on all ranks, between calls.
  *   name      step, total_steps, epoch (from 1), step_in_epoch, steps_per_epoch, loss, accuracy,
- * lr, samples_per_second, seconds_left; val_loss, val_accuracy (of the last validation); and of the
- * layout parameters, samples, stages, groups, replicas, idle, micro_batch value     NaN where there
- * is none (no accuracy for this loss, no step yet) MB_ERR_ARGUMENT: no such name, or not started.
- */
+ *             lr, samples_per_second, seconds_left; val_loss, val_accuracy (of the last
+ *             validation); of the layout parameters, samples, stages, groups, replicas, idle,
+ * micro_batch; and each metric that the model asks for, by Keras' name, over the epoch so far, and
+ * with "val_" in front of the last validation ("f1_score[0]" where it is of several values) value
+ * NaN where there is none (no accuracy for this loss, no step yet) MB_ERR_ARGUMENT: no such name,
+ * or not started. */
 mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double *value);
 
 /* Writes a complete model file, which Keras loads too. Collective.
@@ -275,7 +388,8 @@ mb_status_t mb_predictor_evaluate(mb_predictor_t *predictor);
 mb_status_t mb_predictor_evaluate_file(mb_predictor_t *predictor, const char *data);
 
 /* A number of the last successful call, by name. Not collective; the same on all ranks.
- *   name      samples, seconds; of an evaluation loss and accuracy
+ *   name      samples, seconds; of an evaluation loss, accuracy and each metric that the model asks
+ *             for, by Keras' name ("mae"; of several values "f1_score[0]", "f1_score[1]" ...)
  *   value     NaN where there is none
  * MB_ERR_ARGUMENT: no such name, or nothing was computed yet. */
 mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, double *value);

@@ -12,6 +12,9 @@
  *         return mb->add_layer(plugin, &swish);
  *     }
  *
+ * A program that links libmb registers the same without a shared object: mb_context_register takes
+ * such a function.
+ *
  * A plugin links nothing: all that it calls is in the mb_plugin_host_t it is given, whose functions
  * it may call in the callbacks that the comments name. What it registers are structs of function
  * pointers that begin with their size and live as long as the program. Callbacks return MB_OK, or
@@ -239,7 +242,7 @@ typedef struct {
 
 /* The host */
 
-typedef struct {
+typedef struct mb_plugin_host {
     size_t size;
     int abi;             /* MB_PLUGIN_ABI of the host */
     const char *version; /* of mbrun */

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "config.h"
 #include "plugin/load.h"
+#include "plugin/register.h"
 
 enum { MAX_NUMBERS = 32 };
 
@@ -104,6 +105,14 @@ mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path)
     MB_NEED(context);
     MB_NEED(path);
     return mb_plugins_load_all(context->comm, path);
+}
+
+mb_status_t mb_context_register(mb_context_t *context, mb_register_callback_t entry)
+{
+    MB_NEED(context);
+    if (entry == NULL)
+        return mb_error_set(MB_ERR_ARGUMENT, "mb_context_register: entry is NULL");
+    return mb_plugins_register_all(context->comm, entry);
 }
 
 mb_status_t mb_context_destroy(mb_context_t *context)

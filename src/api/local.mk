@@ -1,3 +1,10 @@
 libmb_la_SOURCES += src/api/api.h src/api/arrays.c src/api/arrays.h src/api/checkpoint.c \
 	src/api/context.c src/api/model.c src/api/outputs.c src/api/outputs.h \
 	src/api/predictor.c src/api/quantizer.c src/api/settings.c src/api/settings.h src/api/trainer.c
+libmb_la_SOURCES += src/api/metrics.c src/api/metrics.h
+libmb_la_SOURCES += src/api/model_build.c
+libmb_la_SOURCES += src/api/model_own.c src/api/model_own.h
+libmb_la_SOURCES += src/api/model_preset.c
+libmb_la_SOURCES += src/api/model_save.c
+libmb_la_SOURCES += src/api/model_summary.c
+libmb_la_SOURCES += src/api/model_weights.c

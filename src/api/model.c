@@ -1,31 +1,6 @@
-/* Models: what a file says of one, and files made from presets. mb_model_t is the inner floors'
- * own model. */
-#include <stdlib.h>
-#include <string.h>
-
+/* What a model says of itself. mb_model_t is the inner floors' own model. */
 #include "api/api.h"
-#include "base/arena.h"
-#include "engine/model.h"
-#include "model/preset.h"
-#include "train/fresh.h"
-
-enum { MAX_PAIRS = 32 };
-
-static bool input_is_open(const mb_graph_t *graph, int input)
-{
-    const mb_shape_t *shape = &graph->nodes[graph->inputs[input]].call.output;
-    return shape->rank < 0 || mb_shape_is_open(shape);
-}
-
-/* The first input that leaves a size to the data; -1: none does, and the graph is bound. */
-static int open_input(const mb_graph_t *graph)
-{
-    for (int i = 0; i < graph->n_inputs; i++) {
-        if (input_is_open(graph, i))
-            return i;
-    }
-    return -1;
-}
+#include "api/model_own.h"
 
 mb_status_t mb_model_load(const char *path, mb_model_t **out)
 {
@@ -34,8 +9,10 @@ mb_status_t mb_model_load(const char *path, mb_model_t **out)
     MB_TRY(mb_api_need(out, __func__, "model"));
     mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_model_open(path, &model);
-    if (status == MB_OK && open_input(model->graph) < 0)
+    if (status == MB_OK && mb_api_open_input(model->graph) < 0)
         status = mb_model_bind(model, NULL);
+    if (status == MB_OK)
+        status = mb_api_own_create(&model->own);
     mb_api_leave(&kept);
     if (status == MB_OK)
         *out = model;
@@ -46,30 +23,47 @@ mb_status_t mb_model_load(const char *path, mb_model_t **out)
 
 mb_status_t mb_model_count_inputs(const mb_model_t *model, int *count)
 {
+    const mb_graph_t *graph;
     MB_NEED(model);
     MB_NEED(count);
-    *count = model->graph->n_inputs;
+    MB_TRY(mb_api_model_graph(model, &graph));
+    *count = graph->n_inputs;
     return MB_OK;
 }
 
 mb_status_t mb_model_count_outputs(const mb_model_t *model, int *count)
 {
+    const mb_graph_t *graph;
     MB_NEED(model);
     MB_NEED(count);
-    *count = model->graph->n_outputs;
+    MB_TRY(mb_api_model_graph(model, &graph));
+    *count = graph->n_outputs;
     return MB_OK;
+}
+
+static int64_t count_stored(const mb_model_file_t *file)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < file->n_layers; i++) {
+        for (int k = 0; k < file->layers[i].n_weights; k++)
+            sum += file->layers[i].weights[k].elements;
+    }
+    return sum;
 }
 
 mb_status_t mb_model_count_parameters(const mb_model_t *model, int64_t *count)
 {
+    mb_api_weights_t weights;
+    int64_t sum = 0;
     MB_NEED(model);
     MB_NEED(count);
-    int64_t sum = 0;
-    for (int i = 0; i < model->file->n_layers; i++) {
-        const mb_stored_layer_t *layer = &model->file->layers[i];
-        for (int k = 0; k < layer->n_weights; k++)
-            sum += layer->weights[k].elements;
+    if (model->file != NULL) {
+        *count = count_stored(model->file);
+        return MB_OK;
     }
+    MB_TRY(mb_api_model_weights(model, &weights));
+    for (int i = 0; i < weights.graph->n_params; i++)
+        sum += weights.graph->params[i].elements;
     *count = sum;
     return MB_OK;
 }
@@ -96,7 +90,8 @@ mb_status_t mb_model_describe_input(const mb_model_t *model, int index, const ch
     MB_NEED(name);
     MB_NEED(rank);
     MB_NEED(shape);
-    const mb_graph_t *graph = model->graph;
+    const mb_graph_t *graph;
+    MB_TRY(mb_api_model_graph(model, &graph));
     MB_TRY(check_place(__func__, index, graph->n_inputs, "input"));
     *name = graph->input_names[index];
     give_shape(&graph->nodes[graph->inputs[index]].call.output, rank, shape);
@@ -110,14 +105,15 @@ mb_status_t mb_model_describe_output(const mb_model_t *model, int index, const c
     MB_NEED(name);
     MB_NEED(rank);
     MB_NEED(shape);
-    const mb_graph_t *graph = model->graph;
+    const mb_graph_t *graph;
+    MB_TRY(mb_api_model_graph(model, &graph));
     MB_TRY(check_place(__func__, index, graph->n_outputs, "output"));
-    int open = open_input(graph);
+    int open = mb_api_open_input(graph);
     if (open >= 0)
         return mb_error_set(MB_ERR_SHAPE,
                             "%s: the shape of output '%s' depends on the data: input '%s' leaves "
                             "a size open",
-                            model->file->path, graph->outputs[index].name,
+                            mb_api_model_name(model), graph->outputs[index].name,
                             graph->input_names[open]);
     *name = graph->outputs[index].name;
     give_shape(&graph->nodes[graph->outputs[index].node].call.output, rank, shape);
@@ -126,81 +122,9 @@ mb_status_t mb_model_describe_output(const mb_model_t *model, int index, const c
 
 mb_status_t mb_model_destroy(mb_model_t *model)
 {
+    if (model == NULL)
+        return MB_OK;
+    mb_api_own_destroy(model->own);
     mb_model_close(model);
     return MB_OK;
-}
-
-typedef struct {
-    uint64_t seed;
-    int count;
-    const char *pairs[MAX_PAIRS][2];
-} preset_words_t;
-
-static mb_status_t take_seed(const char *text, uint64_t *seed)
-{
-    char *end;
-    *seed = strtoull(text, &end, 10);
-    if (*end == '\0' && end != text && text[0] != '-')
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT, "seed=%s: a whole number of at least 0 is wanted", text);
-}
-
-/* Cuts TEXT, which is changed, into pairs. */
-static mb_status_t take_words(char *text, preset_words_t *words)
-{
-    char *rest = NULL;
-    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-        char *equals = strchr(word, '=');
-        if (equals == NULL || equals == word || equals[1] == '\0')
-            return mb_error_set(MB_ERR_ARGUMENT,
-                                "'%s' is no setting of a preset: key=value, with spaces between "
-                                "settings",
-                                word);
-        *equals = '\0';
-        if (strcmp(word, "seed") == 0) {
-            MB_TRY(take_seed(equals + 1, &words->seed));
-            continue;
-        }
-        if (words->count == MAX_PAIRS)
-            return mb_error_set(MB_ERR_ARGUMENT, "more than %d settings of a preset", MAX_PAIRS);
-        words->pairs[words->count][0] = word;
-        words->pairs[words->count++][1] = equals + 1;
-    }
-    return MB_OK;
-}
-
-static mb_status_t write_preset(const char *preset, char *settings, const char *path)
-{
-    json_t *model = NULL, *training = NULL;
-    preset_words_t words = {.seed = 0};
-    MB_TRY(take_words(settings, &words));
-    MB_TRY(mb_preset_create(preset, (const char *const(*)[2])words.pairs, words.count, &model,
-                            &training));
-    mb_status_t status = mb_fresh_write(model, training, words.seed, path, NULL);
-    json_decref(model);
-    json_decref(training);
-    return status;
-}
-
-static mb_status_t check_and_write(const char *preset, const char *settings, const char *path,
-                                   bool writes)
-{
-    MB_TRY(mb_api_need(preset, "mb_model_create_preset", "preset"));
-    MB_TRY(mb_api_need(path, "mb_model_create_preset", "path"));
-    char *copy = writes ? strdup(settings == NULL ? "" : settings) : NULL;
-    if (writes && copy == NULL)
-        return mb_error_memory("a preset's settings", strlen(settings));
-    mb_status_t status = writes ? write_preset(preset, copy, path) : MB_OK;
-    free(copy);
-    return status;
-}
-
-mb_status_t mb_model_create_preset(mb_context_t *context, const char *preset, const char *settings,
-                                   const char *path)
-{
-    bool writes = context == NULL || mb_comm_rank(context->comm) == 0;
-    mb_api_kept_t kept = mb_api_enter();
-    mb_status_t status = check_and_write(preset, settings, path, writes);
-    mb_api_leave(&kept);
-    return context == NULL ? status : mb_comm_agree(context->comm, status);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/arrays.h"
+#include "api/metrics.h"
 #include "api/outputs.h"
 #include "api/settings.h"
 #include "base/philox.h"
@@ -20,6 +21,7 @@ struct mb_predictor {
     mb_api_outputs_t outputs;
     bool computed;
     double samples, seconds, loss, accuracy;
+    mb_api_metrics_t metrics; /* of an evaluation */
 };
 
 mb_status_t mb_predictor_create(mb_context_t *context, const char *path, mb_predictor_t **out)
@@ -138,6 +140,7 @@ static mb_status_t predict(mb_predictor_t *predictor, const mb_predict_options_t
     mb_api_leave(&kept);
     MB_TRY(status);
     predictor->loss = predictor->accuracy = NAN;
+    predictor->metrics.n = 0;
     return take_report(predictor, (double)report.samples, report.seconds);
 }
 
@@ -220,6 +223,8 @@ static mb_status_t evaluate(mb_predictor_t *predictor, const mb_settings_t *sett
         goto out;
     predictor->loss = report.loss;
     predictor->accuracy = report.accuracy;
+    mb_api_metrics_take(&predictor->metrics, "", report.n_metrics, report.metrics);
+    MB_TRY_GOTO(mb_api_metrics_share(&predictor->metrics, comm), status, out);
     status = take_report(predictor, (double)report.samples, report.seconds);
 
 out:
@@ -273,6 +278,8 @@ mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, 
                                        {"accuracy", predictor->accuracy}};
     if (!predictor->computed)
         return mb_error_set(MB_ERR_ARGUMENT, "mb_predictor_get: nothing was computed yet");
+    if (mb_api_metrics_get(&predictor->metrics, name, value))
+        return MB_OK;
     return mb_api_number(numbers, (int)(sizeof numbers / sizeof numbers[0]), name, value);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/arrays.h"
+#include "api/metrics.h"
 #include "api/settings.h"
 #include "base/philox.h"
 #include "train/trainer.h"
@@ -17,7 +18,14 @@ typedef struct {
 typedef struct {
     mb_step_report_t last;
     double val_loss, val_accuracy;
+    int n_metrics; /* rank 0's, of the step and of the validation together */
 } numbers_t;
+
+typedef struct {
+    mb_evaluation_callback_t evaluated;
+    mb_save_callback_t saved;
+    void *evaluated_user, *saved_user;
+} callbacks_t;
 
 struct mb_trainer {
     mb_context_t *context;
@@ -29,8 +37,10 @@ struct mb_trainer {
     mb_step_callback_t callback;
     void *user;
     volatile sig_atomic_t stop;
+    callbacks_t others;
     layout_numbers_t layout;
     numbers_t numbers;
+    mb_api_metrics_t metrics, val_metrics;
 };
 
 mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_trainer_t **out)
@@ -90,6 +100,24 @@ mb_status_t mb_trainer_set_callback(mb_trainer_t *trainer, mb_step_callback_t ca
     return MB_OK;
 }
 
+mb_status_t mb_trainer_set_evaluation_callback(mb_trainer_t *trainer,
+                                               mb_evaluation_callback_t callback, void *user)
+{
+    MB_NEED(trainer);
+    trainer->others.evaluated = callback;
+    trainer->others.evaluated_user = user;
+    return MB_OK;
+}
+
+mb_status_t mb_trainer_set_save_callback(mb_trainer_t *trainer, mb_save_callback_t callback,
+                                         void *user)
+{
+    MB_NEED(trainer);
+    trainer->others.saved = callback;
+    trainer->others.saved_user = user;
+    return MB_OK;
+}
+
 static void on_start(void *user, const mb_start_report_t *report)
 {
     mb_trainer_t *trainer = user;
@@ -108,6 +136,8 @@ static void on_step(void *user, const mb_step_report_t *report)
 {
     mb_trainer_t *trainer = user;
     trainer->numbers.last = *report;
+    mb_api_metrics_take(&trainer->metrics, "", report->n_metrics, report->metrics);
+    trainer->numbers.n_metrics = trainer->metrics.n + trainer->val_metrics.n;
     if (trainer->callback != NULL)
         trainer->callback(trainer->user, trainer);
 }
@@ -117,6 +147,17 @@ static void on_evaluated(void *user, const mb_eval_report_t *report)
     mb_trainer_t *trainer = user;
     trainer->numbers.val_loss = report->loss;
     trainer->numbers.val_accuracy = report->accuracy;
+    mb_api_metrics_take(&trainer->val_metrics, "val_", report->n_metrics, report->metrics);
+    trainer->numbers.n_metrics = trainer->metrics.n + trainer->val_metrics.n;
+    if (trainer->others.evaluated != NULL)
+        trainer->others.evaluated(trainer->others.evaluated_user, trainer);
+}
+
+static void on_saved(void *user, const char *path)
+{
+    mb_trainer_t *trainer = user;
+    if (trainer->others.saved != NULL)
+        trainer->others.saved(trainer->others.saved_user, trainer, path);
 }
 
 static bool on_stop(void *user)
@@ -158,6 +199,7 @@ static mb_status_t start(mb_trainer_t *trainer)
                                                 .start = on_start,
                                                 .step = on_step,
                                                 .evaluated = on_evaluated,
+                                                .saved = on_saved,
                                                 .stop = on_stop}};
     MB_TRY(check_ranks(trainer));
     MB_TRY(mb_training_create(&options, &trainer->training));
@@ -193,7 +235,12 @@ static mb_status_t start_if_needed(mb_trainer_t *trainer)
 /* Rank 0's numbers everywhere, so that a program may branch on them. */
 static mb_status_t share_numbers(mb_trainer_t *trainer)
 {
-    return mb_comm_broadcast(trainer->context->comm, &trainer->numbers, sizeof trainer->numbers, 0);
+    mb_comm_t *comm = trainer->context->comm;
+    MB_TRY(mb_comm_broadcast(comm, &trainer->numbers, sizeof trainer->numbers, 0));
+    if (trainer->numbers.n_metrics == 0)
+        return MB_OK;
+    MB_TRY(mb_api_metrics_share(&trainer->metrics, comm));
+    return mb_api_metrics_share(&trainer->val_metrics, comm);
 }
 
 mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
@@ -263,6 +310,9 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
                                        {"micro_batch", (double)layout->micro_batch}};
     if (trainer->training == NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "mb_trainer_get: the training has not started");
+    if (mb_api_metrics_get(&trainer->metrics, name, value) ||
+        mb_api_metrics_get(&trainer->val_metrics, name, value))
+        return MB_OK;
     return mb_api_number(numbers, (int)(sizeof numbers / sizeof numbers[0]), name, value);
 }
 

@@ -21,8 +21,10 @@ typedef struct mb_model {
     mb_model_file_t *weights; /* where values are read: `file`, or a checkpoint of the same model */
     const mb_stored_tensor_t **stored; /* [n_params] where each parameter's values are */
     const mb_model_file_t **sources;   /* [n_params] in which file: `weights`, or `other` */
-    mb_model_file_t *other; /* that weights were taken from (model_weights.h); NULL: none. The
-                               model's own */
+    mb_model_file_t *other;   /* that weights were taken from (model_weights.h); NULL: none. The
+                                 model's own */
+    struct mb_model_own *own; /* what a program builds or sets of it (api/model_own.h), which the
+                                 library frees; NULL: nothing */
     bool keep_stored; /* set before binding: encoded matrices stay encoded in memory. Otherwise
                          every parameter is float32 there */
 } mb_model_t;

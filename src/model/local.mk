@@ -1,4 +1,9 @@
 libmb_la_SOURCES += \
+	src/model/compile_text.c src/model/compile_text.h \
+	src/model/draft.c src/model/draft.h src/model/draft_private.h \
+	src/model/draft_config.c \
+	src/model/draft_infer.c \
+	src/model/draft_write.c \
 	src/model/graph.c src/model/graph.h \
 	src/model/graph_arguments.c \
 	src/model/graph_bind.c \

@@ -10,11 +10,10 @@
 
 #include "base/crc32c.h"
 #include "base/float_mode.h"
-#include "plugin/inside.h"
+#include "plugin/register.h"
 #include "store/io.h"
 
 typedef int (*abi_t)(void);
-typedef mb_status_t (*entry_t)(const mb_plugin_host_t *host, mb_plugin_t *plugin);
 
 enum { MOST_LOADED = 64 };
 static const void *loaded[MOST_LOADED]; /* handles: the same object has the same one */
@@ -38,35 +37,15 @@ static mb_status_t check_abi(const char *path, void *object)
                         path, abi(), MB_PLUGIN_ABI);
 }
 
-static mb_status_t add_all(const mb_plugin_t *plugin)
-{
-    for (int i = 0; i < plugin->n_layers; i++) {
-        const mb_layer_class_t *class_;
-        MB_TRY(mb_plugin_class_of(plugin->layers[i], &class_));
-        MB_TRY(mb_layer_class_add(class_));
-    }
-    for (int i = 0; i < plugin->n_losses; i++) {
-        const mb_loss_class_t *class_;
-        MB_TRY(mb_plugin_loss_class_of(plugin->losses[i], &class_));
-        MB_TRY(mb_loss_class_add(class_));
-    }
-    for (int i = 0; i < plugin->n_sources; i++)
-        MB_TRY(mb_source_plugin_add(plugin->sources[i]));
-    return MB_OK;
-}
-
 static mb_status_t register_all(const char *path, void *object)
 {
-    entry_t entry;
-    mb_plugin_t plugin = {.n_layers = 0};
+    mb_plugin_entry_t entry;
     void *symbol = dlsym(object, "mb_plugin_register");
     memcpy(&entry, &symbol, sizeof entry);
     if (entry == NULL)
         return mb_error_set(MB_ERR_UNSUPPORTED, "plugin %s: it has no symbol mb_plugin_register",
                             path);
-    mb_status_t status = entry(&mb_plugin_host, &plugin);
-    if (status == MB_OK)
-        status = add_all(&plugin);
+    mb_status_t status = mb_plugin_enter(entry);
     return status == MB_OK ? status : mb_error_prefix(status, "plugin %s: ", path);
 }
 

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What `mbrun new` writes, small and then trained for two steps: Keras loads it, predicts the same, fits on.
+# What `mbrun new` writes, and a model built by the library's calls, small and then trained for two steps: Keras loads
+# it, predicts the same, fits on.
 . "$MB_SRCDIR/tests/keras/lib.sh"
 need_keras
 presets=
@@ -28,9 +29,11 @@ vit_dropout input=16x24x3 patch=4 width=24 depth=2 heads=3 mlp=40 classes=5 drop
 resnet_plain input=16x16x3 filters=4,8 repeat=1 classes=5
 mobilenet_plain input=16x16x3 filters=4,8 repeat=1 expansion=2 classes=5
 END
+run "a model is built layer by layer" "$MB_BUILDDIR/tests/tools/build_model" "$scratch/built.h5" "$seed"
+presets="$presets built"
 run "Keras makes data for them" "$python" -W ignore "$MB_SRCDIR/tests/keras/presets.py" data "$seed" "$scratch"/*.h5
 run "mbrun trains and predicts with all of them" trained
 # shellcheck disable=SC2086
 ask presets.py compare "$scratch" $presets
-asked 3
+asked 4
 plan

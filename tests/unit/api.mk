@@ -24,3 +24,11 @@ tests/mpi/test_api.log: tests/mpi/test_api$(EXEEXT)
 
 SHELL_TESTS += tests/unit/public_header.sh
 tests/unit/public_header.log: libmb.la
+
+check_PROGRAMS += tests/unit/test_api_model
+tests_unit_test_api_model_SOURCES = tests/unit/test_api_model.c $(API_SUPPORT)
+tests_unit_test_api_model_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_register
+tests_unit_test_api_register_SOURCES = tests/unit/test_api_register.c $(API_SUPPORT)
+tests_unit_test_api_register_LDADD = $(API_LIBS)

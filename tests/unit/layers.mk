@@ -38,6 +38,11 @@ SHELL_TESTS += tests/keras/convolutions.sh tests/keras/plugin.sh tests/keras/poo
 	tests/keras/presets.sh
 tests/keras/convolutions.log tests/keras/plugin.log tests/keras/pooling.log \
 tests/keras/presets.log: mbrun$(EXEEXT)
+EXTRA_PROGRAMS += tests/tools/build_model
+CLEANFILES += tests/tools/build_model$(EXEEXT)
+tests_tools_build_model_SOURCES = tests/tools/build_model.c
+tests_tools_build_model_LDADD = libmb.la $(MPI_LIBS)
+tests/keras/presets.log: tests/tools/build_model$(EXEEXT)
 EXTRA_DIST += tests/keras/convolutions.py tests/keras/plugin.py tests/keras/presets.py
 # Beside Keras' own layers.
 SHELL_TESTS += tests/keras/recurrent.sh tests/keras/masks.sh tests/keras/stateful.sh

@@ -32,3 +32,8 @@ tests_unit_test_api_model_LDADD = $(API_LIBS)
 check_PROGRAMS += tests/unit/test_api_register
 tests_unit_test_api_register_SOURCES = tests/unit/test_api_register.c $(API_SUPPORT)
 tests_unit_test_api_register_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_fuzz
+tests_unit_test_api_fuzz_SOURCES = tests/unit/test_api_fuzz.c $(API_SUPPORT)
+tests_unit_test_api_fuzz_LDADD = $(API_LIBS)
+tests/unit/test_api_fuzz.log: libmb.sym

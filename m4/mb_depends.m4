@@ -89,7 +89,9 @@ AC_DEFUN([MB_CHECK_MPI], [
                [$MPICC])])
   AS_IF([test -z "$mb_mpi" && test -n "$MPICC"], [
     mb_show=`$MPICC -show 2>/dev/null | $SED 's/^@<:@^ @:>@* //'`
-    MB_MPI_TRY([$mb_show], [$mb_show], [$MPICC])])
+    dnl One line for both; a program that is only compiled is not to hear of libraries.
+    MB_MPI_TRY([`AS_ECHO([" $mb_show"]) | $SED 's/ -@<:@lL@:>@@<:@^ @:>@*//g; s/ -Wl,@<:@^ @:>@*//g'`],
+               [`AS_ECHO([" $mb_show"]) | $SED 's/ -I@<:@^ @:>@*//g'`], [$MPICC])])
   AS_IF([test -z "$mb_mpi" && test -n "$PKG_CONFIG"], [
     for mb_pc in ompi-c ompi mpich; do
       AS_IF([test -z "$mb_mpi" && $PKG_CONFIG --exists $mb_pc], [
@@ -100,6 +102,12 @@ AC_DEFUN([MB_CHECK_MPI], [
     AC_MSG_RESULT([no])
     MB_MISSING([MPI 3.1 with its compiler wrapper mpicc (or give --with-mpi=PREFIX or MPICC=...)],
                [libopenmpi-dev openmpi-bin], [openmpi-devel], [openmpi])])
+  dnl A machine may have several: the launcher is the one that stands beside the wrapper, mpirun.mpich
+  dnl beside mpicc.mpich.
+  AC_ARG_VAR([MPIEXEC], [MPI launcher of the tests])
+  mb_mpiexec=`AS_ECHO(["$MPICC"]) | $SED 's|mpicc\(@<:@^/@:>@*\)$|mpirun\1|'`
+  AS_IF([test -z "$MPIEXEC" && test -n "$mb_mpiexec"],
+    [MPIEXEC=`PATH="$PATH" command -v "$mb_mpiexec" 2>/dev/null`])
   AC_PATH_PROGS([MPIEXEC], [mpirun mpiexec], [mpirun])])
 
 AC_DEFUN([MB_MPI_TRY], [

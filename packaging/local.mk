@@ -54,3 +54,18 @@ dist-list:
 	@printf '%s\n' $(DISTFILES)
 .PHONY: dist-list
 SHELL_TESTS += tests/unit/dist.sh
+
+# The public headers as HTML; a symbol without a comment is an error.
+Doxyfile: $(top_srcdir)/Doxyfile.in Makefile
+	$(AM_V_GEN)$(SED) -e 's|@top_srcdir[@]|$(abs_top_srcdir)|g; s|@VERSION[@]|$(VERSION)|g; s|@AWK[@]|$(AWK)|g' \
+	  $(top_srcdir)/Doxyfile.in >$@.tmp && mv $@.tmp $@
+doxygen: Doxyfile
+	$(MKDIR_P) doc && doxygen Doxyfile
+	@echo "the pages begin at doc/doxygen/html/index.html"
+.PHONY: doxygen
+CLEANFILES += Doxyfile
+clean-local:
+	rm -rf doc/doxygen
+EXTRA_DIST += Doxyfile.in build-aux/doxygen-filter.awk
+SHELL_TESTS += tests/unit/doxygen.sh
+tests/unit/doxygen.log: Doxyfile

@@ -64,6 +64,7 @@ typedef struct mb_quantizer mb_quantizer_t; /* a model file stored smaller */
 /* Types of an array's elements. */
 typedef enum { MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4 } mb_type_t;
 
+/* How much a line of the log matters. */
 typedef enum { MB_LEVEL_DEBUG = 0, MB_LEVEL_INFO = 1, MB_LEVEL_WARNING = 2 } mb_level_t;
 
 /* No array has more dimensions than this, the one that counts samples not included. */

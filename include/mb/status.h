@@ -23,6 +23,7 @@
     X(MB_ERR_STOPPED, -14, "stopped on request after a complete checkpoint")                       \
     X(MB_ERR_INTERNAL, -15, "an invariant of the library does not hold: please report it")
 
+/* What a call returns: success is zero, errors are negative. */
 typedef enum {
 #define MB_STATUS_ENUM(name, value, text) name = value,
     MB_STATUS_LIST(MB_STATUS_ENUM)

@@ -69,3 +69,21 @@ clean-local:
 EXTRA_DIST += Doxyfile.in build-aux/doxygen-filter.awk
 SHELL_TESTS += tests/unit/doxygen.sh
 tests/unit/doxygen.log: Doxyfile
+
+# Modulefiles for this installation, to be copied to a folder of the module path.
+modulefilesdir = $(pkgdatadir)/modulefiles
+nodist_modulefiles_DATA = packaging/modulefiles/mbrun.lua packaging/modulefiles/mbrun.tcl
+packaging/modulefiles/mbrun.lua: $(top_srcdir)/packaging/modulefiles/mbrun.lua.in Makefile
+	$(substituted) $(top_srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+packaging/modulefiles/mbrun.tcl: $(top_srcdir)/packaging/modulefiles/mbrun.tcl.in Makefile
+	$(substituted) $(top_srcdir)/$@.in >$@.tmp && mv $@.tmp $@
+CLEANFILES += packaging/modulefiles/mbrun.lua packaging/modulefiles/mbrun.tcl
+
+# Recipes for others' package managers; doc/packaging.md says how each is used.
+EXTRA_DIST += packaging/spack/package.py packaging/easybuild/mbrun-0.1.0-foss-2022b.eb \
+	packaging/modulefiles/mbrun.lua.in packaging/modulefiles/mbrun.tcl.in packaging/apptainer/mbrun.def \
+	packaging/debian/control packaging/debian/rules packaging/debian/changelog packaging/debian/copyright \
+	packaging/debian/source/format packaging/debian/mbrun.install packaging/debian/libmb0.install \
+	packaging/debian/libmb-dev.install tests/campaign/debian_package.sh
+SHELL_TESTS += tests/unit/packaging.sh
+tests/unit/packaging.log: $(nodist_modulefiles_DATA)

@@ -20,16 +20,6 @@ touch "$results"
 packages=$(sed -n '/^build_packages="/,/"$/p' "$source/quickstart" | tr -d '\n"' |
     sed 's/build_packages=//; s/autoconf\|automake\|libtool//g; s/  */ /g')
 
-step() { # NAME COMMAND...
-    name=$1
-    shift
-    grep -q "^| $name |" "$results" && return
-    began=$(date +%s)
-    if "$@" >"$folder/$name.log" 2>&1; then code=0; else code=$?; fi
-    echo "| $name | $code | $(($(date +%s) - began)) s | $(tail -n 1 "$folder/$name.log" | cut -c1-60) |" >>"$results"
-    [ "$code" -eq 0 ] || { tail -n 20 "$folder/$name.log" >&2 && exit 1; }
-}
-
 unpack() {
     rm -rf "$root/mbrun" && mkdir "$root/mbrun" && tar xf "$tarball" -C "$root/mbrun" --strip-components 1 &&
         basename "$tarball"
@@ -45,6 +35,4 @@ step installcheck inside "$root" /mbrun make installcheck
 step cmake inside "$root" / apt-get -q -y --no-install-recommends install cmake
 step installcheck-cmake inside "$root" /mbrun make installcheck
 
-echo "| step | exit code | took | ended with |"
-echo "|---|---|---|---|"
-cat "$results"
+show_steps

@@ -30,3 +30,20 @@ inside() {
         OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 LC_ALL=C \
         $(env | grep -i '^[a-z]*_proxy=\|^CFLAGS=') "$@" </dev/null
 }
+
+# step NAME COMMAND...: once; its output goes to $folder/NAME.log, a line to $results.
+step() {
+    name=$1
+    shift
+    grep -q "^| $name |" "$results" && return
+    began=$(date +%s)
+    if "$@" >"$folder/$name.log" 2>&1; then code=0; else code=$?; fi
+    echo "| $name | $code | $(($(date +%s) - began)) s | $(tail -n 1 "$folder/$name.log" | cut -c1-60) |" >>"$results"
+    [ "$code" -eq 0 ] || { tail -n 20 "$folder/$name.log" >&2 && exit 1; }
+}
+
+show_steps() {
+    echo "| step | exit code | took | ended with |"
+    echo "|---|---|---|---|"
+    cat "$results"
+}

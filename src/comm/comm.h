@@ -31,6 +31,9 @@ mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_c
 /* Collective unless a failure was seen; then it only frees what is this rank's. Ranks that do not
  * come within 10 s are left, and with them what MPI holds. */
 void mb_comm_destroy(mb_comm_t *comm);
+/* The ranks that say IN, in their order, as a communicator of their own; NULL to the others.
+ * Collective over all, over MPI only. A failure of the one is none of the other's. */
+mb_status_t mb_comm_split(mb_comm_t *comm, bool in, mb_comm_t **out);
 /* Not collective, between waits. */
 void mb_comm_set_deadline(mb_comm_t *comm, double seconds);
 double mb_comm_deadline(const mb_comm_t *comm);

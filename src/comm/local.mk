@@ -15,6 +15,7 @@ libmb_la_SOURCES += \
 	src/comm/reduce_link.c src/comm/reduce_link.h \
 	src/comm/report.c \
 	src/comm/small.c \
+	src/comm/split.c \
 	src/comm/standing.c \
 	src/comm/transport.c src/comm/transport.h \
 	src/comm/transport_absent.c \

@@ -12,9 +12,12 @@ enum {
     MB_TAG_EXCHANGE = 32300,
     MB_TAG_SCALARS = 32400,
     MB_TAG_NORMS = 32500,
-    MB_TAG_JUDGE = 32600, /* whether a step's numbers are finite, and where the first is not */
-    MB_TAG_CHECK = 32610, /* digests */
-    MB_TAG_COPIES = 32700 /* of local checkpoints */
+    MB_TAG_JUDGE = 32600,   /* whether a step's numbers are finite, and where the first is not */
+    MB_TAG_CHECK = 32610,   /* digests */
+    MB_TAG_COPIES = 32700,  /* of local checkpoints */
+    MB_TAG_SAMPLES = 32720, /* that ranks hold: moved at the start */
+    MB_TAG_SAMPLES_ASK = 32730,
+    MB_TAG_SAMPLES_SENT = 32731
 };
 
 #endif

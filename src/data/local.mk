@@ -1,4 +1,8 @@
 libmb_la_SOURCES += \
+	src/data/asks.c src/data/asks.h \
+	src/data/asks_parcel.c \
+	src/data/asks_private.h \
+	src/data/asks_serve.c \
 	src/data/cell.c src/data/cell.h \
 	src/data/convert.c src/data/convert.h \
 	src/data/convert_idx.c \
@@ -12,6 +16,12 @@ libmb_la_SOURCES += \
 	src/data/hdf5_dataset.c src/data/hdf5_dataset.h \
 	src/data/hdf5_select.c src/data/hdf5_select.h \
 	src/data/hdf5_words.c src/data/hdf5_words.h \
+	src/data/held.c src/data/held.h \
+	src/data/held_agree.c \
+	src/data/held_gather.c \
+	src/data/held_move.c \
+	src/data/held_private.h \
+	src/data/held_runs.c src/data/held_runs.h \
 	src/data/idx.c src/data/idx.h \
 	src/data/idx_find.c \
 	src/data/image.c src/data/image.h \
@@ -34,6 +44,7 @@ libmb_la_SOURCES += \
 	src/data/source_arrays.c \
 	src/data/source_choose.c \
 	src/data/source_hdf5.c \
+	src/data/source_held.c src/data/source_held.h \
 	src/data/source_idx.c \
 	src/data/source_images.c \
 	src/data/source_join.c \

@@ -22,6 +22,7 @@
 
 #define BUFFER_ALIGNMENT 64
 #define MESSAGE_BYTES 2048
+#define EXPECTED 2 /* batches that a source is told of ahead of the one that is read */
 
 typedef struct {
     void **buffers; /* one an item */
@@ -46,7 +47,8 @@ struct mb_prefetch {
     bool threaded;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int64_t filled; /* batches in the ring or already taken */
+    int64_t filled;   /* batches in the ring or already taken */
+    int64_t expected; /* batches that the source was told of */
     int64_t taken;
     double waited;
     bool ended; /* the last batch is filled */
@@ -120,12 +122,43 @@ static mb_status_t fill_item(const mb_prefetch_t *p, const mb_prefetch_item_t *i
     return MB_OK;
 }
 
-static void fill_slot(mb_prefetch_t *p, int64_t batch, slot_t *slot)
+static int64_t list_batch(mb_prefetch_t *p, int64_t batch)
 {
     for (int64_t i = 0; i < p->samples; i++)
         p->indices[i] = -1;
-    slot->status = MB_OK;
-    slot->count = p->next(p->user, batch, p->indices);
+    return p->next(p->user, batch, p->indices);
+}
+
+/* Tells the source what fill_item will read, run by run. */
+static mb_status_t expect_item(mb_prefetch_t *p, const mb_prefetch_item_t *item)
+{
+    for (int64_t i = 0, n = 1; i < p->samples; i += n, n = 1) {
+        if (p->indices[i] < 0)
+            continue;
+        while (i + n < p->samples && p->indices[i + n] >= 0)
+            n++;
+        MB_TRY(p->source->expect(p->source, item->field, p->indices + i, n));
+    }
+    return MB_OK;
+}
+
+static mb_status_t expect_batches(mb_prefetch_t *p, int64_t end)
+{
+    for (; p->source->expect != NULL && p->expected < end; p->expected++) {
+        if (list_batch(p, p->expected) < 0)
+            continue;
+        for (int i = 0; i < p->n_items; i++) {
+            if (p->items[i].field >= 0)
+                MB_TRY(expect_item(p, &p->items[i]));
+        }
+    }
+    return MB_OK;
+}
+
+static void fill_slot(mb_prefetch_t *p, int64_t batch, slot_t *slot)
+{
+    slot->status = expect_batches(p, batch + 1 + EXPECTED);
+    slot->count = list_batch(p, batch);
     if (slot->count < 0)
         return;
     for (int i = 0; i < p->n_items && slot->status == MB_OK; i++) {

@@ -23,7 +23,7 @@ typedef struct {
 
 typedef struct {
     size_t size;
-    const char *kind; /* "hdf5", "idx", "arrays", "npy", "table", "images", "joined",
+    const char *kind; /* "hdf5", "idx", "arrays", "held", "npy", "table", "images", "joined",
                          "plugin" */
     void (*close)(mb_source_t *source);
     /* Reads COUNT samples whose indices are given into TO: float32, or int32 when as_int. Scale
@@ -37,6 +37,9 @@ typedef struct {
 
 struct mb_source {
     const mb_source_class_t *class_;
+    /* Says ahead what will be read next, so that it comes meanwhile; the very lists of a read, in
+     * the order of the reads. NULL: nothing is gained by that. */
+    mb_status_t (*expect)(mb_source_t *source, int field, const int64_t *indices, int64_t count);
     char *path; /* for messages */
     int64_t samples;
     int64_t first; /* of a slice: its first sample in the whole, for messages */

@@ -35,6 +35,21 @@ static mb_status_t slice_read(mb_source_t *source, int field, const int64_t *ind
     return MB_OK;
 }
 
+static mb_status_t slice_expect(mb_source_t *source, int field, const int64_t *indices,
+                                int64_t count)
+{
+    const slice_t *slice = (const slice_t *)source;
+    int64_t moved[STRETCH];
+    MB_TRY(mb_source_check_indices(source, indices, count));
+    for (int64_t at = 0; at < count; at += STRETCH) {
+        int64_t n = count - at < STRETCH ? count - at : STRETCH;
+        for (int64_t i = 0; i < n; i++)
+            moved[i] = indices[at + i] + slice->shift;
+        MB_TRY(slice->whole->expect(slice->whole, field, moved, n));
+    }
+    return MB_OK;
+}
+
 static const mb_source_class_t any_thread_class = {sizeof(mb_source_class_t), "slice", slice_close,
                                                    slice_read, true};
 static const mb_source_class_t one_thread_class = {sizeof(mb_source_class_t), "slice", slice_close,
@@ -52,6 +67,7 @@ mb_status_t mb_source_slice(mb_source_t *whole, int64_t first, int64_t count, mb
         return mb_error_memory("a slice of a data source", sizeof(*slice));
     *slice = (slice_t){.base = *whole, .whole = whole, .shift = first};
     slice->base.class_ = whole->class_->thread_ok ? &any_thread_class : &one_thread_class;
+    slice->base.expect = whole->expect == NULL ? NULL : slice_expect;
     slice->base.samples = count;
     slice->base.first = whole->first + first;
     slice->base.digest =

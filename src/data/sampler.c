@@ -85,6 +85,16 @@ int64_t mb_sampler_steps(const mb_sampler_t *sampler)
     return sampler->samples / sampler->batch + (sampler->samples % sampler->batch != 0);
 }
 
+int64_t mb_sampler_epoch(const mb_sampler_t *sampler, int64_t step)
+{
+    return sampler->first_epoch + (step - sampler->first_step) / mb_sampler_steps(sampler);
+}
+
+int64_t mb_sampler_step_in_epoch(const mb_sampler_t *sampler, int64_t step)
+{
+    return (step - sampler->first_step) % mb_sampler_steps(sampler);
+}
+
 int64_t mb_sampler_batch(const mb_sampler_t *sampler, int64_t step)
 {
     int64_t left = sampler->samples - step * sampler->batch;

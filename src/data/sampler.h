@@ -18,6 +18,8 @@ typedef struct {
     int64_t samples;
     int64_t batch; /* G */
     uint64_t seed;
+    /* Of the run, where these samples are the first time used; 0 but where it had others before. */
+    int64_t first_step, first_epoch;
 } mb_sampler_t;
 
 /* Image of INDEX under the permutation of [0, n) that (seed, epoch) name. */
@@ -25,6 +27,9 @@ int64_t mb_permute(uint64_t seed, uint64_t epoch, int64_t n, int64_t index);
 
 /* Steps of one epoch: ceil(samples / batch). */
 int64_t mb_sampler_steps(const mb_sampler_t *sampler);
+/* The epoch that a step of the run is in, and its place there. */
+int64_t mb_sampler_epoch(const mb_sampler_t *sampler, int64_t step);
+int64_t mb_sampler_step_in_epoch(const mb_sampler_t *sampler, int64_t step);
 /* Samples of step STEP of an epoch (the last may have fewer than batch). */
 int64_t mb_sampler_batch(const mb_sampler_t *sampler, int64_t step);
 /* Indices of positions [first, first + count) of the step's global batch. Positions past the

@@ -33,7 +33,6 @@ struct mb_feed {
     mb_feed_t *next; /* of the next chunk that wants data */
     mb_engine_t *engine;
     mb_feed_span_t span;
-    int64_t steps_per_epoch;
     int first_replica;
     int64_t each; /* micro-batches of a step that are asked for */
     mb_prefetch_t *prefetch;
@@ -65,8 +64,9 @@ static int64_t next_samples(void *user, int64_t i, int64_t *indices)
     if (feed->span.alone && i > 0)
         return -1;
     position = feed->span.alone ? feed->span.position : position;
-    mb_sampler_indices(&feed->span.sampler, step / feed->steps_per_epoch,
-                       step % feed->steps_per_epoch, position, plan->micro_batch, indices);
+    mb_sampler_indices(&feed->span.sampler, mb_sampler_epoch(&feed->span.sampler, step),
+                       mb_sampler_step_in_epoch(&feed->span.sampler, step), position,
+                       plan->micro_batch, indices);
     return plan->micro_batch;
 }
 
@@ -310,7 +310,6 @@ static mb_status_t create(mb_engine_t *engine, int chunk, const mb_model_t *mode
     feed->chunk = chunk;
     feed->engine = engine;
     feed->span = *span;
-    feed->steps_per_epoch = mb_sampler_steps(&span->sampler);
     mb_grid_replicas(&engine->grid, engine->grid.group, &feed->first_replica, &replicas);
     feed->each = count_asked(feed);
     MB_TRY_GOTO(list_items(feed, model, source), status, err_feed);
@@ -403,8 +402,9 @@ static int64_t list_batch(mb_feed_t *feed, int64_t batch)
 {
     const mb_sampler_t *sampler = &feed->span.sampler;
     if (feed->span.batch == 0) {
-        mb_sampler_indices(sampler, batch / feed->steps_per_epoch, batch % feed->steps_per_epoch, 0,
-                           sampler->batch, feed->batch_samples);
+        mb_sampler_indices(sampler, mb_sampler_epoch(sampler, batch),
+                           mb_sampler_step_in_epoch(sampler, batch), 0, sampler->batch,
+                           feed->batch_samples);
         return sampler->batch;
     }
     for (int64_t i = 0; i < feed->span.batch; i++) {

@@ -99,8 +99,8 @@ static int64_t sample_of(const search_t *s, int64_t position)
 {
     int64_t index;
     const mb_sampler_t *sampler = &s->search->sampler;
-    int64_t steps = mb_sampler_steps(sampler);
-    mb_sampler_indices(sampler, s->step / steps, s->step % steps, position, 1, &index);
+    mb_sampler_indices(sampler, mb_sampler_epoch(sampler, s->step),
+                       mb_sampler_step_in_epoch(sampler, s->step), position, 1, &index);
     return index < 0 ? -1 : s->search->source->first + index;
 }
 

@@ -77,6 +77,12 @@ err_evaluator:
     return status;
 }
 
+void mb_evaluator_use(mb_evaluator_t *evaluator, mb_source_t *source)
+{
+    evaluator->source = source;
+    evaluator->sampler.samples = source->samples;
+}
+
 static mb_status_t run_steps(mb_evaluator_t *evaluator)
 {
     mb_engine_t *engine = evaluator->engine;

@@ -18,6 +18,8 @@ mb_engine_options_t mb_evaluator_options(mb_machine_t *machine, const mb_model_t
                                          const mb_layout_t *layout, const mb_engine_t *values_of);
 /* Device memory that it has taken. NULL: 0. */
 int64_t mb_evaluator_bytes(const mb_evaluator_t *evaluator);
+/* From now on its samples are those of SOURCE, of the same fields. Not collective. */
+void mb_evaluator_use(mb_evaluator_t *evaluator, mb_source_t *source);
 /* Collective. Rank 0 gets the numbers; losses and accuracies have room for every output. */
 mb_status_t mb_evaluator_run(mb_evaluator_t *evaluator, mb_eval_report_t *report, double *losses,
                              double *accuracies);

@@ -42,6 +42,7 @@ libmb_la_SOURCES += src/train/trainer_limit.c
 libmb_la_SOURCES += src/train/trainer_pace.c
 libmb_la_SOURCES += src/train/trainer_guard.c
 libmb_la_SOURCES += src/train/trainer_profile.c
+libmb_la_SOURCES += src/train/trainer_renew.c
 libmb_la_SOURCES += src/train/trainer_report.c
 libmb_la_SOURCES += src/train/trainer_resume.c
 libmb_la_SOURCES += src/train/trainer_run.c

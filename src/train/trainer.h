@@ -134,6 +134,11 @@ mb_status_t mb_training_run(mb_training_t *trainer);
 /* One step; *done when the totals are reached. Rank 0's report; others get the same step numbers
  * and NaN. */
 mb_status_t mb_training_step(mb_training_t *trainer, mb_step_report_t *report, bool *done);
+/* Between steps: lets the source go, which may then be closed. */
+mb_status_t mb_training_let_go(mb_training_t *trainer);
+/* Goes on with another source of the same fields, weights and moments as they are: with it an epoch
+ * begins, and totals count from here. Only without a run directory, after mb_training_let_go. */
+mb_status_t mb_training_renew(mb_training_t *trainer, mb_source_t *source);
 /* A complete model file that Keras loads, anywhere. state: with moments and counters. */
 mb_status_t mb_training_save(mb_training_t *trainer, const char *path, bool state);
 /* Collective: the digest of the weights that such a file has (mbrun inspect --digest), without one.

@@ -21,7 +21,7 @@ mb_status_t mb_training_not_finite(mb_training_t *trainer, int64_t step, const c
     char advice[256];
     snprintf(advice, sizeof advice, remedy, rate);
     return mb_error_set(MB_ERR_NUMERIC, "step %lld (epoch %lld): %s. %s", (long long)step + 1,
-                        (long long)(step / trainer->steps_per_epoch) + 1, what, advice);
+                        (long long)mb_sampler_epoch(&trainer->sampler, step) + 1, what, advice);
 }
 
 /* The same on all working ranks. Where a checkpoint is under way the step is left out, and the
@@ -51,7 +51,7 @@ static mb_status_t leave_out(mb_training_t *trainer, const mb_step_info_t *info,
     if (mb_comm_rank(trainer->comm) == 0)
         mb_log(trainer->options.log, MB_LOG_WARNING,
                "step %lld (epoch %lld): %s; the step is left out", (long long)info->step + 1,
-               (long long)(info->step / trainer->steps_per_epoch) + 1, what);
+               (long long)mb_sampler_epoch(&trainer->sampler, info->step) + 1, what);
     return mb_update_take_states_back(trainer->update);
 }
 

@@ -12,10 +12,10 @@
 
 bool mb_training_is_due(const mb_training_t *trainer, const mb_cadence_t *cadence, int64_t step)
 {
-    int64_t epoch = step / trainer->steps_per_epoch;
+    int64_t epoch = mb_sampler_epoch(&trainer->sampler, step);
     if (cadence->steps > 0)
         return step % cadence->steps == 0;
-    return cadence->epochs > 0 && step % trainer->steps_per_epoch == 0 &&
+    return cadence->epochs > 0 && mb_sampler_step_in_epoch(&trainer->sampler, step) == 0 &&
            epoch % cadence->epochs == 0;
 }
 

@@ -120,6 +120,13 @@ struct mb_training {
 /* From the options to a run that is ready for its first step. Collective. */
 mb_status_t mb_training_set_up(mb_training_t *trainer);
 
+/* Training and validation data of `whole`. */
+mb_status_t mb_training_split_data(mb_training_t *trainer);
+/* Steps of an epoch and of all, of the sampler as it is. */
+void mb_training_take_totals(mb_training_t *trainer);
+/* What compares bits with other ranks, if the setting `check-every` asks. */
+mb_status_t mb_training_make_check(mb_training_t *trainer);
+
 /* Writes options.training_config anew from the optimizer as it is. */
 mb_status_t mb_training_make_training_config(mb_training_t *trainer);
 

@@ -39,8 +39,8 @@ static void count_step(mb_training_t *trainer)
 {
     mb_run_state_t *state = &trainer->state;
     state->step++;
-    state->step_in_epoch = state->step % trainer->steps_per_epoch;
-    state->epoch = state->step / trainer->steps_per_epoch;
+    state->step_in_epoch = mb_sampler_step_in_epoch(&trainer->sampler, state->step);
+    state->epoch = mb_sampler_epoch(&trainer->sampler, state->step);
     trainer->finished = state->step >= trainer->total_steps;
 }
 
@@ -53,14 +53,14 @@ static double loss_scale(const mb_training_t *trainer)
 static mb_status_t one_step(mb_training_t *trainer, mb_step_report_t *report)
 {
     int64_t step = trainer->state.step;
-    mb_step_info_t info = {
-        .step = step,
-        .seed = mb_settings_seed(trainer->settings, MB_SET_SEED),
-        .batch = mb_sampler_batch(&trainer->sampler, step % trainer->steps_per_epoch)};
+    int64_t in_epoch = mb_sampler_step_in_epoch(&trainer->sampler, step);
+    mb_step_info_t info = {.step = step,
+                           .seed = mb_settings_seed(trainer->settings, MB_SET_SEED),
+                           .batch = mb_sampler_batch(&trainer->sampler, in_epoch)};
     *report = (mb_step_report_t){.step = step + 1,
                                  .total_steps = trainer->total_steps,
-                                 .epoch = step / trainer->steps_per_epoch + 1,
-                                 .step_in_epoch = step % trainer->steps_per_epoch + 1,
+                                 .epoch = mb_sampler_epoch(&trainer->sampler, step) + 1,
+                                 .step_in_epoch = in_epoch + 1,
                                  .steps_per_epoch = trainer->steps_per_epoch,
                                  .loss = NAN,
                                  .accuracy = NAN,

@@ -50,7 +50,7 @@ static mb_status_t open_source(mb_training_t *trainer, const char *path,
     return mb_source_open(path, &wants, out);
 }
 
-static mb_status_t split_data(mb_training_t *trainer)
+mb_status_t mb_training_split_data(mb_training_t *trainer)
 {
     const mb_settings_t *settings = trainer->settings;
     int64_t samples = trainer->whole->samples, held = 0;
@@ -141,7 +141,7 @@ static mb_status_t open_data(mb_training_t *trainer)
         MB_TRY(open_training_source(trainer));
         trainer->owns_whole = true;
     }
-    MB_TRY(split_data(trainer));
+    MB_TRY(mb_training_split_data(trainer));
     MB_TRY(check_label(trainer));
     MB_TRY(mb_model_compute_in(trainer->model, mb_settings_text(trainer->settings, MB_SET_DTYPE)));
     MB_TRY(mb_model_bind(trainer->model, trainer->data));
@@ -241,6 +241,16 @@ static mb_status_t compile(mb_training_t *trainer)
     return mb_training_make_training_config(trainer);
 }
 
+void mb_training_take_totals(mb_training_t *trainer)
+{
+    trainer->steps_per_epoch = mb_sampler_steps(&trainer->sampler);
+    trainer->total_steps =
+        trainer->sampler.first_step +
+        (mb_settings_has(trainer->settings, MB_SET_STEPS)
+             ? mb_settings_int(trainer->settings, MB_SET_STEPS)
+             : trainer->steps_per_epoch * mb_settings_int(trainer->settings, MB_SET_EPOCHS));
+}
+
 static mb_status_t make_sampler(mb_training_t *trainer)
 {
     const char *shuffle = mb_settings_text(trainer->settings, MB_SET_SHUFFLE);
@@ -254,11 +264,7 @@ static mb_status_t make_sampler(mb_training_t *trainer)
         trainer->sampler.shuffle = MB_SHUFFLE_BLOCK;
         trainer->sampler.block = strtoll(shuffle + 6, NULL, 10);
     }
-    trainer->steps_per_epoch = mb_sampler_steps(&trainer->sampler);
-    trainer->total_steps =
-        mb_settings_has(trainer->settings, MB_SET_STEPS)
-            ? mb_settings_int(trainer->settings, MB_SET_STEPS)
-            : trainer->steps_per_epoch * mb_settings_int(trainer->settings, MB_SET_EPOCHS);
+    mb_training_take_totals(trainer);
     trainer->cadence = mb_settings_cadence(trainer->settings, MB_SET_CHECKPOINT_EVERY);
     return MB_OK;
 }
@@ -384,7 +390,7 @@ static mb_status_t read_moments(mb_training_t *trainer)
     return differs ? MB_OK : mb_state_read_moments(file, trainer->update);
 }
 
-static mb_status_t make_check(mb_training_t *trainer)
+mb_status_t mb_training_make_check(mb_training_t *trainer)
 {
     if (!mb_settings_has(trainer->settings, MB_SET_CHECK_EVERY) || mb_engine_idle(trainer->engine))
         return MB_OK;
@@ -410,7 +416,7 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(read_moments(trainer));
     MB_TRY(mb_training_take_snapshot(trainer));
     mb_training_post_guard(trainer);
-    MB_TRY(make_check(trainer));
+    MB_TRY(mb_training_make_check(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
 }
 

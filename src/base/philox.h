@@ -16,6 +16,7 @@ typedef enum {
     MB_RANDOM_INITIAL = 3,
     MB_RANDOM_SHUFFLE = 4,
     MB_RANDOM_AUGMENT = 5,
+    MB_RANDOM_RESERVOIR = 6,
     MB_RANDOM_NOISE = 16,
     /* Recurrent layers: + gate, + 4 for the second of two directions. */
     MB_RANDOM_RECURRENT_INPUT = 32,

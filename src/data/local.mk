@@ -40,6 +40,10 @@ libmb_la_SOURCES += \
 	src/data/prefetch.c src/data/prefetch.h \
 	src/data/resize.c src/data/resize.h \
 	src/data/sampler.c src/data/sampler.h \
+	src/data/sieve.c src/data/sieve.h \
+	src/data/sieve_move.c \
+	src/data/sieve_private.h \
+	src/data/sieve_select.c \
 	src/data/source.c src/data/source.h \
 	src/data/source_arrays.c \
 	src/data/source_choose.c \

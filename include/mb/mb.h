@@ -60,9 +60,13 @@ typedef struct mb_model mb_model_t;         /* a model of a file, or built layer
 typedef struct mb_trainer mb_trainer_t;     /* a training run */
 typedef struct mb_predictor mb_predictor_t; /* a model put to use */
 typedef struct mb_quantizer mb_quantizer_t; /* a model file stored smaller */
+typedef struct mb_reservoir mb_reservoir_t; /* a bounded choice of a stream of samples */
 
 /* Types of an array's elements. */
 typedef enum { MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4 } mb_type_t;
+
+/* Where an array lies: in memory that the processor reads, or in that of a GPU. */
+typedef enum { MB_HOST = 0, MB_DEVICE = 1 } mb_where_t;
 
 /* How much a line of the log matters. */
 typedef enum { MB_LEVEL_DEBUG = 0, MB_LEVEL_INFO = 1, MB_LEVEL_WARNING = 2 } mb_level_t;
@@ -266,7 +270,11 @@ mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_traine
  *             then the defaults. Two differ from the program's: `bind` is `keep`, so that the
  *             program's threads stay where they are, and `threads` is OpenMP's number. With `run`
  *             checkpoints are written to that directory, and a run that is there is gone on with;
- *             without it nothing is written but what mb_trainer_save is asked for.
+ *             without it nothing is written but what mb_trainer_save is asked for. `ranks`, which
+ *             only the library has, lists the context's ranks that compute ("0-3,6"; all of them
+ *             unless set). The others call create, set and set_samples, start, and destroy; each
+ *             other call of the trainer returns at once there and does nothing, with MB_OK, a loss
+ *             that is NaN, and done 1. "Collective" means those that compute from the start on.
  *   value     "32", "0.001", "10min", "yes"
  * MB_ERR_ARGUMENT for a key that is not known, with the nearest one, for a value that is not of
  * its kind, and after the start. */
@@ -284,6 +292,43 @@ mb_status_t mb_trainer_set(mb_trainer_t *trainer, const char *key, const char *v
  * MB_ERR_ARGUMENT, MB_ERR_SHAPE. What does not fit the model is said at the start. */
 mb_status_t mb_trainer_set_array(mb_trainer_t *trainer, const char *name, mb_type_t type, int rank,
                                  const int64_t *shape, const void *data);
+
+/* Gives this rank's samples to train from, instead of the setting `data` or whole arrays. Not
+ * collective, but every rank of the context names the same ones, before the start, with as many
+ * samples as it has, or none. All ranks' together are the training data, in the order of the ranks
+ * and then of each one's own; results are those of a file with the samples in that order, whoever
+ * holds them. Ranks that compute (the setting `ranks`) read each other's while they train: their
+ * arrays are not copied and stay as they are until the trainer is destroyed. Those of the others
+ * have gone to ranks that compute when mb_trainer_start returns, and are the program's again.
+ *   name      as for mb_trainer_set_array. A name given before is given anew.
+ *   rank      number of dimensions, 1 to MB_MAX_DIMS + 1
+ *   shape     [rank]: shape[0] is the number of this rank's samples, 0 or more, the same for all
+ *             names; the rest is the shape of one sample, the same on all ranks, as is TYPE
+ *   strides   [rank]: bytes from one index to the next along each dimension, any; NULL: C order.
+ *             Samples with gaps in them are brought together one by one when they are read.
+ *   data      where index 0 of all dimensions is; NULL when there are no samples
+ *   where     MB_HOST; MB_DEVICE: in the memory of a GPU, on which nothing writes them any more and
+ *             where the elements of one sample stand side by side. They come through the host.
+ * MB_ERR_ARGUMENT, MB_ERR_SHAPE. At the start: MB_ERR_SHAPE where ranks differ; MB_ERR_DATA: no
+ * rank has samples; MB_ERR_UNSUPPORTED: MB_DEVICE where this build or node has no such device. */
+mb_status_t mb_trainer_set_samples(mb_trainer_t *trainer, const char *name, mb_type_t type,
+                                   int rank, const int64_t *shape, const int64_t *strides,
+                                   const void *data, mb_where_t where);
+
+/* Gives what a reservoir of the same context keeps to train from, instead of the above. Not
+ * collective, but on every rank, before the start, which takes in what was added (as
+ * mb_reservoir_update does). The reservoir is destroyed after the trainer. MB_ERR_ARGUMENT. */
+mb_status_t mb_trainer_set_reservoir(mb_trainer_t *trainer, mb_reservoir_t *reservoir);
+
+/* Goes on with other samples: those that mb_trainer_set_samples, called again since, gives by the
+ * same names, or the reservoir's once what was added is taken in. Collective over the context, the
+ * ranks that do not compute included, which serve nobody in between. With them an epoch begins, and
+ * `epochs` and `steps` count from here, in mb_trainer_run as in `done`; weights, moments, the
+ * number of the step and so the learning rate's schedule go on in memory. Arrays given before are
+ * the program's again. Not with the setting `run`. MB_ERR_ARGUMENT before the start or on data that
+ * do not change; MB_ERR_UNSUPPORTED with `run`; MB_ERR_DATA: no rank has samples. After an error
+ * that comes from the samples the trainer has none, until it is renewed. */
+mb_status_t mb_trainer_renew(mb_trainer_t *trainer);
 
 /* Called on rank 0 after each step; mb_trainer_get tells the step's numbers. Not collective, nor
  * may the callback make a collective call. It may call mb_trainer_stop. NULL: none. */
@@ -303,8 +348,9 @@ mb_status_t mb_trainer_set_save_callback(mb_trainer_t *trainer, mb_save_callback
                                          void *user);
 
 /* Reads model and data, chooses the layout, takes all memory. Collective. The first step does it
- * where the program does not. Any status: this is where model, data and settings are checked
- * against each other. It may be tried again. */
+ * where the program does not; with the setting `ranks` the ranks that do not compute make the call,
+ * too, and have what they hold taken from them meanwhile. Any status: this is where model, data and
+ * settings are checked against each other. It may be tried again. */
 mb_status_t mb_trainer_start(mb_trainer_t *trainer);
 
 /* One optimizer step over one global batch. Collective. No validation and no checkpoints are made.
@@ -329,10 +375,14 @@ mb_status_t mb_trainer_stop(mb_trainer_t *trainer);
  *   name      step, total_steps, epoch (from 1), step_in_epoch, steps_per_epoch, loss, accuracy,
  *             lr, samples_per_second, seconds_left; val_loss, val_accuracy (of the last
  *             validation); of the layout parameters, samples, stages, groups, replicas, idle,
- * micro_batch; and each metric that the model asks for, by Keras' name, over the epoch so far, and
- * with "val_" in front of the last validation ("f1_score[0]" where it is of several values) value
- * NaN where there is none (no accuracy for this loss, no step yet) MB_ERR_ARGUMENT: no such name,
- * or not started. */
+ *             micro_batch; and each metric that the model asks for, by Keras' name, over the epoch
+ *             so far, and with "val_" in front of the last validation ("f1_score[0]" where it is of
+ *             several values); of this rank's samples (mb_trainer_set_samples) bytes_copied: of its
+ *             own that were brought together before they were read, which contiguous ones of the
+ *             host never are; bytes_sent to and bytes_received from other ranks
+ *   value     NaN where there is none (no accuracy for this loss, no step yet; of steps, where
+ *             this rank does not compute)
+ * MB_ERR_ARGUMENT: no such name, or not started. */
 mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double *value);
 
 /* Writes a complete model file, which Keras loads too. Collective.
@@ -341,8 +391,60 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
  * without MB_ERR_ARGUMENT before the start; MB_ERR_IO, and then an existing file is as it was. */
 mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state);
 
-/* Ends a trainer. Collective if it was started. NULL does nothing. */
+/* Ends a trainer. Collective if it was started; a rank that does not compute waits for nobody. NULL
+ * does nothing. */
 mb_status_t mb_trainer_destroy(mb_trainer_t *trainer);
+
+/* Reservoir */
+
+/* Makes a reservoir: of a stream of samples, which come up on all ranks, it keeps a bounded number
+ * to train from. Not collective, but every rank of the context makes one with the same arguments.
+ *   policy    "uniform": each sample of the stream so far is kept with the same chance, those kept
+ *             being a uniform sample without replacement; or "newest": the last ones
+ *   capacity  samples that all ranks together keep; each rank has room for an equal part of them
+ *   seed      that a uniform choice follows from
+ *   reservoir the new reservoir; mb_reservoir_destroy ends it
+ * What is kept is a function of the stream, whose order is by update, then by rank, then by index,
+ * and not of which rank had what (keys by Philox; Vitter, ACM TOMS 11, 1985; Efraimidis and
+ * Spirakis, IPL 97, 2006). MB_ERR_ARGUMENT. */
+mb_status_t mb_reservoir_create(mb_context_t *context, const char *policy, int64_t capacity,
+                                uint64_t seed, mb_reservoir_t **reservoir);
+
+/* Names an array of the samples. Not collective, but every rank names the same ones in the same
+ * order, before the first sample.
+ *   name      as for mb_trainer_set_array. A name given before is given anew.
+ *   rank      dimensions of one sample, 0 to MB_MAX_DIMS
+ *   shape     [rank]: of one sample, without the axis that counts samples; NULL for rank 0
+ * MB_ERR_ARGUMENT. */
+mb_status_t mb_reservoir_set_shape(mb_reservoir_t *reservoir, const char *name, mb_type_t type,
+                                   int rank, const int64_t *shape);
+
+/* Adds samples of this rank to the stream. Not collective; they are copied, and stand here until
+ * the next update takes them in or forgets them: memory is that of a rank's part of the capacity,
+ * and of what was added since the last update. count     samples, 0 or more data      [names]: for
+ * each name, in the order in which they were named, [count, shape of one sample] elements,
+ * C-ordered, in the host's memory MB_ERR_ARGUMENT. */
+mb_status_t mb_reservoir_add(mb_reservoir_t *reservoir, int64_t count, const void *const *data);
+
+/* Takes in what all ranks added since the last update. Collective; ranks exchange counts and the
+ * samples whose place is on another rank. mb_trainer_start and mb_trainer_renew do it for a trainer
+ * that reads the reservoir. MB_ERR_ARGUMENT: ranks made it differently, or a trainer reads it. */
+mb_status_t mb_reservoir_update(mb_reservoir_t *reservoir);
+
+/* How many samples are kept since the last update: by this rank, by all; and how many the stream
+ * had until then. Not collective. Each may be NULL. */
+mb_status_t mb_reservoir_count(const mb_reservoir_t *reservoir, int64_t *own, int64_t *all,
+                               int64_t *stream);
+
+/* What this rank keeps of an array. Not collective.
+ *   count     samples
+ *   data      [count, shape of one sample], C-ordered; the reservoir's, until the next update
+ * MB_ERR_ARGUMENT: no such name. */
+mb_status_t mb_reservoir_get(const mb_reservoir_t *reservoir, const char *name, int64_t *count,
+                             const void **data);
+
+/* Ends a reservoir. Not collective. NULL does nothing. MB_ERR_ARGUMENT while a trainer reads it. */
+mb_status_t mb_reservoir_destroy(mb_reservoir_t *reservoir);
 
 /* Predictor */
 

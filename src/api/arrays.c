@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static mb_status_t take_type(const char *function, mb_type_t type, mb_dtype_t *out)
+mb_status_t mb_api_array_type(const char *function, mb_type_t type, mb_dtype_t *out)
 {
     static const mb_dtype_t dtypes[] = {[MB_FLOAT32] = MB_F32,
                                         [MB_FLOAT64] = MB_F64,
@@ -19,18 +19,20 @@ static mb_status_t take_type(const char *function, mb_type_t type, mb_dtype_t *o
     return MB_OK;
 }
 
-static mb_status_t take_shape(const char *function, const char *name, int rank,
-                              const int64_t *shape, mb_shape_t *sample)
+mb_status_t mb_api_array_shape(const char *function, const char *name, int rank,
+                               const int64_t *shape, int64_t least, mb_shape_t *sample)
 {
     if (rank < 1 || rank > MB_MAX_DIMS + 1)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "%s: array '%s' has %d dimensions; there are 1 (samples) to %d",
                             function, name, rank, MB_MAX_DIMS + 1);
     for (int i = 0; i < rank; i++) {
-        if (shape[i] < 1)
+        int64_t wanted = i == 0 ? least : 1;
+        if (shape[i] < wanted)
             return mb_error_set(MB_ERR_ARGUMENT,
-                                "%s: array '%s': shape[%d] is %" PRId64 "; at least 1 is needed",
-                                function, name, i, shape[i]);
+                                "%s: array '%s': shape[%d] is %" PRId64 "; at least %" PRId64
+                                " is needed",
+                                function, name, i, shape[i], wanted);
     }
     sample->rank = rank - 1;
     memcpy(sample->dim, shape + 1, (size_t)sample->rank * sizeof *shape);
@@ -53,8 +55,8 @@ mb_status_t mb_api_arrays_set(mb_api_arrays_t *arrays, const char *function, con
     MB_TRY(mb_api_need(name, function, "name"));
     MB_TRY(mb_api_need(shape, function, "shape"));
     MB_TRY(mb_api_need(data, function, "data"));
-    MB_TRY(take_type(function, type, &array.dtype));
-    MB_TRY(take_shape(function, name, rank, shape, &array.shape));
+    MB_TRY(mb_api_array_type(function, type, &array.dtype));
+    MB_TRY(mb_api_array_shape(function, name, rank, shape, 1, &array.shape));
     int at = find(arrays, name);
     if (at == MB_API_MAX_ARRAYS)
         return mb_error_set(MB_ERR_ARGUMENT, "%s: more than %d arrays", function,

@@ -22,6 +22,19 @@ SHELL_TESTS += tests/mpi/test_api.sh
 SANITIZED_SHELL_TESTS += tests/mpi/test_api.sh
 tests/mpi/test_api.log: tests/mpi/test_api$(EXEEXT)
 
+EXTRA_PROGRAMS += tests/mpi/test_samples
+CLEANFILES += tests/mpi/test_samples$(EXEEXT)
+tests_mpi_test_samples_SOURCES = tests/mpi/test_samples.c tests/mpi/leaks.h $(mpi_cases_sources)
+tests_mpi_test_samples_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/test_samples.sh
+SANITIZED_SHELL_TESTS += tests/mpi/test_samples.sh
+tests/mpi/test_samples.log: tests/mpi/test_samples$(EXEEXT) tests/mpi/test_reservoir$(EXEEXT)
+
+EXTRA_PROGRAMS += tests/mpi/test_reservoir
+CLEANFILES += tests/mpi/test_reservoir$(EXEEXT)
+tests_mpi_test_reservoir_SOURCES = tests/mpi/test_reservoir.c tests/mpi/leaks.h $(mpi_cases_sources)
+tests_mpi_test_reservoir_LDADD = $(UNIT_LIBS)
+
 SHELL_TESTS += tests/unit/public_header.sh
 tests/unit/public_header.log: libmb.la
 

@@ -122,6 +122,67 @@ AC_DEFUN([MB_MPI_TRY], [
       MPI_CFLAGS=$mb_mpi_cflags
       MPI_LIBS=$mb_mpi_libs])])])
 
+dnl The module for Fortran is made where a compiler is found that MPI's module mpi_f08 is for: from $FC itself when it is
+dnl a wrapper, otherwise with the flags that mpifort tells. Without one everything else is built.
+AC_DEFUN([MB_CHECK_FORTRAN], [
+  AC_ARG_ENABLE([fortran], [AS_HELP_STRING([--disable-fortran], [no module for Fortran])], [],
+                [enable_fortran=auto])
+  AC_ARG_VAR([MPIFC], [MPI compiler wrapper for Fortran that is asked for MPI's flags])
+  AC_ARG_VAR([MPI_FCFLAGS], [Fortran compiler flags for MPI, overriding the wrapper])
+  AC_ARG_VAR([MPI_FCLIBS], [linker flags for MPI's Fortran library, overriding the wrapper])
+  AS_IF([test -z "$MPIFC" && test -n "$MPICC"],
+    [AC_PATH_PROGS([MPIFC], [mpifort mpif90], [], [`AS_DIRNAME(["$MPICC"])`:$PATH])])
+  mb_fortran=
+  AS_IF([test "$enable_fortran" = no], [mb_fortran_info="not wanted"], [
+    AC_MSG_CHECKING([for MPI's mpi_f08 in Fortran])
+    MB_FORTRAN_TRY([$MPI_FCFLAGS], [$MPI_FCLIBS])
+    AS_IF([test -z "$mb_fortran" && test -n "$MPIFC"], [
+      MB_FORTRAN_TRY([`$MPIFC --showme:compile 2>/dev/null`], [`$MPIFC --showme:link 2>/dev/null`])])
+    AS_IF([test -z "$mb_fortran" && test -n "$MPIFC"], [
+      mb_show=`$MPIFC -show 2>/dev/null | $SED 's/^@<:@^ @:>@* //'`
+      MB_FORTRAN_TRY([$mb_show], [$mb_show])])
+    AS_IF([test -n "$mb_fortran"],
+      [mb_fortran_info="$FC"],
+      [test -z "$FC"], [mb_fortran_info="no module: no compiler (Debian: gfortran; or give FC=...)"],
+      [mb_fortran_info="no module: $FC does not compile against mpi_f08 (give MPIFC=... of the same compiler)"])
+    AC_MSG_RESULT([${mb_fortran:-no}])])
+  AS_IF([test "$enable_fortran" = yes && test -z "$mb_fortran"],
+    [AC_MSG_ERROR([--enable-fortran was given, but there is $mb_fortran_info])])
+  AC_SUBST([MPI_FCFLAGS])
+  AC_SUBST([MPI_FCLIBS])
+  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$mb_fortran"])])
+
+dnl Assumed rank and C_LOC of it (Fortran 2018) are what the module itself asks of a compiler.
+AC_DEFUN([MB_FORTRAN_TRY], [
+  AS_IF([test -z "$mb_fortran" && test -n "$FC"], [
+    mb_fc_flags="$1"
+    mb_fc_libs="$2"
+    AC_LANG_PUSH([Fortran])
+    mb_save_FCFLAGS=$FCFLAGS; mb_save_LIBS=$LIBS; mb_save_ac_ext=$ac_ext
+    FCFLAGS="$FCFLAGS $mb_fc_flags"; LIBS="$mb_fc_libs $LIBS"; ac_ext=f90
+    AC_LINK_IFELSE([AC_LANG_SOURCE([[
+      program main
+        use mpi_f08
+        use, intrinsic :: iso_c_binding
+        implicit none
+        integer :: ierr
+        real(c_float), target :: a(2, 3)
+        call MPI_Init(ierr)
+        call take(a)
+      contains
+        subroutine take(array)
+          real(c_float), intent(in), target :: array(..)
+          type(c_ptr) :: place
+          place = c_loc(array)
+          if (is_contiguous(array) .and. c_associated(place)) print *, MPI_COMM_WORLD%MPI_VAL, shape(array)
+        end subroutine
+      end program]])], [
+      mb_fortran=yes
+      MPI_FCFLAGS=$mb_fc_flags
+      MPI_FCLIBS=$mb_fc_libs])
+    FCFLAGS=$mb_save_FCFLAGS; LIBS=$mb_save_LIBS; ac_ext=$mb_save_ac_ext
+    AC_LANG_POP([Fortran])])])
+
 AC_DEFUN([MB_CHECK_HDF5], [
   AC_ARG_WITH([hdf5], [AS_HELP_STRING([--with-hdf5=PREFIX], [use the HDF5 under PREFIX])], [],
               [with_hdf5=])
@@ -334,6 +395,7 @@ mbrun $PACKAGE_VERSION is configured:
   libjpeg     $JPEG_VERSION
   OpenMP      ${OPENMP_CFLAGS:-no flag needed}
   CUDA        $mb_cuda_info
+  Fortran     $mb_fortran_info
   tests       check $mb_check, bats $BATS, clang-format $CLANG_FORMAT
   install to  $prefix
 

@@ -24,6 +24,7 @@ include tests/unit/compress.mk
 include tests/unit/engine4.mk
 include tests/fuzz/local.mk
 include tests/cli/local.mk
+include tests/bindings/local.mk
 include tests/mpi/local.mk
 include tests/mpi/trajectory.mk
 include tests/gpu/local.mk

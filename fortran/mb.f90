@@ -1,0 +1,763 @@
+! libmb for Fortran: the calls of <mb/mb.h> by their own names, as subroutines.
+!
+!     use mpi_f08
+!     use mb
+!     type(mb_context_t) :: context
+!     type(mb_trainer_t) :: trainer
+!     real(c_float), target :: x(features, samples)
+!
+!     call mb_context_create(MPI_COMM_WORLD, context)         ! an integer of mpi's does, too
+!     call mb_trainer_create(context, 'model.h5', trainer)
+!     call mb_trainer_set_array(trainer, 'x', x, ierr)
+!     if (ierr /= MB_OK) print *, mb_error_message()
+!
+! What a call does, whether it is collective and what errors it has stands in <mb/mb.h>. What is different:
+!
+! - ierr comes last and is optional: MB_OK or a negative status. Without it a failure writes its message
+!   to the error unit and ends the program by ERROR STOP, as ALLOCATE does without STAT.
+! - Arrays are in memory as C sees them, so dimensions are those of the model in reverse order, and the
+!   last one counts samples. They are contiguous and, since they are not copied, have the TARGET
+!   attribute. A type is taken by its kind; integer(int8) holds the bytes of MB_UINT8.
+! - Trailing blanks of texts do not count; inputs and outputs of a model are counted from 1; what is 0 or
+!   1 in C is a logical; a context or callback that may be NULL in C is one that was not created, or is left
+!   out.
+! - A handle may be copied, and is empty before its create and after its destroy.
+module mb
+  use, intrinsic :: iso_c_binding
+  use, intrinsic :: iso_fortran_env, only: error_unit, int8, int32, int64, real32, real64
+  use mpi_f08, only: MPI_Comm
+  use mb_c
+  implicit none
+  private
+
+  public :: MB_OK, MB_ERR_ARGUMENT, MB_ERR_MEMORY, MB_ERR_IO, MB_ERR_FORMAT, MB_ERR_UNSUPPORTED, &
+    MB_ERR_SHAPE, MB_ERR_DATA, MB_ERR_NUMERIC, MB_ERR_PEER, MB_ERR_TIMEOUT, MB_ERR_MPI, &
+    MB_ERR_DEVICE, MB_ERR_BUSY, MB_ERR_STOPPED, MB_ERR_INTERNAL
+  public :: MB_LEVEL_DEBUG, MB_LEVEL_INFO, MB_LEVEL_WARNING, MB_MAX_DIMS
+  public :: mb_error_message, mb_status_name, mb_version
+  public :: mb_context_create, mb_context_set_log, mb_context_load_plugin, mb_context_destroy
+  public :: mb_model_create_preset, mb_model_load, mb_model_count_inputs, mb_model_count_outputs, &
+    mb_model_count_parameters, mb_model_describe_input, mb_model_describe_output, mb_model_destroy
+  public :: mb_trainer_create, mb_trainer_set, mb_trainer_set_array, mb_trainer_set_callback, &
+    mb_trainer_start, mb_trainer_step, mb_trainer_run, mb_trainer_stop, mb_trainer_get, &
+    mb_trainer_save, mb_trainer_destroy
+  public :: mb_predictor_create, mb_predictor_set, mb_predictor_set_array, mb_predictor_set_output, &
+    mb_predictor_run, mb_predictor_run_file, mb_predictor_evaluate, mb_predictor_evaluate_file, &
+    mb_predictor_get, mb_predictor_destroy
+  public :: mb_quantizer_create, mb_quantizer_set, mb_quantizer_run, mb_quantizer_get, &
+    mb_quantizer_destroy
+  public :: mb_checkpoint_digest, mb_checkpoint_verify, mb_checkpoint_get
+
+  type, public :: mb_context_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+    type(log_target), pointer :: log => null()
+  end type
+  type, public :: mb_model_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  end type
+  type, public :: mb_trainer_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+    type(step_target), pointer :: step => null()
+  end type
+  type, public :: mb_predictor_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  end type
+  type, public :: mb_quantizer_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  end type
+
+  abstract interface
+    ! Called with a line of the library's and its level, MB_LEVEL_DEBUG and so on.
+    subroutine mb_log_callback(user, level, line)
+      import :: c_ptr
+      type(c_ptr), intent(in) :: user
+      integer, intent(in) :: level
+      character(*), intent(in) :: line
+    end subroutine
+    ! Called after a step of the trainer's; mb_trainer_get tells its numbers.
+    subroutine mb_step_callback(user, trainer)
+      import :: c_ptr, mb_trainer_t
+      type(c_ptr), intent(in) :: user
+      type(mb_trainer_t), intent(in) :: trainer
+    end subroutine
+  end interface
+  public :: mb_log_callback, mb_step_callback
+
+  ! What C hands back to this module's own callbacks, which call the program's.
+  type :: log_target
+    procedure(mb_log_callback), pointer, nopass :: write => null()
+    type(c_ptr) :: user = c_null_ptr
+  end type
+  type :: step_target
+    procedure(mb_step_callback), pointer, nopass :: callback => null()
+    type(c_ptr) :: user = c_null_ptr
+  end type
+
+  ! An array as C takes it.
+  type :: view_t
+    type(c_ptr) :: data = c_null_ptr
+    integer(c_int) :: type = MB_FLOAT32, rank = 0
+    integer(c_int64_t) :: shape(15) = 0
+    logical :: contiguous = .false.
+  end type
+
+  interface mb_context_create
+    module procedure context_create, context_create_f08
+  end interface
+  interface mb_trainer_set_array
+    module procedure trainer_set_real32, trainer_set_real64, trainer_set_int32, trainer_set_int64, &
+      trainer_set_int8
+  end interface
+  interface mb_predictor_set_array
+    module procedure predictor_set_real32, predictor_set_real64, predictor_set_int32, &
+      predictor_set_int64, predictor_set_int8
+  end interface
+  interface view
+    module procedure view_real32, view_real64, view_int32, view_int64, view_int8
+  end interface
+
+  ! What this module itself refused last; C knows nothing of it.
+  character(len=:), allocatable, save :: refusal
+
+contains
+
+  ! Texts and errors
+
+  function mb_error_message() result(text)
+    character(len=:), allocatable :: text
+    if (allocated(refusal)) then
+      text = refusal
+    else
+      text = fortran_text(c_error_message())
+    end if
+  end function
+
+  function mb_status_name(status) result(text)
+    integer, intent(in) :: status
+    character(len=:), allocatable :: text
+    text = fortran_text(c_status_name(int(status, c_int)))
+  end function
+
+  function mb_version() result(text)
+    character(len=:), allocatable :: text
+    text = fortran_text(c_version())
+  end function
+
+  function fortran_text(pointer) result(text)
+    type(c_ptr), intent(in) :: pointer
+    character(len=:), allocatable :: text
+    character(kind=c_char), pointer :: characters(:)
+    integer :: i
+    call c_f_pointer(pointer, characters, [c_strlen(pointer)])
+    allocate (character(len=size(characters)) :: text)
+    do i = 1, size(characters)
+      text(i:i) = characters(i)
+    end do
+  end function
+
+  pure function c_text(text)
+    character(*), intent(in) :: text
+    character(len=:, kind=c_char), allocatable :: c_text
+    c_text = trim(text)//c_null_char
+  end function
+
+  subroutine finish(status, ierr)
+    integer(c_int), intent(in) :: status
+    integer, intent(out), optional :: ierr
+    if (allocated(refusal)) deallocate (refusal)
+    call report(status, ierr)
+  end subroutine
+
+  subroutine refuse(message, ierr)
+    character(*), intent(in) :: message
+    integer, intent(out), optional :: ierr
+    refusal = message
+    call report(int(MB_ERR_ARGUMENT, c_int), ierr)
+  end subroutine
+
+  subroutine report(status, ierr)
+    integer(c_int), intent(in) :: status
+    integer, intent(out), optional :: ierr
+    if (present(ierr)) then
+      ierr = int(status)
+    else if (status /= MB_OK) then
+      write (error_unit, '(a)') 'mb: '//mb_error_message()
+      error stop 1
+    end if
+  end subroutine
+
+  ! Arrays
+
+  function view_of(data, type, shape, contiguous) result(view)
+    type(c_ptr), intent(in) :: data
+    integer, intent(in) :: type
+    integer(c_int64_t), intent(in) :: shape(:)
+    logical, intent(in) :: contiguous
+    type(view_t) :: view
+    view = view_t(data, int(type, c_int), size(shape, kind=c_int), contiguous=contiguous)
+    view%shape(:size(shape)) = shape(size(shape):1:-1)
+  end function
+
+  function view_real32(array) result(view)
+    real(real32), intent(in), target :: array(..)
+    type(view_t) :: view
+    view = view_of(c_loc(array), MB_FLOAT32, shape(array, c_int64_t), is_contiguous(array))
+  end function
+
+  function view_real64(array) result(view)
+    real(real64), intent(in), target :: array(..)
+    type(view_t) :: view
+    view = view_of(c_loc(array), MB_FLOAT64, shape(array, c_int64_t), is_contiguous(array))
+  end function
+
+  function view_int32(array) result(view)
+    integer(int32), intent(in), target :: array(..)
+    type(view_t) :: view
+    view = view_of(c_loc(array), MB_INT32, shape(array, c_int64_t), is_contiguous(array))
+  end function
+
+  function view_int64(array) result(view)
+    integer(int64), intent(in), target :: array(..)
+    type(view_t) :: view
+    view = view_of(c_loc(array), MB_INT64, shape(array, c_int64_t), is_contiguous(array))
+  end function
+
+  function view_int8(array) result(view)
+    integer(int8), intent(in), target :: array(..)
+    type(view_t) :: view
+    view = view_of(c_loc(array), MB_UINT8, shape(array, c_int64_t), is_contiguous(array))
+  end function
+
+  function scattered(call, name) result(message)
+    character(*), intent(in) :: call, name
+    character(len=:), allocatable :: message
+    message = call//": array '"//trim(name)//"' is not contiguous, and libmb reads arrays in place; "// &
+      'give it a whole array, or a copy that lives as long as it is used'
+  end function
+
+  ! Context
+
+  subroutine context_create(comm, context, ierr)
+    integer, intent(in) :: comm
+    type(mb_context_t), intent(inout) :: context
+    integer, intent(out), optional :: ierr
+    call finish(c_context_create(comm, context%handle), ierr)
+  end subroutine
+
+  subroutine context_create_f08(comm, context, ierr)
+    type(MPI_Comm), intent(in) :: comm
+    type(mb_context_t), intent(inout) :: context
+    integer, intent(out), optional :: ierr
+    call finish(c_context_create(comm%MPI_VAL, context%handle), ierr)
+  end subroutine
+
+  subroutine mb_context_set_log(context, write, user, least, ierr)
+    type(mb_context_t), intent(inout) :: context
+    procedure(mb_log_callback), optional :: write
+    type(c_ptr), intent(in), optional :: user
+    integer, intent(in), optional :: least
+    integer, intent(out), optional :: ierr
+    type(log_target), pointer :: target
+    type(c_funptr) :: called
+    integer(c_int) :: level, status
+    allocate (target)
+    if (present(user)) target%user = user
+    called = c_null_funptr
+    if (present(write)) then
+      target%write => write
+      called = c_funloc(pass_line)
+    end if
+    level = MB_LEVEL_WARNING
+    if (present(least)) level = int(least, c_int)
+    status = c_context_set_log(context%handle, called, c_loc(target), level)
+    if (status == MB_OK) call exchange(context%log, target)
+    if (associated(target)) deallocate (target)
+    call finish(status, ierr)
+  contains
+    subroutine exchange(kept, given)
+      type(log_target), pointer, intent(inout) :: kept, given
+      type(log_target), pointer :: before
+      before => kept
+      kept => given
+      given => before
+    end subroutine
+  end subroutine
+
+  subroutine pass_line(user, level, line) bind(C)
+    type(c_ptr), value :: user, line
+    integer(c_int), value :: level
+    type(log_target), pointer :: target
+    call c_f_pointer(user, target)
+    call target%write(target%user, int(level), fortran_text(line))
+  end subroutine
+
+  subroutine mb_context_load_plugin(context, path, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: path
+    integer, intent(out), optional :: ierr
+    call finish(c_context_load_plugin(context%handle, c_text(path)), ierr)
+  end subroutine
+
+  subroutine mb_context_destroy(context, ierr)
+    type(mb_context_t), intent(inout) :: context
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_context_destroy(context%handle)
+    if (status == MB_OK) then
+      context%handle = c_null_ptr
+      if (associated(context%log)) deallocate (context%log)
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  ! Model
+
+  subroutine mb_model_create_preset(context, preset, settings, path, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: preset, settings, path
+    integer, intent(out), optional :: ierr
+    call finish(c_model_create_preset(context%handle, c_text(preset), c_text(settings), &
+                                      c_text(path)), ierr)
+  end subroutine
+
+  subroutine mb_model_load(path, model, ierr)
+    character(*), intent(in) :: path
+    type(mb_model_t), intent(inout) :: model
+    integer, intent(out), optional :: ierr
+    call finish(c_model_load(c_text(path), model%handle), ierr)
+  end subroutine
+
+  subroutine mb_model_count_inputs(model, count, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(inout) :: count
+    integer, intent(out), optional :: ierr
+    call finish(c_model_count_inputs(model%handle, count), ierr)
+  end subroutine
+
+  subroutine mb_model_count_outputs(model, count, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(inout) :: count
+    integer, intent(out), optional :: ierr
+    call finish(c_model_count_outputs(model%handle, count), ierr)
+  end subroutine
+
+  subroutine mb_model_count_parameters(model, count, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer(c_int64_t), intent(inout) :: count
+    integer, intent(out), optional :: ierr
+    call finish(c_model_count_parameters(model%handle, count), ierr)
+  end subroutine
+
+  ! The shape of a sample in Fortran's order: an array of samples has it, and their number behind it.
+  subroutine mb_model_describe_input(model, index, name, shape, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(in) :: index
+    character(len=:), allocatable, intent(inout) :: name
+    integer(c_int64_t), allocatable, intent(inout) :: shape(:)
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: c_name
+    integer(c_int) :: rank, status
+    integer(c_int64_t) :: c_shape(MB_MAX_DIMS)
+    status = c_model_describe_input(model%handle, int(index - 1, c_int), c_name, rank, c_shape)
+    if (status == MB_OK) then
+      name = fortran_text(c_name)
+      shape = c_shape(rank:1:-1)
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_model_describe_output(model, index, name, shape, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(in) :: index
+    character(len=:), allocatable, intent(inout) :: name
+    integer(c_int64_t), allocatable, intent(inout) :: shape(:)
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: c_name
+    integer(c_int) :: rank, status
+    integer(c_int64_t) :: c_shape(MB_MAX_DIMS)
+    status = c_model_describe_output(model%handle, int(index - 1, c_int), c_name, rank, c_shape)
+    if (status == MB_OK) then
+      name = fortran_text(c_name)
+      shape = c_shape(rank:1:-1)
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_model_destroy(model, ierr)
+    type(mb_model_t), intent(inout) :: model
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_model_destroy(model%handle)
+    if (status == MB_OK) model%handle = c_null_ptr
+    call finish(status, ierr)
+  end subroutine
+
+  ! Trainer
+
+  subroutine mb_trainer_create(context, path, trainer, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: path
+    type(mb_trainer_t), intent(inout) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_create(context%handle, c_text(path), trainer%handle), ierr)
+  end subroutine
+
+  subroutine mb_trainer_set(trainer, key, value, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_set(trainer%handle, c_text(key), c_text(value)), ierr)
+  end subroutine
+
+  subroutine trainer_set_view(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    type(view_t), intent(in) :: array
+    integer, intent(out), optional :: ierr
+    if (array%contiguous) then
+      call finish(c_trainer_set_array(trainer%handle, c_text(name), array%type, array%rank, &
+                                      array%shape, array%data), ierr)
+    else
+      call refuse(scattered('mb_trainer_set_array', name), ierr)
+    end if
+  end subroutine
+
+  subroutine trainer_set_real32(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    real(real32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call trainer_set_view(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine trainer_set_real64(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    real(real64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call trainer_set_view(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine trainer_set_int32(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call trainer_set_view(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine trainer_set_int64(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call trainer_set_view(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine trainer_set_int8(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int8), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call trainer_set_view(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine mb_trainer_set_callback(trainer, callback, user, ierr)
+    type(mb_trainer_t), intent(inout) :: trainer
+    procedure(mb_step_callback), optional :: callback
+    type(c_ptr), intent(in), optional :: user
+    integer, intent(out), optional :: ierr
+    type(step_target), pointer :: target
+    type(c_funptr) :: called
+    integer(c_int) :: status
+    allocate (target)
+    if (present(user)) target%user = user
+    called = c_null_funptr
+    if (present(callback)) then
+      target%callback => callback
+      called = c_funloc(pass_step)
+    end if
+    status = c_trainer_set_callback(trainer%handle, called, c_loc(target))
+    if (status == MB_OK) call exchange(trainer%step, target)
+    if (associated(target)) deallocate (target)
+    call finish(status, ierr)
+  contains
+    subroutine exchange(kept, given)
+      type(step_target), pointer, intent(inout) :: kept, given
+      type(step_target), pointer :: before
+      before => kept
+      kept => given
+      given => before
+    end subroutine
+  end subroutine
+
+  subroutine pass_step(user, trainer) bind(C)
+    type(c_ptr), value :: user, trainer
+    type(step_target), pointer :: target
+    call c_f_pointer(user, target)
+    call target%callback(target%user, mb_trainer_t(trainer))
+  end subroutine
+
+  subroutine mb_trainer_start(trainer, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_start(trainer%handle), ierr)
+  end subroutine
+
+  subroutine mb_trainer_step(trainer, loss, done, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    real(c_double), intent(inout), optional :: loss
+    logical, intent(inout), optional :: done
+    integer, intent(out), optional :: ierr
+    real(c_double) :: found
+    integer(c_int) :: ended, status
+    status = c_trainer_step(trainer%handle, found, ended)
+    if (status == MB_OK) then
+      if (present(loss)) loss = found
+      if (present(done)) done = ended /= 0
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_trainer_run(trainer, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_run(trainer%handle), ierr)
+  end subroutine
+
+  subroutine mb_trainer_stop(trainer, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_stop(trainer%handle), ierr)
+  end subroutine
+
+  subroutine mb_trainer_get(trainer, name, value, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    real(c_double), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_get(trainer%handle, c_text(name), value), ierr)
+  end subroutine
+
+  subroutine mb_trainer_save(trainer, path, state, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: path
+    logical, intent(in) :: state
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_save(trainer%handle, c_text(path), merge(1_c_int, 0_c_int, state)), ierr)
+  end subroutine
+
+  subroutine mb_trainer_destroy(trainer, ierr)
+    type(mb_trainer_t), intent(inout) :: trainer
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_trainer_destroy(trainer%handle)
+    if (status == MB_OK) then
+      trainer%handle = c_null_ptr
+      if (associated(trainer%step)) deallocate (trainer%step)
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  ! Predictor
+
+  subroutine mb_predictor_create(context, path, predictor, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: path
+    type(mb_predictor_t), intent(inout) :: predictor
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_create(context%handle, c_text(path), predictor%handle), ierr)
+  end subroutine
+
+  subroutine mb_predictor_set(predictor, key, value, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_set(predictor%handle, c_text(key), c_text(value)), ierr)
+  end subroutine
+
+  subroutine predictor_set_view(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    type(view_t), intent(in) :: array
+    integer, intent(out), optional :: ierr
+    if (array%contiguous) then
+      call finish(c_predictor_set_array(predictor%handle, c_text(name), array%type, array%rank, &
+                                        array%shape, array%data), ierr)
+    else
+      call refuse(scattered('mb_predictor_set_array', name), ierr)
+    end if
+  end subroutine
+
+  subroutine predictor_set_real32(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    real(real32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call predictor_set_view(predictor, name, view(array), ierr)
+  end subroutine
+
+  subroutine predictor_set_real64(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    real(real64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call predictor_set_view(predictor, name, view(array), ierr)
+  end subroutine
+
+  subroutine predictor_set_int32(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    integer(int32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call predictor_set_view(predictor, name, view(array), ierr)
+  end subroutine
+
+  subroutine predictor_set_int64(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    integer(int64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call predictor_set_view(predictor, name, view(array), ierr)
+  end subroutine
+
+  subroutine predictor_set_int8(predictor, name, array, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    integer(int8), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call predictor_set_view(predictor, name, view(array), ierr)
+  end subroutine
+
+  subroutine mb_predictor_set_output(predictor, name, values, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    real(real32), intent(in), target :: values(..)
+    integer, intent(out), optional :: ierr
+    if (is_contiguous(values)) then
+      call finish(c_predictor_set_output(predictor%handle, c_text(name), size(values, kind=c_int64_t), &
+                                         c_loc(values)), ierr)
+    else
+      call refuse(scattered('mb_predictor_set_output', name), ierr)
+    end if
+  end subroutine
+
+  subroutine mb_predictor_run(predictor, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_run(predictor%handle), ierr)
+  end subroutine
+
+  subroutine mb_predictor_run_file(predictor, data, output, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: data, output
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_run_file(predictor%handle, c_text(data), c_text(output)), ierr)
+  end subroutine
+
+  subroutine mb_predictor_evaluate(predictor, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_evaluate(predictor%handle), ierr)
+  end subroutine
+
+  subroutine mb_predictor_evaluate_file(predictor, data, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: data
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_evaluate_file(predictor%handle, c_text(data)), ierr)
+  end subroutine
+
+  subroutine mb_predictor_get(predictor, name, value, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    real(c_double), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_get(predictor%handle, c_text(name), value), ierr)
+  end subroutine
+
+  subroutine mb_predictor_destroy(predictor, ierr)
+    type(mb_predictor_t), intent(inout) :: predictor
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_predictor_destroy(predictor%handle)
+    if (status == MB_OK) predictor%handle = c_null_ptr
+    call finish(status, ierr)
+  end subroutine
+
+  ! Quantizer
+
+  subroutine mb_quantizer_create(context, path, quantizer, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: path
+    type(mb_quantizer_t), intent(inout) :: quantizer
+    integer, intent(out), optional :: ierr
+    call finish(c_quantizer_create(context%handle, c_text(path), quantizer%handle), ierr)
+  end subroutine
+
+  subroutine mb_quantizer_set(quantizer, key, value, ierr)
+    type(mb_quantizer_t), intent(in) :: quantizer
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: ierr
+    call finish(c_quantizer_set(quantizer%handle, c_text(key), c_text(value)), ierr)
+  end subroutine
+
+  subroutine mb_quantizer_run(quantizer, output, ierr)
+    type(mb_quantizer_t), intent(in) :: quantizer
+    character(*), intent(in), optional :: output
+    integer, intent(out), optional :: ierr
+    if (present(output)) then
+      call finish(c_quantizer_run(quantizer%handle, c_text(output)), ierr)
+    else
+      call finish(c_quantizer_run(quantizer%handle), ierr)
+    end if
+  end subroutine
+
+  subroutine mb_quantizer_get(quantizer, name, value, ierr)
+    type(mb_quantizer_t), intent(in) :: quantizer
+    character(*), intent(in) :: name
+    real(c_double), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_quantizer_get(quantizer%handle, c_text(name), value), ierr)
+  end subroutine
+
+  subroutine mb_quantizer_destroy(quantizer, ierr)
+    type(mb_quantizer_t), intent(inout) :: quantizer
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_quantizer_destroy(quantizer%handle)
+    if (status == MB_OK) quantizer%handle = c_null_ptr
+    call finish(status, ierr)
+  end subroutine
+
+  ! Checkpoint
+
+  subroutine mb_checkpoint_digest(path, weights, full, ierr)
+    character(*), intent(in) :: path
+    integer(c_int64_t), intent(inout) :: weights, full
+    integer, intent(out), optional :: ierr
+    call finish(c_checkpoint_digest(c_text(path), weights, full), ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_verify(path, sealed, ierr)
+    character(*), intent(in) :: path
+    logical, intent(inout) :: sealed
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: found, status
+    status = c_checkpoint_verify(c_text(path), found)
+    if (status == MB_OK) sealed = found /= 0
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_get(path, name, value, ierr)
+    character(*), intent(in) :: path, name
+    integer(c_int64_t), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_checkpoint_get(c_text(path), c_text(name), value), ierr)
+  end subroutine
+end module

@@ -1,0 +1,564 @@
+/* libmb for C++17: the calls of <mb/mb.h> as move-only objects that end themselves, and errors as
+ * exceptions.
+ *
+ *     mb::context context(MPI_COMM_WORLD);
+ *     mb::trainer trainer(context, "model.h5");
+ *     trainer.set("epochs", "10");
+ *     trainer.set_array("x", x, {samples, 12});    // a std::vector<float>, or a pointer
+ *     trainer.run();
+ *     trainer.save("trained.h5", true);
+ *
+ * What a call does, whether it is collective and what errors it has stands in <mb/mb.h>; a status
+ * other than MB_OK is thrown as mb::error. An object keeps its context alive, and what it holds
+ * ends with it: where that is collective (a context, a trainer that was started) it ends at the
+ * same place on all ranks, and before MPI_Finalize. close() ends it at once, and throws what the
+ * end says.
+ *
+ * Arrays are not copied. What a callback throws is kept, stops a run of mb::trainer, and comes out
+ * of the call that the callback was made from. */
+#ifndef MB_MB_HPP
+#define MB_MB_HPP
+
+#include <mb/mb.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace mb
+{
+
+/* What a call failed with: what() is the library's message. */
+class error : public std::runtime_error
+{
+  public:
+    error(mb_status_t status, const std::string &message)
+        : std::runtime_error(message), status_(status)
+    {
+    }
+    mb_status_t status() const noexcept
+    {
+        return status_;
+    }
+
+  private:
+    mb_status_t status_;
+};
+
+inline void check(mb_status_t status)
+{
+    if (status != MB_OK)
+        throw error(status, mb_error_message());
+}
+
+inline const char *version()
+{
+    return mb_version();
+}
+inline const char *status_name(mb_status_t status)
+{
+    return mb_status_name(status);
+}
+
+/* Numbers of dimensions, the one that counts samples first. */
+using shape = std::vector<std::int64_t>;
+
+template <class T> constexpr mb_type_t type_of()
+{
+    using plain = std::remove_cv_t<T>;
+    if constexpr (std::is_same_v<plain, float>)
+        return MB_FLOAT32;
+    else if constexpr (std::is_same_v<plain, double>)
+        return MB_FLOAT64;
+    else if constexpr (std::is_same_v<plain, std::int32_t>)
+        return MB_INT32;
+    else if constexpr (std::is_same_v<plain, std::int64_t>)
+        return MB_INT64;
+    else {
+        static_assert(std::is_same_v<plain, std::uint8_t>,
+                      "arrays hold float, double, int32_t, int64_t or uint8_t");
+        return MB_UINT8;
+    }
+}
+
+namespace detail
+{
+
+template <class T, mb_status_t (*Destroy)(T *)> struct destroyer {
+    void operator()(T *handle) const noexcept
+    {
+        static_cast<void>(Destroy(handle));
+    }
+};
+
+/* Exceptions cannot pass through C: a callback leaves one here, and the next end of a call finds
+ * it. */
+class pending
+{
+  public:
+    template <class Function> bool run(const Function &function) noexcept
+    {
+        try {
+            function();
+            return true;
+        } catch (...) {
+            if (!thrown_)
+                thrown_ = std::current_exception();
+            return false;
+        }
+    }
+    void check(mb_status_t status)
+    {
+        if (thrown_)
+            std::rethrow_exception(std::exchange(thrown_, nullptr));
+        mb::check(status);
+    }
+
+  private:
+    std::exception_ptr thrown_;
+};
+
+/* The context itself, alive until nothing made from it is left. */
+struct ranks {
+    mb_context_t *handle = nullptr;
+    std::function<void(mb_level_t, const char *)> log;
+    pending thrown;
+
+    ranks() = default;
+    ranks(const ranks &) = delete;
+    ranks &operator=(const ranks &) = delete;
+    ~ranks()
+    {
+        static_cast<void>(mb_context_destroy(handle));
+    }
+
+    static void line(void *user, mb_level_t level, const char *text)
+    {
+        auto *self = static_cast<ranks *>(user);
+        self->thrown.run([&] { self->log(level, text); });
+    }
+};
+
+/* A handle of C's, and the context that it was made from. */
+template <class T, mb_status_t (*Destroy)(T *)> class object
+{
+  public:
+    T *get_handle() const noexcept
+    {
+        return handle_.get();
+    }
+
+  protected:
+    template <class Create> object(std::shared_ptr<ranks> from, const Create &create) : from_(from)
+    {
+        T *made = nullptr;
+        check(create(from_->handle, &made));
+        handle_.reset(made);
+    }
+    void check(mb_status_t status) const
+    {
+        from_->thrown.check(status);
+    }
+    void end()
+    {
+        if (handle_)
+            check(Destroy(handle_.release()));
+    }
+
+    std::shared_ptr<ranks> from_;
+    std::unique_ptr<T, destroyer<T, Destroy>> handle_;
+};
+
+inline std::int64_t count_of(const shape &dimensions)
+{
+    std::int64_t count = 1;
+    for (std::int64_t dimension : dimensions)
+        count *= dimension;
+    return count;
+}
+
+inline void need_size(const char *name, std::size_t size, const shape &dimensions)
+{
+    if (static_cast<std::int64_t>(size) != count_of(dimensions))
+        throw error(MB_ERR_SHAPE, std::string("array '") + name + "' has " + std::to_string(size) +
+                                      " elements; its shape asks for " +
+                                      std::to_string(count_of(dimensions)));
+}
+
+} // namespace detail
+
+/* The ranks that work together. */
+class context
+{
+  public:
+    /* Collective over COMM, which may be freed after the call. */
+    explicit context(MPI_Comm comm) : state_(std::make_shared<detail::ranks>())
+    {
+        check(mb_context_create(comm, &state_->handle));
+    }
+    context(context &&) noexcept = default;
+    context &operator=(context &&) noexcept = default;
+
+    using log_function = std::function<void(mb_level_t level, const char *line)>;
+    void set_log(log_function write, mb_level_t least = MB_LEVEL_WARNING)
+    {
+        bool wanted = static_cast<bool>(write);
+        check(mb_context_set_log(state_->handle, nullptr, nullptr, least));
+        state_->log = std::move(write);
+        check(mb_context_set_log(state_->handle, wanted ? detail::ranks::line : nullptr,
+                                 state_.get(), least));
+    }
+    void load_plugin(const std::string &path)
+    {
+        state_->thrown.check(mb_context_load_plugin(state_->handle, path.c_str()));
+    }
+    /* Fails, and nothing ends, while something made from it lives. */
+    void close()
+    {
+        check(mb_context_destroy(state_->handle));
+        state_->handle = nullptr;
+    }
+
+    mb_context_t *get_handle() const noexcept
+    {
+        return state_->handle;
+    }
+    const std::shared_ptr<detail::ranks> &shared() const noexcept
+    {
+        return state_;
+    }
+
+  private:
+    std::shared_ptr<detail::ranks> state_;
+};
+
+/* Writes a model file with initial values: by rank 0 of a context, or by this process alone. */
+inline void create_preset(const context &ranks, const std::string &preset,
+                          const std::string &settings, const std::string &path)
+{
+    ranks.shared()->thrown.check(
+        mb_model_create_preset(ranks.get_handle(), preset.c_str(), settings.c_str(), path.c_str()));
+}
+inline void create_preset(const std::string &preset, const std::string &settings,
+                          const std::string &path)
+{
+    check(mb_model_create_preset(nullptr, preset.c_str(), settings.c_str(), path.c_str()));
+}
+
+/* Name and shape of a sample of an input or output; -1 where the model leaves a size open. */
+struct tensor {
+    std::string name;
+    mb::shape shape;
+};
+
+/* What a model file says of its model. */
+class model
+{
+  public:
+    explicit model(const std::string &path)
+    {
+        mb_model_t *made = nullptr;
+        check(mb_model_load(path.c_str(), &made));
+        handle_.reset(made);
+    }
+
+    int inputs() const
+    {
+        return count<int>(mb_model_count_inputs);
+    }
+    int outputs() const
+    {
+        return count<int>(mb_model_count_outputs);
+    }
+    std::int64_t parameters() const
+    {
+        return count<std::int64_t>(mb_model_count_parameters);
+    }
+    tensor input(int index) const
+    {
+        return describe(mb_model_describe_input, index);
+    }
+    tensor output(int index) const
+    {
+        return describe(mb_model_describe_output, index);
+    }
+
+    mb_model_t *get_handle() const noexcept
+    {
+        return handle_.get();
+    }
+    void close()
+    {
+        check(mb_model_destroy(handle_.release()));
+    }
+
+  private:
+    template <class Number> Number count(mb_status_t (*call)(const mb_model_t *, Number *)) const
+    {
+        Number number = 0;
+        check(call(handle_.get(), &number));
+        return number;
+    }
+    template <class Call> tensor describe(Call call, int index) const
+    {
+        const char *name = nullptr;
+        int rank = 0;
+        std::int64_t dimensions[MB_MAX_DIMS];
+        check(call(handle_.get(), index, &name, &rank, dimensions));
+        return {name, shape(dimensions, dimensions + rank)};
+    }
+
+    std::unique_ptr<mb_model_t, detail::destroyer<mb_model_t, mb_model_destroy>> handle_;
+};
+
+/* A training run. */
+class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
+{
+  public:
+    trainer(const context &ranks, const std::string &path)
+        : object(ranks.shared(), [&](mb_context_t *from, mb_trainer_t **made) {
+              return mb_trainer_create(from, path.c_str(), made);
+          })
+    {
+    }
+
+    void set(const std::string &key, const std::string &value)
+    {
+        check(mb_trainer_set(handle_.get(), key.c_str(), value.c_str()));
+    }
+    template <class T>
+    void set_array(const std::string &name, const T *data, const shape &dimensions)
+    {
+        check(mb_trainer_set_array(handle_.get(), name.c_str(), type_of<T>(),
+                                   static_cast<int>(dimensions.size()), dimensions.data(), data));
+    }
+    /* A container, whose size is compared with SHAPE. */
+    template <class Container, class = decltype(std::data(std::declval<const Container &>()))>
+    void set_array(const std::string &name, const Container &values, const shape &dimensions)
+    {
+        detail::need_size(name.c_str(), std::size(values), dimensions);
+        set_array(name, std::data(values), dimensions);
+    }
+
+    /* On rank 0 after each step; it may call stop() and get(). */
+    void set_callback(std::function<void(const trainer &)> callback)
+    {
+        check(mb_trainer_set_callback(handle_.get(), nullptr, nullptr));
+        step_ = std::make_unique<step_target>();
+        step_->callback = std::move(callback);
+        if (step_->callback)
+            check(mb_trainer_set_callback(handle_.get(), pass_step, step_.get()));
+    }
+
+    struct step_result {
+        double loss;
+        bool done;
+    };
+    void start()
+    {
+        call([this] { return mb_trainer_start(handle_.get()); });
+    }
+    step_result step()
+    {
+        double loss = 0;
+        int done = 0;
+        call([&] { return mb_trainer_step(handle_.get(), &loss, &done); });
+        return {loss, done != 0};
+    }
+    void run()
+    {
+        call([this] { return mb_trainer_run(handle_.get()); });
+    }
+    /* As run(); false where it was stopped. */
+    bool run_until_stopped()
+    {
+        mb_status_t status = MB_OK;
+        call([&] {
+            status = mb_trainer_run(handle_.get());
+            return status == MB_ERR_STOPPED ? MB_OK : status;
+        });
+        return status == MB_OK;
+    }
+    void stop() const
+    {
+        check(mb_trainer_stop(handle_.get()));
+    }
+    double get(const std::string &name) const
+    {
+        double value = 0;
+        check(mb_trainer_get(handle_.get(), name.c_str(), &value));
+        return value;
+    }
+    void save(const std::string &path, bool state)
+    {
+        check(mb_trainer_save(handle_.get(), path.c_str(), state));
+    }
+    void close()
+    {
+        end();
+    }
+
+  private:
+    struct step_target {
+        std::function<void(const trainer &)> callback;
+        const trainer *during = nullptr;
+    };
+
+    /* A trainer may have been moved since the callback was set, but not during a call of its own.
+     */
+    template <class Call> void call(const Call &call)
+    {
+        if (step_)
+            step_->during = this;
+        check(call());
+    }
+    static void pass_step(void *user, const mb_trainer_t *)
+    {
+        auto *target = static_cast<step_target *>(user);
+        const trainer &self = *target->during;
+        if (!self.from_->thrown.run([&] { target->callback(self); }))
+            static_cast<void>(mb_trainer_stop(self.handle_.get()));
+    }
+
+    std::unique_ptr<step_target> step_;
+};
+
+/* A model put to use. */
+class predictor : public detail::object<mb_predictor_t, mb_predictor_destroy>
+{
+  public:
+    predictor(const context &ranks, const std::string &path)
+        : object(ranks.shared(), [&](mb_context_t *from, mb_predictor_t **made) {
+              return mb_predictor_create(from, path.c_str(), made);
+          })
+    {
+    }
+
+    void set(const std::string &key, const std::string &value)
+    {
+        check(mb_predictor_set(handle_.get(), key.c_str(), value.c_str()));
+    }
+    template <class T>
+    void set_array(const std::string &name, const T *data, const shape &dimensions)
+    {
+        check(mb_predictor_set_array(handle_.get(), name.c_str(), type_of<T>(),
+                                     static_cast<int>(dimensions.size()), dimensions.data(), data));
+    }
+    template <class Container, class = decltype(std::data(std::declval<const Container &>()))>
+    void set_array(const std::string &name, const Container &values, const shape &dimensions)
+    {
+        detail::need_size(name.c_str(), std::size(values), dimensions);
+        set_array(name, std::data(values), dimensions);
+    }
+    void set_output(const std::string &name, float *values, std::int64_t count)
+    {
+        check(mb_predictor_set_output(handle_.get(), name.c_str(), count, values));
+    }
+    template <class Container> void set_output(const std::string &name, Container &values)
+    {
+        set_output(name, std::data(values), static_cast<std::int64_t>(std::size(values)));
+    }
+
+    void run()
+    {
+        check(mb_predictor_run(handle_.get()));
+    }
+    void run_file(const std::string &data, const std::string &output)
+    {
+        check(mb_predictor_run_file(handle_.get(), data.c_str(), output.c_str()));
+    }
+    void evaluate()
+    {
+        check(mb_predictor_evaluate(handle_.get()));
+    }
+    void evaluate_file(const std::string &data)
+    {
+        check(mb_predictor_evaluate_file(handle_.get(), data.c_str()));
+    }
+    double get(const std::string &name) const
+    {
+        double value = 0;
+        check(mb_predictor_get(handle_.get(), name.c_str(), &value));
+        return value;
+    }
+    void close()
+    {
+        end();
+    }
+};
+
+/* A model file stored smaller, and what that costs. */
+class quantizer : public detail::object<mb_quantizer_t, mb_quantizer_destroy>
+{
+  public:
+    quantizer(const context &ranks, const std::string &path)
+        : object(ranks.shared(), [&](mb_context_t *from, mb_quantizer_t **made) {
+              return mb_quantizer_create(from, path.c_str(), made);
+          })
+    {
+    }
+
+    void set(const std::string &key, const std::string &value)
+    {
+        check(mb_quantizer_set(handle_.get(), key.c_str(), value.c_str()));
+    }
+    void run(const std::string &output)
+    {
+        check(mb_quantizer_run(handle_.get(), output.c_str()));
+    }
+    /* Everything but the file. */
+    void measure()
+    {
+        check(mb_quantizer_run(handle_.get(), nullptr));
+    }
+    double get(const std::string &name) const
+    {
+        double value = 0;
+        check(mb_quantizer_get(handle_.get(), name.c_str(), &value));
+        return value;
+    }
+    void close()
+    {
+        end();
+    }
+};
+
+namespace checkpoint
+{
+
+struct digests {
+    std::uint64_t weights, full;
+};
+
+inline digests digest(const std::string &path)
+{
+    digests found{};
+    check(mb_checkpoint_digest(path.c_str(), &found.weights, &found.full));
+    return found;
+}
+/* Whether the file has a seal, which then holds. */
+inline bool verify(const std::string &path)
+{
+    int sealed = 0;
+    check(mb_checkpoint_verify(path.c_str(), &sealed));
+    return sealed != 0;
+}
+inline std::int64_t get(const std::string &path, const std::string &name)
+{
+    std::int64_t value = 0;
+    check(mb_checkpoint_get(path.c_str(), name.c_str(), &value));
+    return value;
+}
+
+} // namespace checkpoint
+} // namespace mb
+
+#endif

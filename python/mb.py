@@ -1,0 +1,401 @@
+"""libmb for notebooks: the calls of <mb/mb.h> on NumPy arrays and mpi4py communicators, by ctypes.
+
+    import mb
+    context = mb.Context()                      # or mb.Context(comm) with a communicator of mpi4py's
+    trainer = mb.Trainer(context, "model.h5")
+    trainer.set(epochs=10, micro_batch=8)
+    trainer.set_array("x", x)
+    trainer.run()
+
+What a call does, and whether it is collective, stands in <mb/mb.h>; a status other than MB_OK is raised as
+mb.Error, which has the status and the library's message. Arrays are read in place where they are contiguous
+and of a type that the library has, and kept alive as long as they are used; others are copied first.
+
+The library is $MB_LIBRARY, or libmb.so beside the installation of this file, or what the loader finds.
+Without mpi4py, mb.Context() starts MPI for this process and ends it at exit."""
+
+import atexit
+import ctypes
+import ctypes.util
+import os
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_uint64, c_void_p
+
+import numpy
+
+STATUS = {
+    0: "OK", -1: "ERR_ARGUMENT", -2: "ERR_MEMORY", -3: "ERR_IO", -4: "ERR_FORMAT", -5: "ERR_UNSUPPORTED",
+    -6: "ERR_SHAPE", -7: "ERR_DATA", -8: "ERR_NUMERIC", -9: "ERR_PEER", -10: "ERR_TIMEOUT", -11: "ERR_MPI",
+    -12: "ERR_DEVICE", -13: "ERR_BUSY", -14: "ERR_STOPPED", -15: "ERR_INTERNAL"}
+globals().update({name: value for value, name in STATUS.items()})
+LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING = range(3)
+MAX_DIMS = 8
+TYPES = {numpy.dtype(name): number
+         for number, name in enumerate(["float32", "float64", "int32", "int64", "uint8"])}
+
+_LOG = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
+_STEP = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
+_DIMS = POINTER(c_int64)
+# The functions of mb.h that return a status, with their arguments.
+CALLS = {
+    "mb_context_create_f": [c_int, POINTER(c_void_p)],
+    "mb_context_set_log": [c_void_p, _LOG, c_void_p, c_int],
+    "mb_context_load_plugin": [c_void_p, c_char_p],
+    "mb_context_destroy": [c_void_p],
+    "mb_model_create_preset": [c_void_p, c_char_p, c_char_p, c_char_p],
+    "mb_model_load": [c_char_p, POINTER(c_void_p)],
+    "mb_model_count_inputs": [c_void_p, POINTER(c_int)],
+    "mb_model_count_outputs": [c_void_p, POINTER(c_int)],
+    "mb_model_count_parameters": [c_void_p, POINTER(c_int64)],
+    "mb_model_describe_input": [c_void_p, c_int, POINTER(c_char_p), POINTER(c_int), _DIMS],
+    "mb_model_describe_output": [c_void_p, c_int, POINTER(c_char_p), POINTER(c_int), _DIMS],
+    "mb_model_destroy": [c_void_p],
+    "mb_trainer_create": [c_void_p, c_char_p, POINTER(c_void_p)],
+    "mb_trainer_set": [c_void_p, c_char_p, c_char_p],
+    "mb_trainer_set_array": [c_void_p, c_char_p, c_int, c_int, _DIMS, c_void_p],
+    "mb_trainer_set_callback": [c_void_p, _STEP, c_void_p],
+    "mb_trainer_start": [c_void_p],
+    "mb_trainer_step": [c_void_p, POINTER(c_double), POINTER(c_int)],
+    "mb_trainer_run": [c_void_p],
+    "mb_trainer_stop": [c_void_p],
+    "mb_trainer_get": [c_void_p, c_char_p, POINTER(c_double)],
+    "mb_trainer_save": [c_void_p, c_char_p, c_int],
+    "mb_trainer_destroy": [c_void_p],
+    "mb_predictor_create": [c_void_p, c_char_p, POINTER(c_void_p)],
+    "mb_predictor_set": [c_void_p, c_char_p, c_char_p],
+    "mb_predictor_set_array": [c_void_p, c_char_p, c_int, c_int, _DIMS, c_void_p],
+    "mb_predictor_set_output": [c_void_p, c_char_p, c_int64, c_void_p],
+    "mb_predictor_run": [c_void_p],
+    "mb_predictor_run_file": [c_void_p, c_char_p, c_char_p],
+    "mb_predictor_evaluate": [c_void_p],
+    "mb_predictor_evaluate_file": [c_void_p, c_char_p],
+    "mb_predictor_get": [c_void_p, c_char_p, POINTER(c_double)],
+    "mb_predictor_destroy": [c_void_p],
+    "mb_quantizer_create": [c_void_p, c_char_p, POINTER(c_void_p)],
+    "mb_quantizer_set": [c_void_p, c_char_p, c_char_p],
+    "mb_quantizer_run": [c_void_p, c_char_p],
+    "mb_quantizer_get": [c_void_p, c_char_p, POINTER(c_double)],
+    "mb_quantizer_destroy": [c_void_p],
+    "mb_checkpoint_digest": [c_char_p, POINTER(c_uint64), POINTER(c_uint64)],
+    "mb_checkpoint_verify": [c_char_p, POINTER(c_int)],
+    "mb_checkpoint_get": [c_char_p, c_char_p, POINTER(c_int64)],
+}
+
+
+class Error(Exception):
+    """What a call failed with."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+def _open():
+    """Symbols of MPI are for all: it opens components that look for them."""
+    root = os.path.dirname(os.path.abspath(__file__))
+    prefix = os.path.normpath(os.path.join(root, "..", "..", ".."))
+    names = [os.path.join(prefix, lib, "libmb.so") for lib in ("lib", "lib64")]
+    name = os.environ.get("MB_LIBRARY") or next(filter(os.path.exists, names), None)
+    name = name or ctypes.util.find_library("mb")
+    if name is None:
+        raise ImportError("no libmb.so in %s or where the loader looks; set MB_LIBRARY to its path"
+                          % ", ".join(names))
+    return ctypes.CDLL(name, ctypes.RTLD_GLOBAL)
+
+
+def _declare(library):
+    for name, arguments in CALLS.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, c_int
+    for name, arguments in (("mb_error_message", []), ("mb_version", []), ("mb_status_name", [c_int])):
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, c_char_p
+    return library
+
+
+_lib = _declare(_open())
+
+
+def _check(status):
+    if status != 0:
+        raise Error(status, _lib.mb_error_message().decode())
+
+
+def _text(value):
+    """Texts and paths as they are, flags as the library's words, numbers in digits."""
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return os.fsencode(value) if hasattr(value, "__fspath__") else str(value).encode()
+
+
+def version():
+    return _lib.mb_version().decode()
+
+
+def status_name(status):
+    return _lib.mb_status_name(status).decode()
+
+
+def _start_mpi():
+    """COMM_WORLD of an MPI that this process has started, or starts here, as Fortran's integer."""
+    flag, provided = c_int(), c_int()
+    _lib.MPI_Initialized(byref(flag))
+    if not flag.value:
+        _lib.MPI_Init_thread(None, None, 1, byref(provided))
+        atexit.register(_end_mpi)
+    return 0 if hasattr(_lib, "ompi_mpi_comm_world") else 0x44000000
+
+
+def _end_mpi():
+    for context in list(_living):
+        context.close()
+    flag = c_int()
+    _lib.MPI_Finalized(byref(flag))
+    if not flag.value:
+        _lib.MPI_Finalize()
+
+
+class _Object:
+    """A handle, closed by close(), at the end of a with, or when nothing refers to it."""
+
+    def __init__(self, create, destroy, *arguments):
+        self._handle = None
+        self._destroy = destroy
+        handle = c_void_p()
+        _check(create(*arguments, byref(handle)))
+        self._handle = handle
+
+    def close(self):
+        if self._handle is not None:
+            _check(self._destroy(self._handle))
+            self._handle = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_handle", None) is not None:
+            self._destroy(self._handle)
+
+
+_living = set()
+
+
+class Context(_Object):
+    """The ranks that work together: those of a communicator of mpi4py's, or of COMM_WORLD."""
+
+    def __init__(self, comm=None):
+        number = _start_mpi() if comm is None else comm.py2f()
+        self._thrown = None
+        self._made = set()
+        super().__init__(_lib.mb_context_create_f, _lib.mb_context_destroy, number)
+        _living.add(self)
+
+    def close(self):
+        for made in list(self._made):
+            made.close()
+        super().close()
+        _living.discard(self)
+
+    def set_log(self, write, least=LEVEL_WARNING):
+        """write(level, line), or None."""
+        def line(_, level, text):
+            self._keep(write, level, text.decode())
+        log = _LOG(line) if write else _LOG()
+        self._check(_lib.mb_context_set_log(self._handle, log, None, least))
+        self._log = log
+
+    def load_plugin(self, path):
+        self._check(_lib.mb_context_load_plugin(self._handle, _text(path)))
+
+    def _keep(self, function, *arguments):
+        """Exceptions cannot pass through C: what a callback raised comes out of the call around it."""
+        try:
+            function(*arguments)
+            return True
+        except BaseException as thrown:  # pylint: disable=broad-except
+            self._thrown = self._thrown or thrown
+            return False
+
+    def _check(self, status):
+        thrown, self._thrown = self._thrown, None
+        if thrown is not None:
+            raise thrown
+        _check(status)
+
+
+class _Made(_Object):
+    """What is made from a context and a model file, and has settings and numbers."""
+
+    def __init__(self, kind, context, path):
+        self._context = context
+        self._kind = "mb_%s_" % kind
+        super().__init__(self._call("create"), self._call("destroy"), context._handle, _text(path))
+        context._made.add(self)
+        self._arrays = {}
+
+    def close(self):
+        super().close()
+        self._context._made.discard(self)
+
+    def _call(self, verb):
+        return getattr(_lib, self._kind + verb)
+
+    def _check(self, status):
+        self._context._check(status)
+
+    def set(self, *pair, **settings):
+        """set("val-split", 0.1), or set(val_split=0.1, epochs=5)."""
+        given = [pair] if pair else []
+        for key, value in given + [(key.replace("_", "-"), value) for key, value in settings.items()]:
+            self._check(self._call("set")(self._handle, _text(key), _text(value)))
+
+    def get(self, name):
+        value = c_double()
+        self._check(self._call("get")(self._handle, _text(name), byref(value)))
+        return value.value
+
+    def set_array(self, name, array):
+        """The first dimension counts samples."""
+        array = numpy.ascontiguousarray(array)
+        if array.dtype not in TYPES:
+            raise Error(-1, "array '%s' is of %s; there are %s"
+                        % (name, array.dtype, ", ".join(map(str, TYPES))))
+        shape = (c_int64 * max(array.ndim, 1))(*array.shape)
+        self._check(self._call("set_array")(self._handle, _text(name), TYPES[array.dtype], array.ndim,
+                                            shape, array.ctypes.data))
+        self._arrays[name] = array
+
+
+class Trainer(_Made):
+    """A training run."""
+
+    def __init__(self, context, path):
+        super().__init__("trainer", context, path)
+
+    def set_callback(self, callback):
+        """callback(trainer) after each step on rank 0, or None."""
+        def step(_, __):
+            if not self._context._keep(callback, self):
+                _lib.mb_trainer_stop(self._handle)
+        called = _STEP(step) if callback else _STEP()
+        self._check(_lib.mb_trainer_set_callback(self._handle, called, None))
+        self._callback = called
+
+    def start(self):
+        self._check(_lib.mb_trainer_start(self._handle))
+
+    def step(self):
+        """Loss of the step, and whether the total is reached."""
+        loss, done = c_double(), c_int()
+        self._check(_lib.mb_trainer_step(self._handle, byref(loss), byref(done)))
+        return loss.value, bool(done.value)
+
+    def run(self):
+        self._check(_lib.mb_trainer_run(self._handle))
+
+    def stop(self):
+        self._check(_lib.mb_trainer_stop(self._handle))
+
+    def save(self, path, state=True):
+        self._check(_lib.mb_trainer_save(self._handle, _text(path), int(state)))
+
+
+class Predictor(_Made):
+    """A model put to use."""
+
+    def __init__(self, context, path):
+        super().__init__("predictor", context, path)
+        self._outputs = {}
+
+    def set_output(self, name, values):
+        """A contiguous array of float32, which run() fills."""
+        if values.dtype != numpy.float32 or not values.flags.c_contiguous or not values.flags.writeable:
+            raise Error(-1, "output '%s' goes into a contiguous, writable array of float32" % name)
+        self._check(_lib.mb_predictor_set_output(self._handle, _text(name), values.size,
+                                                 values.ctypes.data))
+        self._outputs[name] = values
+
+    def run(self):
+        self._check(_lib.mb_predictor_run(self._handle))
+
+    def run_file(self, data, output):
+        self._check(_lib.mb_predictor_run_file(self._handle, _text(data), _text(output)))
+
+    def evaluate(self):
+        self._check(_lib.mb_predictor_evaluate(self._handle))
+
+    def evaluate_file(self, data):
+        self._check(_lib.mb_predictor_evaluate_file(self._handle, _text(data)))
+
+
+class Quantizer(_Made):
+    """A model file stored smaller, and what that costs."""
+
+    def __init__(self, context, path):
+        super().__init__("quantizer", context, path)
+
+    def run(self, output=None):
+        """Without a file to write it only measures."""
+        self._check(_lib.mb_quantizer_run(self._handle, None if output is None else _text(output)))
+
+
+class Model(_Object):
+    """What a model file says of its model: inputs and outputs are lists of (name, shape of a sample)."""
+
+    def __init__(self, path):
+        super().__init__(lambda out: _lib.mb_model_load(_text(path), out), _lib.mb_model_destroy)
+
+    @property
+    def parameters(self):
+        return self._count(_lib.mb_model_count_parameters, c_int64())
+
+    @property
+    def inputs(self):
+        return self._describe(_lib.mb_model_count_inputs, _lib.mb_model_describe_input)
+
+    @property
+    def outputs(self):
+        return self._describe(_lib.mb_model_count_outputs, _lib.mb_model_describe_output)
+
+    def _count(self, call, number):
+        _check(call(self._handle, byref(number)))
+        return number.value
+
+    def _describe(self, count, describe):
+        found = []
+        for index in range(self._count(count, c_int())):
+            name, rank, shape = c_char_p(), c_int(), (c_int64 * MAX_DIMS)()
+            _check(describe(self._handle, index, byref(name), byref(rank), shape))
+            found.append((name.value.decode(), tuple(shape[:rank.value])))
+        return found
+
+
+def create_preset(preset, path, context=None, **settings):
+    """Writes a model file: create_preset("mlp", "model.h5", input=2, hidden="32,32", classes=2)."""
+    text = " ".join("%s=%s" % pair for pair in settings.items())
+    handle = None if context is None else context._handle
+    _check(_lib.mb_model_create_preset(handle, _text(preset), _text(text), _text(path)))
+
+
+def digest(path):
+    """Digests of a model file: of its weights, and of weights, moments and step."""
+    weights, full = c_uint64(), c_uint64()
+    _check(_lib.mb_checkpoint_digest(_text(path), byref(weights), byref(full)))
+    return weights.value, full.value
+
+
+def verify(path):
+    """Whether the file has a seal, which then holds."""
+    sealed = c_int()
+    _check(_lib.mb_checkpoint_verify(_text(path), byref(sealed)))
+    return bool(sealed.value)
+
+
+def counter(path, name):
+    """A counter of a checkpoint's state: step, epoch and so on."""
+    value = c_int64()
+    _check(_lib.mb_checkpoint_get(_text(path), _text(name), byref(value)))
+    return value.value

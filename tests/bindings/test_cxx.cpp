@@ -1,0 +1,190 @@
+/* mb.hpp as a program uses it. Argument: the digest that the tool has for the same points. */
+#include <mb/mb.hpp>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+static int process;
+
+static void expect(bool holds, const char *name)
+{
+    int own = holds, all = 0;
+    MPI_Allreduce(&own, &all, 1, MPI_INT, MPI_LAND, MPI_COMM_WORLD);
+    if (process == 0)
+        std::printf("%sok %s\n", all ? "" : "not ", name);
+}
+
+template <class Call> static mb::error failure_of(const Call &call)
+{
+    try {
+        call();
+    } catch (const mb::error &error) {
+        return error;
+    }
+    return mb::error(MB_OK, "");
+}
+
+constexpr int samples = 64;
+static std::array<float, 2 * samples> x;
+static std::vector<std::int32_t> y(samples);
+
+static void make_points()
+{
+    for (std::size_t i = 0; i < samples; i++) {
+        float a = x[2 * i] = static_cast<float>(i * 37 % 64) / 32 - 1;
+        float b = x[2 * i + 1] = static_cast<float>((i * 53 + 11) % 64) / 32 - 1;
+        y[i] = a * a + b * b < 0.5f;
+    }
+}
+
+static mb::trainer trainer_of(const mb::context &context)
+{
+    mb::trainer trainer(context, "start.h5");
+    trainer.set("steps", "12");
+    trainer.set("batch", "16");
+    trainer.set("replicas", "2");
+    trainer.set("micro-batch", "4");
+    trainer.set_array("x", x, {samples, 2});
+    trainer.set_array("y", y.data(), {samples});
+    return trainer;
+}
+
+static void test_model(mb::context &context)
+{
+    mb::create_preset(context, "mlp", "input=2 hidden=8 classes=2", "start.h5");
+    MPI_Barrier(MPI_COMM_WORLD);
+    mb::model model("start.h5");
+    mb::model moved = std::move(model);
+    expect(moved.inputs() == 1 && moved.outputs() == 1 && moved.parameters() == 42,
+           "a model has its counts");
+    expect(moved.input(0).shape == mb::shape{2} && !moved.output(0).name.empty(),
+           "inputs and outputs are described");
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void test_training(mb::context &context, const char *wanted)
+{
+    int steps = 0;
+    mb::trainer trainer = trainer_of(context);
+    trainer.set_callback([&](const mb::trainer &of) {
+        steps++;
+        if (of.get("step") == 5)
+            of.stop();
+    });
+    trainer.start();
+    mb::trainer moved = std::move(trainer);
+    auto [loss, done] = moved.step();
+    expect(loss > 0 && !done, "a step tells its loss, also in a trainer that was moved");
+    expect(!moved.run_until_stopped() && moved.get("step") < 12, "a callback stops a run");
+    moved.run();
+    expect(steps == (process == 0 ? 12 : 0), "a callback sees every step");
+    moved.save("trained.h5", true);
+    moved.close();
+    char found[17];
+    std::snprintf(found, sizeof found, "%016llx",
+                  static_cast<unsigned long long>(mb::checkpoint::digest("trained.h5").weights));
+    expect(std::strcmp(found, wanted) == 0, "the weights have the digest that the tool has");
+    expect(mb::checkpoint::verify("trained.h5") && mb::checkpoint::get("trained.h5", "step") == 12,
+           "a checkpoint has its seal and counters");
+}
+
+static void test_predictor(mb::context &context)
+{
+    std::vector<float> logits(2 * samples);
+    mb::predictor predictor(context, "trained.h5");
+    predictor.set("batch", "32");
+    predictor.set_array("x", x, {samples, 2});
+    predictor.set_array("y", y, {samples});
+    predictor.set_output("y", logits);
+    predictor.run();
+    predictor.evaluate();
+    int right = 0;
+    for (std::size_t i = 0; i < samples; i++)
+        right += (logits[2 * i + 1] > logits[2 * i]) == (y[i] == 1);
+    expect(right == static_cast<int>(predictor.get("accuracy") * samples + 0.5),
+           "predictions are those that the evaluation counts");
+    predictor.evaluate_file("points.h5");
+    predictor.run_file("points.h5", "answers.h5");
+    expect(predictor.get("samples") == samples, "files are evaluated and predicted");
+}
+
+static void test_errors(mb::context &context)
+{
+    mb::error error = failure_of([&] { trainer_of(context).set("epoch", "1"); });
+    expect(error.status() == MB_ERR_ARGUMENT && std::strstr(error.what(), "epochs") != nullptr,
+           "an unknown key is thrown with the nearest one");
+    error = failure_of([&] { trainer_of(context).set_array("x", x, {samples, 3}); });
+    expect(error.status() == MB_ERR_SHAPE, "a container that its shape does not fit is refused");
+    error = failure_of([&] { mb::model("absent.h5"); });
+    expect(error.status() == MB_ERR_IO, "a file that is not there is thrown");
+    error = failure_of([&] { context.load_plugin("absent.so"); });
+    expect(error.status() == MB_ERR_IO, "a plugin that is not there is thrown");
+    expect(std::strcmp(mb::status_name(MB_OK), "success") == 0 && mb::version()[0] != '\0',
+           "statuses and the version are texts");
+}
+
+/* Rank 0's own exception; the others are told that the run was stopped. */
+static void test_callbacks(mb::context &context)
+{
+    bool thrown = false;
+    int lines = 0;
+    context.set_log([&](mb_level_t, const char *) { lines++; }, MB_LEVEL_DEBUG);
+    mb::trainer trainer = trainer_of(context);
+    trainer.set_callback([](const mb::trainer &) { throw std::out_of_range("own"); });
+    try {
+        thrown = !trainer.run_until_stopped();
+    } catch (const std::out_of_range &) {
+        thrown = process == 0;
+    }
+    expect(thrown, "what a callback throws stops the run and comes out of it");
+    expect(lines > 0 || process != 0, "the log gets the library's lines");
+    context.set_log(nullptr);
+}
+
+static void test_quantizer(mb::context &context)
+{
+    mb::quantizer quantizer(context, "trained.h5");
+    quantizer.set("format", "fp16");
+    quantizer.measure();
+    quantizer.run("small.h5");
+    expect(quantizer.get("bytes_after") < quantizer.get("bytes_before"),
+           "a quantizer makes a smaller file");
+}
+
+static void test_lifetime()
+{
+    mb::context context(MPI_COMM_SELF);
+    mb::trainer trainer = trainer_of(context);
+    mb::error error = failure_of([&] { context.close(); });
+    expect(error.status() == MB_ERR_ARGUMENT, "a context is not closed while a trainer lives");
+    mb::context moved = std::move(context);
+    trainer.close();
+    moved.close();
+    const std::string own = "alone" + std::to_string(process) + ".h5";
+    mb::create_preset("mlp", "input=2", own);
+    expect(mb::model(own).outputs() == 1, "a process makes a model alone");
+}
+
+int main(int argc, char **argv)
+{
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &process);
+    make_points();
+    try {
+        mb::context context(MPI_COMM_WORLD);
+        test_model(context);
+        test_training(context, argc > 1 ? argv[1] : "");
+        test_predictor(context);
+        test_errors(context);
+        test_callbacks(context);
+        test_quantizer(context);
+        test_lifetime();
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "rank %d: %s\n", process, error.what());
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    MPI_Finalize();
+    return 0;
+}

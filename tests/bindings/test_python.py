@@ -1,0 +1,136 @@
+"""mb.py as a notebook uses it, on the ranks of mpi4py where it is there, else on one. Argument: the digest that the
+tool has for the same points."""
+import os
+import sys
+
+import numpy
+
+try:
+    from mpi4py import MPI
+    comm = MPI.COMM_WORLD
+except ImportError:
+    comm = None
+import mb
+
+rank = 0 if comm is None else comm.rank
+ranks = "one rank" if comm is None else "a communicator of mpi4py's"
+
+
+def expect(holds, name):
+    if comm is not None:
+        holds = comm.allreduce(bool(holds), MPI.LAND)
+    if rank == 0:
+        print("%s %s" % ("ok" if holds else "not ok", name), flush=True)
+
+
+def barrier():
+    if comm is not None:
+        comm.Barrier()
+
+
+def failure(call, *arguments):
+    try:
+        call(*arguments)
+    except mb.Error as error:
+        return error
+    return mb.Error(mb.OK, "")
+
+
+i = numpy.arange(64)
+x = (numpy.stack([i * 37 % 64, (i * 53 + 11) % 64], 1) / 32 - 1).astype(numpy.float32)
+y = ((x ** 2).sum(1) < 0.5).astype(numpy.int32)
+lines, steps = [], []
+
+
+def trainer_of(context):
+    trainer = mb.Trainer(context, "start.h5")
+    trainer.set(steps=12, batch=16, replicas=2, micro_batch=4)
+    trainer.set_array("x", x)
+    trainer.set_array("y", y)
+    return trainer
+
+
+def test_model(context):
+    mb.create_preset("mlp", "start.h5", context, input=2, hidden=8, classes=2)
+    barrier()
+    with mb.Model("start.h5") as model:
+        expect(model.parameters == 42 and model.inputs[0][1] == (2,) and model.outputs[0][1] == (2,),
+               "a model tells its size, inputs and outputs")
+    barrier()
+
+
+def test_training(context):
+    def each(trainer):
+        steps.append(trainer.get("step"))
+        if len(steps) == 5:
+            trainer.stop()
+    trainer = trainer_of(context)
+    trainer.set_callback(each)
+    trainer.start()
+    loss, done = trainer.step()
+    expect(loss > 0 and not done, "a step tells its loss")
+    expect(failure(trainer.run).status == mb.ERR_STOPPED and trainer.get("step") < 12, "a callback stops a run")
+    trainer.run()
+    expect(len(steps) == (12 if rank == 0 else 0), "a callback sees every step")
+    trainer.save("trained.h5")
+    trainer.close()
+    expect("%016x" % mb.digest("trained.h5")[0] == sys.argv[1], "on %s weights have the tool's digest" % ranks)
+    expect(mb.verify("trained.h5") and mb.counter("trained.h5", "step") == 12, "a checkpoint has its seal and counters")
+
+
+def test_predictor(context):
+    logits = numpy.empty((64, 2), numpy.float32)
+    predictor = mb.Predictor(context, "trained.h5")
+    predictor.set("batch", 32)
+    predictor.set_array("x", x)
+    predictor.set_array("y", y)
+    predictor.set_output("y", logits)
+    predictor.run()
+    predictor.evaluate()
+    expect(((logits[:, 1] > logits[:, 0]) == y).mean() == predictor.get("accuracy"),
+           "predictions are those that the evaluation counts")
+    predictor.evaluate_file("points.h5")
+    predictor.run_file("points.h5", "answers.h5")
+    expect(predictor.get("samples") == 64, "files are evaluated and predicted")
+    expect(failure(predictor.set_output, "y", logits[:, :1]).status == mb.ERR_ARGUMENT, "an output with gaps is refused")
+
+
+def test_errors(context):
+    trainer = trainer_of(context)
+    error = failure(trainer.set, "epoch", 1)
+    expect(error.status == mb.ERR_ARGUMENT and "epochs" in str(error), "an unknown key is refused with the nearest one")
+    expect(failure(trainer.set_array, "x", x.astype(complex)).status == mb.ERR_ARGUMENT, "a type is refused by name")
+    expect(failure(context.load_plugin, "absent.so").status == mb.ERR_IO, "a plugin that is not there is an error")
+    expect(mb.status_name(mb.OK) == "success" and mb.version(), "statuses and the version are texts")
+
+
+def test_callbacks(context):
+    def each(_):
+        raise KeyError("own")
+    trainer = trainer_of(context)
+    trainer.set_callback(each)
+    try:
+        trainer.run()
+        thrown = False
+    except KeyError:
+        thrown = rank == 0
+    except mb.Error as error:
+        thrown = error.status == mb.ERR_STOPPED
+    expect(thrown, "what a callback raises stops the run and comes out of it")
+    expect(lines or rank != 0, "the log gets the library's lines")
+
+
+def test_quantizer(context):
+    quantizer = mb.Quantizer(context, "trained.h5")
+    quantizer.set(format="fp16")
+    quantizer.run()
+    quantizer.run("small.h5")
+    expect(quantizer.get("bytes_after") < quantizer.get("bytes_before") and os.path.exists("small.h5"),
+           "a quantizer makes a smaller file")
+
+
+with mb.Context(comm) as world:
+    world.set_log(lambda level, line: lines.append(line), mb.LEVEL_DEBUG)
+    for test in (test_model, test_training, test_predictor, test_errors, test_callbacks, test_quantizer):
+        test(world)
+    world.set_log(None)

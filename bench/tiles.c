@@ -1,12 +1,12 @@
 /* How well the operations of a model's steps would share out over many threads: mbrun with its
- * team's jobs timed tile by tile. `bench/tiles train MODEL.h5 --data D --threads 1 --steps 3 ...`
- * is such a run. Behind it stands a line for each job of an operation (products by their sizes):
- * its share of the time of all tiles, and its balance on 2 to 64 threads, which is the time that
- * its tiles take together over threads times the time until the last one is done. Whoever is free
- * takes the next tile, as in the team. Of each tile the shortest time counts, so that a busy
+ * team's jobs timed tile by tile, all by one thread. `bench/tiles train MODEL.h5 --data D --threads
+ * 64 --steps 3 ...` is such a run: attention's tiles are those for so many threads, and all others
+ * those for any number. Behind it stands a line for each job of an operation (products by their
+ * sizes): its share of the time of all tiles, and its balance on 2 to 64 threads, which is the time
+ * that its tiles take together over threads times the time until the last one is done. Whoever is
+ * free takes the next tile, as in the team. Of each tile the shortest time counts, so that a busy
  * machine does not. `by count` is the balance on 64 threads if all tiles took the same. `alone` is
- * what an operation does in front of the job, by one thread. Attention cuts finer where threads are
- * more than heads, which a run of few threads does not show. */
+ * what an operation does in front of the job, by one thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,12 +83,16 @@ static double less(double a, double b)
     return a < b ? a : b;
 }
 
-static void time_tile(void *context, int64_t tile, int thread)
+/* The only tile of a job: all those of the one that it stands for. */
+static void time_tiles(void *context, int64_t only, int thread)
 {
     const timed_t *t = context;
-    double begun = mb_time_seconds();
-    t->job->compute(t->job->context, tile, thread);
-    t->entry->least[tile] = less(t->entry->least[tile], mb_time_seconds() - begun);
+    (void)only;
+    for (int64_t tile = 0; tile < t->job->tiles; tile++) {
+        double begun = mb_time_seconds();
+        t->job->compute(t->job->context, tile, thread);
+        t->entry->least[tile] = less(t->entry->least[tile], mb_time_seconds() - begun);
+    }
 }
 
 /* When the last of THREADS is done. */
@@ -111,9 +115,10 @@ void __wrap_mb_team_run(mb_team_t *team, const mb_team_job_t *job)
 {
     mb_team_job_t with_times = *job;
     timed_t timed = {job, entry_of(job)};
+    with_times.tiles = 1;
     timed.entry->alone = less(timed.entry->alone, mb_time_seconds() - left);
     timed.entry->jobs++;
-    with_times.compute = time_tile;
+    with_times.compute = time_tiles;
     with_times.context = &timed;
     __real_mb_team_run(team, &with_times);
     left = mb_time_seconds();

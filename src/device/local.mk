@@ -25,7 +25,8 @@ libmb_la_SOURCES += \
 	src/device/cpu/activation_plain.c \
 	src/device/cpu/affine.c \
 	src/device/cpu/attention.c src/device/cpu/attention.h \
-	src/device/cpu/attention_backward.c \
+	src/device/cpu/attention_backward.c src/device/cpu/attention_backward.h \
+	src/device/cpu/attention_gradient.c \
 	src/device/cpu/attention_forward.c \
 	src/device/cpu/attention_load.c \
 	src/device/cpu/attention_product.c \

@@ -271,14 +271,29 @@ static uint64_t digest_with(int threads, const sizes_t *size)
     return digest;
 }
 
-/* One thread takes whole heads; seven, with fewer heads than that, take blocks. */
+static void check_cut(int threads, const sizes_t *size, uint64_t one)
+{
+    ck_assert_msg(digest_with(threads, size) == one, "%d threads differ from one", threads);
+}
+
+/* One thread takes whole heads; seven, with fewer heads than that, take blocks or halves of them.
+ */
 START_TEST(any_cut_of_the_heads_gives_the_same_bits)
 {
-    static const int threads[] = {2, 3, 7};
     uint64_t one = digest_with(1, &sizes[_i]);
-    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
-        ck_assert_msg(digest_with(threads[i], &sizes[_i]) == one, "%d threads differ from one",
-                      threads[i]);
+    check_cut(2, &sizes[_i], one);
+    check_cut(3, &sizes[_i], one);
+    check_cut(7, &sizes[_i], one);
+}
+END_TEST
+
+/* Gradients of scores are kept for eight heads at a time of the first, for none of the second. */
+START_TEST(heads_in_turns_give_the_same_bits)
+{
+    static const sizes_t turns = {1, 10, 700, 700, 16, 16, true, false, 0, MB_BLIND_NOTHING, 0.2f};
+    static const sizes_t again = {1, 1, 2100, 2100, 16, 16, true, false, 0, MB_BLIND_NOTHING, 0.2f};
+    check_cut(64, &turns, digest_with(1, &turns));
+    check_cut(7, &again, digest_with(1, &again));
 }
 END_TEST
 
@@ -302,24 +317,29 @@ START_TEST(large_scores_and_what_is_no_number_come_through)
 }
 END_TEST
 
-/* Blocks, not scores of all keys, stand in the workspace. */
-START_TEST(workspace_does_not_grow_with_tokens)
+static size_t workspace_of(int threads, int64_t tokens)
 {
     op_t op;
-    op_open(&op, 2, 1);
-    size_t needed[2];
-    for (int i = 0; i < 2; i++) {
-        mb_attention_backward_args_t b = {.samples = 1, .heads = 1, .d = 64, .dv = 64};
-        b.tq = b.tk = i == 0 ? 128 : 1 << 20;
-        op.exec.planning = true;
-        op.exec.workspace_needed = 0;
-        ck_assert(op.device->class_->run(&op.exec, MB_OP_ATTENTION_BACKWARD, &b, sizeof b) ==
-                  MB_OK);
-        needed[i] = op.exec.workspace_needed;
-    }
-    ck_assert_uint_gt(needed[0], 0);
-    ck_assert_uint_eq(needed[0], needed[1]);
+    op_open(&op, threads, 1);
+    mb_attention_backward_args_t b = {
+        .samples = 1, .heads = 1, .tq = tokens, .tk = tokens, .d = 64, .dv = 64};
+    op.exec.planning = true;
+    ck_assert(op.device->class_->run(&op.exec, MB_OP_ATTENTION_BACKWARD, &b, sizeof b) == MB_OK);
+    size_t needed = op.exec.workspace_needed;
     op_close(&op);
+    return needed;
+}
+
+/* Blocks stand in a thread's workspace; gradients of all scores between two passes only up to 16
+ * MiB. */
+START_TEST(workspace_does_not_grow_with_tokens)
+{
+    size_t one = workspace_of(1, 128), two = workspace_of(2, 1 << 20);
+    ck_assert_uint_gt(one, 0);
+    ck_assert_uint_eq(workspace_of(1, 1 << 20), one);
+    ck_assert_uint_eq(two, 2 * one);
+    for (int64_t tokens = 64; tokens < 1 << 13; tokens *= 2)
+        ck_assert_uint_le(workspace_of(2, tokens), two + (16 << 20));
 }
 END_TEST
 
@@ -330,6 +350,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, odd_sizes_and_many_blocks_match_the_truth, 0, N_SIZES);
     tcase_add_loop_test(t, any_cut_of_the_heads_gives_the_same_bits, 0, N_SIZES);
+    tcase_add_test(t, heads_in_turns_give_the_same_bits);
     tcase_add_test(t, large_scores_and_what_is_no_number_come_through);
     tcase_add_test(t, workspace_does_not_grow_with_tokens);
     suite_add_tcase(s, t);

@@ -3,6 +3,9 @@
 #include <math.h>
 #include "device/cpu/simd.h"
 
+/* Of whole blocks for a thread, since a causal mask makes tiles of unequal length. */
+#define LEAST_TILES 4
+
 mb_status_t mb_attention_check(const mb_attention_t *a)
 {
     MB_CPU_CHECK(a->op, a->samples >= 0 && a->heads >= 1 && a->tq >= 1 && a->tk >= 1,
@@ -46,11 +49,17 @@ static bool is_blind(const float *mask, int64_t keys)
     return true;
 }
 
-void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
-                               mb_attention_queries_t *out)
+int64_t mb_attention_tile_rows(const mb_attention_t *a, int64_t rows, int threads)
 {
-    *out = (mb_attention_queries_t){
-        .sample = sample, .head = head, .rows = mb_span(block, MB_ATTENTION_QUERIES, a->tq)};
+    int64_t whole = mb_attention_heads(a) * mb_ceil_div(rows, MB_ATTENTION_QUERIES);
+    bool few = threads > 1 && whole < LEAST_TILES * threads;
+    return few ? MB_ATTENTION_QUERIES / 2 : MB_ATTENTION_QUERIES;
+}
+
+void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head,
+                               mb_span_t rows, mb_attention_queries_t *out)
+{
+    *out = (mb_attention_queries_t){.sample = sample, .head = head, .rows = rows};
     int64_t count = out->rows.end - out->rows.begin;
     out->groups = mb_ceil_div(count, MB_ATTENTION_LANES);
     out->keys = keys_of(a, out->rows.end - 1);

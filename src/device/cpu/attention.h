@@ -26,6 +26,11 @@ mb_status_t mb_attention_check(const mb_attention_t *a);
 /* The steps for this processor. */
 const mb_attention_steps_t *mb_attention_steps(void);
 
+static inline int64_t mb_attention_heads(const mb_attention_t *a)
+{
+    return a->samples * a->heads;
+}
+
 static inline int64_t mb_attention_query_blocks(const mb_attention_t *a)
 {
     return mb_ceil_div(a->tq, MB_ATTENTION_QUERIES);
@@ -58,8 +63,12 @@ typedef struct {
     int64_t keys;   /* leading ones among which are all that some of them have probabilities for */
     bool has_blind, blind[MB_ATTENTION_QUERIES];
 } mb_attention_queries_t;
-void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head, int64_t block,
-                               mb_attention_queries_t *out);
+void mb_attention_take_queries(const mb_attention_t *a, int64_t sample, int64_t head,
+                               mb_span_t rows, mb_attention_queries_t *out);
+
+/* How many rows, of all the ROWS of a head, a tile takes: a block's, or half of them where tiles
+ * would be few for the threads. */
+int64_t mb_attention_tile_rows(const mb_attention_t *a, int64_t rows, int threads);
 
 /* How many queries of the block come before its first key, under a causal mask that holds for all
  * of them: key r is hidden from the first r + diagonal. -MB_ATTENTION_KEYS: from none. */

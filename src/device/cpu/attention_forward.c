@@ -1,7 +1,8 @@
-/* Attention forward: out = softmax(scale q k^T) v, a block of queries of one head a tile. Keys come
- * a block at a time: the largest score and the sum of exponentials so far go along, and what was
- * summed shrinks where a larger score comes (Milakov and Gimelshein, "Online normalizer calculation
- * for softmax", 2018; Dao, "FlashAttention-2", 2023, algorithm 1). */
+/* Attention forward: out = softmax(scale q k^T) v, a block of queries of one head a tile, or half a
+ * block, which no bit depends on. Keys come a block at a time: the largest score and the sum of
+ * exponentials so far go along, and what was summed shrinks where a larger score comes (Milakov and
+ * Gimelshein, "Online normalizer calculation for softmax", 2018; Dao, "FlashAttention-2", 2023,
+ * algorithm 1). */
 #include <float.h>
 #include <math.h>
 #include "device/cpu/attention.h"
@@ -15,6 +16,7 @@ typedef struct {
     const float *q, *k, *v;
     float *out, *log_sum;
     const mb_attention_steps_t *steps;
+    int64_t rows; /* of queries that a tile takes */
     mb_workspace_t workspace;
 } forward_t;
 
@@ -44,6 +46,7 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
     const mb_attention_t *a = &f->shape;
     tile_t t;
     f->steps = mb_attention_steps();
+    f->rows = mb_attention_tile_rows(a, a->tq, mb_cpu_of(exec)->threads);
     return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0,
                             sizeof(float) * cut_memory(a, NULL, &t), &f->workspace);
 }
@@ -52,9 +55,10 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
 static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
 {
     const mb_attention_t *a = &f->shape;
-    int64_t heads = a->samples * a->heads, head = tile % heads;
+    int64_t heads = mb_attention_heads(a), head = tile % heads;
+    int64_t last = mb_ceil_div(a->tq, f->rows) - 1;
     mb_attention_take_queries(a, head / a->heads, head % a->heads,
-                              mb_attention_query_blocks(a) - 1 - tile / heads, &t->queries);
+                              mb_span(last - tile / heads, f->rows, a->tq), &t->queries);
     cut_memory(a, mb_workspace_thread(&f->workspace, thread), t);
     for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
         t->largest[r] = -FLT_MAX;
@@ -170,7 +174,7 @@ mb_status_t mb_cpu_attention_forward(mb_exec_t *exec, const mb_attention_forward
     MB_TRY(prepare(exec, &f));
     if (exec->planning)
         return MB_OK;
-    mb_cpu_tiles(exec, args->samples * args->heads * mb_attention_query_blocks(&f.shape),
-                 forward_tile, &f);
+    mb_cpu_tiles(exec, mb_attention_heads(&f.shape) * mb_ceil_div(args->tq, f.rows), forward_tile,
+                 &f);
     return MB_OK;
 }

@@ -36,10 +36,13 @@ MB_V_INLINE float gelu(float x, P)
     UNUSED;
     return x * 0.5f * (1.0f + mb_v_erf(x * SQRT_HALF));
 }
+/* (1 + tanh u) / 2 is the sigmoid of 2 u, which takes one exponential and no cases; for large
+ * negative x it is small without a difference of large numbers. */
 MB_V_INLINE float gelu_tanh(float x, P)
 {
     UNUSED;
-    return 0.5f * x * (1.0f + mb_v_tanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x)));
+    float u = SQRT_2_OVER_PI * (x + 0.044715f * x * x * x);
+    return x / (1.0f + mb_v_exp(-2.0f * u));
 }
 MB_V_INLINE float silu(float x, P)
 {
@@ -177,9 +180,9 @@ MB_V_INLINE float gelu_from_x(float x, P)
 MB_V_INLINE float gelu_tanh_from_x(float x, P)
 {
     UNUSED;
-    float t = mb_v_tanh(SQRT_2_OVER_PI * (x + 0.044715f * x * x * x));
+    float s = mb_v_sigmoid(2.0f * SQRT_2_OVER_PI * (x + 0.044715f * x * x * x));
     float inner = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
-    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * inner;
+    return s + 2.0f * x * s * (1.0f - s) * inner;
 }
 MB_V_INLINE float silu_from_x(float x, P)
 {

@@ -112,6 +112,16 @@ err_destroy:
     return status;
 }
 
+mb_status_t mb_comm_create_alone(const mb_comm_t *of, mb_comm_t **out)
+{
+    mb_comm_options_t options = {.deadline_seconds = of->deadline_seconds, .log = of->log};
+    MB_TRY(mb_comm_create(MPI_COMM_SELF, &options, out));
+    (*out)->local_rank = of->local_rank;
+    (*out)->local_size = of->local_size;
+    (*out)->crowded = of->crowded;
+    return MB_OK;
+}
+
 /* After a failure the ranks no longer do the same things, so the copies, whose freeing is
  * collective, are left to MPI_Finalize. */
 void mb_comm_destroy(mb_comm_t *comm)

@@ -28,6 +28,9 @@ typedef struct {
 /* Collective over COMM, which is duplicated (its error handler is set to return on the copies
  * only). */
 mb_status_t mb_comm_create(MPI_Comm comm, const mb_comm_options_t *options, mb_comm_t **out);
+/* Of this rank alone, which keeps the place on its node that it has in OF: its cores and its
+ * device. Not collective; no message is ever sent. */
+mb_status_t mb_comm_create_alone(const mb_comm_t *of, mb_comm_t **out);
 /* Collective unless a failure was seen; then it only frees what is this rank's. Ranks that do not
  * come within 10 s are left, and with them what MPI holds. */
 void mb_comm_destroy(mb_comm_t *comm);

@@ -101,6 +101,8 @@ mb_status_t mb_comm_broadcast(mb_comm_t *comm, void *data, size_t bytes, int roo
     const char *action = "waiting for what a rank tells all";
     int place = (comm->rank - root + comm->size) % comm->size, bit = 1, n = 0;
     mb_wire_request_t requests[32];
+    if (comm->size == 1)
+        return MB_OK;
     while (bit < comm->size && (place & bit) == 0)
         bit *= 2;
     if (place != 0) {

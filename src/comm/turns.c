@@ -2,6 +2,7 @@
 #include "comm/turns.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/fiber.h"
@@ -102,15 +103,23 @@ static bool go_round(mb_turns_t *turns, double *waited)
 
 void mb_turns_run(mb_turns_t *turns)
 {
+    mb_turns_run_for(turns, HUGE_VAL);
+}
+
+bool mb_turns_run_for(mb_turns_t *turns, double seconds)
+{
     long sleep = MB_COMM_SHORTEST_SLEEP;
-    double waited, before = 0;
+    double waited, before = 0, end = mb_time_seconds() + seconds;
     while (go_round(turns, &waited)) {
+        if (mb_time_seconds() >= end)
+            return true;
         if (waited < before)
             sleep = MB_COMM_SHORTEST_SLEEP;
         before = waited;
         if (waited > 0)
             mb_comm_rest(turns->member[0].comm->crowded, waited, &sleep);
     }
+    return false;
 }
 
 void mb_turns_pass(mb_turns_t *turns)

@@ -24,6 +24,9 @@ mb_status_t mb_turns_create(int most, mb_turns_t **out);
 mb_status_t mb_turns_add(mb_turns_t *turns, mb_comm_t *comm, void (*work)(void *user), void *user);
 /* Until all works have ended. */
 void mb_turns_run(mb_turns_t *turns);
+/* The same for no longer than SECONDS, but for what works do until their next wait or pass; true:
+ * some are left. */
+bool mb_turns_run_for(mb_turns_t *turns, double seconds);
 /* From inside a work that may not come to a wait for long: the others' turn. */
 void mb_turns_pass(mb_turns_t *turns);
 /* Gives the communicators back as they were. NULL: nothing. */

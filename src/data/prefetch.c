@@ -224,6 +224,16 @@ static void fill_positions(const mb_prefetch_item_t *item, int64_t samples, void
     }
 }
 
+mb_status_t mb_prefetch_read(mb_source_t *source, const mb_prefetch_item_t *item, int64_t *indices,
+                             int64_t samples, void *to)
+{
+    const mb_prefetch_t p = {.source = source, .indices = indices, .samples = samples};
+    if (item->field >= 0)
+        return fill_item(&p, item, to);
+    fill_positions(item, samples, to);
+    return MB_OK;
+}
+
 static size_t buffer_bytes(const mb_prefetch_t *p, int item)
 {
     size_t bytes = (size_t)(4 * p->items[item].elements * p->samples);

@@ -37,6 +37,9 @@ mb_status_t mb_prefetch_create(mb_source_t *source, const mb_prefetch_item_t *it
 /* The buffers of the next batch (one per item, `samples` samples each), valid until the next call.
  * *count is what NEXT returned; negative at the end. */
 mb_status_t mb_prefetch_take(mb_prefetch_t *prefetch, const void *const **buffers, int64_t *count);
+/* The same piece at once, of INDICES [samples], into TO. Not collective; allocates nothing. */
+mb_status_t mb_prefetch_read(mb_source_t *source, const mb_prefetch_item_t *item, int64_t *indices,
+                             int64_t samples, void *to);
 /* Seconds that takes have waited for batches that were not read yet. */
 double mb_prefetch_waited(const mb_prefetch_t *prefetch);
 /* Host memory of the batches. */

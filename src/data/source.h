@@ -106,9 +106,14 @@ typedef struct {
     mb_shape_t shape; /* of one sample */
     mb_dtype_t dtype; /* MB_F32, MB_F64, MB_I32, MB_I64, MB_U8 */
     const void *data;
+    bool unseen; /* memory that the host does not see: nothing of it is looked at */
 } mb_array_t;
 mb_status_t mb_source_from_arrays(const mb_array_t *arrays, int n_arrays, int64_t samples,
                                   mb_source_t **out);
+
+/* The arrays of such a source lie elsewhere from now on and have another number of samples: all
+ * else is as it was, the digest too. DATA: one for each array, in their order. */
+void mb_source_move_arrays(mb_source_t *source, const void *const *data, int64_t samples);
 
 /* A contiguous run of another source's samples; closes nothing of it. For --val-split. */
 mb_status_t mb_source_slice(mb_source_t *whole, int64_t first, int64_t count, mb_source_t **out);

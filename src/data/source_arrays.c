@@ -79,10 +79,20 @@ static mb_status_t fill(arrays_t *arrays, const mb_array_t *inputs, int n)
         const mb_extent_t *extent = &arrays->extents[i];
         source->digest =
             mb_digest_field(source->digest, &source->fields[i], &extent->element, source->samples);
+        if (inputs[i].unseen)
+            continue;
         MB_TRY(mb_extent_digest(extent, source->path, source->samples * extent->bytes,
                                 MB_DIGEST_BYTES / n, &source->digest));
     }
     return MB_OK;
+}
+
+void mb_source_move_arrays(mb_source_t *source, const void *const *data, int64_t samples)
+{
+    arrays_t *arrays = (arrays_t *)source;
+    for (int i = 0; i < source->n_fields; i++)
+        arrays->extents[i].memory = data[i];
+    source->samples = samples;
 }
 
 mb_status_t mb_source_from_arrays(const mb_array_t *arrays, int n_arrays, int64_t samples,

@@ -68,6 +68,11 @@ double *mb_executor_sums(mb_executor_t *executor)
     return executor->subtrees[0].sums[0];
 }
 
+void mb_executor_forget_places(mb_executor_t *executor)
+{
+    mb_replays_restart(executor->replays);
+}
+
 const mb_action_cost_t *mb_executor_costs(const mb_executor_t *executor)
 {
     return executor->walk.costs;

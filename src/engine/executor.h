@@ -57,6 +57,8 @@ mb_status_t mb_executor_prepare(mb_executor_t *executor);
  * sums over all replicas stand in mb_executor_sums (device memory). */
 mb_status_t mb_executor_run(mb_executor_t *executor, const mb_step_info_t *info);
 double *mb_executor_sums(mb_executor_t *executor);
+/* Tensors of the stage stand elsewhere from now on (mb_stage_give). */
+void mb_executor_forget_places(mb_executor_t *executor);
 /* Waits for this rank's outstanding sends. */
 mb_status_t mb_executor_drain(mb_executor_t *executor);
 

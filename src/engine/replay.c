@@ -55,6 +55,11 @@ void mb_replays_forget(mb_replays_t *replays, bool draws)
     replays->possible = replays->entries != NULL && !draws && replays->stage->exec->account == NULL;
 }
 
+void mb_replays_restart(mb_replays_t *replays)
+{
+    mb_replays_forget(replays, !replays->possible);
+}
+
 void mb_replays_destroy(mb_replays_t *replays)
 {
     if (replays == NULL)

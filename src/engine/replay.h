@@ -14,6 +14,8 @@ mb_status_t mb_replays_create(mb_stage_t *stage, mb_replays_t **out);
 void mb_replays_destroy(mb_replays_t *replays);
 /* Forgets all: the stage does something else from now on. DRAWS: and never the same again. */
 void mb_replays_forget(mb_replays_t *replays, bool draws);
+/* Forgets all: what the stage does is the same, elsewhere. */
+void mb_replays_restart(mb_replays_t *replays);
 /* Runs ACTION for MICRO, by a recording where that is possible. */
 mb_status_t mb_replays_run(mb_replays_t *replays, mb_stage_action_t action,
                            const mb_micro_t *micro);

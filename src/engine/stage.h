@@ -52,6 +52,7 @@ typedef struct {          /* places of one node in a stage's memory; offsets in 
     int64_t entries[MB_MAX_LAYER_PARAMS]; /* float among all gradients; -1: not trained */
     int64_t written[MB_MAX_LAYER_PARAMS]; /* where a backward writes it, in a gradient block */
     void *constants;                      /* the class's, in device memory; NULL: none */
+    void *given; /* memory of the caller's that has the output instead; NULL: its own place */
     int n_states;
     size_t states[MB_MAX_STATES]; /* in the stage's block: of the first micro-batch */
     mb_memory_t memory;
@@ -236,6 +237,10 @@ size_t mb_stage_host_bytes(const mb_stage_t *stage);
 
 /* Device addresses, of a micro-batch of the group's step. */
 void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node);
+/* Lets a node's output stand in MEMORY of the device, with room for a micro-batch, until it is told
+ * otherwise; NULL: in its own place. Of a stage that has the whole model, predicts, and is between
+ * two micro-batches. Returns whether that is new: recordings are then to be forgotten. */
+bool mb_stage_give(mb_stage_t *stage, int node, void *memory);
 void *mb_stage_labels(const mb_stage_t *stage, int micro, int output_place);
 float *mb_stage_weights(const mb_stage_t *stage, int micro, int output_place);
 /* NULL: the output has no mask. */

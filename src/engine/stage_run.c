@@ -35,11 +35,20 @@ static char *in_room(const mb_stage_t *stage, int number, int micro, int64_t off
 void *mb_stage_tensor(const mb_stage_t *stage, int micro, int node)
 {
     const mb_node_place_t *at = &stage->places[node];
+    if (at->given != NULL)
+        return at->given;
     if (at->inside)
         return mb_stage_at(stage->chunk_of[at->chunk]->inside, at->output);
     if (at->away)
         return in_room(stage, at->chunk, micro, at->output);
     return in_slot(stage, at->chunk, micro, at->output);
+}
+
+bool mb_stage_give(mb_stage_t *stage, int node, void *memory)
+{
+    bool is_new = stage->places[node].given != memory;
+    stage->places[node].given = memory;
+    return is_new;
 }
 
 static void *saved_of(const mb_stage_t *stage, const mb_micro_t *micro, const mb_node_place_t *at)

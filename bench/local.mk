@@ -9,3 +9,8 @@ CLEANFILES += bench/save$(EXEEXT)
 bench_save_SOURCES = bench/save.c
 bench_save_LDADD = libmbcheck.la
 EXTRA_DIST += bench/lstm.sh bench/lstm_torch.py bench/pipeline_bound.py bench/predictions.py
+
+EXTRA_PROGRAMS += bench/latency
+CLEANFILES += bench/latency$(EXEEXT)
+bench_latency_SOURCES = bench/latency.c
+bench_latency_LDADD = libmbcheck.la $(MPI_LIBS) -ldl

@@ -270,11 +270,12 @@ mb_status_t mb_trainer_create(mb_context_t *context, const char *path, mb_traine
  *             then the defaults. Two differ from the program's: `bind` is `keep`, so that the
  *             program's threads stay where they are, and `threads` is OpenMP's number. With `run`
  *             checkpoints are written to that directory, and a run that is there is gone on with;
- *             without it nothing is written but what mb_trainer_save is asked for. `ranks`, which
- *             only the library has, lists the context's ranks that compute ("0-3,6"; all of them
- *             unless set). The others call create, set and set_samples, start, and destroy; each
- *             other call of the trainer returns at once there and does nothing, with MB_OK, a loss
- *             that is NaN, and done 1. "Collective" means those that compute from the start on.
+ *             without it nothing is written but what mb_trainer_save is asked for. Two the library
+ *             alone has: `share` (mb_trainer_run_for), and `ranks`, which lists the context's ranks
+ *             that compute ("0-3,6"; all of them unless set). The others call create, set and
+ *             set_samples, start, and destroy; each other call of the trainer returns at once there
+ *             and does nothing, with MB_OK, a loss that is NaN, and done 1. "Collective" means
+ *             those that compute from the start on.
  *   value     "32", "0.001", "10min", "yes"
  * MB_ERR_ARGUMENT for a key that is not known, with the nearest one, for a value that is not of
  * its kind, and after the start. */
@@ -367,8 +368,60 @@ mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done);
  * checkpoint; calling again goes on. MB_ERR_BUSY: the run directory is another process's. */
 mb_status_t mb_trainer_run(mb_trainer_t *trainer);
 
-/* Asks mb_trainer_run to stop at the next step. Not collective: any rank may ask, and all stop.
- * May be called from a signal handler. */
+/* Steps for as long as SECONDS, within a share of the time if one is set. Collective. The ranks
+ * agree before each step, or before as many short ones as take 2 ms: it is begun when, by the
+ * median of the last 7 on the slowest rank, it ends in time; the first three, by which that is
+ * measured, when there is any time left. Ranks may have different seconds and come at different
+ * times: those of the rank with the least count, from when all have come. So no call lasts longer
+ * than SECONDS by more than one step, or 2 ms of steps, is longer than the median. No validation
+ * and no checkpoints are made. Nothing is under way between calls, so that FUNNELED and the
+ * program's own communication need nothing more. seconds   0 or more; INFINITY: what the share
+ * allows steps     done in this call; 0 where none fits. When the total of epochs or steps is
+ * reached, fewer than fit The setting `share`, "20%" or "0.2", on every rank: over the run, calls
+ * take at most this part of the time that the program takes between them, so that training slows it
+ * down by no more than that. What is not used is kept for later calls, and what a step takes beyond
+ * it is owed; the first call has earned nothing yet. The rank that can spare least counts. Reading
+ * model and data, in the first call or mb_trainer_start, is not counted. As mb_trainer_step;
+ * mb_trainer_stop ends it, too, which is no error. */
+mb_status_t mb_trainer_run_for(mb_trainer_t *trainer, double seconds, int64_t *steps);
+
+/* Begins so many steps, fewer where the total comes first, which go on beside the program, and
+ * returns; mb_trainer_wait ends them, with the losses and weights that as many calls of
+ * mb_trainer_step come to. Collective: the same number on all ranks; the ranks need not be at it at
+ * one time.
+ *
+ * What needs progress: with MPI_THREAD_MULTIPLE, or where the context has one rank, a thread of the
+ * library makes the steps, and nothing does, unless HDF5 itself reads the samples (chunked or
+ * compressed datasets). It computes beside the program: leave it processors (the setting
+ * `threads`). With MPI_THREAD_FUNNELED or SERIALIZED, and with such files, the program's thread
+ * makes them, inside mb_trainer_test and mb_trainer_wait and nowhere else. Every rank has to come
+ * there again and again: a rank that stays away longer than the deadline ends the training of all
+ * (MB_ERR_TIMEOUT).
+ *
+ * Until mb_trainer_wait the context is busy: calls of what was made from it that are collective or
+ * tell of the training return MB_ERR_BUSY, but for mb_trainer_test, mb_trainer_stop,
+ * mb_trainer_wait and mb_trainer_destroy. Independent predictors are free. Callbacks, those for the
+ * log and plugins' functions among them, may be called by the library's thread.
+ *   steps     1 or more
+ * Those of mb_trainer_start; MB_ERR_ARGUMENT; MB_ERR_BUSY: steps are under way already. */
+mb_status_t mb_trainer_submit(mb_trainer_t *trainer, int64_t steps);
+
+/* Lets submitted steps go on in this thread, where no thread of the library makes them, for
+ * SECONDS; and tells whether they have ended. Not collective. Returns at the first wait for another
+ * rank, or end of a step, behind that time: it may last as long as the rank's own part of one step.
+ * 0: what can be done without waiting, up to there. done      1: mb_trainer_wait returns at once;
+ * also when nothing was submitted MB_ERR_ARGUMENT. What the steps fail with is told by
+ * mb_trainer_wait. */
+mb_status_t mb_trainer_test(mb_trainer_t *trainer, double seconds, int *done);
+
+/* Until the submitted steps have ended. Collective, in that they end only when every rank lets them
+ * go on; each rank returns by itself. Nothing where none were submitted.
+ * As mb_trainer_step, on all ranks: what failed on one is MB_ERR_PEER on the others;
+ * MB_ERR_STOPPED: mb_trainer_stop was called on any rank, and all stopped behind the same step. */
+mb_status_t mb_trainer_wait(mb_trainer_t *trainer);
+
+/* Asks mb_trainer_run, and steps that are under way, to stop at the next step. Not collective: any
+ * rank may ask, and all stop. May be called from a signal handler. */
 mb_status_t mb_trainer_stop(mb_trainer_t *trainer);
 
 /* A number of the last step, by name. Not collective; the same on all ranks, between calls.
@@ -392,7 +445,7 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
 mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state);
 
 /* Ends a trainer. Collective if it was started; a rank that does not compute waits for nobody. NULL
- * does nothing. */
+ * does nothing. Submitted steps are stopped, as by mb_trainer_stop, and waited for. */
 mb_status_t mb_trainer_destroy(mb_trainer_t *trainer);
 
 /* Reservoir */
@@ -448,56 +501,101 @@ mb_status_t mb_reservoir_destroy(mb_reservoir_t *reservoir);
 
 /* Predictor */
 
-/* Makes a predictor of a model file, which is read by each call that uses it. Not collective, but
- * every rank of the context needs one. predictor the new predictor; mb_predictor_destroy ends it */
+/* Makes a predictor of a model file. mb_predictor_run reads the file once and keeps the model in
+ * memory; the calls on files and evaluations read it each time. Not collective, but every rank of
+ * the context needs one.
+ *   predictor the new predictor; mb_predictor_destroy ends it */
 mb_status_t mb_predictor_create(mb_context_t *context, const char *path,
                                 mb_predictor_t **predictor);
 
 /* Sets one of batch, micro-batch, replicas, stages, threads, bind, device, share-device, transport,
- * deadline, loss. As mb_trainer_set, but possible at any time. For predictions `batch` samples flow
- * together (128 when not set), on which they depend by rounding at most. */
+ * deadline, loss, weights, weights-by, skip-mismatch, independent. As mb_trainer_set, but possible
+ * at any time; the next run then starts anew.
+ *   batch         samples that are computed together (128 when not set): runs of any number are cut
+ *                 into so many, the last of them filled up with zeros. Results depend on it, by
+ *                 rounding at most, and not on the number of a run. What runs are to be quick with
+ *                 is the number of samples that they come with: 1 for one sample a call
+ *   independent   yes: each rank predicts for itself, with arrays of its own, when it likes. None
+ * of the predictor's calls is collective then, but mb_predictor_load_trainer, and none sends a
+ * message. Before the start. no, as at first: the ranks of the context predict together threads 1
+ * where a call computes little: then none has to be woken */
 mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value);
 
 /* Gives the array of an input, or the labels of an output for mb_predictor_evaluate. Arguments and
  * errors as mb_trainer_set_array; possible at any time. It must stay as it is while a call uses it.
- */
+ * Another pointer or number of samples for an array of the same type and shape of a sample costs
+ * next to nothing. A float32 array at an address that is a multiple of 4 is read where it lies by a
+ * rank that predicts alone, on the CPU (mb_predictor_get tells "copied_bytes"). */
 mb_status_t mb_predictor_set_array(mb_predictor_t *predictor, const char *name, mb_type_t type,
                                    int rank, const int64_t *shape, const void *data);
+/* The same of float32 in the memory of the device that the predictor computes on: of its GPU where
+ * the setting `device` names one (the rank's own, see doc/gpu.md), else of the host. Complete when
+ * mb_predictor_run is called: the device's streams are not the library's. It is read where it lies
+ * if its address is a multiple of 64 and whole batches come, and copied inside the device
+ * otherwise; numbers that are not finite are not looked for. Only mb_predictor_run takes it, of one
+ * rank or an independent predictor: MB_ERR_UNSUPPORTED from there otherwise. */
+mb_status_t mb_predictor_set_device_array(mb_predictor_t *predictor, const char *name, int rank,
+                                          const int64_t *shape, const float *data);
 
 /* Gives the memory that an output's values are written to. Not collective, but every rank gives its
  * own; possible at any time.
  *   name      of a model output; or "y" for the only one
  *   count     numbers there is room for: samples times the numbers of one sample's output
- *   values    [count]; mb_predictor_run fills [samples, shape of the output], C-ordered */
+ *   values    [count]; mb_predictor_run fills [samples, shape of the output], C-ordered. No array
+ *             of an input may lie in it */
 mb_status_t mb_predictor_set_output(mb_predictor_t *predictor, const char *name, int64_t count,
                                     float *values);
+/* The same in the memory of the device, as mb_predictor_set_device_array; complete when
+ * mb_predictor_run returns. */
+mb_status_t mb_predictor_set_device_output(mb_predictor_t *predictor, const char *name,
+                                           int64_t count, float *values);
 
-/* Predicts the samples of the given arrays. Collective. Every output that memory was given for is
- * filled, on every rank.
+/* Reads the model, plans, takes all memory: for samples like those of the arrays that have been
+ * given. Collective unless independent. The first run does it where the program does not; here it
+ * is done anew, so that a file that has changed is read again. A model from whose layers states go
+ * on from batch to batch begins each run with zeros.
+ * MB_ERR_ARGUMENT: no arrays; MB_ERR_SHAPE: an array that does not fit the model; those of
+ * mb_model_load. */
+mb_status_t mb_predictor_start(mb_predictor_t *predictor);
+
+/* Takes the weights of a trainer as they are between its steps, from memory to memory, instead of
+ * the file's; starts the predictor where it has not started. Collective over the trainer's context,
+ * which is the predictor's, for an independent predictor, too. Until mb_predictor_start.
+ * MB_ERR_ARGUMENT: the trainer has not started, or is of another context; MB_ERR_SHAPE: its model
+ * is another one; MB_ERR_UNSUPPORTED: the predictor's file is quantized; those of
+ * mb_predictor_start. MB_ERR_BUSY: steps are under way. */
+mb_status_t mb_predictor_load_trainer(mb_predictor_t *predictor, mb_trainer_t *trainer);
+
+/* Predicts the samples of the given arrays. Collective unless independent. Every output that memory
+ * was given for is filled, on every rank.
  * MB_ERR_ARGUMENT: no arrays or no outputs; MB_ERR_SHAPE: an array that does not fit the model, or
- * too little room for an output; those of mb_model_load; MB_ERR_DATA. */
+ * too little room for an output; MB_ERR_DATA: a sample that the model cannot take, after which an
+ * independent predictor, and one of one rank, can be used on; those of mb_predictor_start. */
 mb_status_t mb_predictor_run(mb_predictor_t *predictor);
 
-/* Predicts the samples of a file. Collective.
+/* Predicts the samples of a file. Collective unless independent; then each rank names a file of its
+ * own to write.
  *   data      HDF5, IDX(.gz), or a folder of IDX files
  *   output    HDF5 file to write: one float32 dataset [samples, shape] for each output, by name;
  *             appears as a whole, replaces an existing file
- * As mb_predictor_run; MB_ERR_IO. */
+ * As mb_predictor_run; MB_ERR_IO; MB_ERR_UNSUPPORTED: the weights are a trainer's. */
 mb_status_t mb_predictor_run_file(mb_predictor_t *predictor, const char *data, const char *output);
 
-/* Loss and metrics on the given arrays, or on the samples of a file. Collective. mb_predictor_get
- * tells the results. Errors as for mb_predictor_run. */
+/* Loss and metrics on the given arrays, or on the samples of a file. Collective unless independent.
+ * mb_predictor_get tells the results. Errors as for mb_predictor_run_file. */
 mb_status_t mb_predictor_evaluate(mb_predictor_t *predictor);
 mb_status_t mb_predictor_evaluate_file(mb_predictor_t *predictor, const char *data);
 
 /* A number of the last successful call, by name. Not collective; the same on all ranks.
  *   name      samples, seconds; of an evaluation loss, accuracy and each metric that the model asks
- *             for, by Keras' name ("mae"; of several values "f1_score[0]", "f1_score[1]" ...)
+ *             for, by Keras' name ("mae"; of several values "f1_score[0]", "f1_score[1]" ...); of
+ *             mb_predictor_run on one rank copied_bytes: of arrays and outputs that were not read or
+ *             written where they lie
  *   value     NaN where there is none
  * MB_ERR_ARGUMENT: no such name, or nothing was computed yet. */
 mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, double *value);
 
-/* Ends a predictor. Not collective. NULL does nothing. */
+/* Ends a predictor. Collective if it was started, unless it is independent. NULL does nothing. */
 mb_status_t mb_predictor_destroy(mb_predictor_t *predictor);
 
 /* Quantizer */

@@ -19,8 +19,9 @@
     X(MB_ERR_TIMEOUT, -10, "a wait passed its deadline")                                           \
     X(MB_ERR_MPI, -11, "MPI reported an error")                                                    \
     X(MB_ERR_DEVICE, -12, "the device reported an error")                                          \
-    X(MB_ERR_BUSY, -13, "the run directory belongs to another running process")                    \
-    X(MB_ERR_STOPPED, -14, "stopped on request after a complete checkpoint")                       \
+    X(MB_ERR_BUSY, -13,                                                                            \
+      "in use: a run directory by another process, a context by steps under way")                  \
+    X(MB_ERR_STOPPED, -14, "stopped on request, after a complete checkpoint where there are any")  \
     X(MB_ERR_INTERNAL, -15, "an invariant of the library does not hold: please report it")
 
 /* What a call returns: success is zero, errors are negative. */

@@ -16,11 +16,15 @@ struct mb_context {
     mb_log_callback_t write;
     void *user;
     int users; /* trainers, predictors and quantizers that need it */
+    bool busy; /* steps are under way (submitted.h), on its communicator */
 };
 
 /* MB_ERR_ARGUMENT unless POINTER, which the message calls WHAT, is there. */
 mb_status_t mb_api_need(const void *pointer, const char *function, const char *what);
 #define MB_NEED(pointer) MB_TRY(mb_api_need((pointer), __func__, #pointer))
+
+/* MB_ERR_BUSY, from FUNCTION, while steps are under way. */
+mb_status_t mb_api_need_idle(const mb_context_t *context, const char *function);
 
 /* The value named NAME in a table of names, the nearest of which is told when there is none. */
 typedef struct {

@@ -39,8 +39,7 @@ mb_status_t mb_api_array_shape(const char *function, const char *name, int rank,
     return MB_OK;
 }
 
-/* The place of a name: where it is, or behind the others. */
-static int find(const mb_api_arrays_t *arrays, const char *name)
+int mb_api_arrays_find(const mb_api_arrays_t *arrays, const char *name)
 {
     int i = 0;
     while (i < arrays->count && strcmp(arrays->arrays[i].name, name) != 0)
@@ -57,7 +56,7 @@ mb_status_t mb_api_arrays_set(mb_api_arrays_t *arrays, const char *function, con
     MB_TRY(mb_api_need(data, function, "data"));
     MB_TRY(mb_api_array_type(function, type, &array.dtype));
     MB_TRY(mb_api_array_shape(function, name, rank, shape, 1, &array.shape));
-    int at = find(arrays, name);
+    int at = mb_api_arrays_find(arrays, name);
     if (at == MB_API_MAX_ARRAYS)
         return mb_error_set(MB_ERR_ARGUMENT, "%s: more than %d arrays", function,
                             MB_API_MAX_ARRAYS);
@@ -74,7 +73,7 @@ mb_status_t mb_api_arrays_set(mb_api_arrays_t *arrays, const char *function, con
     return MB_OK;
 }
 
-mb_status_t mb_api_arrays_open(const mb_api_arrays_t *arrays, mb_source_t **out)
+mb_status_t mb_api_arrays_check(const mb_api_arrays_t *arrays)
 {
     for (int i = 1; i < arrays->count; i++) {
         if (arrays->samples[i] != arrays->samples[0])
@@ -84,6 +83,12 @@ mb_status_t mb_api_arrays_open(const mb_api_arrays_t *arrays, mb_source_t **out)
                                 arrays->arrays[0].name, arrays->samples[0], arrays->arrays[i].name,
                                 arrays->samples[i]);
     }
+    return MB_OK;
+}
+
+mb_status_t mb_api_arrays_open(const mb_api_arrays_t *arrays, mb_source_t **out)
+{
+    MB_TRY(mb_api_arrays_check(arrays));
     return mb_source_from_arrays(arrays->arrays, arrays->count, arrays->samples[0], out);
 }
 

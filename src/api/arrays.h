@@ -20,6 +20,10 @@ mb_status_t mb_api_arrays_set(mb_api_arrays_t *arrays, const char *function, con
 mb_status_t mb_api_array_type(const char *function, mb_type_t type, mb_dtype_t *out);
 mb_status_t mb_api_array_shape(const char *function, const char *name, int rank,
                                const int64_t *shape, int64_t least, mb_shape_t *sample);
+/* The place of the array of this name; `count` where there is none. */
+int mb_api_arrays_find(const mb_api_arrays_t *arrays, const char *name);
+/* MB_ERR_SHAPE unless all have the same number of samples. */
+mb_status_t mb_api_arrays_check(const mb_api_arrays_t *arrays);
 /* The source of all of them. Not collective. */
 mb_status_t mb_api_arrays_open(const mb_api_arrays_t *arrays, mb_source_t **out);
 void mb_api_arrays_free(mb_api_arrays_t *arrays);

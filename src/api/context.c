@@ -104,6 +104,7 @@ mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path)
 {
     MB_NEED(context);
     MB_NEED(path);
+    MB_TRY(mb_api_need_idle(context, __func__));
     return mb_plugins_load_all(context->comm, path);
 }
 
@@ -154,6 +155,16 @@ mb_status_t mb_api_need(const void *pointer, const char *function, const char *w
     if (pointer != NULL)
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT, "%s: %s is NULL", function, what);
+}
+
+mb_status_t mb_api_need_idle(const mb_context_t *context, const char *function)
+{
+    if (!context->busy)
+        return MB_OK;
+    return mb_error_set(MB_ERR_BUSY,
+                        "%s: submitted steps are under way on this context; call mb_trainer_wait "
+                        "first",
+                        function);
 }
 
 mb_status_t mb_api_number(const mb_api_number_t *numbers, int count, const char *name,

@@ -1,14 +1,27 @@
-libmb_la_SOURCES += src/api/api.h src/api/arrays.c src/api/arrays.h src/api/checkpoint.c \
-	src/api/context.c src/api/model.c src/api/outputs.c src/api/outputs.h \
-	src/api/predictor.c src/api/quantizer.c src/api/settings.c src/api/settings.h src/api/trainer.c
+libmb_la_SOURCES += src/api/api.h
+libmb_la_SOURCES += src/api/arrays.c src/api/arrays.h
+libmb_la_SOURCES += src/api/checkpoint.c
+libmb_la_SOURCES += src/api/context.c
 libmb_la_SOURCES += src/api/metrics.c src/api/metrics.h
+libmb_la_SOURCES += src/api/model.c
 libmb_la_SOURCES += src/api/model_build.c
 libmb_la_SOURCES += src/api/model_own.c src/api/model_own.h
 libmb_la_SOURCES += src/api/model_preset.c
 libmb_la_SOURCES += src/api/model_save.c
 libmb_la_SOURCES += src/api/model_summary.c
 libmb_la_SOURCES += src/api/model_weights.c
-	src/api/predictor.c src/api/quantizer.c src/api/ranks.c \
-	src/api/reservoir.c src/api/reservoir.h \
-	src/api/samples.c src/api/samples.h src/api/settings.c src/api/settings.h src/api/trainer.c \
-	src/api/trainer_private.h src/api/trainer_samples.c
+libmb_la_SOURCES += src/api/outputs.c src/api/outputs.h
+libmb_la_SOURCES += src/api/predictor.c
+libmb_la_SOURCES += src/api/predictor_memory.c
+libmb_la_SOURCES += src/api/predictor_private.h
+libmb_la_SOURCES += src/api/quantizer.c
+libmb_la_SOURCES += src/api/ranks.c
+libmb_la_SOURCES += src/api/reservoir.c src/api/reservoir.h
+libmb_la_SOURCES += src/api/samples.c src/api/samples.h
+libmb_la_SOURCES += src/api/settings.c src/api/settings.h
+libmb_la_SOURCES += src/api/submitted.c src/api/submitted.h
+libmb_la_SOURCES += src/api/trainer.c
+libmb_la_SOURCES += src/api/trainer_private.h
+libmb_la_SOURCES += src/api/trainer_run_for.c
+libmb_la_SOURCES += src/api/trainer_samples.c
+libmb_la_SOURCES += src/api/trainer_submit.c

@@ -5,22 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-mb_status_t mb_api_outputs_set(mb_api_outputs_t *outputs, const char *name, int64_t count,
-                               float *values)
+static int place_of(const mb_api_outputs_t *outputs, const char *name)
 {
     int at = 0;
-    MB_TRY(mb_api_need(name, "mb_predictor_set_output", "name"));
-    MB_TRY(mb_api_need(values, "mb_predictor_set_output", "values"));
-    if (count < 1)
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "mb_predictor_set_output: room for %" PRId64 " numbers", count);
     while (at < outputs->count && strcmp(outputs->outputs[at].name, name) != 0)
         at++;
-    if (at == MB_API_MAX_ARRAYS)
-        return mb_error_set(MB_ERR_ARGUMENT, "mb_predictor_set_output: more than %d outputs",
+    return at;
+}
+
+mb_status_t mb_api_outputs_set(mb_api_outputs_t *outputs, const char *function, const char *name,
+                               int64_t count, float *values, int *at)
+{
+    MB_TRY(mb_api_need(name, function, "name"));
+    MB_TRY(mb_api_need(values, function, "values"));
+    if (count < 1)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: room for %" PRId64 " numbers", function, count);
+    *at = place_of(outputs, name);
+    if (*at == MB_API_MAX_ARRAYS)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: more than %d outputs", function,
                             MB_API_MAX_ARRAYS);
-    mb_api_output_t *output = &outputs->outputs[at];
-    if (at == outputs->count) {
+    mb_api_output_t *output = &outputs->outputs[*at];
+    if (*at == outputs->count) {
         output->name = strdup(name);
         if (output->name == NULL)
             return mb_error_memory("an output's name", strlen(name));

@@ -28,8 +28,9 @@ typedef struct {
     mb_api_run_t *runs;
 } mb_api_outputs_t;
 
-mb_status_t mb_api_outputs_set(mb_api_outputs_t *outputs, const char *name, int64_t count,
-                               float *values);
+/* *AT: its place among them. FUNCTION starts the message. */
+mb_status_t mb_api_outputs_set(mb_api_outputs_t *outputs, const char *function, const char *name,
+                               int64_t count, float *values, int *at);
 /* The hooks of mb_predict_options_t, with outputs as their user. */
 mb_status_t mb_api_outputs_ready(void *outputs, const mb_graph_t *graph);
 mb_status_t mb_api_outputs_write(void *outputs, int output, int64_t first, int64_t count,

@@ -1,28 +1,13 @@
-/* The public predictor: arrays or files through a model. Predictions in memory are computed where
- * the layout has them, gathered on rank 0, and handed to all. */
+/* The public predictor: what it is set up with, and what reads its file anew each time, files and
+ * evaluations. Predictions in memory are in predictor_memory.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/arrays.h"
-#include "api/metrics.h"
-#include "api/outputs.h"
-#include "api/settings.h"
+#include "api/predictor_private.h"
 #include "base/philox.h"
-#include "infer/predictor.h"
 #include "train/layout.h"
 #include "train/trainer.h"
-
-struct mb_predictor {
-    mb_context_t *context;
-    char *path;
-    mb_settings_t *settings;
-    mb_api_arrays_t arrays;
-    mb_api_outputs_t outputs;
-    bool computed;
-    double samples, seconds, loss, accuracy;
-    mb_api_metrics_t metrics; /* of an evaluation */
-};
 
 mb_status_t mb_predictor_create(mb_context_t *context, const char *path, mb_predictor_t **out)
 {
@@ -49,10 +34,10 @@ mb_status_t mb_predictor_create(mb_context_t *context, const char *path, mb_pred
 
 static mb_status_t check_key(const char *key)
 {
-    static const char *const keys[] = {"batch",      "micro-batch",  "replicas", "stages",
-                                       "threads",    "bind",         "device",   "share-device",
-                                       "transport",  "deadline",     "loss",     "weights",
-                                       "weights-by", "skip-mismatch"};
+    static const char *const keys[] = {"batch",      "micro-batch",   "replicas",   "stages",
+                                       "threads",    "bind",          "device",     "share-device",
+                                       "transport",  "deadline",      "loss",       "weights",
+                                       "weights-by", "skip-mismatch", "independent"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (strcmp(keys[i], key) == 0)
             return MB_OK;
@@ -61,8 +46,22 @@ static mb_status_t check_key(const char *key)
         MB_ERR_ARGUMENT,
         "mb_predictor_set: a predictor has no setting '%s'; there are batch, "
         "micro-batch, replicas, stages, threads, bind, device, share-device, transport, "
-        "deadline, loss, weights, weights-by, skip-mismatch",
+        "deadline, loss, weights, weights-by, skip-mismatch, independent",
         key);
+}
+
+static mb_status_t set_independent(mb_predictor_t *predictor, const char *value)
+{
+    MB_TRY(mb_api_need(value, "mb_predictor_set", "value"));
+    bool yes = strcmp(value, "yes") == 0;
+    if (!yes && strcmp(value, "no") != 0)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "mb_predictor_set: independent is '%s'; yes or no is wanted", value);
+    if (predictor->session != NULL && predictor->independent != yes)
+        return mb_error_set(MB_ERR_ARGUMENT, "mb_predictor_set: independent is set before "
+                                             "mb_predictor_start and the first run");
+    predictor->independent = yes;
+    return MB_OK;
 }
 
 mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value)
@@ -70,26 +69,87 @@ mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const c
     MB_NEED(predictor);
     MB_NEED(key);
     MB_TRY(check_key(key));
-    return mb_api_settings_set(predictor->settings, __func__, key, value);
+    if (strcmp(key, "independent") == 0)
+        return set_independent(predictor, value);
+    MB_TRY(mb_api_settings_set(predictor->settings, __func__, key, value));
+    predictor->stale = true;
+    return MB_OK;
+}
+
+/* Another pointer, or another number of samples, changes nothing of what was started. */
+static mb_status_t set_array(mb_predictor_t *predictor, const char *function, const char *name,
+                             mb_type_t type, int rank, const int64_t *shape, const void *data,
+                             bool apart)
+{
+    mb_array_t before = {.name = NULL};
+    mb_api_arrays_t *arrays = &predictor->arrays;
+    int at = name == NULL ? arrays->count : mb_api_arrays_find(arrays, name);
+    if (at < arrays->count)
+        before = arrays->arrays[at];
+    MB_TRY(mb_api_arrays_set(arrays, function, name, type, rank, shape, data));
+    const mb_array_t *now = &arrays->arrays[at];
+    bool same = before.name != NULL && before.dtype == now->dtype &&
+                mb_shape_equal(&before.shape, &now->shape);
+    predictor->stale = predictor->stale || !same;
+    arrays->arrays[at].unseen = apart;
+    return MB_OK;
 }
 
 mb_status_t mb_predictor_set_array(mb_predictor_t *predictor, const char *name, mb_type_t type,
                                    int rank, const int64_t *shape, const void *data)
 {
     MB_NEED(predictor);
-    return mb_api_arrays_set(&predictor->arrays, __func__, name, type, rank, shape, data);
+    return set_array(predictor, __func__, name, type, rank, shape, data, false);
+}
+
+mb_status_t mb_predictor_set_device_array(mb_predictor_t *predictor, const char *name, int rank,
+                                          const int64_t *shape, const float *data)
+{
+    MB_NEED(predictor);
+    return set_array(predictor, __func__, name, MB_FLOAT32, rank, shape, data, true);
 }
 
 mb_status_t mb_predictor_set_output(mb_predictor_t *predictor, const char *name, int64_t count,
                                     float *values)
 {
+    int at;
     MB_NEED(predictor);
-    return mb_api_outputs_set(&predictor->outputs, name, count, values);
+    MB_TRY(mb_api_outputs_set(&predictor->outputs, __func__, name, count, values, &at));
+    predictor->output_apart[at] = false;
+    return MB_OK;
 }
 
-static mb_status_t check_ranks(const mb_predictor_t *predictor, const mb_source_t *source)
+mb_status_t mb_predictor_set_device_output(mb_predictor_t *predictor, const char *name,
+                                           int64_t count, float *values)
 {
-    mb_comm_t *comm = predictor->context->comm;
+    int at;
+    MB_NEED(predictor);
+    MB_TRY(mb_api_outputs_set(&predictor->outputs, __func__, name, count, values, &at));
+    predictor->output_apart[at] = true;
+    return MB_OK;
+}
+
+mb_status_t mb_api_predictor_comm(mb_predictor_t *predictor, const char *function, mb_comm_t **comm)
+{
+    mb_context_t *context = predictor->context;
+    if (!predictor->independent)
+        MB_TRY(mb_api_need_idle(context, function));
+    if (predictor->independent && predictor->alone == NULL)
+        MB_TRY(mb_comm_create_alone(context->comm, &predictor->alone));
+    *comm = predictor->independent ? predictor->alone : context->comm;
+    if (predictor->settings->origin[MB_SET_DEADLINE] == MB_FROM_USER)
+        mb_comm_set_deadline(*comm, mb_settings_real(predictor->settings, MB_SET_DEADLINE));
+    return MB_OK;
+}
+
+static mb_comm_t *comm_of(const mb_predictor_t *predictor)
+{
+    return predictor->independent ? predictor->alone : predictor->context->comm;
+}
+
+mb_status_t mb_api_predictor_same(mb_predictor_t *predictor, const mb_source_t *source)
+{
+    mb_comm_t *comm = comm_of(predictor);
     bool integer;
     mb_weights_request_t weights;
     MB_TRY(mb_layout_activations(predictor->settings, &integer));
@@ -99,14 +159,14 @@ static mb_status_t check_ranks(const mb_predictor_t *predictor, const mb_source_
     return mb_api_same(comm, source == NULL ? 0 : source->digest, "arrays");
 }
 
-static mb_predict_options_t make_options(mb_predictor_t *predictor)
+mb_predict_options_t mb_api_predictor_options(mb_predictor_t *predictor)
 {
     const mb_settings_t *settings = predictor->settings;
     bool batch = settings->origin[MB_SET_BATCH] == MB_FROM_USER;
     mb_weights_request_t weights;
     mb_settings_weights(settings, &weights);
     return (mb_predict_options_t){
-        .comm = predictor->context->comm,
+        .comm = comm_of(predictor),
         .model = predictor->path,
         .label = mb_settings_text(settings, MB_SET_LABEL),
         .weights = weights,
@@ -123,18 +183,26 @@ static mb_predict_options_t make_options(mb_predictor_t *predictor)
 static mb_status_t take_report(mb_predictor_t *predictor, double samples, double seconds)
 {
     double numbers[4] = {samples, seconds, predictor->loss, predictor->accuracy};
-    MB_TRY(mb_comm_broadcast(predictor->context->comm, numbers, sizeof numbers, 0));
+    MB_TRY(mb_comm_broadcast(comm_of(predictor), numbers, sizeof numbers, 0));
     predictor->samples = numbers[0];
     predictor->seconds = numbers[1];
     predictor->loss = numbers[2];
     predictor->accuracy = numbers[3];
+    predictor->copied = NAN;
     predictor->computed = true;
     return MB_OK;
 }
 
-static mb_status_t predict(mb_predictor_t *predictor, const mb_predict_options_t *options)
+static mb_status_t need_both(const char *data, const char *output)
+{
+    MB_TRY(mb_api_need(data, "mb_predictor_run_file", "data"));
+    return mb_api_need(output, "mb_predictor_run_file", "output");
+}
+
+static mb_status_t run_file(mb_predictor_t *predictor, const mb_predict_options_t *options)
 {
     mb_predict_report_t report;
+    MB_TRY(mb_api_predictor_same(predictor, NULL));
     mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = mb_predict(options, &report);
     mb_api_leave(&kept);
@@ -144,74 +212,28 @@ static mb_status_t predict(mb_predictor_t *predictor, const mb_predict_options_t
     return take_report(predictor, (double)report.samples, report.seconds);
 }
 
-static mb_status_t open_source(mb_predictor_t *predictor, const char *function, bool outputs,
-                               mb_source_t **source)
-{
-    if (predictor->arrays.count == 0)
-        return mb_error_set(MB_ERR_ARGUMENT, "%s: no arrays; give them by mb_predictor_set_array",
-                            function);
-    if (outputs && predictor->outputs.count == 0)
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "%s: no memory for an output; give it by mb_predictor_set_output",
-                            function);
-    return mb_api_arrays_open(&predictor->arrays, source);
-}
-
-static mb_status_t run(mb_predictor_t *predictor, mb_source_t *source)
-{
-    mb_predict_options_t options = make_options(predictor);
-    options.source = source;
-    options.user = &predictor->outputs;
-    options.ready = mb_api_outputs_ready;
-    options.write = mb_api_outputs_write;
-    predictor->outputs.samples = source->samples;
-    MB_TRY(check_ranks(predictor, source));
-    MB_TRY(predict(predictor, &options));
-    return mb_api_outputs_share(&predictor->outputs, predictor->context->comm);
-}
-
-mb_status_t mb_predictor_run(mb_predictor_t *predictor)
-{
-    mb_source_t *source = NULL;
-    MB_NEED(predictor);
-    mb_api_settings_use(predictor->settings, predictor->context);
-    mb_status_t status =
-        mb_comm_agree(predictor->context->comm, open_source(predictor, __func__, true, &source));
-    if (status == MB_OK)
-        status = run(predictor, source);
-    mb_api_outputs_forget(&predictor->outputs);
-    if (source != NULL)
-        mb_source_close(source);
-    return status;
-}
-
-static mb_status_t need_both(const char *data, const char *output)
-{
-    MB_TRY(mb_api_need(data, "mb_predictor_run_file", "data"));
-    return mb_api_need(output, "mb_predictor_run_file", "output");
-}
-
 mb_status_t mb_predictor_run_file(mb_predictor_t *predictor, const char *data, const char *output)
 {
+    mb_comm_t *comm;
     MB_NEED(predictor);
-    mb_api_settings_use(predictor->settings, predictor->context);
-    MB_TRY(mb_comm_agree(predictor->context->comm, need_both(data, output)));
-    mb_predict_options_t options = make_options(predictor);
+    MB_TRY(mb_api_predictor_comm(predictor, __func__, &comm));
+    mb_status_t status = mb_api_predictor_untaught(predictor, __func__);
+    MB_TRY(mb_comm_agree(comm, status == MB_OK ? need_both(data, output) : status));
+    mb_predict_options_t options = mb_api_predictor_options(predictor);
     options.data = data;
     options.output = output;
-    MB_TRY(check_ranks(predictor, NULL));
-    return predict(predictor, &options);
+    return run_file(predictor, &options);
 }
 
 static mb_status_t evaluate(mb_predictor_t *predictor, const mb_settings_t *settings,
                             mb_source_t *source)
 {
     mb_eval_report_t report;
-    mb_comm_t *comm = predictor->context->comm;
+    mb_comm_t *comm = comm_of(predictor);
     mb_arena_t *arena = mb_arena_create();
     mb_status_t status = arena == NULL ? mb_error_memory("an evaluation", 0) : MB_OK;
     MB_TRY_GOTO(mb_comm_agree(comm, status), status, out);
-    MB_TRY_GOTO(check_ranks(predictor, source), status, out);
+    MB_TRY_GOTO(mb_api_predictor_same(predictor, source), status, out);
     mb_api_kept_t kept = mb_api_enter();
     if (source != NULL)
         status = mb_evaluate_source(comm, predictor->path, settings, source, arena, &report);
@@ -233,13 +255,30 @@ out:
     return status;
 }
 
+static mb_status_t open_arrays(mb_predictor_t *predictor, const char *function,
+                               mb_source_t **source)
+{
+    MB_TRY(mb_api_predictor_untaught(predictor, function));
+    for (int i = 0; i < predictor->arrays.count; i++) {
+        if (predictor->arrays.arrays[i].unseen)
+            return mb_error_set(MB_ERR_UNSUPPORTED,
+                                "%s: array '%s' is in a device's memory, which mb_predictor_run "
+                                "alone reads; give a copy in the host's by mb_predictor_set_array",
+                                function, predictor->arrays.arrays[i].name);
+    }
+    if (predictor->arrays.count == 0)
+        return mb_error_set(MB_ERR_ARGUMENT, "%s: no arrays; give them by mb_predictor_set_array",
+                            function);
+    return mb_api_arrays_open(&predictor->arrays, source);
+}
+
 mb_status_t mb_predictor_evaluate(mb_predictor_t *predictor)
 {
+    mb_comm_t *comm;
     mb_source_t *source = NULL;
     MB_NEED(predictor);
-    mb_api_settings_use(predictor->settings, predictor->context);
-    mb_status_t status =
-        mb_comm_agree(predictor->context->comm, open_source(predictor, __func__, false, &source));
+    MB_TRY(mb_api_predictor_comm(predictor, __func__, &comm));
+    mb_status_t status = mb_comm_agree(comm, open_arrays(predictor, __func__, &source));
     if (status == MB_OK)
         status = evaluate(predictor, predictor->settings, source);
     if (source != NULL)
@@ -249,6 +288,7 @@ mb_status_t mb_predictor_evaluate(mb_predictor_t *predictor)
 
 static mb_status_t with_data(const mb_predictor_t *predictor, const char *data, mb_settings_t **out)
 {
+    MB_TRY(mb_api_predictor_untaught(predictor, "mb_predictor_evaluate_file"));
     MB_TRY(mb_api_need(data, "mb_predictor_evaluate_file", "data"));
     MB_TRY(mb_settings_copy(predictor->settings, out));
     return mb_settings_set(*out, "data", data, MB_FROM_USER);
@@ -256,11 +296,11 @@ static mb_status_t with_data(const mb_predictor_t *predictor, const char *data, 
 
 mb_status_t mb_predictor_evaluate_file(mb_predictor_t *predictor, const char *data)
 {
+    mb_comm_t *comm;
     mb_settings_t *settings = NULL;
     MB_NEED(predictor);
-    mb_api_settings_use(predictor->settings, predictor->context);
-    mb_status_t status =
-        mb_comm_agree(predictor->context->comm, with_data(predictor, data, &settings));
+    MB_TRY(mb_api_predictor_comm(predictor, __func__, &comm));
+    mb_status_t status = mb_comm_agree(comm, with_data(predictor, data, &settings));
     if (status == MB_OK)
         status = evaluate(predictor, settings, NULL);
     mb_settings_destroy(settings);
@@ -275,7 +315,8 @@ mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, 
     const mb_api_number_t numbers[] = {{"samples", predictor->samples},
                                        {"seconds", predictor->seconds},
                                        {"loss", predictor->loss},
-                                       {"accuracy", predictor->accuracy}};
+                                       {"accuracy", predictor->accuracy},
+                                       {"copied_bytes", predictor->copied}};
     if (!predictor->computed)
         return mb_error_set(MB_ERR_ARGUMENT, "mb_predictor_get: nothing was computed yet");
     if (mb_api_metrics_get(&predictor->metrics, name, value))
@@ -287,6 +328,8 @@ mb_status_t mb_predictor_destroy(mb_predictor_t *predictor)
 {
     if (predictor == NULL)
         return MB_OK;
+    mb_api_predictor_stop(predictor, false);
+    mb_comm_destroy(predictor->alone);
     mb_api_arrays_free(&predictor->arrays);
     mb_api_outputs_free(&predictor->outputs);
     mb_settings_destroy(predictor->settings);

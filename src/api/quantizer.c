@@ -99,6 +99,7 @@ static mb_status_t run(mb_quantizer_t *quantizer)
 mb_status_t mb_quantizer_run(mb_quantizer_t *quantizer, const char *output)
 {
     MB_NEED(quantizer);
+    MB_TRY(mb_api_need_idle(quantizer->context, __func__));
     mb_api_kept_t kept = mb_api_enter();
     quantizer->options.output = output;
     mb_status_t status = run(quantizer);

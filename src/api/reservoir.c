@@ -160,6 +160,7 @@ mb_status_t mb_api_reservoir_update(mb_reservoir_t *reservoir)
 mb_status_t mb_reservoir_update(mb_reservoir_t *reservoir)
 {
     MB_NEED(reservoir);
+    MB_TRY(mb_api_need_idle(reservoir->context, __func__));
     mb_status_t status = MB_OK;
     if (reservoir->users > 0)
         status =

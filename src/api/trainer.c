@@ -41,11 +41,30 @@ mb_status_t mb_api_trainer_before_start(const mb_trainer_t *trainer, const char 
                         function);
 }
 
+/* Of the time between two calls of mb_trainer_run_for. */
+static mb_status_t set_share(mb_trainer_t *trainer, const char *value)
+{
+    char *end;
+    MB_TRY(mb_api_need(value, "mb_trainer_set", "value"));
+    mb_api_kept_t kept = mb_api_enter();
+    double share = strtod(value, &end);
+    mb_api_leave(&kept);
+    bool percent = *end == '%';
+    if (end == value || end[percent] != '\0' || !(share > 0) || isinf(share))
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "setting 'share': '%s' is not a part of the time, as 0.2 or 20%%",
+                            value);
+    trainer->pace.share = percent ? share / 100 : share;
+    return MB_OK;
+}
+
 mb_status_t mb_trainer_set(mb_trainer_t *trainer, const char *key, const char *value)
 {
     MB_TRY(mb_api_trainer_before_start(trainer, __func__));
     if (key != NULL && strcmp(key, "ranks") == 0)
         return mb_api_trainer_set_ranks(trainer, value);
+    if (key != NULL && strcmp(key, "share") == 0)
+        return set_share(trainer, value);
     return mb_api_settings_set(trainer->settings, __func__, key, value);
 }
 
@@ -59,6 +78,7 @@ mb_status_t mb_trainer_set_array(mb_trainer_t *trainer, const char *name, mb_typ
 mb_status_t mb_trainer_set_callback(mb_trainer_t *trainer, mb_step_callback_t callback, void *user)
 {
     MB_NEED(trainer);
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     trainer->callback = callback;
     trainer->user = user;
     return MB_OK;
@@ -164,6 +184,7 @@ static mb_status_t start(mb_trainer_t *trainer)
 mb_status_t mb_trainer_start(mb_trainer_t *trainer)
 {
     MB_TRY(mb_api_trainer_before_start(trainer, __func__));
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     mb_api_settings_use(trainer->settings, trainer->context);
     mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = start(trainer);
@@ -182,8 +203,7 @@ mb_status_t mb_api_trainer_start_if_needed(mb_trainer_t *trainer)
     return mb_api_trainer_has_started(trainer) ? MB_OK : mb_trainer_start(trainer);
 }
 
-/* Rank 0's numbers everywhere, so that a program may branch on them. */
-static mb_status_t share_numbers(mb_trainer_t *trainer)
+mb_status_t mb_api_trainer_share(mb_trainer_t *trainer)
 {
     mb_comm_t *comm = mb_api_trainer_comm(trainer);
     MB_TRY(mb_comm_broadcast(comm, &trainer->numbers, sizeof trainer->numbers, 0));
@@ -193,11 +213,17 @@ static mb_status_t share_numbers(mb_trainer_t *trainer)
     return mb_api_metrics_share(&trainer->val_metrics, comm);
 }
 
-mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
+mb_status_t mb_api_trainer_step(mb_trainer_t *trainer)
 {
     mb_step_report_t report;
     bool finished;
+    return mb_training_step(trainer->training, &report, &finished);
+}
+
+mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
+{
     MB_NEED(trainer);
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     MB_TRY(mb_api_trainer_start_if_needed(trainer));
     if (trainer->absent) {
         if (loss != NULL)
@@ -207,20 +233,21 @@ mb_status_t mb_trainer_step(mb_trainer_t *trainer, double *loss, int *done)
         return MB_OK;
     }
     mb_api_kept_t kept = mb_api_enter();
-    mb_status_t status = mb_training_step(trainer->training, &report, &finished);
+    mb_status_t status = mb_api_trainer_step(trainer);
     mb_api_leave(&kept);
     MB_TRY(status);
-    MB_TRY(share_numbers(trainer));
+    MB_TRY(mb_api_trainer_share(trainer));
     if (loss != NULL)
         *loss = trainer->numbers.last.loss;
     if (done != NULL)
-        *done = finished;
+        *done = mb_training_finished(trainer->training);
     return MB_OK;
 }
 
 mb_status_t mb_trainer_run(mb_trainer_t *trainer)
 {
     MB_NEED(trainer);
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     MB_TRY(mb_api_trainer_start_if_needed(trainer));
     if (trainer->absent)
         return MB_OK;
@@ -229,7 +256,7 @@ mb_status_t mb_trainer_run(mb_trainer_t *trainer)
     mb_api_leave(&kept);
     trainer->stop = 0;
     if (status == MB_OK || status == MB_ERR_STOPPED)
-        MB_TRY(share_numbers(trainer));
+        MB_TRY(mb_api_trainer_share(trainer));
     return status;
 }
 
@@ -274,6 +301,8 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
                                        {"bytes_received", (double)counts.received}};
     if (!mb_api_trainer_has_started(trainer))
         return mb_error_set(MB_ERR_ARGUMENT, "mb_trainer_get: the training has not started");
+    if (trainer->submitted != NULL && !mb_submitted_is_self(trainer->submitted))
+        return mb_api_need_idle(trainer->context, __func__);
     if (mb_api_metrics_get(&trainer->metrics, name, value) ||
         mb_api_metrics_get(&trainer->val_metrics, name, value))
         return MB_OK;
@@ -296,6 +325,7 @@ static mb_status_t check_save(const mb_trainer_t *trainer, const char *path, int
 mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state)
 {
     MB_NEED(trainer);
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     if (trainer->absent)
         return check_save(trainer, path, state);
     MB_TRY(mb_comm_agree(mb_api_trainer_comm(trainer), check_save(trainer, path, state)));
@@ -309,8 +339,11 @@ mb_status_t mb_trainer_destroy(mb_trainer_t *trainer)
 {
     if (trainer == NULL)
         return MB_OK;
+    trainer->stop = trainer->submitted != NULL;
+    mb_trainer_wait(trainer);
     mb_training_destroy(trainer->training);
     mb_api_trainer_go_apart(trainer);
+    free(trainer->pace.said);
     mb_api_arrays_free(&trainer->arrays);
     mb_api_samples_free(&trainer->samples);
     if (trainer->reservoir != NULL)

@@ -7,6 +7,7 @@
 #include "api/metrics.h"
 #include "api/reservoir.h"
 #include "api/settings.h"
+#include "api/submitted.h"
 #include "train/trainer.h"
 
 typedef struct {
@@ -25,6 +26,17 @@ typedef struct {
     mb_save_callback_t saved;
     void *evaluated_user, *saved_user;
 } mb_trainer_callbacks_t;
+
+enum { MB_PACE_STEPS = 7 };
+
+typedef struct {                   /* of mb_trainer_run_for */
+    double share;                  /* of the time between calls; 0: all of it */
+    double ended;                  /* the last call; 0: there was none */
+    double credit;                 /* seconds that training may take, by its share */
+    int64_t n;                     /* steps that were measured */
+    double seconds[MB_PACE_STEPS]; /* of the last ones */
+    void *said;                    /* by all ranks; NULL before it is needed */
+} mb_pace_t;
 
 struct mb_trainer {
     mb_context_t *context;
@@ -46,12 +58,18 @@ struct mb_trainer {
     mb_layout_numbers_t layout;
     mb_trainer_numbers_t numbers;
     mb_api_metrics_t metrics, val_metrics;
+    mb_pace_t pace;
+    mb_submitted_t *submitted; /* NULL: no steps are under way */
 };
 
 /* trainer.c */
 mb_status_t mb_api_trainer_before_start(const mb_trainer_t *trainer, const char *function);
 /* Collective. */
 mb_status_t mb_api_trainer_start_if_needed(mb_trainer_t *trainer);
+/* One step, or nothing where the totals are reached. */
+mb_status_t mb_api_trainer_step(mb_trainer_t *trainer);
+/* Rank 0's numbers everywhere, so that a program may branch on them. */
+mb_status_t mb_api_trainer_share(mb_trainer_t *trainer);
 
 /* trainer_samples.c: who computes, and on what. */
 /* Where those that compute meet, once the trainer has started. */

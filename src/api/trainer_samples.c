@@ -225,6 +225,7 @@ static mb_status_t renew(mb_trainer_t *trainer)
 mb_status_t mb_trainer_renew(mb_trainer_t *trainer)
 {
     MB_NEED(trainer);
+    MB_TRY(mb_api_need_idle(trainer->context, __func__));
     MB_TRY(mb_comm_agree(trainer->context->comm, check_renew(trainer)));
     trainer->bereft = true;
     mb_api_kept_t kept = mb_api_enter();

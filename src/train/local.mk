@@ -6,6 +6,7 @@ libmb_la_SOURCES += src/train/export_keras.c
 libmb_la_SOURCES += src/train/finite.c src/train/finite.h
 libmb_la_SOURCES += src/train/footprint.c src/train/footprint.h
 libmb_la_SOURCES += src/train/fresh.c src/train/fresh.h
+libmb_la_SOURCES += src/train/handover.c src/train/handover.h
 libmb_la_SOURCES += src/train/kept_states.c src/train/kept_states.h
 libmb_la_SOURCES += src/train/check.c src/train/check.h src/train/check_private.h
 libmb_la_SOURCES += src/train/check_compare.c

@@ -39,6 +39,11 @@ bool mb_training_finished(const mb_training_t *trainer)
     return trainer->finished;
 }
 
+bool mb_training_reads_in_any_thread(const mb_training_t *trainer)
+{
+    return trainer->data->class_->thread_ok;
+}
+
 const char *mb_training_directory(const mb_training_t *trainer)
 {
     return trainer->dir == NULL ? NULL : mb_run_dir_path(trainer->dir);

@@ -150,6 +150,9 @@ bool mb_training_finished(const mb_training_t *trainer);
 /* Where the run of a model lives if nothing else is set: malloc'ed; NULL when memory is exhausted.
  */
 char *mb_training_default_directory(const char *model);
+/* Whether its steps may be made by another thread than the one that started it, which HDF5 forbids
+ * where it reads their samples. Not collective. */
+bool mb_training_reads_in_any_thread(const mb_training_t *trainer);
 const char *mb_training_directory(const mb_training_t *trainer);
 const mb_engine_t *mb_training_engine(const mb_training_t *trainer);
 /* What checkpoints of the run have taken so far, on this rank; of times the longest. */

@@ -6,6 +6,14 @@ check_PROGRAMS += tests/unit/test_api
 tests_unit_test_api_SOURCES = tests/unit/test_api.c $(API_SUPPORT)
 tests_unit_test_api_LDADD = $(API_LIBS)
 
+check_PROGRAMS += tests/unit/test_api_memory
+tests_unit_test_api_memory_SOURCES = tests/unit/test_api_memory.c $(API_SUPPORT)
+tests_unit_test_api_memory_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_beside
+tests_unit_test_api_beside_SOURCES = tests/unit/test_api_beside.c $(API_SUPPORT)
+tests_unit_test_api_beside_LDADD = $(API_LIBS)
+
 check_PROGRAMS += tests/unit/test_api_misuse
 tests_unit_test_api_misuse_SOURCES = tests/unit/test_api_misuse.c $(API_SUPPORT)
 tests_unit_test_api_misuse_LDADD = $(API_LIBS)
@@ -34,6 +42,13 @@ EXTRA_PROGRAMS += tests/mpi/test_reservoir
 CLEANFILES += tests/mpi/test_reservoir$(EXEEXT)
 tests_mpi_test_reservoir_SOURCES = tests/mpi/test_reservoir.c tests/mpi/leaks.h $(mpi_cases_sources)
 tests_mpi_test_reservoir_LDADD = $(UNIT_LIBS)
+EXTRA_PROGRAMS += tests/mpi/test_beside
+CLEANFILES += tests/mpi/test_beside$(EXEEXT)
+tests_mpi_test_beside_SOURCES = tests/mpi/test_beside.c tests/mpi/leaks.h $(mpi_cases_sources)
+tests_mpi_test_beside_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/mpi/test_beside.sh
+SANITIZED_SHELL_TESTS += tests/mpi/test_beside.sh
+tests/mpi/test_beside.log: tests/mpi/test_beside$(EXEEXT)
 
 SHELL_TESTS += tests/unit/public_header.sh
 tests/unit/public_header.log: libmb.la

@@ -33,13 +33,18 @@ module mb
   public :: MB_OK, MB_ERR_ARGUMENT, MB_ERR_MEMORY, MB_ERR_IO, MB_ERR_FORMAT, MB_ERR_UNSUPPORTED, &
     MB_ERR_SHAPE, MB_ERR_DATA, MB_ERR_NUMERIC, MB_ERR_PEER, MB_ERR_TIMEOUT, MB_ERR_MPI, &
     MB_ERR_DEVICE, MB_ERR_BUSY, MB_ERR_STOPPED, MB_ERR_INTERNAL
+  public :: MB_FLOAT32, MB_FLOAT64, MB_INT32, MB_INT64, MB_UINT8
   public :: MB_LEVEL_DEBUG, MB_LEVEL_INFO, MB_LEVEL_WARNING, MB_MAX_DIMS
   public :: mb_error_message, mb_status_name, mb_version
   public :: mb_context_create, mb_context_set_log, mb_context_load_plugin, mb_context_destroy
   public :: mb_model_create_preset, mb_model_load, mb_model_count_inputs, mb_model_count_outputs, &
     mb_model_count_parameters, mb_model_describe_input, mb_model_describe_output, mb_model_destroy
+  public :: mb_model_create, mb_model_add_input, mb_model_add, mb_model_call, mb_model_set_outputs, &
+    mb_model_set, mb_model_count_weights, mb_model_describe_weight, mb_model_get_weight, &
+    mb_model_set_weight, mb_model_summary, mb_model_save
   public :: mb_trainer_create, mb_trainer_set, mb_trainer_set_array, mb_trainer_set_callback, &
-    mb_trainer_start, mb_trainer_step, mb_trainer_run, mb_trainer_stop, mb_trainer_get, &
+    mb_trainer_set_evaluation_callback, mb_trainer_set_save_callback, mb_trainer_start, &
+    mb_trainer_step, mb_trainer_run, mb_trainer_stop, mb_trainer_get, &
     mb_trainer_save, mb_trainer_destroy
   public :: mb_predictor_create, mb_predictor_set, mb_predictor_set_array, mb_predictor_set_output, &
     mb_predictor_run, mb_predictor_run_file, mb_predictor_evaluate, mb_predictor_evaluate_file, &
@@ -60,7 +65,7 @@ module mb
   type, public :: mb_trainer_t
     private
     type(c_ptr) :: handle = c_null_ptr
-    type(step_target), pointer :: step => null()
+    type(step_target), pointer :: step => null(), evaluation => null(), save => null()
   end type
   type, public :: mb_predictor_t
     private
@@ -79,14 +84,21 @@ module mb
       integer, intent(in) :: level
       character(*), intent(in) :: line
     end subroutine
-    ! Called after a step of the trainer's; mb_trainer_get tells its numbers.
+    ! Called after a step of the trainer's, or after a validation; mb_trainer_get tells its numbers.
     subroutine mb_step_callback(user, trainer)
       import :: c_ptr, mb_trainer_t
       type(c_ptr), intent(in) :: user
       type(mb_trainer_t), intent(in) :: trainer
     end subroutine
+    ! Called when a file of the trainer's run is complete.
+    subroutine mb_save_callback(user, trainer, path)
+      import :: c_ptr, mb_trainer_t
+      type(c_ptr), intent(in) :: user
+      type(mb_trainer_t), intent(in) :: trainer
+      character(*), intent(in) :: path
+    end subroutine
   end interface
-  public :: mb_log_callback, mb_step_callback
+  public :: mb_log_callback, mb_step_callback, mb_save_callback
 
   ! What C hands back to this module's own callbacks, which call the program's.
   type :: log_target
@@ -95,6 +107,7 @@ module mb
   end type
   type :: step_target
     procedure(mb_step_callback), pointer, nopass :: callback => null()
+    procedure(mb_save_callback), pointer, nopass :: saved => null()
     type(c_ptr) :: user = c_null_ptr
   end type
 
@@ -165,6 +178,22 @@ contains
     character(len=:, kind=c_char), allocatable :: c_text
     c_text = trim(text)//c_null_char
   end function
+
+  ! Texts as an array of C's pointers, which live as long as TEXTS.
+  subroutine c_names(names, texts, pointers)
+    character(*), intent(in) :: names(:)
+    character(kind=c_char), allocatable, target, intent(inout) :: texts(:, :)
+    type(c_ptr), allocatable, intent(inout) :: pointers(:)
+    integer :: i, k
+    allocate (texts(len(names) + 1, size(names)), pointers(size(names)))
+    texts = c_null_char
+    do i = 1, size(names)
+      do k = 1, len_trim(names(i))
+        texts(k, i) = names(i) (k:k)
+      end do
+      pointers(i) = c_loc(texts(1, i))
+    end do
+  end subroutine
 
   subroutine finish(status, ierr)
     integer(c_int), intent(in) :: status
@@ -275,17 +304,13 @@ contains
     level = MB_LEVEL_WARNING
     if (present(least)) level = int(least, c_int)
     status = c_context_set_log(context%handle, called, c_loc(target), level)
-    if (status == MB_OK) call exchange(context%log, target)
-    if (associated(target)) deallocate (target)
+    if (status /= MB_OK) then
+      deallocate (target)
+    else
+      if (associated(context%log)) deallocate (context%log)
+      context%log => target
+    end if
     call finish(status, ierr)
-  contains
-    subroutine exchange(kept, given)
-      type(log_target), pointer, intent(inout) :: kept, given
-      type(log_target), pointer :: before
-      before => kept
-      kept => given
-      given => before
-    end subroutine
   end subroutine
 
   subroutine pass_line(user, level, line) bind(C)
@@ -388,6 +413,146 @@ contains
     call finish(status, ierr)
   end subroutine
 
+  ! Building
+
+  subroutine mb_model_create(name, model, ierr)
+    character(*), intent(in) :: name
+    type(mb_model_t), intent(inout) :: model
+    integer, intent(out), optional :: ierr
+    call finish(c_model_create(c_text(name), model%handle), ierr)
+  end subroutine
+
+  ! The shape of a sample in Fortran's order.
+  subroutine mb_model_add_input(model, name, type, shape, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: name
+    integer, intent(in) :: type, shape(:)
+    integer, intent(out), optional :: ierr
+    call finish(c_model_add_input(model%handle, c_text(name), int(type, c_int), size(shape, kind=c_int), &
+                                  int(shape(size(shape):1:-1), c_int64_t)), ierr)
+  end subroutine
+
+  subroutine mb_model_add(model, class_name, name, config, inputs, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: class_name
+    character(*), intent(in), optional :: name, config, inputs(:)
+    integer, intent(out), optional :: ierr
+    character(len=:, kind=c_char), allocatable :: c_name, c_config
+    character(kind=c_char), allocatable, target :: texts(:, :)
+    type(c_ptr), allocatable :: pointers(:)
+    integer(c_int) :: count
+    count = 0
+    if (present(name)) c_name = c_text(name)
+    if (present(config)) c_config = c_text(config)
+    if (present(inputs)) then
+      count = size(inputs, kind=c_int)
+      call c_names(inputs, texts, pointers)
+    end if
+    call finish(c_model_add(model%handle, c_text(class_name), c_name, c_config, count, pointers), ierr)
+  end subroutine
+
+  subroutine mb_model_call(model, name, inputs, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: name
+    character(*), intent(in), optional :: inputs(:)
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: texts(:, :)
+    type(c_ptr), allocatable :: pointers(:)
+    integer(c_int) :: count
+    count = 0
+    if (present(inputs)) then
+      count = size(inputs, kind=c_int)
+      call c_names(inputs, texts, pointers)
+    end if
+    call finish(c_model_call(model%handle, c_text(name), count, pointers), ierr)
+  end subroutine
+
+  subroutine mb_model_set_outputs(model, names, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: names(:)
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: texts(:, :)
+    type(c_ptr), allocatable :: pointers(:)
+    call c_names(names, texts, pointers)
+    call finish(c_model_set_outputs(model%handle, size(names, kind=c_int), pointers), ierr)
+  end subroutine
+
+  subroutine mb_model_set(model, key, value, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: ierr
+    call finish(c_model_set(model%handle, c_text(key), c_text(value)), ierr)
+  end subroutine
+
+  subroutine mb_model_count_weights(model, count, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(inout) :: count
+    integer, intent(out), optional :: ierr
+    call finish(c_model_count_weights(model%handle, count), ierr)
+  end subroutine
+
+  subroutine mb_model_describe_weight(model, index, name, shape, ierr)
+    type(mb_model_t), intent(in) :: model
+    integer, intent(in) :: index
+    character(len=:), allocatable, intent(inout) :: name
+    integer(c_int64_t), allocatable, intent(inout) :: shape(:)
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: c_name
+    integer(c_int) :: rank, status
+    integer(c_int64_t) :: c_shape(MB_MAX_DIMS)
+    status = c_model_describe_weight(model%handle, int(index - 1, c_int), c_name, rank, c_shape)
+    if (status == MB_OK) then
+      name = fortran_text(c_name)
+      shape = c_shape(rank:1:-1)
+    end if
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_model_get_weight(model, name, values, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: name
+    real(real32), intent(inout), target :: values(..)
+    integer, intent(out), optional :: ierr
+    if (is_contiguous(values)) then
+      call finish(c_model_get_weight(model%handle, c_text(name), size(values, kind=c_int64_t), &
+                                     c_loc(values)), ierr)
+    else
+      call refuse(scattered('mb_model_get_weight', name), ierr)
+    end if
+  end subroutine
+
+  subroutine mb_model_set_weight(model, name, values, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(*), intent(in) :: name
+    real(real32), intent(in), target :: values(..)
+    integer, intent(out), optional :: ierr
+    if (is_contiguous(values)) then
+      call finish(c_model_set_weight(model%handle, c_text(name), size(values, kind=c_int64_t), &
+                                     c_loc(values)), ierr)
+    else
+      call refuse(scattered('mb_model_set_weight', name), ierr)
+    end if
+  end subroutine
+
+  subroutine mb_model_summary(model, text, ierr)
+    type(mb_model_t), intent(in) :: model
+    character(len=:), allocatable, intent(inout) :: text
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: c_summary
+    integer(c_int) :: status
+    status = c_model_summary(model%handle, c_summary)
+    if (status == MB_OK) text = fortran_text(c_summary)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_model_save(model, context, path, ierr)
+    type(mb_model_t), intent(in) :: model
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: path
+    integer, intent(out), optional :: ierr
+    call finish(c_model_save(model%handle, context%handle, c_text(path)), ierr)
+  end subroutine
+
   subroutine mb_model_destroy(model, ierr)
     type(mb_model_t), intent(inout) :: model
     integer, intent(out), optional :: ierr
@@ -483,17 +648,60 @@ contains
       called = c_funloc(pass_step)
     end if
     status = c_trainer_set_callback(trainer%handle, called, c_loc(target))
-    if (status == MB_OK) call exchange(trainer%step, target)
-    if (associated(target)) deallocate (target)
+    call keep_target(trainer%step, target, status)
     call finish(status, ierr)
-  contains
-    subroutine exchange(kept, given)
-      type(step_target), pointer, intent(inout) :: kept, given
-      type(step_target), pointer :: before
-      before => kept
+  end subroutine
+
+  subroutine mb_trainer_set_evaluation_callback(trainer, callback, user, ierr)
+    type(mb_trainer_t), intent(inout) :: trainer
+    procedure(mb_step_callback), optional :: callback
+    type(c_ptr), intent(in), optional :: user
+    integer, intent(out), optional :: ierr
+    type(step_target), pointer :: target
+    type(c_funptr) :: called
+    integer(c_int) :: status
+    allocate (target)
+    if (present(user)) target%user = user
+    called = c_null_funptr
+    if (present(callback)) then
+      target%callback => callback
+      called = c_funloc(pass_step)
+    end if
+    status = c_trainer_set_evaluation_callback(trainer%handle, called, c_loc(target))
+    call keep_target(trainer%evaluation, target, status)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_trainer_set_save_callback(trainer, callback, user, ierr)
+    type(mb_trainer_t), intent(inout) :: trainer
+    procedure(mb_save_callback), optional :: callback
+    type(c_ptr), intent(in), optional :: user
+    integer, intent(out), optional :: ierr
+    type(step_target), pointer :: target
+    type(c_funptr) :: called
+    integer(c_int) :: status
+    allocate (target)
+    if (present(user)) target%user = user
+    called = c_null_funptr
+    if (present(callback)) then
+      target%saved => callback
+      called = c_funloc(pass_save)
+    end if
+    status = c_trainer_set_save_callback(trainer%handle, called, c_loc(target))
+    call keep_target(trainer%save, target, status)
+    call finish(status, ierr)
+  end subroutine
+
+  ! The one in use stays where the new one was refused.
+  subroutine keep_target(kept, given, status)
+    type(step_target), pointer, intent(inout) :: kept, given
+    integer(c_int), intent(in) :: status
+    if (status /= MB_OK) then
+      deallocate (given)
+    else
+      if (associated(kept)) deallocate (kept)
       kept => given
-      given => before
-    end subroutine
+    end if
   end subroutine
 
   subroutine pass_step(user, trainer) bind(C)
@@ -501,6 +709,13 @@ contains
     type(step_target), pointer :: target
     call c_f_pointer(user, target)
     call target%callback(target%user, mb_trainer_t(trainer))
+  end subroutine
+
+  subroutine pass_save(user, trainer, path) bind(C)
+    type(c_ptr), value :: user, trainer, path
+    type(step_target), pointer :: target
+    call c_f_pointer(user, target)
+    call target%saved(target%user, mb_trainer_t(trainer), fortran_text(path))
   end subroutine
 
   subroutine mb_trainer_start(trainer, ierr)
@@ -560,6 +775,8 @@ contains
     if (status == MB_OK) then
       trainer%handle = c_null_ptr
       if (associated(trainer%step)) deallocate (trainer%step)
+      if (associated(trainer%evaluation)) deallocate (trainer%evaluation)
+      if (associated(trainer%save)) deallocate (trainer%save)
     end if
     call finish(status, ierr)
   end subroutine

@@ -118,6 +118,98 @@ module mb_c
       integer(c_int64_t), intent(inout) :: shape(*)
       integer(c_int) :: status
     end function
+    function c_model_create(name, model) bind(C, name="mb_model_create") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: name(*)
+      type(c_ptr), intent(inout) :: model
+      integer(c_int) :: status
+    end function
+    function c_model_add_input(model, name, type, rank, shape) bind(C, name="mb_model_add_input") &
+      result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: model
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: type, rank
+      integer(c_int64_t), intent(in) :: shape(*)
+      integer(c_int) :: status
+    end function
+    function c_model_add(model, class_name, name, config, count, inputs) &
+      bind(C, name="mb_model_add") result(status)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: model
+      character(kind=c_char), intent(in) :: class_name(*)
+      character(kind=c_char), intent(in), optional :: name(*), config(*)
+      integer(c_int), value :: count
+      type(c_ptr), intent(in), optional :: inputs(*)
+      integer(c_int) :: status
+    end function
+    function c_model_call(model, name, count, inputs) bind(C, name="mb_model_call") result(status)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: model
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: count
+      type(c_ptr), intent(in), optional :: inputs(*)
+      integer(c_int) :: status
+    end function
+    function c_model_set_outputs(model, count, names) bind(C, name="mb_model_set_outputs") &
+      result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: model
+      integer(c_int), value :: count
+      type(c_ptr), intent(in) :: names(*)
+      integer(c_int) :: status
+    end function
+    function c_model_set(model, key, value) bind(C, name="mb_model_set") result(status)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: model
+      character(kind=c_char), intent(in) :: key(*), value(*)
+      integer(c_int) :: status
+    end function
+    function c_model_count_weights(model, count) bind(C, name="mb_model_count_weights") &
+      result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: model
+      integer(c_int), intent(inout) :: count
+      integer(c_int) :: status
+    end function
+    function c_model_describe_weight(model, index, name, rank, shape) &
+      bind(C, name="mb_model_describe_weight") result(status)
+      import :: c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: model
+      integer(c_int), value :: index
+      type(c_ptr), intent(inout) :: name
+      integer(c_int), intent(inout) :: rank
+      integer(c_int64_t), intent(inout) :: shape(*)
+      integer(c_int) :: status
+    end function
+    function c_model_get_weight(model, name, count, values) bind(C, name="mb_model_get_weight") &
+      result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: model, values
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int64_t), value :: count
+      integer(c_int) :: status
+    end function
+    function c_model_set_weight(model, name, count, values) bind(C, name="mb_model_set_weight") &
+      result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: model, values
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int64_t), value :: count
+      integer(c_int) :: status
+    end function
+    function c_model_summary(model, text) bind(C, name="mb_model_summary") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: model
+      type(c_ptr), intent(inout) :: text
+      integer(c_int) :: status
+    end function
+    function c_model_save(model, context, path) bind(C, name="mb_model_save") result(status)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: model, context
+      character(kind=c_char), intent(in) :: path(*)
+      integer(c_int) :: status
+    end function
     function c_model_destroy(model) bind(C, name="mb_model_destroy") result(status)
       import :: c_int, c_ptr
       type(c_ptr), value :: model
@@ -151,6 +243,20 @@ module mb_c
     end function
     function c_trainer_set_callback(trainer, callback, user) &
       bind(C, name="mb_trainer_set_callback") result(status)
+      import :: c_funptr, c_int, c_ptr
+      type(c_ptr), value :: trainer, user
+      type(c_funptr), value :: callback
+      integer(c_int) :: status
+    end function
+    function c_trainer_set_evaluation_callback(trainer, callback, user) &
+      bind(C, name="mb_trainer_set_evaluation_callback") result(status)
+      import :: c_funptr, c_int, c_ptr
+      type(c_ptr), value :: trainer, user
+      type(c_funptr), value :: callback
+      integer(c_int) :: status
+    end function
+    function c_trainer_set_save_callback(trainer, callback, user) &
+      bind(C, name="mb_trainer_set_save_callback") result(status)
       import :: c_funptr, c_int, c_ptr
       type(c_ptr), value :: trainer, user
       type(c_funptr), value :: callback

@@ -34,6 +34,7 @@ TYPES = {numpy.dtype(name): number
 
 _LOG = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 _STEP = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
+_SAVE = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_char_p)
 _DIMS = POINTER(c_int64)
 # The functions of mb.h that return a status, with their arguments.
 CALLS = {
@@ -48,11 +49,25 @@ CALLS = {
     "mb_model_count_parameters": [c_void_p, POINTER(c_int64)],
     "mb_model_describe_input": [c_void_p, c_int, POINTER(c_char_p), POINTER(c_int), _DIMS],
     "mb_model_describe_output": [c_void_p, c_int, POINTER(c_char_p), POINTER(c_int), _DIMS],
+    "mb_model_create": [c_char_p, POINTER(c_void_p)],
+    "mb_model_add_input": [c_void_p, c_char_p, c_int, c_int, _DIMS],
+    "mb_model_add": [c_void_p, c_char_p, c_char_p, c_char_p, c_int, POINTER(c_char_p)],
+    "mb_model_call": [c_void_p, c_char_p, c_int, POINTER(c_char_p)],
+    "mb_model_set_outputs": [c_void_p, c_int, POINTER(c_char_p)],
+    "mb_model_set": [c_void_p, c_char_p, c_char_p],
+    "mb_model_count_weights": [c_void_p, POINTER(c_int)],
+    "mb_model_describe_weight": [c_void_p, c_int, POINTER(c_char_p), POINTER(c_int), _DIMS],
+    "mb_model_get_weight": [c_void_p, c_char_p, c_int64, c_void_p],
+    "mb_model_set_weight": [c_void_p, c_char_p, c_int64, c_void_p],
+    "mb_model_summary": [c_void_p, POINTER(c_char_p)],
+    "mb_model_save": [c_void_p, c_void_p, c_char_p],
     "mb_model_destroy": [c_void_p],
     "mb_trainer_create": [c_void_p, c_char_p, POINTER(c_void_p)],
     "mb_trainer_set": [c_void_p, c_char_p, c_char_p],
     "mb_trainer_set_array": [c_void_p, c_char_p, c_int, c_int, _DIMS, c_void_p],
     "mb_trainer_set_callback": [c_void_p, _STEP, c_void_p],
+    "mb_trainer_set_evaluation_callback": [c_void_p, _STEP, c_void_p],
+    "mb_trainer_set_save_callback": [c_void_p, _SAVE, c_void_p],
     "mb_trainer_start": [c_void_p],
     "mb_trainer_step": [c_void_p, POINTER(c_double), POINTER(c_int)],
     "mb_trainer_run": [c_void_p],
@@ -277,12 +292,23 @@ class Trainer(_Made):
 
     def set_callback(self, callback):
         """callback(trainer) after each step on rank 0, or None."""
-        def step(_, __):
-            if not self._context._keep(callback, self):
+        self._set_callback("callback", _STEP, callback)
+
+    def set_evaluation_callback(self, callback):
+        """callback(trainer) after each validation on rank 0, or None."""
+        self._set_callback("evaluation_callback", _STEP, callback)
+
+    def set_save_callback(self, callback):
+        """callback(trainer, path) on rank 0 when a file of the run is complete, or None."""
+        self._set_callback("save_callback", _SAVE, callback)
+
+    def _set_callback(self, name, kind, callback):
+        def call(_, __, *path):
+            if not self._context._keep(callback, self, *(text.decode() for text in path)):
                 _lib.mb_trainer_stop(self._handle)
-        called = _STEP(step) if callback else _STEP()
-        self._check(_lib.mb_trainer_set_callback(self._handle, called, None))
-        self._callback = called
+        called = kind(call) if callback else kind()
+        self._check(self._call("set_" + name)(self._handle, called, None))
+        setattr(self, "_" + name, called)
 
     def start(self):
         self._check(_lib.mb_trainer_start(self._handle))
@@ -343,10 +369,15 @@ class Quantizer(_Made):
 
 
 class Model(_Object):
-    """What a model file says of its model: inputs and outputs are lists of (name, shape of a sample)."""
+    """A model of a file, or built layer by layer by Model.create: inputs, outputs and weights are lists of
+    (name, shape)."""
 
-    def __init__(self, path):
-        super().__init__(lambda out: _lib.mb_model_load(_text(path), out), _lib.mb_model_destroy)
+    def __init__(self, path, make=_lib.mb_model_load):
+        super().__init__(lambda out: make(_text(path), out), _lib.mb_model_destroy)
+
+    @classmethod
+    def create(cls, name):
+        return cls(name, _lib.mb_model_create)
 
     @property
     def parameters(self):
@@ -360,6 +391,10 @@ class Model(_Object):
     def outputs(self):
         return self._describe(_lib.mb_model_count_outputs, _lib.mb_model_describe_output)
 
+    @property
+    def weights(self):
+        return self._describe(_lib.mb_model_count_weights, _lib.mb_model_describe_weight)
+
     def _count(self, call, number):
         _check(call(self._handle, byref(number)))
         return number.value
@@ -371,6 +406,48 @@ class Model(_Object):
             _check(describe(self._handle, index, byref(name), byref(rank), shape))
             found.append((name.value.decode(), tuple(shape[:rank.value])))
         return found
+
+    def add_input(self, name, shape, dtype="float32"):
+        dims = (c_int64 * max(len(shape), 1))(*shape)
+        _check(_lib.mb_model_add_input(self._handle, _text(name), TYPES[numpy.dtype(dtype)], len(shape), dims))
+
+    def add(self, class_name, config="", inputs=(), name=None):
+        """Without inputs it takes what was added last; without a name it has Keras' own."""
+        _check(_lib.mb_model_add(self._handle, _text(class_name), None if name is None else _text(name),
+                                 _text(config) if config else None, *self._names(inputs)))
+
+    def call(self, name, inputs=()):
+        _check(_lib.mb_model_call(self._handle, _text(name), *self._names(inputs)))
+
+    def set_outputs(self, *names):
+        _check(_lib.mb_model_set_outputs(self._handle, *self._names(names)))
+
+    @staticmethod
+    def _names(names):
+        return len(names), (c_char_p * len(names))(*map(_text, names)) if names else None
+
+    def set(self, **settings):
+        """set(loss="mse", optimizer="sgd:lr=0.1")."""
+        for key, value in settings.items():
+            _check(_lib.mb_model_set(self._handle, _text(key.replace("_", "-")), _text(value)))
+
+    def get_weight(self, name):
+        values = numpy.empty(dict(self.weights).get(name, ()), numpy.float32)
+        _check(_lib.mb_model_get_weight(self._handle, _text(name), values.size, values.ctypes.data))
+        return values
+
+    def set_weight(self, name, values):
+        values = numpy.ascontiguousarray(values, numpy.float32)
+        _check(_lib.mb_model_set_weight(self._handle, _text(name), values.size, values.ctypes.data))
+
+    def summary(self):
+        text = c_char_p()
+        _check(_lib.mb_model_summary(self._handle, byref(text)))
+        return text.value.decode()
+
+    def save(self, path, context=None):
+        """By rank 0 of a context, or by this process alone."""
+        _check(_lib.mb_model_save(self._handle, None if context is None else context._handle, _text(path)))
 
 
 def create_preset(preset, path, context=None, **settings):

@@ -220,6 +220,11 @@ class context
     {
         state_->thrown.check(mb_context_load_plugin(state_->handle, path.c_str()));
     }
+    /* Layers, losses and sources of the program's own, as <mb/plugin.h> declares them. */
+    void register_own(mb_register_callback_t entry)
+    {
+        check(mb_context_register(state_->handle, entry));
+    }
     /* Fails, and nothing ends, while something made from it lives. */
     void close()
     {
@@ -259,7 +264,7 @@ struct tensor {
     mb::shape shape;
 };
 
-/* What a model file says of its model. */
+/* A model of a file, or built layer by layer. */
 class model
 {
   public:
@@ -269,6 +274,12 @@ class model
         check(mb_model_load(path.c_str(), &made));
         handle_.reset(made);
     }
+    static model create(const std::string &name)
+    {
+        mb_model_t *made = nullptr;
+        check(mb_model_create(name.c_str(), &made));
+        return model(made);
+    }
 
     int inputs() const
     {
@@ -277,6 +288,10 @@ class model
     int outputs() const
     {
         return count<int>(mb_model_count_outputs);
+    }
+    int weights() const
+    {
+        return count<int>(mb_model_count_weights);
     }
     std::int64_t parameters() const
     {
@@ -290,6 +305,67 @@ class model
     {
         return describe(mb_model_describe_output, index);
     }
+    tensor weight(int index) const
+    {
+        return describe(mb_model_describe_weight, index);
+    }
+
+    /* Of numbers that the data has as T. */
+    template <class T = float> void add_input(const std::string &name, const mb::shape &dimensions)
+    {
+        check(mb_model_add_input(handle_.get(), name.c_str(), type_of<T>(),
+                                 static_cast<int>(dimensions.size()), dimensions.data()));
+    }
+    /* Without inputs it takes what was added last; without a name it has Keras' own. */
+    void add(const std::string &class_name, const std::string &config = "",
+             const std::vector<std::string> &inputs = {}, const std::string &name = "")
+    {
+        std::vector<const char *> names = pointers(inputs);
+        check(mb_model_add(handle_.get(), class_name.c_str(), name.empty() ? nullptr : name.c_str(),
+                           config.empty() ? nullptr : config.c_str(),
+                           static_cast<int>(names.size()), names.empty() ? nullptr : names.data()));
+    }
+    void call(const std::string &name, const std::vector<std::string> &inputs = {})
+    {
+        std::vector<const char *> names = pointers(inputs);
+        check(mb_model_call(handle_.get(), name.c_str(), static_cast<int>(names.size()),
+                            names.empty() ? nullptr : names.data()));
+    }
+    void set_outputs(const std::vector<std::string> &outputs)
+    {
+        std::vector<const char *> names = pointers(outputs);
+        check(mb_model_set_outputs(handle_.get(), static_cast<int>(names.size()), names.data()));
+    }
+    void set(const std::string &key, const std::string &value)
+    {
+        check(mb_model_set(handle_.get(), key.c_str(), value.c_str()));
+    }
+    void get_weight(const std::string &name, std::vector<float> &values) const
+    {
+        check(mb_model_get_weight(handle_.get(), name.c_str(),
+                                  static_cast<std::int64_t>(values.size()), values.data()));
+    }
+    void set_weight(const std::string &name, const std::vector<float> &values)
+    {
+        check(mb_model_set_weight(handle_.get(), name.c_str(),
+                                  static_cast<std::int64_t>(values.size()), values.data()));
+    }
+    std::string summary() const
+    {
+        const char *text = nullptr;
+        check(mb_model_summary(handle_.get(), &text));
+        return text;
+    }
+    /* By rank 0 of a context, or by this process alone. */
+    void save(const context &ranks, const std::string &path) const
+    {
+        ranks.shared()->thrown.check(
+            mb_model_save(handle_.get(), ranks.get_handle(), path.c_str()));
+    }
+    void save(const std::string &path) const
+    {
+        check(mb_model_save(handle_.get(), nullptr, path.c_str()));
+    }
 
     mb_model_t *get_handle() const noexcept
     {
@@ -301,18 +377,28 @@ class model
     }
 
   private:
-    template <class Number> Number count(mb_status_t (*call)(const mb_model_t *, Number *)) const
+    explicit model(mb_model_t *made) : handle_(made)
+    {
+    }
+    static std::vector<const char *> pointers(const std::vector<std::string> &names)
+    {
+        std::vector<const char *> list;
+        for (const std::string &name : names)
+            list.push_back(name.c_str());
+        return list;
+    }
+    template <class Number> Number count(mb_status_t (*ask)(const mb_model_t *, Number *)) const
     {
         Number number = 0;
-        check(call(handle_.get(), &number));
+        check(ask(handle_.get(), &number));
         return number;
     }
-    template <class Call> tensor describe(Call call, int index) const
+    template <class Ask> tensor describe(Ask ask, int index) const
     {
         const char *name = nullptr;
         int rank = 0;
         std::int64_t dimensions[MB_MAX_DIMS];
-        check(call(handle_.get(), index, &name, &rank, dimensions));
+        check(ask(handle_.get(), index, &name, &rank, dimensions));
         return {name, shape(dimensions, dimensions + rank)};
     }
 
@@ -348,14 +434,31 @@ class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
         set_array(name, std::data(values), dimensions);
     }
 
-    /* On rank 0 after each step; it may call stop() and get(). */
-    void set_callback(std::function<void(const trainer &)> callback)
+    using callback = std::function<void(const trainer &)>;
+    using save_callback = std::function<void(const trainer &, const char *path)>;
+    /* On rank 0 after each step, after each validation, and when a file of the run is complete;
+     * they may call stop() and get(). */
+    void set_callback(callback function)
     {
         check(mb_trainer_set_callback(handle_.get(), nullptr, nullptr));
-        step_ = std::make_unique<step_target>();
-        step_->callback = std::move(callback);
-        if (step_->callback)
-            check(mb_trainer_set_callback(handle_.get(), pass_step, step_.get()));
+        targets().step = std::move(function);
+        if (targets_->step)
+            check(mb_trainer_set_callback(handle_.get(), pass_step, targets_.get()));
+    }
+    void set_evaluation_callback(callback function)
+    {
+        check(mb_trainer_set_evaluation_callback(handle_.get(), nullptr, nullptr));
+        targets().evaluation = std::move(function);
+        if (targets_->evaluation)
+            check(
+                mb_trainer_set_evaluation_callback(handle_.get(), pass_evaluation, targets_.get()));
+    }
+    void set_save_callback(save_callback function)
+    {
+        check(mb_trainer_set_save_callback(handle_.get(), nullptr, nullptr));
+        targets().save = std::move(function);
+        if (targets_->save)
+            check(mb_trainer_set_save_callback(handle_.get(), pass_save, targets_.get()));
     }
 
     struct step_result {
@@ -407,28 +510,47 @@ class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
     }
 
   private:
-    struct step_target {
-        std::function<void(const trainer &)> callback;
+    struct targets_t {
+        callback step, evaluation;
+        save_callback save;
         const trainer *during = nullptr;
     };
-
-    /* A trainer may have been moved since the callback was set, but not during a call of its own.
-     */
-    template <class Call> void call(const Call &call)
+    targets_t &targets()
     {
-        if (step_)
-            step_->during = this;
-        check(call());
+        if (!targets_)
+            targets_ = std::make_unique<targets_t>();
+        return *targets_;
+    }
+
+    /* A trainer may have been moved since a callback was set, but not during a call of its own. */
+    template <class Call> void call(const Call &made)
+    {
+        targets().during = this;
+        check(made());
+    }
+    template <class Function> static void pass(const targets_t *targets, const Function &function)
+    {
+        const trainer &self = *targets->during;
+        if (!self.from_->thrown.run([&] { function(self); }))
+            static_cast<void>(mb_trainer_stop(self.handle_.get()));
     }
     static void pass_step(void *user, const mb_trainer_t *)
     {
-        auto *target = static_cast<step_target *>(user);
-        const trainer &self = *target->during;
-        if (!self.from_->thrown.run([&] { target->callback(self); }))
-            static_cast<void>(mb_trainer_stop(self.handle_.get()));
+        auto *targets = static_cast<targets_t *>(user);
+        pass(targets, [&](const trainer &self) { targets->step(self); });
+    }
+    static void pass_evaluation(void *user, const mb_trainer_t *)
+    {
+        auto *targets = static_cast<targets_t *>(user);
+        pass(targets, [&](const trainer &self) { targets->evaluation(self); });
+    }
+    static void pass_save(void *user, const mb_trainer_t *, const char *path)
+    {
+        auto *targets = static_cast<targets_t *>(user);
+        pass(targets, [&](const trainer &self) { targets->save(self, path); });
     }
 
-    std::unique_ptr<step_target> step_;
+    std::unique_ptr<targets_t> targets_;
 };
 
 /* A model put to use. */

@@ -6,6 +6,8 @@ exempt() {
 fortran mb_context_create       the module takes communicators as Fortran has them: mb_context_create_f
 python mb_context_create        mpi4py gives Fortran's handle, whatever an MPI_Comm is: mb_context_create_f
 cxx mb_context_create_f         C++ has MPI_Comm itself
+fortran mb_context_register     what it registers are structs of C's function pointers (mb/plugin.h)
+python mb_context_register      what it registers are structs of C's function pointers (mb/plugin.h)
 END
 }
 

@@ -35,7 +35,7 @@ make_digest() {
 cases() {
     what=$1
     shift
-    timeout -k 5 120 "$@" >cases 2>log
+    timeout -k 5 300 "$@" >cases 2>log
     ended=$?
     while read -r line; do
         case $line in

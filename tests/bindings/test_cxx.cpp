@@ -63,6 +63,57 @@ static void test_model(mb::context &context)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
+static mb_status_t register_nothing(const mb_plugin_host *, mb_plugin *)
+{
+    return MB_OK;
+}
+
+static void test_building(mb::context &context)
+{
+    mb::model model = mb::model::create("built");
+    model.add_input("points", {2});
+    model.add("Dense", "units=3 activation=tanh", {}, "hidden");
+    model.add("Dense", "units=1", {"hidden"}, "left");
+    model.add("Dense", "units=1", {"hidden"}, "right");
+    model.call("right", {"hidden"});
+    model.add("Add", "", {"left", "right", "right:1"}, "sum");
+    model.set_outputs({"sum"});
+    model.set("loss", "mse");
+    std::vector<float> kernel{1, 2, 3, 4, 5, 6}, read(6);
+    model.set_weight("hidden/kernel", kernel);
+    expect(model.weights() == 6 && model.weight(0).shape == mb::shape{2, 3} &&
+               model.summary().find("hidden") != std::string::npos,
+           "a model is built layer by layer");
+    model.save(context, "built.h5");
+    MPI_Barrier(MPI_COMM_WORLD);
+    mb::model("built.h5").get_weight("hidden/kernel", read);
+    expect(read == kernel, "a weight that was set is in the file");
+    context.register_own(register_nothing);
+    const std::string own = "built" + std::to_string(process) + ".h5";
+    model.save(own);
+    expect(mb::model(own).parameters() == model.parameters(), "a process saves a model alone");
+}
+
+/* Two epochs with validation, and the files of a run. */
+static void test_run_callbacks(mb::context &context)
+{
+    int validated = 0;
+    std::vector<std::string> files;
+    mb::trainer trainer(context, "start.h5");
+    trainer.set("epochs", "2");
+    trainer.set("val-split", "0.5");
+    trainer.set("run", "run");
+    trainer.set_array("x", x, {samples, 2});
+    trainer.set_array("y", y, {samples});
+    trainer.set_evaluation_callback(
+        [&](const mb::trainer &of) { validated += of.get("val_loss") > 0; });
+    trainer.set_save_callback(
+        [&](const mb::trainer &, const char *path) { files.emplace_back(path); });
+    trainer.run();
+    bool last = !files.empty() && files.back().find("final.h5") != std::string::npos;
+    expect(process != 0 || (validated == 2 && last), "validations and files are called back");
+}
+
 static void test_training(mb::context &context, const char *wanted)
 {
     int steps = 0;
@@ -175,6 +226,8 @@ int main(int argc, char **argv)
     try {
         mb::context context(MPI_COMM_WORLD);
         test_model(context);
+        test_building(context);
+        test_run_callbacks(context);
         test_training(context, argc > 1 ? argv[1] : "");
         test_predictor(context);
         test_errors(context);

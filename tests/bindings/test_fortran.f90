@@ -22,6 +22,27 @@ contains
     call mb_trainer_get(trainer, 'step', step)
     if (nint(step) == count + 1) count = count + 1
   end subroutine
+
+  subroutine count_validation(user, trainer)
+    type(c_ptr), intent(in) :: user
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, pointer :: count
+    real(c_double) :: loss
+    call c_f_pointer(user, count)
+    call mb_trainer_get(trainer, 'val_loss', loss)
+    if (loss > 0) count = count + 1
+  end subroutine
+
+  subroutine count_file(user, trainer, path)
+    type(c_ptr), intent(in) :: user
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: path
+    integer, pointer :: count
+    real(c_double) :: epoch
+    call c_f_pointer(user, count)
+    call mb_trainer_get(trainer, 'epoch', epoch)
+    if (index(path, 'final.h5') > 0 .and. epoch >= 2) count = count + 1
+  end subroutine
 end module
 
 program test_fortran
@@ -34,7 +55,7 @@ program test_fortran
   real(c_float), target :: x(2, samples), logits(2, samples)
   integer(c_int32_t), target :: y(samples)
   type(mb_context_t) :: context
-  integer, target :: steps_seen = 0, lines_seen = 0
+  integer, target :: steps_seen = 0, lines_seen = 0, validations_seen = 0, files_seen = 0
   integer :: provided, process
   character(64) :: wanted
 
@@ -45,6 +66,8 @@ program test_fortran
   if (wanted == 'fail') call fail
   call test_context
   call test_model
+  call test_building
+  call test_run_callbacks
   call test_training
   call test_predictor
   call test_errors
@@ -124,6 +147,54 @@ contains
     call mb_model_describe_input(model, 1, name, shape)
     call expect(size(shape) == 3 .and. all(shape == [3, 6, 4]), "shapes are in Fortran's order")
     call mb_model_destroy(model)
+  end subroutine
+
+  subroutine test_building
+    type(mb_model_t) :: model, saved
+    character(:), allocatable :: name, text
+    integer(c_int64_t), allocatable :: shape(:)
+    real(c_float), target :: kernel(3, 2), read(3, 2)
+    integer :: weights, i
+    kernel = reshape([(real(i), i=1, 6)], [3, 2])
+    call mb_model_create('built', model)
+    call mb_model_add_input(model, 'points', MB_FLOAT32, [2])
+    call mb_model_add(model, 'Dense', config='units=3 activation=tanh', name='hidden')
+    call mb_model_add(model, 'Dense', 'left', 'units=1', [character(6) :: 'hidden'])
+    call mb_model_add(model, 'Dense', 'right', 'units=1', [character(6) :: 'hidden'])
+    call mb_model_call(model, 'right', [character(6) :: 'hidden'])
+    call mb_model_add(model, 'Add', 'sum', inputs=[character(8) :: 'left', 'right', 'right:1'])
+    call mb_model_set_outputs(model, ['sum'])
+    call mb_model_set(model, 'loss', 'mse')
+    call mb_model_set_weight(model, 'hidden/kernel', kernel)
+    call mb_model_count_weights(model, weights)
+    call mb_model_describe_weight(model, 1, name, shape)
+    call mb_model_summary(model, text)
+    call expect(weights == 6 .and. name == 'hidden/kernel' .and. all(shape == [3, 2]) .and. &
+                index(text, 'hidden') > 0, 'a model is built layer by layer')
+    call mb_model_save(model, context, 'built.h5')
+    call mb_model_destroy(model)
+    call MPI_Barrier(MPI_COMM_WORLD)
+    call mb_model_load('built.h5', saved)
+    call mb_model_get_weight(saved, 'hidden/kernel', read)
+    call expect(all(read == kernel), 'a weight that was set is in the file')
+    call mb_model_destroy(saved)
+  end subroutine
+
+  ! Two epochs with validation, and the files of a run.
+  subroutine test_run_callbacks
+    type(mb_trainer_t) :: trainer
+    call mb_trainer_create(context, 'start.h5', trainer)
+    call mb_trainer_set(trainer, 'epochs', '2')
+    call mb_trainer_set(trainer, 'val-split', '0.5')
+    call mb_trainer_set(trainer, 'run', 'run')
+    call mb_trainer_set_array(trainer, 'x', x)
+    call mb_trainer_set_array(trainer, 'y', y)
+    call mb_trainer_set_evaluation_callback(trainer, count_validation, c_loc(validations_seen))
+    call mb_trainer_set_save_callback(trainer, count_file, c_loc(files_seen))
+    call mb_trainer_run(trainer)
+    call mb_trainer_destroy(trainer)
+    call expect(validations_seen == merge(2, 0, process == last()) .and. &
+                files_seen == merge(1, 0, process == last()), 'validations and files are called back')
   end subroutine
 
   subroutine test_training

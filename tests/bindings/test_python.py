@@ -59,6 +59,38 @@ def test_model(context):
     barrier()
 
 
+def test_building(context):
+    kernel = numpy.arange(6, dtype=numpy.float32).reshape(2, 3)
+    model = mb.Model.create("built")
+    model.add_input("points", (2,))
+    model.add("Dense", "units=3 activation=tanh", name="hidden")
+    model.add("Dense", "units=1", ["hidden"], "left")
+    model.add("Dense", "units=1", ["hidden"], "right")
+    model.call("right", ["hidden"])
+    model.add("Add", inputs=["left", "right", "right:1"], name="sum")
+    model.set_outputs("sum")
+    model.set(loss="mse")
+    model.set_weight("hidden/kernel", kernel)
+    expect(model.weights[0] == ("hidden/kernel", (2, 3)) and "hidden" in model.summary(),
+           "a model is built layer by layer")
+    model.save("built.h5", context)
+    barrier()
+    expect((mb.Model("built.h5").get_weight("hidden/kernel") == kernel).all(), "a weight that was set is in the file")
+
+
+def test_run_callbacks(context):
+    validated, files = [], []
+    trainer = mb.Trainer(context, "start.h5")
+    trainer.set(epochs=2, val_split=0.5, run="run")
+    trainer.set_array("x", x)
+    trainer.set_array("y", y)
+    trainer.set_evaluation_callback(lambda of: validated.append(of.get("val_loss")))
+    trainer.set_save_callback(lambda of, path: files.append(path))
+    trainer.run()
+    trainer.close()
+    expect(rank != 0 or len(validated) == 2 and "final.h5" in files[-1], "validations and files are called back")
+
+
 def test_training(context):
     def each(trainer):
         steps.append(trainer.get("step"))
@@ -131,6 +163,7 @@ def test_quantizer(context):
 
 with mb.Context(comm) as world:
     world.set_log(lambda level, line: lines.append(line), mb.LEVEL_DEBUG)
-    for test in (test_model, test_training, test_predictor, test_errors, test_callbacks, test_quantizer):
+    for test in (test_model, test_building, test_run_callbacks, test_training, test_predictor, test_errors,
+                 test_callbacks, test_quantizer):
         test(world)
     world.set_log(None)

@@ -102,6 +102,14 @@ AC_DEFUN([MB_CHECK_MPI], [
     AC_MSG_RESULT([no])
     MB_MISSING([MPI 3.1 with its compiler wrapper mpicc (or give --with-mpi=PREFIX or MPICC=...)],
                [libopenmpi-dev openmpi-bin], [openmpi-devel], [openmpi])])
+  dnl MPICH's MPI_STATUSES_IGNORE is the address 1, which gcc takes for an array that is too small.
+  mb_save_CPPFLAGS=$CPPFLAGS
+  CPPFLAGS="$CPPFLAGS $MPI_CFLAGS"
+  AC_COMPILE_IFELSE([AC_LANG_PROGRAM([@%:@include <mpi.h>
+@%:@ifndef MPICH_NUMVERSION
+@%:@error "another MPI"
+@%:@endif])], [MB_TRY_CFLAG([-Wno-stringop-overflow])])
+  CPPFLAGS=$mb_save_CPPFLAGS
   dnl A machine may have several: the launcher is the one that stands beside the wrapper, mpirun.mpich
   dnl beside mpicc.mpich.
   AC_ARG_VAR([MPIEXEC], [MPI launcher of the tests])

@@ -518,8 +518,9 @@ NO_OPERANDS(constrain);
 NO_OPERANDS(patches);
 NO_OPERANDS(lookup);
 
-static void (*const operands_of[MB_OP_COUNT])(const void *args, list_t *list) = {
-#define ENTRY(NAME, name) [MB_OP_##NAME] = any_##name,
+typedef void (*lister_t)(const void *args, list_t *list);
+static const lister_t operands_of[MB_OP_COUNT] = {
+#define ENTRY(NAME, name) [MB_OP_##NAME] = (lister_t)any_##name,
     MB_OP_LIST(ENTRY)
 #undef ENTRY
 };

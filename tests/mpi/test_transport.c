@@ -14,7 +14,7 @@ typedef struct {
     mb_transport_t *transport;
 } world_t;
 
-static const mb_comm_note_t note = {"moving a message", 0, -1, -1, -1};
+static const mb_comm_note_t note = {"moving a message", 0, -1, -1, -1, false};
 
 static void open_world(world_t *world, const char *device, int max_requests, size_t max_bytes)
 {

@@ -2,6 +2,26 @@
 #include "device/cpu/softmax_rows.h"
 #include "device/cpu/vmath.h"
 
+#if defined(__clang__)
+/* Clang makes no vectors of a maximum, as it may meet NaN; of many side by side it does. */
+#define LANES 16
+static float largest_of(const float *x, int64_t columns)
+{
+    float lane[LANES], largest = x[0];
+    for (int k = 0; k < LANES; k++)
+        lane[k] = largest;
+    int64_t j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+        for (int k = 0; k < LANES; k++)
+            lane[k] = x[j + k] > lane[k] ? x[j + k] : lane[k];
+    }
+    for (; j < columns; j++)
+        largest = x[j] > largest ? x[j] : largest;
+    for (int k = 0; k < LANES; k++)
+        largest = lane[k] > largest ? lane[k] : largest;
+    return largest;
+}
+#else
 static float largest_of(const float *x, int64_t columns)
 {
     float largest = x[0];
@@ -10,6 +30,7 @@ static float largest_of(const float *x, int64_t columns)
         largest = x[j] > largest ? x[j] : largest;
     return largest;
 }
+#endif
 
 static double exponentials_of(const float *x, float largest, float *e, int64_t columns)
 {

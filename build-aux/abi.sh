@@ -8,7 +8,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/mb-abi.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 constants=$(sed -n 's/^#define \(MB_[A-Z_0-9]*\) \{1,\}(\{0,1\}-\{0,1\}[0-9][0-9a-fx]*)\{0,1\} *\(\/\*.*\)\{0,1\}$/\1/p' \
-    "$include"/mb/*.h | tr '\n' ' ')
+    "$include"/mb/*.h | grep -v '^MB_VERSION_' | tr '\n' ' ')
 # A macro in one MPI, a type in another.
 printf '#include <mpi.h>\n#undef MPI_Fint\n#include <mb/mb.h>\n#include <mb/plugin.h>\n' >"$work/all.c"
 # shellcheck disable=SC2086

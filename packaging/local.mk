@@ -87,3 +87,7 @@ EXTRA_DIST += packaging/spack/package.py packaging/easybuild/mbrun-0.1.0-foss-20
 	packaging/debian/libmb-dev.install tests/campaign/debian_package.sh
 SHELL_TESTS += tests/unit/packaging.sh
 tests/unit/packaging.log: $(nodist_modulefiles_DATA)
+
+EXTRA_DIST += XSDK.md SUPPORT.md doc/guide.md
+SHELL_TESTS += tests/unit/documents.sh tests/mpi/guide.sh
+tests/mpi/guide.log: libmb.la mbrun$(EXEEXT)

@@ -86,6 +86,16 @@ const char *mb_status_name(mb_status_t status);
 /* The library's version, "MAJOR.MINOR.PATCH". Not collective. */
 const char *mb_version(void);
 
+/* The version of this header, which a program is compiled with. */
+#define MB_VERSION_MAJOR 0
+#define MB_VERSION_MINOR 1
+#define MB_VERSION_PATCH 0
+
+/* Whether this header is of a version or a later one: #if MB_VERSION_AT_LEAST(0, 2, 0) */
+#define MB_VERSION_AT_LEAST(major, minor, patch)                                                   \
+    (MB_VERSION_MAJOR * 1000000 + MB_VERSION_MINOR * 1000 + MB_VERSION_PATCH >=                    \
+     (major)*1000000 + (minor)*1000 + (patch))
+
 /* Context */
 
 /* Makes a context of the ranks of COMM. Collective over COMM.

@@ -73,9 +73,17 @@ compile "a C++17 plugin compiles with g++" g++ -std=c++17 "$work/plugin.cpp"
 
 cat >"$work/main.cpp" <<'END'
 #include <mb/mb.h>
-int main() { return mb_version()[0] == 0; }
+#include <cstdio>
+#include <cstring>
+int main()
+{
+    char version[64];
+    std::snprintf(version, sizeof version, "%d.%d.%d", MB_VERSION_MAJOR, MB_VERSION_MINOR, MB_VERSION_PATCH);
+    static_assert(MB_VERSION_AT_LEAST(0, 1, 0) && !MB_VERSION_AT_LEAST(MB_VERSION_MAJOR, MB_VERSION_MINOR + 1, 0), "");
+    return std::strcmp(mb_version(), version) != 0;
+}
 END
-name="a C++ program links with the library's own flags and runs"
+name="a C++ program links with the library's own flags, runs, and finds the version that the header says"
 if ! command -v g++ >/dev/null 2>&1 || [ ! -f "$MB_BUILDDIR/.libs/libmb.so" ]; then
     count=$((count + 1))
     echo "ok $count - $name # SKIP no g++, or no shared library in this build"

@@ -1,6 +1,6 @@
 /* Transfers at offsets, syncing and reserving space, in terms of POSIX. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* fallocate */
+#define _GNU_SOURCE /* fallocate, sync_file_range */
 #endif
 #include "store/io.h"
 
@@ -107,6 +107,17 @@ mb_status_t mb_io_sync(int fd, const char *path)
             return mb_io_error("write to disk", path);
     }
     return MB_OK;
+}
+
+void mb_io_begin_sync(int fd, int64_t offset, size_t bytes)
+{
+#ifdef __linux__
+    int error = errno;
+    sync_file_range(fd, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+    errno = error;
+#else
+    (void)fd, (void)offset, (void)bytes;
+#endif
 }
 
 mb_status_t mb_io_cut(int fd, int64_t bytes, const char *path)

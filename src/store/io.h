@@ -12,6 +12,9 @@ mb_status_t mb_io_error(const char *doing, const char *path);
 mb_status_t mb_io_read(int fd, void *data, size_t bytes, int64_t offset, const char *path);
 mb_status_t mb_io_write(int fd, const void *data, size_t bytes, int64_t offset, const char *path);
 mb_status_t mb_io_sync(int fd, const char *path);
+/* Has the system begin with bytes that were written, so that the sync to come finds less to do.
+ * Only a hint: it promises nothing, and cannot fail. */
+void mb_io_begin_sync(int fd, int64_t offset, size_t bytes);
 mb_status_t mb_io_cut(int fd, int64_t bytes, const char *path);
 mb_status_t mb_io_close(int *fd, const char *path); /* of a file that was written */
 /* One that is not there is no error. */

@@ -47,6 +47,12 @@ typedef struct {
     const int *weights; /* indices into tensors */
 } mb_layer_spec_t;
 
+/* The file that rank 0 laid out last, in memory: where the next one has the same objects, only the
+ * numbers of /mbrun/state are written anew (checkpoint_stencil.c). */
+typedef struct mb_stencil mb_stencil_t;
+mb_stencil_t *mb_stencil_create(void); /* NULL: no memory */
+void mb_stencil_destroy(mb_stencil_t *stencil);
+
 typedef struct {
     const char *model_config, *training_config; /* text; NULL: weights alone; not compiled */
     const char *keras_version;                  /* NULL: a current one ("3.8.0") */
@@ -69,6 +75,7 @@ typedef struct {
     mb_run_state_t state;         /* present: /mbrun/state is written */
     const mb_report_t *report;    /* /mbrun/report; NULL: none */
     const char *quantized; /* the root attribute mbrun_quantized: the format in words; NULL: none */
+    mb_stencil_t *stencil; /* NULL: every file is laid out anew */
     mb_status_t (*may_commit)(void *user); /* asked on rank 0 when all is written, before the file
                                               gets its name: mb_run_dir_check; may be NULL */
     void *may_commit_user;
@@ -84,6 +91,10 @@ typedef struct {
     const float *values;
     const mb_encoded_t *encoded;
 } mb_piece_t;
+
+/* Lays out what a file of LAYOUT has into its stencil, so that the first one is not waited for
+ * either. Rank 0; without memory for it nothing is done. */
+void mb_checkpoint_foresee(const mb_checkpoint_layout_t *layout);
 
 /* Collective over COMM (NULL: one process alone). Every element of every tensor must be in exactly
  * one rank's piece. LAYOUT is the same on all ranks (only rank 0's is used for texts). An existing

@@ -1,6 +1,7 @@
 /* The objects of a checkpoint, in the order in which they are made; the seal is first, so that it
  * lies near the file's start. */
 #include "store/checkpoint_layout.h"
+#include "store/checkpoint_stencil.h"
 
 #ifdef HAVE_CONFIG_H
 #include "config.h"
@@ -26,6 +27,7 @@ typedef struct {
     const mb_checkpoint_layout_t *layout;
     mb_arena_t *arena;
     int64_t *offsets;
+    bool again; /* the file is there but for the numbers of the state */
 } maker_t;
 
 static mb_status_t no_memory(void)
@@ -290,6 +292,8 @@ static mb_status_t write_metrics(const maker_t *m)
     mb_shape_t shape = {.rank = 1, .dim = {state->n_metrics}};
     if (state->n_metrics == 0)
         return MB_OK;
+    if (m->again)
+        return mb_h5_rewrite_array(m->h5, MB_STATE_METRICS, H5T_NATIVE_DOUBLE, state->metrics);
     return mb_h5_write_array(m->h5, MB_STATE_METRICS, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &shape,
                              state->metrics);
 }
@@ -360,24 +364,61 @@ static mb_status_t make_all(const maker_t *m)
     return m->layout->state.present ? make_state(m) : MB_OK;
 }
 
+/* The image of the file, when that was made. */
+static mb_status_t make_file(const char *create_at, const char *path,
+                             const mb_checkpoint_layout_t *layout, mb_arena_t *arena,
+                             int64_t *numbers, mb_h5_image_t **image)
+{
+    mb_h5_writer_t h5;
+    MB_TRY(mb_h5_writer_create(create_at, path, &h5));
+    for (size_t i = 0; i < mb_checkpoint_numbers(layout); i++)
+        numbers[i] = -1;
+    const maker_t maker = {&h5, layout, arena, numbers, false};
+    return mb_h5_writer_keep(&h5, make_all(&maker), image);
+}
+
+static mb_status_t change_file(const char *create_at, const char *path,
+                               const mb_checkpoint_layout_t *layout, mb_h5_image_t **image)
+{
+    mb_h5_writer_t h5;
+    mb_status_t status = mb_h5_writer_reuse(*image, create_at, path, &h5);
+    *image = NULL;
+    MB_TRY(status);
+    const maker_t maker = {&h5, layout, NULL, NULL, true};
+    return mb_h5_writer_keep(&h5, make_state(&maker), image);
+}
+
+static mb_status_t lay_out(const char *create_at, const char *path,
+                           const mb_checkpoint_layout_t *layout, int64_t *numbers)
+{
+    mb_h5_image_t *image = mb_stencil_take(layout, numbers);
+    mb_arena_t *arena = mb_arena_create();
+    mb_status_t status = MB_OK;
+    if (arena == NULL)
+        status = no_memory();
+    else if (image != NULL)
+        status = change_file(create_at, path, layout, &image);
+    else
+        status = make_file(create_at, path, layout, arena, numbers, &image);
+    mb_arena_destroy(arena);
+    mb_stencil_put(layout, numbers, image);
+    return status;
+}
+
 mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
                                  const mb_checkpoint_layout_t *layout, int64_t *numbers)
 {
-    mb_arena_t *arena = mb_arena_create();
-    if (arena == NULL)
-        return no_memory();
     mb_h5_quiet_t quiet;
     mb_h5_quiet_begin(&quiet);
-    mb_h5_writer_t h5;
-    mb_status_t status = mb_h5_writer_create(create_at, path, &h5);
-    if (status == MB_OK) {
-        for (size_t i = 0; i < mb_checkpoint_numbers(layout); i++)
-            numbers[i] = -1;
-        const maker_t maker = {&h5, layout, arena, numbers};
-        status = make_all(&maker);
-        status = mb_h5_writer_finish(&h5, status);
-    }
+    mb_status_t status = lay_out(create_at, path, layout, numbers);
     mb_h5_quiet_end(&quiet);
-    mb_arena_destroy(arena);
     return status;
+}
+
+void mb_checkpoint_foresee(const mb_checkpoint_layout_t *layout)
+{
+    int64_t *numbers = calloc(mb_checkpoint_numbers(layout), sizeof *numbers);
+    if (numbers != NULL)
+        mb_checkpoint_create(NULL, "a checkpoint to come", layout, numbers);
+    free(numbers);
 }

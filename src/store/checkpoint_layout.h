@@ -13,7 +13,7 @@ int64_t mb_checkpoint_file_bytes(const mb_checkpoint_layout_t *layout);
 /* How many numbers mb_checkpoint_create gives: the offset of each part of each tensor (-1 when
  * empty), MB_PART_COUNT a tensor, then that of the seal. */
 size_t mb_checkpoint_numbers(const mb_checkpoint_layout_t *layout);
-/* Creates and closes the file CREATE_AT, called PATH in messages. */
+/* Creates and closes the file CREATE_AT (NULL: its layout alone), called PATH in messages. */
 mb_status_t mb_checkpoint_create(const char *create_at, const char *path,
                                  const mb_checkpoint_layout_t *layout, int64_t *numbers);
 

@@ -275,6 +275,13 @@ static mb_status_t open_file(mb_h5_image_t *image, bool fresh)
     return MB_OK;
 }
 
+static mb_status_t use_file(mb_h5_image_t *image, const char *path, bool fresh)
+{
+    free(image->path);
+    image->path = strdup(path);
+    return image->path == NULL ? mb_error_memory("a path", strlen(path)) : open_file(image, fresh);
+}
+
 mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **out)
 {
     mb_h5_image_t *image = calloc(1, sizeof(*image));
@@ -282,15 +289,18 @@ mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **out)
         return mb_error_memory("a file's layout", sizeof(*image));
     image->fd = -1;
     image->driver = H5I_INVALID_HID;
-    image->path = strdup(path);
-    mb_status_t status =
-        image->path == NULL ? mb_error_memory("a path", strlen(path)) : open_file(image, fresh);
+    mb_status_t status = path == NULL ? MB_OK : use_file(image, path, fresh);
     if (status != MB_OK) {
         mb_h5_image_free(image);
         return status;
     }
     *out = image;
     return MB_OK;
+}
+
+mb_status_t mb_h5_image_move(mb_h5_image_t *image, const char *path)
+{
+    return use_file(image, path, true);
 }
 
 static mb_status_t save_page(const mb_h5_image_t *image, const page_t *page)
@@ -314,6 +324,8 @@ mb_status_t mb_h5_image_failed(const mb_h5_image_t *image)
 mb_status_t mb_h5_image_save(mb_h5_image_t *image)
 {
     MB_TRY(mb_h5_image_failed(image));
+    if (image->fd < 0)
+        return MB_OK;
     for (size_t i = 0; i < image->count; i++)
         MB_TRY(save_page(image, image->pages[i]));
     MB_TRY(mb_io_cut(image->fd, image->bytes, image->path));

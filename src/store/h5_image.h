@@ -7,6 +7,9 @@
  *     mb_h5_image_use(image, access_list);     then H5Fcreate or H5Fopen, and H5Fclose
  *     mb_h5_image_save(image);
  *     mb_h5_image_free(image);
+ *
+ * One that was saved may go on: mb_h5_image_move gives it another file, and HDF5 opens it as it
+ * was.
  */
 #ifndef MB_STORE_H5_IMAGE_H
 #define MB_STORE_H5_IMAGE_H
@@ -18,14 +21,17 @@
 typedef struct mb_h5_image mb_h5_image_t;
 
 /* FRESH: HDF5 begins with an empty file, and PATH, if it is there, holds nothing but zeros.
- * Otherwise PATH is what HDF5 reads. */
+ * Otherwise PATH is what HDF5 reads. NULL: there is no file yet. */
 mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **image);
 /* Makes a file that is opened or created with ACCESS, under any name, be the image. */
 bool mb_h5_image_use(mb_h5_image_t *image, hid_t access);
 /* What went wrong below HDF5, which HDF5 itself cannot tell: MB_OK, or the error with its message.
  */
 mb_status_t mb_h5_image_failed(const mb_h5_image_t *image);
-/* Puts what HDF5 wrote into the file, and cuts that to HDF5's length. Not synced. */
+/* The file, after it was saved, or for the first time, of an image that is fresh. */
+mb_status_t mb_h5_image_move(mb_h5_image_t *image, const char *path);
+/* Puts what HDF5 wrote into the file, if there is one, and cuts that to HDF5's length. Not synced.
+ */
 mb_status_t mb_h5_image_save(mb_h5_image_t *image);
 /* Also after a failed H5Fclose: what HDF5 still does to its file then has no effect. */
 void mb_h5_image_free(mb_h5_image_t *image);

@@ -61,15 +61,25 @@ static bool close_file(mb_h5_writer_t *writer)
     return closed;
 }
 
-mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status)
+mb_status_t mb_h5_writer_keep(mb_h5_writer_t *writer, mb_status_t status, mb_h5_image_t **image)
 {
     bool closed = close_file(writer);
     if (status == MB_OK && !closed)
         status = fail(writer, "write", "the file's layout");
     if (status == MB_OK)
         status = mb_h5_image_save(writer->image);
-    mb_h5_image_free(writer->image);
+    if (status != MB_OK)
+        mb_h5_image_free(writer->image);
+    *image = status == MB_OK ? writer->image : NULL;
     writer->image = NULL;
+    return status;
+}
+
+mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status)
+{
+    mb_h5_image_t *image;
+    status = mb_h5_writer_keep(writer, status, &image);
+    mb_h5_image_free(image);
     return status;
 }
 
@@ -96,17 +106,36 @@ static mb_status_t open_file(mb_h5_writer_t *writer)
     return status;
 }
 
-static mb_status_t begin(const char *at, const char *path, bool fresh, mb_h5_writer_t *writer)
+static mb_h5_writer_t writer_of(mb_h5_image_t *image, const char *path)
 {
-    *writer = (mb_h5_writer_t){.path = path,
-                               .file = H5I_INVALID_HID,
-                               .group_list = H5I_INVALID_HID,
-                               .dataset_list = H5I_INVALID_HID};
-    MB_TRY(mb_h5_image_open(at, fresh, &writer->image));
-    mb_status_t status = fresh ? create_file(writer) : open_file(writer);
+    return (mb_h5_writer_t){.path = path,
+                            .image = image,
+                            .file = H5I_INVALID_HID,
+                            .group_list = H5I_INVALID_HID,
+                            .dataset_list = H5I_INVALID_HID};
+}
+
+/* STATUS: of the file that was opened. */
+static mb_status_t prepare(mb_h5_writer_t *writer, mb_status_t status)
+{
     if (status == MB_OK)
         status = make_lists(writer);
     return status == MB_OK ? MB_OK : mb_h5_writer_finish(writer, status);
+}
+
+static mb_status_t begin(const char *at, const char *path, bool fresh, mb_h5_writer_t *writer)
+{
+    *writer = writer_of(NULL, path);
+    MB_TRY(mb_h5_image_open(at, fresh, &writer->image));
+    return prepare(writer, fresh ? create_file(writer) : open_file(writer));
+}
+
+mb_status_t mb_h5_writer_reuse(mb_h5_image_t *image, const char *create_at, const char *path,
+                               mb_h5_writer_t *writer)
+{
+    *writer = writer_of(image, path);
+    mb_status_t status = mb_h5_image_move(image, create_at);
+    return prepare(writer, status == MB_OK ? open_file(writer) : status);
 }
 
 mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer)
@@ -295,6 +324,17 @@ mb_status_t mb_h5_write_array(const mb_h5_writer_t *writer, const char *path, hi
     return written ? MB_OK : fail(writer, "write", path);
 }
 
+mb_status_t mb_h5_rewrite_array(const mb_h5_writer_t *writer, const char *path, hid_t memory_type,
+                                const void *values)
+{
+    hid_t dataset = H5Dopen2(writer->file, path, H5P_DEFAULT);
+    bool written =
+        dataset >= 0 && H5Dwrite(dataset, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    return written ? MB_OK : fail(writer, "write", path);
+}
+
 mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
                                hid_t memory_type, const void *value)
 {
@@ -314,11 +354,35 @@ mb_status_t mb_h5_remove_attribute(const mb_h5_writer_t *writer, hid_t object, c
     return MB_OK;
 }
 
+/* Whether the number NAME is there and of that type; then it is VALUE now, and all else of the
+ * object stays where it is. */
+static bool change_number(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
+                          const void *value)
+{
+    if (H5Aexists(object, name) <= 0)
+        return false;
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    hid_t type = attribute < 0 ? H5I_INVALID_HID : H5Aget_type(attribute);
+    hid_t space = attribute < 0 ? H5I_INVALID_HID : H5Aget_space(attribute);
+    bool changed = type >= 0 && space >= 0 && H5Tequal(type, file_type) > 0 &&
+                   H5Sget_simple_extent_type(space) == H5S_SCALAR &&
+                   H5Awrite(attribute, memory_type, value) >= 0;
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    return changed;
+}
+
 /* COUNT < 0 makes a single value instead of a list. */
 static mb_status_t write_attribute(const mb_h5_writer_t *writer, hid_t object, const char *name,
                                    hid_t file_type, hid_t memory_type, int count,
                                    const void *values)
 {
+    if (count < 0 && change_number(object, name, file_type, memory_type, values))
+        return MB_OK;
     MB_TRY(mb_h5_remove_attribute(writer, object, name));
     hsize_t length = count < 0 ? 1 : (hsize_t)count;
     hid_t space = count < 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &length, NULL);

@@ -13,12 +13,17 @@ typedef struct {
     hid_t group_list, dataset_list;
 } mb_h5_writer_t;
 
-/* Creates the file at CREATE_AT, where there may be one of zeros whose space is used; or opens it
- * for additions. The file itself is written by mb_h5_writer_finish. */
+/* Creates the file at CREATE_AT, where there may be one of zeros whose space is used (NULL: it is
+ * only laid out); or opens it for additions. The file itself is written by mb_h5_writer_finish. */
 mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer);
 mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer);
+/* What IMAGE, which is the writer's from here on, holds, at CREATE_AT, for changes. */
+mb_status_t mb_h5_writer_reuse(mb_h5_image_t *image, const char *create_at, const char *path,
+                               mb_h5_writer_t *writer);
 /* Closes the file and, when STATUS, that of the calls before, is MB_OK, writes it. */
 mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status);
+/* The same; *IMAGE is what was written, or NULL when it was not. */
+mb_status_t mb_h5_writer_keep(mb_h5_writer_t *writer, mb_status_t status, mb_h5_image_t **image);
 
 /* The group at an absolute path, with those above it; an existing one is opened. GROUP may be NULL.
  */
@@ -31,6 +36,9 @@ mb_status_t mb_h5_make_dataset(const mb_h5_writer_t *writer, const char *path, h
  * at *OFFSET. The shape must not be a scalar's. */
 mb_status_t mb_h5_make_packed(const mb_h5_writer_t *writer, const char *path, hid_t type,
                               const mb_shape_t *shape, int64_t packed_bytes, int64_t *offset);
+/* New values for an array that is there. */
+mb_status_t mb_h5_rewrite_array(const mb_h5_writer_t *writer, const char *path, hid_t memory_type,
+                                const void *values);
 /* An array with its values. */
 mb_status_t mb_h5_write_array(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
                               hid_t memory_type, const mb_shape_t *shape, const void *values);
@@ -42,7 +50,8 @@ mb_status_t mb_h5_write_text_list(const mb_h5_writer_t *writer, const char *path
 mb_status_t mb_h5_write_scalar(const mb_h5_writer_t *writer, const char *path, hid_t file_type,
                                hid_t memory_type, const void *value);
 
-/* Attributes; one that is there is replaced. A list of over 64512 bytes is split as Keras does.
+/* Attributes; one that is there is replaced, where its type stays by the value alone. A list of
+ * over 64512 bytes is split as Keras does.
  */
 mb_status_t mb_h5_write_text(const mb_h5_writer_t *writer, hid_t object, const char *name,
                              const char *text);

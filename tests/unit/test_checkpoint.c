@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "store/checkpoint_stencil.h"
 #include "support/rewrite_model.h"
 #include "support/store_files.h"
 
@@ -409,6 +410,72 @@ START_TEST(thousands_of_layers_and_long_texts_are_written_and_read)
 }
 END_TEST
 
+/* Whether a file of the sample is made from the one before, and then is as any other. */
+static bool is_reused(void)
+{
+    int64_t numbers[SAMPLE_TENSORS * MB_PART_COUNT + 1];
+    mb_stencil_t *stencil = sample.layout.stencil;
+    mb_h5_image_t *image = mb_stencil_take(&sample.layout, numbers);
+    if (image != NULL)
+        mb_stencil_put(&sample.layout, numbers, image);
+    ck_assert_int_eq(sample_write(&sample, scratch("stencil.h5")), MB_OK);
+    sample.layout.stencil = NULL;
+    ck_assert_int_eq(sample_write(&sample, scratch("anew.h5")), MB_OK);
+    sample.layout.stencil = stencil;
+    ck_assert(files_equal(scratch("stencil.h5"), scratch("anew.h5")));
+    return image != NULL;
+}
+
+START_TEST(a_file_like_the_one_before_is_not_laid_out_anew)
+{
+    const double metrics[] = {0.25, 1e9, -3};
+    mb_run_state_t *state = &sample.layout.state;
+    sample.layout.stencil = mb_stencil_create();
+    ck_assert(!is_reused());
+    state->step = state->iterations = (int64_t)1 << 40;
+    state->epoch = 9;
+    state->best_metric = NAN;
+    ck_assert(is_reused());
+    state->metrics = metrics;
+    state->n_metrics = 2;
+    ck_assert(!is_reused());
+    state->metrics = metrics + 1;
+    ck_assert(is_reused());
+    state->loss_scale = 1024;
+    state->callbacks.present = true;
+    ck_assert(!is_reused());
+    state->loss_scale = 2048;
+    state->skipped_steps = 3;
+    ck_assert(!is_reused());
+    state->skipped_steps = 4;
+    state->callbacks.plateau_best = 0.125;
+    ck_assert(is_reused());
+    state->averaged = 1;
+    ck_assert(!is_reused());
+    mb_stencil_destroy(sample.layout.stencil);
+}
+END_TEST
+
+START_TEST(a_file_with_other_texts_or_tensors_is_laid_out_anew)
+{
+    sample.layout.stencil = mb_stencil_create();
+    mb_checkpoint_foresee(&sample.layout);
+    ck_assert(is_reused());
+    sample.settings[1].value = "33";
+    ck_assert(!is_reused());
+    sample.layout.training_config = NULL;
+    ck_assert(!is_reused());
+    sample.tensors[6].name = "velocity/dense/other";
+    ck_assert(!is_reused());
+    ck_assert(is_reused());
+    sample.layout.keras_optimizer = true;
+    sample.tensors[6].name = "velocity/dense/kernel";
+    ck_assert(!is_reused());
+    ck_assert(!is_reused());
+    mb_stencil_destroy(sample.layout.stencil);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("checkpoint");
@@ -418,6 +485,8 @@ static Suite *suite(void)
     tcase_add_test(cases, what_is_written_is_read_back);
     tcase_add_test(cases, what_is_left_out_is_not_there);
     tcase_add_test(cases, the_same_content_gives_the_same_bytes);
+    tcase_add_test(cases, a_file_like_the_one_before_is_not_laid_out_anew);
+    tcase_add_test(cases, a_file_with_other_texts_or_tensors_is_laid_out_anew);
     tcase_add_test(cases, pieces_in_any_order_and_cut_give_the_same_bytes);
     tcase_add_test(cases, pieces_that_do_not_cover_each_element_once_are_refused);
     tcase_add_test(cases, small_files_stay_small);

@@ -189,6 +189,8 @@ extern "C" mb_status_t mb_cuda_update(mb_exec_t *exec, const mb_update_args_t *a
         return mb_cuda_refuse(MB_OP_UPDATE, "negative count");
     if (a.rule < 0 || a.rule >= MB_RULE_COUNT)
         return mb_cuda_refuse(MB_OP_UPDATE, "unknown rule");
+    if (a.copies != NULL)
+        return mb_cuda_refuse(MB_OP_UPDATE, "copies for the host, which does not see this memory");
     if (exec->planning || a.table.tiles == 0)
         return MB_OK;
     switch (a.rule) {

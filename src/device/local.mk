@@ -121,6 +121,7 @@ libmb_la_SOURCES += \
 	src/device/cpu/update.c src/device/cpu/update.h \
 	src/device/cpu/update_adam.c \
 	src/device/cpu/update_around.c \
+	src/device/cpu/update_copy.c \
 	src/device/cpu/update_ftrl.c \
 	src/device/cpu/update_momentum.c \
 	src/device/cpu/update_squares.c \

@@ -990,6 +990,12 @@ typedef struct {
     int64_t tiles; /* of all tensors */
 } mb_table_t;
 
+/* Where a tensor goes, too, as a pass leaves it: [count] each on 64 bytes; NULL: nowhere. */
+typedef struct {
+    float *w, *s0, *s1, *s2;
+    int not_finite; /* becomes 1 where w is copied and holds a NaN or an infinity */
+} mb_tensor_copy_t;
+
 typedef struct { /* out[place] = sum of g^2, tile by tile as in mb_sum_args_t, of each tensor */
     mb_table_t table;
     double *out;
@@ -1094,7 +1100,8 @@ typedef struct {
     float power, l1, l2, shrinkage; /* power: 0 or more */
     float clip_value;
     mb_table_t table;
-    const float *scale; /* by place */
+    const float *scale;       /* by place */
+    mb_tensor_copy_t *copies; /* by place; NULL: none. Of a device whose memory the host sees */
 } mb_update_args_t;
 
 /* What a tensor's direction (in g) is multiplied by, from its squared norm u and that of the

@@ -147,6 +147,11 @@ mb_status_t mb_stepper_accumulate(mb_stepper_t *stepper, bool applies);
 /* Clipping, decay and rule. updates: mb_optimizer_updates before this step. scale: what clipping by
  * norm found, by parameter; NULL: 1. */
 mb_status_t mb_stepper_step(mb_stepper_t *stepper, int64_t updates, float lr, const float *scale);
+/* The next step copies each tensor as it leaves it. COPIES: by parameter, as in mb_update_args_t;
+ * NULL: it does not. Only where mb_optimizer_copies. */
+void mb_stepper_copy_to(mb_stepper_t *stepper, mb_tensor_copy_t *copies);
+/* Whether a step is one pass over weights and moments, behind which nothing changes them. */
+bool mb_optimizer_copies(const mb_optimizer_t *optimizer);
 /* The average of the weights, which takes their place where it is time for that. */
 mb_status_t mb_stepper_average(mb_stepper_t *stepper, int64_t updates);
 

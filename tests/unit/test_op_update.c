@@ -335,6 +335,42 @@ START_TEST(a_part_gets_the_bits_of_the_whole)
 }
 END_TEST
 
+static bool holds(const float *copy, const float *values, int64_t count)
+{
+    return copy == NULL || memcmp(copy, values, sizeof *copy * (size_t)count) == 0;
+}
+
+/* Those of tensor 4 are left out, and of tensor 3 all but the weight. */
+START_TEST(a_step_copies_what_it_leaves_and_sees_what_is_not_finite)
+{
+    op_t op;
+    op_open(&op, 2, (uint64_t)_i + 1);
+    mb_update_args_t a = variant(MB_RULE_ADAM + _i * MB_RULE_COUNT);
+    mb_tensor_t tensors[TENSORS];
+    mb_tensor_copy_t copies[TENSORS] = {{0}};
+    for (int t = 0; t < TENSORS; t++) {
+        tensors[t] = tensor_of(&op, &a, counts[t]);
+        int place = tensors[t].place = TENSORS - 1 - t;
+        copies[place].w = t == 4 ? NULL : op_floats(&op, counts[t]);
+        copies[place].s0 = t == 4 || t == 3 ? NULL : op_floats(&op, counts[t]);
+        copies[place].s1 = t == 4 || t == 3 ? NULL : op_floats(&op, counts[t]);
+    }
+    tensors[4].g[5] = NAN;
+    tensors[5].g[counts[5] - 1] = _i == 0 ? NAN : INFINITY;
+    a.copies = copies;
+    a.table = op_table(&op, tensors, TENSORS);
+    OP_RUN(&op, UPDATE, &a);
+    for (int t = 0; t < TENSORS; t++) {
+        const mb_tensor_copy_t *copy = &copies[TENSORS - 1 - t];
+        ck_assert(holds(copy->w, tensors[t].w, counts[t]));
+        ck_assert(holds(copy->s0, tensors[t].s0, counts[t]));
+        ck_assert(holds(copy->s1, tensors[t].s1, counts[t]));
+        ck_assert_int_eq(copy->not_finite, t == 5);
+    }
+    op_close(&op);
+}
+END_TEST
+
 /* Into the places the table says, and nowhere else. */
 START_TEST(norms_of_a_table_have_the_bits_of_single_sums)
 {
@@ -515,6 +551,7 @@ static Suite *suite(void)
     tcase_add_loop_test(t, a_step_over_all_tensors_matches_the_rule, 0, 8 * MB_RULE_COUNT);
     tcase_add_test(t, small_decay_rates_are_exact);
     tcase_add_loop_test(t, a_part_gets_the_bits_of_the_whole, 0, 8 * MB_RULE_COUNT);
+    tcase_add_loop_test(t, a_step_copies_what_it_leaves_and_sees_what_is_not_finite, 0, 2);
     tcase_add_test(t, norms_of_a_table_have_the_bits_of_single_sums);
     tcase_add_test(t, a_norm_is_finite_exactly_when_all_elements_are);
     tcase_add_test(t, clipping_scales_by_own_or_by_global_norms_as_keras);

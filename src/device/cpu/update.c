@@ -40,8 +40,11 @@ static void update_block(void *context, int64_t block, int thread)
     const mb_tensor_t *tensor = mb_table_find(&u->args->table, block / BLOCKS);
     mb_span_t span = mb_span(block - BLOCKS * tensor->first_tile, MB_CPU_BLOCK, tensor->count);
     mb_cpu_step_t part = part_of(u, tensor, span);
-    if (part.count > 0)
-        u->apply(&part);
+    if (part.count <= 0)
+        return;
+    u->apply(&part);
+    if (u->args->copies != NULL)
+        mb_cpu_update_copy(&part, span.begin, &u->args->copies[tensor->place]);
 }
 
 static mb_cpu_rule_t choose(const mb_update_args_t *a)

@@ -31,6 +31,9 @@ static inline float mb_cpu_decayed(const mb_cpu_step_t *t, int64_t i)
     return t->w[i] - t->w[i] * t->decay;
 }
 
+/* The block, which begins at element FIRST of its tensor. update_copy.c */
+void mb_cpu_update_copy(const mb_cpu_step_t *block, int64_t first, mb_tensor_copy_t *to);
+
 /* The loop of the rule that ARGS name, by family; NULL for a rule of another one. */
 mb_cpu_rule_t mb_cpu_momentum_rule(const mb_update_args_t *args); /* update_momentum.c */
 mb_cpu_rule_t mb_cpu_squares_rule(const mb_update_args_t *args);  /* update_squares.c */

@@ -92,7 +92,8 @@ struct mb_stepper {
     /* Device memory, [n_params] each where the class needs norms, and what `scratch` asks for. */
     double *direction_squares, *weight_squares;
     float *scale, *scratch;
-    size_t bytes; /* of all of it, tables and all */
+    size_t bytes;             /* of all of it, tables and all */
+    mb_tensor_copy_t *copies; /* of the next step, by parameter; NULL: none */
 };
 
 /* For a class's step: squared norms of directions (and weights) to what every tensor of the table

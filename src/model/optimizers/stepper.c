@@ -210,6 +210,17 @@ mb_status_t mb_stepper_accumulate(mb_stepper_t *stepper, bool applies)
     return mb_run_update(stepper->exec, &args);
 }
 
+bool mb_optimizer_copies(const mb_optimizer_t *optimizer)
+{
+    return optimizer->class_->step == NULL && !optimizer->averages &&
+           optimizer->accumulated_steps == 1;
+}
+
+void mb_stepper_copy_to(mb_stepper_t *stepper, mb_tensor_copy_t *copies)
+{
+    stepper->copies = copies;
+}
+
 mb_status_t mb_stepper_step(mb_stepper_t *stepper, int64_t updates, float lr, const float *scale)
 {
     const mb_optimizer_t *optimizer = stepper->optimizer;
@@ -219,6 +230,7 @@ mb_status_t mb_stepper_step(mb_stepper_t *stepper, int64_t updates, float lr, co
         .clip_value = (float)optimizer->clipvalue,
         .table = stepper->all,
         .scale = scale,
+        .copies = stepper->copies,
     };
     optimizer->class_->arguments(optimizer, updates, &args);
     if (optimizer->class_->step != NULL)

@@ -13,6 +13,12 @@ static bool are_finite(const float *values, int64_t count)
     return good;
 }
 
+static mb_status_t refuse(const mb_param_t *param)
+{
+    return mb_error_set(MB_ERR_NUMERIC, "weight '%s' holds values that are not finite",
+                        param->path);
+}
+
 /* PLACE: room for the weight on the host; NULL where the host reads the device's memory. */
 static mb_status_t check(mb_engine_t *engine, int param, float *place)
 {
@@ -24,7 +30,7 @@ static mb_status_t check(mb_engine_t *engine, int param, float *place)
     MB_TRY(mb_exec_sync(&engine->exec));
     if (are_finite(place == NULL ? values : place, p->elements))
         return MB_OK;
-    return mb_error_set(MB_ERR_NUMERIC, "weight '%s' holds values that are not finite", p->path);
+    return refuse(p);
 }
 
 static int64_t largest(const mb_stage_t *stage)
@@ -37,23 +43,38 @@ static int64_t largest(const mb_stage_t *stage)
     return most;
 }
 
-mb_status_t mb_weights_check_finite(mb_engine_t *engine)
+static mb_status_t take_place(mb_engine_t *engine, float **place)
 {
-    const mb_stage_t *stage = engine->stage;
     mb_device_t *device = engine->exec.device;
-    float *place = NULL;
-    mb_status_t status = MB_OK;
-    if (mb_engine_idle(engine))
+    size_t bytes = sizeof **place * (size_t)largest(engine->stage);
+    if (device->class_->host_visible(device))
         return MB_OK;
-    if (!device->class_->host_visible(device)) {
-        size_t bytes = sizeof *place * (size_t)largest(stage);
-        place = malloc(bytes);
-        status = place == NULL ? mb_error_memory("a weight on the host", bytes) : MB_OK;
-    }
-    for (int i = 0; i < stage->n_params && status == MB_OK; i++) {
-        if (stage->values[stage->params[i]] != NULL)
-            status = check(engine, stage->params[i], place);
-    }
+    *place = malloc(bytes);
+    return *place == NULL ? mb_error_memory("a weight on the host", bytes) : MB_OK;
+}
+
+static mb_status_t check_one(const mb_update_t *update, const mb_snapshot_t *snapshot, int param,
+                             float *place)
+{
+    mb_engine_t *engine = update->engine;
+    if (engine->stage->values[param] == NULL ||
+        (snapshot != NULL && !mb_snapshot_writes(engine, update, param)))
+        return MB_OK;
+    if (snapshot == NULL || !update->copied || !mb_snapshot_has(snapshot, param, -1))
+        return check(engine, param, place);
+    return snapshot->copies[param].not_finite ? refuse(&engine->stage->graph->params[param])
+                                              : MB_OK;
+}
+
+mb_status_t mb_weights_check_finite(const mb_update_t *update, const mb_snapshot_t *snapshot)
+{
+    float *place = NULL;
+    if (mb_engine_idle(update->engine))
+        return MB_OK;
+    const mb_stage_t *stage = update->engine->stage;
+    mb_status_t status = take_place(update->engine, &place);
+    for (int i = 0; i < stage->n_params && status == MB_OK; i++)
+        status = check_one(update, snapshot, stage->params[i], place);
     free(place);
     return status;
 }

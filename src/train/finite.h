@@ -2,10 +2,11 @@
 #ifndef MB_TRAIN_FINITE_H
 #define MB_TRAIN_FINITE_H
 
-#include "engine/engine.h"
+#include "train/snapshot.h"
 
 /* MB_ERR_NUMERIC names the first weight of this rank's stage that holds a NaN or an infinity. Not
- * collective; between steps. */
-mb_status_t mb_weights_check_finite(mb_engine_t *engine);
+ * collective; between steps. SNAPSHOT: of those alone that this rank writes, and where the last
+ * update has put them there, by what it saw of them; NULL: all are looked through. */
+mb_status_t mb_weights_check_finite(const mb_update_t *update, const mb_snapshot_t *snapshot);
 
 #endif

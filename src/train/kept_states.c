@@ -78,9 +78,14 @@ static bool is_here(const mb_engine_t *engine, int node)
     return mb_stage_has_node(engine->stage, node);
 }
 
+static size_t rows_bytes(const array_t *array)
+{
+    return (size_t)(array->allocated * array->elements) * sizeof(float);
+}
+
 static mb_status_t take_rows(const array_t *array, float **out)
 {
-    size_t bytes = (size_t)(array->allocated * array->elements) * sizeof(float);
+    size_t bytes = rows_bytes(array);
     *out = calloc(1, bytes > 0 ? bytes : 1);
     return *out == NULL ? mb_error_memory("states of layers on their way", bytes) : MB_OK;
 }
@@ -110,6 +115,8 @@ typedef struct {
     const mb_model_file_t *file;
     int first, *n_pieces;
     mb_piece_t *pieces;
+    char *room; /* NULL: each array gets memory of its own */
+    size_t *used;
 } task_t;
 
 /* Calls ACT for each array whose layer is on this rank's stage; INDEX: among those of all layers.
@@ -134,10 +141,35 @@ static mb_status_t for_each(const task_t *task,
     return MB_OK;
 }
 
+static mb_status_t count_rows(const task_t *task, const array_t *array, int index)
+{
+    (void)index;
+    *task->used += (rows_bytes(array) + 63) / 64 * 64;
+    return MB_OK;
+}
+
+/* What cannot be described takes nothing here, and is refused where it is collected. */
+size_t mb_kept_bytes(const mb_engine_t *engine)
+{
+    size_t used = 0;
+    task_t task = {.engine = engine, .used = &used};
+    if (!mb_engine_idle(engine))
+        for_each(&task, count_rows);
+    return used;
+}
+
+static mb_status_t place_rows(const task_t *task, const array_t *array, float **out)
+{
+    if (task->room == NULL)
+        return take_rows(array, out);
+    *out = (float *)(void *)(task->room + *task->used);
+    return count_rows(task, array, 0);
+}
+
 static mb_status_t collect(const task_t *task, const array_t *array, int index)
 {
     float *values;
-    MB_TRY(take_rows(array, &values));
+    MB_TRY(place_rows(task, array, &values));
     task->pieces[(*task->n_pieces)++] = (mb_piece_t){.tensor = task->first + index,
                                                      .first = array->first * array->elements,
                                                      .count = array->n * array->elements,
@@ -145,9 +177,16 @@ static mb_status_t collect(const task_t *task, const array_t *array, int index)
     return read_rows(task->engine, array, values);
 }
 
-mb_status_t mb_kept_collect(const mb_engine_t *engine, int first, mb_piece_t *pieces, int *n_pieces)
+mb_status_t mb_kept_collect(const mb_engine_t *engine, int first, char *room, mb_piece_t *pieces,
+                            int *n_pieces)
 {
-    task_t task = {.engine = engine, .first = first, .pieces = pieces, .n_pieces = n_pieces};
+    size_t used = 0;
+    task_t task = {.engine = engine,
+                   .first = first,
+                   .pieces = pieces,
+                   .n_pieces = n_pieces,
+                   .room = room,
+                   .used = &used};
     return mb_engine_idle(engine) ? MB_OK : for_each(&task, collect);
 }
 

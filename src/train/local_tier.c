@@ -304,7 +304,7 @@ mb_status_t mb_training_local_save(mb_training_t *trainer, uint32_t votes)
         return MB_OK;
     int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
     mb_comm_doing(trainer->comm, "writing a local checkpoint");
-    MB_TRY(mb_training_check_weights(trainer));
+    MB_TRY(mb_training_check_weights(trainer, NULL));
     mb_status_t status = trainer->metrics == NULL ? MB_OK : mb_metrics_log_flush(trainer->metrics);
     MB_TRY(mb_comm_agree(trainer->comm, status));
     MB_TRY(mb_training_visit_state(trainer, write_set, trainer->local));

@@ -73,12 +73,15 @@ mb_status_t mb_norms_measure_own(mb_update_t *update)
                                  .out = update->norms};
         MB_TRY(mb_run_norms(exec, &norms));
     }
+    update->measured = !exec->planning;
     return MB_OK;
 }
 
 mb_status_t mb_norms_measure(mb_update_t *update)
 {
-    MB_TRY(mb_norms_measure_own(update));
+    if (!update->measured)
+        MB_TRY(mb_norms_measure_own(update));
+    update->measured = false;
     MB_TRY(mb_stage_reduce_merge(update->engine->reduction, update->norms));
     return share_norms(update);
 }

@@ -113,7 +113,7 @@ typedef enum {
       "and weights and gradients over groups")                                                     \
     X(CHECKPOINT_MODE, "checkpoint-mode", TEXT, "async", false, "MODE",                            \
       "async: steps go on while a checkpoint is written from a copy; sync: they wait, and there "  \
-      "is no copy (CPUs with --memory: the default)")                                              \
+      "is no copy, as where it does not fit (into --memory, too)")                                 \
     X(ON_SAVE_ERROR, "on-save-error", TEXT, "stop", false, "HOW",                                  \
       "a checkpoint that cannot be written: stop, or continue with a warning and the one before")  \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \

@@ -108,9 +108,9 @@ static const float *seen(const mb_state_t *state, int param, int slot)
 /* Host memory for values that the device keeps apart. */
 static mb_status_t take_place(mb_state_writer_t *writer, int tensor, size_t bytes, float **out)
 {
-    mb_snapshot_t *snapshot = writer->snapshot;
-    bool copied = snapshot != NULL && !mb_state_is_encoded(writer, tensor);
-    *out = copied ? mb_snapshot_take(snapshot, bytes) : NULL;
+    const mb_snapshot_t *snapshot = writer->snapshot;
+    const mb_state_place_t *place = &writer->places[tensor];
+    *out = snapshot == NULL ? NULL : mb_snapshot_place(snapshot, place->param, place->slot);
     if (*out != NULL) {
         writer->homes[writer->n_pieces] = MB_VALUES_COPIED;
         return MB_OK;
@@ -148,6 +148,17 @@ static int weight_of(const mb_state_t *state, int param)
                : -1;
 }
 
+/* What layers keep changes with the next forward already, and so is copied at once. */
+static mb_status_t collect_states(mb_state_writer_t *writer, int first)
+{
+    char *room = writer->snapshot == NULL ? NULL : writer->snapshot->states;
+    int before = writer->n_pieces;
+    MB_TRY(mb_kept_collect(writer->state->engine, first, room, writer->pieces, &writer->n_pieces));
+    for (int i = before; i < writer->n_pieces && room != NULL; i++)
+        writer->homes[i] = MB_VALUES_COPIED;
+    return MB_OK;
+}
+
 static mb_status_t collect(mb_state_writer_t *writer)
 {
     const mb_state_t *state = writer->state;
@@ -171,7 +182,7 @@ static mb_status_t collect(mb_state_writer_t *writer)
         }
     }
     if (writer->layout.n_states > 0)
-        MB_TRY(mb_kept_collect(state->engine, n, writer->pieces, &writer->n_pieces));
+        MB_TRY(collect_states(writer, n));
     return mb_engine_idle(state->engine) ? MB_OK : mb_exec_sync(&state->engine->exec);
 }
 
@@ -196,6 +207,7 @@ static void fill_layout(mb_state_writer_t *writer)
     layout->settings = state->settings;
     layout->state = state->state;
     layout->state.present = state->with_state;
+    layout->stencil = state->stencil;
     if (state->lease != NULL) {
         layout->may_commit = mb_run_dir_check;
         layout->may_commit_user = state->lease;
@@ -214,6 +226,22 @@ static mb_status_t list_pieces(mb_state_writer_t *writer)
     return mb_comm_agree(comm, status);
 }
 
+/* A copy of the piece, unless the update has made it. */
+static mb_status_t plan_copy(mb_state_writer_t *writer, mb_piece_t *piece)
+{
+    const mb_state_place_t *place = &writer->places[piece->tensor];
+    const mb_snapshot_t *snapshot = writer->snapshot;
+    float *to = mb_snapshot_place(snapshot, place->param, place->slot);
+    if (to == NULL)
+        return mb_error_set(MB_ERR_INTERNAL, "the copy of a checkpoint has no room for '%s'",
+                            writer->tensors[piece->tensor].name);
+    if (!writer->state->update->copied || !mb_snapshot_has(snapshot, place->param, place->slot))
+        writer->copies[writer->n_copies++] =
+            (mb_state_copy_t){to, piece->values, (size_t)piece->count * sizeof(float)};
+    piece->values = to;
+    return MB_OK;
+}
+
 /* What is lent, and not written in another form, goes through the snapshot. */
 static mb_status_t plan_copies(mb_state_writer_t *writer)
 {
@@ -221,17 +249,11 @@ static mb_status_t plan_copies(mb_state_writer_t *writer)
     if (writer->copies == NULL)
         return mb_error_memory("a checkpoint's pieces", 0);
     for (int i = 0; i < writer->n_pieces; i++) {
-        mb_piece_t *piece = &writer->pieces[i];
-        size_t bytes = (size_t)piece->count * sizeof(float);
-        if (writer->homes[i] != MB_VALUES_LENT || piece->encoded != NULL)
+        if (writer->homes[i] != MB_VALUES_LENT || writer->pieces[i].encoded != NULL ||
+            writer->pieces[i].count == 0)
             continue;
-        float *to = mb_snapshot_take(writer->snapshot, bytes);
-        if (to == NULL)
-            return mb_error_set(MB_ERR_INTERNAL, "the copy of a checkpoint has no room for '%s'",
-                                writer->tensors[piece->tensor].name);
-        writer->copies[writer->n_copies++] = (mb_state_copy_t){to, piece->values, bytes};
+        MB_TRY(plan_copy(writer, &writer->pieces[i]));
         writer->homes[i] = MB_VALUES_COPIED;
-        piece->values = to;
     }
     return MB_OK;
 }
@@ -289,6 +311,21 @@ mb_status_t mb_state_write(const mb_state_t *state, const char *path)
                                      writer.pieces, writer.n_pieces);
     mb_state_clear(&writer);
     return status;
+}
+
+void mb_state_foresee(const mb_state_t *state)
+{
+    mb_state_writer_t writer = {.state = state, .arena = mb_arena_create()};
+    mb_status_t status = writer.arena == NULL ? MB_ERR_MEMORY : MB_OK;
+    if (status == MB_OK)
+        status = mb_state_list_layers(state->model->graph, writer.arena, &writer.layout);
+    if (status == MB_OK)
+        status = list_tensors(&writer);
+    if (status == MB_OK) {
+        fill_layout(&writer);
+        mb_checkpoint_foresee(&writer.layout);
+    }
+    mb_arena_destroy(writer.arena);
 }
 
 mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void *user)

@@ -25,6 +25,7 @@ typedef struct {
     bool moments_in_8_bits;    /* quant/moments.h */
     bool keras_optimizer;      /* moments where Keras reads them */
     bool averaged;             /* weights are their averages, where the optimizer keeps them */
+    mb_stencil_t *stencil;     /* of files of this kind; NULL: none is kept */
     mb_run_dir_t
         *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;
@@ -36,6 +37,10 @@ mb_status_t mb_state_list_layers(const mb_graph_t *graph, mb_arena_t *arena,
 /* Collective: a complete file at PATH. */
 mb_status_t mb_state_write(const mb_state_t *state, const char *path);
 
+/* Rank 0: lays out what such files have, before the first one is due. Not collective; what fails is
+ * left to that one. */
+void mb_state_foresee(const mb_state_t *state);
+
 /* Collective: what that file would hold, float32 all of it, without a file. VISIT is called on
  * every rank with its own pieces, which stand until it returns. */
 typedef mb_status_t (*mb_state_visit_t)(void *user, const mb_checkpoint_layout_t *layout,
@@ -45,7 +50,7 @@ mb_status_t mb_state_visit(const mb_state_t *state, mb_state_visit_t visit, void
  * the rank's own state into SNAPSHOT first; until that is done the state must stay as it is. What
  * is given at the beginning is copied, but the texts of MODEL and OPTIMIZER. */
 typedef struct mb_state_saving mb_state_saving_t;
-mb_status_t mb_state_begin(const mb_state_t *state, const char *path, mb_snapshot_t *snapshot,
+mb_status_t mb_state_begin(const mb_state_t *state, const char *path, const mb_snapshot_t *snapshot,
                            mb_state_saving_t **out);
 mb_status_t mb_state_put(mb_state_saving_t *saving);
 bool mb_state_is_copied(const mb_state_saving_t *saving);

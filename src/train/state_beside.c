@@ -15,7 +15,7 @@ struct mb_state_saving {
     atomic_bool copied;
 };
 
-static mb_status_t make(const mb_state_t *state, const char *path, mb_snapshot_t *snapshot,
+static mb_status_t make(const mb_state_t *state, const char *path, const mb_snapshot_t *snapshot,
                         mb_state_saving_t **out)
 {
     mb_state_saving_t *saving = calloc(1, sizeof *saving);
@@ -28,11 +28,10 @@ static mb_status_t make(const mb_state_t *state, const char *path, mb_snapshot_t
     saving->state = *state;
     saving->writer =
         (mb_state_writer_t){.state = &saving->state, .path = saving->path, .snapshot = snapshot};
-    mb_snapshot_clear(snapshot);
     return MB_OK;
 }
 
-mb_status_t mb_state_begin(const mb_state_t *state, const char *path, mb_snapshot_t *snapshot,
+mb_status_t mb_state_begin(const mb_state_t *state, const char *path, const mb_snapshot_t *snapshot,
                            mb_state_saving_t **out)
 {
     mb_comm_t *comm = state->engine->machine->comm;
@@ -47,6 +46,7 @@ mb_status_t mb_state_begin(const mb_state_t *state, const char *path, mb_snapsho
         mb_state_end(saving);
         return status;
     }
+    atomic_store(&saving->copied, saving->writer.n_copies == 0);
     *out = saving;
     return MB_OK;
 }

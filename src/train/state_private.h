@@ -26,7 +26,8 @@ typedef struct { /* that is still to be made */
 typedef struct mb_state_writer {
     const mb_state_t *state;
     const char *path;
-    mb_snapshot_t *snapshot; /* what is written is copied there; NULL: training stands still */
+    const mb_snapshot_t
+        *snapshot; /* what is written is copied there; NULL: training stands still */
     mb_arena_t *arena;
     mb_checkpoint_layout_t layout;
     mb_tensor_spec_t *tensors;

@@ -1,7 +1,8 @@
 /* Checkpoints that are written beside the steps.
  *
+ *     update s        copies what it changes, as it changes it
  *     boundary s      every rank's state is laid out as a file; the steps go on
- *       thread        copies the rank's own state (the next update waits for that), then writes it
+ *       thread        copies what else there is (the next update waits for that), then writes it
  *     boundary a      no rank writes any more, says the vote: rank 0 gathers the checksums
  *       thread, 0     the seal, the name, older checkpoints
  *     boundary b      rank 0 is done, says the vote: the checkpoint is told of
@@ -20,7 +21,10 @@ struct mb_saves {
     bool goes_on;    /* where a checkpoint cannot be written */
     bool told;       /* that the disk is slower than the cadence */
     bool told_lines; /* that metrics cannot be written */
+    bool put_off;    /* to the next boundary */
+    bool has_room;   /* the copy is within --memory, too */
     mb_snapshot_t *snapshot;
+    mb_stencil_t *stencil;
     mb_save_times_t times;
 
     mb_status_t failure; /* that is told when the one under way is complete */
@@ -52,7 +56,9 @@ mb_status_t mb_training_take_saves(mb_training_t *trainer)
 {
     bool beside, stops;
     trainer->saves = calloc(1, sizeof *trainer->saves);
-    if (trainer->saves == NULL)
+    if (trainer->saves != NULL)
+        trainer->saves->stencil = mb_stencil_create();
+    if (trainer->saves == NULL || trainer->saves->stencil == NULL)
         return mb_error_memory("a trainer", sizeof *trainer->saves);
     MB_TRY(read_word(trainer, MB_SET_CHECKPOINT_MODE, "async", "sync", &beside));
     MB_TRY(read_word(trainer, MB_SET_ON_SAVE_ERROR, "stop", "continue", &stops));
@@ -63,23 +69,43 @@ mb_status_t mb_training_take_saves(mb_training_t *trainer)
 bool mb_training_copies(const mb_training_t *trainer)
 {
     mb_device_t *device = trainer->machine->device;
-    bool in_limit =
-        mb_settings_has(trainer->settings, MB_SET_MEMORY) && device->class_->host_visible(device);
+    bool in_limit = mb_settings_has(trainer->settings, MB_SET_MEMORY) &&
+                    device->class_->host_visible(device) && !trainer->saves->has_room;
     return trainer->dir != NULL && !mb_comm_is_virtual(trainer->comm) &&
            mb_settings_copy_state(trainer->settings, in_limit);
 }
 
+void mb_training_allow_copy(mb_training_t *trainer, bool has_room)
+{
+    trainer->saves->has_room = has_room;
+}
+
+/* Without a copy checkpoints are as good, and the steps wait for them. */
 mb_status_t mb_training_take_snapshot(mb_training_t *trainer)
 {
-    return mb_training_copies(trainer)
-               ? mb_snapshot_create(trainer->engine, trainer->update, trainer->moments_in_8_bits,
-                                    &trainer->saves->snapshot)
-               : MB_OK;
+    mb_saves_t *saves = trainer->saves;
+    if (!mb_training_copies(trainer))
+        return MB_OK;
+    mb_status_t status = mb_comm_agree(
+        trainer->comm, mb_snapshot_create(trainer->engine, trainer->update,
+                                          trainer->moments_in_8_bits, &saves->snapshot));
+    if (status != MB_ERR_MEMORY)
+        return status;
+    mb_snapshot_destroy(saves->snapshot);
+    saves->snapshot = NULL;
+    mb_training_note(trainer, "the steps wait for checkpoints (checkpoint-mode=sync): %s",
+                     mb_error_get());
+    return MB_OK;
 }
 
 const mb_snapshot_t *mb_training_snapshot(const mb_training_t *trainer)
 {
     return trainer->saves->snapshot;
+}
+
+mb_stencil_t *mb_training_stencil(const mb_training_t *trainer)
+{
+    return trainer->saves->stencil;
 }
 
 mb_save_times_t mb_training_save_times(const mb_training_t *trainer)
@@ -163,6 +189,41 @@ mb_status_t mb_training_await_copy(mb_training_t *trainer)
     return wait_for_own(trainer, is_copied, "copying the state for a checkpoint");
 }
 
+/* Whether the thread still reads the copy. */
+static bool is_reading(const mb_saves_t *saves)
+{
+    return saves->task != NULL && saves->phase == PUTTING && !mb_background_done(saves->task);
+}
+
+/* The last checkpoint of a run is written from where values stand. */
+static bool is_due_next(const mb_training_t *trainer)
+{
+    int64_t next = trainer->state.step + 1;
+    return next < trainer->total_steps &&
+           (trainer->saves->put_off || mb_training_is_due(trainer, &trainer->cadence, next));
+}
+
+void mb_training_expect_copy(mb_training_t *trainer)
+{
+    mb_saves_t *saves = trainer->saves;
+    mb_snapshot_t *snapshot = saves->snapshot;
+    trainer->update->copies = NULL;
+    if (snapshot == NULL || !snapshot->in_device || is_reading(saves) || !is_due_next(trainer))
+        return;
+    mb_snapshot_expect(snapshot);
+    trainer->update->copies = snapshot->copies;
+}
+
+bool mb_training_is_save_due(mb_training_t *trainer, uint32_t votes)
+{
+    mb_saves_t *saves = trainer->saves;
+    bool due = saves->put_off || (votes & MB_VOTE_STOP) != 0 ||
+               mb_training_is_due(trainer, &trainer->cadence, trainer->state.step);
+    bool asked = (votes & MB_VOTE_CHECKPOINT) != 0;
+    saves->put_off = !due && asked && saves->snapshot != NULL && !trainer->finished;
+    return due || (asked && !saves->put_off);
+}
+
 /* ---- the end of one */
 
 static void forget(mb_saves_t *saves)
@@ -183,6 +244,7 @@ void mb_training_drop_saves(mb_training_t *trainer)
     mb_background_join(saves->task);
     forget(saves);
     mb_snapshot_destroy(saves->snapshot);
+    mb_stencil_destroy(saves->stencil);
     free(saves);
     trainer->saves = NULL;
 }

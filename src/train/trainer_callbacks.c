@@ -166,13 +166,13 @@ mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_
 }
 
 /* A loss that was finite before an update says nothing of the weights behind it. */
-mb_status_t mb_training_check_weights(mb_training_t *trainer)
+mb_status_t mb_training_check_weights(mb_training_t *trainer, const mb_snapshot_t *snapshot)
 {
     char what[512];
     mb_status_t status = MB_OK;
     if (trainer->guard.goes_on)
         return MB_OK;
-    status = mb_weights_check_finite(trainer->engine);
+    status = mb_weights_check_finite(trainer->update, snapshot);
     if (status == MB_ERR_NUMERIC) {
         snprintf(what, sizeof what, "after its update %s", mb_error_get());
         mb_training_not_finite(trainer, trainer->state.step - 1, what,

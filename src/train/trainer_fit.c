@@ -197,6 +197,31 @@ static mb_status_t note_open(mb_training_t *trainer)
     return MB_OK;
 }
 
+/* The copy that checkpoints are written from is taken unasked where it stays within LIMIT; *BYTES
+ * without it. Collective. */
+static mb_status_t fit_copy(mb_training_t *trainer, double limit, double *bytes)
+{
+    double with_copy;
+    char wanted[32], taken[32];
+    if (mb_training_copies(trainer))
+        return MB_OK;
+    mb_training_allow_copy(trainer, true);
+    if (!mb_training_copies(trainer))
+        return MB_OK;
+    MB_TRY(measure(trainer, &with_copy));
+    if (with_copy <= limit) {
+        *bytes = with_copy;
+        return MB_OK;
+    }
+    mb_training_allow_copy(trainer, false);
+    mb_training_note(trainer,
+                     "the steps wait for checkpoints (checkpoint-mode=sync): with a copy to write "
+                     "them from a rank would take %s, and memory=%s",
+                     mb_str_bytes(with_copy, taken, sizeof taken),
+                     mb_str_bytes(limit, wanted, sizeof wanted));
+    return MB_OK;
+}
+
 mb_status_t mb_training_fit_layout(mb_training_t *trainer)
 {
     double limit, bytes = 0, least = DBL_MAX;
@@ -217,6 +242,7 @@ mb_status_t mb_training_fit_layout(mb_training_t *trainer)
         MB_TRY(measure(trainer, &bytes));
         least = bytes < least ? bytes : least;
         if (bytes <= limit) {
+            MB_TRY(fit_copy(trainer, limit, &bytes));
             tell(trainer, limit, bytes);
             return mb_comm_agree(trainer->comm, name_choice(trainer));
         }

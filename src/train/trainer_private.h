@@ -140,10 +140,9 @@ mb_status_t mb_training_tell_account(mb_training_t *trainer);
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer);
 /* The loss of a step that is not finite ends the run, unless it is to go on: MB_ERR_NUMERIC. */
 mb_status_t mb_training_check_loss(mb_training_t *trainer, const mb_step_report_t *report);
-/* What would be saved can be gone on from, unless that is not asked for: MB_ERR_NUMERIC.
- * Collective.
- */
-mb_status_t mb_training_check_weights(mb_training_t *trainer);
+/* What would be saved, SNAPSHOT (NULL: from where it stands), can be gone on from, unless that is
+ * not asked for: MB_ERR_NUMERIC. Collective. */
+mb_status_t mb_training_check_weights(mb_training_t *trainer, const mb_snapshot_t *snapshot);
 /* After the checkpoint's state was taken. */
 mb_status_t mb_training_resume_callbacks(mb_training_t *trainer);
 /* Rank 0: a step's metrics enter those of its epoch. */
@@ -203,6 +202,8 @@ mb_status_t mb_training_check_record(mb_training_t *trainer);
 /* A step checkpoint and what goes with it; LAST: nothing comes after it, so that it is complete, or
  * has failed, when the call returns. Collective. */
 mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last);
+/* Before the first step: what the first checkpoint would make it wait for. Not collective. */
+void mb_training_foresee_save(mb_training_t *trainer);
 /* Hands the state of a step checkpoint to VISIT. Collective. */
 mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t visit, void *user);
 /* The output that was asked for beside final.h5: whether it can be, and writing it. */
@@ -230,8 +231,12 @@ void mb_training_watch_pace(mb_training_t *trainer);
 mb_status_t mb_training_take_saves(mb_training_t *trainer);
 /* Whether the run keeps room for a copy of its state; then takes it. */
 bool mb_training_copies(const mb_training_t *trainer);
+/* HAS_ROOM: the copy does not go beyond the setting `memory`, and is kept unasked. */
+void mb_training_allow_copy(mb_training_t *trainer, bool has_room);
+/* Collective. Where a rank has no memory for it there is none on any, which a note says. */
 mb_status_t mb_training_take_snapshot(mb_training_t *trainer);
 const mb_snapshot_t *mb_training_snapshot(const mb_training_t *trainer); /* NULL: none */
+mb_stencil_t *mb_training_stencil(const mb_training_t *trainer);         /* of step checkpoints */
 /* Waits until the checkpoint before is complete, or has failed. Collective, as are the next three.
  */
 mb_status_t mb_training_settle_save(mb_training_t *trainer);
@@ -239,6 +244,13 @@ mb_status_t mb_training_settle_save(mb_training_t *trainer);
 mb_status_t mb_training_wait_for_previous(mb_training_t *trainer);
 /* Of STATE into PATH, which it frees; nothing is under way. */
 mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, char *path);
+/* Whether one is due at this boundary; what the clock asks for is put off by a step, whose update
+ * can copy what it changes. */
+bool mb_training_is_save_due(mb_training_t *trainer, uint32_t votes);
+/* In front of an update: whether it copies what it changes, as one is due behind it. Not
+ * collective.
+ */
+void mb_training_expect_copy(mb_training_t *trainer);
 /* What VOTES, read at this boundary, say of the one under way. */
 mb_status_t mb_training_follow_save(mb_training_t *trainer, uint32_t votes);
 /* This rank's votes. */

@@ -136,12 +136,6 @@ static mb_status_t look_back(mb_training_t *trainer)
     return keep_best(trainer, report.loss);
 }
 
-static bool is_due(const mb_training_t *trainer, uint32_t votes)
-{
-    return (votes & (MB_VOTE_CHECKPOINT | MB_VOTE_STOP)) != 0 ||
-           mb_training_is_due(trainer, &trainer->cadence, trainer->state.step);
-}
-
 /* A lease that cannot be renewed is looked at before the next commit. */
 static mb_status_t renew_lease(mb_training_t *trainer)
 {
@@ -173,7 +167,7 @@ static mb_status_t boundary(mb_training_t *trainer, bool *stop)
     bool last = trainer->finished || *stop;
     if (last)
         MB_TRY(mb_training_settle_save(trainer));
-    if (is_due(trainer, votes))
+    if (mb_training_is_save_due(trainer, votes))
         MB_TRY(mb_training_checkpoint(trainer, last));
     MB_TRY(mb_training_local_save(trainer, votes));
     return last ? MB_OK : mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer));
@@ -198,6 +192,7 @@ static mb_status_t run(mb_training_t *trainer)
     mb_step_report_t report;
     bool stop = false;
     MB_TRY(mb_comm_vote_start(trainer->comm, &trainer->vote, own_votes(trainer)));
+    mb_training_foresee_save(trainer);
     mb_account_start(trainer->account, MB_ACTIVITY_OTHER);
     while (!trainer->finished && !stop) {
         trainer->step_begun = mb_time_seconds();

@@ -39,6 +39,7 @@ static mb_state_t state_of(const mb_training_t *trainer, save_kind_t kind)
                         .method = format == NULL ? MB_METHOD_NEAREST : method,
                         .moments_in_8_bits = trainer->moments_in_8_bits,
                         .averaged = kind != SAVE_STEP && trainer->finished,
+                        .stencil = kind == SAVE_STEP ? mb_training_stencil(trainer) : NULL,
                         .keras_optimizer =
                             mb_settings_on(trainer->settings, MB_SET_KERAS_OPTIMIZER)};
 }
@@ -61,6 +62,20 @@ static mb_state_t complete_state(mb_training_t *trainer, save_kind_t kind)
     if (trainer->state.step_in_epoch > 0)
         state.state.metrics = mb_score_kept_metrics(trainer->score, &state.state.n_metrics);
     return state;
+}
+
+/* As checkpoints of this cadence find it, within an epoch or between two. */
+void mb_training_foresee_save(mb_training_t *trainer)
+{
+    const mb_cadence_t *cadence = &trainer->cadence;
+    bool within = cadence->steps > 0 || cadence->seconds > 0;
+    if (trainer->dir == NULL || mb_comm_rank(trainer->comm) != 0 ||
+        (!within && cadence->epochs == 0))
+        return;
+    mb_state_t state = complete_state(trainer, SAVE_STEP);
+    if (within)
+        state.state.metrics = mb_score_kept_metrics(trainer->score, &state.state.n_metrics);
+    mb_state_foresee(&state);
 }
 
 mb_status_t mb_training_visit_state(mb_training_t *trainer, mb_state_visit_t visit, void *user)
@@ -206,12 +221,12 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last)
     if (trainer->dir == NULL || trainer->saved_step == trainer->state.step)
         return MB_OK;
     int before = mb_account_begin(trainer->account, MB_ACTIVITY_CHECKPOINT);
-    MB_TRY(mb_training_check_weights(trainer));
+    const mb_snapshot_t *snapshot = last ? NULL : mb_training_snapshot(trainer);
+    MB_TRY(mb_training_check_weights(trainer, snapshot));
     mb_run_dir_step_name(trainer->state.step, name, sizeof name);
     trainer->last_save = mb_time_seconds();
-    mb_status_t status = mb_training_snapshot(trainer) != NULL && !last
-                             ? checkpoint_beside(trainer, name)
-                             : checkpoint_now(trainer, name, last);
+    mb_status_t status =
+        snapshot != NULL ? checkpoint_beside(trainer, name) : checkpoint_now(trainer, name, last);
     if (status == MB_OK)
         trainer->saved_step = trainer->state.step;
     if (!last)

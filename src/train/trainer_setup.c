@@ -354,8 +354,10 @@ static mb_status_t update_hook(void *user, const mb_step_info_t *info, float *gr
 {
     mb_training_t *trainer = user;
     MB_TRY(mb_training_await_copy(trainer));
-    if (!trainer->engine->exec.planning)
+    if (!trainer->engine->exec.planning) {
         MB_TRY(mb_check_end(trainer->check, info));
+        mb_training_expect_copy(trainer);
+    }
     return mb_update_step(trainer->update, info, gradients, sums);
 }
 
@@ -414,7 +416,6 @@ static mb_status_t load_values(mb_training_t *trainer)
     MB_TRY(mb_update_create(trainer->engine, trainer->optimizer, trainer->score, offload.moments,
                             &trainer->update));
     MB_TRY(read_moments(trainer));
-    MB_TRY(mb_training_take_snapshot(trainer));
     mb_training_post_guard(trainer);
     MB_TRY(mb_training_make_check(trainer));
     return trainer->resume == NULL ? MB_OK : mb_kept_read(trainer->resume, trainer->engine);
@@ -471,6 +472,7 @@ static mb_status_t make_engine(mb_training_t *trainer)
     note_segments(trainer);
     note_order(trainer);
     MB_TRY(mb_comm_agree(trainer->comm, load_values(trainer)));
+    MB_TRY(mb_training_take_snapshot(trainer));
     MB_TRY(mb_engine_prepare(trainer->engine));
     if (trainer->val == NULL)
         return MB_OK;

@@ -227,6 +227,7 @@ mb_status_t mb_update_write_slot(mb_update_t *update, int param, int slot, const
                                  size_t bytes)
 {
     float *own = update->slots[param][slot];
+    update->copied = false;
     if (!update->offloads)
         return mb_exec_copy(&update->engine->exec, own, values, bytes, MB_COPY_TO_DEVICE);
     MB_TRY(mb_pieces_settle(update->pieces));
@@ -322,6 +323,7 @@ static mb_status_t regularize(mb_update_t *update)
                                      .w = stage->values[p],
                                      .g = mb_update_gradient(update, p)};
         MB_TRY(mb_run_regularize(stage->exec, &args));
+        update->measured = false;
     }
     return MB_OK;
 }
@@ -336,11 +338,13 @@ typedef struct { /* of a pass over the trained tensors */
     int64_t updates;
     float lr;
     const float *scale;
+    mb_tensor_copy_t *copies;
 } pass_t;
 
 static mb_status_t step_piece(void *user, mb_stepper_t *stepper)
 {
     const pass_t *pass = user;
+    mb_stepper_copy_to(stepper, pass->copies);
     if (pass->steps)
         MB_TRY(mb_stepper_step(stepper, pass->updates, pass->lr, pass->scale));
     return pass->averages ? mb_stepper_average(stepper, pass->updates) : MB_OK;
@@ -353,13 +357,15 @@ static mb_status_t step_all(mb_update_t *update, bool steps)
     pass_t pass = {.steps = steps,
                    .averages = optimizer->averages,
                    .updates = mb_optimizer_updates(optimizer, update->iterations),
-                   .lr = mb_update_lr(update)};
+                   .lr = mb_update_lr(update),
+                   .copies = exec->planning ? NULL : update->copies};
     if (steps && mb_optimizer_needs_norms(optimizer)) {
         MB_TRY(mb_norms_measure(update));
         MB_TRY(mb_optimizer_clip(optimizer, exec, update->engine->plan->graph->n_params,
                                  update->norms, update->scale));
         pass.scale = update->scale;
     }
+    update->copied = pass.steps && pass.copies != NULL;
     return pass.steps || pass.averages ? mb_pieces_pass(update->pieces, step_piece, &pass) : MB_OK;
 }
 
@@ -423,6 +429,7 @@ static mb_status_t unscale(mb_update_t *update, float *gradients, bool *finite)
         return MB_OK;
     if (!scale->fixed)
         MB_TRY(check_finite(update, finite));
+    update->measured = false;
     return *finite ? mb_run_divide(&update->engine->exec, &args) : MB_OK;
 }
 
@@ -437,6 +444,7 @@ static mb_status_t accumulate(mb_update_t *update, bool applies)
 {
     if (update->optimizer->accumulated_steps == 1)
         return MB_OK;
+    update->measured = false;
     bool other = !applies;
     if (update->engine->exec.planning)
         MB_TRY(mb_pieces_pass(update->pieces, accumulate_piece, &other));
@@ -483,6 +491,8 @@ mb_status_t mb_update_step(void *user, const mb_step_info_t *info, float *gradie
 {
     mb_update_t *update = user;
     bool finite = true, applies = true;
+    update->copied = false;
+    update->measured = false;
     MB_TRY(mb_score_regularizers(update->score));
     MB_TRY(mb_ties_gather(update, gradients));
     MB_TRY(ask(info, update, sums, &applies));

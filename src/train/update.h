@@ -35,14 +35,17 @@ typedef struct mb_update {
     size_t moment_bytes, small_bytes; /* small: of device memory, norms and the like below */
     mb_pieces_t *pieces;              /* of what this stage updates; NULL: the rank is idle */
     double *norms;      /* [n_params] squares; this and the following in device memory */
+    bool measured;      /* own ones are there, of the gradients as they are */
     double *others;     /* [stages][n_params] the other stages' */
     float *scale;       /* [n_params] what clipping multiplies gradients by */
     double *host_norms; /* [n_params] for the loss scale and the guard */
     double *host_sums;  /* [sum_count] for the guard */
     void *states;       /* what layers kept before the step; NULL: they keep nothing */
     mb_update_guard_t guard;
-    mb_request_t **requests; /* [2 stages] */
-    void *incoming;          /* device memory: one tied gradient or statistic */
+    mb_tensor_copy_t *copies; /* [n_params] where the next step puts tensors, too; NULL: nowhere */
+    bool copied;              /* the last one has, and nobody has changed any since */
+    mb_request_t **requests;  /* [2 stages] */
+    void *incoming;           /* device memory: one tied gradient or statistic */
 } mb_update_t;
 
 /* Not collective. Moments are what they begin with, some a copy of the weights, which must have

@@ -56,3 +56,17 @@ stateful() {
     both 1 '45 samples are not whole batches of 8' predict model.h5 --data part.csv --label kind -o p.h5
     both 2 'batch=16: the model keeps states for 8 rows' eval model.h5 --data s.h5 --batch 16
 }
+
+# Each array lies on 64 bytes: 512 for the weights, as much for each moment, 128 for a state of 8 rows of 3.
+@test "the copy that checkpoints are written from is counted with states, and has the bytes" {
+    stateful
+    for mode in sync async; do
+        ranks 1 model.h5 --data s.h5 --quiet --steps 4 --replicas 1 --checkpoint-every 1 --keep 9 \
+            --checkpoint-mode $mode --run $mode.run
+        planned[${#mode}]=$(grep -o '"planned": [0-9]*' $mode.run/plan.json | grep -o '[0-9]*')
+    done
+    [ $((planned[5] - planned[4])) -eq $((3 * 512 + 128)) ]
+    for step in 1 2 3; do
+        cmp {sync,async}.run/step-0000000$step.h5
+    done
+}

@@ -76,6 +76,7 @@ tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
 	$(CC) $(HDF5_CFLAGS) $(MPI_CFLAGS) $(WARN_CFLAGS) -O1 -g -fPIC -shared -o $@ \
 	  $(top_srcdir)/tests/support/stumbling_hdf5.c -ldl
 tests/cli/damaged.log: tests/support/stumbling_hdf5.so
+tests/cli/saving.log: tests/support/failing_memory.so
 tests/cli/saving.log tests/cli/local_tier.log: tests/support/failing_io.so
 CLEANFILES += tests/support/stumbling_hdf5.so
 EXTRA_DIST += tests/support/stumbling_hdf5.c

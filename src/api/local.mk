@@ -25,6 +25,3 @@ libmb_la_SOURCES += src/api/trainer_private.h
 libmb_la_SOURCES += src/api/trainer_run_for.c
 libmb_la_SOURCES += src/api/trainer_samples.c
 libmb_la_SOURCES += src/api/trainer_submit.c
-libmb_la_SOURCES += src/api/ranks.c src/api/trainer_private.h
-libmb_la_SOURCES += src/api/reservoir.c src/api/reservoir.h
-libmb_la_SOURCES += src/api/samples.c src/api/samples.h src/api/trainer_samples.c

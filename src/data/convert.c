@@ -169,7 +169,7 @@ mb_status_t mb_data_convert(const char *const *inputs, int n_inputs, const char 
                          .n_inputs = n_inputs,
                          .output = output,
                          .options = options == NULL ? &none : options,
-                         .file = {.staged = {.fd = -1}},
+                         .file = {.staged = {.file = {.fd = -1}}},
                          .summary = summary};
     if (n_inputs < 1)
         return mb_error_set(MB_ERR_ARGUMENT, "no input is named");

@@ -110,7 +110,7 @@ mb_status_t mb_output_create(const char *path, mb_output_dataset_t *datasets, in
     for (int i = 0; i < n_datasets; i++)
         bytes += mb_shape_elements(&datasets[i].shape) * (int64_t)mb_dtype_bytes(datasets[i].dtype);
     MB_TRY(mb_staged_begin(NULL, path, bytes, make_file, &request, NULL, 0, &out->staged));
-    return mb_io_size(out->staged.fd, path, &out->bytes);
+    return mb_io_size(out->staged.file.fd, path, &out->bytes);
 }
 
 mb_status_t mb_output_write(const mb_output_t *output, int64_t offset, const void *from,

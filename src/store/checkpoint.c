@@ -1,6 +1,6 @@
 /* Collective writing of a checkpoint. The tensors' bytes, in the order they have in the file, form
  * one stream; each rank checksums what it writes in stretches that end at the blocks of that
- * stream, and rank 0 joins them into the seal (the CRC of A followed by B follows from both). */
+ * stream, and rank 0 gets the sums of the blocks for the seal. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "store/checkpoint_private.h"
 #include "store/io.h"
 #include "store/ranks.h"
+#include "store/writer_slot.h"
 
 /* Small enough that what was checksummed is still in the cache when it is written. */
 #define STRETCH_BYTES ((size_t)1 << 20)
@@ -60,21 +61,6 @@ static mb_status_t lay_stream(mb_checkpoint_file_t *file)
     return MB_OK;
 }
 
-static mb_status_t add_stretch(mb_checkpoint_file_t *file, int64_t first, int64_t bytes,
-                               uint32_t crc)
-{
-    if (file->n_stretches == file->capacity) {
-        size_t capacity = file->capacity * 2 + 16;
-        mb_stretch_t *stretches = realloc(file->stretches, capacity * sizeof(*stretches));
-        if (stretches == NULL)
-            return mb_checkpoint_no_memory();
-        file->stretches = stretches;
-        file->capacity = capacity;
-    }
-    file->stretches[file->n_stretches++] = (mb_stretch_t){first, bytes, crc, 0};
-    return MB_OK;
-}
-
 /* Writes and checksums bytes [first, first + bytes) of the stream, which lie at OFFSET. */
 static mb_status_t write_stretch(mb_checkpoint_file_t *file, const char *from, int64_t bytes,
                                  int64_t first, int64_t offset)
@@ -90,7 +76,7 @@ static mb_status_t write_stretch(mb_checkpoint_file_t *file, const char *from, i
             mb_io_begin_sync(file->staged.fd, offset + at, now);
         at += (int64_t)now;
     }
-    return add_stretch(file, first, bytes, crc);
+    return mb_checkpoint_add_sum(file, first, bytes, crc);
 }
 
 /* BYTES bytes of a unit, from its byte SKIPPED on. */
@@ -121,32 +107,10 @@ static mb_status_t write_piece(mb_checkpoint_file_t *file, const mb_piece_t *pie
     return MB_OK;
 }
 
-static int compare_stretches(const void *a, const void *b)
-{
-    const mb_stretch_t *x = a, *y = b;
-    return x->first < y->first ? -1 : x->first > y->first;
-}
-
-static mb_status_t join_stretches(mb_stretch_t *stretches, size_t count, mb_seal_t *seal)
-{
-    qsort(stretches, count, sizeof(*stretches), compare_stretches);
-    int64_t end = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (stretches[i].first != end)
-            return mb_error_set(MB_ERR_INTERNAL,
-                                "a checkpoint's checksums do not cover byte %" PRId64, end);
-        int64_t block = stretches[i].first / MB_SEAL_BLOCK_BYTES;
-        seal->blocks[block] =
-            mb_crc32c_combine(seal->blocks[block], stretches[i].crc, (uint64_t)stretches[i].bytes);
-        end += stretches[i].bytes;
-    }
-    return MB_OK;
-}
-
 static mb_status_t fill_and_write(const mb_checkpoint_file_t *file, mb_seal_t *seal)
 {
-    MB_TRY(join_stretches(file->all, file->n_all, seal));
-    MB_TRY(mb_seal_rest(file->staged.fd, seal, file->staged.temporary, &seal->rest));
+    MB_TRY(mb_checkpoint_block_crcs(file, seal));
+    MB_TRY(mb_seal_rest(file->staged.file.fd, seal, file->staged.temporary, &seal->rest));
     unsigned char *bytes = NULL;
     MB_TRY(mb_seal_encode(seal, &bytes));
     size_t length = (size_t)mb_seal_bytes(seal->n_extents, mb_checkpoint_data_bytes(file->layout));
@@ -162,9 +126,9 @@ static mb_status_t write_seal(const mb_checkpoint_file_t *file)
         .step = file->layout->state.step,
         .n_extents = file->n_extents,
         .extents = file->extents,
-        .n_blocks = mb_seal_blocks(mb_checkpoint_data_bytes(file->layout)),
+        .n_blocks = mb_seal_blocks(file->data_bytes),
     };
-    MB_TRY(mb_io_size(file->staged.fd, file->staged.temporary, &seal.file_bytes));
+    MB_TRY(mb_io_size(file->staged.file.fd, file->staged.temporary, &seal.file_bytes));
     seal.blocks = calloc((size_t)seal.n_blocks + 1, sizeof(*seal.blocks));
     if (seal.blocks == NULL)
         return mb_checkpoint_no_memory();
@@ -187,8 +151,9 @@ mb_status_t mb_checkpoint_begin(mb_comm_t *comm, const char *path,
         .pieces = pieces,
         .n_pieces = n_pieces,
         .n_tensors = layout->n_weights + layout->n_moments + layout->n_states,
+        .data_bytes = mb_checkpoint_data_bytes(layout),
         .n_units = mb_checkpoint_numbers(layout) - 1,
-        .staged = {.fd = -1},
+        .staged = {.io = layout->io, .file = {.fd = -1}},
     };
     file->numbers = calloc(file->n_units + 1, sizeof(*file->numbers));
     mb_status_t status =
@@ -204,14 +169,30 @@ mb_status_t mb_checkpoint_begin(mb_comm_t *comm, const char *path,
     return MB_OK;
 }
 
-mb_status_t mb_checkpoint_put(mb_checkpoint_file_t *file)
+static mb_status_t write_pieces(mb_checkpoint_file_t *file)
 {
     MB_TRY(lay_stream(file));
     for (int i = 0; i < file->n_pieces; i++)
         MB_TRY(write_piece(file, &file->pieces[i]));
-    /* Rank 0's are synced with the seal, before the file has its name. */
-    return mb_ranks_rank(file->comm) == 0 ? MB_OK
-                                          : mb_io_sync(file->staged.fd, file->staged.temporary);
+    return MB_OK;
+}
+
+static int writers_of_node(const mb_checkpoint_file_t *file)
+{
+    const mb_io_options_t *io = file->layout->io;
+    return file->comm == NULL || io == NULL ? 0 : io->writers_per_node;
+}
+
+mb_status_t mb_checkpoint_put(mb_checkpoint_file_t *file)
+{
+    mb_writer_slot_t slot = {.fd = -1};
+    int writers = writers_of_node(file);
+    if (writers > 0)
+        MB_TRY(mb_writer_slot_take(&slot, file->staged.temporary, mb_comm_local_rank(file->comm),
+                                   writers, &file->cancelled));
+    mb_status_t status = mb_staged_settle(&file->staged, write_pieces(file));
+    mb_writer_slot_give(&slot);
+    return status;
 }
 
 void mb_checkpoint_cancel(mb_checkpoint_file_t *file)
@@ -221,13 +202,7 @@ void mb_checkpoint_cancel(mb_checkpoint_file_t *file)
 
 mb_status_t mb_checkpoint_gather(mb_checkpoint_file_t *file)
 {
-    void *all = NULL;
-    size_t bytes = 0;
-    MB_TRY(mb_ranks_gather(file->comm, file->stretches, file->n_stretches * sizeof(mb_stretch_t),
-                           &all, &bytes));
-    file->all = all;
-    file->n_all = bytes / sizeof(mb_stretch_t);
-    return MB_OK;
+    return mb_checkpoint_fold_sums(file);
 }
 
 mb_status_t mb_checkpoint_commit(mb_checkpoint_file_t *file)
@@ -245,8 +220,7 @@ void mb_checkpoint_end(mb_checkpoint_file_t *file)
     free(file->numbers);
     free(file->starts);
     free(file->extents);
-    free(file->stretches);
-    free(file->all);
+    free(file->sums.data);
     free(file);
 }
 

@@ -31,6 +31,7 @@
 
 #include "comm/comm.h"
 #include "quant/encode.h"
+#include "store/io_options.h"
 #include "store/model_file.h"
 #include "store/report.h"
 
@@ -74,6 +75,8 @@ typedef struct {
     const mb_setting_t *settings; /* /mbrun/run; none when exporting */
     mb_run_state_t state;         /* present: /mbrun/state is written */
     const mb_report_t *report;    /* /mbrun/report; NULL: none */
+    mb_io_options_t *io;          /* how ranks write it; NULL: each by itself */
+    int64_t align;         /* tensors' data stands apart: mb_h5_image_spread. 0: it does not */
     const char *quantized; /* the root attribute mbrun_quantized: the format in words; NULL: none */
     mb_stencil_t *stencil; /* NULL: every file is laid out anew */
     mb_status_t (*may_commit)(void *user); /* asked on rank 0 when all is written, before the file
@@ -106,7 +109,8 @@ mb_status_t mb_checkpoint_write(mb_comm_t *comm, const char *path,
 /* The same in parts, of which the two long ones may run on another thread beside the caller's:
  *
  *     begin    collective: the file is laid out, and every rank has it open
- *     put      this rank's bytes, on disk. Any thread: neither HDF5 nor MPI is entered
+ *     put      this rank's bytes, on disk. Any thread: neither HDF5 nor MPI is entered; but with
+ *              MPI-IO it is collective
  *     gather   collective, when all have put theirs: rank 0 gets the checksums
  *     commit   rank 0: the seal, on disk, and the name. Any thread, as above
  *     end      frees; without a commit before, the file is gone. Not collective

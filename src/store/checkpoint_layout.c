@@ -370,7 +370,7 @@ static mb_status_t make_file(const char *create_at, const char *path,
                              int64_t *numbers, mb_h5_image_t **image)
 {
     mb_h5_writer_t h5;
-    MB_TRY(mb_h5_writer_create(create_at, path, &h5));
+    MB_TRY(mb_h5_writer_create_spread(create_at, path, layout->align, &h5));
     for (size_t i = 0; i < mb_checkpoint_numbers(layout); i++)
         numbers[i] = -1;
     const maker_t maker = {&h5, layout, arena, numbers, false};

@@ -7,13 +7,6 @@
 #include "store/seal.h"
 #include "store/staged.h"
 
-/* A checksummed stretch of the stream. */
-typedef struct {
-    int64_t first, bytes;
-    uint32_t crc;
-    uint32_t unused; /* it travels as bytes: no hole in it is left unset */
-} mb_stretch_t;
-
 struct mb_checkpoint_file {
     mb_comm_t *comm;
     const char *path;
@@ -21,15 +14,14 @@ struct mb_checkpoint_file {
     const mb_piece_t *pieces;
     int n_pieces;
     int n_tensors;
-    size_t n_units;   /* parts of tensors: MB_PART_COUNT of each */
+    size_t n_units; /* parts of tensors: MB_PART_COUNT of each */
+    int64_t data_bytes;
     int64_t *numbers; /* offsets of the units, then the seal's */
     int64_t *starts;  /* of the units in the stream */
     int n_extents;
     mb_extent_t *extents;
-    mb_stretch_t *stretches; /* this rank's */
-    size_t n_stretches, capacity;
-    mb_stretch_t *all; /* rank 0, when they are gathered: every rank's */
-    size_t n_all;
+    mb_comm_bytes_t
+        sums; /* of this rank's bytes, then on rank 0 of all ranks': checkpoint_sums.c */
     atomic_bool cancelled;
     mb_staged_t staged;
 };
@@ -43,6 +35,15 @@ static inline mb_status_t mb_checkpoint_no_memory(void)
 {
     return mb_error_set(MB_ERR_MEMORY, "out of memory while writing a checkpoint");
 }
+
+/* checkpoint_sums.c: bytes [first, first + bytes) of the stream, within one block, have this CRC.
+ */
+mb_status_t mb_checkpoint_add_sum(mb_checkpoint_file_t *file, int64_t first, int64_t bytes,
+                                  uint32_t crc);
+/* Collective: rank 0 gets the sums of all ranks. */
+mb_status_t mb_checkpoint_fold_sums(mb_checkpoint_file_t *file);
+/* Rank 0, then: the CRCs of the blocks. */
+mb_status_t mb_checkpoint_block_crcs(const mb_checkpoint_file_t *file, mb_seal_t *seal);
 
 /* checkpoint_check.c: collective. Every rank's pieces together must be all tensors, each element
  * once. */

@@ -22,6 +22,7 @@ typedef struct {
     H5FD_t base;
     mb_h5_image_t *image;
     haddr_t allocated; /* HDF5's "end of address space" */
+    bool has_data, ends_in_data;
 } opened_t;
 
 struct mb_h5_image {
@@ -29,6 +30,7 @@ struct mb_h5_image {
     int fd;
     int64_t kept_bytes; /* of the file as it was: pages begin with these */
     int64_t bytes;      /* of the file as HDF5 sees it */
+    int64_t align;      /* of data that stands apart; 0: HDF5 places it */
     page_t **pages;     /* in the order of the file */
     size_t count, capacity;
     mb_status_t failed; /* of a write, which HDF5 was not told */
@@ -167,6 +169,14 @@ static herr_t driver_query(const H5FD_t *file, unsigned long *flags)
     return 0;
 }
 
+/* Small data is not put into one block. */
+static herr_t driver_query_spread(const H5FD_t *file, unsigned long *flags)
+{
+    (void)file;
+    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_DATA_SIEVE;
+    return 0;
+}
+
 static haddr_t driver_allocated(const H5FD_t *file, H5FD_mem_t type)
 {
     (void)type;
@@ -178,6 +188,29 @@ static herr_t driver_allocate(H5FD_t *file, H5FD_mem_t type, haddr_t end)
     (void)type;
     ((opened_t *)file)->allocated = end;
     return 0;
+}
+
+static haddr_t round_up(haddr_t at, int64_t unit)
+{
+    return (at + (haddr_t)unit - 1) / (haddr_t)unit * (haddr_t)unit;
+}
+
+/* HDF5's own alignment knows no difference between data and the rest. */
+static haddr_t driver_place(H5FD_t *file, H5FD_mem_t type, hid_t transfer, hsize_t bytes)
+{
+    (void)transfer;
+    opened_t *opened = (opened_t *)file;
+    bool is_data = type == H5FD_MEM_DRAW;
+    if (opened->image == NULL)
+        return HADDR_UNDEF;
+    int64_t align = opened->image->align, unit = is_data || opened->ends_in_data ? PAGE_BYTES : 1;
+    if (is_data && opened->has_data && bytes / MB_SPREAD_LARGE >= (hsize_t)align)
+        unit = align;
+    haddr_t at = round_up(opened->allocated, unit);
+    opened->allocated = at + bytes;
+    opened->ends_in_data = is_data;
+    opened->has_data = opened->has_data || is_data;
+    return at;
 }
 
 static haddr_t driver_end(const H5FD_t *file, H5FD_mem_t type)
@@ -233,33 +266,46 @@ static herr_t driver_truncate(H5FD_t *file, hid_t transfer, hbool_t closing)
     return 0;
 }
 
+/* What both drivers do; H5FD_class_t cannot be copied in a constant. */
+#define DRIVER_CALLS                                                                               \
+    .maxaddr = (haddr_t)INT64_MAX, .fc_degree = H5F_CLOSE_WEAK,                                    \
+    .fapl_size = sizeof(mb_h5_image_t *), .open = driver_open, .close = driver_close,              \
+    .get_eoa = driver_allocated, .set_eoa = driver_allocate, .get_eof = driver_end,                \
+    .read = driver_read, .write = driver_write, .truncate = driver_truncate,                       \
+    .fl_map = H5FD_FLMAP_DICHOTOMY
+
+/* Numbers: the last of those that need no registration. */
 static const H5FD_class_t driver = {
 #if H5_VERSION_GE(1, 13, 0)
     .version = H5FD_CLASS_VERSION,
-    .value = 511, /* the last of those that need no registration */
+    .value = 511,
 #endif
     .name = "mb_image",
-    .maxaddr = (haddr_t)INT64_MAX,
-    .fc_degree = H5F_CLOSE_WEAK,
-    .fapl_size = sizeof(mb_h5_image_t *),
-    .open = driver_open,
-    .close = driver_close,
     .query = driver_query,
-    .get_eoa = driver_allocated,
-    .set_eoa = driver_allocate,
-    .get_eof = driver_end,
-    .read = driver_read,
-    .write = driver_write,
-    .truncate = driver_truncate,
-    .fl_map = H5FD_FLMAP_DICHOTOMY,
+    DRIVER_CALLS,
 };
+static const H5FD_class_t spreading_driver = {
+#if H5_VERSION_GE(1, 13, 0)
+    .version = H5FD_CLASS_VERSION,
+    .value = 510,
+#endif
+    .name = "mb_image_spread",
+    .query = driver_query_spread,
+    .alloc = driver_place,
+    DRIVER_CALLS,
+};
+
+void mb_h5_image_spread(mb_h5_image_t *image, int64_t align)
+{
+    image->align = align;
+}
 
 /* HDF5 1.10 gives up a file's driver before it calls that to close (H5FD_close), so somebody else
  * must hold it for as long. */
 bool mb_h5_image_use(mb_h5_image_t *image, hid_t access)
 {
     if (image->driver < 0)
-        image->driver = H5FDregister(&driver);
+        image->driver = H5FDregister(image->align > 0 ? &spreading_driver : &driver);
     return image->driver >= 0 && H5Pset_driver(access, image->driver, &image) >= 0;
 }
 

@@ -23,6 +23,13 @@ typedef struct mb_h5_image mb_h5_image_t;
 /* FRESH: HDF5 begins with an empty file, and PATH, if it is there, holds nothing but zeros.
  * Otherwise PATH is what HDF5 reads. NULL: there is no file yet. */
 mb_status_t mb_h5_image_open(const char *path, bool fresh, mb_h5_image_t **image);
+/* Large data begins on a multiple where that costs an eighth at most. */
+#define MB_SPREAD_LARGE 8
+/* Before it is used, of one that is FRESH: data of tensors stands apart. Each begins on a page
+ * (4096 bytes) that holds nothing else, so that no two writers meet in one; what has
+ * MB_SPREAD_LARGE times ALIGN bytes at least begins on a multiple of ALIGN, which is one of 4096.
+ * The first stays near the file's start. */
+void mb_h5_image_spread(mb_h5_image_t *image, int64_t align);
 /* Makes a file that is opened or created with ACCESS, under any name, be the image. */
 bool mb_h5_image_use(mb_h5_image_t *image, hid_t access);
 /* What went wrong below HDF5, which HDF5 itself cannot tell: MB_OK, or the error with its message.

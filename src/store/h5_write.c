@@ -8,6 +8,8 @@
 /* Larger objects begin on a page, so that ranks' pieces meet on pages; smaller ones stay packed. */
 #define ALIGNED_BYTES 65536
 #define ALIGNMENT 4096
+/* Where data stands apart, the rest stands together. */
+#define METADATA_BLOCK_BYTES 65536
 /* Keras' limit on the bytes of one attribute. */
 #define ATTRIBUTE_LIMIT 64512
 /* Up to this many attributes stay in an object's header, which is smaller than HDF5's own index. */
@@ -19,7 +21,7 @@ static mb_status_t fail(const mb_h5_writer_t *writer, const char *doing, const c
     return mb_h5_error(MB_ERR_IO, writer->path, doing, object);
 }
 
-static hid_t file_access(mb_h5_image_t *image)
+static hid_t file_access(mb_h5_image_t *image, bool spread)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
 #if H5_VERSION_GE(1, 10, 2)
@@ -27,7 +29,10 @@ static hid_t file_access(mb_h5_image_t *image)
 #else
     H5Pset_libver_bounds(list, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
 #endif
-    H5Pset_alignment(list, ALIGNED_BYTES, ALIGNMENT);
+    if (spread)
+        H5Pset_meta_block_size(list, METADATA_BLOCK_BYTES);
+    else
+        H5Pset_alignment(list, ALIGNED_BYTES, ALIGNMENT);
     if (list >= 0 && !mb_h5_image_use(image, list)) {
         H5Pclose(list);
         return H5I_INVALID_HID;
@@ -83,9 +88,9 @@ mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status)
     return status;
 }
 
-static mb_status_t create_file(mb_h5_writer_t *writer)
+static mb_status_t create_file(mb_h5_writer_t *writer, bool spread)
 {
-    hid_t access = file_access(writer->image), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = file_access(writer->image, spread), creation = H5Pcreate(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0)
         writer->file = H5Fcreate(writer->path, H5F_ACC_TRUNC, creation, access);
     mb_status_t status = mb_h5_image_failed(writer->image);
@@ -98,7 +103,7 @@ static mb_status_t create_file(mb_h5_writer_t *writer)
 
 static mb_status_t open_file(mb_h5_writer_t *writer)
 {
-    hid_t access = file_access(writer->image);
+    hid_t access = file_access(writer->image, false);
     if (access >= 0)
         writer->file = H5Fopen(writer->path, H5F_ACC_RDWR, access);
     mb_status_t status = writer->file < 0 ? fail(writer, "open", "the file as HDF5") : MB_OK;
@@ -123,11 +128,14 @@ static mb_status_t prepare(mb_h5_writer_t *writer, mb_status_t status)
     return status == MB_OK ? MB_OK : mb_h5_writer_finish(writer, status);
 }
 
-static mb_status_t begin(const char *at, const char *path, bool fresh, mb_h5_writer_t *writer)
+/* SPREAD > 0: data stands apart, as in mb_h5_image_spread. */
+static mb_status_t begin(const char *at, const char *path, bool fresh, int64_t spread,
+                         mb_h5_writer_t *writer)
 {
     *writer = writer_of(NULL, path);
     MB_TRY(mb_h5_image_open(at, fresh, &writer->image));
-    return prepare(writer, fresh ? create_file(writer) : open_file(writer));
+    mb_h5_image_spread(writer->image, spread);
+    return prepare(writer, fresh ? create_file(writer, spread > 0) : open_file(writer));
 }
 
 mb_status_t mb_h5_writer_reuse(mb_h5_image_t *image, const char *create_at, const char *path,
@@ -140,12 +148,18 @@ mb_status_t mb_h5_writer_reuse(mb_h5_image_t *image, const char *create_at, cons
 
 mb_status_t mb_h5_writer_create(const char *create_at, const char *path, mb_h5_writer_t *writer)
 {
-    return begin(create_at, path, true, writer);
+    return begin(create_at, path, true, 0, writer);
+}
+
+mb_status_t mb_h5_writer_create_spread(const char *create_at, const char *path, int64_t align,
+                                       mb_h5_writer_t *writer)
+{
+    return begin(create_at, path, true, align, writer);
 }
 
 mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_writer_t *writer)
 {
-    return begin(open_at, path, false, writer);
+    return begin(open_at, path, false, 0, writer);
 }
 
 static mb_status_t open_or_create(const mb_h5_writer_t *writer, hid_t parent, const char *component,

@@ -20,6 +20,9 @@ mb_status_t mb_h5_writer_update(const char *open_at, const char *path, mb_h5_wri
 /* What IMAGE, which is the writer's from here on, holds, at CREATE_AT, for changes. */
 mb_status_t mb_h5_writer_reuse(mb_h5_image_t *image, const char *create_at, const char *path,
                                mb_h5_writer_t *writer);
+/* The first of the two, with data that stands apart: mb_h5_image_spread; ALIGN of 0: without. */
+mb_status_t mb_h5_writer_create_spread(const char *create_at, const char *path, int64_t align,
+                                       mb_h5_writer_t *writer);
 /* Closes the file and, when STATUS, that of the calls before, is MB_OK, writes it. */
 mb_status_t mb_h5_writer_finish(mb_h5_writer_t *writer, mb_status_t status);
 /* The same; *IMAGE is what was written, or NULL when it was not. */

@@ -6,6 +6,7 @@ libmb_la_SOURCES += \
 	src/store/checkpoint_check.c src/store/checkpoint_private.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
 	src/store/checkpoint_stencil.c src/store/checkpoint_stencil.h \
+	src/store/checkpoint_sums.c \
 	src/store/average.c src/store/average.h \
 	src/store/compare.c src/store/compare.h \
 	src/store/compare_configs.c src/store/compare_tensors.c \
@@ -16,12 +17,15 @@ libmb_la_SOURCES += \
 	src/store/encoded_open.c src/store/encoded_open.h \
 	src/store/encoded_read.c src/store/encoded_read.h \
 	src/store/encoded_write.c src/store/encoded_write.h \
+	src/store/file.h src/store/file_mpi.c src/store/file_posix.c \
+	src/store/filesystem.c src/store/filesystem.h \
 	src/store/h5.c src/store/h5.h \
 	src/store/h5_attributes.c src/store/h5_heap.c src/store/h5_heap.h src/store/h5_storage.c src/store/h5_storage.h \
 	src/store/h5_image.c src/store/h5_image.h \
 	src/store/h5_part.c src/store/h5_part.h \
 	src/store/h5_write.c src/store/h5_write.h \
 	src/store/io.c src/store/io.h \
+	src/store/io_options.c src/store/io_options.h \
 	src/store/keras_archive.c src/store/keras_archive.h \
 	src/store/keras_config.c src/store/keras_config.h \
 	src/store/keras_int8.c src/store/keras_int8.h \
@@ -41,5 +45,6 @@ libmb_la_SOURCES += \
 	src/store/staged.c src/store/staged.h \
 	src/store/tensors.c src/store/tensors.h \
 	src/store/variables.c src/store/variables.h \
+	src/store/writer_slot.c src/store/writer_slot.h \
 	src/store/zip.c src/store/zip.h src/store/zip_unpack.c \
 	src/store/zip_write.c src/store/zip_write.h

@@ -70,7 +70,7 @@ static mb_predictions_t *allocate(const request_t *request)
     mb_predictions_t *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return NULL;
-    p->staged.fd = -1;
+    p->staged.file.fd = -1;
     p->samples = request->samples;
     p->n_outputs = request->n_outputs;
     p->path = strdup(request->path);

@@ -26,6 +26,12 @@ static inline mb_status_t mb_ranks_broadcast(mb_comm_t *comm, void *data, size_t
     return comm == NULL || bytes == 0 ? MB_OK : mb_comm_broadcast(comm, data, bytes, 0);
 }
 
+static inline mb_status_t mb_ranks_fold(mb_comm_t *comm, mb_comm_bytes_t *own,
+                                        mb_comm_merge_t merge, void *user)
+{
+    return comm == NULL ? MB_OK : mb_comm_fold(comm, own, merge, user);
+}
+
 /* All ranks' data one after the other, malloc'ed, on rank 0; NULL elsewhere. */
 static inline mb_status_t mb_ranks_gather(mb_comm_t *comm, const void *data, size_t bytes,
                                           void **all, size_t *all_bytes)

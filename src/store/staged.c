@@ -12,12 +12,12 @@
 
 void mb_staged_discard(mb_staged_t *staged)
 {
-    if (staged->fd >= 0)
-        close(staged->fd);
+    if (staged->file.class_ != NULL)
+        staged->file.class_->abandon(&staged->file);
     if (staged->created)
         unlink(staged->temporary);
     free(staged->temporary);
-    *staged = (mb_staged_t){.fd = -1};
+    *staged = (mb_staged_t){.file = {.fd = -1}};
 }
 
 /* A full disk shows here, before anything is written. */
@@ -87,7 +87,8 @@ static mb_status_t begin(mb_staged_t *staged, int64_t expected_bytes, mb_staged_
     MB_TRY(mb_ranks_agree(staged->comm, status));
     MB_TRY(share_name(staged, rank));
     MB_TRY(mb_ranks_broadcast(staged->comm, numbers, n_numbers * sizeof(*numbers)));
-    status = mb_io_open_update(staged->temporary, &staged->fd);
+    staged->file.path = staged->temporary;
+    status = staged->file.class_->open(&staged->file);
     if (status != MB_OK && rank != 0)
         mb_error_prefix(status,
                         "rank %d does not see the file that rank 0 made (is the directory "
@@ -100,7 +101,14 @@ mb_status_t mb_staged_begin(mb_comm_t *comm, const char *path, int64_t expected_
                             mb_staged_create_t create, void *user, int64_t *numbers,
                             size_t n_numbers, mb_staged_t *staged)
 {
-    *staged = (mb_staged_t){.comm = comm, .path = path, .fd = -1};
+    bool by_mpi = staged->io != NULL && staged->io->mpi_io && comm != NULL;
+    *staged = (mb_staged_t){.comm = comm,
+                            .path = path,
+                            .io = staged->io,
+                            .file = {.class_ = by_mpi ? &mb_file_mpi : &mb_file_posix,
+                                     .comm = comm,
+                                     .options = staged->io,
+                                     .fd = -1}};
     mb_status_t status = begin(staged, expected_bytes, create, user, numbers, n_numbers);
     if (status != MB_OK)
         mb_staged_discard(staged);
@@ -110,23 +118,47 @@ mb_status_t mb_staged_begin(mb_comm_t *comm, const char *path, int64_t expected_
 mb_status_t mb_staged_write(const mb_staged_t *staged, const void *data, size_t bytes,
                             int64_t offset)
 {
-    return mb_io_write(staged->fd, data, bytes, offset, staged->temporary);
+    return staged->file.class_->write(&staged->file, data, bytes, offset);
+}
+
+/* From here on rank 0 alone goes on with the file. */
+static mb_status_t end_collective(mb_staged_t *staged, mb_status_t status)
+{
+    mb_error_message_t kept;
+    mb_file_t *file = &staged->file;
+    status = file->class_->sync(file, status);
+    mb_error_keep(&kept);
+    mb_status_t closed = file->class_->close(file);
+    if (status != MB_OK)
+        mb_error_restore(&kept);
+    MB_TRY(status);
+    MB_TRY(closed);
+    file->class_ = &mb_file_posix;
+    return mb_comm_rank(staged->comm) == 0 ? file->class_->open(file) : MB_OK;
+}
+
+mb_status_t mb_staged_settle(mb_staged_t *staged, mb_status_t status)
+{
+    mb_file_t *file = &staged->file;
+    if (file->class_->collective)
+        return end_collective(staged, status);
+    return mb_ranks_rank(staged->comm) == 0 ? status : file->class_->sync(file, status);
 }
 
 /* A rank's bytes may stand in the cache of its own node; rank 0's are synced with the commit. */
 mb_status_t mb_staged_sync(mb_staged_t *staged, mb_status_t status)
 {
     if (status == MB_OK && mb_ranks_rank(staged->comm) != 0)
-        status = mb_io_sync(staged->fd, staged->temporary);
+        status = staged->file.class_->sync(&staged->file, status);
     return mb_ranks_agree(staged->comm, status);
 }
 
 mb_status_t mb_staged_publish(mb_staged_t *staged, mb_status_t (*may_commit)(void *), void *user)
 {
-    MB_TRY(mb_io_sync(staged->fd, staged->temporary));
+    MB_TRY(staged->file.class_->sync(&staged->file, MB_OK));
     if (may_commit != NULL)
         MB_TRY(may_commit(user));
-    MB_TRY(mb_io_close(&staged->fd, staged->temporary));
+    MB_TRY(staged->file.class_->close(&staged->file));
     if (rename(staged->temporary, staged->path) != 0)
         return mb_io_error("replace", staged->path);
     staged->created = false;

@@ -39,6 +39,7 @@ libmb_la_SOURCES += src/train/trainer_beside.c
 libmb_la_SOURCES += src/train/trainer_callbacks.c
 libmb_la_SOURCES += src/train/trainer_formats.c
 libmb_la_SOURCES += src/train/trainer_fit.c
+libmb_la_SOURCES += src/train/trainer_io.c
 libmb_la_SOURCES += src/train/trainer_limit.c
 libmb_la_SOURCES += src/train/trainer_pace.c
 libmb_la_SOURCES += src/train/trainer_guard.c

@@ -300,6 +300,8 @@ bool mb_settings_copy_state(const mb_settings_t *settings, bool in_limit)
     mb_cadence_t cadence = mb_settings_cadence(settings, MB_SET_CHECKPOINT_EVERY);
     if (in_limit && settings->origin[MB_SET_CHECKPOINT_MODE] == MB_FROM_DEFAULT)
         return false;
+    if (strcmp(settings->value[MB_SET_IO], "mpi-io") == 0)
+        return false;
     return strcmp(settings->value[MB_SET_CHECKPOINT_MODE], "async") == 0 &&
            (cadence.steps > 0 || cadence.epochs > 0 || cadence.seconds > 0);
 }

@@ -116,6 +116,12 @@ typedef enum {
       "is no copy, as where it does not fit (into --memory, too)")                                 \
     X(ON_SAVE_ERROR, "on-save-error", TEXT, "stop", false, "HOW",                                  \
       "a checkpoint that cannot be written: stop, or continue with a warning and the one before")  \
+    X(IO, "io", TEXT, "posix", false, "WAY",                                                       \
+      "ranks write checkpoints each by itself (posix), or together, by MPI-IO (mpi-io): then "     \
+      "steps wait for them")                                                                       \
+    X(IO_HINTS, "io-hints", TEXT, NULL, false, "KEY=VALUE,...",                                    \
+      "what their file system wants: align=1MiB, writers_per_node=2, striping_factor=8, "          \
+      "cb_nodes=4 ... (doc/filesystems.md)")                                                       \
     X(KEEP, "keep", COUNT, "2", false, "K", "step checkpoints kept, besides the best")             \
     X(KERAS_OPTIMIZER, "keras-optimizer", SWITCH, "no", false, NULL,                               \
       "write the moments where Keras reads them")                                                  \

@@ -203,6 +203,8 @@ static void fill_layout(mb_state_writer_t *writer)
             state->optimizer, mb_optimizer_updates(state->optimizer, state->state.iterations),
             &layout->keras_scalar_value);
     }
+    layout->io = state->io;
+    layout->align = state->io == NULL ? 0 : state->io->align;
     layout->n_settings = state->n_settings;
     layout->settings = state->settings;
     layout->state = state->state;

@@ -26,6 +26,7 @@ typedef struct {
     bool keras_optimizer;      /* moments where Keras reads them */
     bool averaged;             /* weights are their averages, where the optimizer keeps them */
     mb_stencil_t *stencil;     /* of files of this kind; NULL: none is kept */
+    mb_io_options_t *io;       /* how its files are written; NULL: each rank by itself */
     mb_run_dir_t
         *lease; /* still ours when the file gets its name? NULL: no lease guards the place */
 } mb_state_t;

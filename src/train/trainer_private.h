@@ -101,6 +101,8 @@ struct mb_training {
     mb_cadence_t cadence, val_cadence;
     mb_time_limit_t limit; /* rank 0 */
     mb_saves_t *saves;
+    mb_io_options_t io;
+    bool told_hints; /* that MPI-IO has not taken */
     mb_callbacks_t callbacks;
     mb_guard_t guard;
     mb_model_file_t *restored; /* the weights that a run ends with; NULL: its last */
@@ -135,6 +137,11 @@ mb_status_t mb_training_take_account(mb_training_t *trainer);
 void mb_training_drop_account(mb_training_t *trainer);
 /* Of the steps so far: time.json and the event. Collective. */
 mb_status_t mb_training_tell_account(mb_training_t *trainer);
+
+/* trainer_io.c: how checkpoints are written, as settings and the file system say. Collective. */
+mb_status_t mb_training_take_io(mb_training_t *trainer);
+/* After a file was written: hints that had no effect, once. */
+void mb_training_tell_hints(mb_training_t *trainer);
 
 /* trainer_callbacks.c */
 mb_status_t mb_training_take_callbacks(mb_training_t *trainer);

@@ -54,6 +54,7 @@ int64_t mb_training_save_bytes(const mb_training_t *trainer)
 static mb_state_t complete_state(mb_training_t *trainer, save_kind_t kind)
 {
     mb_state_t state = state_of(trainer, kind);
+    state.io = &trainer->io;
     trainer->state.iterations = trainer->update->iterations;
     state.state.iterations = trainer->update->iterations;
     state.state.averaged = state.averaged && trainer->optimizer->averages;
@@ -101,7 +102,9 @@ static mb_status_t save(mb_training_t *trainer, const char *path, save_kind_t ki
 {
     MB_TRY(mb_training_settle_save(trainer));
     mb_state_t state = take_state(trainer, kind, lease);
-    return mb_state_write(&state, path);
+    mb_status_t status = mb_state_write(&state, path);
+    mb_training_tell_hints(trainer);
+    return status;
 }
 
 /* Rank 0 writes the other form from an HDF5 file beside, which all have written. */

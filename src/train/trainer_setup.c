@@ -583,6 +583,7 @@ mb_status_t mb_training_set_up(mb_training_t *trainer)
     MB_TRY(mb_comm_agree(comm, take_weights(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_callbacks(trainer)));
     MB_TRY(mb_comm_agree(comm, mb_training_take_saves(trainer)));
+    MB_TRY(mb_training_take_io(trainer));
     mb_machine_options_t machine = mb_layout_machine(settings);
     machine.lent = trainer->options.device;
     MB_TRY(mb_machine_open(comm, &machine, &trainer->machine));

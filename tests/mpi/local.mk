@@ -78,6 +78,13 @@ tests/support/stumbling_hdf5.so: tests/support/stumbling_hdf5.c
 tests/cli/damaged.log: tests/support/stumbling_hdf5.so
 tests/cli/saving.log: tests/support/failing_memory.so
 tests/cli/saving.log tests/cli/local_tier.log: tests/support/failing_io.so
+tests/cli/saving.log tests/cli/local_tier.log tests/cli/io.log: tests/support/failing_io.so
+# Directories that seem to be on another file system.
+tests/support/other_filesystem.so: tests/support/other_filesystem.c tests/support/interposed.h
+	$(AM_V_CC)$(make_preloaded)
+tests/cli/io.log: tests/support/other_filesystem.so
+CLEANFILES += tests/support/other_filesystem.so
+EXTRA_DIST += tests/support/other_filesystem.c
 CLEANFILES += tests/support/stumbling_hdf5.so
 EXTRA_DIST += tests/support/stumbling_hdf5.c
 EXTRA_DIST += tests/support/failing_io.c tests/mpi/failing_lib.sh tests/campaign/failing_writes.sh \

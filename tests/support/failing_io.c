@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include "support/interposed.h"
 
 enum {
@@ -113,6 +114,15 @@ static int fails(int kind)
     }
 PWRITE(pwrite)
 PWRITE(pwrite64)
+
+#define PWRITEV(name)                                                                              \
+    ssize_t name(int fd, const struct iovec *parts, int n, off_t offset)                           \
+    {                                                                                              \
+        NEXT(ssize_t, name, int, const struct iovec *, int, off_t);                                \
+        return is_below_fd(fd) && fails(WRITE) ? -1 : next(fd, parts, n, offset);                  \
+    }
+PWRITEV(pwritev)
+PWRITEV(pwritev64)
 
 ssize_t write(int fd, const void *data, size_t bytes)
 {

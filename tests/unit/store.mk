@@ -14,6 +14,14 @@ tests_unit_test_checkpoint_SOURCES = tests/unit/test_checkpoint.c $(STORE_SUPPOR
 	$(REWRITE_SUPPORT)
 tests_unit_test_checkpoint_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_writers
+tests_unit_test_writers_SOURCES = tests/unit/test_writers.c $(STORE_SUPPORT)
+tests_unit_test_writers_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_io_options
+tests_unit_test_io_options_SOURCES = tests/unit/test_io_options.c $(STORE_SUPPORT)
+tests_unit_test_io_options_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_h5_image
 tests_unit_test_h5_image_SOURCES = tests/unit/test_h5_image.c $(STORE_SUPPORT)
 tests_unit_test_h5_image_LDADD = $(UNIT_LIBS)

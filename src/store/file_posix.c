@@ -1,0 +1,40 @@
+/* See file.h. */
+#include "store/file.h"
+
+#include <unistd.h>
+#include "store/io.h"
+
+static mb_status_t open_file(mb_file_t *file)
+{
+    return mb_io_open_update(file->path, &file->fd);
+}
+
+static mb_status_t write_bytes(const mb_file_t *file, const void *data, size_t bytes,
+                               int64_t offset)
+{
+    return mb_io_write(file->fd, data, bytes, offset, file->path);
+}
+
+static mb_status_t sync_file(const mb_file_t *file, mb_status_t status)
+{
+    return status != MB_OK ? status : mb_io_sync(file->fd, file->path);
+}
+
+static mb_status_t close_file(mb_file_t *file)
+{
+    return mb_io_close(&file->fd, file->path);
+}
+
+static void abandon_file(mb_file_t *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
+const mb_file_class_t mb_file_posix = {.size = sizeof mb_file_posix,
+                                       .open = open_file,
+                                       .write = write_bytes,
+                                       .sync = sync_file,
+                                       .close = close_file,
+                                       .abandon = abandon_file};

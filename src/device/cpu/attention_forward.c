@@ -10,6 +10,7 @@
 
 #define LOG2_E 1.44269504088896341
 #define LN_2 0.69314718055994531
+#define LEAST_HEADS 4 /* of a thread */
 
 typedef struct {
     mb_attention_t shape;
@@ -17,6 +18,7 @@ typedef struct {
     float *out, *log_sum;
     const mb_attention_steps_t *steps;
     int64_t rows; /* of queries that a tile takes */
+    bool by_heads;
     mb_workspace_t workspace;
 } forward_t;
 
@@ -47,18 +49,21 @@ static mb_status_t prepare(mb_exec_t *exec, forward_t *f)
     tile_t t;
     f->steps = mb_attention_steps();
     f->rows = mb_attention_tile_rows(a, a->tq, mb_cpu_of(exec)->threads);
+    f->by_heads = mb_attention_heads(a) >= LEAST_HEADS * mb_cpu_of(exec)->threads;
     return mb_cpu_workspace(exec, MB_OP_ATTENTION_FORWARD, 0,
                             sizeof(float) * cut_memory(a, NULL, &t), &f->workspace);
 }
 
-/* The longest tiles first, which a causal mask leaves to the last queries. */
+/* Head by head where threads have several each, so that most of what a thread reads is what it has
+ * written. The longest tiles first, which a causal mask leaves to the last queries. */
 static void begin_tile(const forward_t *f, int64_t tile, int thread, tile_t *t)
 {
     const mb_attention_t *a = &f->shape;
-    int64_t heads = mb_attention_heads(a), head = tile % heads;
-    int64_t last = mb_ceil_div(a->tq, f->rows) - 1;
-    mb_attention_take_queries(a, head / a->heads, head % a->heads,
-                              mb_span(last - tile / heads, f->rows, a->tq), &t->queries);
+    int64_t heads = mb_attention_heads(a), parts = mb_ceil_div(a->tq, f->rows);
+    int64_t head = f->by_heads ? tile / parts : tile % heads;
+    int64_t part = parts - 1 - (f->by_heads ? tile % parts : tile / heads);
+    mb_attention_take_queries(a, head / a->heads, head % a->heads, mb_span(part, f->rows, a->tq),
+                              &t->queries);
     cut_memory(a, mb_workspace_thread(&f->workspace, thread), t);
     for (int r = 0; r < MB_ATTENTION_QUERIES; r++) {
         t->largest[r] = -FLT_MAX;

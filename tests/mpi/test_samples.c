@@ -1,5 +1,6 @@
 /* Samples where they lie: each rank gives its own to a trainer, whoever computes. */
 #define _GNU_SOURCE /* mkdtemp */
+#include "device/device.h"
 #include "mpi/cases.h"
 #include "mpi/leaks.h"
 
@@ -272,6 +273,76 @@ static void large_samples_go_from_where_they_lie(void)
     EXPECT(train_wide(MPI_COMM_WORLD, true, "wide.out.h5") == wanted);
 }
 
+/* The simulated GPU, whose memory the host must not touch. */
+typedef struct {
+    mb_device_t *device;
+    mb_exec_t exec;
+    void *x, *y;
+} gpu_t;
+
+static void *upload(gpu_t *gpu, const void *from, size_t bytes)
+{
+    void *memory = NULL;
+    EXPECT_OK(mb_device_alloc(gpu->device, bytes, &memory));
+    EXPECT_OK(mb_exec_copy(&gpu->exec, memory, from, bytes, MB_COPY_TO_DEVICE));
+    EXPECT_OK(mb_exec_sync(&gpu->exec));
+    return memory;
+}
+
+static void open_gpu(gpu_t *gpu)
+{
+    const mb_device_options_t options = {.size = sizeof options, .index = cases_rank};
+    EXPECT_OK(mb_device_open("cudasim", &options, &gpu->device));
+    EXPECT_OK(mb_exec_create(gpu->device, &gpu->exec));
+    EXPECT_OK(mb_exec_allocate(&gpu->exec));
+    gpu->x = upload(gpu, x, sizeof x);
+    gpu->y = upload(gpu, y, sizeof y);
+}
+
+static void close_gpu(gpu_t *gpu)
+{
+    mb_device_free(gpu->device, gpu->x);
+    mb_device_free(gpu->device, gpu->y);
+    mb_exec_destroy(&gpu->exec);
+    mb_device_close(gpu->device);
+}
+
+static uint64_t train_on_gpu(const gpu_t *gpu, const char *path)
+{
+    double copied = -1;
+    int64_t first = gpu == NULL ? 0 : before(0, cases_rank);
+    int64_t count = gpu == NULL ? SAMPLES : before(0, cases_rank + 1) - first;
+    const int64_t x_shape[2] = {count, INPUTS}, y_shape[1] = {count};
+    mb_context_t *context = context_of(gpu == NULL ? MPI_COMM_SELF : MPI_COMM_WORLD);
+    mb_trainer_t *trainer = trainer_of(context);
+    EXPECT_OK(mb_trainer_set(trainer, "device", "cudasim"));
+    EXPECT_OK(mb_trainer_set(trainer, "epochs", "1"));
+    const float *x_at = gpu == NULL ? &x[0][0] : (const float *)gpu->x + first * INPUTS;
+    const int32_t *y_at = gpu == NULL ? y : (const int32_t *)gpu->y + first;
+    mb_where_t where = gpu == NULL ? MB_HOST : MB_DEVICE;
+    EXPECT_OK(mb_trainer_set_samples(trainer, "x", MB_FLOAT32, 2, x_shape, NULL, x_at, where));
+    EXPECT_OK(mb_trainer_set_samples(trainer, "y", MB_INT32, 1, y_shape, NULL, y_at, where));
+    EXPECT_OK(mb_trainer_run(trainer));
+    EXPECT_OK(mb_trainer_get(trainer, "bytes_copied", &copied));
+    EXPECT(gpu == NULL ? fabs(copied) < 0.5 : copied > 0 || count == 0);
+    return finish(trainer, context, path);
+}
+
+static void samples_in_a_devices_memory_give_the_bits_of_the_hosts(void)
+{
+    char path[32];
+    gpu_t gpu;
+    const char *devices = getenv("MB_CUDASIM_DEVICES");
+    if (devices == NULL || cases_size > 2)
+        return; /* the script says that there is none */
+    make_model();
+    snprintf(path, sizeof path, "host-%d.h5", cases_rank);
+    uint64_t wanted = train_on_gpu(NULL, path);
+    open_gpu(&gpu);
+    EXPECT(train_on_gpu(&gpu, "gpu.h5") == wanted);
+    close_gpu(&gpu);
+}
+
 /* Weights of samples are asked for by the whole batch; the last tenth is held out. */
 static uint64_t train_weighted(MPI_Comm comm, bool held, const char *path, double *val_loss)
 {
@@ -373,6 +444,23 @@ static void what_ranks_give_differently_is_refused(void)
     refused(mb_trainer_start(trainer), MB_ERR_ARGUMENT, "settings are not those of rank 0");
     EXPECT_OK(mb_trainer_set(trainer, "ranks", "1"));
     EXPECT_OK(mb_trainer_start(trainer));
+    EXPECT_OK(mb_trainer_destroy(trainer));
+    EXPECT_OK(mb_context_destroy(context));
+}
+
+static void a_device_that_is_not_there_is_refused_with_what_to_do(void)
+{
+    const int64_t x_shape[2] = {4, INPUTS}, y_shape[1] = {4}, gaps[2] = {8 * INPUTS, 8};
+    if (mb_device_count("cuda") > 0)
+        return; /* on a node with GPUs there is one */
+    make_model();
+    mb_context_t *context = context_of(MPI_COMM_WORLD);
+    mb_trainer_t *trainer = trainer_of(context);
+    EXPECT_OK(mb_trainer_set_samples(trainer, "x", MB_FLOAT32, 2, x_shape, NULL, x, MB_DEVICE));
+    EXPECT_OK(mb_trainer_set_samples(trainer, "y", MB_INT32, 1, y_shape, NULL, y, MB_HOST));
+    refused(mb_trainer_start(trainer), MB_ERR_UNSUPPORTED, "give them as MB_HOST");
+    EXPECT_OK(mb_trainer_set_samples(trainer, "x", MB_FLOAT32, 2, x_shape, gaps, x, MB_DEVICE));
+    refused(mb_trainer_start(trainer), MB_ERR_UNSUPPORTED, "gaps between their elements");
     EXPECT_OK(mb_trainer_destroy(trainer));
     EXPECT_OK(mb_context_destroy(context));
 }
@@ -491,9 +579,11 @@ int main(int argc, char **argv)
         CASE(contiguous_floats_are_not_copied),
         CASE(samples_of_any_strides_and_types_give_the_same_bits),
         CASE(large_samples_go_from_where_they_lie),
+        CASE(samples_in_a_devices_memory_give_the_bits_of_the_hosts),
         CASE(weights_and_validation_are_those_of_one_rank),
         CASE(other_samples_go_on_with_the_weights_in_memory),
         CASE(what_ranks_give_differently_is_refused),
+        CASE(a_device_that_is_not_there_is_refused_with_what_to_do),
         CASE(samples_that_none_has_and_wrong_ones_are_refused),
         CASE(renewing_is_refused_where_it_means_nothing),
         CASE(a_sample_that_is_no_number_is_named_with_its_rank),

@@ -4,6 +4,12 @@
 MB_SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/mb-samples.XXXXXX")
 export MB_SCRATCH OMP_WAIT_POLICY=passive
 export OMPI_MCA_rmaps_base_oversubscribe=1
+if [ -e "$MB_BUILDDIR/mbcudasim.so" ]; then
+    export MB_PLUGINS=$MB_BUILDDIR MB_CUDASIM_DEVICES=2 MB_CUDASIM_SEED=3
+else
+    count=1
+    echo "ok 1 - samples in a device's memory # SKIP the CUDA toolkit's headers were not found"
+fi
 run_cases test_samples 1 2 3 8
 run_cases test_reservoir 1 2 5
 

@@ -36,7 +36,8 @@ tests_mpi_test_samples_SOURCES = tests/mpi/test_samples.c tests/mpi/leaks.h $(mp
 tests_mpi_test_samples_LDADD = $(UNIT_LIBS)
 SHELL_TESTS += tests/mpi/test_samples.sh
 SANITIZED_SHELL_TESTS += tests/mpi/test_samples.sh
-tests/mpi/test_samples.log: tests/mpi/test_samples$(EXEEXT) tests/mpi/test_reservoir$(EXEEXT)
+tests/mpi/test_samples.log: tests/mpi/test_samples$(EXEEXT) tests/mpi/test_reservoir$(EXEEXT) \
+	mbrun$(EXEEXT) $(check_DATA)
 
 EXTRA_PROGRAMS += tests/mpi/test_reservoir
 CLEANFILES += tests/mpi/test_reservoir$(EXEEXT)

@@ -309,8 +309,10 @@ mb_status_t mb_trainer_set_array(mb_trainer_t *trainer, const char *name, mb_typ
  * samples as it has, or none. All ranks' together are the training data, in the order of the ranks
  * and then of each one's own; results are those of a file with the samples in that order, whoever
  * holds them. Ranks that compute (the setting `ranks`) read each other's while they train: their
- * arrays are not copied and stay as they are until the trainer is destroyed. Those of the others
- * have gone to ranks that compute when mb_trainer_start returns, and are the program's again.
+ * arrays are not copied and stay as they are until the trainer is destroyed, or renewed with
+ * others. They send what is asked for from inside the calls that train, which all of them are in;
+ * that needs no progress of MPI's own between calls. Those of the others have gone to ranks that
+ * compute when mb_trainer_start returns, and are the program's again.
  *   name      as for mb_trainer_set_array. A name given before is given anew.
  *   rank      number of dimensions, 1 to MB_MAX_DIMS + 1
  *   shape     [rank]: shape[0] is the number of this rank's samples, 0 or more, the same for all

@@ -148,7 +148,7 @@ static void each_part_of_the_stream_is_kept_as_often(void)
     enum { PARTS = 16, SEEDS = 300 };
     double observed[PARTS] = {0}, chi = 0, expected = (double)SEEDS * CAPACITY / PARTS;
     mb_context_t *context = context_of(MPI_COMM_WORLD);
-    if (cases_size > 2)
+    if (cases_size > 1) /* several keep the same */
         return (void)mb_context_destroy(context);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         int32_t kept[STREAM];

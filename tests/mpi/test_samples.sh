@@ -10,8 +10,8 @@ else
     count=1
     echo "ok 1 - samples in a device's memory # SKIP the CUDA toolkit's headers were not found"
 fi
-run_cases test_samples 1 2 3 8
-run_cases test_reservoir 1 2 5
+run_cases test_samples 1 3 8
+run_cases test_reservoir 1 3
 
 # The last of the first ones ran on 8 ranks, four of which trained.
 "$MPIEXEC" -n 2 "$MBRUN" "$MB_SCRATCH/start.h5" --data "$MB_SCRATCH/data.h5" --run "$MB_SCRATCH/tool.run" \

@@ -50,7 +50,7 @@ PY
 
 one() {
     input=$1 hidden=$2 classes=$3
-    "$mbrun" new mlp -o "$work/m.h5" "input=$input" "hidden=$hidden" "classes=$classes" >/dev/null
+    "$mbrun" new mlp --force -o "$work/m.h5" "input=$input" "hidden=$hidden" "classes=$classes" >/dev/null
     to_onnx "$work/m.h5" "$work/m.onnx"
     echo "input $input, hidden $hidden, output $classes"
     # shellcheck disable=SC2046,SC2086 # words

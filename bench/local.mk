@@ -14,3 +14,8 @@ EXTRA_PROGRAMS += bench/latency
 CLEANFILES += bench/latency$(EXEEXT)
 bench_latency_SOURCES = bench/latency.c
 bench_latency_LDADD = libmbcheck.la $(MPI_LIBS) -ldl
+
+EXTRA_PROGRAMS += bench/api_step
+CLEANFILES += bench/api_step$(EXEEXT)
+bench_api_step_SOURCES = bench/api_step.c
+bench_api_step_LDADD = libmbcheck.la $(MPI_LIBS)

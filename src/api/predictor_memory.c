@@ -207,7 +207,8 @@ mb_status_t mb_predictor_run(mb_predictor_t *predictor)
     MB_NEED(predictor);
     MB_TRY(mb_api_predictor_comm(predictor, __func__, &comm));
     int ranks = mb_comm_size(comm);
-    MB_TRY(mb_comm_agree(comm, check_given(predictor, ranks)));
+    mb_status_t status = check_given(predictor, ranks);
+    MB_TRY(ranks == 1 ? status : mb_comm_agree(comm, status));
     MB_TRY(start_if_needed(predictor, comm));
     predictor->outputs.samples = predictor->arrays.samples[0];
     MB_TRY(ranks == 1 ? run_alone(predictor) : run_together(predictor, comm));

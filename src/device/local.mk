@@ -59,6 +59,8 @@ libmb_la_SOURCES += \
 	src/device/cpu/gemm.c \
 	src/device/cpu/gemm_pack.c \
 	src/device/cpu/gemm_pack.h \
+	src/device/cpu/gemm_row.c \
+	src/device/cpu/gemm_row.h \
 	src/device/cpu/gemm_tiles.c \
 	src/device/cpu/gemm_tiles.h \
 	src/device/cpu/global_pool.c \

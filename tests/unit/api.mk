@@ -14,6 +14,12 @@ check_PROGRAMS += tests/unit/test_api_beside
 tests_unit_test_api_beside_SOURCES = tests/unit/test_api_beside.c $(API_SUPPORT)
 tests_unit_test_api_beside_LDADD = $(API_LIBS)
 
+check_PROGRAMS += tests/unit/test_api_device
+tests_unit_test_api_device_SOURCES = tests/unit/test_api_device.c $(API_SUPPORT) $(deferred_sources)
+tests_unit_test_api_device_LDADD = $(UNIT_LIBS)
+SHELL_TESTS += tests/unit/api_cudasim.sh
+tests/unit/api_cudasim.log: tests/unit/test_api_device$(EXEEXT)
+
 check_PROGRAMS += tests/unit/test_api_misuse
 tests_unit_test_api_misuse_SOURCES = tests/unit/test_api_misuse.c $(API_SUPPORT)
 tests_unit_test_api_misuse_LDADD = $(API_LIBS)

@@ -183,6 +183,43 @@ START_TEST(tiles_occupy_64_threads)
 }
 END_TEST
 
+/* Whatever processor and threads: a prediction of one sample has the bits of these loops. */
+START_TEST(small_product_of_one_row_has_the_bits_of_plain_loops)
+{
+    static const int64_t sizes[][2] = {{1, 1}, {4, 64}, {64, 8}, {65, 12}, {200, 130}, {128, 128}};
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+        op_t op;
+        op_open(&op, 2, 1);
+        int64_t n = sizes[s][0], k = sizes[s][1];
+        const float *a = op_random(&op, k, -1, 1), *b = op_random(&op, k * n, -1, 1);
+        const float *bias = op_random(&op, n, -1, 1);
+        mb_gemm_args_t args = {.m = 1,
+                               .n = n,
+                               .k = k,
+                               .lda = k,
+                               .ldb = n,
+                               .ldc = n,
+                               .a = a,
+                               .b = b,
+                               .bias = bias,
+                               .c = op_random(&op, n, -1, 1),
+                               .act = MB_ACT_RELU};
+        OP_RUN(&op, GEMM, &args);
+        for (int64_t j = 0; j < n; j++) {
+            volatile float sum = bias[j], product;
+            for (int64_t i = 0; i < k; i++) {
+                product = a[i] * b[i * n + j];
+                sum = sum + product;
+            }
+            float want = sum > 0 ? sum : 0;
+            ck_assert_msg(((const float *)args.c)[j] == want, "%lld x %lld, column %lld",
+                          (long long)k, (long long)n, (long long)j);
+        }
+        op_close(&op);
+    }
+}
+END_TEST
+
 START_TEST(product_over_nothing_is_the_bias)
 {
     op_t op;
@@ -417,6 +454,7 @@ static Suite *suite(void)
     tcase_add_test(t, product_of_long_factors_is_summed_in_parts);
     tcase_add_test(t, threads_do_not_change_a_bit_of_a_product);
     tcase_add_test(t, tiles_occupy_64_threads);
+    tcase_add_test(t, small_product_of_one_row_has_the_bits_of_plain_loops);
     tcase_add_test(t, product_over_nothing_is_the_bias);
     tcase_add_test(t, product_with_short_leading_dimension_is_refused);
     tcase_add_test(t, activated_product_is_the_product_then_the_activation);

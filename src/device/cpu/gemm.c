@@ -11,6 +11,7 @@
 #include "device/cpu/activation.h"
 #include "device/cpu/column_sum.h"
 #include "device/cpu/gemm_pack.h"
+#include "device/cpu/gemm_row.h"
 #include "device/cpu/gemm_tiles.h"
 
 /* A factor is copied where the other has this many rows or columns to share the copy. */
@@ -280,12 +281,31 @@ static mb_status_t check_epilogue(const mb_gemm_args_t *args)
     return MB_OK;
 }
 
+static void multiply_row(const mb_gemm_args_t *args)
+{
+    mb_act_forward_args_t act = {.count = args->n,
+                                 .act = args->act,
+                                 .p0 = args->p0,
+                                 .p1 = args->p1,
+                                 .p2 = args->p2,
+                                 .x = target_of(args),
+                                 .y = args->c};
+    mb_gemm_row(args, target_of(args));
+    if (args->act != MB_ACT_LINEAR)
+        mb_cpu_activate(&act, (mb_cpu_runs_t){0, 1, args->n, 0});
+}
+
 mb_status_t mb_cpu_gemm(mb_exec_t *exec, const mb_gemm_args_t *args)
 {
     MB_TRY(check_shape(args));
     MB_TRY(check_epilogue(args));
     if (args->m == 0 || args->n == 0)
         return MB_OK;
+    if (mb_gemm_is_row(args)) {
+        if (!exec->planning)
+            multiply_row(args);
+        return MB_OK;
+    }
     gemm_t gemm = {.args = args,
                    .act = {.count = args->m * args->n,
                            .act = args->act,

@@ -61,6 +61,7 @@ typedef struct mb_trainer mb_trainer_t;     /* a training run */
 typedef struct mb_predictor mb_predictor_t; /* a model put to use */
 typedef struct mb_quantizer mb_quantizer_t; /* a model file stored smaller */
 typedef struct mb_reservoir mb_reservoir_t; /* a bounded choice of a stream of samples */
+typedef struct mb_planner mb_planner_t;     /* what a run on so many ranks would do */
 
 /* Types of an array's elements. */
 typedef enum { MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4 } mb_type_t;
@@ -79,6 +80,10 @@ typedef enum { MB_LEVEL_DEBUG = 0, MB_LEVEL_INFO = 1, MB_LEVEL_WARNING = 2 } mb_
 /* The message of this thread's last failure; "" when there was none. Not collective. Valid until
  * the thread's next call of the library. */
 const char *mb_error_message(void);
+
+/* Where this thread's last failure arose: the rank in the communicator of the context, its own or
+ * another; -1 where there was none, or where no rank but this one can know. Not collective. */
+int mb_error_rank(void);
 
 /* What a status means, in a few words; never NULL. Not collective. */
 const char *mb_status_name(mb_status_t status);
@@ -642,6 +647,56 @@ mb_status_t mb_quantizer_get(const mb_quantizer_t *quantizer, const char *name, 
 /* Ends a quantizer. Not collective. NULL does nothing. */
 mb_status_t mb_quantizer_destroy(mb_quantizer_t *quantizer);
 
+/* Planner */
+
+/* Makes a planner of a model file, which is read by each run. It needs neither a context nor MPI,
+ * nor the ranks it plans for. Not collective, as all of its calls.
+ *   planner   the new planner; mb_planner_destroy ends it */
+mb_status_t mb_planner_create(const char *path, mb_planner_t **planner);
+
+/* Sets an option of mbrun plan or mbrun simulate, by its name without dashes. Possible at any time;
+ * mb_planner_run goes by it.
+ *   key       ranks; memory (a rank's: "16G"), hardware and profile (files: doc/planning.md); data,
+ *             batch, micro-batch, replicas, stages, schedule, recompute, zero, bucket, offload,
+ *             dtype, partition, optimizer, loss, threads, moments, checkpoint-every,
+ *             checkpoint-mode; of simulations steps, jitter ("5%"), straggler ("3:1.5"), lose
+ *             ("5@3"), seed
+ * MB_ERR_ARGUMENT names the key, the value and what is accepted. */
+mb_status_t mb_planner_set(mb_planner_t *planner, const char *key, const char *value);
+
+/* Chooses the layout as a run would, and looks ahead at its steps.
+ * Those of mb_model_load; MB_ERR_ARGUMENT: what is given fits no layout; MB_ERR_MEMORY: none keeps
+ * within the memory, with the least that would. */
+mb_status_t mb_planner_run(mb_planner_t *planner);
+
+/* Runs the plan's ranks in virtual time, with their messages; plans first where nothing was
+ * planned. As mb_planner_run; MB_ERR_PEER: ranks wait for ever, with what they wait for (of one
+ * that is lost). */
+mb_status_t mb_planner_simulate(mb_planner_t *planner);
+
+/* A number of the last plan, by name.
+ *   name      ranks, stages, groups, replicas, idle (ranks), batch, micro_batch, micro_batches (of
+ * a pipeline in a step), chunks; predicted: seconds (of a step), efficiency (the part of all ranks'
+ * time that computes), memory (bytes that a rank takes at most), least_memory (of any layout); of
+ * the last simulation simulated_seconds (of a step, virtual), simulated_idle (a part),
+ * simulated_messages, simulated_bytes (between stages) value     NaN where there is none
+ * MB_ERR_ARGUMENT: no such name, or nothing was planned yet. */
+mb_status_t mb_planner_get(const mb_planner_t *planner, const char *name, double *value);
+/* The same of one stage.
+ *   stage     from 0
+ *   name      work (its part of all stages' work), idle (a part of its time between its first
+ * action and its last), activation_bytes (at most), host_bytes (of those that are offloaded),
+ *             bytes_sent (in a step) */
+mb_status_t mb_planner_get_stage(const mb_planner_t *planner, int stage, const char *name,
+                                 double *value);
+
+/* All of the last plan, as `mbrun plan --json` prints it: other schedules and layouts, too.
+ *   json      lives until the next plan */
+mb_status_t mb_planner_text(const mb_planner_t *planner, const char **json);
+
+/* Ends a planner. NULL does nothing. */
+mb_status_t mb_planner_destroy(mb_planner_t *planner);
+
 /* Checkpoint */
 
 /* Digests of a model file: equal digests mean equal bits. Not collective.
@@ -660,6 +715,67 @@ mb_status_t mb_checkpoint_verify(const char *path, int *sealed);
  *             their gradients were not finite under a loss scale)
  * MB_ERR_ARGUMENT: no such name; MB_ERR_FORMAT: the file has no state. */
 mb_status_t mb_checkpoint_get(const char *path, const char *name, int64_t *value);
+
+/* Files
+ *
+ * What the commands of these names do. Not collective: one process alone calls them. Options are
+ * lists of keys and values, [count]; both lists may be NULL where count is 0. Files that are
+ * written appear as a whole and replace existing ones. Texts that are given out (JSON) are freed by
+ * mb_text_free. Errors: those of mb_model_load; MB_ERR_ARGUMENT: an option that is not known, with
+ * the nearest one; MB_ERR_IO. */
+
+/* mbrun inspect --json: layers, weights, settings and state of a file. */
+mb_status_t mb_checkpoint_inspect(const char *path, char **json);
+
+/* mbrun diff: what two files do not have in common.
+ *   tolerance   elements within it, absolutely or relative to the larger, are equal; 0: their bits
+ *   equal       1: nothing differs; 0: something does
+ *   json        NULL: not wanted */
+mb_status_t mb_checkpoint_compare(const char *a, const char *b, double tolerance, int *equal,
+                                  char **json);
+
+/* mbrun ls --json: the checkpoints of a run's directory, whether their seals hold, who runs there,
+ * and what a start would go on from. */
+mb_status_t mb_checkpoint_list(const char *run, char **json);
+
+/* mbrun average: the mean of the weights of files of one architecture, summed in double precision
+ * in their order. paths     [count], 1 to 1024 MB_ERR_SHAPE, MB_ERR_FORMAT: a file that is not of
+ * the others' architecture. */
+mb_status_t mb_checkpoint_average(int count, const char *const *paths, const char *output,
+                                  int *weights);
+
+/* mbrun export: a part of a file, under other names or narrower, as HDF5.
+ *   keys      weights, moments (yes, no; weights alone unless set), only, except (a pattern of
+ * names each time), rename (FROM=TO each time), dtype (fp32, bf16, fp16, e3m4)
+ *   weights, moments   how many were written; NULL: not wanted
+ *   model     1: a model; 0: tensors alone, which go into a model by the setting `weights`; NULL:
+ * not wanted */
+mb_status_t mb_checkpoint_export(const char *path, int count, const char *const *keys,
+                                 const char *const *values, const char *output, int *weights,
+                                 int *moments, int *model);
+
+/* mbrun convert: a model in the form that OUTPUT's name says: .h5, .keras, .weights.h5.
+ *   keys      weights (of another file), weights-by, skip-mismatch */
+mb_status_t mb_checkpoint_convert(const char *path, int count, const char *const *keys,
+                                  const char *const *values, const char *output);
+
+/* mbrun configure: records settings of runs inside a model file.
+ *   keys      those of mb_trainer_set, but deadline; at least one
+ *   values    NULL: the setting is no longer recorded
+ *   output    a copy to write; NULL: the file itself is changed */
+mb_status_t mb_checkpoint_configure(const char *path, int count, const char *const *keys,
+                                    const char *const *values, const char *output);
+
+/* mbrun data: an HDF5 data file from tables, arrays, images or text.
+ *   inputs    [count] of one kind, as for the command
+ *   keys      [n] label, like, size (HxW or HxWxC), and columns, normalize, text (yes, no)
+ *   json      what the file has; NULL: not wanted
+ * MB_ERR_FORMAT, MB_ERR_DATA, MB_ERR_SHAPE: inputs that are not what they should be. */
+mb_status_t mb_data_build(int count, const char *const *inputs, int n, const char *const *keys,
+                          const char *const *values, const char *output, char **json);
+
+/* Frees a text that a call has given out. NULL does nothing. */
+mb_status_t mb_text_free(char *text);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,11 @@ const char *mb_error_message(void)
     return mb_error_get();
 }
 
+int mb_error_rank(void)
+{
+    return mb_error_get_rank();
+}
+
 const char *mb_status_name(mb_status_t status)
 {
     switch (status) {

@@ -7,9 +7,14 @@
 
 static _Thread_local mb_error_message_t threads_own, *used; /* NULL: the thread's own */
 
+static mb_error_message_t *current(void)
+{
+    return used == NULL ? &threads_own : used;
+}
+
 static char *message(void)
 {
-    return used == NULL ? threads_own.text : used->text;
+    return current()->text;
 }
 
 /* Messages quote what files hold, and a terminal obeys control characters. */
@@ -32,7 +37,19 @@ mb_status_t mb_error_set(mb_status_t status, const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     keep(text);
+    current()->place = 0;
     return status;
+}
+
+mb_status_t mb_error_at_rank(mb_status_t status, int rank)
+{
+    current()->place = rank + 1;
+    return status;
+}
+
+int mb_error_get_rank(void)
+{
+    return current()->place - 1;
 }
 
 mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...)
@@ -55,12 +72,12 @@ const char *mb_error_get(void)
 
 void mb_error_keep(mb_error_message_t *kept)
 {
-    memcpy(kept->text, message(), sizeof kept->text);
+    *kept = *current();
 }
 
 void mb_error_restore(const mb_error_message_t *kept)
 {
-    memcpy(message(), kept->text, sizeof kept->text);
+    *current() = *kept;
 }
 
 mb_error_message_t *mb_error_use(mb_error_message_t *to)

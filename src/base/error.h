@@ -26,10 +26,16 @@ mb_status_t mb_error_prefix(mb_status_t status, const char *format, ...) MB_PRIN
 /* The last message of this thread; "" when there was none. */
 const char *mb_error_get(void);
 
+/* Says on which rank of the communicator at work the failure of that message arose; returns STATUS.
+ * -1 until it is said. */
+mb_status_t mb_error_at_rank(mb_status_t status, int rank);
+int mb_error_get_rank(void);
+
 /* Across what is done after a failure, which may fail as well: the first cause is the one to tell.
  */
 typedef struct {
     char text[MB_ERROR_BYTES];
+    int place; /* the rank, counted from 1; 0: not known */
 } mb_error_message_t;
 void mb_error_keep(mb_error_message_t *kept);
 void mb_error_restore(const mb_error_message_t *kept);

@@ -11,6 +11,7 @@ libmb_la_SOURCES += \
 	src/base/flows.c src/base/flows.h \
 	src/base/host_memory.c src/base/host_memory.h \
 	src/base/json.c \
+	src/base/json_value.c src/base/json_value.h \
 	src/base/log.c src/base/log.h \
 	src/base/median.c src/base/median.h \
 	src/base/number.c src/base/number.h \

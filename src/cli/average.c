@@ -1,22 +1,23 @@
 /* mbrun average: the mean of the weights of several checkpoints. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include <mb/mb.h>
+
+#include "base/arena.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/say.h"
-#include "engine/model_variables.h"
-#include "store/average.h"
-#include "store/run_list.h"
 
 enum { MOST_FILES = 1024 };
 
 typedef struct {
-    mb_run_list_t list; /* of a run; holds its paths */
+    mb_arena_t *arena; /* of a run's paths */
     int n;
     const char *paths[MOST_FILES];
-    mb_model_file_t *files[MOST_FILES];
 } job_t;
 
 static bool is_directory(const char *path)
@@ -40,12 +41,38 @@ static mb_status_t take_last(const mb_args_t *args, int *last)
     return MB_OK;
 }
 
+/* The newest LAST checkpoints in a run's files, which stand there oldest first. */
+static mb_status_t take_newest(job_t *job, const char *run, const json_t *files, int last)
+{
+    size_t at = json_array_size(files);
+    int first = last;
+    while (at-- > 0 && first > 0) {
+        const json_t *file = json_array_get(files, at);
+        const char *name = json_string_value(json_object_get(file, "name"));
+        if (strncmp(name, "step-", 5) != 0 || !json_is_true(json_object_get(file, "seal_holds")))
+            continue;
+        job->paths[--first] = mb_arena_format(job->arena, "%s/%s", run, name);
+        if (job->paths[first] == NULL)
+            return mb_error_memory("a list of files", strlen(run));
+    }
+    job->n = last - first;
+    memmove(job->paths, job->paths + first, (size_t)job->n * sizeof *job->paths);
+    return MB_OK;
+}
+
 static mb_status_t take_run(job_t *job, const char *run, int last)
 {
-    MB_TRY(mb_run_list(run, &job->list));
-    MB_TRY(mb_run_list_last(&job->list, run, last, job->paths, &job->n));
-    if (job->n > 0)
-        return MB_OK;
+    char *text = NULL;
+    MB_TRY(mb_checkpoint_list(run, &text));
+    json_t *list = json_loads(text, 0, NULL);
+    mb_text_free(text);
+    job->arena = mb_arena_create();
+    mb_status_t status = list == NULL || job->arena == NULL
+                             ? mb_error_memory("a list of files", 0)
+                             : take_newest(job, run, json_object_get(list, "files"), last);
+    json_decref(list);
+    if (status != MB_OK || job->n > 0)
+        return status;
     return mb_error_set(MB_ERR_IO,
                         "'%s' holds no step-*.h5 whose seal holds; mbrun ls %s shows what there is",
                         run, run);
@@ -71,20 +98,18 @@ static mb_status_t take_paths(const mb_args_t *args, job_t *job)
 static mb_status_t average(const mb_args_t *args, job_t *job)
 {
     const char *to = NULL;
-    mb_derived_t derived;
+    int weights = 0;
     MB_TRY(take_paths(args, job));
     MB_TRY(mb_output_take(args, job->n, job->paths, &to));
-    for (int i = 0; i < job->n; i++)
-        MB_TRY(mb_model_file_open_arranged(job->paths[i], &job->files[i]));
-    MB_TRY(mb_average((const mb_model_file_t *const *)job->files, job->n, to, &derived));
+    MB_TRY(mb_checkpoint_average(job->n, job->paths, to, &weights));
     if (mb_args_has(args, "json")) {
         json_t *inputs = json_array();
         for (int i = 0; i < job->n; i++)
             json_array_append_new(inputs, json_string(job->paths[i]));
-        return mb_say_json(json_pack("{s:o, s:s, s:i}", "inputs", inputs, "output", to, "weights",
-                                     derived.weights));
+        return mb_say_json(
+            json_pack("{s:o, s:s, s:i}", "inputs", inputs, "output", to, "weights", weights));
     }
-    printf("%s: mean of %d files, %d weights\n", to, job->n, derived.weights);
+    printf("%s: mean of %d files, %d weights\n", to, job->n, weights);
     for (int i = 0; i < job->n; i++)
         printf("  %s\n", job->paths[i]);
     return MB_OK;
@@ -95,10 +120,8 @@ static int run_average(const mb_args_t *args)
     job_t *job = calloc(1, sizeof *job);
     int code = mb_say_end(job == NULL ? mb_error_memory("a list of files", sizeof *job)
                                       : average(args, job));
-    for (int i = 0; job != NULL && i < job->n; i++)
-        mb_model_file_close(job->files[i]);
-    if (job != NULL)
-        mb_run_list_free(&job->list);
+    if (job != NULL && job->arena != NULL)
+        mb_arena_destroy(job->arena);
     free(job);
     return code;
 }

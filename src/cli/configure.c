@@ -2,19 +2,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include <mb/mb.h>
 
 #include "cli/command.h"
 #include "cli/say.h"
-#include "store/edit.h"
-#include "train/export.h"
 
 #define MAX_CHANGES (2 * MB_SET_COUNT)
 
 typedef struct {
     int n;
-    mb_setting_t list[MAX_CHANGES]; /* a value of NULL removes */
+    const char *keys[MAX_CHANGES], *values[MAX_CHANGES]; /* a value of NULL removes */
 } changes_t;
+
+static void add(changes_t *changes, int id, const char *value)
+{
+    if (changes->n == MAX_CHANGES)
+        return;
+    changes->keys[changes->n] = mb_setting_info((mb_setting_id_t)id)->key;
+    changes->values[changes->n++] = value;
+}
 
 /* --unset KEY,KEY: cuts TEXT, which the keys then point into. */
 static mb_status_t take_unset(char *text, const mb_args_t *args, changes_t *changes)
@@ -29,9 +36,7 @@ static mb_status_t take_unset(char *text, const mb_args_t *args, changes_t *chan
                                 nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
         if (args->settings->origin[id] == MB_FROM_USER)
             return mb_error_set(MB_ERR_ARGUMENT, "'%s' is both set and unset", key);
-        if (changes->n < MAX_CHANGES)
-            changes->list[changes->n++] =
-                (mb_setting_t){mb_setting_info((mb_setting_id_t)id)->key, NULL};
+        add(changes, id, NULL);
     }
     return MB_OK;
 }
@@ -40,8 +45,7 @@ static void take_settings(const mb_args_t *args, changes_t *changes)
 {
     for (int id = 0; id < MB_SET_COUNT; id++) {
         if (args->settings->value[id] != NULL && args->settings->origin[id] == MB_FROM_USER)
-            changes->list[changes->n++] = (mb_setting_t){mb_setting_info((mb_setting_id_t)id)->key,
-                                                         args->settings->value[id]};
+            add(changes, id, args->settings->value[id]);
     }
 }
 
@@ -49,28 +53,11 @@ static void print_changes(const char *path, const changes_t *changes)
 {
     printf("%s:\n", path);
     for (int i = 0; i < changes->n; i++) {
-        if (changes->list[i].value != NULL)
-            printf("  %-18s%s\n", changes->list[i].key, changes->list[i].value);
+        if (changes->values[i] != NULL)
+            printf("  %-18s%s\n", changes->keys[i], changes->values[i]);
         else
-            printf("  %-18s(no longer recorded)\n", changes->list[i].key);
+            printf("  %-18s(no longer recorded)\n", changes->keys[i]);
     }
-}
-
-/* A copy in another form is made first, and gone again when it cannot be changed. */
-static mb_status_t record(const char *path, const char *output, const changes_t *changes)
-{
-    if (output == NULL || mb_form_of(path) == mb_form_of(output))
-        return mb_model_file_set_settings(path, output, changes->n, changes->list);
-    if (mb_form_of(output) == MB_FORM_WEIGHTS)
-        return mb_error_set(MB_ERR_ARGUMENT,
-                            "%s: weights alone are no model to record settings in; name it .keras "
-                            "or .h5",
-                            output);
-    MB_TRY(mb_export(path, output, NULL, NULL));
-    mb_status_t status = mb_model_file_set_settings(output, NULL, changes->n, changes->list);
-    if (status != MB_OK)
-        unlink(output);
-    return status;
 }
 
 static mb_status_t configure(const mb_args_t *args, char *unset)
@@ -88,7 +75,7 @@ static mb_status_t configure(const mb_args_t *args, char *unset)
         return mb_error_set(MB_ERR_ARGUMENT,
                             "nothing to record: give settings as options (--data D --epochs 3); "
                             "mbrun inspect shows what is recorded");
-    MB_TRY(record(path, output, &changes));
+    MB_TRY(mb_checkpoint_configure(path, changes.n, changes.keys, changes.values, output));
     print_changes(output == NULL ? path : output, &changes);
     return MB_OK;
 }

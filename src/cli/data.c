@@ -1,29 +1,13 @@
 /* mbrun data: a data file from any other kind of data. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "cli/bar.h"
 #include "cli/command.h"
 #include "cli/say.h"
-#include "data/convert.h"
-
-#define LARGEST_SIDE 65535
-
-static mb_status_t print_json(const char *output, const mb_data_summary_t *summary)
-{
-    json_t *shape = json_array();
-    for (int i = 0; i < summary->shape.rank; i++)
-        json_array_append_new(shape, json_integer(summary->shape.dim[i]));
-    return mb_say_json(json_pack("{s:s, s:I, s:o, s:s, s:b, s:I, s:b, s:b, s:I}", "output", output,
-                                 "samples", (json_int_t)summary->samples, "shape", shape, "dtype",
-                                 mb_dtype_name(summary->dtype), "labels", summary->has_labels,
-                                 "classes", (json_int_t)summary->classes, "tokens",
-                                 summary->is_tokens, "normalized", summary->normalized, "bytes",
-                                 (json_int_t)summary->bytes));
-}
+#include "data/convert_summary.h"
 
 static const char *describe_labels(const mb_data_summary_t *summary, char *text, size_t capacity)
 {
@@ -52,35 +36,6 @@ static void print_text(const char *output, const mb_data_summary_t *summary)
         printf("%s: %d datasets in all\n", output, summary->n_datasets);
 }
 
-static bool read_number(const char **text, int64_t most, int64_t *out)
-{
-    char *end;
-    long value = strtol(*text, &end, 10);
-    bool good =
-        end != *text && (*text)[0] >= '0' && (*text)[0] <= '9' && value > 0 && value <= most;
-    *text = end;
-    *out = value;
-    return good;
-}
-
-/* "HEIGHTxWIDTH" or "HEIGHTxWIDTHxCHANNELS". */
-static mb_status_t read_size(const char *given, int64_t size[3])
-{
-    const char *text = given;
-    bool good = read_number(&text, LARGEST_SIDE, &size[0]) && *text++ == 'x' &&
-                read_number(&text, LARGEST_SIDE, &size[1]);
-    if (good && *text == 'x') {
-        text++;
-        good = read_number(&text, 4, &size[2]) && size[2] != 2;
-    }
-    if (good && *text == '\0')
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "size=%s: wanted is HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS with 1, 3 or 4 "
-                        "channels, like 224x224x3",
-                        given);
-}
-
 static void show(void *user, const char *what, int64_t done, int64_t total)
 {
     mb_bar_show(user, what, done, total);
@@ -101,13 +56,13 @@ static mb_status_t convert(const mb_args_t *args)
     if (output == NULL)
         return mb_error_set(MB_ERR_ARGUMENT, "no file to write; use -o DATA.h5");
     if (size != NULL)
-        MB_TRY(read_size(size, options.image_size));
+        MB_TRY(mb_data_read_size(size, options.image_size));
     mb_bar_begin(&bar, mb_args_has(args, "json"));
     mb_status_t status = mb_data_convert(args->words, args->n_words, output, &options, &summary);
     mb_bar_end(&bar);
     MB_TRY(status);
     if (mb_args_has(args, "json"))
-        return print_json(output, &summary);
+        return mb_say_json(mb_data_summary_json(&summary, output));
     print_text(output, &summary);
     return MB_OK;
 }

@@ -6,6 +6,7 @@
 #include "cli/diff_text.h"
 #include "cli/say.h"
 #include "engine/model_variables.h"
+#include "store/compare_json.h"
 
 static mb_status_t take_tolerance(const mb_args_t *args, double *tolerance)
 {
@@ -21,7 +22,7 @@ static mb_status_t take_tolerance(const mb_args_t *args, double *tolerance)
 static mb_status_t say(const mb_args_t *args, const mb_comparison_t *found)
 {
     if (mb_args_has(args, "json"))
-        return mb_say_json(mb_diff_json(found, args->words[0], args->words[1]));
+        return mb_say_json(mb_comparison_json(found, args->words[0], args->words[1]));
     mb_diff_print(found, args->words[0], args->words[1]);
     return MB_OK;
 }

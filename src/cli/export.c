@@ -4,115 +4,79 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <mb/mb.h>
+
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/say.h"
-#include "engine/model_variables.h"
-#include "store/derive.h"
 
-enum { MOST = 256 };
+enum { MOST = 1024 };
 
 typedef struct {
     char *text[2]; /* that patterns point into */
-    const char *only[MOST], *except[MOST];
-    mb_renaming_t renamings[MOST];
-    char *renaming_text[MOST];
-    mb_format_t format;
-    mb_derivation_t how;
+    int n;
+    const char *keys[MOST], *values[MOST];
+    int weights, moments, is_model; /* what was written */
 } job_t;
 
+static mb_status_t add(job_t *job, const char *key, const char *value)
+{
+    if (job->n == MOST)
+        return mb_error_set(MB_ERR_ARGUMENT, "more than %d patterns, renamings and options", MOST);
+    job->keys[job->n] = key;
+    job->values[job->n++] = value;
+    return MB_OK;
+}
+
 /* "A,B" as a list. */
-static mb_status_t take_patterns(const mb_args_t *args, const char *flag, char **text,
-                                 const char **list, int *n)
+static mb_status_t take_patterns(const mb_args_t *args, const char *flag, char **text, job_t *job)
 {
     const char *given = mb_args_flag(args, flag);
+    int before = job->n;
     char *rest = NULL;
     if (given == NULL)
         return MB_OK;
     *text = strdup(given);
     if (*text == NULL)
         return mb_error_memory("the command line", 0);
-    for (char *at = strtok_r(*text, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest)) {
-        if (*n == MOST)
-            return mb_error_set(MB_ERR_ARGUMENT, "--%s takes at most %d patterns", flag, MOST);
-        list[(*n)++] = at;
-    }
-    return *n > 0 ? MB_OK
-                  : mb_error_set(MB_ERR_ARGUMENT, "--%s wants patterns of names: 'dense*,*bias'",
-                                 flag);
-}
-
-static mb_status_t take_renaming(job_t *job, const char *given)
-{
-    const char *equals = strchr(given, '=');
-    if (equals == NULL || equals == given || equals[1] == '\0' || equals[1] == '/')
-        return mb_error_set(MB_ERR_ARGUMENT, "--rename %s: FROM=TO is wanted, as in encoder=tower",
-                            given);
-    if (job->how.n_renamings == MOST)
-        return mb_error_set(MB_ERR_ARGUMENT, "--rename is given more than %d times", MOST);
-    char *text = strdup(given);
-    if (text == NULL)
-        return mb_error_memory("the command line", 0);
-    text[equals - given] = '\0';
-    job->renaming_text[job->how.n_renamings] = text;
-    job->renamings[job->how.n_renamings++] = (mb_renaming_t){text, text + (equals - given) + 1};
-    return MB_OK;
-}
-
-static mb_status_t take_format(const mb_args_t *args, job_t *job)
-{
-    const char *text = mb_args_flag(args, "dtype");
-    if (text == NULL)
-        return MB_OK;
-    MB_TRY(mb_format_parse(text, &job->format));
-    if (!mb_format_is_float(&job->format) || job->format.kept_bits > 0)
-        return mb_error_set(
-            MB_ERR_ARGUMENT,
-            "--dtype %s: fp32, bf16, fp16 and e3m4 are there; mbrun quantize stores "
-            "models in formats with scales",
-            text);
-    job->how.format = &job->format;
-    return MB_OK;
+    for (char *at = strtok_r(*text, ",", &rest); at != NULL; at = strtok_r(NULL, ",", &rest))
+        MB_TRY(add(job, flag, at));
+    return job->n > before ? MB_OK
+                           : mb_error_set(MB_ERR_ARGUMENT,
+                                          "--%s wants patterns of names: 'dense*,*bias'", flag);
 }
 
 static mb_status_t take_options(const mb_args_t *args, job_t *job)
 {
-    mb_derivation_t *how = &job->how;
-    how->only = job->only;
-    how->except = job->except;
-    how->renamings = job->renamings;
-    how->moments = mb_args_has(args, "moments");
-    how->weights = mb_args_has(args, "weights") || !how->moments;
-    MB_TRY(take_patterns(args, "only", &job->text[0], job->only, &how->n_only));
-    MB_TRY(take_patterns(args, "except", &job->text[1], job->except, &how->n_except));
+    const char *dtype = mb_args_flag(args, "dtype");
+    MB_TRY(add(job, "moments", mb_args_has(args, "moments") ? "yes" : "no"));
+    MB_TRY(add(job, "weights", mb_args_has(args, "weights") ? "yes" : "no"));
+    MB_TRY(take_patterns(args, "only", &job->text[0], job));
+    MB_TRY(take_patterns(args, "except", &job->text[1], job));
     for (int i = 0; i < args->n_repeated; i++)
-        MB_TRY(take_renaming(job, args->repeated[i]));
-    return take_format(args, job);
+        MB_TRY(add(job, "rename", args->repeated[i]));
+    return dtype == NULL ? MB_OK : add(job, "dtype", dtype);
 }
 
-static mb_status_t say(const mb_args_t *args, const char *to, const mb_derived_t *derived)
+static mb_status_t say(const mb_args_t *args, const char *to, const job_t *job)
 {
     if (mb_args_has(args, "json"))
         return mb_say_json(json_pack("{s:s, s:s, s:i, s:i, s:b}", "input", args->words[0], "output",
-                                     to, "weights", derived->weights, "moments", derived->moments,
-                                     "model", (int)derived->is_model));
-    printf("%s: %d weights, %d moments; %s\n", to, derived->weights, derived->moments,
-           derived->is_model ? "a model" : "no model: what is in it goes into one with --weights");
+                                     to, "weights", job->weights, "moments", job->moments, "model",
+                                     job->is_model));
+    printf("%s: %d weights, %d moments; %s\n", to, job->weights, job->moments,
+           job->is_model ? "a model" : "no model: what is in it goes into one with --weights");
     return MB_OK;
 }
 
 static mb_status_t export(const mb_args_t *args, job_t *job)
 {
     const char *to = NULL;
-    mb_derived_t derived;
-    mb_model_file_t *file = NULL;
     MB_TRY(take_options(args, job));
     MB_TRY(mb_output_take(args, 1, args->words, &to));
-    MB_TRY(mb_model_file_open_arranged(args->words[0], &file));
-    job->how.file = file;
-    mb_status_t status = mb_derive(&job->how, to, &derived);
-    mb_model_file_close(file);
-    return status == MB_OK ? say(args, to, &derived) : status;
+    MB_TRY(mb_checkpoint_export(args->words[0], job->n, job->keys, job->values, to, &job->weights,
+                                &job->moments, &job->is_model));
+    return say(args, to, job);
 }
 
 static int run_export(const mb_args_t *args)
@@ -120,8 +84,6 @@ static int run_export(const mb_args_t *args)
     job_t *job = calloc(1, sizeof *job);
     int code = mb_say_end(job == NULL ? mb_error_memory("the command line", sizeof *job)
                                       : export(args, job));
-    for (int i = 0; job != NULL && i < job->how.n_renamings; i++)
-        free(job->renaming_text[i]);
     if (job != NULL) {
         free(job->text[0]);
         free(job->text[1]);

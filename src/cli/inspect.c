@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "cli/command.h"
-#include "cli/inspect.h"
+#include "engine/inspection.h"
 #include "cli/quantize_text.h"
 #include "cli/say.h"
 #include "engine/model_variables.h"

@@ -7,13 +7,11 @@ mbrun_SOURCES += \
 	src/cli/bench_profile.c src/cli/bench_profile.h \
 	src/cli/batch.c src/cli/batch.h \
 	src/cli/bar.c src/cli/bar.h \
-	src/cli/chance.c src/cli/chance.h \
 	src/cli/child.c src/cli/child.h \
 	src/cli/command.h \
 	src/cli/completion.c \
 	src/cli/configure.c \
 	src/cli/convert.c \
-	src/cli/counting.c src/cli/counting.h \
 	src/cli/data.c \
 	src/cli/diff.c \
 	src/cli/diff_text.c src/cli/diff_text.h \
@@ -22,8 +20,6 @@ mbrun_SOURCES += \
 	src/cli/help.c \
 	src/cli/info.c \
 	src/cli/inspect.c \
-	src/cli/inspect.h \
-	src/cli/inspection.c \
 	src/cli/job.c \
 	src/cli/job.h \
 	src/cli/ls.c \
@@ -33,11 +29,10 @@ mbrun_SOURCES += \
 	src/cli/new.c \
 	src/cli/options.c \
 	src/cli/output.c src/cli/output.h \
-	src/cli/layouts.c src/cli/layouts.h \
+	src/cli/layouts_text.c src/cli/layouts_text.h \
 	src/cli/picture.c \
 	src/cli/picture.h \
 	src/cli/plan.c \
-	src/cli/planning.c src/cli/planning.h \
 	src/cli/predict.c src/cli/predict.h \
 	src/cli/predict_several.c \
 	src/cli/probe.c src/cli/probe.h \
@@ -56,10 +51,8 @@ mbrun_SOURCES += \
 	src/cli/several.c src/cli/several.h \
 	src/cli/signals.c \
 	src/cli/signals.h \
-	src/cli/simulate.c src/cli/simulate.h \
-	src/cli/simulate_real.c src/cli/simulate_real.h \
-	src/cli/simulate_summed.c src/cli/simulate_summed.h \
-	src/cli/simulate_text.c \
+	src/cli/simulate.c \
+	src/cli/simulate_text.c src/cli/simulate_text.h \
 	src/cli/submit.c \
 	src/cli/submit_script.c src/cli/submit_script.h \
 	src/cli/supervise.c \

@@ -69,16 +69,6 @@ mb_status_t mb_say_json(json_t *object)
     return MB_OK;
 }
 
-json_t *mb_json_number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-json_t *mb_json_text(const char *text)
-{
-    return text != NULL ? json_string(text) : json_null();
-}
-
 char *mb_say_count(int64_t count, char *buffer, size_t capacity)
 {
     char digits[24];

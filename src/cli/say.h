@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include "base/error.h"
+#include "base/json_value.h"
 
 enum { MB_EXIT_DONE = 0, MB_EXIT_FAILED = 1, MB_EXIT_USAGE = 2, MB_EXIT_STOPPED = 85 };
 
@@ -24,10 +25,6 @@ int mb_say_end(mb_status_t status);
 
 /* One JSON object on a line of stdout; drops the reference. */
 mb_status_t mb_say_json(json_t *object);
-/* A number, or null when it is not finite. New reference. */
-json_t *mb_json_number(double value);
-/* A text, or null. New reference. */
-json_t *mb_json_text(const char *text);
 
 /* 1234567 as "1,234,567" in BUFFER, which it returns. */
 char *mb_say_count(int64_t count, char *buffer, size_t capacity);

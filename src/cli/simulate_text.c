@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/str.h"
 #include "cli/say.h"
-#include "cli/simulate.h"
+#include "cli/simulate_text.h"
 
 enum { MOST_STAGES = 32, MOST_WAYS = 6 };
 
@@ -116,7 +117,7 @@ mb_status_t mb_simulated_say(const mb_simulating_t *s)
            mb_str_bytes((double)s->out.bytes / s->simulation.steps, bytes, sizeof bytes));
     print_stages(s);
     print_ways(s);
-    if (s->computes)
+    if (s->request.computes)
         print_training(s);
     return MB_OK;
 }
@@ -158,13 +159,13 @@ mb_status_t mb_simulated_json(const mb_simulating_t *s)
         json_array_append_new(ways, way_json(&list.ways[i]));
     json_t *value =
         json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "model",
-                  s->planning.args->words[0], "ranks", grid->stages * grid->groups, "stages",
+                  s->planning.request.model, "ranks", grid->stages * grid->groups, "stages",
                   grid->stages, "groups", grid->groups, "chunks", s->plans[0]->chunks,
                   "micro_batches", s->plans[0]->micros, "steps", s->simulation.steps, "seconds",
                   mb_json_number(s->out.end), "step_seconds", mb_json_number(s->step_seconds),
                   "idle", mb_json_number(s->idle), "messages", (json_int_t)s->out.messages, "bytes",
                   (json_int_t)s->out.bytes, "per_stage", stages, "links", ways);
-    if (s->computes)
+    if (s->request.computes)
         add_training(value, s);
     return mb_say_json(value);
 }

@@ -15,12 +15,10 @@
 #include "store/run_dir.h"
 #include "train/trainer.h"
 
-enum { MOST = 1 << 20, REQUEUES = 50, NUMBER = 24, LARGEST_FILE = 1 << 20 };
+enum { MOST = 1 << 20, REQUEUES = 50, LARGEST_FILE = 1 << 20 };
 
 typedef struct {
     const mb_args_t *args;
-    mb_args_t planned; /* what mbrun plan would be asked */
-    char ranks_text[NUMBER];
     char mbrun[PATH_MAX], folder[PATH_MAX], name[256];
     char *path; /* of the script */
     mb_script_t script;
@@ -156,29 +154,18 @@ static mb_status_t look_for_run(submission_t *s)
     return status;
 }
 
-static void set_flag(mb_args_t *args, const char *name, const char *value)
-{
-    for (int i = 0; args->command->flags[i].name != NULL; i++) {
-        if (strcmp(args->command->flags[i].name, name) == 0)
-            args->flags[i] = value;
-    }
-}
-
 static mb_status_t plan(submission_t *s)
 {
     const char *memory = mb_settings_text(s->args->settings, MB_SET_MEMORY);
-    snprintf(s->ranks_text, sizeof s->ranks_text, "%d", s->script.ranks);
-    s->planned = (mb_args_t){.command = &mb_command_plan,
-                             .settings = s->args->settings,
-                             .n_words = s->args->n_words,
-                             .words = s->args->words};
-    set_flag(&s->planned, "ranks", s->ranks_text);
-    set_flag(&s->planned, "hardware", mb_args_flag(s->args, "hardware"));
+    mb_planning_request_t request = {.model = s->args->words[0],
+                                     .settings = s->args->settings,
+                                     .ranks = s->script.ranks,
+                                     .hardware = mb_args_flag(s->args, "hardware")};
     /* What a share of a node's memory is, only the node can tell. */
     if (memory != NULL && strchr(memory, '%') == NULL)
-        set_flag(&s->planned, "memory", memory);
+        request.memory = memory;
     MB_TRY(look_for_run(s));
-    MB_TRY(mb_planning_open(&s->planned, &s->planning));
+    MB_TRY(mb_planning_open(&request, &s->planning));
     return mb_layouts_find(&s->planning, &s->layouts);
 }
 

@@ -3,7 +3,7 @@
 #define MB_CLI_SUBMIT_SCRIPT_H
 
 #include "base/str.h"
-#include "cli/layouts.h"
+#include "cli/layouts_text.h"
 
 #define MB_SCRIPT_MARK "# Written by mbrun submit" /* its second line begins so */
 

@@ -79,7 +79,8 @@ mb_status_t mb_comm_hear(mb_comm_t *comm)
 mb_status_t mb_comm_peer_error(const mb_comm_t *comm)
 {
     const mb_comm_notice_t *first = comm->first;
-    return mb_error_set(MB_ERR_PEER, "rank %d%s: %s", first->rank, first->where, first->text);
+    mb_error_set(MB_ERR_PEER, "rank %d%s: %s", first->rank, first->where, first->text);
+    return mb_error_at_rank(MB_ERR_PEER, first->rank);
 }
 
 static mb_status_t send_notice(mb_comm_t *comm, const mb_comm_notice_t *notice)
@@ -120,7 +121,8 @@ mb_status_t mb_comm_fail(mb_comm_t *comm, mb_status_t status)
     keep_lower(comm->first, &notice);
     if (comm->wire->tell != NULL)
         comm->wire->tell(comm);
-    return mb_error_set(status, "%s", notice.text);
+    mb_error_set(status, "%s", notice.text);
+    return mb_error_at_rank(status, comm->rank);
 }
 
 bool mb_comm_failed(mb_comm_t *comm, int *rank, mb_status_t *status)

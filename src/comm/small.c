@@ -89,10 +89,12 @@ mb_status_t mb_comm_agree(mb_comm_t *comm, mb_status_t status)
         return MB_OK;
     MB_TRY(mb_comm_broadcast(comm, &words, sizeof words, verdict.rank));
     comm->agreed = true;
+    mb_status_t agreed = (mb_status_t)verdict.status;
     if (verdict.rank == 0 && words.where[0] == '\0')
-        return mb_error_set((mb_status_t)verdict.status, "%s", words.text);
-    return mb_error_set((mb_status_t)verdict.status, "rank %d%s: %s", verdict.rank, words.where,
-                        words.text);
+        mb_error_set(agreed, "%s", words.text);
+    else
+        mb_error_set(agreed, "rank %d%s: %s", verdict.rank, words.where, words.text);
+    return mb_error_at_rank(agreed, verdict.rank);
 }
 
 /* Down a binomial tree whose root is ROOT. */

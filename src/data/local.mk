@@ -62,3 +62,4 @@ libmb_la_SOURCES += \
 	src/data/table_survey.c \
 	src/data/vocabularies.c \
 	src/data/vocabulary.c src/data/vocabulary.h
+libmb_la_SOURCES += src/data/convert_summary.c src/data/convert_summary.h

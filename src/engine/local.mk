@@ -48,3 +48,4 @@ libmb_la_SOURCES += \
 	src/engine/upload.c src/engine/upload.h \
 	src/engine/stage.h \
 	src/engine/stage_private.h
+libmb_la_SOURCES += src/engine/inspection.c src/engine/inspection.h

@@ -78,8 +78,8 @@ typedef struct {
     mb_flows_t flows;
 } mb_simulated_t;
 
-/* What mb_simulate makes its times from, for who runs the ranks otherwise (cli/simulate_real.c).
- * Ways and stages of OUT, in the arena, with nothing counted. */
+/* What mb_simulate makes its times from, for who runs the ranks otherwise
+ * (train/simulating_real.c). Ways and stages of OUT, in the arena, with nothing counted. */
 mb_status_t mb_simulated_prepare(const mb_simulation_t *simulation, mb_arena_t *arena,
                                  mb_simulated_t *out);
 /* A message begins to move at NOW. WHAT comes out of OUT's flows when it is there. */

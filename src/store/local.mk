@@ -48,3 +48,6 @@ libmb_la_SOURCES += \
 	src/store/writer_slot.c src/store/writer_slot.h \
 	src/store/zip.c src/store/zip.h src/store/zip_unpack.c \
 	src/store/zip_write.c src/store/zip_write.h
+libmb_la_SOURCES += src/store/compare_json.c src/store/compare_json.h
+libmb_la_SOURCES += src/store/report_json.c src/store/report_json.h
+libmb_la_SOURCES += src/store/run_list_json.c src/store/run_list_json.h

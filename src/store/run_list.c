@@ -217,20 +217,3 @@ void mb_run_list_free(mb_run_list_t *list)
         mb_arena_destroy(list->arena);
     *list = (mb_run_list_t){0};
 }
-
-mb_status_t mb_run_list_last(const mb_run_list_t *list, const char *path, int count,
-                             const char **paths, int *found)
-{
-    *found = 0;
-    for (int i = list->n_entries - 1; i >= 0 && *found < count; i--) {
-        const mb_run_entry_t *entry = &list->entries[i];
-        if (!entry->holds || mb_run_dir_step_of(entry->name) < 0)
-            continue;
-        memmove(paths + 1, paths, (size_t)*found * sizeof *paths);
-        paths[0] = mb_arena_format(list->arena, "%s/%s", path, entry->name);
-        if (paths[0] == NULL)
-            return no_memory();
-        ++*found;
-    }
-    return MB_OK;
-}

@@ -34,9 +34,4 @@ typedef struct {
 mb_status_t mb_run_list(const char *path, mb_run_list_t *out);
 void mb_run_list_free(mb_run_list_t *list);
 
-/* The newest COUNT step-*.h5 of a run whose seals hold, oldest first, as paths in the arena; fewer
- * where there are fewer. */
-mb_status_t mb_run_list_last(const mb_run_list_t *list, const char *path, int count,
-                             const char **paths, int *found);
-
 #endif

@@ -3,7 +3,9 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "store/edit.h"
 #include "train/export_private.h"
 #include "train/state.h"
 
@@ -108,5 +110,23 @@ mb_status_t mb_export(const char *from, const char *to, const mb_weights_request
         mb_optimizer_destroy(job.optimizer);
     mb_model_close(job.model);
     mb_arena_destroy(job.arena);
+    return status;
+}
+
+/* A copy in another form is made first, and gone again when it cannot be changed. */
+mb_status_t mb_export_settings(const char *path, const char *output, int n,
+                               const mb_setting_t *settings)
+{
+    if (output == NULL || mb_form_of(path) == mb_form_of(output))
+        return mb_model_file_set_settings(path, output, n, settings);
+    if (mb_form_of(output) == MB_FORM_WEIGHTS)
+        return mb_error_set(MB_ERR_ARGUMENT,
+                            "%s: weights alone are no model to record settings in; name it .keras "
+                            "or .h5",
+                            output);
+    MB_TRY(mb_export(path, output, NULL, NULL));
+    mb_status_t status = mb_model_file_set_settings(output, NULL, n, settings);
+    if (status != MB_OK)
+        unlink(output);
     return status;
 }

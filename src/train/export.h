@@ -19,4 +19,10 @@ mb_form_t mb_form_of(const char *path);
 mb_status_t mb_export(const char *from, const char *to, const mb_weights_request_t *weights,
                       const mb_log_t *log);
 
+/* Records settings in a model file (store/edit.h), or in a copy of it, OUTPUT, which may have
+ * another form; NULL: in the file itself. A value of NULL removes. One process alone; not
+ * collective. */
+mb_status_t mb_export_settings(const char *path, const char *output, int n,
+                               const mb_setting_t *settings);
+
 #endif

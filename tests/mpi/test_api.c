@@ -219,6 +219,7 @@ static void a_wrong_argument_on_one_rank_is_an_error_on_all(void)
     EXPECT_OK(mb_trainer_step(trainer, NULL, NULL));
     EXPECT(mb_trainer_save(trainer, wrong ? NULL : "a.h5", 1) == MB_ERR_ARGUMENT);
     EXPECT(strstr(mb_error_message(), "path is NULL") != NULL);
+    EXPECT(mb_error_rank() == cases_size - 1);
     EXPECT(mb_model_create_preset(context, wrong ? NULL : "mlp", "input=2", "b.h5") ==
            MB_ERR_ARGUMENT);
     EXPECT(mb_model_create_preset(context, "mlp", "inputs=2", "b.h5") == MB_ERR_ARGUMENT);
@@ -271,6 +272,7 @@ static void bad_data_ends_all_ranks_and_a_new_context_works(void)
     mb_status_t status = mb_trainer_run(trainer);
     EXPECT(status == MB_ERR_DATA || status == MB_ERR_PEER);
     EXPECT(strstr(mb_error_message(), "197") != NULL);
+    EXPECT(mb_error_rank() >= 0 && mb_error_rank() < cases_size);
     mb_trainer_destroy(trainer);
     mb_context_destroy(context);
     MPI_Barrier(MPI_COMM_WORLD);

@@ -72,3 +72,15 @@ check_PROGRAMS += tests/unit/test_api_fuzz
 tests_unit_test_api_fuzz_SOURCES = tests/unit/test_api_fuzz.c $(API_SUPPORT)
 tests_unit_test_api_fuzz_LDADD = $(API_LIBS)
 tests/unit/test_api_fuzz.log: libmb.sym
+
+check_PROGRAMS += tests/unit/test_api_planner
+tests_unit_test_api_planner_SOURCES = tests/unit/test_api_planner.c $(API_SUPPORT)
+tests_unit_test_api_planner_LDADD = $(API_LIBS)
+
+check_PROGRAMS += tests/unit/test_api_files
+tests_unit_test_api_files_SOURCES = tests/unit/test_api_files.c $(API_SUPPORT)
+tests_unit_test_api_files_LDADD = $(API_LIBS)
+
+SHELL_TESTS += tests/unit/tool_header.sh
+EXTRA_DIST += tests/unit/tool_header.txt
+EXTRA_DIST += tests/campaign/api_fuzz.sh

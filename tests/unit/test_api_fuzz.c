@@ -28,6 +28,7 @@ static mb_model_t *models[OBJECTS];
 static mb_trainer_t *trainers[OBJECTS];
 static mb_predictor_t *predictors[OBJECTS];
 static mb_quantizer_t *quantizers[OBJECTS];
+static mb_planner_t *planners[OBJECTS];
 static float numbers[ROOM];
 static int64_t wide;
 static double real;
@@ -196,6 +197,10 @@ static mb_status_t try_mb_error_message(void)
 {
     return mb_error_message() == NULL ? MB_ERR_INTERNAL : MB_OK;
 }
+static mb_status_t try_mb_error_rank(void)
+{
+    return mb_error_rank() < -1 || mb_error_rank() > 0 ? MB_ERR_INTERNAL : MB_OK;
+}
 static mb_status_t try_mb_status_name(void)
 {
     return mb_status_name((mb_status_t)((int)below(40) - 20)) == NULL ? MB_ERR_INTERNAL : MB_OK;
@@ -314,9 +319,64 @@ CASE(mb_quantizer_run, mb_quantizer_run(ANY(quantizers), any_output()))
 CASE(mb_quantizer_get, mb_quantizer_get(ANY(quantizers), any_name(), MAYBE(&real)))
 END(mb_quantizer_destroy, quantizers)
 
+MAKE(mb_planner_create, planners, mb_planner_create(any_path(), MAYBE(&planners[i])))
+CASE(mb_planner_set, mb_planner_set(ANY(planners), any_key(), any_value()))
+CASE(mb_planner_run, mb_planner_run(ANY(planners)))
+CASE(mb_planner_simulate, mb_planner_simulate(ANY(planners)))
+CASE(mb_planner_get, mb_planner_get(ANY(planners), any_name(), MAYBE(&real)))
+CASE(mb_planner_get_stage,
+     mb_planner_get_stage(ANY(planners), (int)below(5) - 1, any_name(), MAYBE(&real)))
+CASE(mb_planner_text, mb_planner_text(ANY(planners), MAYBE(&given)))
+END(mb_planner_destroy, planners)
+
 CASE(mb_checkpoint_digest, mb_checkpoint_digest(any_path(), MAYBE(&word), MAYBE(&word)))
 CASE(mb_checkpoint_verify, mb_checkpoint_verify(any_path(), MAYBE(&whole)))
 CASE(mb_checkpoint_get, mb_checkpoint_get(any_path(), any_name(), MAYBE(&wide)))
+
+/* A call that gives out a text. */
+#define TEXT(name, call)                                                                           \
+    static mb_status_t try_##name(void)                                                            \
+    {                                                                                              \
+        char *text = NULL;                                                                         \
+        mb_status_t status = call;                                                                 \
+        mb_text_free(text);                                                                        \
+        return status;                                                                             \
+    }
+TEXT(mb_checkpoint_inspect, mb_checkpoint_inspect(any_path(), MAYBE(&text)))
+TEXT(mb_checkpoint_compare, mb_checkpoint_compare(any_path(), any_path(), (double)below(3) - 1,
+                                                  MAYBE(&whole), MAYBE(&text)))
+TEXT(mb_checkpoint_list, mb_checkpoint_list(any_path(), MAYBE(&text)))
+static const char *const *any_list(const char *(*draw)(void))
+{
+    static const char *list[4];
+    for (int i = 0; i < 4; i++)
+        list[i] = draw();
+    return below(8) == 0 ? NULL : list;
+}
+/* Key and value of which the lists are. */
+static const char *const *any_values(void)
+{
+    static const char *list[4];
+    for (int i = 0; i < 4; i++)
+        list[i] = any_value();
+    return below(8) == 0 ? NULL : list;
+}
+CASE(mb_checkpoint_average,
+     mb_checkpoint_average((int)below(5) - 1, any_list(any_path), any_output(), MAYBE(&whole)))
+CASE(mb_checkpoint_export,
+     mb_checkpoint_export(any_path(), (int)below(4) - 1, any_list(any_key), any_values(),
+                          any_output(), MAYBE(&whole), MAYBE(&whole), MAYBE(&whole)))
+CASE(mb_checkpoint_convert, mb_checkpoint_convert(any_path(), (int)below(4) - 1, any_list(any_key),
+                                                  any_values(), any_output()))
+CASE(mb_checkpoint_configure,
+     mb_checkpoint_configure(any_path(), (int)below(4) - 1, any_list(any_key), any_values(),
+                             below(8) == 0 ? "a.h5" : "out.h5"))
+TEXT(mb_data_build, mb_data_build((int)below(4) - 1, any_list(any_path), (int)below(3) - 1,
+                                  any_names(), any_values(), any_output(), MAYBE(&text)))
+static mb_status_t try_mb_text_free(void)
+{
+    return mb_text_free(NULL);
+}
 
 static const struct {
     const char *name;
@@ -327,6 +387,7 @@ static const struct {
 #call, try_##call                                                                          \
     }
     ENTRY(mb_error_message),
+    ENTRY(mb_error_rank),
     ENTRY(mb_status_name),
     ENTRY(mb_version),
     ENTRY(mb_context_create),
@@ -383,9 +444,26 @@ static const struct {
     ENTRY(mb_quantizer_run),
     ENTRY(mb_quantizer_get),
     ENTRY(mb_quantizer_destroy),
+    ENTRY(mb_planner_create),
+    ENTRY(mb_planner_set),
+    ENTRY(mb_planner_run),
+    ENTRY(mb_planner_simulate),
+    ENTRY(mb_planner_get),
+    ENTRY(mb_planner_get_stage),
+    ENTRY(mb_planner_text),
+    ENTRY(mb_planner_destroy),
     ENTRY(mb_checkpoint_digest),
     ENTRY(mb_checkpoint_verify),
     ENTRY(mb_checkpoint_get),
+    ENTRY(mb_checkpoint_inspect),
+    ENTRY(mb_checkpoint_compare),
+    ENTRY(mb_checkpoint_list),
+    ENTRY(mb_checkpoint_average),
+    ENTRY(mb_checkpoint_export),
+    ENTRY(mb_checkpoint_convert),
+    ENTRY(mb_checkpoint_configure),
+    ENTRY(mb_data_build),
+    ENTRY(mb_text_free),
 };
 enum { N_CALLS = sizeof table / sizeof table[0] };
 
@@ -410,6 +488,7 @@ static void begin_round(void)
     OK(mb_trainer_set_array(trainers[0], "y", MB_INT32, 1, ring_y_shape, ring_y));
     OK(mb_predictor_create(contexts[1], "ring.h5", &predictors[0]));
     OK(mb_quantizer_create(contexts[1], "ring.h5", &quantizers[0]));
+    OK(mb_planner_create("ring.h5", &planners[0]));
 }
 
 static void end_round(void)
@@ -419,10 +498,12 @@ static void end_round(void)
         OK(mb_trainer_destroy(trainers[i]));
         OK(mb_predictor_destroy(predictors[i]));
         OK(mb_quantizer_destroy(quantizers[i]));
+        OK(mb_planner_destroy(planners[i]));
         models[i] = NULL;
         trainers[i] = NULL;
         predictors[i] = NULL;
         quantizers[i] = NULL;
+        planners[i] = NULL;
     }
     for (int i = 0; i < OBJECTS; i++) {
         OK(mb_context_destroy(contexts[i]));
@@ -508,14 +589,29 @@ START_TEST(every_call_with_nothing_but_null_is_refused_or_does_nothing)
                              mb_quantizer_set(NULL, NULL, NULL),
                              mb_quantizer_run(NULL, NULL),
                              mb_quantizer_get(NULL, NULL, NULL),
+                             mb_planner_create(NULL, NULL),
+                             mb_planner_set(NULL, NULL, NULL),
+                             mb_planner_run(NULL),
+                             mb_planner_simulate(NULL),
+                             mb_planner_get(NULL, NULL, NULL),
+                             mb_planner_get_stage(NULL, 0, NULL, NULL),
+                             mb_planner_text(NULL, NULL),
                              mb_checkpoint_digest(NULL, NULL, NULL),
                              mb_checkpoint_verify(NULL, NULL),
-                             mb_checkpoint_get(NULL, NULL, NULL)};
+                             mb_checkpoint_get(NULL, NULL, NULL),
+                             mb_checkpoint_inspect(NULL, NULL),
+                             mb_checkpoint_compare(NULL, NULL, 0, NULL, NULL),
+                             mb_checkpoint_list(NULL, NULL),
+                             mb_checkpoint_average(0, NULL, NULL, NULL),
+                             mb_checkpoint_export(NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL),
+                             mb_checkpoint_convert(NULL, 0, NULL, NULL, NULL),
+                             mb_checkpoint_configure(NULL, 0, NULL, NULL, NULL),
+                             mb_data_build(0, NULL, 0, NULL, NULL, NULL, NULL)};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         ck_assert_msg(refused[i] == MB_ERR_ARGUMENT, "call %zu: status %d", i, (int)refused[i]);
     ck_assert_int_eq(mb_trainer_destroy(NULL) + mb_predictor_destroy(NULL) +
-                         mb_quantizer_destroy(NULL) + mb_model_destroy(NULL) +
-                         mb_context_destroy(NULL),
+                         mb_quantizer_destroy(NULL) + mb_planner_destroy(NULL) +
+                         mb_model_destroy(NULL) + mb_context_destroy(NULL),
                      MB_OK);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* See simulate_real.h: every rank is a fiber (comm/virtual.h) that trains as mbrun train does; the
  * costs and links of the simulation say what its actions and messages take. */
-#include "cli/simulate_real.h"
+#include "train/simulating_real.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -30,26 +30,6 @@ typedef struct real {
     mb_trace_t *trace;
     const char *output; /* NULL: the model is not kept */
 } real_t;
-
-static const mb_setting_id_t real_only[] = {
-    MB_SET_SHUFFLE,      MB_SET_RESET_STATES, MB_SET_OPTIMIZER,  MB_SET_LR,
-    MB_SET_LR_SCHEDULE,  MB_SET_WEIGHT_DECAY, MB_SET_CLIP,       MB_SET_LOSS,
-    MB_SET_CLASS_WEIGHT, MB_SET_WEIGHTS,      MB_SET_WEIGHTS_BY, MB_SET_SKIP_MISMATCH,
-    MB_SET_EMULATE,      MB_SET_QAT};
-
-mb_status_t mb_simulate_refuse_real(const mb_args_t *args)
-{
-    const char *given = mb_args_has(args, "output") ? "output" : NULL;
-    for (size_t i = 0; i < sizeof real_only / sizeof real_only[0]; i++) {
-        if (args->settings->origin[real_only[i]] == MB_FROM_USER)
-            given = mb_setting_info(real_only[i])->key;
-    }
-    if (given == NULL)
-        return MB_OK;
-    return mb_error_set(MB_ERR_ARGUMENT,
-                        "--%s: nothing is trained where actions are only timed; use --compute real",
-                        given);
-}
 
 /* ---- what takes time */
 
@@ -174,10 +154,10 @@ static mb_status_t train(void *user, mb_comm_t *comm)
     int rank = mb_comm_rank(comm);
     rank_t *own = &real->ranks[rank];
     mb_training_t *trainer = NULL;
-    const mb_args_t *args = real->s->planning.args;
+    const mb_planning_request_t *request = &real->s->planning.request;
     const mb_training_options_t options = {.comm = comm,
-                                           .model = args->words[0],
-                                           .settings = args->settings,
+                                           .model = request->model,
+                                           .settings = request->settings,
                                            .source = real->source,
                                            .profile = real->profile,
                                            .device = real->device,
@@ -206,7 +186,7 @@ static mb_status_t open_device(real_t *real)
     mb_device_options_t options = {
         .size = sizeof options,
         .threads = 1,
-        .emulate = mb_settings_on(real->s->planning.args->settings, MB_SET_EMULATE)};
+        .emulate = mb_settings_on(real->s->planning.request.settings, MB_SET_EMULATE)};
     return mb_device_open("cpu", &options, &real->device);
 }
 
@@ -217,7 +197,7 @@ static mb_status_t open_source(real_t *real)
     mb_shape_t shapes[MB_MAX_INPUTS];
     const char *names[MB_MAX_INPUTS];
     const mb_model_t *model = real->s->planning.model;
-    const mb_settings_t *settings = real->s->planning.args->settings;
+    const mb_settings_t *settings = real->s->planning.request.settings;
     if (!mb_settings_has(settings, MB_SET_DATA))
         return mb_error_set(MB_ERR_ARGUMENT,
                             "%s: no data to train on; use --data FILE, or record it in the model "
@@ -283,16 +263,16 @@ static void allow_files(void)
 static mb_status_t take_settings(const real_t *real)
 {
     char steps[16];
-    const mb_args_t *args = real->s->planning.args;
+    mb_settings_t *settings = real->s->planning.request.settings;
     snprintf(steps, sizeof steps, "%d", real->s->simulation.steps);
-    MB_TRY(mb_settings_set(args->settings, "steps", steps, MB_FROM_USER));
-    return mb_settings_set(args->settings, "trace", mb_args_has(args, "trace") ? "yes" : "no",
+    MB_TRY(mb_settings_set(settings, "steps", steps, MB_FROM_USER));
+    return mb_settings_set(settings, "trace", real->s->request.trace != NULL ? "yes" : "no",
                            MB_FROM_USER);
 }
 
 static mb_status_t prepare(real_t *real)
 {
-    const char *trace = mb_args_flag(real->s->planning.args, "trace");
+    const char *trace = real->s->request.trace;
     const mb_simulating_t *s = real->s;
     allow_files();
     MB_TRY(take_settings(real));
@@ -303,7 +283,7 @@ static mb_status_t prepare(real_t *real)
     MB_TRY(mb_simulated_prepare(&s->simulation, s->planning.arena, &real->s->out));
     if (trace != NULL)
         MB_TRY(mb_trace_create(trace, &s->planning.grid, s->plans, &real->trace));
-    real->output = mb_args_flag(s->planning.args, "output");
+    real->output = s->request.output;
     return MB_OK;
 }
 

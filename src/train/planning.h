@@ -1,15 +1,25 @@
 /* A model and the layout that a run of it on so many ranks would choose: what plan and simulate
  * begin with. No MPI. */
-#ifndef MB_CLI_PLANNING_H
-#define MB_CLI_PLANNING_H
+#ifndef MB_TRAIN_PLANNING_H
+#define MB_TRAIN_PLANNING_H
 
-#include "cli/command.h"
 #include "engine/profile.h"
 #include "pipeline/plan.h"
 #include "train/layout.h"
 
+enum { MB_PLANNING_MOST_RANKS = 1 << 20 };
+
+/* What is asked, as `mbrun plan` is asked by its options. */
 typedef struct {
-    const mb_args_t *args;
+    const char *model;
+    mb_settings_t *settings;        /* the user's; the file's are merged in */
+    int ranks;                      /* 0: as many as there are stages, or 2 */
+    const char *memory;             /* "80G": what a rank may take; NULL: what the hardware has */
+    const char *hardware, *profile; /* files; NULL: the default, none */
+} mb_planning_request_t;
+
+typedef struct {
+    mb_planning_request_t request;
     mb_arena_t *arena;
     mb_model_t *model;
     mb_source_t *source;
@@ -26,10 +36,9 @@ typedef struct {
     const double *crossing;      /* in the same unit; NULL: nothing */
 } mb_planning_t;
 
-/* From the command's settings, its --ranks (default: as many as --stages), --hardware and
- * --profile. Plans are cut by what layers take, unless --partition counted. The model is the first
- * word. Close it whatever is returned. */
-mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out);
+/* Plans are cut by what layers take, unless the setting `partition` is `counted`. Close it whatever
+ * is returned. */
+mb_status_t mb_planning_open(const mb_planning_request_t *request, mb_planning_t *out);
 void mb_planning_close(mb_planning_t *planning);
 
 /* --schedule NAME, with what --recompute says. */

@@ -1,5 +1,5 @@
 /* See chance.h. */
-#include "cli/chance.h"
+#include "train/chance.h"
 
 #include "base/philox.h"
 

@@ -1,15 +1,15 @@
-/* See inspect.h. A file is worth a look even where its model cannot be trained here, so what the
+/* See inspection.h. A file is worth a look even where its model cannot be trained here, so what the
  * graph refuses becomes a note. */
-#include "cli/inspect.h"
+#include "engine/inspection.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/config.h"
-#include "cli/quantize_text.h"
-#include "cli/say.h"
+#include "base/json_value.h"
 #include "engine/model_variables.h"
+#include "store/report_json.h"
 
 #define UNKNOWN "?"
 

@@ -1,6 +1,6 @@
 /* See counting.h. The ranks of a layout are laid out one after the other, by one virtual rank: all
  * of them where they are few, since groups may differ by what they are lent and share out. */
-#include "cli/counting.h"
+#include "train/counting.h"
 
 #include "base/str.h"
 #include "comm/virtual.h"
@@ -37,7 +37,7 @@ static const mb_planning_t *planning_of(const work_t *work)
 static mb_status_t open_device(work_t *work)
 {
     const mb_planning_t *p = planning_of(work);
-    int64_t given = mb_settings_int(p->args->settings, MB_SET_THREADS);
+    int64_t given = mb_settings_int(p->request.settings, MB_SET_THREADS);
     long cores = sysconf(_SC_NPROCESSORS_ONLN), each = cores / p->grid.ranks;
     mb_device_options_t options = {.size = sizeof options,
                                    .threads = given > 0  ? (int)given
@@ -49,7 +49,7 @@ static mb_status_t open_device(work_t *work)
 static mb_status_t compile(work_t *work)
 {
     const mb_planning_t *p = planning_of(work);
-    const mb_settings_t *settings = p->args->settings;
+    const mb_settings_t *settings = p->request.settings;
     const json_t *config = json_object_get(p->model->training, "optimizer_config");
     const char *loss = mb_settings_text(settings, MB_SET_LOSS);
     const char *optimizer = mb_settings_text(settings, MB_SET_OPTIMIZER);
@@ -85,15 +85,15 @@ static mb_status_t request_of(const work_t *work, const mb_layout_t *layout,
 {
     mb_offload_t offload;
     const mb_planning_t *p = planning_of(work);
-    MB_TRY(mb_offload_read(p->args->settings, &offload));
+    MB_TRY(mb_offload_read(p->request.settings, &offload));
     *out = (mb_footprint_request_t){
         .model = p->model,
         .optimizer = work->optimizer,
         .offloads_moments = offload.moments,
         .copies_state = mb_planning_copies(p),
         .moments_in_8_bits =
-            strcmp(mb_settings_text(p->args->settings, MB_SET_MOMENTS), "int8") == 0};
-    MB_TRY(mb_layout_engine(p->model, p->args->settings, layout, &out->engine));
+            strcmp(mb_settings_text(p->request.settings, MB_SET_MOMENTS), "int8") == 0};
+    MB_TRY(mb_layout_engine(p->model, p->request.settings, layout, &out->engine));
     out->engine.machine = work->machine;
     out->engine.near = p->grid.ranks <= p->hardware.devices_per_node;
     return MB_OK;

@@ -1,9 +1,9 @@
 /* What layouts take of a rank's memory, counted as a run's start counts it, on a device that gives
  * none (train/footprint.h): no MPI, and nothing is computed. */
-#ifndef MB_CLI_COUNTING_H
-#define MB_CLI_COUNTING_H
+#ifndef MB_TRAIN_COUNTING_H
+#define MB_TRAIN_COUNTING_H
 
-#include "cli/planning.h"
+#include "train/planning.h"
 #include "pipeline/planner.h"
 
 typedef struct {

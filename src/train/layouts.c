@@ -1,33 +1,31 @@
 /* See layouts.h. */
-#include "cli/layouts.h"
+#include "train/layouts.h"
 
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "cli/counting.h"
-#include "cli/say.h"
 #include "pipeline/recompute.h"
+#include "train/counting.h"
 #include "train/layout.h"
 #include "train/offload.h"
 
-enum { ROWS = 10, NAME = MB_LAYOUTS_NAME, MOST_TRIES = 4 };
+enum { ROWS = MB_LAYOUTS_ROWS, NAME = MB_LAYOUTS_NAME, MOST_TRIES = 4 };
 
 /* ---- what is asked */
 
-static mb_status_t take_memory(const mb_args_t *args, double *memory)
+static mb_status_t take_memory(const mb_planning_request_t *request, double *memory)
 {
-    const char *text = mb_args_flag(args, "memory");
-    *memory = mb_args_flag(args, "hardware") == NULL ? DBL_MAX : 0;
+    const char *text = request->memory;
+    *memory = request->hardware == NULL ? DBL_MAX : 0;
     if (text == NULL || (mb_str_parse_bytes(text, memory) && *memory > 0))
         return MB_OK;
     return mb_error_set(MB_ERR_ARGUMENT, "--memory '%s' is not a size like 80G or 512MiB", text);
 }
 
-static mb_status_t take_schedule(const mb_args_t *args, mb_layouts_t *l)
+static mb_status_t take_schedule(const mb_settings_t *settings, mb_layouts_t *l)
 {
-    const mb_settings_t *settings = args->settings;
     const char *how = mb_settings_text(settings, MB_SET_RECOMPUTE);
     bool recompute = mb_layout_says_recompute(settings);
     MB_TRY(mb_schedule_parse(mb_settings_text(settings, MB_SET_SCHEDULE), &l->schedule));
@@ -60,7 +58,7 @@ static mb_status_t none_fits(const mb_layouts_t *l, double limit, double least)
 static mb_status_t rank_and_count(const mb_planning_t *p, mb_layouts_t *l)
 {
     mb_planner_options_t options = l->options;
-    options.fits_cut = mb_args_flag(p->args, "memory") != NULL;
+    options.fits_cut = p->request.memory != NULL;
     mb_counting_t counting = {.planning = p,
                               .batch = options.batch,
                               .limit = limit_of(&options),
@@ -85,7 +83,7 @@ static mb_status_t rank_and_count(const mb_planning_t *p, mb_layouts_t *l)
 /* A profile is of micro-batches as a run has them; of others its layers take in proportion. */
 mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
 {
-    const mb_settings_t *settings = p->args->settings;
+    const mb_settings_t *settings = p->request.settings;
     l->arena = p->arena;
     l->options =
         (mb_planner_options_t){.graph = p->model->graph,
@@ -102,14 +100,14 @@ mb_status_t mb_layouts_find(const mb_planning_t *p, mb_layouts_t *l)
     l->options.offloads = offload.activations;
     MB_TRY(mb_layout_zero(settings, &l->options.zero));
     l->options.bucket = mb_settings_real(settings, MB_SET_BUCKET);
-    MB_TRY(take_memory(p->args, &l->options.memory));
-    MB_TRY(take_schedule(p->args, l));
+    MB_TRY(take_memory(&p->request, &l->options.memory));
+    MB_TRY(take_schedule(settings, l));
     MB_TRY(mb_layout_moments(p->model, settings, l->arena, &l->options.moments));
     l->options.copies = mb_planning_copies(p);
     return rank_and_count(p, l);
 }
 
-/* ---- text */
+/* ---- names and numbers */
 
 static bool names_layers(const mb_candidate_t *c)
 {
@@ -125,7 +123,7 @@ static void name_again(const mb_candidate_t *c, char *buffer, size_t size)
         snprintf(buffer, size, "%s", again);
 }
 
-static const char *name_of(const mb_candidate_t *c, char *buffer)
+const char *mb_layouts_name(const mb_candidate_t *c, char *buffer)
 {
     const mb_schedule_choice_t *schedule = &c->schedule;
     const char *name = mb_schedule_name(schedule->kind);
@@ -139,64 +137,9 @@ static const char *name_of(const mb_candidate_t *c, char *buffer)
     return buffer;
 }
 
-static double memory_of(const mb_candidate_t *c)
+double mb_layouts_memory(const mb_candidate_t *c)
 {
     return c->counted > 0 ? c->counted : c->memory;
-}
-
-static double percent(double part, const mb_candidate_t *c)
-{
-    return c->seconds > 0 ? 100 * part / c->seconds : 0;
-}
-
-static void print_row(const mb_candidate_t *c)
-{
-    char name[NAME], memory[33] = "~", time[32];
-    mb_str_bytes(memory_of(c), memory + (c->counted > 0 ? 0 : 1), sizeof memory - 1);
-    printf("%9s%8d x %-8d%6d x %-7lld%-16s%7.1f%%%8.1f%%%9.1f%%%12s%8.0f%%\n",
-           mb_str_seconds(c->seconds, time, sizeof time), c->stages, c->replicas, c->micros,
-           (long long)c->micro_batch, name_of(c, name), percent(c->bubble, c),
-           percent(c->reduce, c), percent(c->messages, c), memory, 100 * c->efficiency);
-}
-
-static void explain(const mb_layouts_t *l)
-{
-    const char *part = NULL;
-    mb_candidate_part_t own[MB_CANDIDATE_PARTS];
-    const mb_candidate_t *best = &l->all[0], *other = mb_planner_rival(l->all, l->n, &part);
-    int most = 1;
-    mb_planner_split(best, own);
-    for (int i = 2; i < MB_CANDIDATE_PARTS; i++)
-        most = own[i].seconds > own[most].seconds ? i : most;
-    if (other != NULL)
-        printf(
-            "The first is %.1f%% faster than the best with other stages (%d x %d): less of %s.\n",
-            100 * (other->seconds / best->seconds - 1), other->stages, other->replicas, part);
-    most = own[most].seconds < 0.03 * best->seconds ? 0 : most;
-    printf("Faster: %s (%s takes %.1f%% of a step).\n", own[most].remedy, own[most].name,
-           percent(own[most].seconds, best));
-}
-
-/* What the memory is of that is not counted. */
-static void say_counted(const mb_layouts_t *l)
-{
-    bool all = true;
-    for (int i = 0; i < l->n && i < ROWS; i++)
-        all = all && l->all[i].counted > 0;
-    if (!all)
-        printf("~: of a formula, not counted%s%s\n", l->why[0] == '\0' ? "" : ": ", l->why);
-}
-
-void mb_layouts_print(const mb_layouts_t *l)
-{
-    printf("\nLayouts of %d ranks on %s, %lld samples a step, predicted; %d fit\n",
-           l->options.ranks, l->options.hardware->name, (long long)l->options.batch, l->n);
-    printf("%9s%20s%17s%-13s%8s%9s%10s%12s%9s\n", "step", "stages x replicas", "micro-batches  ",
-           "schedule", "bubble", "reduce", "messages", "memory", "busy");
-    for (int i = 0; i < l->n && i < ROWS; i++)
-        print_row(&l->all[i]);
-    say_counted(l);
-    explain(l);
 }
 
 /* ---- JSON */
@@ -218,7 +161,7 @@ const char *mb_layouts_schedule(const mb_candidate_t *c, char *buffer)
     mb_candidate_t plain = *c;
     plain.schedule.recomputes = false;
     plain.schedule.segments = 0;
-    return name_of(&plain, buffer);
+    return mb_layouts_name(&plain, buffer);
 }
 
 static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
@@ -231,8 +174,8 @@ static json_t *row_json(const mb_layouts_t *l, const mb_candidate_t *c)
         "micro_batch", (json_int_t)c->micro_batch, "micro_batches", c->micros, "schedule",
         mb_layouts_schedule(c, name), "recompute", mb_layouts_recompute(l, c, again), "seconds",
         c->seconds, "compute", c->compute, "bubble", c->bubble, "messages", c->messages, "reduce",
-        c->reduce, "update", c->update, "memory", memory_of(c), "memory_counted", c->counted > 0,
-        "memory_formula", c->memory, "efficiency", c->efficiency);
+        c->reduce, "update", c->update, "memory", mb_layouts_memory(c), "memory_counted",
+        c->counted > 0, "memory_formula", c->memory, "efficiency", c->efficiency);
 }
 
 json_t *mb_layouts_json(const mb_layouts_t *l)

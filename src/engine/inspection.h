@@ -1,7 +1,7 @@
 /* What is seen of a file: the graph's layers where this build understands them, the file's own
  * otherwise. */
-#ifndef MB_CLI_INSPECT_H
-#define MB_CLI_INSPECT_H
+#ifndef MB_ENGINE_INSPECTION_H
+#define MB_ENGINE_INSPECTION_H
 
 #include <jansson.h>
 #include "model/graph.h"

@@ -1,5 +1,5 @@
 /* See simulate_summed.h. A stage's tables are made as far as they say what is summed. */
-#include "cli/simulate_summed.h"
+#include "train/simulating_summed.h"
 
 #include "engine/stage_parts.h"
 

@@ -1,6 +1,6 @@
 /* Ranks that are slow or lost in a simulation, as the command line names them. */
-#ifndef MB_CLI_CHANCE_H
-#define MB_CLI_CHANCE_H
+#ifndef MB_TRAIN_CHANCE_H
+#define MB_TRAIN_CHANCE_H
 
 #include "base/arena.h"
 #include "pipeline/simulate.h"

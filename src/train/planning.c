@@ -1,5 +1,5 @@
 /* See planning.h. */
-#include "cli/planning.h"
+#include "train/planning.h"
 
 #include "pipeline/costs.h"
 #include "pipeline/recompute.h"
@@ -9,7 +9,7 @@
 
 static mb_status_t open_data(mb_planning_t *p)
 {
-    const mb_settings_t *settings = p->args->settings;
+    const mb_settings_t *settings = p->request.settings;
     mb_shape_t shapes[MB_MAX_INPUTS];
     if (!mb_settings_has(settings, MB_SET_DATA) || p->model->graph->n_inputs > MB_MAX_INPUTS)
         return MB_OK;
@@ -18,27 +18,18 @@ static mb_status_t open_data(mb_planning_t *p)
     return mb_source_open(mb_settings_text(settings, MB_SET_DATA), &wants, &p->source);
 }
 
-static mb_status_t ranks_of(const mb_args_t *args, int *ranks)
+static int ranks_of(const mb_planning_request_t *request)
 {
-    char *end;
-    const char *text = mb_args_flag(args, "ranks");
-    int64_t stages = mb_settings_int(args->settings, MB_SET_STAGES);
-    if (text == NULL) {
-        *ranks = stages > 0 && stages <= 1 << 20 ? (int)stages : 2;
-        return MB_OK;
-    }
-    long n = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || n < 1 || n > 1 << 20)
-        return mb_error_set(MB_ERR_ARGUMENT, "--ranks '%s' is not a number from 1 to %d", text,
-                            1 << 20);
-    *ranks = (int)n;
-    return MB_OK;
+    int64_t stages = mb_settings_int(request->settings, MB_SET_STAGES);
+    if (request->ranks > 0)
+        return request->ranks;
+    return stages > 0 && stages <= MB_PLANNING_MOST_RANKS ? (int)stages : 2;
 }
 
 static mb_status_t read_profile(mb_planning_t *p)
 {
     bool found = false;
-    const char *path = mb_args_flag(p->args, "profile");
+    const char *path = p->request.profile;
     if (path == NULL)
         return MB_OK;
     MB_TRY(mb_profile_create(p->model->graph, &p->profile));
@@ -55,7 +46,7 @@ static mb_status_t read_profile(mb_planning_t *p)
 static mb_status_t choose_costs(mb_planning_t *p)
 {
     const mb_graph_t *graph = p->model->graph;
-    const char *by = mb_settings_text(p->args->settings, MB_SET_PARTITION);
+    const char *by = mb_settings_text(p->request.settings, MB_SET_PARTITION);
     mb_node_cost_t *predicted = MB_ARENA_ARRAY(p->arena, mb_node_cost_t, graph->n_nodes);
     if (predicted == NULL)
         return mb_error_memory("costs", (size_t)graph->n_nodes * sizeof *predicted);
@@ -72,26 +63,26 @@ static mb_status_t choose_costs(mb_planning_t *p)
 
 static mb_status_t read_hardware(mb_planning_t *p)
 {
-    const char *path = mb_args_flag(p->args, "hardware");
+    const char *path = p->request.hardware;
     p->hardware = mb_hardware_default();
     return path == NULL ? MB_OK : mb_hardware_read(path, &p->hardware);
 }
 
-mb_status_t mb_planning_open(const mb_args_t *args, mb_planning_t *out)
+mb_status_t mb_planning_open(const mb_planning_request_t *request, mb_planning_t *out)
 {
-    int ranks = 0, first;
-    mb_settings_t *settings = args->settings;
-    *out = (mb_planning_t){.args = args, .arena = mb_arena_create()};
+    int first;
+    mb_settings_t *settings = request->settings;
+    *out = (mb_planning_t){.request = *request, .arena = mb_arena_create()};
     if (out->arena == NULL)
         return mb_error_memory("a plan", sizeof *out);
-    MB_TRY(mb_model_open(args->words[0], &out->model));
+    MB_TRY(mb_model_open(request->model, &out->model));
     MB_TRY(mb_settings_take_file(settings, out->model->file));
     MB_TRY(mb_model_compute_in(out->model, mb_settings_text(settings, MB_SET_DTYPE)));
     MB_TRY(open_data(out));
     MB_TRY(mb_model_bind(out->model, out->source));
     MB_TRY(read_profile(out));
     MB_TRY(read_hardware(out));
-    MB_TRY(ranks_of(args, &ranks));
+    int ranks = ranks_of(request);
     const mb_layout_ranks_t here = {ranks, ranks, 0};
     MB_TRY(mb_layout_choose(out->model, settings, &here, &out->layout));
     MB_TRY(mb_layout_check_zero(out->model, settings, &out->layout));
@@ -106,14 +97,15 @@ void mb_planning_close(mb_planning_t *planning)
     mb_profile_destroy(planning->profile);
     mb_source_close(planning->source);
     mb_model_close(planning->model);
-    mb_arena_destroy(planning->arena);
+    if (planning->arena != NULL)
+        mb_arena_destroy(planning->arena);
 }
 
 mb_status_t mb_planning_choice(const mb_planning_t *planning, const char *name,
                                mb_schedule_choice_t *out)
 {
     MB_TRY(mb_schedule_parse(name, out));
-    mb_recompute_read(mb_settings_text(planning->args->settings, MB_SET_RECOMPUTE), out);
+    mb_recompute_read(mb_settings_text(planning->request.settings, MB_SET_RECOMPUTE), out);
     return MB_OK;
 }
 
@@ -136,7 +128,7 @@ mb_status_t mb_planning_plan(const mb_planning_t *planning, const mb_schedule_ch
 
 bool mb_planning_copies(const mb_planning_t *planning)
 {
-    bool limited = mb_args_flag(planning->args, "memory") != NULL;
-    return mb_settings_copy_state(planning->args->settings, limited) &&
+    bool limited = planning->request.memory != NULL;
+    return mb_settings_copy_state(planning->request.settings, limited) &&
            planning->hardware.inside.occupies > 0;
 }

@@ -62,7 +62,7 @@ AM_TESTS_ENVIRONMENT = \
 	. '$(abs_top_srcdir)/tests/support/environment.sh';
 
 EXTRA_DIST += $(WAITING_TESTS) $(LONG_TESTS) $(BATS_TESTS) $(SHELL_TESTS) tests/data \
-	tests/support/environment.sh tests/support/lsan.supp tests/support/tsan.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
+	tests/support/environment.sh tests/support/lsan.supp tests/support/tsan.supp tests/support/valgrind.supp tests/support/processes.sh tests/support/run-bats.sh tests/support/run-shell.sh \
 	tests/support/run-unit.sh tests/support/sanitized.h tests/support/session.sh tests/support/summary.sh
 
 # What measures how long something takes runs first, and alone. The others run MB_TEST_JOBS side by side,

@@ -670,23 +670,26 @@ mb_status_t mb_planner_set(mb_planner_t *planner, const char *key, const char *v
 mb_status_t mb_planner_run(mb_planner_t *planner);
 
 /* Runs the plan's ranks in virtual time, with their messages; plans first where nothing was
- * planned. As mb_planner_run; MB_ERR_PEER: ranks wait for ever, with what they wait for (of one
- * that is lost). */
+ * planned.
+ * As mb_planner_run; MB_ERR_TIMEOUT: from some time on nothing moves, as where a rank is lost; the
+ * message says who waits for what. */
 mb_status_t mb_planner_simulate(mb_planner_t *planner);
 
 /* A number of the last plan, by name.
- *   name      ranks, stages, groups, replicas, idle (ranks), batch, micro_batch, micro_batches (of
- * a pipeline in a step), chunks; predicted: seconds (of a step), efficiency (the part of all ranks'
- * time that computes), memory (bytes that a rank takes at most), least_memory (of any layout); of
- * the last simulation simulated_seconds (of a step, virtual), simulated_idle (a part),
- * simulated_messages, simulated_bytes (between stages) value     NaN where there is none
+ *   name      ranks, stages, groups, replicas, idle (ranks), batch, micro_batch, micro_batches
+ *             (of a pipeline in a step), chunks; predicted: seconds (of a step), efficiency (the
+ *             part of all ranks' time that computes), memory (bytes that a rank takes at most),
+ *             least_memory (of any layout); of the last simulation simulated_seconds (of a step,
+ *             virtual), simulated_idle (a part), simulated_messages, simulated_bytes (between
+ *             stages)
+ *   value     NaN where there is none
  * MB_ERR_ARGUMENT: no such name, or nothing was planned yet. */
 mb_status_t mb_planner_get(const mb_planner_t *planner, const char *name, double *value);
 /* The same of one stage.
  *   stage     from 0
  *   name      work (its part of all stages' work), idle (a part of its time between its first
- * action and its last), activation_bytes (at most), host_bytes (of those that are offloaded),
- *             bytes_sent (in a step) */
+ *             action and its last), activation_bytes (at most), host_bytes (of those that are
+ *             offloaded), bytes_sent (in a step) */
 mb_status_t mb_planner_get_stage(const mb_planner_t *planner, int stage, const char *name,
                                  double *value);
 
@@ -739,17 +742,19 @@ mb_status_t mb_checkpoint_compare(const char *a, const char *b, double tolerance
 mb_status_t mb_checkpoint_list(const char *run, char **json);
 
 /* mbrun average: the mean of the weights of files of one architecture, summed in double precision
- * in their order. paths     [count], 1 to 1024 MB_ERR_SHAPE, MB_ERR_FORMAT: a file that is not of
- * the others' architecture. */
+ * in their order.
+ *   paths     [count], 1 to 1024
+ *   weights   how many were written; NULL: not wanted
+ * MB_ERR_SHAPE, MB_ERR_FORMAT: a file that is not of the others' architecture. */
 mb_status_t mb_checkpoint_average(int count, const char *const *paths, const char *output,
                                   int *weights);
 
 /* mbrun export: a part of a file, under other names or narrower, as HDF5.
  *   keys      weights, moments (yes, no; weights alone unless set), only, except (a pattern of
- * names each time), rename (FROM=TO each time), dtype (fp32, bf16, fp16, e3m4)
- *   weights, moments   how many were written; NULL: not wanted
- *   model     1: a model; 0: tensors alone, which go into a model by the setting `weights`; NULL:
- * not wanted */
+ *             names each time), rename (FROM=TO each time), dtype (fp32, bf16, fp16, e3m4)
+ *   weights   how many were written, as moments; NULL: not wanted
+ *   model     1: a model; 0: tensors alone, which go into a model by the setting `weights`;
+ *             NULL: not wanted */
 mb_status_t mb_checkpoint_export(const char *path, int count, const char *const *keys,
                                  const char *const *values, const char *output, int *weights,
                                  int *moments, int *model);

@@ -138,8 +138,11 @@ AC_DEFUN([MB_CHECK_FORTRAN], [
   AC_ARG_VAR([MPIFC], [MPI compiler wrapper for Fortran that is asked for MPI's flags])
   AC_ARG_VAR([MPI_FCFLAGS], [Fortran compiler flags for MPI, overriding the wrapper])
   AC_ARG_VAR([MPI_FCLIBS], [linker flags for MPI's Fortran library, overriding the wrapper])
-  AS_IF([test -z "$MPIFC" && test -n "$MPICC"],
-    [AC_PATH_PROGS([MPIFC], [mpifort mpif90], [], [`AS_DIRNAME(["$MPICC"])`:$PATH])])
+  dnl Of the same MPI: mpifort.mpich beside mpicc.mpich.
+  AS_IF([test -z "$MPIFC" && test -n "$MPICC"], [
+    mb_suffix=`AS_ECHO(["$MPICC"]) | $SED 's|^.*mpicc\(@<:@^/@:>@*\)$|\1|'`
+    AS_CASE([$mb_suffix], [*/*], [mb_suffix=])
+    AC_PATH_PROGS([MPIFC], [mpifort$mb_suffix mpif90$mb_suffix], [], [`AS_DIRNAME(["$MPICC"])`:$PATH])])
   mb_fortran=
   AS_IF([test "$enable_fortran" = no], [mb_fortran_info="not wanted"], [
     AC_MSG_CHECKING([for MPI's mpi_f08 in Fortran])

@@ -18,7 +18,7 @@ EXTRA_DIST += packaging/cmake/mb-config.cmake.in packaging/cmake/mb-config-versi
 substituted = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(SED) -e 's|@libdir[@]|$(libdir)|g' -e 's|@includedir[@]|$(includedir)|g' \
 	-e 's|@prefix[@]|$(prefix)|g' -e 's|@bindir[@]|$(bindir)|g' -e 's|@mandir[@]|$(mandir)|g' \
 	-e 's|@pkgconfigdir[@]|$(pkgconfigdir)|g' -e 's|@cmakedir[@]|$(cmakedir)|g' \
-	-e 's|@MPICC[@]|$(MPICC)|g' -e 's|@VERSION[@]|$(VERSION)|g'
+	-e 's|@MPICC[@]|$(MPICC)|g' -e 's|@MPIFC[@]|$(MPIFC)|g' -e 's|@VERSION[@]|$(VERSION)|g'
 packaging/cmake/mb-config.cmake: $(top_srcdir)/packaging/cmake/mb-config.cmake.in Makefile
 	$(substituted) $(top_srcdir)/$@.in >$@.tmp && mv $@.tmp $@
 packaging/cmake/mb-config-version.cmake: $(top_srcdir)/packaging/cmake/mb-config-version.cmake.in Makefile
@@ -84,7 +84,7 @@ EXTRA_DIST += packaging/spack/package.py packaging/easybuild/mbrun-0.1.0-foss-20
 	packaging/modulefiles/mbrun.lua.in packaging/modulefiles/mbrun.tcl.in packaging/apptainer/mbrun.def \
 	packaging/debian/control packaging/debian/rules packaging/debian/changelog packaging/debian/copyright \
 	packaging/debian/source/format packaging/debian/mbrun.install packaging/debian/libmb0.install \
-	packaging/debian/libmb-dev.install tests/campaign/debian_package.sh
+	packaging/debian/libmb-dev.install packaging/debian/libmb-fortran0.install tests/campaign/debian_package.sh
 SHELL_TESTS += tests/unit/packaging.sh
 tests/unit/packaging.log: $(nodist_modulefiles_DATA)
 

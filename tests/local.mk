@@ -80,6 +80,6 @@ check-TESTS: $(check_PROGRAMS) $(BUILT_FOR_LONG_TESTS) $(check_DATA)
 	$(SHELL) $(top_srcdir)/tests/support/summary.sh $$? $(TEST_LOGS:.log=.trs)
 
 installcheck-local:
-	$(SHELL) $(top_srcdir)/tests/installcheck.sh '$(CC)' '$(DESTDIR)' '$(bindir)' '$(libdir)' \
+	FC='$(FC)' $(SHELL) $(top_srcdir)/tests/installcheck.sh '$(CC)' '$(DESTDIR)' '$(bindir)' '$(libdir)' \
 	  '$(top_srcdir)' '$(PKG_CONFIG)' '$(SANITIZE_CFLAGS)'
 EXTRA_DIST += tests/installcheck.sh tests/check.h

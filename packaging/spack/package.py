@@ -20,6 +20,7 @@ class Mbrun(AutotoolsPackage):
 
     variant("shared", default=True, description="Build the shared library")
     variant("static", default=False, description="Build the static library")
+    variant("fortran", default=True, description="Build the module for Fortran")
     variant("images", default=True, description="Train from folders of PNG and JPEG images")
     variant(
         "build_type",
@@ -31,6 +32,7 @@ class Mbrun(AutotoolsPackage):
 
     depends_on("c", type="build")
     depends_on("cxx", type="build")
+    depends_on("fortran", type="build", when="+fortran")
     depends_on("pkgconfig", type="build")
     depends_on("mpi@3.1:")
     depends_on("hdf5@1.10:")

@@ -121,10 +121,11 @@ mb_status_t mb_context_set_log(mb_context_t *context, mb_log_callback_t write, v
 
 /* Loads a plugin: a shared object with layers, losses and sources of its own (mb/plugin.h), which
  * from then on, and for every context of the process, are found like those that are built in.
- * Collective: the file is the same on all ranks. path      of the object; one that is loaded
- * already is left as it is MB_ERR_IO: it cannot be loaded; MB_ERR_UNSUPPORTED: it is no plugin, or
- * was built for another version of the interface; MB_ERR_ARGUMENT: a name that it brings is taken,
- * or ranks have different files; what the plugin itself fails with. */
+ * Collective: the file is the same on all ranks.
+ *   path      of the object; one that is loaded already is left as it is
+ * MB_ERR_IO: it cannot be loaded; MB_ERR_UNSUPPORTED: it is no plugin, or was built for another
+ * version of the interface; MB_ERR_ARGUMENT: a name that it brings is taken, or ranks have
+ * different files; what the plugin itself fails with. */
 mb_status_t mb_context_load_plugin(mb_context_t *context, const char *path);
 
 /* Registers layers, losses and sources of the program's own: what a plugin brings, without a shared
@@ -392,14 +393,16 @@ mb_status_t mb_trainer_run(mb_trainer_t *trainer);
  * times: those of the rank with the least count, from when all have come. So no call lasts longer
  * than SECONDS by more than one step, or 2 ms of steps, is longer than the median. No validation
  * and no checkpoints are made. Nothing is under way between calls, so that FUNNELED and the
- * program's own communication need nothing more. seconds   0 or more; INFINITY: what the share
- * allows steps     done in this call; 0 where none fits. When the total of epochs or steps is
- * reached, fewer than fit The setting `share`, "20%" or "0.2", on every rank: over the run, calls
- * take at most this part of the time that the program takes between them, so that training slows it
- * down by no more than that. What is not used is kept for later calls, and what a step takes beyond
- * it is owed; the first call has earned nothing yet. The rank that can spare least counts. Reading
- * model and data, in the first call or mb_trainer_start, is not counted. As mb_trainer_step;
- * mb_trainer_stop ends it, too, which is no error. */
+ * program's own communication need nothing more.
+ *   seconds   0 or more; INFINITY: what the share allows
+ *   steps     done in this call; 0 where none fits. When the total of epochs or steps is reached,
+ *             fewer than fit
+ * The setting `share`, "20%" or "0.2", on every rank: over the run, calls take at most this part of
+ * the time that the program takes between them, so that training slows it down by no more than
+ * that. What is not used is kept for later calls, and what a step takes beyond it is owed; the
+ * first call has earned nothing yet. The rank that can spare least counts. Reading model and data,
+ * in the first call or mb_trainer_start, is not counted.
+ * As mb_trainer_step; mb_trainer_stop ends it, too, which is no error. */
 mb_status_t mb_trainer_run_for(mb_trainer_t *trainer, double seconds, int64_t *steps);
 
 /* Begins so many steps, fewer where the total comes first, which go on beside the program, and
@@ -426,9 +429,9 @@ mb_status_t mb_trainer_submit(mb_trainer_t *trainer, int64_t steps);
 /* Lets submitted steps go on in this thread, where no thread of the library makes them, for
  * SECONDS; and tells whether they have ended. Not collective. Returns at the first wait for another
  * rank, or end of a step, behind that time: it may last as long as the rank's own part of one step.
- * 0: what can be done without waiting, up to there. done      1: mb_trainer_wait returns at once;
- * also when nothing was submitted MB_ERR_ARGUMENT. What the steps fail with is told by
- * mb_trainer_wait. */
+ * 0: what can be done without waiting, up to there.
+ *   done      1: mb_trainer_wait returns at once; also when nothing was submitted
+ * MB_ERR_ARGUMENT. What the steps fail with is told by mb_trainer_wait. */
 mb_status_t mb_trainer_test(mb_trainer_t *trainer, double seconds, int *done);
 
 /* Until the submitted steps have ended. Collective, in that they end only when every rank lets them
@@ -458,7 +461,8 @@ mb_status_t mb_trainer_get(const mb_trainer_t *trainer, const char *name, double
 /* Writes a complete model file, which Keras loads too. Collective.
  *   path      replaced as a whole if it exists; the same file for all ranks
  *   state     1: with moments and counters, so that a trainer made of it goes on exactly; 0:
- * without MB_ERR_ARGUMENT before the start; MB_ERR_IO, and then an existing file is as it was. */
+ *             without
+ * MB_ERR_ARGUMENT before the start; MB_ERR_IO, and then an existing file is as it was. */
 mb_status_t mb_trainer_save(mb_trainer_t *trainer, const char *path, int state);
 
 /* Ends a trainer. Collective if it was started; a rank that does not compute waits for nobody. NULL
@@ -491,9 +495,11 @@ mb_status_t mb_reservoir_set_shape(mb_reservoir_t *reservoir, const char *name, 
 
 /* Adds samples of this rank to the stream. Not collective; they are copied, and stand here until
  * the next update takes them in or forgets them: memory is that of a rank's part of the capacity,
- * and of what was added since the last update. count     samples, 0 or more data      [names]: for
- * each name, in the order in which they were named, [count, shape of one sample] elements,
- * C-ordered, in the host's memory MB_ERR_ARGUMENT. */
+ * and of what was added since the last update.
+ *   count     samples, 0 or more
+ *   data      [names]: for each name, in the order in which they were named, [count, shape of one
+ *             sample] elements, C-ordered, in the host's memory
+ * MB_ERR_ARGUMENT. */
 mb_status_t mb_reservoir_add(mb_reservoir_t *reservoir, int64_t count, const void *const *data);
 
 /* Takes in what all ranks added since the last update. Collective; ranks exchange counts and the
@@ -533,9 +539,10 @@ mb_status_t mb_predictor_create(mb_context_t *context, const char *path,
  *                 rounding at most, and not on the number of a run. What runs are to be quick with
  *                 is the number of samples that they come with: 1 for one sample a call
  *   independent   yes: each rank predicts for itself, with arrays of its own, when it likes. None
- * of the predictor's calls is collective then, but mb_predictor_load_trainer, and none sends a
- * message. Before the start. no, as at first: the ranks of the context predict together threads 1
- * where a call computes little: then none has to be woken */
+ *                 of the predictor's calls is collective then, but mb_predictor_load_trainer, and
+ *                 none sends a message. Before the start. no, as at first: the ranks of the context
+ *                 predict together
+ *   threads       1 where a call computes little: then none has to be woken */
 mb_status_t mb_predictor_set(mb_predictor_t *predictor, const char *key, const char *value);
 
 /* Gives the array of an input, or the labels of an output for mb_predictor_evaluate. Arguments and
@@ -606,8 +613,8 @@ mb_status_t mb_predictor_evaluate_file(mb_predictor_t *predictor, const char *da
 /* A number of the last successful call, by name. Not collective; the same on all ranks.
  *   name      samples, seconds; of an evaluation loss, accuracy and each metric that the model asks
  *             for, by Keras' name ("mae"; of several values "f1_score[0]", "f1_score[1]" ...); of
- *             mb_predictor_run on one rank copied_bytes: of arrays and outputs that were not read or
- *             written where they lie
+ *             mb_predictor_run on one rank copied_bytes: of arrays and outputs that were not read
+ *             or written where they lie
  *   value     NaN where there is none
  * MB_ERR_ARGUMENT: no such name, or nothing was computed yet. */
 mb_status_t mb_predictor_get(const mb_predictor_t *predictor, const char *name, double *value);

@@ -68,6 +68,15 @@ format() {
     done <"$work/groups"
 }
 
+# An argument that has no line of its own is one that a formatter has drawn into a paragraph.
+arguments() {
+    grep -nE '^ \*.*[^ *]   +[^ ]' include/mb/mb.h | grep -vE '^[0-9]+: \*   [a-z]' >"$work/drawn" &&
+        lacks "a list of arguments in a paragraph of mb.h: $(cat "$work/drawn")"
+    awk '/^ \*    /{ next } /^ \*   [a-z_, ]+  /{ next } /^ \*/ && last ~ /[;:,]$/ && last ~ /^ \*   / \
+        { print "a line of mb.h that a list has lost: " $0 } { last = $0 }' include/mb/mb.h >>"$work/missing"
+    [ -s "$work/missing" ] || rm -f "$work/missing"
+}
+
 every_page_is_installed() {
     for source in doc/man/*.md; do
         page=$pages/$(basename "$source" .md)
@@ -75,7 +84,7 @@ every_page_is_installed() {
     done
 }
 
-echo 1..6
+echo 1..7
 if command -v groff >/dev/null; then
     check 1 "every page is right to groff" without_warnings
 else
@@ -86,3 +95,4 @@ check 3 "every section and call of mb.h is in a page" pages_of_calls
 check 4 "the environment that the sources ask for is in mb-environment(7)" environment
 check 5 "the groups that files have are in mb-format(5)" format
 check 6 "every page that is written is made" every_page_is_installed
+check 7 "arguments in mb.h have lines of their own" arguments

@@ -68,19 +68,20 @@ typedef struct mb_plugin mb_plugin_t;                 /* the plugin that is bein
 typedef struct mb_plugin_config mb_plugin_config_t;   /* a config that is being read */
 typedef struct mb_plugin_weights mb_plugin_weights_t; /* weights that are being declared */
 
+/* The shape of one sample, or of a weight. */
 typedef struct {
-    int rank;
-    int64_t dim[MB_PLUGIN_DIMS];
+    int rank;                    /* dimensions */
+    int64_t dim[MB_PLUGIN_DIMS]; /* [rank]; MB_PLUGIN_OPEN: the data tells */
 } mb_plugin_shape_t;
 
 /* Layers */
 
 /* One call of a layer. Its inputs are tensors of floats, in the type that the layer computes in. */
 typedef struct {
-    const void *settings; /* from parse; NULL without it */
-    int inputs;
-    mb_plugin_shape_t input[MB_PLUGIN_INPUTS];
-    mb_plugin_shape_t output;
+    const void *settings;                      /* from parse; NULL without it */
+    int inputs;                                /* tensors that it takes */
+    mb_plugin_shape_t input[MB_PLUGIN_INPUTS]; /* [inputs] */
+    mb_plugin_shape_t output;                  /* of one sample */
 } mb_plugin_call_t;
 
 /* What a call keeps for its backward calls. */
@@ -95,14 +96,15 @@ typedef struct {
  * operations, not to be followed. Those that are NULL are not there, or not wanted; while a run is
  * planned all are. Operations take NULL as it comes. */
 typedef struct {
-    const mb_plugin_call_t *call;
-    int64_t samples;
-    int training;
-    const void *input[MB_PLUGIN_INPUTS];
-    void *output;
-    const float *weight[MB_PLUGIN_WEIGHTS];
-    const mb_plugin_shape_t *weight_shape[MB_PLUGIN_WEIGHTS];
-    void *saved[MB_PLUGIN_PARTS], *carried[MB_PLUGIN_PARTS];
+    const mb_plugin_call_t *call;        /* what passes through it */
+    int64_t samples;                     /* of the micro-batch */
+    int training;                        /* 1: a step of a training; 0: evaluation or prediction */
+    const void *input[MB_PLUGIN_INPUTS]; /* [call->inputs] */
+    void *output;                        /* written by forward */
+    const float *weight[MB_PLUGIN_WEIGHTS];                   /* in the order of take_weight */
+    const mb_plugin_shape_t *weight_shape[MB_PLUGIN_WEIGHTS]; /* of each */
+    void *saved[MB_PLUGIN_PARTS];             /* written by forward for the backward calls */
+    void *carried[MB_PLUGIN_PARTS];           /* written by backward_input for backward_weights */
     const void *grad_output;                  /* in the backward calls */
     void *grad_input[MB_PLUGIN_INPUTS];       /* in backward_input */
     float *grad_weight[MB_PLUGIN_WEIGHTS];    /* in backward_weights */
@@ -110,6 +112,7 @@ typedef struct {
     const struct mb_plugin_inside *internals; /* the host's */
 } mb_plugin_run_t;
 
+/* A class of layers. */
 typedef struct {
     size_t size;      /* sizeof(mb_plugin_layer_t) */
     const char *name; /* Keras' class name, or the name it is registered by: "my_package>Swish2" */
@@ -124,6 +127,7 @@ typedef struct {
     mb_status_t (*declare)(const mb_plugin_call_t *call, mb_plugin_weights_t *weights);
     /* Fills *memory, which is zero, for a call of SAMPLES samples. NULL: nothing is kept. */
     void (*memory)(const mb_plugin_call_t *call, int64_t samples, mb_plugin_memory_t *memory);
+    /* Writes output and saved. */
     mb_status_t (*forward)(const mb_plugin_run_t *run);
     /* Writes grad_input and carried. */
     mb_status_t (*backward_input)(const mb_plugin_run_t *run);
@@ -138,13 +142,15 @@ typedef struct {
  * number. Shapes are broadcast as numpy does it. */
 typedef enum { MB_PLUGIN_TENSOR = 0, MB_PLUGIN_WEIGHT = 1, MB_PLUGIN_NUMBER = 2 } mb_plugin_kind_t;
 
+/* What map reads. */
 typedef struct {
-    mb_plugin_kind_t kind;
-    const void *data;
-    const mb_plugin_shape_t *shape;
-    float number;
+    mb_plugin_kind_t kind;          /* which of the below are read */
+    const void *data;               /* a tensor's or a weight's */
+    const mb_plugin_shape_t *shape; /* of one sample, or of the weight */
+    float number;                   /* of MB_PLUGIN_NUMBER */
 } mb_plugin_operand_t;
 
+/* How map brings several values to one. */
 typedef enum {
     MB_PLUGIN_SUM = 0,
     MB_PLUGIN_PROD = 1,
@@ -156,54 +162,63 @@ typedef enum {
  * weight's gradient: over the samples). */
 typedef struct {
     mb_plugin_kind_t kind; /* MB_PLUGIN_TENSOR, or MB_PLUGIN_WEIGHT for a weight's gradient */
-    void *data;
-    const mb_plugin_shape_t *shape;
-    int add; /* 1: adds to what is there */
-    mb_plugin_reduction_t reduction;
-    double scale; /* of a sum; 0: one */
+    void *data;            /* where it stands */
+    const mb_plugin_shape_t *shape;  /* of one sample, or of the weight */
+    int add;                         /* 1: adds to what is there */
+    mb_plugin_reduction_t reduction; /* along the axes that it has not */
+    double scale;                    /* of a sum; 0: one */
 } mb_plugin_result_t;
 
-/* x W + b over rows: x [rows, in], W [in, out]. kernel, bias: indices of weights; -1: no bias. */
+/* x W + b over rows: x [rows, in], W [in, out]. */
 typedef struct {
-    int64_t rows, in, out;
-    int kernel, bias;
+    int64_t rows; /* of x, over all samples */
+    int64_t in;   /* columns of x */
+    int64_t out;  /* columns of the result */
+    int kernel;   /* the index of the weight W */
+    int bias;     /* that of b; -1: none */
 } mb_plugin_linear_t;
 
 /* Rows [rows, columns] of an array that a function of rows reads or writes. 0 columns: one array
  * for all rows, a weight. */
 typedef struct {
-    const void *data;
-    int64_t columns;
+    const void *data; /* [rows, columns] */
+    int64_t columns;  /* 0: a weight */
 } mb_plugin_read_t;
+
+/* The same of an array that is written. */
 typedef struct {
-    void *data;
-    int64_t columns;
+    void *data;      /* [rows, columns] */
+    int64_t columns; /* numbers in a row */
 } mb_plugin_write_t;
 
-#define MB_PLUGIN_READS 6
-#define MB_PLUGIN_WRITES 2
-#define MB_PLUGIN_SUMS 2
+#define MB_PLUGIN_READS 6  /* arrays that a function of rows reads */
+#define MB_PLUGIN_WRITES 2 /* ... writes */
+#define MB_PLUGIN_SUMS 2   /* sums over all rows that it makes */
 
 /* Some of the rows, in the host's memory. */
 typedef struct {
-    int64_t rows;
-    int64_t columns[MB_PLUGIN_READS]; /* of the reads; 0: a weight */
-    const float *read[MB_PLUGIN_READS];
-    float *write[MB_PLUGIN_WRITES]; /* NULL: not wanted */
-    double *sum[MB_PLUGIN_SUMS];    /* zero at first; the host adds those of all tiles in order */
+    int64_t rows;                       /* in this tile */
+    int64_t columns[MB_PLUGIN_READS];   /* of the reads; 0: a weight */
+    const float *read[MB_PLUGIN_READS]; /* [rows, columns] each */
+    float *write[MB_PLUGIN_WRITES];     /* NULL: not wanted */
+    double *sum[MB_PLUGIN_SUMS]; /* zero at first; the host adds those of all tiles in order */
 } mb_plugin_tile_t;
 
 /* A function of rows: plain C on the host. What it computes of a row may depend on that row alone;
  * it is called by several threads at once. */
 typedef struct {
+    /* Computes the rows of TILE. */
     void (*function)(const void *settings, const mb_plugin_tile_t *tile);
-    int reads, writes, sums;
+    int reads;  /* arrays of each kind */
+    int writes; /* ... */
+    int sums;   /* ... */
 } mb_plugin_rows_t;
 
 /* Losses */
 
+/* A class of losses. */
 typedef struct {
-    size_t size;
+    size_t size;       /* sizeof(mb_plugin_loss_t) */
     const char *name;  /* the class's, or the name it is registered by; --loss takes it too */
     const char *alias; /* another name; NULL: none */
     int sparse; /* 1: a row's label is one integer; 0: floats, as many as a row has columns */
@@ -218,22 +233,26 @@ typedef struct {
 
 /* Sources of data */
 
+/* One array of the samples in a file. */
 typedef struct {
-    const char *name; /* "x", "y", or that of a model's input or output; lives until close */
-    mb_plugin_shape_t shape;
-    int whole; /* 1: int32 elements, 0: float32 */
+    const char *name;        /* "x", "y", or that of a model's input or output; lives until close */
+    mb_plugin_shape_t shape; /* of one sample */
+    int whole;               /* 1: int32 elements, 0: float32 */
 } mb_plugin_field_t;
 
+/* What a file holds. */
 typedef struct {
-    int64_t samples;
-    int fields;
+    int64_t samples;                /* how many */
+    int fields;                     /* arrays */
     const mb_plugin_field_t *field; /* [fields]; lives until close */
 } mb_plugin_contents_t;
 
+/* A kind of data files. */
 typedef struct {
-    size_t size;
+    size_t size;        /* sizeof(mb_plugin_source_t) */
     const char *ending; /* of the files that are its: ".sine" */
     int threads;        /* 1: read may be called by several threads at once */
+    /* Opens a file; *data is handed to the calls below. */
     mb_status_t (*open)(const char *path, void **data, mb_plugin_contents_t *contents);
     /* Sample INDEX of a field, the same at every call, into TO: float32, or int32 where whole. */
     mb_status_t (*read)(void *data, int field, int64_t index, void *to);
@@ -242,8 +261,9 @@ typedef struct {
 
 /* The host */
 
+/* What the host offers a plugin. */
 typedef struct mb_plugin_host {
-    size_t size;
+    size_t size;         /* of this struct in the host */
     int abi;             /* MB_PLUGIN_ABI of the host */
     const char *version; /* of mbrun */
 

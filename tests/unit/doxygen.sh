@@ -15,7 +15,7 @@ documents() {
 }
 
 echo 1..2
-if documents "$include/mb.h" "$include/status.h" && grep -q mb_trainer_step "$work/html/mb_8h.html"; then
+if documents "$include/mb.h" "$include/status.h" "$include/plugin.h" && grep -q mb_trainer_step "$work/html/mb_8h.html"; then
     echo "ok 1 - every public symbol is documented"
 else
     sed 's/^/# /' "$work/log"

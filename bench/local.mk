@@ -8,7 +8,7 @@ EXTRA_PROGRAMS += bench/save
 CLEANFILES += bench/save$(EXEEXT)
 bench_save_SOURCES = bench/save.c
 bench_save_LDADD = libmbcheck.la
-EXTRA_DIST += bench/lstm.sh bench/lstm_torch.py bench/pipeline_bound.py bench/predictions.py
+EXTRA_DIST += bench/latency.sh bench/lstm.sh bench/lstm_torch.py bench/pipeline_bound.py bench/predictions.py
 
 EXTRA_PROGRAMS += bench/latency
 CLEANFILES += bench/latency$(EXEEXT)

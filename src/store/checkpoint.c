@@ -13,9 +13,6 @@
 
 /* Small enough that what was checksummed is still in the cache when it is written. */
 #define STRETCH_BYTES ((size_t)1 << 20)
-/* The disk begins at once with as much; less waits for the sync, or a page would be written twice.
- */
-#define LONG_BYTES ((size_t)1 << 18)
 
 static mb_status_t create(void *user, const char *temporary, int64_t *numbers)
 {
@@ -72,8 +69,6 @@ static mb_status_t write_stretch(mb_checkpoint_file_t *file, const char *from, i
             return mb_error_set(MB_ERR_STOPPED, "writing '%s' was given up", file->path);
         crc = mb_crc32c(crc, from + at, now);
         MB_TRY(mb_staged_write(&file->staged, from + at, now, offset + at));
-        if (now >= LONG_BYTES)
-            mb_io_begin_sync(file->staged.fd, offset + at, now);
         at += (int64_t)now;
     }
     return mb_checkpoint_add_sum(file, first, bytes, crc);

@@ -4,6 +4,10 @@
 #include <unistd.h>
 #include "store/io.h"
 
+/* The disk begins at once with as much; less waits for the sync, or a page would be written twice.
+ */
+#define LONG_BYTES ((size_t)1 << 18)
+
 static mb_status_t open_file(mb_file_t *file)
 {
     return mb_io_open_update(file->path, &file->fd);
@@ -12,7 +16,10 @@ static mb_status_t open_file(mb_file_t *file)
 static mb_status_t write_bytes(const mb_file_t *file, const void *data, size_t bytes,
                                int64_t offset)
 {
-    return mb_io_write(file->fd, data, bytes, offset, file->path);
+    MB_TRY(mb_io_write(file->fd, data, bytes, offset, file->path));
+    if (bytes >= LONG_BYTES)
+        mb_io_begin_sync(file->fd, offset, bytes);
+    return MB_OK;
 }
 
 static mb_status_t sync_file(const mb_file_t *file, mb_status_t status)

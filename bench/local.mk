@@ -19,3 +19,8 @@ EXTRA_PROGRAMS += bench/api_step
 CLEANFILES += bench/api_step$(EXEEXT)
 bench_api_step_SOURCES = bench/api_step.c
 bench_api_step_LDADD = libmbcheck.la $(MPI_LIBS)
+
+EXTRA_PROGRAMS += bench/writers
+CLEANFILES += bench/writers$(EXEEXT)
+bench_writers_SOURCES = bench/writers.c
+bench_writers_LDADD = libmbcheck.la

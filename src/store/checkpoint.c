@@ -69,6 +69,7 @@ static mb_status_t write_stretch(mb_checkpoint_file_t *file, const char *from, i
             return mb_error_set(MB_ERR_STOPPED, "writing '%s' was given up", file->path);
         crc = mb_crc32c(crc, from + at, now);
         MB_TRY(mb_staged_write(&file->staged, from + at, now, offset + at));
+        mb_pace_rest(file, now);
         at += (int64_t)now;
     }
     return mb_checkpoint_add_sum(file, first, bytes, crc);
@@ -167,6 +168,7 @@ mb_status_t mb_checkpoint_begin(mb_comm_t *comm, const char *path,
 static mb_status_t write_pieces(mb_checkpoint_file_t *file)
 {
     MB_TRY(lay_stream(file));
+    mb_pace_begin(file);
     for (int i = 0; i < file->n_pieces; i++)
         MB_TRY(write_piece(file, &file->pieces[i]));
     return MB_OK;

@@ -124,6 +124,13 @@ mb_status_t mb_checkpoint_begin(mb_comm_t *comm, const char *path,
 mb_status_t mb_checkpoint_put(mb_checkpoint_file_t *file);
 /* From another thread: put gives up soon, with MB_ERR_STOPPED. */
 void mb_checkpoint_cancel(mb_checkpoint_file_t *file);
+/* Before put: it rests between its parts, so that what computes beside it loses little at a time.
+ * It takes no longer than SECONDS by that. Hurry, from another thread: from now on it does not
+ * rest. */
+void mb_checkpoint_pace(mb_checkpoint_file_t *file, double seconds);
+void mb_checkpoint_hurry(mb_checkpoint_file_t *file);
+/* Behind put: seconds that it rested. */
+double mb_checkpoint_rested(const mb_checkpoint_file_t *file);
 mb_status_t mb_checkpoint_gather(mb_checkpoint_file_t *file);
 mb_status_t mb_checkpoint_commit(mb_checkpoint_file_t *file);
 void mb_checkpoint_end(mb_checkpoint_file_t *file); /* NULL: nothing */

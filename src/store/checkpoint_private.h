@@ -7,6 +7,14 @@
 #include "store/seal.h"
 #include "store/staged.h"
 
+/* How the work of a put is spread over time. */
+typedef struct {
+    double seconds; /* at most; 0: it does not rest */
+    int64_t bytes, done;
+    double begun, rested;
+    atomic_bool hurried;
+} mb_pace_t;
+
 struct mb_checkpoint_file {
     mb_comm_t *comm;
     const char *path;
@@ -23,6 +31,7 @@ struct mb_checkpoint_file {
     mb_comm_bytes_t
         sums; /* of this rank's bytes, then on rank 0 of all ranks': checkpoint_sums.c */
     atomic_bool cancelled;
+    mb_pace_t pace;
     mb_staged_t staged;
 };
 
@@ -44,6 +53,9 @@ mb_status_t mb_checkpoint_add_sum(mb_checkpoint_file_t *file, int64_t first, int
 mb_status_t mb_checkpoint_fold_sums(mb_checkpoint_file_t *file);
 /* Rank 0, then: the CRCs of the blocks. */
 mb_status_t mb_checkpoint_block_crcs(const mb_checkpoint_file_t *file, mb_seal_t *seal);
+/* checkpoint_pace.c. BYTES more are written. */
+void mb_pace_begin(mb_checkpoint_file_t *file);
+void mb_pace_rest(mb_checkpoint_file_t *file, size_t bytes);
 
 /* checkpoint_check.c: collective. Every rank's pieces together must be all tensors, each element
  * once. */

@@ -5,6 +5,7 @@ libmb_la_SOURCES += \
 	src/store/checkpoint.c src/store/checkpoint.h \
 	src/store/checkpoint_check.c src/store/checkpoint_private.h \
 	src/store/checkpoint_layout.c src/store/checkpoint_layout.h \
+	src/store/checkpoint_pace.c \
 	src/store/checkpoint_stencil.c src/store/checkpoint_stencil.h \
 	src/store/checkpoint_sums.c \
 	src/store/average.c src/store/average.h \

@@ -56,6 +56,10 @@ mb_status_t mb_state_begin(const mb_state_t *state, const char *path, const mb_s
 mb_status_t mb_state_put(mb_state_saving_t *saving);
 bool mb_state_is_copied(const mb_state_saving_t *saving);
 void mb_state_cancel(mb_state_saving_t *saving);
+/* As in store/checkpoint.h. */
+void mb_state_pace(mb_state_saving_t *saving, double seconds);
+void mb_state_hurry(mb_state_saving_t *saving);
+double mb_state_rested(const mb_state_saving_t *saving);
 mb_status_t mb_state_gather(mb_state_saving_t *saving);
 mb_status_t mb_state_commit(mb_state_saving_t *saving);
 void mb_state_end(mb_state_saving_t *saving); /* NULL: nothing */

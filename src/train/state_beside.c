@@ -74,6 +74,21 @@ void mb_state_cancel(mb_state_saving_t *saving)
     mb_checkpoint_cancel(saving->file);
 }
 
+void mb_state_pace(mb_state_saving_t *saving, double seconds)
+{
+    mb_checkpoint_pace(saving->file, seconds);
+}
+
+void mb_state_hurry(mb_state_saving_t *saving)
+{
+    mb_checkpoint_hurry(saving->file);
+}
+
+double mb_state_rested(const mb_state_saving_t *saving)
+{
+    return mb_checkpoint_rested(saving->file);
+}
+
 mb_status_t mb_state_gather(mb_state_saving_t *saving)
 {
     return mb_checkpoint_gather(saving->file);

@@ -136,11 +136,12 @@ void mb_training_count_save(mb_training_t *trainer, const mb_save_times_t *one)
 static mb_status_t put(void *user)
 {
     mb_training_t *trainer = user;
+    mb_saves_t *saves = trainer->saves;
     double begun = mb_time_seconds();
-    mb_status_t status = mb_state_put(trainer->saves->saving);
+    mb_status_t status = mb_state_put(saves->saving);
     if (status == MB_OK && trainer->metrics != NULL)
         status = mb_metrics_log_sync(trainer->metrics);
-    trainer->saves->busy += mb_time_seconds() - begun;
+    saves->busy += mb_time_seconds() - begun - mb_state_rested(saves->saving);
     return status;
 }
 
@@ -375,6 +376,7 @@ mb_status_t mb_training_settle_save(mb_training_t *trainer)
     if (saves->saving == NULL)
         return MB_OK;
     mb_comm_doing(trainer->comm, "waiting for a checkpoint to be on disk");
+    mb_state_hurry(saves->saving);
     mb_status_t status = finish_phase(trainer);
     if (status == MB_OK && saves->phase == PUTTING) {
         MB_TRY(begin_commit(trainer));
@@ -446,7 +448,8 @@ mb_status_t mb_training_wait_for_previous(mb_training_t *trainer)
     return MB_OK;
 }
 
-mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, char *path)
+mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, double interval,
+                                   char *path)
 {
     mb_saves_t *saves = trainer->saves;
     double begun = mb_time_seconds();
@@ -455,6 +458,7 @@ mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *sta
         free(path);
         return status;
     }
+    mb_state_pace(saves->saving, interval / 2);
     saves->path = path;
     saves->phase = PUTTING;
     saves->busy = mb_time_seconds() - begun;

@@ -249,8 +249,10 @@ mb_stencil_t *mb_training_stencil(const mb_training_t *trainer);         /* of s
 mb_status_t mb_training_settle_save(mb_training_t *trainer);
 /* The same where another one is due. */
 mb_status_t mb_training_wait_for_previous(mb_training_t *trainer);
-/* Of STATE into PATH, which it frees; nothing is under way. */
-mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, char *path);
+/* Of STATE into PATH, which it frees; nothing is under way. INTERVAL: seconds since the one before,
+ * which it should take a part of. */
+mb_status_t mb_training_begin_save(mb_training_t *trainer, const mb_state_t *state, double interval,
+                                   char *path);
 /* Whether one is due at this boundary; what the clock asks for is put off by a step, whose update
  * can copy what it changes. */
 bool mb_training_is_save_due(mb_training_t *trainer, uint32_t votes);

@@ -205,14 +205,14 @@ static mb_status_t checkpoint_now(mb_training_t *trainer, const char *name, bool
     return MB_OK;
 }
 
-static mb_status_t checkpoint_beside(mb_training_t *trainer, const char *name)
+static mb_status_t checkpoint_beside(mb_training_t *trainer, const char *name, double interval)
 {
     char *path;
     double begun = mb_time_seconds();
     MB_TRY(mb_training_wait_for_previous(trainer));
     MB_TRY(take_path(trainer, name, &path));
     mb_state_t state = take_state(trainer, SAVE_STEP, trainer->dir);
-    MB_TRY(mb_training_begin_save(trainer, &state, path));
+    MB_TRY(mb_training_begin_save(trainer, &state, interval, path));
     const mb_save_times_t one = {.stopped = mb_time_seconds() - begun};
     mb_training_count_save(trainer, &one);
     return MB_OK;
@@ -227,9 +227,10 @@ mb_status_t mb_training_checkpoint(mb_training_t *trainer, bool last)
     const mb_snapshot_t *snapshot = last ? NULL : mb_training_snapshot(trainer);
     MB_TRY(mb_training_check_weights(trainer, snapshot));
     mb_run_dir_step_name(trainer->state.step, name, sizeof name);
-    trainer->last_save = mb_time_seconds();
-    mb_status_t status =
-        snapshot != NULL ? checkpoint_beside(trainer, name) : checkpoint_now(trainer, name, last);
+    double interval = mb_time_seconds() - trainer->last_save;
+    trainer->last_save += interval;
+    mb_status_t status = snapshot != NULL ? checkpoint_beside(trainer, name, interval)
+                                          : checkpoint_now(trainer, name, last);
     if (status == MB_OK)
         trainer->saved_step = trainer->state.step;
     if (!last)

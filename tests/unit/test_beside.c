@@ -68,6 +68,21 @@ START_TEST(a_checkpoint_written_by_another_thread_has_the_same_bytes)
 }
 END_TEST
 
+/* Of some milliseconds of work; a thousand seconds are never taken. */
+START_TEST(a_paced_one_rests_until_it_is_to_hurry)
+{
+    for (int hurries = 0; hurries < 2; hurries++) {
+        mb_checkpoint_file_t *file = must_begin(scratch("a.h5"));
+        mb_checkpoint_pace(file, 1000);
+        if (hurries)
+            mb_checkpoint_hurry(file);
+        ck_assert_int_eq(mb_background_join(must_start(put, file)), MB_OK);
+        ck_assert(hurries ? mb_checkpoint_rested(file) < 1e-3 : mb_checkpoint_rested(file) > 4e-3);
+        mb_checkpoint_end(file);
+    }
+}
+END_TEST
+
 START_TEST(without_a_commit_nothing_is_left)
 {
     mb_checkpoint_file_t *file = must_begin(scratch("a.h5"));
@@ -164,6 +179,7 @@ int main(void)
     TCase *tests = tcase_create("checkpoints");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_checkpoint_written_by_another_thread_has_the_same_bytes);
+    tcase_add_test(tests, a_paced_one_rests_until_it_is_to_hurry);
     tcase_add_test(tests, without_a_commit_nothing_is_left);
     tcase_add_test(tests, one_that_is_given_up_ends_soon);
     tcase_add_test(tests, a_failure_of_the_other_thread_comes_with_its_message);

@@ -168,10 +168,10 @@ static void train(mb_trainer_t *trainer, int steps)
 }
 
 /* As from a file that the trainer has saved. */
-static void expect_weights_of(mb_predictor_t *predictor, mb_trainer_t *trainer)
+static void expect_weights_of(mb_predictor_t *predictor, mb_trainer_t *trainer, const char *batch)
 {
     OK(mb_trainer_save(trainer, "trained.h5", 1));
-    mb_predictor_t *other = predictor_of("trained.h5", "16");
+    mb_predictor_t *other = predictor_of("trained.h5", batch);
     predict(other, 0, RING_SAMPLES, again);
     OK(mb_predictor_destroy(other));
     predict(predictor, 0, RING_SAMPLES, logits);
@@ -186,11 +186,11 @@ START_TEST(a_trainers_weights_come_from_memory_to_memory)
     predict(predictor, 0, RING_SAMPLES, at_first);
     train(trainer, 5);
     OK(mb_predictor_load_trainer(predictor, trainer));
-    expect_weights_of(predictor, trainer);
+    expect_weights_of(predictor, trainer, "16");
     ck_assert_mem_ne(logits, at_first, sizeof logits);
     train(trainer, 5);
     OK(mb_predictor_load_trainer(predictor, trainer));
-    expect_weights_of(predictor, trainer);
+    expect_weights_of(predictor, trainer, "16");
     OK(mb_trainer_destroy(trainer));
     predict(predictor, 0, RING_SAMPLES, again);
     ck_assert_mem_eq(logits, again, sizeof logits);
@@ -216,7 +216,7 @@ START_TEST(weights_that_are_in_no_file_are_not_lost_in_silence)
     OK(mb_predictor_set(predictor, "batch", "8"));
     REFUSED(mb_predictor_run(predictor), MB_ERR_ARGUMENT, "mb_predictor_load_trainer again");
     OK(mb_predictor_load_trainer(predictor, trainer));
-    expect_weights_of(predictor, trainer);
+    expect_weights_of(predictor, trainer, "8");
     OK(mb_predictor_destroy(predictor));
     OK(mb_trainer_destroy(trainer));
 }

@@ -26,7 +26,7 @@ install_packages() {
 }
 use() {
     cp "$folder/builder/build/source/examples/train_arrays.c" "$folder/user/root/" &&
-        inside "$folder/user" /root sh -c '
+        inside "$folder/user" /root sh -c 'rm -rf m.h5 same.h5 m.run &&
             mbrun new mlp -o m.h5 input=4 hidden=8 classes=2 &&
             mbrun new mlp -o same.h5 input=4 hidden=8 classes=2 &&
             printf "a,b,c,d,y\n1,2,3,4,0\n2,1,0,3,1\n5,1,2,2,0\n0,0,1,2,1\n" >t.csv &&

@@ -35,6 +35,20 @@ mb_status_t mb_api_metrics_share(mb_api_metrics_t *metrics, mb_comm_t *comm)
     return mb_comm_broadcast(comm, metrics->list, (size_t)metrics->n * sizeof metrics->list[0], 0);
 }
 
+mb_status_t mb_api_metrics_share_both(mb_api_metrics_t *a, mb_api_metrics_t *b, mb_comm_t *comm)
+{
+    mb_api_metric_t packed[2 * MB_API_MAX_METRICS];
+    size_t first = (size_t)a->n, second = (size_t)b->n;
+    if (first + second == 0)
+        return MB_OK;
+    memcpy(packed, a->list, first * sizeof packed[0]);
+    memcpy(packed + first, b->list, second * sizeof packed[0]);
+    MB_TRY(mb_comm_broadcast(comm, packed, (first + second) * sizeof packed[0], 0));
+    memcpy(a->list, packed, first * sizeof packed[0]);
+    memcpy(b->list, packed + first, second * sizeof packed[0]);
+    return MB_OK;
+}
+
 bool mb_api_metrics_get(const mb_api_metrics_t *metrics, const char *name, double *value)
 {
     for (int i = 0; i < metrics->n; i++) {

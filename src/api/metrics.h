@@ -23,6 +23,8 @@ void mb_api_metrics_take(mb_api_metrics_t *metrics, const char *prefix, int n,
                          const mb_metric_value_t *values);
 /* Rank 0's on all ranks. Collective. */
 mb_status_t mb_api_metrics_share(mb_api_metrics_t *metrics, mb_comm_t *comm);
+/* The same of two, whose numbers all ranks know: one message, as a step waits for it. */
+mb_status_t mb_api_metrics_share_both(mb_api_metrics_t *a, mb_api_metrics_t *b, mb_comm_t *comm);
 /* True: there is one of this name. */
 bool mb_api_metrics_get(const mb_api_metrics_t *metrics, const char *name, double *value);
 

@@ -121,7 +121,7 @@ static void on_step(void *user, const mb_step_report_t *report)
     mb_trainer_t *trainer = user;
     trainer->numbers.last = *report;
     mb_api_metrics_take(&trainer->metrics, "", report->n_metrics, report->metrics);
-    trainer->numbers.n_metrics = trainer->metrics.n + trainer->val_metrics.n;
+    trainer->numbers.n_metrics = trainer->metrics.n;
     if (trainer->callback != NULL)
         trainer->callback(trainer->user, trainer);
 }
@@ -132,7 +132,7 @@ static void on_evaluated(void *user, const mb_eval_report_t *report)
     trainer->numbers.val_loss = report->loss;
     trainer->numbers.val_accuracy = report->accuracy;
     mb_api_metrics_take(&trainer->val_metrics, "val_", report->n_metrics, report->metrics);
-    trainer->numbers.n_metrics = trainer->metrics.n + trainer->val_metrics.n;
+    trainer->numbers.n_val_metrics = trainer->val_metrics.n;
     if (trainer->others.evaluated != NULL)
         trainer->others.evaluated(trainer->others.evaluated_user, trainer);
 }
@@ -207,10 +207,9 @@ mb_status_t mb_api_trainer_share(mb_trainer_t *trainer)
 {
     mb_comm_t *comm = mb_api_trainer_comm(trainer);
     MB_TRY(mb_comm_broadcast(comm, &trainer->numbers, sizeof trainer->numbers, 0));
-    if (trainer->numbers.n_metrics == 0)
-        return MB_OK;
-    MB_TRY(mb_api_metrics_share(&trainer->metrics, comm));
-    return mb_api_metrics_share(&trainer->val_metrics, comm);
+    trainer->metrics.n = trainer->numbers.n_metrics;
+    trainer->val_metrics.n = trainer->numbers.n_val_metrics;
+    return mb_api_metrics_share_both(&trainer->metrics, &trainer->val_metrics, comm);
 }
 
 mb_status_t mb_api_trainer_step(mb_trainer_t *trainer)

@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     mb_step_report_t last;
     double val_loss, val_accuracy;
-    int n_metrics; /* rank 0's, of the step and of the validation together */
+    int n_metrics, n_val_metrics; /* rank 0's */
 } mb_trainer_numbers_t;
 
 typedef struct {

@@ -176,11 +176,20 @@ static const void *b_of(const gemm_t *g, int64_t tile_j, mb_span_t depth)
     return at(a, a->b, a->transpose_b ? j * a->ldb + l : l * a->ldb + j);
 }
 
+/* Neighbours, which one thread gets, have rows of A and C in common, or columns of B where it is
+ * larger than both: what several threads read is less. */
+static bool goes_by_columns(const mb_gemm_args_t *a)
+{
+    return a->k * a->n > a->m * (a->k + a->n);
+}
+
 static void multiply_tile(gemm_t *g, int64_t tile, int thread)
 {
     const mb_gemm_args_t *a = g->args;
     const mb_gemm_tiles_t *t = &g->tiles;
-    int64_t tile_i = tile / t->tiles_n, tile_j = tile % t->tiles_n;
+    bool by_columns = goes_by_columns(a);
+    int64_t tile_i = by_columns ? tile % t->tiles_m : tile / t->tiles_n;
+    int64_t tile_j = by_columns ? tile / t->tiles_m : tile % t->tiles_n;
     mb_span_t rows = mb_span(tile_i, t->m, a->m), columns = mb_span(tile_j, t->n, a->n);
     mb_span_t depth = mb_span(g->part, g->depth, a->k);
     const void *arguments[] = {

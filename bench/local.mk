@@ -24,3 +24,8 @@ EXTRA_PROGRAMS += bench/writers
 CLEANFILES += bench/writers$(EXEEXT)
 bench_writers_SOURCES = bench/writers.c
 bench_writers_LDADD = libmbcheck.la
+
+EXTRA_PROGRAMS += bench/samples
+CLEANFILES += bench/samples$(EXEEXT)
+bench_samples_SOURCES = bench/samples.c
+bench_samples_LDADD = libmb.la $(MPI_LIBS)

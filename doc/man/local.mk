@@ -8,7 +8,7 @@ COMMAND_PAGES = doc/man/mbrun.1 \
 	doc/man/mbrun-info.1 doc/man/mbrun-inspect.1 doc/man/mbrun-ls.1 doc/man/mbrun-new.1 doc/man/mbrun-plan.1 \
 	doc/man/mbrun-predict.1 doc/man/mbrun-quantize.1 doc/man/mbrun-simulate.1 doc/man/mbrun-submit.1 \
 	doc/man/mbrun-supervise.1 doc/man/mbrun-trace.1 doc/man/mbrun-train.1
-CALL_PAGES = doc/man/mb_checkpoint.3 doc/man/mb_context.3 doc/man/mb_errors.3 doc/man/mb_model.3 doc/man/mb_predictor.3 \
+CALL_PAGES = doc/man/mb_checkpoint.3 doc/man/mb_context.3 doc/man/mb_errors.3 doc/man/mb_model.3 doc/man/mb_planner.3 doc/man/mb_predictor.3 \
 	doc/man/mb_quantizer.3 doc/man/mb_reservoir.3 doc/man/mb_trainer.3
 OTHER_PAGES = doc/man/mb-format.5 doc/man/mb-environment.7
 if !CROSS_COMPILING

@@ -4,8 +4,7 @@ BATS_TESTS += tests/cli/usage.bats tests/cli/wrong_input.bats tests/cli/train.ba
 	tests/cli/callbacks.bats tests/cli/stateful.bats tests/cli/pipeline.bats tests/cli/simulate.bats \
 	tests/cli/simulate_real.bats tests/cli/models.bats tests/cli/profile.bats tests/cli/file_tools.bats \
 	tests/cli/local_tier.bats tests/cli/max_time.bats tests/cli/saving.bats tests/cli/supervise.bats \
-	tests/cli/submit.bats tests/cli/completion.bats
-	tests/cli/submit.bats tests/cli/io.bats
+	tests/cli/submit.bats tests/cli/completion.bats tests/cli/io.bats
 EXTRA_DIST += tests/cli/helper.bash
 
 # Writes the samples of data.bats; check_DATA, since everything in check_PROGRAMS is run as a test.

@@ -33,7 +33,7 @@ module mb
   public :: MB_OK, MB_ERR_ARGUMENT, MB_ERR_MEMORY, MB_ERR_IO, MB_ERR_FORMAT, MB_ERR_UNSUPPORTED, &
     MB_ERR_SHAPE, MB_ERR_DATA, MB_ERR_NUMERIC, MB_ERR_PEER, MB_ERR_TIMEOUT, MB_ERR_MPI, &
     MB_ERR_DEVICE, MB_ERR_BUSY, MB_ERR_STOPPED, MB_ERR_INTERNAL
-  public :: MB_FLOAT32, MB_FLOAT64, MB_INT32, MB_INT64, MB_UINT8
+  public :: MB_FLOAT32, MB_FLOAT64, MB_INT32, MB_INT64, MB_UINT8, MB_HOST, MB_DEVICE
   public :: MB_LEVEL_DEBUG, MB_LEVEL_INFO, MB_LEVEL_WARNING, MB_MAX_DIMS
   public :: mb_error_message, mb_status_name, mb_version
   public :: mb_context_create, mb_context_set_log, mb_context_load_plugin, mb_context_destroy
@@ -46,9 +46,15 @@ module mb
     mb_trainer_set_evaluation_callback, mb_trainer_set_save_callback, mb_trainer_start, &
     mb_trainer_step, mb_trainer_run, mb_trainer_stop, mb_trainer_get, &
     mb_trainer_save, mb_trainer_destroy
+  public :: mb_trainer_set_samples, mb_trainer_set_reservoir, mb_trainer_renew, mb_trainer_run_for, &
+    mb_trainer_submit, mb_trainer_test, mb_trainer_wait
+  public :: mb_reservoir_create, mb_reservoir_set_shape, mb_reservoir_add, mb_reservoir_update, &
+    mb_reservoir_count, mb_reservoir_get, mb_reservoir_destroy
   public :: mb_predictor_create, mb_predictor_set, mb_predictor_set_array, mb_predictor_set_output, &
     mb_predictor_run, mb_predictor_run_file, mb_predictor_evaluate, mb_predictor_evaluate_file, &
     mb_predictor_get, mb_predictor_destroy
+  public :: mb_predictor_set_device_array, mb_predictor_set_device_output, mb_predictor_start, &
+    mb_predictor_load_trainer
   public :: mb_quantizer_create, mb_quantizer_set, mb_quantizer_run, mb_quantizer_get, &
     mb_quantizer_destroy
   public :: mb_checkpoint_digest, mb_checkpoint_verify, mb_checkpoint_get
@@ -66,6 +72,10 @@ module mb
     private
     type(c_ptr) :: handle = c_null_ptr
     type(step_target), pointer :: step => null(), evaluation => null(), save => null()
+  end type
+  type, public :: mb_reservoir_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
   end type
   type, public :: mb_predictor_t
     private
@@ -125,6 +135,10 @@ module mb
   interface mb_trainer_set_array
     module procedure trainer_set_real32, trainer_set_real64, trainer_set_int32, trainer_set_int64, &
       trainer_set_int8
+  end interface
+  interface mb_trainer_set_samples
+    module procedure samples_real32, samples_real64, samples_int32, samples_int64, samples_int8, &
+      samples_pointer
   end interface
   interface mb_predictor_set_array
     module procedure predictor_set_real32, predictor_set_real64, predictor_set_int32, &
@@ -632,6 +646,90 @@ contains
     call trainer_set_view(trainer, name, view(array), ierr)
   end subroutine
 
+  ! This rank's own samples; an array whose last dimension is 0 where it has none.
+  subroutine set_samples(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    type(view_t), intent(in) :: array
+    integer, intent(out), optional :: ierr
+    if (array%contiguous) then
+      call finish(c_trainer_set_samples(trainer%handle, c_text(name), array%type, array%rank, &
+                                        array%shape, data=array%data, where=int(MB_HOST, c_int)), ierr)
+    else
+      call refuse(scattered('mb_trainer_set_samples', name)//', or its address and strides', ierr)
+    end if
+  end subroutine
+
+  ! Samples at any address, with shape and strides (in bytes) in Fortran's order.
+  subroutine samples_pointer(trainer, name, data, type, shape, strides, where, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    type(c_ptr), intent(in) :: data
+    integer, intent(in) :: type, where
+    integer(c_int64_t), intent(in) :: shape(:), strides(:)
+    integer, intent(out), optional :: ierr
+    if (size(shape) /= size(strides)) then
+      call refuse('mb_trainer_set_samples: as many strides as dimensions are wanted', ierr)
+    else
+      call finish(c_trainer_set_samples(trainer%handle, c_text(name), int(type, c_int), &
+                                        size(shape, kind=c_int), shape(size(shape):1:-1), &
+                                        strides(size(shape):1:-1), data, int(where, c_int)), ierr)
+    end if
+  end subroutine
+
+  subroutine samples_real32(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    real(real32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call set_samples(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine samples_real64(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    real(real64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call set_samples(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine samples_int32(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int32), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call set_samples(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine samples_int64(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int64), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call set_samples(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine samples_int8(trainer, name, array, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    character(*), intent(in) :: name
+    integer(int8), intent(in), target :: array(..)
+    integer, intent(out), optional :: ierr
+    call set_samples(trainer, name, view(array), ierr)
+  end subroutine
+
+  subroutine mb_trainer_set_reservoir(trainer, reservoir, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    type(mb_reservoir_t), intent(in) :: reservoir
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_set_reservoir(trainer%handle, reservoir%handle), ierr)
+  end subroutine
+
+  subroutine mb_trainer_renew(trainer, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_renew(trainer%handle), ierr)
+  end subroutine
+
   subroutine mb_trainer_set_callback(trainer, callback, user, ierr)
     type(mb_trainer_t), intent(inout) :: trainer
     procedure(mb_step_callback), optional :: callback
@@ -745,6 +843,42 @@ contains
     call finish(c_trainer_run(trainer%handle), ierr)
   end subroutine
 
+  subroutine mb_trainer_run_for(trainer, seconds, steps, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    real(c_double), intent(in) :: seconds
+    integer(c_int64_t), intent(inout), optional :: steps
+    integer, intent(out), optional :: ierr
+    integer(c_int64_t) :: made
+    integer(c_int) :: status
+    status = c_trainer_run_for(trainer%handle, seconds, made)
+    if (status == MB_OK .and. present(steps)) steps = made
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_trainer_submit(trainer, steps, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer(c_int64_t), intent(in) :: steps
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_submit(trainer%handle, steps), ierr)
+  end subroutine
+
+  subroutine mb_trainer_test(trainer, seconds, done, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    real(c_double), intent(in) :: seconds
+    logical, intent(inout) :: done
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: ended, status
+    status = c_trainer_test(trainer%handle, seconds, ended)
+    if (status == MB_OK) done = ended /= 0
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_trainer_wait(trainer, ierr)
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_trainer_wait(trainer%handle), ierr)
+  end subroutine
+
   subroutine mb_trainer_stop(trainer, ierr)
     type(mb_trainer_t), intent(in) :: trainer
     integer, intent(out), optional :: ierr
@@ -778,6 +912,70 @@ contains
       if (associated(trainer%evaluation)) deallocate (trainer%evaluation)
       if (associated(trainer%save)) deallocate (trainer%save)
     end if
+    call finish(status, ierr)
+  end subroutine
+
+  ! Reservoir
+
+  subroutine mb_reservoir_create(context, policy, capacity, seed, reservoir, ierr)
+    type(mb_context_t), intent(in) :: context
+    character(*), intent(in) :: policy
+    integer(c_int64_t), intent(in) :: capacity, seed
+    type(mb_reservoir_t), intent(inout) :: reservoir
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_create(context%handle, c_text(policy), capacity, seed, reservoir%handle), &
+                ierr)
+  end subroutine
+
+  ! The shape of a sample in Fortran's order; an empty one where a sample is one number.
+  subroutine mb_reservoir_set_shape(reservoir, name, type, shape, ierr)
+    type(mb_reservoir_t), intent(in) :: reservoir
+    character(*), intent(in) :: name
+    integer, intent(in) :: type, shape(:)
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_set_shape(reservoir%handle, c_text(name), int(type, c_int), &
+                                      size(shape, kind=c_int), &
+                                      int(shape(size(shape):1:-1), c_int64_t)), ierr)
+  end subroutine
+
+  ! Addresses of as many samples of each array: [c_loc(x), c_loc(y)].
+  subroutine mb_reservoir_add(reservoir, count, data, ierr)
+    type(mb_reservoir_t), intent(in) :: reservoir
+    integer(c_int64_t), intent(in) :: count
+    type(c_ptr), intent(in) :: data(:)
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_add(reservoir%handle, count, data), ierr)
+  end subroutine
+
+  subroutine mb_reservoir_update(reservoir, ierr)
+    type(mb_reservoir_t), intent(in) :: reservoir
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_update(reservoir%handle), ierr)
+  end subroutine
+
+  subroutine mb_reservoir_count(reservoir, own, all, stream, ierr)
+    type(mb_reservoir_t), intent(in) :: reservoir
+    integer(c_int64_t), intent(inout), optional :: own, all, stream
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_count(reservoir%handle, own, all, stream), ierr)
+  end subroutine
+
+  ! The address of what this rank keeps of an array, for c_f_pointer.
+  subroutine mb_reservoir_get(reservoir, name, count, data, ierr)
+    type(mb_reservoir_t), intent(in) :: reservoir
+    character(*), intent(in) :: name
+    integer(c_int64_t), intent(inout) :: count
+    type(c_ptr), intent(inout) :: data
+    integer, intent(out), optional :: ierr
+    call finish(c_reservoir_get(reservoir%handle, c_text(name), count, data), ierr)
+  end subroutine
+
+  subroutine mb_reservoir_destroy(reservoir, ierr)
+    type(mb_reservoir_t), intent(inout) :: reservoir
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_reservoir_destroy(reservoir%handle)
+    if (status == MB_OK) reservoir%handle = c_null_ptr
     call finish(status, ierr)
   end subroutine
 
@@ -862,6 +1060,39 @@ contains
     else
       call refuse(scattered('mb_predictor_set_output', name), ierr)
     end if
+  end subroutine
+
+  ! An array in the memory of the device, with its shape in Fortran's order.
+  subroutine mb_predictor_set_device_array(predictor, name, shape, data, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    integer(c_int64_t), intent(in) :: shape(:)
+    type(c_ptr), intent(in) :: data
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_set_device_array(predictor%handle, c_text(name), size(shape, kind=c_int), &
+                                             shape(size(shape):1:-1), data), ierr)
+  end subroutine
+
+  subroutine mb_predictor_set_device_output(predictor, name, count, values, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    character(*), intent(in) :: name
+    integer(c_int64_t), intent(in) :: count
+    type(c_ptr), intent(in) :: values
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_set_device_output(predictor%handle, c_text(name), count, values), ierr)
+  end subroutine
+
+  subroutine mb_predictor_start(predictor, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_start(predictor%handle), ierr)
+  end subroutine
+
+  subroutine mb_predictor_load_trainer(predictor, trainer, ierr)
+    type(mb_predictor_t), intent(in) :: predictor
+    type(mb_trainer_t), intent(in) :: trainer
+    integer, intent(out), optional :: ierr
+    call finish(c_predictor_load_trainer(predictor%handle, trainer%handle), ierr)
   end subroutine
 
   subroutine mb_predictor_run(predictor, ierr)

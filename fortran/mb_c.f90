@@ -10,6 +10,7 @@ module mb_c
     MB_ERR_NUMERIC = -8, MB_ERR_PEER = -9, MB_ERR_TIMEOUT = -10, MB_ERR_MPI = -11, &
     MB_ERR_DEVICE = -12, MB_ERR_BUSY = -13, MB_ERR_STOPPED = -14, MB_ERR_INTERNAL = -15
   integer, parameter :: MB_FLOAT32 = 0, MB_FLOAT64 = 1, MB_INT32 = 2, MB_INT64 = 3, MB_UINT8 = 4
+  integer, parameter :: MB_HOST = 0, MB_DEVICE = 1
   integer, parameter :: MB_LEVEL_DEBUG = 0, MB_LEVEL_INFO = 1, MB_LEVEL_WARNING = 2
   integer, parameter :: MB_MAX_DIMS = 8
 
@@ -241,6 +242,27 @@ module mb_c
       integer(c_int64_t), intent(in) :: shape(*)
       integer(c_int) :: status
     end function
+    function c_trainer_set_samples(trainer, name, type, rank, shape, strides, data, where) &
+      bind(C, name="mb_trainer_set_samples") result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: trainer, data
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: type, rank, where
+      integer(c_int64_t), intent(in) :: shape(*)
+      integer(c_int64_t), intent(in), optional :: strides(*)
+      integer(c_int) :: status
+    end function
+    function c_trainer_set_reservoir(trainer, reservoir) bind(C, name="mb_trainer_set_reservoir") &
+      result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: trainer, reservoir
+      integer(c_int) :: status
+    end function
+    function c_trainer_renew(trainer) bind(C, name="mb_trainer_renew") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: trainer
+      integer(c_int) :: status
+    end function
     function c_trainer_set_callback(trainer, callback, user) &
       bind(C, name="mb_trainer_set_callback") result(status)
       import :: c_funptr, c_int, c_ptr
@@ -279,6 +301,32 @@ module mb_c
       type(c_ptr), value :: trainer
       integer(c_int) :: status
     end function
+    function c_trainer_run_for(trainer, seconds, steps) bind(C, name="mb_trainer_run_for") &
+      result(status)
+      import :: c_double, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: trainer
+      real(c_double), value :: seconds
+      integer(c_int64_t), intent(inout) :: steps
+      integer(c_int) :: status
+    end function
+    function c_trainer_submit(trainer, steps) bind(C, name="mb_trainer_submit") result(status)
+      import :: c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: trainer
+      integer(c_int64_t), value :: steps
+      integer(c_int) :: status
+    end function
+    function c_trainer_test(trainer, seconds, done) bind(C, name="mb_trainer_test") result(status)
+      import :: c_double, c_int, c_ptr
+      type(c_ptr), value :: trainer
+      real(c_double), value :: seconds
+      integer(c_int), intent(inout) :: done
+      integer(c_int) :: status
+    end function
+    function c_trainer_wait(trainer) bind(C, name="mb_trainer_wait") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: trainer
+      integer(c_int) :: status
+    end function
     function c_trainer_stop(trainer) bind(C, name="mb_trainer_stop") result(status)
       import :: c_int, c_ptr
       type(c_ptr), value :: trainer
@@ -301,6 +349,60 @@ module mb_c
     function c_trainer_destroy(trainer) bind(C, name="mb_trainer_destroy") result(status)
       import :: c_int, c_ptr
       type(c_ptr), value :: trainer
+      integer(c_int) :: status
+    end function
+
+    ! Reservoir
+
+    function c_reservoir_create(context, policy, capacity, seed, reservoir) &
+      bind(C, name="mb_reservoir_create") result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: context
+      character(kind=c_char), intent(in) :: policy(*)
+      integer(c_int64_t), value :: capacity, seed
+      type(c_ptr), intent(inout) :: reservoir
+      integer(c_int) :: status
+    end function
+    function c_reservoir_set_shape(reservoir, name, type, rank, shape) &
+      bind(C, name="mb_reservoir_set_shape") result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: reservoir
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: type, rank
+      integer(c_int64_t), intent(in) :: shape(*)
+      integer(c_int) :: status
+    end function
+    function c_reservoir_add(reservoir, count, data) bind(C, name="mb_reservoir_add") result(status)
+      import :: c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: reservoir
+      integer(c_int64_t), value :: count
+      type(c_ptr), intent(in) :: data(*)
+      integer(c_int) :: status
+    end function
+    function c_reservoir_update(reservoir) bind(C, name="mb_reservoir_update") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: reservoir
+      integer(c_int) :: status
+    end function
+    function c_reservoir_count(reservoir, own, all, stream) bind(C, name="mb_reservoir_count") &
+      result(status)
+      import :: c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: reservoir
+      integer(c_int64_t), intent(inout), optional :: own, all, stream
+      integer(c_int) :: status
+    end function
+    function c_reservoir_get(reservoir, name, count, data) bind(C, name="mb_reservoir_get") &
+      result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: reservoir
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int64_t), intent(inout) :: count
+      type(c_ptr), intent(inout) :: data
+      integer(c_int) :: status
+    end function
+    function c_reservoir_destroy(reservoir) bind(C, name="mb_reservoir_destroy") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: reservoir
       integer(c_int) :: status
     end function
 
@@ -335,6 +437,34 @@ module mb_c
       type(c_ptr), value :: predictor, values
       character(kind=c_char), intent(in) :: name(*)
       integer(c_int64_t), value :: count
+      integer(c_int) :: status
+    end function
+    function c_predictor_set_device_array(predictor, name, rank, shape, data) &
+      bind(C, name="mb_predictor_set_device_array") result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: predictor, data
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: rank
+      integer(c_int64_t), intent(in) :: shape(*)
+      integer(c_int) :: status
+    end function
+    function c_predictor_set_device_output(predictor, name, count, values) &
+      bind(C, name="mb_predictor_set_device_output") result(status)
+      import :: c_char, c_int, c_int64_t, c_ptr
+      type(c_ptr), value :: predictor, values
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int64_t), value :: count
+      integer(c_int) :: status
+    end function
+    function c_predictor_start(predictor) bind(C, name="mb_predictor_start") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: predictor
+      integer(c_int) :: status
+    end function
+    function c_predictor_load_trainer(predictor, trainer) bind(C, name="mb_predictor_load_trainer") &
+      result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: predictor, trainer
       integer(c_int) :: status
     end function
     function c_predictor_run(predictor) bind(C, name="mb_predictor_run") result(status)

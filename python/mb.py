@@ -27,6 +27,7 @@ STATUS = {
     -6: "ERR_SHAPE", -7: "ERR_DATA", -8: "ERR_NUMERIC", -9: "ERR_PEER", -10: "ERR_TIMEOUT", -11: "ERR_MPI",
     -12: "ERR_DEVICE", -13: "ERR_BUSY", -14: "ERR_STOPPED", -15: "ERR_INTERNAL"}
 globals().update({name: value for value, name in STATUS.items()})
+HOST, DEVICE = range(2)
 LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING = range(3)
 MAX_DIMS = 8
 TYPES = {numpy.dtype(name): number
@@ -65,20 +66,38 @@ CALLS = {
     "mb_trainer_create": [c_void_p, c_char_p, POINTER(c_void_p)],
     "mb_trainer_set": [c_void_p, c_char_p, c_char_p],
     "mb_trainer_set_array": [c_void_p, c_char_p, c_int, c_int, _DIMS, c_void_p],
+    "mb_trainer_set_samples": [c_void_p, c_char_p, c_int, c_int, _DIMS, _DIMS, c_void_p, c_int],
+    "mb_trainer_set_reservoir": [c_void_p, c_void_p],
+    "mb_trainer_renew": [c_void_p],
     "mb_trainer_set_callback": [c_void_p, _STEP, c_void_p],
     "mb_trainer_set_evaluation_callback": [c_void_p, _STEP, c_void_p],
     "mb_trainer_set_save_callback": [c_void_p, _SAVE, c_void_p],
     "mb_trainer_start": [c_void_p],
     "mb_trainer_step": [c_void_p, POINTER(c_double), POINTER(c_int)],
     "mb_trainer_run": [c_void_p],
+    "mb_trainer_run_for": [c_void_p, c_double, POINTER(c_int64)],
+    "mb_trainer_submit": [c_void_p, c_int64],
+    "mb_trainer_test": [c_void_p, c_double, POINTER(c_int)],
+    "mb_trainer_wait": [c_void_p],
     "mb_trainer_stop": [c_void_p],
     "mb_trainer_get": [c_void_p, c_char_p, POINTER(c_double)],
     "mb_trainer_save": [c_void_p, c_char_p, c_int],
     "mb_trainer_destroy": [c_void_p],
+    "mb_reservoir_create": [c_void_p, c_char_p, c_int64, c_uint64, POINTER(c_void_p)],
+    "mb_reservoir_set_shape": [c_void_p, c_char_p, c_int, c_int, _DIMS],
+    "mb_reservoir_add": [c_void_p, c_int64, POINTER(c_void_p)],
+    "mb_reservoir_update": [c_void_p],
+    "mb_reservoir_count": [c_void_p, POINTER(c_int64), POINTER(c_int64), POINTER(c_int64)],
+    "mb_reservoir_get": [c_void_p, c_char_p, POINTER(c_int64), POINTER(c_void_p)],
+    "mb_reservoir_destroy": [c_void_p],
     "mb_predictor_create": [c_void_p, c_char_p, POINTER(c_void_p)],
     "mb_predictor_set": [c_void_p, c_char_p, c_char_p],
     "mb_predictor_set_array": [c_void_p, c_char_p, c_int, c_int, _DIMS, c_void_p],
     "mb_predictor_set_output": [c_void_p, c_char_p, c_int64, c_void_p],
+    "mb_predictor_set_device_array": [c_void_p, c_char_p, c_int, _DIMS, c_void_p],
+    "mb_predictor_set_device_output": [c_void_p, c_char_p, c_int64, c_void_p],
+    "mb_predictor_start": [c_void_p],
+    "mb_predictor_load_trainer": [c_void_p, c_void_p],
     "mb_predictor_run": [c_void_p],
     "mb_predictor_run_file": [c_void_p, c_char_p, c_char_p],
     "mb_predictor_evaluate": [c_void_p],
@@ -140,6 +159,16 @@ def _text(value):
     if isinstance(value, bool):
         value = "yes" if value else "no"
     return os.fsencode(value) if hasattr(value, "__fspath__") else str(value).encode()
+
+
+def _type(name, dtype):
+    if numpy.dtype(dtype) not in TYPES:
+        raise Error(-1, "array '%s' is of %s; there are %s" % (name, dtype, ", ".join(map(str, TYPES))))
+    return TYPES[numpy.dtype(dtype)]
+
+
+def _dims(numbers):
+    return (c_int64 * max(len(numbers), 1))(*numbers)
 
 
 def version():
@@ -204,12 +233,12 @@ class Context(_Object):
     def __init__(self, comm=None):
         number = _start_mpi() if comm is None else comm.py2f()
         self._thrown = None
-        self._made = set()
+        self._made = []
         super().__init__(_lib.mb_context_create_f, _lib.mb_context_destroy, number)
         _living.add(self)
 
     def close(self):
-        for made in list(self._made):
+        for made in reversed(self._made[:]):
             made.close()
         super().close()
         _living.discard(self)
@@ -248,12 +277,13 @@ class _Made(_Object):
         self._context = context
         self._kind = "mb_%s_" % kind
         super().__init__(self._call("create"), self._call("destroy"), context._handle, _text(path))
-        context._made.add(self)
+        context._made.append(self)
         self._arrays = {}
 
     def close(self):
         super().close()
-        self._context._made.discard(self)
+        if self in self._context._made:
+            self._context._made.remove(self)
 
     def _call(self, verb):
         return getattr(_lib, self._kind + verb)
@@ -275,12 +305,8 @@ class _Made(_Object):
     def set_array(self, name, array):
         """The first dimension counts samples."""
         array = numpy.ascontiguousarray(array)
-        if array.dtype not in TYPES:
-            raise Error(-1, "array '%s' is of %s; there are %s"
-                        % (name, array.dtype, ", ".join(map(str, TYPES))))
-        shape = (c_int64 * max(array.ndim, 1))(*array.shape)
-        self._check(self._call("set_array")(self._handle, _text(name), TYPES[array.dtype], array.ndim,
-                                            shape, array.ctypes.data))
+        self._check(self._call("set_array")(self._handle, _text(name), _type(name, array.dtype), array.ndim,
+                                            _dims(array.shape), array.ctypes.data))
         self._arrays[name] = array
 
 
@@ -289,6 +315,20 @@ class Trainer(_Made):
 
     def __init__(self, context, path):
         super().__init__("trainer", context, path)
+
+    def set_samples(self, name, array):
+        """This rank's own, of any strides; the first dimension counts samples and may be 0."""
+        self._check(_lib.mb_trainer_set_samples(
+            self._handle, _text(name), _type(name, array.dtype), array.ndim, _dims(array.shape),
+            _dims(array.strides), array.ctypes.data, HOST))
+        self._arrays[name] = array
+
+    def set_reservoir(self, reservoir):
+        self._check(_lib.mb_trainer_set_reservoir(self._handle, reservoir._handle))
+        self._reservoir = reservoir
+
+    def renew(self):
+        self._check(_lib.mb_trainer_renew(self._handle))
 
     def set_callback(self, callback):
         """callback(trainer) after each step on rank 0, or None."""
@@ -322,11 +362,75 @@ class Trainer(_Made):
     def run(self):
         self._check(_lib.mb_trainer_run(self._handle))
 
+    def run_for(self, seconds):
+        """Within so many seconds, and the setting share; how many steps it made."""
+        steps = c_int64()
+        self._check(_lib.mb_trainer_run_for(self._handle, seconds, byref(steps)))
+        return steps.value
+
+    def submit(self, steps):
+        """Steps that go on beside the program, until wait()."""
+        self._check(_lib.mb_trainer_submit(self._handle, steps))
+
+    def test(self, seconds=0):
+        done = c_int()
+        self._check(_lib.mb_trainer_test(self._handle, seconds, byref(done)))
+        return bool(done.value)
+
+    def wait(self):
+        self._check(_lib.mb_trainer_wait(self._handle))
+
     def stop(self):
         self._check(_lib.mb_trainer_stop(self._handle))
 
     def save(self, path, state=True):
         self._check(_lib.mb_trainer_save(self._handle, _text(path), int(state)))
+
+
+class Reservoir(_Object):
+    """A bounded choice of a stream of samples: "uniform" or "newest", of named arrays (type, shape of a sample)."""
+
+    def __init__(self, context, policy, capacity, seed=0, **arrays):
+        self._context = context
+        super().__init__(_lib.mb_reservoir_create, _lib.mb_reservoir_destroy, context._handle, _text(policy),
+                         capacity, seed)
+        context._made.append(self)
+        self._arrays = {name: (numpy.dtype(dtype), tuple(shape)) for name, (dtype, shape) in arrays.items()}
+        for name, (dtype, shape) in self._arrays.items():
+            context._check(_lib.mb_reservoir_set_shape(self._handle, _text(name), _type(name, dtype),
+                                                       len(shape), _dims(shape)))
+
+    def close(self):
+        super().close()
+        if self in self._context._made:
+            self._context._made.remove(self)
+
+    def add(self, **arrays):
+        """Copied. As many samples of each array."""
+        given = [numpy.ascontiguousarray(arrays[name], dtype) for name, (dtype, _) in self._arrays.items()]
+        if len(set(map(len, given))) != 1:
+            raise Error(-6, "arrays of %s samples; each has as many" % ", ".join(str(len(one)) for one in given))
+        data = (c_void_p * len(given))(*(array.ctypes.data for array in given))
+        self._context._check(_lib.mb_reservoir_add(self._handle, len(given[0]), data))
+
+    def update(self):
+        self._context._check(_lib.mb_reservoir_update(self._handle))
+
+    def count(self):
+        """Samples kept here, by all ranks, and of the stream so far."""
+        own, every, stream = c_int64(), c_int64(), c_int64()
+        self._context._check(_lib.mb_reservoir_count(self._handle, byref(own), byref(every), byref(stream)))
+        return own.value, every.value, stream.value
+
+    def get(self, name):
+        """A copy of what this rank keeps of an array."""
+        count, data = c_int64(), c_void_p()
+        self._context._check(_lib.mb_reservoir_get(self._handle, _text(name), byref(count), byref(data)))
+        dtype, shape = self._arrays[name]
+        kept = numpy.empty((count.value,) + shape, dtype)
+        if count.value > 0:
+            ctypes.memmove(kept.ctypes.data, data, kept.nbytes)
+        return kept
 
 
 class Predictor(_Made):
@@ -343,6 +447,21 @@ class Predictor(_Made):
         self._check(_lib.mb_predictor_set_output(self._handle, _text(name), values.size,
                                                  values.ctypes.data))
         self._outputs[name] = values
+
+    def set_device_array(self, name, address, shape):
+        """float32 in the memory of the device that the predictor computes on, at an address."""
+        self._check(_lib.mb_predictor_set_device_array(self._handle, _text(name), len(shape), _dims(shape),
+                                                       address))
+
+    def set_device_output(self, name, address, count):
+        self._check(_lib.mb_predictor_set_device_output(self._handle, _text(name), count, address))
+
+    def start(self):
+        self._check(_lib.mb_predictor_start(self._handle))
+
+    def load(self, trainer):
+        """The weights of a trainer as they are between its steps."""
+        self._check(_lib.mb_predictor_load_trainer(self._handle, trainer._handle))
 
     def run(self):
         self._check(_lib.mb_predictor_run(self._handle))
@@ -408,8 +527,7 @@ class Model(_Object):
         return found
 
     def add_input(self, name, shape, dtype="float32"):
-        dims = (c_int64 * max(len(shape), 1))(*shape)
-        _check(_lib.mb_model_add_input(self._handle, _text(name), TYPES[numpy.dtype(dtype)], len(shape), dims))
+        _check(_lib.mb_model_add_input(self._handle, _text(name), _type(name, dtype), len(shape), _dims(shape)))
 
     def add(self, class_name, config="", inputs=(), name=None):
         """Without inputs it takes what was added last; without a name it has Keras' own."""

@@ -27,6 +27,7 @@
 #include <functional>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -100,7 +101,7 @@ template <class T, mb_status_t (*Destroy)(T *)> struct destroyer {
 };
 
 /* Exceptions cannot pass through C: a callback leaves one here, and the next end of a call finds
- * it. */
+ * it. The library's own thread may be the one that calls back. */
 class pending
 {
   public:
@@ -110,6 +111,7 @@ class pending
             function();
             return true;
         } catch (...) {
+            const std::lock_guard<std::mutex> lock(mutex_);
             if (!thrown_)
                 thrown_ = std::current_exception();
             return false;
@@ -117,12 +119,18 @@ class pending
     }
     void check(mb_status_t status)
     {
-        if (thrown_)
-            std::rethrow_exception(std::exchange(thrown_, nullptr));
+        std::exception_ptr thrown;
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            thrown = std::exchange(thrown_, nullptr);
+        }
+        if (thrown)
+            std::rethrow_exception(thrown);
         mb::check(status);
     }
 
   private:
+    std::mutex mutex_;
     std::exception_ptr thrown_;
 };
 
@@ -405,6 +413,60 @@ class model
     std::unique_ptr<mb_model_t, detail::destroyer<mb_model_t, mb_model_destroy>> handle_;
 };
 
+/* A bounded choice of a stream of samples. What is made from it ends before it does. */
+class reservoir : public detail::object<mb_reservoir_t, mb_reservoir_destroy>
+{
+  public:
+    reservoir(const context &ranks, const std::string &policy, std::int64_t capacity,
+              std::uint64_t seed)
+        : object(ranks.shared(), [&](mb_context_t *from, mb_reservoir_t **made) {
+              return mb_reservoir_create(from, policy.c_str(), capacity, seed, made);
+          })
+    {
+    }
+
+    /* Of one sample. */
+    template <class T> void set_shape(const std::string &name, const shape &dimensions)
+    {
+        check(mb_reservoir_set_shape(handle_.get(), name.c_str(), type_of<T>(),
+                                     static_cast<int>(dimensions.size()), dimensions.data()));
+    }
+    /* An address for each array, in the order in which they were named. */
+    void add(std::int64_t count, const std::vector<const void *> &data)
+    {
+        check(mb_reservoir_add(handle_.get(), count, data.data()));
+    }
+    void update()
+    {
+        check(mb_reservoir_update(handle_.get()));
+    }
+    struct counts {
+        std::int64_t own, all, stream;
+    };
+    counts count() const
+    {
+        counts found{};
+        check(mb_reservoir_count(handle_.get(), &found.own, &found.all, &found.stream));
+        return found;
+    }
+    template <class T> struct kept {
+        const T *data;
+        std::int64_t count;
+    };
+    /* What this rank keeps, until the next update. */
+    template <class T> kept<T> get(const std::string &name) const
+    {
+        const void *data = nullptr;
+        std::int64_t count = 0;
+        check(mb_reservoir_get(handle_.get(), name.c_str(), &count, &data));
+        return {static_cast<const T *>(data), count};
+    }
+    void close()
+    {
+        end();
+    }
+};
+
 /* A training run. */
 class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
 {
@@ -432,6 +494,30 @@ class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
     {
         detail::need_size(name.c_str(), std::size(values), dimensions);
         set_array(name, std::data(values), dimensions);
+    }
+
+    /* This rank's own samples; strides in bytes, none where they stand in C's order. */
+    template <class T>
+    void set_samples(const std::string &name, const T *data, const shape &dimensions,
+                     const shape &strides = {}, mb_where_t where = MB_HOST)
+    {
+        check(mb_trainer_set_samples(handle_.get(), name.c_str(), type_of<T>(),
+                                     static_cast<int>(dimensions.size()), dimensions.data(),
+                                     strides.empty() ? nullptr : strides.data(), data, where));
+    }
+    template <class Container, class = decltype(std::data(std::declval<const Container &>()))>
+    void set_samples(const std::string &name, const Container &values, const shape &dimensions)
+    {
+        detail::need_size(name.c_str(), std::size(values), dimensions);
+        set_samples(name, std::data(values), dimensions);
+    }
+    void set_reservoir(const reservoir &from)
+    {
+        check(mb_trainer_set_reservoir(handle_.get(), from.get_handle()));
+    }
+    void renew()
+    {
+        call([this] { return mb_trainer_renew(handle_.get()); });
     }
 
     using callback = std::function<void(const trainer &)>;
@@ -489,6 +575,28 @@ class trainer : public detail::object<mb_trainer_t, mb_trainer_destroy>
             return status == MB_ERR_STOPPED ? MB_OK : status;
         });
         return status == MB_OK;
+    }
+    /* Within SECONDS, and the setting `share`; returns how many steps it made. */
+    std::int64_t run_for(double seconds)
+    {
+        std::int64_t steps = 0;
+        call([&] { return mb_trainer_run_for(handle_.get(), seconds, &steps); });
+        return steps;
+    }
+    /* Steps that go on beside the program, until wait(). A trainer is not moved meanwhile. */
+    void submit(std::int64_t steps)
+    {
+        call([&] { return mb_trainer_submit(handle_.get(), steps); });
+    }
+    bool test(double seconds = 0)
+    {
+        int done = 0;
+        call([&] { return mb_trainer_test(handle_.get(), seconds, &done); });
+        return done != 0;
+    }
+    void wait()
+    {
+        call([this] { return mb_trainer_wait(handle_.get()); });
     }
     void stop() const
     {
@@ -589,6 +697,25 @@ class predictor : public detail::object<mb_predictor_t, mb_predictor_destroy>
         set_output(name, std::data(values), static_cast<std::int64_t>(std::size(values)));
     }
 
+    /* In the memory of the device that the predictor computes on. */
+    void set_device_array(const std::string &name, const float *data, const shape &dimensions)
+    {
+        check(mb_predictor_set_device_array(handle_.get(), name.c_str(),
+                                            static_cast<int>(dimensions.size()), dimensions.data(),
+                                            data));
+    }
+    void set_device_output(const std::string &name, float *values, std::int64_t count)
+    {
+        check(mb_predictor_set_device_output(handle_.get(), name.c_str(), count, values));
+    }
+    void start()
+    {
+        check(mb_predictor_start(handle_.get()));
+    }
+    void load(trainer &from)
+    {
+        check(mb_predictor_load_trainer(handle_.get(), from.get_handle()));
+    }
     void run()
     {
         check(mb_predictor_run(handle_.get()));

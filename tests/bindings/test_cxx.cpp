@@ -140,6 +140,75 @@ static void test_training(mb::context &context, const char *wanted)
            "a checkpoint has its seal and counters");
 }
 
+/* Of two ranks the first has 24 samples, and of each the class is read from among others. */
+static void test_samples(mb::context &context)
+{
+    std::int32_t classes[samples][3];
+    for (std::size_t i = 0; i < samples; i++)
+        classes[i][1] = y[i];
+    const int first = process == 0 ? 0 : 24, count = process == 0 ? 24 : samples - 24;
+    mb::trainer trainer(context, "start.h5");
+    trainer.set("steps", "12");
+    trainer.set("batch", "16");
+    trainer.set("replicas", "2");
+    trainer.set("micro-batch", "4");
+    trainer.set_samples("x", x.data() + 2 * first, {count, 2});
+    trainer.set_samples("y", &classes[first][1], {count}, {sizeof classes[0]});
+    trainer.run();
+    trainer.save("apart.h5", true);
+    expect(mb::checkpoint::digest("apart.h5").weights ==
+               mb::checkpoint::digest("trained.h5").weights,
+           "samples where they lie give the same bits");
+}
+
+static void test_reservoir(mb::context &context)
+{
+    mb::reservoir reservoir(context, "uniform", 16, 3);
+    reservoir.set_shape<float>("x", {2});
+    reservoir.set_shape<std::int32_t>("y", {});
+    reservoir.add(samples, {x.data(), y.data()});
+    reservoir.update();
+    mb::trainer trainer(context, "start.h5");
+    trainer.set("steps", "2");
+    trainer.set_reservoir(reservoir);
+    trainer.run();
+    reservoir.add(3, {x.data(), y.data()});
+    trainer.renew();
+    trainer.run();
+    mb::reservoir::counts counts = reservoir.count();
+    expect(counts.all == 16 && counts.stream == 2 * (samples + 3) && trainer.get("step") == 4,
+           "a reservoir keeps a part of a stream and is renewed");
+    expect(reservoir.get<float>("x").count == counts.own, "what a rank keeps can be read");
+}
+
+/* Steps beside the program, and the weights from memory as from the file. */
+static void test_beside(mb::context &context)
+{
+    mb::trainer trainer = trainer_of(context);
+    trainer.start();
+    trainer.submit(5);
+    while (!trainer.test(0.01)) {
+    }
+    trainer.wait();
+    bool submitted = trainer.get("step") == 5;
+    std::int64_t steps = trainer.run_for(60);
+    expect(submitted && steps == 7, "steps go on beside the program, and for a time");
+    std::vector<float> memory(2 * samples), file(2 * samples);
+    mb::predictor predictor(context, "start.h5");
+    predictor.set("independent", "yes");
+    predictor.set_device_array("x", x.data(), {samples, 2});
+    predictor.set_device_output("y", memory.data(), 2 * samples);
+    predictor.load(trainer);
+    predictor.run();
+    mb::predictor other(context, "trained.h5");
+    other.set("independent", "yes");
+    other.set_array("x", x, {samples, 2});
+    other.set_output("y", file);
+    other.start();
+    other.run();
+    expect(memory == file, "a predictor takes a trainer's weights from memory");
+}
+
 static void test_predictor(mb::context &context)
 {
     std::vector<float> logits(2 * samples);
@@ -229,6 +298,9 @@ int main(int argc, char **argv)
         test_building(context);
         test_run_callbacks(context);
         test_training(context, argc > 1 ? argv[1] : "");
+        test_samples(context);
+        test_reservoir(context);
+        test_beside(context);
         test_predictor(context);
         test_errors(context);
         test_callbacks(context);

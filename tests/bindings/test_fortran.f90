@@ -69,6 +69,9 @@ program test_fortran
   call test_building
   call test_run_callbacks
   call test_training
+  call test_samples
+  call test_reservoir
+  call test_beside
   call test_predictor
   call test_errors
   call test_quantizer
@@ -232,6 +235,63 @@ contains
     call expect(sealed .and. counted == 12, 'a checkpoint has its seal and counters')
   end subroutine
 
+  ! Of two ranks the context's first has 24 samples; classes stand in every third integer.
+  subroutine test_samples
+    type(mb_trainer_t) :: trainer
+    integer(c_int32_t), target :: classes(3, samples)
+    integer(c_int64_t) :: weights, apart, full
+    integer :: first, behind, ierr
+    first = merge(1, 25, process == last())
+    behind = merge(24, samples, process == last())
+    classes(2, :) = y
+    call mb_trainer_create(context, 'start.h5', trainer)
+    call mb_trainer_set(trainer, 'steps', '12')
+    call mb_trainer_set(trainer, 'batch', '16')
+    call mb_trainer_set(trainer, 'replicas', '2')
+    call mb_trainer_set(trainer, 'micro-batch', '4')
+    call mb_trainer_set_samples(trainer, 'x', x(:, first:behind))
+    call mb_trainer_set_samples(trainer, 'y', classes(2, first:behind), ierr)
+    call expect(ierr == MB_ERR_ARGUMENT, 'samples with gaps want their strides')
+    call mb_trainer_set_samples(trainer, 'y', c_loc(classes(2, first)), MB_INT32, &
+                                [behind - first + 1_c_int64_t], [12_c_int64_t], MB_HOST)
+    call mb_trainer_run(trainer)
+    call mb_trainer_save(trainer, 'apart.h5', .true.)
+    call mb_trainer_destroy(trainer)
+    call mb_checkpoint_digest('trained.h5', weights, full)
+    call mb_checkpoint_digest('apart.h5', apart, full)
+    call expect(weights == apart, 'samples where they lie give the same bits')
+  end subroutine
+
+  subroutine test_reservoir
+    type(mb_reservoir_t) :: reservoir
+    type(mb_trainer_t) :: trainer
+    type(c_ptr) :: place
+    real(c_double) :: step
+    integer(c_int64_t) :: own, all, stream, kept
+    real(c_float), pointer :: points(:, :)
+    call mb_reservoir_create(context, 'uniform', 16_c_int64_t, 3_c_int64_t, reservoir)
+    call mb_reservoir_set_shape(reservoir, 'x', MB_FLOAT32, [2])
+    call mb_reservoir_set_shape(reservoir, 'y', MB_INT32, [integer ::])
+    call mb_reservoir_add(reservoir, int(samples, c_int64_t), [c_loc(x), c_loc(y)])
+    call mb_reservoir_update(reservoir)
+    call mb_trainer_create(context, 'start.h5', trainer)
+    call mb_trainer_set(trainer, 'steps', '2')
+    call mb_trainer_set_reservoir(trainer, reservoir)
+    call mb_trainer_run(trainer)
+    call mb_reservoir_add(reservoir, 3_c_int64_t, [c_loc(x), c_loc(y)])
+    call mb_trainer_renew(trainer)
+    call mb_trainer_run(trainer)
+    call mb_trainer_get(trainer, 'step', step)
+    call mb_reservoir_count(reservoir, own, all, stream)
+    call expect(all == 16 .and. stream == 2*(samples + 3) .and. nint(step) == 4, &
+                'a reservoir keeps a part of a stream and is renewed')
+    call mb_reservoir_get(reservoir, 'x', kept, place)
+    call c_f_pointer(place, points, [2_c_int64_t, kept])
+    call expect(kept == own .and. (kept == 0 .or. maxval(abs(points)) <= 1), 'what a rank keeps can be read')
+    call mb_trainer_destroy(trainer)
+    call mb_reservoir_destroy(reservoir)
+  end subroutine
+
   ! Rank 0 of the context, whose ranks are those of the world in reverse.
   function last() result(process)
     integer :: process, ranks
@@ -249,6 +309,49 @@ contains
       if (at > 0) small(i:i) = 'abcdef'(at:at)
     end do
   end function
+
+  ! Steps beside the program, and the weights from memory as from the file.
+  subroutine test_beside
+    type(mb_trainer_t) :: trainer
+    type(mb_predictor_t) :: predictor
+    real(c_float), target :: memory(2, samples)
+    real(c_double) :: submitted
+    integer(c_int64_t) :: steps
+    logical :: done
+    call mb_trainer_create(context, 'start.h5', trainer)
+    call mb_trainer_set(trainer, 'steps', '12')
+    call mb_trainer_set(trainer, 'batch', '16')
+    call mb_trainer_set(trainer, 'replicas', '2')
+    call mb_trainer_set(trainer, 'micro-batch', '4')
+    call mb_trainer_set_array(trainer, 'x', x)
+    call mb_trainer_set_array(trainer, 'y', y)
+    call mb_trainer_start(trainer)
+    call mb_trainer_submit(trainer, 5_c_int64_t)
+    done = .false.
+    do while (.not. done)
+      call mb_trainer_test(trainer, 0.01_c_double, done)
+    end do
+    call mb_trainer_wait(trainer)
+    call mb_trainer_get(trainer, 'step', submitted)
+    call mb_trainer_run_for(trainer, 60.0_c_double, steps)
+    call expect(nint(submitted) == 5 .and. steps == 7, 'steps go on beside the program, and for a time')
+    call mb_predictor_create(context, 'start.h5', predictor)
+    call mb_predictor_set(predictor, 'independent', 'yes')
+    call mb_predictor_set_device_array(predictor, 'x', [2_c_int64_t, int(samples, c_int64_t)], c_loc(x))
+    call mb_predictor_set_device_output(predictor, 'y', size(memory, kind=c_int64_t), c_loc(memory))
+    call mb_predictor_load_trainer(predictor, trainer)
+    call mb_predictor_run(predictor)
+    call mb_predictor_destroy(predictor)
+    call mb_trainer_destroy(trainer)
+    call mb_predictor_create(context, 'trained.h5', predictor)
+    call mb_predictor_set(predictor, 'independent', 'yes')
+    call mb_predictor_set_array(predictor, 'x', x)
+    call mb_predictor_set_output(predictor, 'y', logits)
+    call mb_predictor_start(predictor)
+    call mb_predictor_run(predictor)
+    call mb_predictor_destroy(predictor)
+    call expect(all(memory == logits), 'a predictor takes a trainer''s weights from memory')
+  end subroutine
 
   subroutine test_predictor
     type(mb_predictor_t) :: predictor

@@ -42,11 +42,12 @@ y = ((x ** 2).sum(1) < 0.5).astype(numpy.int32)
 lines, steps = [], []
 
 
-def trainer_of(context):
+def trainer_of(context, own=None):
     trainer = mb.Trainer(context, "start.h5")
     trainer.set(steps=12, batch=16, replicas=2, micro_batch=4)
-    trainer.set_array("x", x)
-    trainer.set_array("y", y)
+    give, part = (trainer.set_array, slice(None)) if own is None else (trainer.set_samples, own)
+    give("x", x[part])
+    give("y", y[part])
     return trainer
 
 
@@ -110,6 +111,52 @@ def test_training(context):
     expect(mb.verify("trained.h5") and mb.counter("trained.h5", "step") == 12, "a checkpoint has its seal and counters")
 
 
+def test_samples(context):
+    size = 1 if comm is None else comm.size
+    end = 64 if rank == size - 1 else 24 * (rank + 1)
+    with trainer_of(context, slice(24 * rank, end)) as trainer:
+        trainer.run()
+        trainer.save("apart.h5")
+    expect(mb.digest("apart.h5")[0] == mb.digest("trained.h5")[0], "samples where they lie give the same bits")
+    with mb.Reservoir(context, "uniform", 16, 3, x=("float32", (2,)), y=("int32", ())) as kept:
+        kept.add(x=x, y=y)
+        with mb.Trainer(context, "start.h5") as trainer:
+            trainer.set(steps=2)
+            trainer.set_reservoir(kept)
+            trainer.run()
+            kept.add(x=x[:3], y=y[:3])
+            trainer.renew()
+            trainer.run()
+            own, every, stream = kept.count()
+            expect(every == 16 and stream == 67 * size and trainer.get("step") == 4,
+                   "a reservoir keeps a part of a stream and is renewed")
+            expect(kept.get("x").shape == (own, 2), "what a rank keeps can be read")
+
+
+def test_beside(context):
+    memory, file = numpy.empty((2, 64, 2), numpy.float32)
+    with trainer_of(context) as trainer:
+        trainer.start()
+        trainer.submit(5)
+        while not trainer.test(0.01):
+            pass
+        trainer.wait()
+        submitted = trainer.get("step") == 5
+        expect(trainer.run_for(60) == 7 and submitted, "steps go on beside the program, and for a time")
+        with mb.Predictor(context, "start.h5") as predictor, mb.Predictor(context, "trained.h5") as other:
+            predictor.set(independent=True)
+            predictor.set_device_array("x", x.ctypes.data, x.shape)
+            predictor.set_device_output("y", memory.ctypes.data, memory.size)
+            predictor.load(trainer)
+            predictor.run()
+            other.set(independent=True)
+            other.set_array("x", x)
+            other.set_output("y", file)
+            other.start()
+            other.run()
+    expect((memory == file).all(), "a predictor takes a trainer's weights from memory")
+
+
 def test_predictor(context):
     logits = numpy.empty((64, 2), numpy.float32)
     predictor = mb.Predictor(context, "trained.h5")
@@ -163,7 +210,7 @@ def test_quantizer(context):
 
 with mb.Context(comm) as world:
     world.set_log(lambda level, line: lines.append(line), mb.LEVEL_DEBUG)
-    for test in (test_model, test_building, test_run_callbacks, test_training, test_predictor, test_errors,
-                 test_callbacks, test_quantizer):
+    for test in (test_model, test_building, test_run_callbacks, test_training, test_samples, test_beside,
+                 test_predictor, test_errors, test_callbacks, test_quantizer):
         test(world)
     world.set_log(None)

@@ -35,7 +35,7 @@ module mb
     MB_ERR_DEVICE, MB_ERR_BUSY, MB_ERR_STOPPED, MB_ERR_INTERNAL
   public :: MB_FLOAT32, MB_FLOAT64, MB_INT32, MB_INT64, MB_UINT8, MB_HOST, MB_DEVICE
   public :: MB_LEVEL_DEBUG, MB_LEVEL_INFO, MB_LEVEL_WARNING, MB_MAX_DIMS
-  public :: mb_error_message, mb_status_name, mb_version
+  public :: mb_error_message, mb_error_rank, mb_status_name, mb_version
   public :: mb_context_create, mb_context_set_log, mb_context_load_plugin, mb_context_destroy
   public :: mb_model_create_preset, mb_model_load, mb_model_count_inputs, mb_model_count_outputs, &
     mb_model_count_parameters, mb_model_describe_input, mb_model_describe_output, mb_model_destroy
@@ -57,7 +57,11 @@ module mb
     mb_predictor_load_trainer
   public :: mb_quantizer_create, mb_quantizer_set, mb_quantizer_run, mb_quantizer_get, &
     mb_quantizer_destroy
-  public :: mb_checkpoint_digest, mb_checkpoint_verify, mb_checkpoint_get
+  public :: mb_checkpoint_digest, mb_checkpoint_verify, mb_checkpoint_get, mb_checkpoint_inspect, &
+    mb_checkpoint_compare, mb_checkpoint_list, mb_checkpoint_average, mb_checkpoint_export, &
+    mb_checkpoint_convert, mb_checkpoint_configure, mb_data_build
+  public :: mb_planner_create, mb_planner_set, mb_planner_run, mb_planner_simulate, mb_planner_get, &
+    mb_planner_get_stage, mb_planner_text, mb_planner_destroy
 
   type, public :: mb_context_t
     private
@@ -78,6 +82,10 @@ module mb
     type(c_ptr) :: handle = c_null_ptr
   end type
   type, public :: mb_predictor_t
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  end type
+  type, public :: mb_planner_t
     private
     type(c_ptr) :: handle = c_null_ptr
   end type
@@ -164,6 +172,11 @@ contains
     end if
   end function
 
+  integer function mb_error_rank()
+    mb_error_rank = c_error_rank()
+    if (allocated(refusal)) mb_error_rank = -1
+  end function
+
   function mb_status_name(status) result(text)
     integer, intent(in) :: status
     character(len=:), allocatable :: text
@@ -207,6 +220,33 @@ contains
       end do
       pointers(i) = c_loc(texts(1, i))
     end do
+  end subroutine
+
+  ! The same of keys or values that may be left out; a blank value is C's NULL.
+  subroutine c_list(names, texts, pointers, count)
+    character(*), intent(in), optional :: names(:)
+    character(kind=c_char), allocatable, target, intent(inout) :: texts(:, :)
+    type(c_ptr), allocatable, intent(inout) :: pointers(:)
+    integer(c_int), intent(out) :: count
+    integer :: i
+    count = 0
+    if (.not. present(names)) return
+    count = size(names, kind=c_int)
+    call c_names(names, texts, pointers)
+    do i = 1, size(names)
+      if (len_trim(names(i)) == 0) pointers(i) = c_null_ptr
+    end do
+  end subroutine
+
+  ! A text that C gives away: here it is copied, and given back (mb_text_free).
+  subroutine take_text(status, given, text)
+    integer(c_int), intent(in) :: status
+    type(c_ptr), intent(in) :: given
+    character(len=:), allocatable, intent(inout) :: text
+    integer(c_int) :: freed
+    if (status /= MB_OK) return
+    text = fortran_text(given)
+    freed = c_text_free(given)
   end subroutine
 
   subroutine finish(status, ierr)
@@ -1183,6 +1223,72 @@ contains
     call finish(status, ierr)
   end subroutine
 
+  ! Planner
+
+  subroutine mb_planner_create(path, planner, ierr)
+    character(*), intent(in) :: path
+    type(mb_planner_t), intent(inout) :: planner
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_create(c_text(path), planner%handle), ierr)
+  end subroutine
+
+  subroutine mb_planner_set(planner, key, value, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    character(*), intent(in) :: key, value
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_set(planner%handle, c_text(key), c_text(value)), ierr)
+  end subroutine
+
+  subroutine mb_planner_run(planner, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_run(planner%handle), ierr)
+  end subroutine
+
+  subroutine mb_planner_simulate(planner, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_simulate(planner%handle), ierr)
+  end subroutine
+
+  subroutine mb_planner_get(planner, name, value, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    character(*), intent(in) :: name
+    real(c_double), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_get(planner%handle, c_text(name), value), ierr)
+  end subroutine
+
+  ! Stages are counted from 0, as ranks are.
+  subroutine mb_planner_get_stage(planner, stage, name, value, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    integer, intent(in) :: stage
+    character(*), intent(in) :: name
+    real(c_double), intent(inout) :: value
+    integer, intent(out), optional :: ierr
+    call finish(c_planner_get_stage(planner%handle, int(stage, c_int), c_text(name), value), ierr)
+  end subroutine
+
+  subroutine mb_planner_text(planner, json, ierr)
+    type(mb_planner_t), intent(in) :: planner
+    character(len=:), allocatable, intent(inout) :: json
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: given
+    integer(c_int) :: status
+    status = c_planner_text(planner%handle, given)
+    if (status == MB_OK) json = fortran_text(given)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_planner_destroy(planner, ierr)
+    type(mb_planner_t), intent(inout) :: planner
+    integer, intent(out), optional :: ierr
+    integer(c_int) :: status
+    status = c_planner_destroy(planner%handle)
+    if (status == MB_OK) planner%handle = c_null_ptr
+    call finish(status, ierr)
+  end subroutine
+
   ! Checkpoint
 
   subroutine mb_checkpoint_digest(path, weights, full, ierr)
@@ -1207,5 +1313,136 @@ contains
     integer(c_int64_t), intent(inout) :: value
     integer, intent(out), optional :: ierr
     call finish(c_checkpoint_get(c_text(path), c_text(name), value), ierr)
+  end subroutine
+
+  ! Files
+
+  subroutine mb_checkpoint_inspect(path, json, ierr)
+    character(*), intent(in) :: path
+    character(len=:), allocatable, intent(inout) :: json
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: given
+    integer(c_int) :: status
+    status = c_checkpoint_inspect(c_text(path), given)
+    call take_text(status, given, json)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_compare(a, b, tolerance, equal, json, ierr)
+    character(*), intent(in) :: a, b
+    real(c_double), intent(in) :: tolerance
+    logical, intent(inout) :: equal
+    character(len=:), allocatable, intent(inout) :: json
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: given
+    integer(c_int) :: status
+    integer(c_int) :: found
+    status = c_checkpoint_compare(c_text(a), c_text(b), tolerance, found, given)
+    if (status == MB_OK) equal = found /= 0
+    call take_text(status, given, json)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_list(run, json, ierr)
+    character(*), intent(in) :: run
+    character(len=:), allocatable, intent(inout) :: json
+    integer, intent(out), optional :: ierr
+    type(c_ptr) :: given
+    integer(c_int) :: status
+    status = c_checkpoint_list(c_text(run), given)
+    call take_text(status, given, json)
+    call finish(status, ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_average(paths, output, weights, ierr)
+    character(*), intent(in) :: paths(:), output
+    integer, intent(inout), optional :: weights
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: texts(:, :)
+    type(c_ptr), allocatable :: pointers(:)
+    call c_names(paths, texts, pointers)
+    call finish(c_checkpoint_average(size(paths, kind=c_int), pointers, c_text(output), weights), ierr)
+  end subroutine
+
+  ! Keys and values, of which there are as many, may be left out.
+  subroutine mb_checkpoint_export(path, output, keys, values, weights, moments, model, ierr)
+    character(*), intent(in) :: path, output
+    character(*), intent(in), optional :: keys(:), values(:)
+    integer, intent(inout), optional :: weights, moments, model
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: key_texts(:, :), value_texts(:, :)
+    type(c_ptr), allocatable :: key_pointers(:), value_pointers(:)
+    integer(c_int) :: count, given
+    call c_list(keys, key_texts, key_pointers, count)
+    call c_list(values, value_texts, value_pointers, given)
+    if (count /= given) then
+      call refuse('mb_checkpoint_export: as many values as keys are wanted', ierr)
+      return
+    end if
+    call finish(c_checkpoint_export(c_text(path), count, key_pointers, value_pointers, c_text(output), &
+                                    weights, moments, model), ierr)
+  end subroutine
+
+  subroutine mb_checkpoint_convert(path, output, keys, values, ierr)
+    character(*), intent(in) :: path, output
+    character(*), intent(in), optional :: keys(:), values(:)
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: key_texts(:, :), value_texts(:, :)
+    type(c_ptr), allocatable :: key_pointers(:), value_pointers(:)
+    integer(c_int) :: count, given
+    call c_list(keys, key_texts, key_pointers, count)
+    call c_list(values, value_texts, value_pointers, given)
+    if (count /= given) then
+      call refuse('mb_checkpoint_convert: as many values as keys are wanted', ierr)
+      return
+    end if
+    call finish(c_checkpoint_convert(c_text(path), count, key_pointers, value_pointers, c_text(output)), &
+                ierr)
+  end subroutine
+
+  ! A blank value: the setting is no longer recorded. Without an output the file itself is changed.
+  subroutine mb_checkpoint_configure(path, keys, values, output, ierr)
+    character(*), intent(in) :: path, keys(:), values(:)
+    character(*), intent(in), optional :: output
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: key_texts(:, :), value_texts(:, :)
+    type(c_ptr), allocatable :: key_pointers(:), value_pointers(:)
+    character(len=:, kind=c_char), allocatable :: c_output
+    integer(c_int) :: count, given
+    call c_list(keys, key_texts, key_pointers, count)
+    call c_list(values, value_texts, value_pointers, given)
+    if (count /= given) then
+      call refuse('mb_checkpoint_configure: as many values as keys are wanted', ierr)
+      return
+    end if
+    if (present(output)) c_output = c_text(output)
+    call finish(c_checkpoint_configure(c_text(path), count, key_pointers, value_pointers, c_output), ierr)
+  end subroutine
+
+  subroutine mb_data_build(inputs, output, keys, values, json, ierr)
+    character(*), intent(in) :: inputs(:), output
+    character(*), intent(in), optional :: keys(:), values(:)
+    character(len=:), allocatable, intent(inout), optional :: json
+    integer, intent(out), optional :: ierr
+    character(kind=c_char), allocatable, target :: texts(:, :)
+    type(c_ptr), allocatable :: pointers(:)
+    character(kind=c_char), allocatable, target :: key_texts(:, :), value_texts(:, :)
+    type(c_ptr), allocatable :: key_pointers(:), value_pointers(:)
+    integer(c_int) :: count, given
+    character(len=:), allocatable :: found
+    type(c_ptr) :: text
+    integer(c_int) :: status
+    call c_list(keys, key_texts, key_pointers, count)
+    call c_list(values, value_texts, value_pointers, given)
+    if (count /= given) then
+      call refuse('mb_data_build: as many values as keys are wanted', ierr)
+      return
+    end if
+    call c_names(inputs, texts, pointers)
+    status = c_data_build(size(inputs, kind=c_int), pointers, count, key_pointers, value_pointers, &
+                          c_text(output), text)
+    call take_text(status, text, found)
+    if (status == MB_OK .and. present(json)) json = found
+    call finish(status, ierr)
   end subroutine
 end module

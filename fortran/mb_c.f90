@@ -25,6 +25,10 @@ module mb_c
       import :: c_ptr
       type(c_ptr) :: text
     end function
+    function c_error_rank() bind(C, name="mb_error_rank") result(rank)
+      import :: c_int
+      integer(c_int) :: rank
+    end function
     function c_status_name(status) bind(C, name="mb_status_name") result(text)
       import :: c_int, c_ptr
       integer(c_int), value :: status
@@ -539,6 +543,65 @@ module mb_c
       integer(c_int) :: status
     end function
 
+    ! Planner
+
+    function c_planner_create(path, planner) &
+      bind(C, name="mb_planner_create") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: path(*)
+      type(c_ptr), intent(inout) :: planner
+      integer(c_int) :: status
+    end function
+    function c_planner_set(planner, key, value) &
+      bind(C, name="mb_planner_set") result(status)
+      import :: c_char, c_int, c_ptr
+      type(c_ptr), value :: planner
+      character(kind=c_char), intent(in) :: key(*), value(*)
+      integer(c_int) :: status
+    end function
+    function c_planner_run(planner) &
+      bind(C, name="mb_planner_run") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: planner
+      integer(c_int) :: status
+    end function
+    function c_planner_simulate(planner) &
+      bind(C, name="mb_planner_simulate") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: planner
+      integer(c_int) :: status
+    end function
+    function c_planner_destroy(planner) &
+      bind(C, name="mb_planner_destroy") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: planner
+      integer(c_int) :: status
+    end function
+    function c_planner_get(planner, name, value) &
+      bind(C, name="mb_planner_get") result(status)
+      import :: c_char, c_double, c_int, c_ptr
+      type(c_ptr), value :: planner
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), intent(inout) :: value
+      integer(c_int) :: status
+    end function
+    function c_planner_get_stage(planner, stage, name, value) &
+      bind(C, name="mb_planner_get_stage") result(status)
+      import :: c_char, c_double, c_int, c_ptr
+      type(c_ptr), value :: planner
+      integer(c_int), value :: stage
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), intent(inout) :: value
+      integer(c_int) :: status
+    end function
+    function c_planner_text(planner, json) &
+      bind(C, name="mb_planner_text") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: planner
+      type(c_ptr), intent(inout) :: json
+      integer(c_int) :: status
+    end function
+
     ! Checkpoint
 
     function c_checkpoint_digest(path, weights, full) bind(C, name="mb_checkpoint_digest") &
@@ -558,6 +621,85 @@ module mb_c
       import :: c_char, c_int, c_int64_t
       character(kind=c_char), intent(in) :: path(*), name(*)
       integer(c_int64_t), intent(inout) :: value
+      integer(c_int) :: status
+    end function
+
+    ! Files
+
+    function c_checkpoint_inspect(path, json) &
+      bind(C, name="mb_checkpoint_inspect") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: path(*)
+      type(c_ptr), intent(inout) :: json
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_compare(a, b, tolerance, equal, json) &
+      bind(C, name="mb_checkpoint_compare") result(status)
+      import :: c_char, c_double, c_int, c_ptr
+      character(kind=c_char), intent(in) :: a(*), b(*)
+      real(c_double), value :: tolerance
+      integer(c_int), intent(inout) :: equal
+      type(c_ptr), intent(inout) :: json
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_list(run, json) &
+      bind(C, name="mb_checkpoint_list") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: run(*)
+      type(c_ptr), intent(inout) :: json
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_average(count, paths, output, weights) &
+      bind(C, name="mb_checkpoint_average") result(status)
+      import :: c_char, c_int, c_ptr
+      integer(c_int), value :: count
+      type(c_ptr), intent(in) :: paths(*)
+      character(kind=c_char), intent(in) :: output(*)
+      integer(c_int), intent(inout), optional :: weights
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_export(path, count, keys, values, output, weights, moments, model) &
+      bind(C, name="mb_checkpoint_export") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: path(*)
+      integer(c_int), value :: count
+      type(c_ptr), intent(in), optional :: keys(*), values(*)
+      character(kind=c_char), intent(in) :: output(*)
+      integer(c_int), intent(inout), optional :: weights, moments, model
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_convert(path, count, keys, values, output) &
+      bind(C, name="mb_checkpoint_convert") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: path(*)
+      integer(c_int), value :: count
+      type(c_ptr), intent(in), optional :: keys(*), values(*)
+      character(kind=c_char), intent(in) :: output(*)
+      integer(c_int) :: status
+    end function
+    function c_checkpoint_configure(path, count, keys, values, output) &
+      bind(C, name="mb_checkpoint_configure") result(status)
+      import :: c_char, c_int, c_ptr
+      character(kind=c_char), intent(in) :: path(*)
+      integer(c_int), value :: count
+      type(c_ptr), intent(in), optional :: keys(*), values(*)
+      character(kind=c_char), intent(in), optional :: output(*)
+      integer(c_int) :: status
+    end function
+    function c_data_build(count, inputs, n, keys, values, output, json) &
+      bind(C, name="mb_data_build") result(status)
+      import :: c_char, c_int, c_ptr
+      integer(c_int), value :: count, n
+      type(c_ptr), intent(in) :: inputs(*)
+      type(c_ptr), intent(in), optional :: keys(*), values(*)
+      character(kind=c_char), intent(in) :: output(*)
+      type(c_ptr), intent(inout) :: json
+      integer(c_int) :: status
+    end function
+    function c_text_free(text) &
+      bind(C, name="mb_text_free") result(status)
+      import :: c_int, c_ptr
+      type(c_ptr), value :: text
       integer(c_int) :: status
     end function
   end interface

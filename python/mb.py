@@ -17,6 +17,7 @@ Without mpi4py, mb.Context() starts MPI for this process and ends it at exit."""
 import atexit
 import ctypes
 import ctypes.util
+import json
 import os
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int64, c_uint64, c_void_p
 
@@ -37,6 +38,7 @@ _LOG = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 _STEP = ctypes.CFUNCTYPE(None, c_void_p, c_void_p)
 _SAVE = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_char_p)
 _DIMS = POINTER(c_int64)
+_LIST = POINTER(c_char_p)
 # The functions of mb.h that return a status, with their arguments.
 CALLS = {
     "mb_context_create_f": [c_int, POINTER(c_void_p)],
@@ -109,6 +111,23 @@ CALLS = {
     "mb_quantizer_run": [c_void_p, c_char_p],
     "mb_quantizer_get": [c_void_p, c_char_p, POINTER(c_double)],
     "mb_quantizer_destroy": [c_void_p],
+    "mb_planner_create": [c_char_p, POINTER(c_void_p)],
+    "mb_planner_set": [c_void_p, c_char_p, c_char_p],
+    "mb_planner_run": [c_void_p],
+    "mb_planner_simulate": [c_void_p],
+    "mb_planner_get": [c_void_p, c_char_p, POINTER(c_double)],
+    "mb_planner_get_stage": [c_void_p, c_int, c_char_p, POINTER(c_double)],
+    "mb_planner_text": [c_void_p, POINTER(c_char_p)],
+    "mb_planner_destroy": [c_void_p],
+    "mb_checkpoint_inspect": [c_char_p, POINTER(c_void_p)],
+    "mb_checkpoint_compare": [c_char_p, c_char_p, c_double, POINTER(c_int), POINTER(c_void_p)],
+    "mb_checkpoint_list": [c_char_p, POINTER(c_void_p)],
+    "mb_checkpoint_average": [c_int, _LIST, c_char_p, POINTER(c_int)],
+    "mb_checkpoint_export": [c_char_p, c_int, _LIST, _LIST, c_char_p, POINTER(c_int), POINTER(c_int), POINTER(c_int)],
+    "mb_checkpoint_convert": [c_char_p, c_int, _LIST, _LIST, c_char_p],
+    "mb_checkpoint_configure": [c_char_p, c_int, _LIST, _LIST, c_char_p],
+    "mb_data_build": [c_int, _LIST, c_int, _LIST, _LIST, c_char_p, POINTER(c_void_p)],
+    "mb_text_free": [c_void_p],
     "mb_checkpoint_digest": [c_char_p, POINTER(c_uint64), POINTER(c_uint64)],
     "mb_checkpoint_verify": [c_char_p, POINTER(c_int)],
     "mb_checkpoint_get": [c_char_p, c_char_p, POINTER(c_int64)],
@@ -116,11 +135,12 @@ CALLS = {
 
 
 class Error(Exception):
-    """What a call failed with."""
+    """What a call failed with, and the rank of the context where it arose (-1: not known)."""
 
-    def __init__(self, status, message):
+    def __init__(self, status, message, rank=-1):
         super().__init__(message)
         self.status = status
+        self.rank = rank
 
 
 def _open():
@@ -143,6 +163,7 @@ def _declare(library):
     for name, arguments in (("mb_error_message", []), ("mb_version", []), ("mb_status_name", [c_int])):
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, c_char_p
+    library.mb_error_rank.argtypes, library.mb_error_rank.restype = [], c_int
     return library
 
 
@@ -151,7 +172,7 @@ _lib = _declare(_open())
 
 def _check(status):
     if status != 0:
-        raise Error(status, _lib.mb_error_message().decode())
+        raise Error(status, _lib.mb_error_message().decode(), _lib.mb_error_rank())
 
 
 def _text(value):
@@ -594,3 +615,97 @@ def counter(path, name):
     value = c_int64()
     _check(_lib.mb_checkpoint_get(_text(path), _text(name), byref(value)))
     return value.value
+
+
+class Planner(_Object):
+    """What a run on so many ranks would do; it needs no context."""
+
+    def __init__(self, path, **settings):
+        super().__init__(lambda out: _lib.mb_planner_create(_text(path), out), _lib.mb_planner_destroy)
+        self.set(**settings)
+
+    def set(self, **settings):
+        for key, value in settings.items():
+            _check(_lib.mb_planner_set(self._handle, _text(key.replace("_", "-")), _text(value)))
+
+    def run(self):
+        _check(_lib.mb_planner_run(self._handle))
+
+    def simulate(self):
+        _check(_lib.mb_planner_simulate(self._handle))
+
+    def get(self, name, stage=None):
+        value = c_double()
+        if stage is None:
+            _check(_lib.mb_planner_get(self._handle, _text(name), byref(value)))
+        else:
+            _check(_lib.mb_planner_get_stage(self._handle, stage, _text(name), byref(value)))
+        return value.value
+
+    def text(self):
+        """All of the last plan."""
+        text = c_char_p()
+        _check(_lib.mb_planner_text(self._handle, byref(text)))
+        return json.loads(text.value)
+
+
+def _taken(call):
+    """JSON that C gives away."""
+    text = c_void_p()
+    _check(call(byref(text)))
+    try:
+        return json.loads(ctypes.string_at(text))
+    finally:
+        _lib.mb_text_free(text)
+
+
+def _lists(settings):
+    """Their number, keys and values; None is C's NULL."""
+    keys = [_text(key.replace("_", "-")) for key in settings]
+    values = [None if value is None else _text(value) for value in settings.values()]
+    return len(keys), (c_char_p * len(keys))(*keys), (c_char_p * len(keys))(*values)
+
+
+def inspect(path):
+    """Layers, weights, settings and state of a file."""
+    return _taken(lambda out: _lib.mb_checkpoint_inspect(_text(path), out))
+
+
+def compare(a, b, tolerance=0.0):
+    """Whether two files are equal, and what they do not have in common."""
+    equal = c_int()
+    found = _taken(lambda out: _lib.mb_checkpoint_compare(_text(a), _text(b), tolerance, byref(equal), out))
+    return bool(equal.value), found
+
+
+def checkpoints(run):
+    """Of a run's directory."""
+    return _taken(lambda out: _lib.mb_checkpoint_list(_text(run), out))
+
+
+def average(paths, output):
+    weights = c_int()
+    _check(_lib.mb_checkpoint_average(*Model._names(paths), _text(output), byref(weights)))
+    return weights.value
+
+
+def export(path, output, **settings):
+    """How many weights and moments were written, and whether the file is a model."""
+    weights, moments, model = c_int(), c_int(), c_int()
+    _check(_lib.mb_checkpoint_export(_text(path), *_lists(settings), _text(output), byref(weights), byref(moments),
+                                     byref(model)))
+    return weights.value, moments.value, bool(model.value)
+
+
+def convert(path, output, **settings):
+    _check(_lib.mb_checkpoint_convert(_text(path), *_lists(settings), _text(output)))
+
+
+def configure(path, output=None, **settings):
+    """Records settings in a copy, or in the file itself; None: a setting is recorded no longer."""
+    _check(_lib.mb_checkpoint_configure(_text(path), *_lists(settings), None if output is None else _text(output)))
+
+
+def build_data(inputs, output, **settings):
+    """A data file of tables, arrays, images or text; what it has."""
+    return _taken(lambda out: _lib.mb_data_build(*Model._names(inputs), *_lists(settings), _text(output), out))

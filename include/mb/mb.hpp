@@ -41,23 +41,29 @@ namespace mb
 class error : public std::runtime_error
 {
   public:
-    error(mb_status_t status, const std::string &message)
-        : std::runtime_error(message), status_(status)
+    error(mb_status_t status, const std::string &message, int rank = -1)
+        : std::runtime_error(message), status_(status), rank_(rank)
     {
     }
     mb_status_t status() const noexcept
     {
         return status_;
     }
+    /* Where it arose, in the context's communicator; -1 where that is not known. */
+    int rank() const noexcept
+    {
+        return rank_;
+    }
 
   private:
     mb_status_t status_;
+    int rank_;
 };
 
 inline void check(mb_status_t status)
 {
     if (status != MB_OK)
-        throw error(status, mb_error_message());
+        throw error(status, mb_error_message(), mb_error_rank());
 }
 
 inline const char *version()
@@ -184,6 +190,14 @@ template <class T, mb_status_t (*Destroy)(T *)> class object
     std::shared_ptr<ranks> from_;
     std::unique_ptr<T, destroyer<T, Destroy>> handle_;
 };
+
+inline std::vector<const char *> pointers(const std::vector<std::string> &texts)
+{
+    std::vector<const char *> list;
+    for (const std::string &text : texts)
+        list.push_back(text.c_str());
+    return list;
+}
 
 inline std::int64_t count_of(const shape &dimensions)
 {
@@ -328,20 +342,20 @@ class model
     void add(const std::string &class_name, const std::string &config = "",
              const std::vector<std::string> &inputs = {}, const std::string &name = "")
     {
-        std::vector<const char *> names = pointers(inputs);
+        std::vector<const char *> names = detail::pointers(inputs);
         check(mb_model_add(handle_.get(), class_name.c_str(), name.empty() ? nullptr : name.c_str(),
                            config.empty() ? nullptr : config.c_str(),
                            static_cast<int>(names.size()), names.empty() ? nullptr : names.data()));
     }
     void call(const std::string &name, const std::vector<std::string> &inputs = {})
     {
-        std::vector<const char *> names = pointers(inputs);
+        std::vector<const char *> names = detail::pointers(inputs);
         check(mb_model_call(handle_.get(), name.c_str(), static_cast<int>(names.size()),
                             names.empty() ? nullptr : names.data()));
     }
     void set_outputs(const std::vector<std::string> &outputs)
     {
-        std::vector<const char *> names = pointers(outputs);
+        std::vector<const char *> names = detail::pointers(outputs);
         check(mb_model_set_outputs(handle_.get(), static_cast<int>(names.size()), names.data()));
     }
     void set(const std::string &key, const std::string &value)
@@ -387,13 +401,6 @@ class model
   private:
     explicit model(mb_model_t *made) : handle_(made)
     {
-    }
-    static std::vector<const char *> pointers(const std::vector<std::string> &names)
-    {
-        std::vector<const char *> list;
-        for (const std::string &name : names)
-            list.push_back(name.c_str());
-        return list;
     }
     template <class Number> Number count(mb_status_t (*ask)(const mb_model_t *, Number *)) const
     {
@@ -780,6 +787,106 @@ class quantizer : public detail::object<mb_quantizer_t, mb_quantizer_destroy>
     }
 };
 
+/* What a run on so many ranks would do; it needs no context. */
+class planner
+{
+  public:
+    explicit planner(const std::string &path)
+    {
+        mb_planner_t *made = nullptr;
+        check(mb_planner_create(path.c_str(), &made));
+        handle_.reset(made);
+    }
+
+    void set(const std::string &key, const std::string &value)
+    {
+        check(mb_planner_set(handle_.get(), key.c_str(), value.c_str()));
+    }
+    void run()
+    {
+        check(mb_planner_run(handle_.get()));
+    }
+    void simulate()
+    {
+        check(mb_planner_simulate(handle_.get()));
+    }
+    double get(const std::string &name) const
+    {
+        double value = 0;
+        check(mb_planner_get(handle_.get(), name.c_str(), &value));
+        return value;
+    }
+    double get_stage(int stage, const std::string &name) const
+    {
+        double value = 0;
+        check(mb_planner_get_stage(handle_.get(), stage, name.c_str(), &value));
+        return value;
+    }
+    std::string text() const
+    {
+        const char *json = nullptr;
+        check(mb_planner_text(handle_.get(), &json));
+        return json;
+    }
+    mb_planner_t *get_handle() const noexcept
+    {
+        return handle_.get();
+    }
+    void close()
+    {
+        check(mb_planner_destroy(handle_.release()));
+    }
+
+  private:
+    std::unique_ptr<mb_planner_t, detail::destroyer<mb_planner_t, mb_planner_destroy>> handle_;
+};
+
+/* Keys and values of what works on files. */
+using options = std::vector<std::pair<std::string, std::string>>;
+
+namespace detail
+{
+
+/* Options as C's two lists, which live as long as the options. */
+struct lists {
+    std::vector<const char *> keys, values;
+
+    explicit lists(const options &given)
+    {
+        for (const auto &[key, value] : given) {
+            keys.push_back(key.c_str());
+            values.push_back(value.c_str());
+        }
+    }
+    int count() const
+    {
+        return static_cast<int>(keys.size());
+    }
+};
+
+/* A text that C gives away. */
+template <class Call> std::string taken(const Call &call)
+{
+    char *text = nullptr;
+    check(call(&text));
+    std::unique_ptr<char, destroyer<char, mb_text_free>> given(text);
+    return text == nullptr ? std::string() : std::string(text);
+}
+
+} // namespace detail
+
+/* A data file of tables, arrays, images or text; returns what it has, as JSON. */
+inline std::string build_data(const std::vector<std::string> &inputs, const std::string &output,
+                              const options &settings = {})
+{
+    std::vector<const char *> names = detail::pointers(inputs);
+    detail::lists given(settings);
+    return detail::taken([&](char **json) {
+        return mb_data_build(static_cast<int>(names.size()), names.data(), given.count(),
+                             given.keys.data(), given.values.data(), output.c_str(), json);
+    });
+}
+
 namespace checkpoint
 {
 
@@ -805,6 +912,71 @@ inline std::int64_t get(const std::string &path, const std::string &name)
     std::int64_t value = 0;
     check(mb_checkpoint_get(path.c_str(), name.c_str(), &value));
     return value;
+}
+
+/* Layers, weights, settings and state, as JSON. */
+inline std::string inspect(const std::string &path)
+{
+    return detail::taken([&](char **json) { return mb_checkpoint_inspect(path.c_str(), json); });
+}
+struct difference {
+    bool equal;
+    std::string json;
+};
+inline difference compare(const std::string &a, const std::string &b, double tolerance = 0)
+{
+    int equal = 0;
+    std::string json = detail::taken([&](char **text) {
+        return mb_checkpoint_compare(a.c_str(), b.c_str(), tolerance, &equal, text);
+    });
+    return {equal != 0, json};
+}
+/* Of a run's directory, as JSON. */
+inline std::string list(const std::string &run)
+{
+    return detail::taken([&](char **json) { return mb_checkpoint_list(run.c_str(), json); });
+}
+/* Returns how many weights it has. */
+inline int average(const std::vector<std::string> &paths, const std::string &output)
+{
+    int weights = 0;
+    std::vector<const char *> names = detail::pointers(paths);
+    check(mb_checkpoint_average(static_cast<int>(names.size()), names.data(), output.c_str(),
+                                &weights));
+    return weights;
+}
+struct exported {
+    int weights, moments;
+    bool model;
+};
+inline exported export_part(const std::string &path, const std::string &output,
+                            const options &settings = {})
+{
+    int weights = 0, moments = 0, model = 0;
+    detail::lists given(settings);
+    check(mb_checkpoint_export(path.c_str(), given.count(), given.keys.data(), given.values.data(),
+                               output.c_str(), &weights, &moments, &model));
+    return {weights, moments, model != 0};
+}
+inline void convert(const std::string &path, const std::string &output,
+                    const options &settings = {})
+{
+    detail::lists given(settings);
+    check(mb_checkpoint_convert(path.c_str(), given.count(), given.keys.data(), given.values.data(),
+                                output.c_str()));
+}
+/* Records settings in a copy, or in the file itself where there is no output; those of FORGET are
+ * recorded no longer. */
+inline void configure(const std::string &path, const options &settings,
+                      const std::string &output = "", const std::vector<std::string> &forget = {})
+{
+    detail::lists given(settings);
+    for (const std::string &key : forget) {
+        given.keys.push_back(key.c_str());
+        given.values.push_back(nullptr);
+    }
+    check(mb_checkpoint_configure(path.c_str(), given.count(), given.keys.data(),
+                                  given.values.data(), output.empty() ? nullptr : output.c_str()));
 }
 
 } // namespace checkpoint

@@ -272,6 +272,34 @@ static void test_quantizer(mb::context &context)
            "a quantizer makes a smaller file");
 }
 
+/* What one process does alone. */
+static void test_files()
+{
+    bool planned = true, files = true;
+    if (process == 0) {
+        mb::planner planner("start.h5");
+        planner.set("ranks", "4");
+        planner.run();
+        planner.simulate();
+        planned = planner.get("ranks") == 4 && planner.get_stage(0, "work") > 0 &&
+                  planner.get("simulated_seconds") > 0 && planner.text()[0] == '{';
+        const mb::options label{{"label", "label"}};
+        files = mb::checkpoint::inspect("trained.h5")[0] == '{' &&
+                mb::checkpoint::compare("trained.h5", "trained.h5").equal &&
+                mb::checkpoint::list("run")[0] == '{' &&
+                mb::checkpoint::average({"trained.h5", "apart.h5"}, "mean.h5") == 4 &&
+                mb::checkpoint::export_part("trained.h5", "part.h5").weights == 4 &&
+                mb::build_data({"points.csv"}, "again.h5", label)[0] == '{';
+        mb::checkpoint::convert("trained.h5", "trained.keras");
+        mb::checkpoint::configure("start.h5", {{"epochs", "3"}}, "configured.h5");
+        mb::checkpoint::configure("configured.h5", {}, "", {"epochs"});
+        mb::error error = failure_of([] { mb::checkpoint::inspect("absent.h5"); });
+        files = files && error.status() == MB_ERR_IO && error.rank() == -1;
+    }
+    expect(planned, "a planner plans and simulates");
+    expect(files, "files are looked at, averaged, exported, converted and configured");
+}
+
 static void test_lifetime()
 {
     mb::context context(MPI_COMM_SELF);
@@ -305,6 +333,7 @@ int main(int argc, char **argv)
         test_errors(context);
         test_callbacks(context);
         test_quantizer(context);
+        test_files();
         test_lifetime();
     } catch (const std::exception &error) {
         std::fprintf(stderr, "rank %d: %s\n", process, error.what());

@@ -75,6 +75,7 @@ program test_fortran
   call test_predictor
   call test_errors
   call test_quantizer
+  call test_files
   call mb_context_destroy(context)
   call mb_context_destroy(context)
   call MPI_Finalize
@@ -392,6 +393,44 @@ contains
     call mb_trainer_destroy(trainer)
     call mb_predictor_run(nothing, ierr)
     call expect(ierr == MB_ERR_ARGUMENT, 'an empty handle is refused')
+  end subroutine
+
+  ! What one process does alone.
+  subroutine test_files
+    type(mb_planner_t) :: planner
+    real(c_double) :: ranks, work, seconds
+    integer :: averaged, exported, ierr
+    logical :: planned, done, equal
+    character(:), allocatable :: plan, json, difference, listed, built
+    planned = .true.
+    done = .true.
+    if (process == 0) then
+      call mb_planner_create('start.h5', planner)
+      call mb_planner_set(planner, 'ranks', '4')
+      call mb_planner_run(planner)
+      call mb_planner_simulate(planner)
+      call mb_planner_get(planner, 'ranks', ranks)
+      call mb_planner_get_stage(planner, 0, 'work', work)
+      call mb_planner_get(planner, 'simulated_seconds', seconds)
+      call mb_planner_text(planner, plan)
+      call mb_planner_destroy(planner)
+      planned = nint(ranks) == 4 .and. work > 0 .and. seconds > 0 .and. plan(1:1) == '{'
+      call mb_checkpoint_inspect('trained.h5', json)
+      call mb_checkpoint_compare('trained.h5', 'trained.h5', 0.0_c_double, equal, difference)
+      call mb_checkpoint_list('run', listed)
+      call mb_checkpoint_average([character(10) :: 'trained.h5', 'apart.h5'], 'mean.h5', averaged)
+      call mb_checkpoint_export('trained.h5', 'part.h5', weights=exported)
+      call mb_checkpoint_convert('trained.h5', 'trained.keras')
+      call mb_checkpoint_configure('start.h5', ['epochs'], ['3'], 'configured.h5')
+      call mb_checkpoint_configure('configured.h5', ['epochs'], [' '])
+      call mb_data_build(['points.csv'], 'again.h5', ['label'], ['label'], built)
+      done = json(1:1) == '{' .and. equal .and. listed(1:1) == '{' .and. averaged == 4 .and. exported == 4 .and. &
+             built(1:1) == '{'
+      call mb_checkpoint_inspect('absent.h5', json, ierr)
+      done = done .and. ierr == MB_ERR_IO .and. mb_error_rank() == -1
+    end if
+    call expect(planned, 'a planner plans and simulates')
+    call expect(done, 'files are looked at, averaged, exported, converted and configured')
   end subroutine
 
   subroutine test_quantizer

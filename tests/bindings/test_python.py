@@ -199,6 +199,25 @@ def test_callbacks(context):
     expect(lines or rank != 0, "the log gets the library's lines")
 
 
+def test_files(_):
+    if rank != 0:
+        expect(True, "")
+        expect(True, "")
+        return
+    planner = mb.Planner("start.h5", ranks=4)
+    planner.run()
+    planner.simulate()
+    expect(planner.get("ranks") == 4 and planner.get("work", 0) > 0 and planner.get("simulated_seconds") > 0
+           and planner.text(), "a planner plans and simulates")
+    mb.convert("trained.h5", "trained.keras")
+    mb.configure("start.h5", "configured.h5", epochs=3)
+    mb.configure("configured.h5", epochs=None)
+    expect(mb.inspect("trained.h5") and mb.compare("trained.h5", "trained.h5")[0] and mb.checkpoints("run")
+           and mb.average(["trained.h5", "apart.h5"], "mean.h5") == 4 and mb.export("trained.h5", "part.h5")[0] == 4
+           and mb.build_data(["points.csv"], "again.h5", label="label") and failure(mb.inspect, "absent.h5").rank == -1,
+           "files are looked at, averaged, exported, converted and configured")
+
+
 def test_quantizer(context):
     quantizer = mb.Quantizer(context, "trained.h5")
     quantizer.set(format="fp16")
@@ -211,6 +230,6 @@ def test_quantizer(context):
 with mb.Context(comm) as world:
     world.set_log(lambda level, line: lines.append(line), mb.LEVEL_DEBUG)
     for test in (test_model, test_building, test_run_callbacks, test_training, test_samples, test_beside,
-                 test_predictor, test_errors, test_callbacks, test_quantizer):
+                 test_predictor, test_errors, test_callbacks, test_quantizer, test_files):
         test(world)
     world.set_log(None)

@@ -29,6 +29,7 @@ static mb_trainer_t *trainers[OBJECTS];
 static mb_predictor_t *predictors[OBJECTS];
 static mb_quantizer_t *quantizers[OBJECTS];
 static mb_planner_t *planners[OBJECTS];
+static mb_reservoir_t *reservoirs[OBJECTS];
 static float numbers[ROOM];
 static int64_t wide;
 static double real;
@@ -272,6 +273,19 @@ static mb_status_t try_mb_trainer_set_array(void)
         mb_trainer_set_array(trainer, "y", MB_INT32, 1, ring_y_shape, ring_y);
     return mb_trainer_set_array(trainer, any_name(), any_type(), rank, shape, MAYBE(numbers));
 }
+static mb_status_t try_mb_trainer_set_samples(void)
+{
+    int rank;
+    const int64_t *shape = any_shape(&rank);
+    return mb_trainer_set_samples(ANY(trainers), any_name(), any_type(), rank, shape, NULL,
+                                  MAYBE(numbers), (mb_where_t)((int)below(4) - 1));
+}
+CASE(mb_trainer_set_reservoir, mb_trainer_set_reservoir(ANY(trainers), ANY(reservoirs)))
+CASE(mb_trainer_renew, mb_trainer_renew(ANY(trainers)))
+CASE(mb_trainer_run_for, mb_trainer_run_for(ANY(trainers), 1e-3 * (double)below(3), MAYBE(&wide)))
+CASE(mb_trainer_submit, mb_trainer_submit(ANY(trainers), (int)below(5) - 1))
+CASE(mb_trainer_test, mb_trainer_test(ANY(trainers), 1e-3 * ((int)below(3) - 1), MAYBE(&whole)))
+CASE(mb_trainer_wait, mb_trainer_wait(ANY(trainers)))
 CASE(mb_trainer_set_callback, mb_trainer_set_callback(ANY(trainers), MAYBE(on_step), NULL))
 CASE(mb_trainer_set_evaluation_callback,
      mb_trainer_set_evaluation_callback(ANY(trainers), MAYBE(on_step), NULL))
@@ -290,6 +304,37 @@ static mb_status_t try_mb_trainer_stop(void)
 }
 END(mb_trainer_destroy, trainers)
 
+static const char *any_policy(void)
+{
+    static const char *const policies[] = {"uniform", "newest", "oldest", "", NULL};
+    return DRAW(policies);
+}
+MAKE(mb_reservoir_create, reservoirs,
+     mb_reservoir_create(ANY(contexts), any_policy(), any_count(), below(3), MAYBE(&reservoirs[i])))
+static mb_status_t try_mb_reservoir_set_shape(void)
+{
+    int rank;
+    const int64_t *shape = any_shape(&rank);
+    return mb_reservoir_set_shape(ANY(reservoirs), any_name(), any_type(), rank, shape);
+}
+/* As many arrays as a reservoir can have names. */
+static mb_status_t try_mb_reservoir_add(void)
+{
+    const void *data[64];
+    for (int i = 0; i < 64; i++)
+        data[i] = below(64) == 0 ? NULL : numbers;
+    return mb_reservoir_add(ANY(reservoirs), (int)below(5) - 1, MAYBE(data));
+}
+CASE(mb_reservoir_update, mb_reservoir_update(ANY(reservoirs)))
+CASE(mb_reservoir_count,
+     mb_reservoir_count(ANY(reservoirs), MAYBE(&wide), MAYBE(&wide), MAYBE(&wide)))
+static mb_status_t try_mb_reservoir_get(void)
+{
+    const void *kept;
+    return mb_reservoir_get(ANY(reservoirs), any_name(), MAYBE(&wide), MAYBE(&kept));
+}
+END(mb_reservoir_destroy, reservoirs)
+
 MAKE(mb_predictor_create, predictors,
      mb_predictor_create(ANY(contexts), any_path(), MAYBE(&predictors[i])))
 CASE(mb_predictor_set, mb_predictor_set(ANY(predictors), any_key(), any_value()))
@@ -302,6 +347,17 @@ static mb_status_t try_mb_predictor_set_array(void)
     return mb_predictor_set_array(ANY(predictors), any_name(), any_type(), rank, shape,
                                   MAYBE(numbers));
 }
+static mb_status_t try_mb_predictor_set_device_array(void)
+{
+    int rank;
+    const int64_t *shape = any_shape(&rank);
+    return mb_predictor_set_device_array(ANY(predictors), any_name(), rank, shape, MAYBE(numbers));
+}
+CASE(mb_predictor_set_device_output,
+     mb_predictor_set_device_output(ANY(predictors), any_name(),
+                                    below(2) == 0 ? ROOM : (int)below(9) - 2, MAYBE(numbers)))
+CASE(mb_predictor_start, mb_predictor_start(ANY(predictors)))
+CASE(mb_predictor_load_trainer, mb_predictor_load_trainer(ANY(predictors), ANY(trainers)))
 CASE(mb_predictor_set_output,
      mb_predictor_set_output(ANY(predictors), any_name(), below(2) == 0 ? ROOM : (int)below(9) - 2,
                              MAYBE(numbers)))
@@ -419,6 +475,13 @@ static const struct {
     ENTRY(mb_trainer_create),
     ENTRY(mb_trainer_set),
     ENTRY(mb_trainer_set_array),
+    ENTRY(mb_trainer_set_samples),
+    ENTRY(mb_trainer_set_reservoir),
+    ENTRY(mb_trainer_renew),
+    ENTRY(mb_trainer_run_for),
+    ENTRY(mb_trainer_submit),
+    ENTRY(mb_trainer_test),
+    ENTRY(mb_trainer_wait),
     ENTRY(mb_trainer_set_callback),
     ENTRY(mb_trainer_set_evaluation_callback),
     ENTRY(mb_trainer_set_save_callback),
@@ -429,9 +492,20 @@ static const struct {
     ENTRY(mb_trainer_save),
     ENTRY(mb_trainer_stop),
     ENTRY(mb_trainer_destroy),
+    ENTRY(mb_reservoir_create),
+    ENTRY(mb_reservoir_set_shape),
+    ENTRY(mb_reservoir_add),
+    ENTRY(mb_reservoir_update),
+    ENTRY(mb_reservoir_count),
+    ENTRY(mb_reservoir_get),
+    ENTRY(mb_reservoir_destroy),
     ENTRY(mb_predictor_create),
     ENTRY(mb_predictor_set),
     ENTRY(mb_predictor_set_array),
+    ENTRY(mb_predictor_set_device_array),
+    ENTRY(mb_predictor_set_device_output),
+    ENTRY(mb_predictor_start),
+    ENTRY(mb_predictor_load_trainer),
     ENTRY(mb_predictor_set_output),
     ENTRY(mb_predictor_run),
     ENTRY(mb_predictor_run_file),
@@ -489,6 +563,7 @@ static void begin_round(void)
     OK(mb_predictor_create(contexts[1], "ring.h5", &predictors[0]));
     OK(mb_quantizer_create(contexts[1], "ring.h5", &quantizers[0]));
     OK(mb_planner_create("ring.h5", &planners[0]));
+    OK(mb_reservoir_create(contexts[0], "uniform", 8, 1, &reservoirs[0]));
 }
 
 static void end_round(void)
@@ -499,6 +574,10 @@ static void end_round(void)
         OK(mb_predictor_destroy(predictors[i]));
         OK(mb_quantizer_destroy(quantizers[i]));
         OK(mb_planner_destroy(planners[i]));
+    }
+    for (int i = 0; i < OBJECTS; i++) {
+        OK(mb_reservoir_destroy(reservoirs[i]));
+        reservoirs[i] = NULL;
         models[i] = NULL;
         trainers[i] = NULL;
         predictors[i] = NULL;
@@ -541,77 +620,96 @@ END_TEST
 
 START_TEST(every_call_with_nothing_but_null_is_refused_or_does_nothing)
 {
-    mb_status_t refused[] = {mb_context_create(MPI_COMM_SELF, NULL),
-                             mb_context_set_log(NULL, NULL, NULL, MB_LEVEL_INFO),
-                             mb_context_load_plugin(NULL, NULL),
-                             mb_context_register(NULL, NULL),
-                             mb_model_create_preset(NULL, NULL, NULL, NULL),
-                             mb_model_load(NULL, NULL),
-                             mb_model_create(NULL, NULL),
-                             mb_model_add_input(NULL, NULL, MB_FLOAT32, 0, NULL),
-                             mb_model_add(NULL, NULL, NULL, NULL, 0, NULL),
-                             mb_model_call(NULL, NULL, 0, NULL),
-                             mb_model_set_outputs(NULL, 0, NULL),
-                             mb_model_set(NULL, NULL, NULL),
-                             mb_model_count_inputs(NULL, NULL),
-                             mb_model_count_outputs(NULL, NULL),
-                             mb_model_count_parameters(NULL, NULL),
-                             mb_model_count_weights(NULL, NULL),
-                             mb_model_describe_input(NULL, 0, NULL, NULL, NULL),
-                             mb_model_describe_output(NULL, 0, NULL, NULL, NULL),
-                             mb_model_describe_weight(NULL, 0, NULL, NULL, NULL),
-                             mb_model_get_weight(NULL, NULL, 0, NULL),
-                             mb_model_set_weight(NULL, NULL, 0, NULL),
-                             mb_model_summary(NULL, NULL),
-                             mb_model_save(NULL, NULL, NULL),
-                             mb_trainer_create(NULL, NULL, NULL),
-                             mb_trainer_set(NULL, NULL, NULL),
-                             mb_trainer_set_array(NULL, NULL, MB_FLOAT32, 0, NULL, NULL),
-                             mb_trainer_set_callback(NULL, NULL, NULL),
-                             mb_trainer_set_evaluation_callback(NULL, NULL, NULL),
-                             mb_trainer_set_save_callback(NULL, NULL, NULL),
-                             mb_trainer_start(NULL),
-                             mb_trainer_step(NULL, NULL, NULL),
-                             mb_trainer_run(NULL),
-                             mb_trainer_stop(NULL),
-                             mb_trainer_get(NULL, NULL, NULL),
-                             mb_trainer_save(NULL, NULL, 0),
-                             mb_predictor_create(NULL, NULL, NULL),
-                             mb_predictor_set(NULL, NULL, NULL),
-                             mb_predictor_set_array(NULL, NULL, MB_FLOAT32, 0, NULL, NULL),
-                             mb_predictor_set_output(NULL, NULL, 0, NULL),
-                             mb_predictor_run(NULL),
-                             mb_predictor_run_file(NULL, NULL, NULL),
-                             mb_predictor_evaluate(NULL),
-                             mb_predictor_evaluate_file(NULL, NULL),
-                             mb_predictor_get(NULL, NULL, NULL),
-                             mb_quantizer_create(NULL, NULL, NULL),
-                             mb_quantizer_set(NULL, NULL, NULL),
-                             mb_quantizer_run(NULL, NULL),
-                             mb_quantizer_get(NULL, NULL, NULL),
-                             mb_planner_create(NULL, NULL),
-                             mb_planner_set(NULL, NULL, NULL),
-                             mb_planner_run(NULL),
-                             mb_planner_simulate(NULL),
-                             mb_planner_get(NULL, NULL, NULL),
-                             mb_planner_get_stage(NULL, 0, NULL, NULL),
-                             mb_planner_text(NULL, NULL),
-                             mb_checkpoint_digest(NULL, NULL, NULL),
-                             mb_checkpoint_verify(NULL, NULL),
-                             mb_checkpoint_get(NULL, NULL, NULL),
-                             mb_checkpoint_inspect(NULL, NULL),
-                             mb_checkpoint_compare(NULL, NULL, 0, NULL, NULL),
-                             mb_checkpoint_list(NULL, NULL),
-                             mb_checkpoint_average(0, NULL, NULL, NULL),
-                             mb_checkpoint_export(NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL),
-                             mb_checkpoint_convert(NULL, 0, NULL, NULL, NULL),
-                             mb_checkpoint_configure(NULL, 0, NULL, NULL, NULL),
-                             mb_data_build(0, NULL, 0, NULL, NULL, NULL, NULL)};
+    mb_status_t refused[] = {
+        mb_context_create(MPI_COMM_SELF, NULL),
+        mb_context_set_log(NULL, NULL, NULL, MB_LEVEL_INFO),
+        mb_context_load_plugin(NULL, NULL),
+        mb_context_register(NULL, NULL),
+        mb_model_create_preset(NULL, NULL, NULL, NULL),
+        mb_model_load(NULL, NULL),
+        mb_model_create(NULL, NULL),
+        mb_model_add_input(NULL, NULL, MB_FLOAT32, 0, NULL),
+        mb_model_add(NULL, NULL, NULL, NULL, 0, NULL),
+        mb_model_call(NULL, NULL, 0, NULL),
+        mb_model_set_outputs(NULL, 0, NULL),
+        mb_model_set(NULL, NULL, NULL),
+        mb_model_count_inputs(NULL, NULL),
+        mb_model_count_outputs(NULL, NULL),
+        mb_model_count_parameters(NULL, NULL),
+        mb_model_count_weights(NULL, NULL),
+        mb_model_describe_input(NULL, 0, NULL, NULL, NULL),
+        mb_model_describe_output(NULL, 0, NULL, NULL, NULL),
+        mb_model_describe_weight(NULL, 0, NULL, NULL, NULL),
+        mb_model_get_weight(NULL, NULL, 0, NULL),
+        mb_model_set_weight(NULL, NULL, 0, NULL),
+        mb_model_summary(NULL, NULL),
+        mb_model_save(NULL, NULL, NULL),
+        mb_trainer_create(NULL, NULL, NULL),
+        mb_trainer_set(NULL, NULL, NULL),
+        mb_trainer_set_array(NULL, NULL, MB_FLOAT32, 0, NULL, NULL),
+        mb_trainer_set_callback(NULL, NULL, NULL),
+        mb_trainer_set_evaluation_callback(NULL, NULL, NULL),
+        mb_trainer_set_save_callback(NULL, NULL, NULL),
+        mb_trainer_start(NULL),
+        mb_trainer_step(NULL, NULL, NULL),
+        mb_trainer_run(NULL),
+        mb_trainer_stop(NULL),
+        mb_trainer_get(NULL, NULL, NULL),
+        mb_trainer_save(NULL, NULL, 0),
+        mb_trainer_set_samples(NULL, NULL, MB_FLOAT32, 0, NULL, NULL, NULL, MB_HOST),
+        mb_trainer_set_reservoir(NULL, NULL),
+        mb_trainer_renew(NULL),
+        mb_trainer_run_for(NULL, 0, NULL),
+        mb_trainer_submit(NULL, 0),
+        mb_trainer_test(NULL, 0, NULL),
+        mb_trainer_wait(NULL),
+        mb_reservoir_create(NULL, NULL, 0, 0, NULL),
+        mb_reservoir_set_shape(NULL, NULL, MB_FLOAT32, 0, NULL),
+        mb_reservoir_add(NULL, 0, NULL),
+        mb_reservoir_update(NULL),
+        mb_reservoir_count(NULL, NULL, NULL, NULL),
+        mb_reservoir_get(NULL, NULL, NULL, NULL),
+        mb_predictor_set_device_array(NULL, NULL, 0, NULL, NULL),
+        mb_predictor_set_device_output(NULL, NULL, 0, NULL),
+        mb_predictor_start(NULL),
+        mb_predictor_load_trainer(NULL, NULL),
+        mb_predictor_create(NULL, NULL, NULL),
+        mb_predictor_set(NULL, NULL, NULL),
+        mb_predictor_set_array(NULL, NULL, MB_FLOAT32, 0, NULL, NULL),
+        mb_predictor_set_output(NULL, NULL, 0, NULL),
+        mb_predictor_run(NULL),
+        mb_predictor_run_file(NULL, NULL, NULL),
+        mb_predictor_evaluate(NULL),
+        mb_predictor_evaluate_file(NULL, NULL),
+        mb_predictor_get(NULL, NULL, NULL),
+        mb_quantizer_create(NULL, NULL, NULL),
+        mb_quantizer_set(NULL, NULL, NULL),
+        mb_quantizer_run(NULL, NULL),
+        mb_quantizer_get(NULL, NULL, NULL),
+        mb_planner_create(NULL, NULL),
+        mb_planner_set(NULL, NULL, NULL),
+        mb_planner_run(NULL),
+        mb_planner_simulate(NULL),
+        mb_planner_get(NULL, NULL, NULL),
+        mb_planner_get_stage(NULL, 0, NULL, NULL),
+        mb_planner_text(NULL, NULL),
+        mb_checkpoint_digest(NULL, NULL, NULL),
+        mb_checkpoint_verify(NULL, NULL),
+        mb_checkpoint_get(NULL, NULL, NULL),
+        mb_checkpoint_inspect(NULL, NULL),
+        mb_checkpoint_compare(NULL, NULL, 0, NULL, NULL),
+        mb_checkpoint_list(NULL, NULL),
+        mb_checkpoint_average(0, NULL, NULL, NULL),
+        mb_checkpoint_export(NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL),
+        mb_checkpoint_convert(NULL, 0, NULL, NULL, NULL),
+        mb_checkpoint_configure(NULL, 0, NULL, NULL, NULL),
+        mb_data_build(0, NULL, 0, NULL, NULL, NULL, NULL)};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         ck_assert_msg(refused[i] == MB_ERR_ARGUMENT, "call %zu: status %d", i, (int)refused[i]);
     ck_assert_int_eq(mb_trainer_destroy(NULL) + mb_predictor_destroy(NULL) +
                          mb_quantizer_destroy(NULL) + mb_planner_destroy(NULL) +
-                         mb_model_destroy(NULL) + mb_context_destroy(NULL),
+                         mb_model_destroy(NULL) + mb_reservoir_destroy(NULL) +
+                         mb_context_destroy(NULL),
                      MB_OK);
 }
 END_TEST

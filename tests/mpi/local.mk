@@ -129,7 +129,8 @@ tests/mpi/plugin.log: mbrun$(EXEEXT) $(check_DATA)
 
 # The studies of examples/insitu; the Fortran one needs the module.
 SHELL_TESTS += tests/mpi/insitu.sh
-tests/mpi/insitu.log: libmb.la mbrun$(EXEEXT)
+INSITU_FORTRAN =
+tests/mpi/insitu.log: libmb.la mbrun$(EXEEXT) $(INSITU_FORTRAN)
 if HAVE_FORTRAN
 EXTRA_PROGRAMS += tests/mpi/insitu_fortran
 tests_mpi_insitu_fortran_SOURCES = examples/insitu/shallow_water.f90
@@ -137,6 +138,6 @@ tests_mpi_insitu_fortran_FCFLAGS = $(MPI_FCFLAGS) $(SANITIZE_CFLAGS)
 tests_mpi_insitu_fortran_LDADD = libmb_fortran.la libmb.la $(MPI_FCLIBS)
 tests_mpi_insitu_fortran_LDFLAGS = $(SANITIZE_CFLAGS)
 examples/insitu/tests_mpi_insitu_fortran-shallow_water.$(OBJEXT): libmb_fortran.la
-tests/mpi/insitu.log: tests/mpi/insitu_fortran$(EXEEXT)
+INSITU_FORTRAN += tests/mpi/insitu_fortran$(EXEEXT)
 CLEANFILES += tests/mpi/insitu_fortran$(EXEEXT) shallow_water.mod
 endif

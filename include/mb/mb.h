@@ -399,9 +399,10 @@ mb_status_t mb_trainer_run(mb_trainer_t *trainer);
  *             fewer than fit
  * The setting `share`, "20%" or "0.2", on every rank: over the run, calls take at most this part of
  * the time that the program takes between them, so that training slows it down by no more than
- * that. What is not used is kept for later calls, and what a step takes beyond it is owed; the
- * first call has earned nothing yet. The rank that can spare least counts. Reading model and data,
- * in the first call or mb_trainer_start, is not counted.
+ * that. mb_trainer_renew, and mb_reservoir_add to the trainer's reservoir, count as calls: their
+ * time is training's. What is not used is kept for later calls, and what a step takes beyond it is
+ * owed; the first call has earned nothing yet. The rank that can spare least counts. Reading model
+ * and data, in the first call or mb_trainer_start, is not counted.
  * As mb_trainer_step; mb_trainer_stop ends it, too, which is no error. */
 mb_status_t mb_trainer_run_for(mb_trainer_t *trainer, double seconds, int64_t *steps);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/philox.h"
 #include "data/internal.h"
 #include "data/sieve.h"
@@ -18,6 +19,7 @@ struct mb_reservoir {
     mb_held_t fields[MB_HELD_MOST]; /* names are owned */
     mb_sieve_t *sieve;              /* NULL before the first sample and update */
     int users;                      /* trainers */
+    double seconds;                 /* of adding, not asked for yet */
 };
 
 static mb_status_t take_policy(const char *policy, bool *newest)
@@ -132,7 +134,17 @@ mb_status_t mb_reservoir_add(mb_reservoir_t *reservoir, int64_t count, const voi
             return mb_error_set(MB_ERR_ARGUMENT, "mb_reservoir_add: data[%d], of '%s', is NULL", f,
                                 reservoir->fields[f].name);
     }
-    return mb_sieve_offer(reservoir->sieve, count, data);
+    double begun = mb_time_seconds();
+    mb_status_t status = mb_sieve_offer(reservoir->sieve, count, data);
+    reservoir->seconds += mb_time_seconds() - begun;
+    return status;
+}
+
+double mb_api_reservoir_seconds(mb_reservoir_t *reservoir)
+{
+    double seconds = reservoir->seconds;
+    reservoir->seconds = 0;
+    return seconds;
 }
 
 static uint64_t digest_of(const mb_reservoir_t *reservoir)

@@ -10,6 +10,8 @@ bool mb_api_reservoir_is_of(const mb_reservoir_t *reservoir, const mb_context_t 
 /* Collective: takes in what was offered; what is kept here into SAMPLES, in whose place nothing
  * else was put. */
 mb_status_t mb_api_reservoir_update(mb_reservoir_t *reservoir);
+/* Seconds that adding has taken since this was last asked. */
+double mb_api_reservoir_seconds(mb_reservoir_t *reservoir);
 mb_status_t mb_api_reservoir_samples(const mb_reservoir_t *reservoir, mb_api_samples_t *samples);
 
 #endif

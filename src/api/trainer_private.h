@@ -33,6 +33,7 @@ typedef struct {                   /* of mb_trainer_run_for */
     double share;                  /* of the time between calls; 0: all of it */
     double ended;                  /* the last call; 0: there was none */
     double credit;                 /* seconds that training may take, by its share */
+    double spent;                  /* since the last call, on samples that were taken in */
     int64_t n;                     /* steps that were measured */
     double seconds[MB_PACE_STEPS]; /* of the last ones */
     void *said;                    /* by all ranks; NULL before it is needed */

@@ -91,14 +91,24 @@ static mb_status_t check_time(mb_trainer_t *trainer, double seconds, const int64
     return trainer->pace.said == NULL ? mb_error_memory("what all ranks say", bytes) : MB_OK;
 }
 
+/* What the library has taken since the last call for the samples to train from. */
+static double take_spent(mb_trainer_t *trainer)
+{
+    double spent = trainer->pace.spent;
+    trainer->pace.spent = 0;
+    return spent + (trainer->reservoir == NULL ? 0 : mb_api_reservoir_seconds(trainer->reservoir));
+}
+
 /* With a share, what the program has taken since the last call earns time, which training pays
  * with, and may owe. */
-static double allowed(mb_pace_t *pace, double now, double seconds)
+static double allowed(mb_trainer_t *trainer, double now, double seconds)
 {
+    mb_pace_t *pace = &trainer->pace;
+    double spent = take_spent(trainer);
     if (pace->share <= 0)
         return seconds;
     if (pace->ended > 0)
-        pace->credit += pace->share * (now - pace->ended);
+        pace->credit += pace->share * (now - pace->ended - spent) - spent;
     return pace->credit < seconds ? pace->credit : seconds;
 }
 
@@ -122,7 +132,7 @@ mb_status_t mb_trainer_run_for(mb_trainer_t *trainer, double seconds, int64_t *s
     mb_pace_t *pace = &trainer->pace;
     double begun = mb_time_seconds(); /* all ranks have come */
     mb_api_kept_t kept = mb_api_enter();
-    mb_status_t status = go(trainer, begun + allowed(pace, begun, seconds), &some);
+    mb_status_t status = go(trainer, begun + allowed(trainer, begun, seconds), &some);
     mb_api_leave(&kept);
     MB_TRY(status);
     pace->ended = mb_time_seconds();

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/trainer_private.h"
+#include "base/log.h"
 #include "base/philox.h"
 
 mb_comm_t *mb_api_trainer_comm(const mb_trainer_t *trainer)
@@ -228,9 +229,11 @@ mb_status_t mb_trainer_renew(mb_trainer_t *trainer)
     MB_TRY(mb_api_need_idle(trainer->context, __func__));
     MB_TRY(mb_comm_agree(trainer->context->comm, check_renew(trainer)));
     trainer->bereft = true;
+    double begun = mb_time_seconds(); /* all ranks have come */
     mb_api_kept_t kept = mb_api_enter();
     mb_status_t status = renew(trainer);
     mb_api_leave(&kept);
+    trainer->pace.spent += mb_time_seconds() - begun;
     trainer->bereft = status != MB_OK;
     return status;
 }

@@ -53,13 +53,19 @@ void ring_refused(mb_status_t found, mb_status_t wanted, const char *part, const
                   mb_error_message());
 }
 
-mb_trainer_t *ring_trainer(const char *epochs)
+mb_trainer_t *ring_trainer_without(const char *epochs)
 {
     mb_trainer_t *trainer = NULL;
     OK(mb_trainer_create(ring_context, "ring.h5", &trainer));
     OK(mb_trainer_set(trainer, "batch", "16"));
     OK(mb_trainer_set(trainer, "lr", "0.02"));
     OK(mb_trainer_set(trainer, "epochs", epochs));
+    return trainer;
+}
+
+mb_trainer_t *ring_trainer(const char *epochs)
+{
+    mb_trainer_t *trainer = ring_trainer_without(epochs);
     OK(mb_trainer_set_array(trainer, "x", MB_FLOAT32, 2, ring_x_shape, ring_x));
     OK(mb_trainer_set_array(trainer, "y", MB_INT32, 1, ring_y_shape, ring_y));
     return trainer;

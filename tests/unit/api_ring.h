@@ -24,6 +24,7 @@ void ring_refused(mb_status_t found, mb_status_t wanted, const char *part, const
 
 /* A trainer on the ring's arrays with batch 16, EPOCHS epochs, not started. */
 mb_trainer_t *ring_trainer(const char *epochs);
+mb_trainer_t *ring_trainer_without(const char *epochs); /* arrays */
 /* A predictor with the ring's arrays and labels, and room for its outputs. */
 mb_predictor_t *ring_predictor(const char *model, float (*logits)[2]);
 uint64_t ring_digest(const char *path); /* weights + moments + step */

@@ -331,6 +331,49 @@ START_TEST(training_takes_no_more_than_its_share_of_the_time_between_calls)
 }
 END_TEST
 
+static mb_reservoir_t *ring_reservoir(mb_context_t *context)
+{
+    const int64_t two[1] = {2};
+    mb_reservoir_t *reservoir;
+    OK(mb_reservoir_create(context, "newest", RING_SAMPLES, 0, &reservoir));
+    OK(mb_reservoir_set_shape(reservoir, "x", MB_FLOAT32, 1, two));
+    OK(mb_reservoir_set_shape(reservoir, "y", MB_INT32, 0, NULL));
+    return reservoir;
+}
+
+/* As above; each call's samples are new, so that most of what training takes is renewing. */
+START_TEST(samples_that_are_taken_in_count_for_the_share)
+{
+    const void *samples[2] = {ring_x, ring_y};
+    double outside = 0, inside = 0, longest = 0;
+    int64_t steps;
+    mb_trainer_t *trainer = ring_trainer_without("1000000");
+    mb_reservoir_t *reservoir = ring_reservoir(ring_context);
+    OK(mb_reservoir_add(reservoir, RING_SAMPLES, samples));
+    OK(mb_trainer_set_reservoir(trainer, reservoir));
+    OK(mb_trainer_set(trainer, "share", "25%"));
+    OK(mb_trainer_start(trainer));
+    OK(mb_trainer_run_for(trainer, INFINITY, &steps));
+    for (int call = 0; call < 12; call++) {
+        double ended = now();
+        usleep(4000);
+        double begun = now();
+        outside += begun - ended;
+        for (int i = 0; i < 8 && call % 4 == 0; i++)
+            OK(mb_reservoir_add(reservoir, RING_SAMPLES, samples));
+        if (call % 4 == 0)
+            OK(mb_trainer_renew(trainer));
+        OK(mb_trainer_run_for(trainer, INFINITY, &steps));
+        double took = now() - begun;
+        inside += took;
+        longest = took > longest ? took : longest;
+    }
+    ck_assert_double_le(inside, 0.25 * outside + longest);
+    OK(mb_trainer_destroy(trainer));
+    OK(mb_reservoir_destroy(reservoir));
+}
+END_TEST
+
 START_TEST(a_share_that_is_none_is_refused)
 {
     mb_trainer_t *trainer = ring_trainer("1");
@@ -359,6 +402,7 @@ int main(int argc, char **argv)
     tcase_add_test(cases, a_time_holds_whole_steps_and_none_that_does_not_fit);
     tcase_add_test(cases, steps_within_a_time_have_the_bits_of_steps_and_end_with_the_total);
     tcase_add_test(cases, training_takes_no_more_than_its_share_of_the_time_between_calls);
+    tcase_add_test(cases, samples_that_are_taken_in_count_for_the_share);
     tcase_add_test(cases, a_share_that_is_none_is_refused);
     suite_add_tcase(suite, cases);
     return ring_main(argc, argv, suite);

@@ -12,6 +12,8 @@ mb_status_t mb_cuda_check(cudaError_t code, const char *what)
     if (code == cudaSuccess)
         return MB_OK;
     mb_status_t status = code == cudaErrorMemoryAllocation ? MB_ERR_MEMORY : MB_ERR_DEVICE;
+    if (status == MB_ERR_MEMORY)
+        cudaGetLastError(); /* some memory is done without: the next launch is not to be blamed */
     return mb_error_set(status, "CUDA, %s: %s (%s)", what, cudaGetErrorString(code),
                         cudaGetErrorName(code));
 }

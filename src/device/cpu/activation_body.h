@@ -180,9 +180,12 @@ MB_V_INLINE float gelu_from_x(float x, P)
 MB_V_INLINE float gelu_tanh_from_x(float x, P)
 {
     UNUSED;
-    float s = mb_v_sigmoid(2.0f * SQRT_2_OVER_PI * (x + 0.044715f * x * x * x));
+    float u = 2.0f * SQRT_2_OVER_PI * (x + 0.044715f * x * x * x);
+    float e = mb_v_exp(-fabsf(u)), large = 1.0f / (1.0f + e);
+    /* Not 1 - large: what that is off by, inner and x make up to 56 times larger. */
+    float small = e * large;
     float inner = SQRT_2_OVER_PI * (1.0f + 3.0f * 0.044715f * x * x);
-    return s + 2.0f * x * s * (1.0f - s) * inner;
+    return (u < 0.0f ? small : large) + 2.0f * x * small * large * inner;
 }
 MB_V_INLINE float silu_from_x(float x, P)
 {

@@ -16,9 +16,9 @@ result() { # STATUS NAME
 }
 
 # The parts of `make install` that a plugin's user needs, in another place.
-prefix=$scratch/prefix
+prefix=$scratch/root$(sed -n 's/^prefix=//p' "$MB_BUILDDIR/mb.pc")
 config="pkg-config --define-variable=prefix=$prefix"
-(cd "$MB_BUILDDIR" && make -s prefix="$prefix" exec_prefix="$prefix" install-binPROGRAMS \
+(cd "$MB_BUILDDIR" && make -s DESTDIR="$scratch/root" install-binPROGRAMS \
     install-mbincludeHEADERS install-mbpluginHEADERS install-pkgconfigDATA) >"$scratch/log" 2>&1
 result $? "mbrun and its headers are installed elsewhere"
 own=$scratch/own

@@ -71,7 +71,6 @@ tests_unit_test_api_register_LDADD = $(API_LIBS)
 check_PROGRAMS += tests/unit/test_api_fuzz
 tests_unit_test_api_fuzz_SOURCES = tests/unit/test_api_fuzz.c $(API_SUPPORT)
 tests_unit_test_api_fuzz_LDADD = $(API_LIBS)
-tests/unit/test_api_fuzz.log: libmb.sym
 
 check_PROGRAMS += tests/unit/test_api_planner
 tests_unit_test_api_planner_SOURCES = tests/unit/test_api_planner.c $(API_SUPPORT)

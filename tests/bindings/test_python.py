@@ -98,6 +98,7 @@ def test_training(context):
         if len(steps) == 5:
             trainer.stop()
     trainer = trainer_of(context)
+    trainer.set(recompute="auto")  # without a limit to the memory it means nothing, which the log is told
     trainer.set_callback(each)
     trainer.start()
     loss, done = trainer.step()

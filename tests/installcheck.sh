@@ -17,8 +17,8 @@ fortran_examples="$srcdir/examples/*.f90 $srcdir/examples/insitu/*.f90"
 # The studies among the examples in small.
 arguments() {
     case $1 in
-    shallow_water*) echo cells=32 steps=20 use=4 ;;
-    autoencoder*) echo blocks=8 times=4 steps=5 ;;
+    shallow_water*) echo cells=24 steps=400 use=12 each=4 ;;
+    autoencoder*) echo blocks=8 times=6 steps=60 ;;
     esac
 }
 

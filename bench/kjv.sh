@@ -40,7 +40,7 @@ fi
 make train.h5 "$mbrun" data "$results/train.txt"
 make held.h5 "$mbrun" data "$results/held.txt"
 make model.h5 "$mbrun" new gpt layers=6 width=384 heads=6 length=$length vocabulary=256 init=normal --optimizer $optimizer \
-    --lr-schedule cosine:steps=$planned,warmup=100,alpha=0.1 --clip 1
+    --lr-schedule cosine:steps=$((planned - 100)),warmup=100,alpha=0.1 --clip 1
 
 if ! [ -e "$results/steps" ] || [ "$(cat "$results/steps")" -lt "$steps" ]; then
     mpirun -np 1 "$mbrun" train "$results/model.h5" --data "$results/train.h5" --val "$results/held.h5" --val-every "$every" \
